@@ -1,0 +1,56 @@
+# Everything a person does with a checkout. Needs make, sh and Python 3.11 or newer; nothing else.
+# PYTHON names another interpreter, TESTS picks tests, WORKERS sets how many run at once.
+.POSIX:
+.SUFFIXES:
+.PHONY: help run test lint bench screenshots lock clean dev
+
+RUN = .venv/bin/python
+DEV = .venv-dev/bin/python
+WORKERS = 2
+TESTS =
+CODE = services shared deploy tests benchmarks
+COMPILE = $(DEV) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
+
+help:
+	@printf '%s\n' \
+	  'make run          the whole product on this machine: http://localhost:8000' \
+	  'make test         lint, types, import rules and every test (TESTS=path picks some)' \
+	  'make lint         lint, types, import rules and generated files only' \
+	  'make bench        loads 30,000 records and prints what that cost' \
+	  'make screenshots  pictures of the console for the README' \
+	  'make lock         writes both lock files from pyproject.toml (UPGRADE=--upgrade for newer versions)' \
+	  'make clean        removes what make installed and cached; data in .tributary stays'
+
+run:
+	@sh deploy/bootstrap.sh .venv requirements.lock
+	@exec $(RUN) -m deploy.local
+
+test: lint
+	@sh deploy/chromium.sh
+	$(DEV) -m pytest -n $(WORKERS) --durations=10 $(TESTS)
+
+lint: dev
+	$(DEV) -m ruff check .
+	$(DEV) -m ruff format --check .
+	$(DEV) -m mypy $(CODE)
+	PYTHONPATH=. $(DEV) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo --cache-dir .cache/imports
+	@if [ -e deploy/generate.py ] || [ -d deploy/generate ]; then $(DEV) -m deploy.generate --check; fi
+
+bench: dev
+	@exec $(DEV) -m benchmarks
+
+screenshots: dev
+	@sh deploy/chromium.sh
+	@exec $(DEV) -m tests.screenshots
+
+lock: dev
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+
+clean:
+	rm -rf .venv .venv-dev .cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+dev:
+	@sh deploy/bootstrap.sh .venv-dev requirements-dev.lock

@@ -1,0 +1,28 @@
+"""What a provider is: its data (``Provider``), and how its pages are read (``Connector``)."""
+
+from shared.connector.interruptions import Interruption, Reauthorize, Reject, Restart, RetryLater, retry_after
+from shared.connector.page import Call, Connector, Cursor, Page, Record, Rejected, Request, Response
+from shared.connector.provider import Bucket, Identity, OAuth2, Original, Provider, Resource
+
+__all__ = [
+    "Bucket",
+    "Call",
+    "Connector",
+    "Cursor",
+    "Identity",
+    "Interruption",
+    "OAuth2",
+    "Original",
+    "Page",
+    "Provider",
+    "Reauthorize",
+    "Record",
+    "Reject",
+    "Rejected",
+    "Request",
+    "Resource",
+    "Response",
+    "Restart",
+    "RetryLater",
+    "retry_after",
+]

@@ -1,0 +1,105 @@
+"""What auth answers to the other services over HTTP (``Authorization: Bearer <service secret>``).
+
+| call | body | answer |
+|---|---|---|
+| POST /flows | StartFlow | Flow |
+| GET /flows/{flow} | | Flow |
+| POST /flows/{flow}/open | | OpenedFlow |
+| POST /callback | Callback | CallbackResult |
+| GET /connections | ?org_id&user_id&provider | Connections, oldest first, without disconnected ones |
+| GET /connections/{id} | | Connection |
+| DELETE /connections/{id} | | Connection, disconnected |
+| POST /connections/{id}/token | TokenRequest | AccessToken |
+
+Errors are ``{"code", "detail"}`` with the status of the ``HubError`` they were.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+from typing_extensions import override
+
+from shared.contracts.connections import Connection
+
+FlowStatus = Literal["pending", "connected", "failed"]
+
+
+class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
+    code: str
+    detail: str
+
+
+class StartFlow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``return_url`` was checked by the gateway."""
+
+    provider: str
+    org_id: str
+    user_id: str
+    return_url: str | None = None
+
+
+class Flow(msgspec.Struct, frozen=True, kw_only=True):
+    """One consent on its way. ``authorize_url`` is our own short link; ``error`` is set when it failed."""
+
+    flow_id: str
+    authorize_url: str
+    provider: str
+    org_id: str
+    user_id: str
+    status: FlowStatus
+    return_url: str | None = None
+    connection_id: str | None = None
+    error: ErrorBody | None = None
+    created: str
+
+
+class OpenedFlow(msgspec.Struct, frozen=True, kw_only=True):
+    """The provider's authorize URL, and the value of the cookie that binds the flow to this browser."""
+
+    authorize_url: str
+    cookie: str
+    max_age_s: int
+
+
+class Callback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``params`` is the callback's query, ``cookies`` maps flow id to the value of that flow's cookie."""
+
+    provider: str
+    params: dict[str, str]
+    cookies: dict[str, str]
+
+
+class CallbackResult(msgspec.Struct, frozen=True, kw_only=True):
+    """``flow`` is None when the state named none that lives. Either ``connection`` or ``error`` is set.
+
+    ``event`` is the kind that was published (``Connected`` or ``Recovered``).
+    """
+
+    flow: Flow | None
+    connection: Connection | None = None
+    event: str | None = None
+    error: ErrorBody | None = None
+
+
+class Connections(msgspec.Struct, frozen=True, kw_only=True):
+    connections: tuple[Connection, ...]
+
+
+class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``not_epoch``: the provider refused the token of that epoch, so refresh if it is still the current one."""
+
+    not_epoch: int | None = None
+
+
+class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
+    """Never logged, never stored by the caller beyond its memory. ``expires_in_s`` None: the provider does not say."""
+
+    access_token: str
+    epoch: int
+    expires_in_s: float | None = None
+
+    @override
+    def __repr__(self) -> str:
+        return f"AccessToken(epoch={self.epoch})"

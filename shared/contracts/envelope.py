@@ -1,0 +1,108 @@
+"""One message on a topic: CloudEvents 1.0 in Kafka's binary mode (headers ``ce_*``, the value is plain JSON)."""
+
+from __future__ import annotations
+
+import os
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+T = TypeVar("T")
+
+TYPE_PREFIX = "tributary."
+JSON = msgspec.json.Encoder()
+
+
+class Undecodable(Exception):  # reads as what it is: the message could not be decoded
+    """A message that will never decode: ``code`` is ``malformed``, ``unknown_type`` or ``unsupported_version``."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True):
+    """What is sent: raw bytes and headers. ``value`` is None for a deletion."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+def new_id() -> str:
+    """A UUIDv7 as 32 hex digits: unique, and sorted by the millisecond it was made in."""
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (time.time_ns() // 1_000_000) << 80 | random
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    return f"{value:032x}"
+
+
+def timestamp(at: float | None = None) -> str:
+    """RFC 3339 in UTC with milliseconds; ``at`` is in epoch seconds, now when absent."""
+    moment = datetime.fromtimestamp(time.time() if at is None else at, UTC)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+def event(  # the CloudEvents attributes are what they are
+    topic: str,
+    *,
+    key: str,
+    kind: str,
+    source: str,
+    body: msgspec.Struct,
+    id: str | None = None,  # noqa: A002  # CloudEvents' own name
+    traceparent: str | None = None,
+) -> Message:
+    """Wrap ``body`` as the event ``kind`` (a past tense or an imperative, without prefix) of service ``source``."""
+    headers = [
+        ("ce_specversion", b"1.0"),
+        ("ce_id", (id or new_id()).encode()),
+        ("ce_type", (TYPE_PREFIX + kind).encode()),
+        ("ce_source", source.encode()),
+        ("ce_time", timestamp().encode()),
+        ("ce_subject", key.encode()),
+        ("content-type", b"application/json"),
+    ]
+    if traceparent:
+        headers.append(("traceparent", traceparent.encode()))
+    return Message(topic=topic, key=key.encode(), value=JSON.encode(body), headers=tuple(headers))
+
+
+def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
+    """The first header of that name as text, None if absent or not UTF-8."""
+    for key, value in headers:
+        if key == name:
+            try:
+                return value.decode()
+            except UnicodeDecodeError:
+                return None
+    return None
+
+
+def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]], kinds: Mapping[str, type[T]]) -> tuple[str, T]:
+    """Return ``(kind, body)`` of a received event.
+
+    Unknown fields are ignored, so a newer minor version decodes.
+
+    Raises:
+        Undecodable: no or foreign type, a newer major version, or a body that does not fit.
+    """
+    kind = (header(headers, "ce_type") or "").removeprefix(TYPE_PREFIX)
+    shape = kinds.get(kind)
+    if shape is None:
+        base, _, version = kind.rpartition(".v")
+        code = "unsupported_version" if base in kinds and version.isdigit() else "unknown_type"
+        raise Undecodable(code, f"no message type {kind!r} is known here; known: {', '.join(sorted(kinds))}")
+    if value is None:
+        raise Undecodable("malformed", f"{kind} came without a body")
+    try:
+        return kind, msgspec.json.decode(value, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Undecodable("malformed", f"{kind} does not decode: {error}") from error

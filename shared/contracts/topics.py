@@ -1,0 +1,94 @@
+"""The topics: name, key, owner, partitions and retention. Partitions are fixed for life."""
+
+from __future__ import annotations
+
+import msgspec
+
+DAY_MS = 86_400_000
+CONNECTIONS = "tributary.connections.v1"
+SYNCS = "tributary.syncs.v1"
+PAGES = "tributary.pages.v1"
+PROGRESS = "tributary.progress.v1"
+ITEMS = "tributary.items.v1"
+
+
+class Topic(msgspec.Struct, frozen=True, kw_only=True):
+    """``partitions`` on a cluster, ``local`` on the embedded broker; ``config`` is Kafka's own topic configuration."""
+
+    name: str
+    key: str
+    owner: str
+    about: str
+    partitions: int = 24
+    local: int = 4
+    config: dict[str, str]
+
+
+def _compacted(**config: str) -> dict[str, str]:
+    return {"cleanup.policy": "compact", **{name.replace("_", "."): value for name, value in config.items()}}
+
+
+def _trimmed(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
+
+
+PUBLIC: tuple[Topic, ...] = (
+    Topic(
+        name=CONNECTIONS,
+        key="connection",
+        owner="auth",
+        about="The whole public snapshot of a connection at each change of it.",
+        config=_compacted(delete_retention_ms=str(30 * DAY_MS)),
+    ),
+    Topic(
+        name=SYNCS,
+        key="connection",
+        owner="gateway",
+        about="Requests to load a connection, or to read items of it again.",
+        config=_trimmed(7),
+    ),
+    Topic(
+        name=PAGES,
+        key="lane",
+        owner="fetcher",
+        about="Wake-ups: a pointer to a job whose next slice may run.",
+        config=_trimmed(7),
+    ),
+    Topic(
+        name=PROGRESS,
+        key="sync",
+        owner="fetcher",
+        about="How far each job of a sync has come; the last of a job is its receipt.",
+        config=_trimmed(30),
+    ),
+    Topic(
+        name=ITEMS,
+        key="connection/resource/id",
+        owner="fetcher",
+        about="Every item, keyed; a null value is a deletion with its reason in a header.",
+        partitions=48,
+        local=8,
+        config=_compacted(
+            delete_retention_ms=str(7 * DAY_MS),
+            max_compaction_lag_ms=str(DAY_MS),
+            min_cleanable_dirty_ratio="0.1",
+        ),
+    ),
+)
+
+
+def dead_letters(topic: str) -> str:
+    """The name of the topic that holds what could not be processed from ``topic``."""
+    return f"{topic}.dlq"
+
+
+TOPICS: tuple[Topic, ...] = PUBLIC + tuple(
+    Topic(
+        name=dead_letters(topic.name),
+        key=topic.key,
+        owner="the consumer's service",
+        about=f"Messages of {topic.name} that could not be processed: the original bytes, where from, and why.",
+        config=_trimmed(30),
+    )
+    for topic in PUBLIC
+)

@@ -1,0 +1,67 @@
+"""What can go wrong, in the words of the API.
+
+    HubError                  anything a caller is told about: code, status, detail
+    ├── BadRequest      400   the caller's input; says which field and why
+    ├── Forbidden       403   a caller or origin that may not do this
+    ├── NotFound        404   no such thing, or not yours
+    ├── Conflict        409   the thing is in a state that forbids this
+    ├── Upstream        502   the provider, or a resource of it, failed
+    ├── Unavailable     503   a part of ours is away; try again
+    └── TimedOut        504   still running; says how far it came
+
+A provider's failure while a page is loaded is not here: see ``shared.connector``.
+"""
+
+from __future__ import annotations
+
+
+class HubError(Exception):
+    """Carries what an API client is told.
+
+    ``code`` is stable snake_case for programs, ``status`` the HTTP status, ``detail`` a sentence for people that
+    never holds a secret or a provider's raw text.
+    """
+
+    status = 500
+    code = "internal"
+
+    def __init__(self, detail: str, *, code: str | None = None, status: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.code = code or type(self).code
+        self.status = status or type(self).status
+
+
+class BadRequest(HubError):
+    status = 400
+    code = "bad_request"
+
+
+class Forbidden(HubError):
+    status = 403
+    code = "forbidden"
+
+
+class NotFound(HubError):
+    status = 404
+    code = "not_found"
+
+
+class Conflict(HubError):
+    status = 409
+    code = "conflict"
+
+
+class Upstream(HubError):
+    status = 502
+    code = "provider_failed"
+
+
+class Unavailable(HubError):
+    status = 503
+    code = "unavailable"
+
+
+class TimedOut(HubError):
+    status = 504
+    code = "timed_out"
