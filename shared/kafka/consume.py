@@ -98,7 +98,7 @@ class Consumers:
     async def dead_letter(self, received: Received, error: Exception, attempts: int = 1) -> None:
         """Keep the original bytes with where they came from and why; returns once they are on disk."""
         headers = (
-            *((name, value) for name, value in received.headers if value is not None),
+            *received.headers,
             ("dlq_topic", received.topic.encode()),
             ("dlq_partition", str(received.partition).encode()),
             ("dlq_offset", str(received.offset).encode()),
@@ -205,5 +205,10 @@ async def _undecoded(message: KafkaMessage) -> KafkaMessage:
 
 def _received(record: ConsumerRecord[bytes, bytes]) -> Received:
     return Received(
-        record.topic, record.partition, record.offset, record.key or b"", record.value, tuple(record.headers or ())
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key or b"",
+        record.value,
+        tuple((name, value or b"") for name, value in record.headers or ()),
     )

@@ -1,0 +1,64 @@
+"""``python -m deploy.local``: run the whole product on this machine until Ctrl-C or SIGTERM."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import signal
+import sys
+from pathlib import Path
+
+from deploy.local.compose import Composition, compose, provider_defaults
+from deploy.local.serve import PortBusy
+from deploy.local.stack import AlreadyRunning, running
+from shared.errors import HubError
+from shared.kafka import ClusterUnsuitable
+from shared.settings import SettingsError, load_settings
+from shared.telemetry import configure_logging
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser("python -m deploy.local", description=__doc__)
+    parser.add_argument("--no-sandbox", action="store_true", help="the sandbox runs in a process of its own")
+    given = parser.parse_args()
+    try:
+        settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
+        configure_logging(settings.log_level, settings.log_format)
+        asyncio.run(_run(compose(settings), sandbox=not given.no_sandbox))
+    except SettingsError as error:
+        return _refuse(str(error))
+    except HubError as error:
+        return _refuse(error.detail)
+    except (PortBusy, AlreadyRunning, ClusterUnsuitable) as error:
+        return _refuse(str(error))
+    return 0
+
+
+def _refuse(why: str) -> int:
+    print(why, file=sys.stderr)
+    return 2
+
+
+async def _run(made: Composition, *, sandbox: bool) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with running(made, sandbox=sandbox):
+        gc.freeze()  # what is loaded by now stays: later collections need not look at it
+        _greet(made)
+        await stop.wait()
+
+
+def _greet(made: Composition) -> None:
+    url = made.settings.public_url
+    print(f"Console         {url}")
+    print(f"API docs        {url}/docs")
+    print(f"Events docs     {url}/events")
+    print(f"Kafka bootstrap {made.bootstrap}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

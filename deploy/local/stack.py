@@ -1,0 +1,81 @@
+"""The whole product in one process: broker, sandbox, auth, fetcher, gateway, in this order; stopped in reverse."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from fakeredis import FakeServer
+from fakeredis.aioredis import FakeRedis
+
+from deploy.local.broker import Broker
+from deploy.local.compose import HOST, Composition
+from deploy.local.serve import PortBusy, Served, bind
+from deploy.sandbox.app import create_app as create_sandbox
+from services.auth.app import create_app as create_auth
+from services.fetcher.app import create_app as create_fetcher
+from services.gateway.app import create_app as create_gateway
+from shared.kafka import ensure_topics
+
+
+class AlreadyRunning(Exception):
+    """Another Tributary uses the data folder."""
+
+
+@asynccontextmanager
+async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[None]:
+    """Everything answers while the context is open; the gateway listens last.
+
+    Raises:
+        PortBusy: names the port and its setting.
+        AlreadyRunning: names the data folder.
+    """
+    settings = made.settings
+    async with AsyncExitStack() as stack:
+        stack.callback(_lock(settings.data_dir).close)
+        sockets = {
+            name: bind(getattr(settings, f"{name}_port"), what=name, setting=f"TRIBUTARY_{name.upper()}_PORT")
+            for name in ("auth", "fetcher", "gateway", *(["sandbox"] if sandbox else []))
+        }
+        await _start_broker(made, stack)
+        redis = FakeRedis(server=FakeServer())
+        stack.push_async_callback(redis.aclose)
+        apps: dict[str, Any] = {
+            "auth": create_auth(made.auth),
+            "fetcher": create_fetcher(made.fetcher, redis=redis),
+            "gateway": create_gateway(made.gateway),
+        }
+        if sandbox:
+            apps = {"sandbox": create_sandbox(settings.data_dir, made.sandbox_clients), **apps}
+        for name, app in apps.items():
+            served = Served(name, app, sockets[name])
+            await served.start()
+            stack.push_async_callback(served.stop)
+        yield
+
+
+async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
+    port = made.settings.kafka_port
+    broker = Broker(made.settings.data_dir / "kafka", host=HOST, port=port)
+    try:
+        await broker.start()
+    except OSError as error:
+        raise PortBusy(port, "Kafka", "TRIBUTARY_KAFKA_PORT") from error
+    stack.push_async_callback(broker.stop)
+    await ensure_topics(made.bootstrap, local=True)
+
+
+def _lock(data_dir: Path) -> TextIO:
+    """Held while this process lives; the kernel lets go of it when the process is killed."""
+    held = (data_dir / "lock").open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise AlreadyRunning(
+            f"Another Tributary is running on {data_dir}. Stop it, or choose another folder with TRIBUTARY_DATA_DIR."
+        ) from None
+    return held

@@ -1,0 +1,117 @@
+"""Composes the fetcher: opens what it needs in order, closes it in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+
+from litestar import Litestar
+from redis.asyncio import Redis
+
+from services.fetcher.consumers import listen
+from services.fetcher.reap import keep_alive, void_predecessors
+from services.fetcher.settings import FetcherSettings
+from services.fetcher.tables import outbox
+from services.fetcher.tokens import Tokens
+from services.fetcher.work import Tools
+from services.fetcher.worker import Worker
+from shared.db import Database
+from shared.errors import HubError
+from shared.http import HttpClient
+from shared.kafka import Consumers, Producer
+from shared.outbox import Relay
+from shared.providers import load_connector
+from shared.quota import Quota
+from shared.telemetry import RequestContextMiddleware
+from shared.telemetry.middleware import App
+from shared.web import HostGuard, error_body, health, services_only
+
+
+@dataclass(frozen=True)
+class Resources:
+    """All that is open while the fetcher runs."""
+
+    database: Database
+    producer: Producer
+    consumers: Consumers
+    relay: Relay
+    worker: Worker
+    tools: Tools
+
+
+@asynccontextmanager
+async def open_resources(settings: FetcherSettings, redis: Redis) -> AsyncIterator[Resources]:
+    async with AsyncExitStack() as stack:
+        database = Database(settings.database)
+        stack.push_async_callback(database.close)
+        await database.migrate("services.fetcher:migrations")
+        producer = Producer(settings.bootstrap, client_id="fetcher")
+        await producer.start()
+        stack.push_async_callback(producer.stop)
+        relay = Relay(database, outbox, producer)
+        tools = await _tools(settings, stack, database=database, producer=producer, redis=redis)
+        worker = Worker(tools, slots=settings.slots)
+        consumers = Consumers(settings.bootstrap, service="fetcher", producer=producer)
+        providers = {slug: runtime.provider for slug, runtime in settings.providers.items()}
+        listen(consumers, database=database, worker=worker, providers=providers)
+        if settings.alone:
+            await void_predecessors(database, worker.id)
+        relay.start()
+        stack.push_async_callback(relay.stop)
+        stack.push_async_callback(_cancel, asyncio.create_task(keep_alive(database, worker.id), name="heartbeat"))
+        stack.push_async_callback(worker.stop)
+        await consumers.start()
+        stack.push_async_callback(consumers.stop)
+        yield Resources(database, producer, consumers, relay, worker, tools)
+
+
+async def _tools(
+    settings: FetcherSettings, stack: AsyncExitStack, *, database: Database, producer: Producer, redis: Redis
+) -> Tools:
+    auth_http = HttpClient()
+    stack.push_async_callback(auth_http.aclose)
+    clients: Mapping[str, HttpClient] = {slug: HttpClient() for slug in settings.providers}
+    for client in clients.values():
+        stack.push_async_callback(client.aclose)
+    return Tools(
+        database=database,
+        producer=producer,
+        runtimes=settings.providers,
+        connectors={slug: load_connector(slug) for slug in settings.providers},
+        http=clients,
+        quota=Quota(redis),
+        tokens=Tokens(auth_http, settings),
+        max_pages=settings.max_pages,
+    )
+
+
+async def _cancel(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+def create_app(settings: FetcherSettings, *, redis: Redis) -> App:
+    """The fetcher's HTTP side is its health; its work begins and ends with the lifespan."""
+    opened: list[Resources] = []
+
+    @asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        async with open_resources(settings, redis) as resources:
+            opened.append(resources)
+            yield
+            opened.clear()
+
+    async def checks() -> Mapping[str, str]:
+        return dict(opened[0].consumers.failing) if opened else {"fetcher": "still starting"}
+
+    app = Litestar(
+        route_handlers=[health(checks)],
+        lifespan=[lifespan],
+        guards=[services_only(settings.service_secret)],
+        exception_handlers={HubError: error_body},
+        openapi_config=None,
+    )
+    return RequestContextMiddleware(HostGuard(app, settings.hosts), service="fetcher")

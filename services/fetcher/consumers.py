@@ -1,0 +1,38 @@
+"""What the fetcher listens to: connections that come and go, syncs that are asked for, its own wake-ups."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from services.fetcher.plan import plan_connection, plan_sync
+from services.fetcher.worker import Worker
+from shared.connector import Provider
+from shared.contracts import connections, pages, syncs
+from shared.contracts.envelope import decode
+from shared.contracts.syncs import SyncRequested
+from shared.contracts.topics import CONNECTIONS, PAGES, SYNCS
+from shared.db import Database
+from shared.kafka import Consumers, Received
+
+
+def listen(consumers: Consumers, *, database: Database, worker: Worker, providers: Mapping[str, Provider]) -> None:
+    async def on_connection(received: Received) -> None:
+        if received.value is None:
+            return
+        kind, snapshot = decode(received.value, received.headers, connections.KINDS)
+        async with database.write() as db:
+            await plan_connection(db, kind, snapshot, providers=providers)
+
+    async def on_sync(received: Received) -> None:
+        _, request = decode(received.value, received.headers, syncs.KINDS)
+        if isinstance(request, SyncRequested):
+            async with database.write() as db:
+                await plan_sync(db, request, providers=providers)
+
+    async def on_load_page(received: Received) -> None:
+        _, wake_up = decode(received.value, received.headers, pages.KINDS)
+        await worker.take(wake_up)
+
+    consumers.each(CONNECTIONS, on_connection)
+    consumers.each(SYNCS, on_sync)
+    consumers.each(PAGES, on_load_page)

@@ -1,0 +1,94 @@
+"""From a page's records to messages: what is new or changed is sent, what is unchanged is only sighted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from services.fetcher.job import Job
+from services.fetcher.seen import Sighting
+from shared.connector import Page, Record
+from shared.contracts import items
+from shared.contracts.connections import Connection
+from shared.contracts.envelope import Message
+from shared.contracts.items import MAX_BYTES, Item
+from shared.contracts.progress import Receipt
+
+SORTED = msgspec.json.Encoder(order="sorted")
+PLAIN = msgspec.json.Encoder()
+
+
+class Emission(msgspec.Struct, frozen=True, kw_only=True):
+    """``fresh`` counts ids not sighted before in this run; ``receipt`` is the job's with this page added."""
+
+    messages: list[Message]
+    sightings: list[Sighting]
+    fresh: int
+    receipt: Receipt
+
+
+def emission(job: Job, source: Connection, page: Page, *, version: int, known: Mapping[str, Sighting]) -> Emission:
+    """Compare a page with what is ``known`` of its ids; an object that comes twice in a run counts once."""
+    messages: list[Message] = []
+    sightings: dict[str, Sighting] = {}
+    fresh = unchanged = oversized = 0
+    floor = job.first_version or 0
+    for record in page.records:
+        before = sightings.get(record.id) or known.get(record.id)
+        if before is None or before.version < floor:
+            fresh += 1
+        digest = content_digest(record)
+        sightings[record.id] = Sighting(record.id, digest, version)
+        if before is not None and before.digest == digest:
+            unchanged += 1
+            continue
+        message, size = _message(source, job, record, version=version, digest=digest)
+        messages.append(message)
+        oversized += size > MAX_BYTES
+    receipt = _added(job.receipt, page, emitted=len(messages), unchanged=unchanged, oversized=oversized)
+    return Emission(messages=messages, sightings=list(sightings.values()), fresh=fresh, receipt=receipt)
+
+
+def content_digest(record: Record) -> bytes:
+    """16 bytes that change when anything a reader sees of the record changes, whatever the order of its keys."""
+    return blake2b(SORTED.encode(record), digest_size=16).digest()
+
+
+def _message(source: Connection, job: Job, record: Record, *, version: int, digest: bytes) -> tuple[Message, int]:
+    item = Item(
+        id=record.id,
+        resource=job.resource,
+        connection=source.id,
+        org=source.org_id,
+        provider=source.provider,
+        generation=job.generation,
+        version=version,
+        name=record.name,
+        parent_id=record.parent_id,
+        url=record.url,
+        created=record.created,
+        modified=record.modified,
+        raw=record.raw,
+    )
+    value = PLAIN.encode(item)
+    size = len(value)
+    if size > MAX_BYTES:
+        value = PLAIN.encode(msgspec.structs.replace(item, raw=None, raw_bytes=size))
+    return items.upsert(item, value, digest=digest.hex()), size
+
+
+def _added(receipt: Receipt, page: Page, *, emitted: int, unchanged: int, oversized: int) -> Receipt:
+    why = dict(receipt.why_dropped)
+    for rejected in page.rejected:
+        why[rejected.reason] = why.get(rejected.reason, 0) + 1
+    return msgspec.structs.replace(
+        receipt,
+        read=receipt.read + len(page.records) + len(page.rejected),
+        emitted=receipt.emitted + emitted,
+        unchanged=receipt.unchanged + unchanged,
+        oversized=receipt.oversized + oversized,
+        dropped=receipt.dropped + len(page.rejected),
+        why_dropped=why,
+    )

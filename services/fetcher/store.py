@@ -1,0 +1,85 @@
+"""The fetcher's copy of the connections, and the syncs it was asked for."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fetcher.tables import connections, lanes, syncs, unclaimed
+from shared.contracts.connections import Connection
+from shared.contracts.syncs import SyncRequested
+
+
+async def connection(db: AsyncConnection, id_: str) -> Connection | None:
+    raw = (await db.execute(select(connections.c.snapshot).where(connections.c.id == id_))).scalar()
+    return None if raw is None else msgspec.json.decode(raw, type=Connection)
+
+
+async def save_connection(db: AsyncConnection, snapshot: Connection) -> bool:
+    """Keep the snapshot if it is newer than what is known; False when it is an old one."""
+    row = {
+        "id": snapshot.id,
+        "version": snapshot.version,
+        "generation": snapshot.generation,
+        "status": snapshot.status,
+        "snapshot": msgspec.json.encode(snapshot),
+    }
+    statement = upsert(connections).values(row)
+    newer = statement.on_conflict_do_update(
+        index_elements=["id"], set_=row, where=connections.c.version < snapshot.version
+    )
+    return (await db.execute(newer)).rowcount == 1
+
+
+async def open_lane(db: AsyncConnection, connection_id: str, resource: str) -> bool:
+    """Make the lane if it is new. Returns whether it has ever been loaded to its end."""
+    row = {"connection": connection_id, "resource": resource, "epoch": 0, "loaded": 0}
+    await db.execute(insert(lanes).prefix_with("OR IGNORE").values(row))
+    lane = (lanes.c.connection == connection_id) & (lanes.c.resource == resource)
+    return bool((await db.execute(select(lanes.c.loaded).where(lane))).scalar_one())
+
+
+async def lane_loaded(db: AsyncConnection, connection_id: str, resource: str, *, loaded: bool) -> None:
+    lane = (lanes.c.connection == connection_id) & (lanes.c.resource == resource)
+    await db.execute(update(lanes).where(lane).values(loaded=int(loaded)))
+
+
+async def held_deletions(db: AsyncConnection, connection_id: str, resource: str) -> int | None:
+    """How many items the last run would have deleted, had it not been so many; None when it held nothing back."""
+    lane = (lanes.c.connection == connection_id) & (lanes.c.resource == resource)
+    held: int | None = (await db.execute(select(lanes.c.held).where(lane))).scalar_one()
+    return held
+
+
+async def hold_deletions(db: AsyncConnection, connection_id: str, resource: str, count: int | None) -> None:
+    lane = (lanes.c.connection == connection_id) & (lanes.c.resource == resource)
+    await db.execute(update(lanes).where(lane).values(held=count))
+
+
+async def first_time(db: AsyncConnection, sync: str, connection_id: str) -> bool:
+    """Register a sync; False when it was planned before (messages come at least once)."""
+    row = {"id": sync, "connection": connection_id, "requested": time.time()}
+    return (await db.execute(insert(syncs).prefix_with("OR IGNORE").values(row))).rowcount == 1
+
+
+async def put_aside(db: AsyncConnection, request: SyncRequested, *, seconds: float) -> None:
+    """Keep a request whose connection is not known yet."""
+    row = {
+        "sync": request.sync,
+        "connection": request.connection,
+        "request": msgspec.json.encode(request),
+        "until": time.time() + seconds,
+    }
+    await db.execute(insert(unclaimed).prefix_with("OR IGNORE").values(row))
+
+
+async def take_put_aside(db: AsyncConnection, *, connection_id: str | None = None) -> list[SyncRequested]:
+    """Remove and return the requests of a connection, or those that waited too long when none is named."""
+    which = unclaimed.c.until < time.time() if connection_id is None else unclaimed.c.connection == connection_id
+    found = (await db.execute(select(unclaimed.c.request).where(which))).scalars().all()
+    await db.execute(delete(unclaimed).where(which))
+    return [msgspec.json.decode(raw, type=SyncRequested) for raw in found]

@@ -1,0 +1,65 @@
+"""What a slice of work is done with, and for whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from services.fetcher.call import ProviderCall
+from services.fetcher.job import Job
+from services.fetcher.settings import Runtime
+from services.fetcher.tokens import Tokens
+from shared.connector import Connector
+from shared.contracts.connections import Connection
+from shared.contracts.items import version
+from shared.db import Database
+from shared.http import HttpClient
+from shared.kafka import Producer
+from shared.quota import Quota
+
+
+@dataclass(frozen=True)
+class Tools:
+    """Shared by all slices of a worker. ``stopping`` is set when the worker wants to leave at the next page border."""
+
+    database: Database
+    producer: Producer
+    runtimes: Mapping[str, Runtime]
+    connectors: Mapping[str, Connector]
+    http: Mapping[str, HttpClient]
+    quota: Quota
+    tokens: Tokens
+    max_pages: int | None = None
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass
+class Slice:
+    """One claim's work on a job: the pages until ``deadline`` (event loop time)."""
+
+    job: Job
+    source: Connection
+    connector: Connector
+    runtime: Runtime
+    call: ProviderCall
+    deadline: float
+    page: int = 0
+
+    def next_version(self) -> int:
+        """The version of what the next page brings, taken when its request is sent."""
+        self.page += 1
+        return version(self.job.epoch, self.page)
+
+    @property
+    def over(self) -> bool:
+        return asyncio.get_running_loop().time() >= self.deadline
+
+
+def open_slice(job: Job, source: Connection, tools: Tools, *, seconds: float) -> Slice:
+    runtime, connector = tools.runtimes[source.provider], tools.connectors[source.provider]
+    call = ProviderCall(
+        source, runtime, connector, http=tools.http[source.provider], quota=tools.quota, tokens=tools.tokens
+    )
+    deadline = asyncio.get_running_loop().time() + seconds
+    return Slice(job=job, source=source, connector=connector, runtime=runtime, call=call, deadline=deadline)

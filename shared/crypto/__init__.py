@@ -1,0 +1,20 @@
+"""Sealing of what is stored, signing of what clients carry, and the secret files of the data folder."""
+
+from shared.crypto.keyfiles import SecretFileRefused, load_keyring, load_or_make_secret
+from shared.crypto.sealing import DecryptFailed, KeyRing, UnknownKey, check_canary, make_canary
+from shared.crypto.signing import BadToken, Signer, hash_token, same
+
+__all__ = [
+    "BadToken",
+    "DecryptFailed",
+    "KeyRing",
+    "SecretFileRefused",
+    "Signer",
+    "UnknownKey",
+    "check_canary",
+    "hash_token",
+    "load_keyring",
+    "load_or_make_secret",
+    "make_canary",
+    "same",
+]

@@ -1,0 +1,20 @@
+"""HTTP to other servers: bounded in time and size, with typed failures."""
+
+from shared.http.body import decode_json, strip_nul
+from shared.http.client import BODY_CAP, HttpClient, HttpResponse
+from shared.http.failures import BadBody, BodyTooLarge, HttpError, MalformedBody, Unreachable
+from shared.http.wire import Deadline
+
+__all__ = [
+    "BODY_CAP",
+    "BadBody",
+    "BodyTooLarge",
+    "Deadline",
+    "HttpClient",
+    "HttpError",
+    "HttpResponse",
+    "MalformedBody",
+    "Unreachable",
+    "decode_json",
+    "strip_nul",
+]

@@ -1,0 +1,137 @@
+"""Every variable, declared once: what is read, its default, and the sentence the README shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+import msgspec
+
+from shared.settings import readers
+
+PREFIX: Final = "TRIBUTARY_"
+KNOWN_ELSEWHERE: Final = frozenset({"TRIBUTARY_PAUSE_AT"})
+
+
+class Variable(msgspec.Struct, frozen=True, kw_only=True):
+    """``default`` is the text that stands in when nothing is set, read like any other; None leaves the value None."""
+
+    name: str
+    kind: str
+    read: Callable[[str], Any]
+    description: str
+    default: str | None = None
+    secret: bool = False
+
+    @property
+    def field(self) -> str:
+        return self.name.lower()
+
+
+def _port(name: str, default: str, what: str) -> Variable:
+    return Variable(name=name, kind="port", read=readers.port, default=default, description=what)
+
+
+GENERAL: Final = (
+    _port("GATEWAY_PORT", "8000", "The only public door: REST, console, OAuth callback."),
+    _port("AUTH_PORT", "8001", "The auth service; answers only to the other services."),
+    _port("FETCHER_PORT", "8002", "The fetcher; answers only to the other services."),
+    _port("SANDBOX_PORT", "8003", "The simulated providers."),
+    _port("KAFKA_PORT", "9092", "The Kafka bootstrap port."),
+    Variable(
+        name="HOST",
+        kind="address",
+        read=readers.loopback,
+        default="127.0.0.1",
+        description="The address to listen on. Only loopback is accepted until API keys exist.",
+    ),
+    Variable(
+        name="DATA_DIR",
+        kind="path",
+        read=readers.folder,
+        default=".tributary",
+        description="Databases, the log, keys and the sandbox's state.",
+    ),
+    Variable(
+        name="PUBLIC_URL",
+        kind="origin",
+        read=readers.origin,
+        default="http://localhost:{gateway_port}",
+        description="How browsers reach the gateway, without a path. With https, cookies become Secure.",
+    ),
+    Variable(
+        name="ALLOWED_ORIGINS",
+        kind="origins, comma-separated",
+        read=readers.origins,
+        default="http://localhost:3000",
+        description="Pages of other origins that may call the API and be returned to.",
+    ),
+    Variable(
+        name="KEYS",
+        kind="keyid:base64 of 32 bytes, comma-separated",
+        read=readers.keys,
+        description="The keys that seal tokens; the first writes. Without it a key file is made in the data folder.",
+        secret=True,
+    ),
+    Variable(
+        name="LOG_LEVEL",
+        kind="debug, info, warning, error or critical",
+        read=readers.level,
+        default="info",
+        description="What is logged.",
+    ),
+    Variable(
+        name="LOG_FORMAT",
+        kind="auto, json or pretty",
+        read=readers.log_format,
+        default="auto",
+        description="Auto is pretty on a terminal, JSON lines elsewhere.",
+    ),
+    Variable(
+        name="MAX_PAGES",
+        kind="count",
+        read=readers.count,
+        description="Pages per job after which a load stops, visibly. Not set, there is no limit.",
+    ),
+)
+
+
+PER_PROVIDER: Final = (
+    Variable(
+        name="CLIENT_ID",
+        kind="text",
+        read=readers.text,
+        description="Your app at the provider. Without it the provider is simulated by the sandbox.",
+    ),
+    Variable(name="CLIENT_SECRET", kind="text", read=readers.secret, description="Its secret.", secret=True),
+    Variable(
+        name="SCOPES",
+        kind="words",
+        read=readers.words,
+        description="Scopes to ask for instead of the provider's usual ones.",
+    ),
+    Variable(name="AUTHORIZE_URL", kind="URL", read=readers.url, description="Where the browser is sent to consent."),
+    Variable(
+        name="TOKEN_URL", kind="URL", read=readers.url, description="Where codes and refresh tokens are exchanged."
+    ),
+    Variable(name="API_URL", kind="URL", read=readers.url, description="Where objects are read."),
+)
+
+
+def provider_prefix(slug: str) -> str:
+    return f"{slug.upper().replace('-', '_')}_"
+
+
+def settings_table(providers: Iterable[str] = ()) -> str:
+    """The README's markdown table. ``providers`` are slugs, named as the values ``P`` may have."""
+    rows = [f"| `{PREFIX}{variable.name}` | {variable.kind} | {_shown(variable)} |" for variable in GENERAL]
+    rows += [f"| `{PREFIX}P_{variable.name}` | {variable.kind} | {_shown(variable)} |" for variable in PER_PROVIDER]
+    head = ["| variable | type | default | meaning |", "|---|---|---|---|"]
+    names = ", ".join(f"`{provider_prefix(slug)[:-1]}`" for slug in providers)
+    note = f"\n\n`P` is the name of a provider in capitals{f': {names}' if names else ''}."
+    return "\n".join(head + rows) + f"{note} An empty value counts as not set; the environment wins over `.env`.\n"
+
+
+def _shown(variable: Variable) -> str:
+    default = f"`{variable.default.replace('{gateway_port}', '{gateway port}')}`" if variable.default else "not set"
+    return f"{default} | {variable.description}{' Secret.' if variable.secret else ''}"

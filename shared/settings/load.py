@@ -1,0 +1,173 @@
+"""From the environment and `.env` to ``Settings``, or to everything that is wrong with them at once."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal, final
+
+import msgspec
+from typing_extensions import override
+
+from shared.settings.declared import GENERAL, KNOWN_ELSEWHERE, PER_PROVIDER, PREFIX, Variable, provider_prefix
+from shared.settings.envfile import parse_env
+from shared.settings.secret import SecretStr
+
+
+class ProviderDefaults(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a provider's data decides whether its settings are right."""
+
+    secret_optional: bool = False
+    """Public clients are permitted: a client id may stand alone."""
+
+
+class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """None means "not set": the composer takes the provider's own value or, when ``simulated``, the sandbox's."""
+
+    client_id: str | None
+    client_secret: SecretStr | None
+    scopes: tuple[str, ...] | None
+    authorize_url: str | None
+    token_url: str | None
+    api_url: str | None
+
+    @property
+    def simulated(self) -> bool:
+        return self.client_id is None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """``keys`` are (key id, base64 of 32 bytes) pairs, empty when a key file is to be used; the first one writes.
+
+    ``public_url`` is an origin: no path, no trailing slash. ``max_pages`` is per job, None for no limit.
+    """
+
+    gateway_port: int
+    auth_port: int
+    fetcher_port: int
+    sandbox_port: int
+    kafka_port: int
+    host: str
+    data_dir: Path
+    public_url: str
+    allowed_origins: tuple[str, ...]
+    keys: tuple[tuple[str, SecretStr], ...]
+    log_level: str
+    log_format: Literal["auto", "json", "pretty"]
+    max_pages: int | None
+    providers: Mapping[str, ProviderSettings]
+
+    @property
+    def public_origin(self) -> str:
+        return self.public_url
+
+    @property
+    def secure(self) -> bool:
+        return self.public_url.startswith("https://")
+
+
+@final
+class SettingsError(Exception):
+    """``problems`` are sentences for the person who starts the product: what, why, what to do. None holds a secret."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(problems)
+        self.problems = problems
+
+    @override
+    def __str__(self) -> str:
+        count = "One setting is" if len(self.problems) == 1 else f"{len(self.problems)} settings are"
+        return "\n".join([f"{count} wrong, so nothing was started:", *(f"  - {problem}" for problem in self.problems)])
+
+
+def load_settings(
+    environ: Mapping[str, str], env_file: Path | None = None, *, providers: Mapping[str, ProviderDefaults]
+) -> Settings:
+    """``providers`` by slug. A missing ``env_file`` is no error. Raises ``SettingsError`` with every problem found."""
+    written, problems = _from_file(env_file)
+    given = {**written, **environ}
+    given = {name: value.strip() for name, value in given.items() if name.startswith(PREFIX) and value.strip()}
+    problems += _unknown(given, providers)
+    values = _read_all(GENERAL, PREFIX, given, problems)
+    values["keys"] = values["keys"] or ()
+    values["providers"] = {
+        slug: _provider(slug, defaults, given, problems) for slug, defaults in sorted(providers.items())
+    }
+    problems += _shared_ports(values)
+    if problems:
+        raise SettingsError(problems)
+    return Settings(**values)
+
+
+def _from_file(env_file: Path | None) -> tuple[dict[str, str], list[str]]:
+    if env_file is None or not env_file.is_file():
+        return {}, []
+    try:
+        return parse_env(env_file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as reason:
+        return {}, [
+            f"{env_file.name} cannot be read ({reason.__class__.__name__}). Make it a readable UTF-8 text file."
+        ]
+
+
+def _unknown(given: Mapping[str, str], providers: Iterable[str]) -> list[str]:
+    known = {f"{PREFIX}{variable.name}" for variable in GENERAL} | KNOWN_ELSEWHERE
+    known |= {f"{PREFIX}{provider_prefix(slug)}{variable.name}" for slug in providers for variable in PER_PROVIDER}
+    endings = sorted(name.removeprefix(PREFIX) for name in known)
+    problems = []
+    for name in sorted(given.keys() - known):
+        near = difflib.get_close_matches(name.removeprefix(PREFIX), endings, 1)
+        hint = f"Did you mean {PREFIX}{near[0]}?" if near else "Remove it, or see the table of settings in the README."
+        problems.append(f"{name} is not a setting. {hint}")
+    return problems
+
+
+def _read_all(
+    variables: Iterable[Variable], prefix: str, given: Mapping[str, str], problems: list[str]
+) -> dict[str, Any]:
+    """Values by field; what cannot be read becomes None and a problem."""
+    values: dict[str, Any] = {}
+    for variable in variables:
+        name = prefix + variable.name
+        text = given.get(name) or _default(variable, values)
+        try:
+            values[variable.field] = None if text is None else variable.read(text)
+        except ValueError as wrong:
+            values[variable.field] = None
+            shown = name if variable.secret or text is None or "@" in text else f"{name}={text!r:.200}"
+            problems.append(f"{shown} {wrong}")
+    return values
+
+
+def _default(variable: Variable, values: Mapping[str, Any]) -> str | None:
+    """A gateway port that was wrong is reported already: any port stands in for it here."""
+    if variable.default is None:
+        return None
+    return variable.default.replace("{gateway_port}", str(values.get("gateway_port") or 1))
+
+
+def _provider(slug: str, defaults: ProviderDefaults, given: Mapping[str, str], problems: list[str]) -> ProviderSettings:
+    prefix = PREFIX + provider_prefix(slug)
+    found = ProviderSettings(**_read_all(PER_PROVIDER, prefix, given, problems))
+    if found.client_id is None and found.client_secret is not None:
+        problems.append(
+            f"{prefix}CLIENT_SECRET is set without {prefix}CLIENT_ID. Set both, or neither for the sandbox."
+        )
+    if found.client_id is not None and found.client_secret is None and not defaults.secret_optional:
+        problems.append(
+            f"{prefix}CLIENT_ID is set without {prefix}CLIENT_SECRET. Set both, or neither for the sandbox."
+        )
+    return found
+
+
+def _shared_ports(values: Mapping[str, Any]) -> list[str]:
+    users: dict[int, list[str]] = {}
+    for variable in GENERAL:
+        if variable.kind == "port" and values[variable.field] is not None:
+            users.setdefault(values[variable.field], []).append(PREFIX + variable.name)
+    return [
+        f"{' and '.join(names)} are all {port}, but a port serves one thing. Give each a port of its own."
+        for port, names in users.items()
+        if len(names) > 1
+    ]

@@ -1,0 +1,146 @@
+"""How the text of a variable becomes a value. A reader raises ValueError: what is wrong, what to write."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+import re
+from pathlib import Path
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+
+from shared.settings.secret import SecretStr
+
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443}
+_KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+_NUMBER: Final = re.compile(r"[0-9]{1,9}")
+
+
+def port(text: str) -> int:
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= 65_535:
+        raise ValueError("is no port. Write a number from 1 to 65535.")
+    return int(text)
+
+
+def count(text: str) -> int:
+    if not _NUMBER.fullmatch(text) or int(text) < 1:
+        raise ValueError("is no count. Write a whole number from 1, or leave the variable out for no limit.")
+    return int(text)
+
+
+def loopback(text: str) -> str:
+    """Host names are not resolved: only ``localhost`` is known to stay on this machine."""
+    try:
+        inside = text == "localhost" or ipaddress.ip_address(text).is_loopback
+    except ValueError:
+        inside = False
+    if not inside:
+        raise ValueError(
+            "is not a loopback address, and whoever reaches the gateway sees all data until API keys exist. "
+            "Use 127.0.0.1, ::1 or localhost, and put your own authenticating proxy in front."
+        )
+    return text
+
+
+def folder(text: str) -> Path:
+    return Path(text).expanduser()
+
+
+def secret(text: str) -> SecretStr:
+    return SecretStr(text)
+
+
+def text(text: str) -> str:
+    return text
+
+
+def words(text: str) -> tuple[str, ...]:
+    return tuple(re.split(r"[,\s]+", text.strip(", \t\r\n")))
+
+
+def level(text: str) -> str:
+    return _one_of(text, ("debug", "info", "warning", "error", "critical"))
+
+
+def log_format(text: str) -> str:
+    return _one_of(text, ("auto", "json", "pretty"))
+
+
+def url(text: str) -> str:
+    """An absolute http(s) URL, kept as written: a template may stand in its path, a tenant in its query."""
+    parts = _http_url(text)
+    if parts.fragment:
+        raise ValueError("has a #fragment, which is never sent. Remove it.")
+    return text.rstrip("/") if not parts.query else text
+
+
+def origin(text: str) -> str:
+    """``scheme://host[:port]`` as browsers write it: lower case, without the scheme's own port."""
+    parts = _http_url(text)
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or "?" in text or "#" in text:
+        raise ValueError("has a path or a query. Write scheme://host or scheme://host:port and nothing behind it.")
+    host = parts.hostname or ""
+    shown = f"[{host}]" if ":" in host else host
+    standard = parts.port in {None, _DEFAULT_PORTS[parts.scheme]}
+    return f"{parts.scheme}://{shown}" if standard else f"{parts.scheme}://{shown}:{parts.port}"
+
+
+def origins(text: str) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for entry in words(text):
+        try:
+            found[origin(entry)] = None
+        except ValueError as wrong:
+            raise ValueError(f"has the entry {entry!r}, which {wrong}") from None
+    return tuple(found)
+
+
+def keys(text: str) -> tuple[tuple[str, SecretStr], ...]:
+    """(key id, base64 of 32 bytes) pairs; the first writes. The sentences of its errors never hold key material."""
+    found: dict[str, SecretStr] = {}
+    for position, entry in enumerate(words(text), start=1):
+        name, colon, encoded = entry.partition(":")
+        if not colon or not _KEY_ID.fullmatch(name):
+            raise ValueError(
+                f"has no key id in entry {position}. Write keyid:base64, the id of letters, digits, _ or -."
+            )
+        if name in found:
+            raise ValueError(f"names the key id {name!r} twice. Give every key an id of its own.")
+        if _decoded_length(encoded) != 32:
+            raise ValueError(
+                f"has a key {name!r} that is not 32 bytes in base64. Make one with: openssl rand -base64 32"
+            )
+        found[name] = SecretStr(encoded)
+    return tuple(found.items())
+
+
+def _decoded_length(encoded: str) -> int:
+    padded = encoded.rstrip("=").translate(str.maketrans("-_", "+/"))
+    try:
+        return len(base64.b64decode(padded + "=" * (-len(padded) % 4), validate=True))
+    except (binascii.Error, ValueError):
+        return -1
+
+
+def _one_of(text: str, allowed: tuple[str, ...]) -> str:
+    lowered = text.lower()
+    if lowered not in allowed:
+        raise ValueError(f"is not known. Write one of: {', '.join(allowed)}.")
+    return lowered
+
+
+def _http_url(text: str) -> SplitResult:
+    wrong = "is no absolute http or https URL. Write it in full, like https://example.com."
+    if not text.isascii() or any(char <= " " or char == "\\" for char in text):
+        raise ValueError(f"{wrong} Spaces, backslashes and letters beyond ASCII are not allowed in it.")
+    try:
+        parts = urlsplit(text)
+        port_is_sane = parts.port is None or parts.port > 0
+    except ValueError:
+        raise ValueError(wrong) from None
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not port_is_sane or "*" in parts.netloc:
+        raise ValueError(wrong)
+    if "@" in parts.netloc:
+        raise ValueError("has a user name or password in it. Remove them.")
+    return parts

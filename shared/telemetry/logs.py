@@ -1,0 +1,116 @@
+"""One way out for every log line, ours and the libraries': redacted, one line each, safe to show on a terminal."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import unicodedata
+from typing import Any, Final, Literal, TextIO
+
+import structlog
+from structlog.types import EventDict, Processor, WrappedLogger
+
+from shared.telemetry.context import context_fields
+from shared.telemetry.redaction import redact
+
+_QUIET: Final = ("aiokafka", "aiosqlite", "alembic", "asyncio", "faststream", "hpack", "httpcore", "httpx", "kafka")
+_OWN_HANDLERS: Final = (*_QUIET, "uvicorn", "uvicorn.error", "uvicorn.asgi", "litestar")
+_UNSAFE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co"})
+"""Unicode categories that can move a cursor, end a line or turn the direction of text."""
+
+
+def configure_logging(
+    level: str = "info", fmt: Literal["auto", "json", "pretty"] = "auto", stream: TextIO | None = None
+) -> None:
+    """Route structlog and the standard library to ``stream`` (stderr when None). Calling it again replaces it.
+
+    Start uvicorn with ``log_config=None``: its own configuration would bring back an access log with query strings.
+    """
+    target = stream or sys.stderr
+    pretty = fmt == "pretty" or (fmt == "auto" and target.isatty())
+    structlog.configure(
+        processors=[*_ours(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=False,
+    )
+    handler = logging.StreamHandler(target)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=_ours(), processors=_last(pretty=pretty, colors=target.isatty())
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level.upper())
+    logging.captureWarnings(capture=True)
+    _quieten()
+
+
+def _ours() -> list[Processor]:
+    return [
+        _add_context,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        structlog.processors.StackInfoRenderer(),
+    ]
+
+
+def _last(*, pretty: bool, colors: bool) -> list[Processor]:
+    chain: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redacted]
+    if pretty:
+        return [*chain, _printable, structlog.dev.ConsoleRenderer(colors=colors)]
+    return [*chain, _json_line]
+
+
+def _add_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {**context_fields(), **event}
+
+
+def _redacted(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {str(name): value for name, value in redact(event).items()}
+
+
+def _json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """ASCII only: controls, line separators and direction marks all come out as escapes."""
+    return json.dumps(event, ensure_ascii=True).replace("\x7f", "\\u007f")
+
+
+def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Nothing but a traceback may have more than one line, and its lines are indented so that none can pose as ours."""
+    blocks = {name: event[name] for name in ("exception", "stack") if isinstance(event.get(name), str)}
+    shown = {escape_controls(name): _escaped(value) for name, value in event.items()}
+    for name, text in blocks.items():
+        shown[name] = "\n".join(f"    {escape_controls(line)}" for line in text.split("\n"))
+    return shown
+
+
+def escape_controls(text: str) -> str:
+    """Control characters, line separators and direction marks become visible escapes; all else stays as it is."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSAFE else char for char in text
+    )
+
+
+def _escaped(value: Any) -> Any:
+    if isinstance(value, str):
+        return escape_controls(value)
+    return value if isinstance(value, int | float | None) else escape_controls(json.dumps(value, ensure_ascii=False))
+
+
+def _quieten() -> None:
+    for name in _OWN_HANDLERS:
+        library = logging.getLogger(name)
+        library.handlers = []
+        library.propagate = True
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    access = logging.getLogger("uvicorn.access")
+    access.handlers = []
+    access.propagate = False
+    access.disabled = True

@@ -1,0 +1,67 @@
+"""The outermost ASGI layer: gives every request its id and trace, and says in one line how it ended."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, final
+
+import structlog
+
+from shared.telemetry.context import accepted_request_id, bind_request, bind_service
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_LONGEST_PATH: Final = 256
+_PROBES: Final = ("/health/live", "/health/ready")
+_log = structlog.get_logger("tributary.http")
+
+
+@final
+class RequestContextMiddleware:
+    """Logs method, path, status and milliseconds; never the query, which may carry codes and state.
+
+    An answer that was never started counts as 500. A stream is logged when it ends.
+    """
+
+    def __init__(self, app: App, service: str) -> None:
+        self._app = app
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            bind_service(self._service)
+            await self._app(scope, receive, send)
+            return
+        request_id = accepted_request_id(_header(scope, b"x-request-id"))
+        bind_service(self._service)
+        with bind_request(request_id, _header(scope, b"traceparent")):
+            await self._serve(scope, receive, send, request_id)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        started = time.perf_counter()
+        status = 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                kept = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
+                message = {**message, "headers": [*kept, (b"x-request-id", request_id.encode())]}
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_id)
+        finally:
+            quiet = scope["path"] in _PROBES and status < 500
+            say = _log.debug if quiet else _log.info
+            elapsed = round((time.perf_counter() - started) * 1000, 1)
+            say("request", method=scope["method"], path=scope["path"][:_LONGEST_PATH], status=status, ms=elapsed)
+
+
+def _header(scope: Scope, name: bytes) -> str | None:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

@@ -1,0 +1,61 @@
+"""The second net: secrets have a type that hides them; what slips past it is caught here, by name or by shape."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+MASK: Final = "***"
+
+_WORDS: Final = (
+    r"authori[sz]ation|cookies?|credentials?|passwords?|passwd|secrets?|tokens?|verifiers?|refresh|bearer|jwt"
+    r"|api[_-]?keys?|private[_-]?keys?|oauth[_-]?state|(?:auth|authori[sz]ation|oauth)[_-]?code"
+)
+_SENSITIVE_NAME: Final = re.compile(rf"^code$|(?:^|[._-])(?:{_WORDS})$")
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_SECRET_PAIR: Final = re.compile(
+    r"""(?ix) (?P<name>\b(?:(?:access|refresh|id|csrf|page|service)[_-]?token|token|client[_-]?secret|secret
+    |code[_-]?verifier|password|passwd|api[_-]?key|(?<=[?&])(?:code|state))["']?\s*[=:]\s*["']?)
+    (?P<value>[^\s"'&,;}\])]+)"""
+)
+_SCHEME: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
+_SEALED: Final = re.compile(r"\bv1\.[\w-]+\.[\w-]{8,}\.[\w-]{8,}")
+_HEADER: Final = re.compile(r"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization)(\s*:\s*)[^\r\n]+")
+_DEEPEST: Final = 8
+
+
+def redact_text(text: str) -> str:
+    """Masks what looks like a bearer token, a sealed value, a header or parameter that carries a secret."""
+    text = _HEADER.sub(rf"\1\2{MASK}", text)
+    text = _SCHEME.sub(rf"\1 {MASK}", text)
+    text = _SEALED.sub(MASK, text)
+    return _SECRET_PAIR.sub(rf"\g<name>{MASK}", text)
+
+
+def sensitive(name: str) -> bool:
+    """By the last word of the name: ``refresh_token`` is, ``token_url`` and ``error_code`` are not."""
+    return _SENSITIVE_NAME.search(_CAMEL.sub("_", name).lower()) is not None
+
+
+def redact(value: Any, depth: int = 0) -> Any:
+    """A copy of a log value without secrets. Numbers under a sensitive name stay: they count, they do not open."""
+    if isinstance(value, bool | int | float | None):
+        return value
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _container(value, depth) if depth < _DEEPEST else MASK
+    if isinstance(value, bytes | bytearray):
+        return redact_text(bytes(value).decode("utf-8", "backslashreplace"))
+    return redact_text(value if isinstance(value, str) else repr(value))
+
+
+def _container(value: Any, depth: int) -> Any:
+    if isinstance(value, Mapping):
+        return {redact_text(str(name)): _entry(str(name), item, depth) for name, item in value.items()}
+    return [redact(item, depth + 1) for item in value]
+
+
+def _entry(name: str, value: Any, depth: int) -> Any:
+    if sensitive(name) and not isinstance(value, bool | int | float | None):
+        return MASK
+    return redact(value, depth + 1)

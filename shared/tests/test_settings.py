@@ -1,0 +1,198 @@
+import copy
+import dataclasses
+import pickle
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from shared.settings import ProviderDefaults, SecretStr, Settings, SettingsError, load_settings, settings_table
+
+PROVIDERS = {"acme": ProviderDefaults(), "open-crm": ProviderDefaults(secret_optional=True)}
+KEY = "A" * 43 + "="
+
+
+def load(env_file: Path | None = None, /, **environ: str) -> Settings:
+    named = {f"TRIBUTARY_{name}": value for name, value in environ.items()}
+    return load_settings({"PATH": "/bin", **named}, env_file, providers=PROVIDERS)
+
+
+def problems(env_file: Path | None = None, /, **environ: str) -> list[str]:
+    with pytest.raises(SettingsError) as refusal:
+        load(env_file, **environ)
+    assert all(problem in str(refusal.value) for problem in refusal.value.problems)
+    return refusal.value.problems
+
+
+def test_nothing_has_to_be_set() -> None:
+    found = load()
+    ports = (found.gateway_port, found.auth_port, found.fetcher_port, found.sandbox_port, found.kafka_port)
+    assert ports == (8000, 8001, 8002, 8003, 9092)
+    assert (found.data_dir, found.public_url, found.host) == (Path(".tributary"), "http://localhost:8000", "127.0.0.1")
+    assert found.allowed_origins == ("http://localhost:3000",)
+    assert (found.keys, found.max_pages, found.log_level, found.log_format) == ((), None, "info", "auto")
+    assert found.providers["acme"].simulated
+    assert not found.secure
+
+
+def test_the_public_url_follows_the_gateway_port() -> None:
+    assert load(GATEWAY_PORT="9000").public_origin == "http://localhost:9000"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("https://Hub.Example.com/", "https://hub.example.com"),
+        ("https://example.com:443", "https://example.com"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_the_public_url_is_normalised_to_an_origin(written: str, read: str) -> None:
+    found = load(PUBLIC_URL=written)
+    assert (found.public_url, found.secure) == (read, read.startswith("https"))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["example.com", "ftp://a", "http://a/path", "http://a?x", "http://u:pw@a", "http://a:99999", "http://ä", "*"],
+)
+def test_a_public_url_that_is_no_origin_is_refused(wrong: str) -> None:
+    (problem,) = problems(PUBLIC_URL=wrong)
+    assert problem.startswith("TRIBUTARY_PUBLIC_URL")
+    assert "pw" not in problem
+
+
+@pytest.mark.parametrize("wrong", ["*", "null", "localhost:3000", "http://a.com,http://b.com/x", "https://*.a.com"])
+def test_T35_allowed_origins_are_exact(wrong: str) -> None:
+    (problem,) = problems(ALLOWED_ORIGINS=wrong)
+    assert "TRIBUTARY_ALLOWED_ORIGINS" in problem
+
+
+def test_allowed_origins_are_a_list_without_repetitions() -> None:
+    found = load(ALLOWED_ORIGINS="https://a.com, http://B.com:80 ,https://a.com")
+    assert found.allowed_origins == ("https://a.com", "http://b.com")
+
+
+@pytest.mark.parametrize("wrong", ["0", "65536", "-1", "80a", "٨٠", "1e3"])
+def test_a_port_is_a_number_from_1_to_65535(wrong: str) -> None:
+    (problem,) = problems(AUTH_PORT=wrong)
+    assert "from 1 to 65535" in problem
+
+
+def test_ports_are_distinct() -> None:
+    (problem,) = problems(AUTH_PORT="8000", KAFKA_PORT="8000")
+    assert "TRIBUTARY_GATEWAY_PORT and TRIBUTARY_AUTH_PORT and TRIBUTARY_KAFKA_PORT are all 8000" in problem
+
+
+@pytest.mark.parametrize("wrong", ["0.0.0.0", "::", "192.168.1.4", "example.com", "localhost.example.com"])
+def test_anything_but_loopback_is_refused_until_api_keys_exist(wrong: str) -> None:
+    (problem,) = problems(HOST=wrong)
+    assert "until API keys exist" in problem
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
+def test_loopback_is_accepted(host: str) -> None:
+    assert load(HOST=host).host == host
+
+
+def test_the_first_key_writes() -> None:
+    assert [name for name, _ in load(KEYS=f"k2:{KEY}, k1:{KEY}").keys] == ["k2", "k1"]
+
+
+@pytest.mark.parametrize("wrong", [KEY, f"k.1:{KEY}", "k1:c2hvcnQ=", f"k1:{KEY},k1:{KEY}", "k1:!!!!", f"k1:{KEY}ä"])
+def test_T11_wrong_keys_are_refused_without_being_shown(wrong: str) -> None:
+    (problem,) = problems(KEYS=wrong)
+    assert problem.startswith("TRIBUTARY_KEYS ")
+    assert KEY not in problem
+    assert "c2hvcnQ" not in problem
+
+
+def test_a_client_id_and_secret_serve_the_real_provider() -> None:
+    acme = load(ACME_CLIENT_ID="id", ACME_CLIENT_SECRET="s3cret", ACME_SCOPES="a.read, b.read c").providers["acme"]
+    assert not acme.simulated
+    assert acme.scopes == ("a.read", "b.read", "c")
+    assert acme.client_secret == SecretStr("s3cret")
+
+
+def test_each_url_may_be_set_alone_with_the_sandbox_client() -> None:
+    acme = load(ACME_TOKEN_URL="http://127.0.0.1:9/token/").providers["acme"]
+    assert acme.simulated
+    assert (acme.token_url, acme.api_url, acme.client_id) == ("http://127.0.0.1:9/token", None, None)
+
+
+def test_half_a_client_is_refused_unless_the_provider_permits_public_clients() -> None:
+    assert "without TRIBUTARY_ACME_CLIENT_SECRET" in problems(ACME_CLIENT_ID="id")[0]
+    assert "without TRIBUTARY_ACME_CLIENT_ID" in problems(ACME_CLIENT_SECRET="s3cret")[0]
+    assert load(OPEN_CRM_CLIENT_ID="id").providers["open-crm"].client_secret is None
+
+
+def test_an_unknown_name_is_refused_with_the_one_that_was_meant() -> None:
+    assert "Did you mean TRIBUTARY_GATEWAY_PORT?" in problems(GATEWAY_PROT="1")[0]
+    assert "Did you mean TRIBUTARY_ACME_CLIENT_ID?" in problems(ACME_CLIENTID="1")[0]
+    assert "table of settings" in problems(ZZZ="1")[0]
+    assert load(PAUSE_AT="after_E").max_pages is None
+
+
+def test_everything_wrong_is_reported_at_once() -> None:
+    found = problems(GATEWAY_PORT="x", HOST="0.0.0.0", LOG_LEVEL="loud", MAX_PAGES="0", ACME_CLIENT_ID="i", NOPE="1")
+    assert len(found) == 6
+
+
+def test_an_empty_value_counts_as_not_set() -> None:
+    assert load(MAX_PAGES="", GATEWAY_PORT=" ").gateway_port == 8000
+
+
+def test_env_file_gives_what_the_environment_does_not(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text(
+        "\ufeff# ours\r\nexport TRIBUTARY_GATEWAY_PORT=9000 # the door\r\n\nTRIBUTARY_AUTH_PORT = 9001\n"
+        'TRIBUTARY_ACME_CLIENT_ID=\'a#b\\\'\nTRIBUTARY_ACME_CLIENT_SECRET="a\\"b # c" # not this\nOTHER=x=y\n'
+    )
+    found = load(file, AUTH_PORT="9002")
+    assert (found.gateway_port, found.auth_port) == (9000, 9002)
+    acme = found.providers["acme"]
+    assert (acme.client_id, acme.client_secret) == ("a#b\\", SecretStr('a"b # c'))
+
+
+def test_env_file_errors_name_the_line_and_no_value(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("A=1\nsesame\nTRIBUTARY_KEYS='sesame\nTRIBUTARY_NOPE=sesame\n")
+    found = problems(file)
+    assert [problem[:11] for problem in found[:2]] == [".env line 2", ".env line 3"]
+    assert "TRIBUTARY_NOPE" in found[2]
+    assert "sesame" not in "".join(found)
+
+
+def test_an_unreadable_env_file_is_a_problem_and_a_missing_one_is_not(tmp_path: Path) -> None:
+    assert load(tmp_path / "missing") == load()
+    (tmp_path / "binary").write_bytes(b"A=\xff")
+    assert "UTF-8" in problems(tmp_path / "binary")[0]
+
+
+def test_T11_a_secret_shows_itself_nowhere() -> None:
+    secret = SecretStr("s3cret")
+
+    @dataclasses.dataclass
+    class Holder:
+        token: SecretStr
+
+    settings = load(ACME_CLIENT_ID="id", ACME_CLIENT_SECRET="s3cret", KEYS=f"k:{KEY}")
+    for shown in (str(secret), repr(secret), f"{secret:>9}", f"{secret!s}", repr(Holder(secret)), repr(settings)):
+        assert "***" in shown
+        assert "s3cret" not in shown
+        assert KEY not in shown
+    for publish in (msgspec.json.encode, pickle.dumps, copy.deepcopy):
+        with pytest.raises(TypeError):
+            publish(secret)
+    assert secret.reveal() == "s3cret"
+    assert secret == SecretStr("s3cret")
+    assert secret not in {SecretStr("other"), "s3cret"}
+
+
+def test_the_table_of_the_readme_names_every_variable_once() -> None:
+    table = settings_table(PROVIDERS)
+    for name in ("GATEWAY_PORT", "PUBLIC_URL", "KEYS", "MAX_PAGES", "HOST", "P_CLIENT_ID", "P_API_URL"):
+        assert table.count(f"| `TRIBUTARY_{name}` |") == 1
+    assert "`http://localhost:{gateway port}`" in table
+    assert "`ACME`, `OPEN_CRM`" in table
+    assert {line.count("|") for line in table.splitlines() if line.startswith("|")} == {5}

@@ -1,0 +1,84 @@
+"""What every HTTP port of ours has: a check of the Host header, a door for services only, and health."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Any
+
+import msgspec
+from litestar import Controller, Response, get
+from litestar.connection import ASGIConnection
+from litestar.handlers import BaseRouteHandler
+
+from shared.errors import HubError
+from shared.settings import SecretStr
+
+LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
+HEALTH = ("/health/live", "/health/ready")
+Checks = Callable[[], Awaitable[Mapping[str, str]]]
+"""What is not well: part → what is wrong with it, in words; empty when ready."""
+
+
+class HostGuard:
+    """Pure ASGI, outermost: answers 421 to a request for a host that is not ours (DNS rebinding, a spoofed header)."""
+
+    def __init__(self, app: Any, hosts: Collection[str]) -> None:
+        self._app = app
+        self._hosts = frozenset(host.lower() for host in hosts)
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http" or host_name(scope) in self._hosts:
+            await self._app(scope, receive, send)
+            return
+        body = msgspec.json.encode(
+            {"code": "wrong_host", "detail": "This server does not answer for that host name; use its own address."}
+        )
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await send({"type": "http.response.start", "status": 421, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def host_name(scope: Any) -> str:
+    """The Host header without its port, lower-case; empty when there is none or more than one."""
+    found = [value for name, value in scope["headers"] if name == b"host"]
+    if len(found) != 1:
+        return ""
+    host: str = found[0].decode("latin-1").lower()
+    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
+
+
+def services_only(secret: SecretStr) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+    """A Litestar guard: everything but health wants ``Authorization: Bearer <service secret>``."""
+    expected = f"Bearer {secret.reveal()}".encode()
+
+    def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
+        given = connection.headers.get("authorization", "").encode("utf-8", "surrogateescape")
+        if connection.url.path not in HEALTH and not secrets.compare_digest(given, expected):
+            raise HubError("This port is for Tributary's own services.", code="unauthorized", status=401)
+
+    return guard
+
+
+def health(checks: Checks) -> type[Controller]:
+    """``/health/live`` while the loop turns, ``/health/ready`` (200 or 503) as ``checks`` finds things."""
+
+    class Health(Controller):
+        path = "/health"
+
+        @get("/live", include_in_schema=False)
+        async def live(self) -> dict[str, str]:
+            return {"status": "live"}
+
+        @get("/ready", include_in_schema=False)
+        async def ready(self) -> Response[dict[str, Any]]:
+            wrong = await checks()
+            content = {"status": "not ready" if wrong else "ready", "waiting_for": dict(wrong)}
+            return Response(content, status_code=503 if wrong else 200)
+
+    return Health
+
+
+def error_body(_: object, error: HubError) -> Response[dict[str, str]]:
+    """The plain error of ports between services; the gateway has its own, richer ones."""
+    return Response({"code": error.code, "detail": error.detail}, status_code=error.status)
