@@ -1,9 +1,9 @@
-"""The SQL truth of a service: one write transaction at a time on SQLite, reads beside it."""
+"""One write transaction at a time on SQLite, reads beside it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,8 @@ from alembic import command, context
 from alembic.config import Config
 from sqlalchemy import Connection, MetaData, event, pool
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from shared.db.inline import InlineConnection, connect
 
 READERS = 4
 
@@ -27,9 +29,8 @@ class Database:
 
     def __init__(self, path: Path, *, durable: bool = False) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        self.url = f"sqlite+aiosqlite:///{path}"
-        self._writer = _engine(self.url, "BEGIN IMMEDIATE", size=1, durable=durable)
-        self._reader = _engine(self.url, "BEGIN", size=READERS, durable=durable)
+        self._writer = _engine(path, "BEGIN IMMEDIATE", size=1, durable=durable)
+        self._reader = _engine(path, "BEGIN", size=READERS, durable=durable)
         self._turn = asyncio.Lock()
         self._listeners: list[Callable[[], None]] = []
 
@@ -58,23 +59,21 @@ class Database:
         await self._reader.dispose()
 
 
-def _engine(url: str, begin: str, *, size: int, durable: bool) -> AsyncEngine:
-    engine = create_async_engine(
-        url, poolclass=pool.AsyncAdaptedQueuePool, pool_size=size, max_overflow=0, connect_args={"timeout": 30}
-    )
+def _engine(path: Path, begin: str, *, size: int, durable: bool) -> AsyncEngine:
+    def opened(*_arguments: Any, **_options: Any) -> Coroutine[Any, Any, InlineConnection]:
+        return connect(path, durable=durable)
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def _connect(raw: Any, _record: object) -> None:
-        raw.isolation_level = None  # SQLAlchemy's own BEGIN would lose updates: see the "begin" listener
-        cursor = raw.cursor()
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute(f"PRAGMA synchronous={'FULL' if durable else 'NORMAL'}")
-        cursor.execute("PRAGMA foreign_keys=ON")
-        cursor.execute("PRAGMA cache_size=-16000")
-        cursor.close()
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}",
+        poolclass=pool.AsyncAdaptedQueuePool,
+        pool_size=size,
+        max_overflow=0,
+        connect_args={"async_creator_fn": opened},
+    )
 
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
+        """SQLAlchemy's own BEGIN on SQLite loses updates without an error."""
         connection.exec_driver_sql(begin)
 
     return engine
