@@ -8,6 +8,7 @@ RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
 WORKERS = 2
 TESTS =
+UPGRADE =
 CODE = services shared deploy tests benchmarks
 COMPILE = $(DEV) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)

@@ -113,5 +113,6 @@ def create_app(settings: FetcherSettings, *, redis: Redis) -> App:
         guards=[services_only(settings.service_secret)],
         exception_handlers={HubError: error_body},
         openapi_config=None,
+        logging_config=None,
     )
     return RequestContextMiddleware(HostGuard(app, settings.hosts), service="fetcher")

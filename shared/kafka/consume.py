@@ -61,7 +61,9 @@ class Consumers:
 
     def __init__(self, bootstrap: str, *, service: str, producer: Producer) -> None:
         self._service, self._producer = service, producer
-        self._broker = KafkaBroker(bootstrap, client_id=service, ack_policy=AckPolicy.MANUAL, logger=None)
+        self._broker = KafkaBroker(
+            bootstrap, client_id=service, ack_policy=AckPolicy.MANUAL, apply_types=False, logger=None
+        )
         self.failing: dict[str, str] = {}
         """Topic → what its consumer is waiting for; empty when all is well."""
 
@@ -147,7 +149,7 @@ class Consumers:
     ) -> Callable[[], AIOKafkaConsumer]:
         subscriber = self._broker.subscriber(
             topic,
-            group_id=f"tributary.{self._service}",
+            group_id=f"tributary.{self._service}.{topic}",  # of its own: one group would rebalance at each start
             batch=True,
             batch_timeout_ms=POLL_MS,
             max_records=records,
@@ -165,9 +167,8 @@ class Consumers:
             return subscriber.consumer
 
         @subscriber
-        async def _on_batch(message: KafkaMessage) -> None:
-            records = message.raw_message if isinstance(message.raw_message, tuple) else (message.raw_message,)
-            await handle([_received(record) for record in records], consumer())
+        async def _on_batch(batch: list[Received]) -> None:
+            await handle(batch, consumer())
 
         return consumer
 
@@ -199,8 +200,8 @@ async def _untouched(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> Kafka
     return KafkaAckableMessage(body=b"", headers={}, raw_message=records, consumer=FAKE_CONSUMER)
 
 
-async def _undecoded(message: KafkaMessage) -> KafkaMessage:
-    return message
+async def _undecoded(message: KafkaMessage) -> list[Received]:
+    return [_received(record) for record in message.raw_message]
 
 
 def _received(record: ConsumerRecord[bytes, bytes]) -> Received:

@@ -1,0 +1,55 @@
+#!/bin/sh
+# bootstrap.sh VENV LOCK: makes VENV hold exactly what LOCK says. Does nothing when it already does.
+# The copy of the lock inside VENV is written last: without it the folder counts as unfinished and is made anew.
+set -eu
+
+venv=$1
+lock=$2
+done_mark=$venv/installed.lock
+
+say() { printf '%s\n' "$*" >&2; }
+recent() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
+has_venv() { "$1" -c 'import ensurepip, venv' >/dev/null 2>&1; }
+
+find_python() {
+    for name in ${PYTHON:-python3 python3.14 python3.13 python3.12 python3.11}; do
+        if recent "$name"; then
+            command -v "$name"
+            return
+        fi
+    done
+    found=$("${PYTHON:-python3}" -c 'import platform; print(platform.python_version())' 2>/dev/null) || found=none
+    say "Tributary needs Python 3.11 or newer; ${PYTHON:-python3} here is: $found."
+    say "Install one, or name one you have: make run PYTHON=/path/to/python3.12"
+    return 1
+}
+
+complete_python() {
+    has_venv "$1" && return
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then
+        say "Python's venv module is incomplete here: installing python3-venv."
+        export DEBIAN_FRONTEND=noninteractive
+        { apt-get update -qq && apt-get install -y -qq python3-venv; } </dev/null >&2 || true
+        has_venv "$1" && return
+        say "Still incomplete for $1: install the venv package of that very Python, then run make again."
+    else
+        say "sudo apt-get install python3-venv"
+    fi
+    return 1
+}
+
+if cmp -s "$lock" "$done_mark" && recent "$venv/bin/python"; then
+    exit 0
+fi
+python=$(find_python)
+complete_python "$python"
+rm -rf "$venv"
+say "Installing the packages of $lock into $venv (only when that file changes; under a minute)."
+"$python" -m venv "$venv"
+if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
+    --require-hashes --requirement "$lock" </dev/null; then
+    say "The packages could not be installed, for the reason above (is the network reachable?). Run make again."
+    exit 1
+fi
+cp "$lock" "$done_mark.part"
+mv "$done_mark.part" "$done_mark"

@@ -1,0 +1,54 @@
+"""``python -m deploy.sandbox``: the sandboxes alone, on loopback."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import uvicorn
+
+from deploy.sandbox.app import SandboxModule, create_app, sandbox_modules
+from deploy.sandbox.clients import sandbox_clients
+
+
+def listen(port: int) -> socket.socket:
+    """A loopback socket that listens on ``port``, on a free one for 0.
+
+    Raises:
+        SystemExit: the port is busy.
+    """
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named: asyncio sets TCP_NODELAY
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        sys.exit(f"port {port} is busy: stop what uses it, or choose another with --port")
+    listener.listen(512)
+    return listener
+
+
+def serve(arguments: list[str], modules: Mapping[str, SandboxModule] | None = None) -> None:
+    """Run until a signal; the first line on standard output is the URL, once it is answered."""
+    parser = argparse.ArgumentParser("python -m deploy.sandbox", description=__doc__)
+    parser.add_argument("--port", type=int, default=8003, help="0 takes a free one (default: 8003)")
+    parser.add_argument("--data-dir", type=Path, default=Path(".tributary"), help="default: .tributary")
+    parser.add_argument("--public-url", default="http://localhost:8000", help="where the product's callbacks are")
+    given = parser.parse_args(arguments)
+    served = sandbox_modules() if modules is None else modules
+    listener = listen(given.port)
+    app = create_app(given.data_dir, sandbox_clients(given.data_dir, given.public_url, served), served)
+    print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
+    config = uvicorn.Config(
+        app, lifespan="on", access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=3
+    )
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+if __name__ == "__main__":
+    serve(sys.argv[1:])

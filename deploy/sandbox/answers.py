@@ -1,0 +1,33 @@
+"""Errors as ``{"detail": …}``, unless a provider's routes say it in that provider's words."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from shared.errors import HubError
+
+log = logging.getLogger(__name__)
+
+
+def _named(_: Request[Any, Any, Any], error: HubError) -> Response[dict[str, str]]:
+    return Response({"detail": error.detail}, status_code=error.status)
+
+
+def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dict[str, str]]:
+    detail = error.detail
+    if error.status_code in {404, 405}:
+        detail = f"{request.method} {request.url.path} is no call of the sandbox; GET /_sandbox lists them"
+    return Response({"detail": detail}, status_code=error.status_code, headers=error.headers)
+
+
+def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return Response({"detail": "the sandbox itself failed; its log says where"}, status_code=500)
+
+
+EXCEPTIONS: ExceptionHandlersMap = {HubError: _named, HTTPException: _http, Exception: _broken}

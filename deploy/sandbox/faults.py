@@ -1,0 +1,75 @@
+"""Answers that a test orders in place of the provider's own."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+Name = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+Text = Annotated[str, Meta(pattern=r"^[\t\x20-\x7e]*$")]
+METHODS = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+
+
+class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """``path`` is a glob over the path after the provider's slug; ``*`` also matches slashes."""
+
+    method: METHODS | None = None
+    path: str = "*"
+
+    def hits(self, method: str, path: str) -> bool:
+        return self.method in {None, method} and fnmatchcase(path, self.path)
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Without ``status`` and ``drop`` the provider answers after ``delay_ms``; without ``times`` it never runs out.
+
+    ``drop`` cuts the connection: "request" before the provider has seen it, "answer" after it has acted.
+    """
+
+    match: Match = Match()
+    status: Annotated[int, Meta(ge=200, le=599)] | None = None
+    headers: dict[Name, Text] = {}
+    body: Any = None
+    delay_ms: Annotated[float, Meta(ge=0, le=600_000)] = 0.0
+    times: Annotated[int, Meta(ge=1)] | None = None
+    drop: Literal["request", "answer"] | bool = False
+
+    @property
+    def answer(self) -> tuple[list[tuple[bytes, bytes]], bytes]:
+        """Headers and body as they go out: a string as it is, anything else as JSON."""
+        if self.status in {204, 304}:
+            return [(name.encode(), value.encode()) for name, value in self.headers.items()], b""
+        kind, body = b"application/json", b""
+        if isinstance(self.body, str):
+            kind, body = b"text/plain; charset=utf-8", self.body.encode()
+        elif self.body is not None:
+            body = msgspec.json.encode(self.body)
+        given = {name.lower(): value.encode() for name, value in self.headers.items()}
+        headers = {"content-type": kind, "content-length": str(len(body)).encode()} | given
+        return [(name.encode(), value) for name, value in headers.items()], body
+
+
+class Faults:
+    """What is ordered for one provider. The first fault that matches and has times left wins."""
+
+    def __init__(self) -> None:
+        self._left: list[Fault] = []
+
+    def order(self, faults: list[Fault]) -> None:
+        self._left = list(faults)
+
+    def left(self) -> list[Fault]:
+        return list(self._left)
+
+    def take(self, method: str, path: str) -> Fault | None:
+        for place, fault in enumerate(self._left):
+            if fault.match.hits(method, path):
+                if fault.times == 1:
+                    del self._left[place]
+                elif fault.times:
+                    self._left[place] = msgspec.structs.replace(fault, times=fault.times - 1)
+                return fault
+        return None

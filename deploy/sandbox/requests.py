@@ -1,0 +1,69 @@
+"""What was asked of a sandbox, without the secrets in it."""
+
+from __future__ import annotations
+
+import re
+from collections import deque
+from urllib.parse import parse_qsl, urlencode
+
+import msgspec
+
+from shared.contracts.envelope import timestamp
+
+KEPT = 50_000
+LONGEST = 200
+SECRET = re.compile(
+    r"token|secret|verifier|password|signature|^(code|state|hapikey|api_?key|assertion)$", re.IGNORECASE
+)
+# Providers have calls with the token itself in the path, after a segment like access-tokens.
+SECRET_PATH = re.compile(r"(?<=tokens/)[^/]+", re.IGNORECASE)
+HIDDEN = "[redacted]"
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. ``at`` is its arrival in real time (not the movable clock's), ``ms`` lasts until the last byte.
+
+    ``status`` is None when the connection was cut before an answer; ``account`` None without a known access token.
+    """
+
+    at: str
+    method: str
+    path: str
+    query: str
+    status: int | None
+    ms: float
+    account: str | None
+
+
+class RequestLog:
+    """The newest 50,000 requests of one provider, by the time they were answered; not kept over a restart."""
+
+    def __init__(self) -> None:
+        self._kept: deque[tuple[float, str, str, str, int | None, float, str | None]] = deque(maxlen=KEPT)
+
+    def add(  # noqa: PLR0917  # once per request: a row, and no names for its cells
+        self, at: float, method: str, path: str, query: bytes, status: int | None, ms: float, account: str | None
+    ) -> None:
+        self._kept.append((at, method, SECRET_PATH.sub(HIDDEN, path), shown(query), status, ms, account))
+
+    def entries(self) -> list[Entry]:
+        """Oldest arrival first."""
+        return [
+            Entry(at=timestamp(at), method=method, path=path, query=query, status=status, ms=round(ms, 1), account=who)
+            for at, method, path, query, status, ms, who in sorted(self._kept, key=lambda row: row[0])
+        ]
+
+    def clear(self) -> None:
+        self._kept.clear()
+
+
+def shown(query: bytes) -> str:
+    """The query with secrets hidden, and values cut at 200 characters (a list of all properties is long)."""
+    if not query:
+        return ""
+    pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
+    return urlencode([(name, HIDDEN if SECRET.search(name) else _cut(value)) for name, value in pairs], safe="[],:/+")
+
+
+def _cut(value: str) -> str:
+    return value if len(value) <= LONGEST else f"{value[:LONGEST]}…"

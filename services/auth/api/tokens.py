@@ -1,0 +1,24 @@
+"""Fresh access tokens for the fetcher."""
+
+from __future__ import annotations
+
+from litestar import post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody, SkipValidation
+
+from services.auth.call import Means
+from services.auth.refresh import Refreshes, access_token
+from shared.contracts.auth import AccessToken, TokenRequest
+
+
+@post("/connections/{connection_id:str}/token", status_code=200)
+async def give_token(
+    connection_id: FromPath[str],
+    data: JSONBody[TokenRequest],
+    means: NamedDependency[SkipValidation[Means]],
+    refreshes: NamedDependency[SkipValidation[Refreshes]],
+) -> AccessToken:
+    return await access_token(connection_id, data.not_epoch, refreshes=refreshes, means=means)
+
+
+token_routes = (give_token,)

@@ -1,0 +1,135 @@
+"""The composer of auth: opens what it needs in order, closes it in reverse."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Final, cast
+
+from litestar import Litestar
+from litestar.datastructures import State
+from litestar.di import Provide
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.auth import api
+from services.auth.call import Means, TokenEndpoint
+from services.auth.refresh import Refreshes
+from services.auth.settings import AuthSettings
+from services.auth.store import canary, outbox
+from services.auth.sweep import keep_sweeping
+from shared.db import Database
+from shared.http import HttpClient
+from shared.kafka import Producer
+from shared.outbox import Relay
+from shared.telemetry import RequestContextMiddleware
+from shared.telemetry.middleware import App
+from shared.web import HostGuard, health, services_only
+
+BODY_CAP: Final = 1_048_576
+"""Room for whatever a provider puts into a callback's query: it is refused in words, not by its size."""
+_REPLY_CAP: Final = 1_048_576
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources:
+    """Open from the start of the lifespan to its end."""
+
+    means: Means
+    refreshes: Refreshes
+
+
+def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] | None = None) -> App:
+    """Nothing is opened before the lifespan. ``make_producer`` replaces the connection to Kafka.
+
+    The lifespan raises ``DecryptFailed`` or ``UnknownKey`` when the keys are not those of the stored tokens.
+    """
+
+    @asynccontextmanager
+    async def lifespan(app: Litestar) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            app.state.resources = await _open(settings, make_producer, stack)
+            yield
+
+    async def checks() -> dict[str, str]:
+        return await _not_well(app.state.resources)
+
+    app = Litestar(
+        route_handlers=[*api.connect_routes, *api.connection_routes, *api.token_routes, health(checks)],
+        lifespan=[lifespan],
+        dependencies={
+            "means": Provide(_means, sync_to_thread=False),
+            "refreshes": Provide(_refreshes, sync_to_thread=False),
+        },
+        guards=[services_only(settings.service_secret)],
+        exception_handlers=api.exception_handlers(),
+        request_max_body_size=BODY_CAP,
+        openapi_config=None,
+    )
+    return RequestContextMiddleware(HostGuard(app, settings.hosts), service="auth")
+
+
+async def _not_well(resources: Resources) -> dict[str, str]:
+    """The server takes requests only once its producer has started; what is left is whether it can write."""
+    try:
+        async with resources.means.database.write():
+            return {}
+    except SQLAlchemyError:
+        return {"database": "it cannot be written"}
+
+
+async def _open(
+    settings: AuthSettings, make_producer: Callable[[], Producer] | None, stack: AsyncExitStack
+) -> Resources:
+    database = Database(settings.database, durable=True)
+    stack.push_async_callback(database.close)
+    await database.migrate("services.auth:migrations")
+    async with database.write() as tx:
+        await canary.prove(tx, settings.keyring)
+    producer = make_producer() if make_producer else Producer(settings.kafka, client_id="tributary-auth")
+    stack.push_async_callback(producer.stop)
+    await producer.start()
+    relay = Relay(database, outbox, producer)
+    stack.push_async_callback(relay.stop)
+    relay.start()
+    means = Means(
+        database=database,
+        keyring=settings.keyring,
+        endpoints=_endpoints(settings, stack),
+        public_url=settings.public_url,
+    )
+    refreshes = Refreshes(means)
+    stack.push_async_callback(refreshes.stop)
+    _start_sweeper(means, refreshes, stack)
+    return Resources(means=means, refreshes=refreshes)
+
+
+def _endpoints(settings: AuthSettings, stack: AsyncExitStack) -> dict[str, TokenEndpoint]:
+    endpoints = {}
+    for slug, runtime in settings.providers.items():
+        http = HttpClient(body_cap=_REPLY_CAP)
+        stack.push_async_callback(http.aclose)
+        endpoints[slug] = TokenEndpoint(runtime, http)
+    return endpoints
+
+
+def _start_sweeper(means: Means, refreshes: Refreshes, stack: AsyncExitStack) -> None:
+    stopping = asyncio.Event()
+    task = asyncio.create_task(keep_sweeping(stopping, refreshes=refreshes, means=means), name="sweeper")
+
+    async def stop() -> None:
+        """A pass under way waits for its refreshes; those end by themselves or stand in the journal."""
+        stopping.set()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+def _means(state: State) -> Means:
+    return cast("Resources", state.resources).means
+
+
+def _refreshes(state: State) -> Refreshes:
+    return cast("Resources", state.resources).refreshes

@@ -1,0 +1,137 @@
+"""One provider's authorization server, as this installation is registered there."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import time
+from collections.abc import Callable
+from typing import Any, Final, Literal, final
+from urllib.parse import urlencode, urlsplit
+
+from services.auth.call.failures import Away, Lost, ProviderFailure, answer_failure, transport_failure
+from services.auth.call.reply import Grant, Unreadable, read_grant
+from services.auth.settings import ProviderRuntime
+from services.auth.store.credentials import Pair
+from shared.http import HttpClient, HttpError, HttpResponse
+from shared.settings import SecretStr
+
+DEADLINE_S: Final = 10.0
+REVOKE_S: Final = 5.0
+AT_ONCE: Final = 8
+
+
+@final
+class TokenEndpoint:
+    """``turn`` lets at most 8 refreshes of the provider run at once. Closes nothing: the client is the composer's."""
+
+    def __init__(self, runtime: ProviderRuntime, http: HttpClient, *, clock: Callable[[], float] = time.time) -> None:
+        self.runtime = runtime
+        self.provider = runtime.provider
+        self.turn = asyncio.Semaphore(AT_ONCE)
+        self._oauth = runtime.provider.oauth
+        self._http = http
+        self._clock = clock
+
+    def authorize_url(self, *, redirect_uri: str, state: str, challenge: str | None) -> str:
+        params = {
+            "client_id": self.runtime.client_id,
+            "redirect_uri": redirect_uri,
+            "response_type": "code",
+            **({"scope": " ".join(self.runtime.scopes)} if self.runtime.scopes else {}),
+            "state": state,
+            **({"code_challenge": challenge, "code_challenge_method": "S256"} if challenge else {}),
+            **self._oauth.authorize_params,
+        }
+        base = self.runtime.authorize_url
+        return f"{base}{'&' if urlsplit(base).query else '?'}{urlencode(params)}"
+
+    async def exchange(self, code: str, *, redirect_uri: str, verifier: str | None) -> Grant:
+        """Raises ``ProviderFailure``; the code is spent either way."""
+        body = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        return await self._grant({**body, **({"code_verifier": verifier} if verifier else {})})
+
+    async def refresh(self, refresh_token: SecretStr) -> Grant:
+        """Raises ``ProviderFailure``; after ``Lost`` nobody knows which pair is good."""
+        return await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()})
+
+    async def identity(self, access: SecretStr) -> Any:
+        """The identity call's JSON, None where the provider's data names no such call. Raises ``ProviderFailure``."""
+        if self._oauth.identity.url is None:
+            return None
+        response = await self._whoami(access)
+        if response.status >= 300:
+            raise answer_failure(response, self._oauth)
+        try:
+            return response.json()
+        except HttpError as error:
+            raise Away(error.code, status=response.status) from None
+
+    async def probe(self, access: SecretStr) -> Literal["lives", "refused", "undecided"]:
+        """Whether an access token still opens the identity call. Raises nothing."""
+        try:
+            status = (await self._whoami(access)).status
+        except ProviderFailure:
+            return "undecided"
+        if status in {401, 403}:
+            return "refused"
+        return "lives" if status < 300 else "undecided"
+
+    @property
+    def can_probe(self) -> bool:
+        return self._oauth.identity.url is not None
+
+    async def revoke(self, pair: Pair) -> None:
+        """Nothing where the provider has no such call. Raises ``ProviderFailure``."""
+        if self._oauth.revoke_url is None:
+            return
+        access_only = self._oauth.revoke_token == "access_token" or pair.refresh is None
+        token = pair.access if access_only or pair.refresh is None else pair.refresh
+        url = self._complete(self._oauth.revoke_url)
+        response = await self._post(url, {"token": token.reveal(), **self._oauth.revoke_params}, REVOKE_S)
+        if response.status >= 300:
+            raise answer_failure(response, self._oauth)
+
+    async def _grant(self, body: dict[str, str]) -> Grant:
+        sent = self._clock()
+        response = await self._post(self.runtime.token_url, body, DEADLINE_S)
+        if response.status >= 300:
+            raise answer_failure(response, self._oauth)
+        try:
+            return read_grant(response.json(), now=sent)
+        except (HttpError, Unreadable):
+            raise Lost("unreadable", status=response.status) from None
+
+    async def _whoami(self, access: SecretStr) -> HttpResponse:
+        identity = self._oauth.identity
+        headers = {"authorization": f"Bearer {access.reveal()}", **identity.headers}
+        try:
+            return await self._http.request(
+                "GET", self._complete(identity.url or ""), headers=headers, timeout_s=DEADLINE_S
+            )
+        except HttpError as error:
+            raise Away(error.code) from None
+
+    async def _post(self, url: str, body: dict[str, str], timeout_s: float) -> HttpResponse:
+        headers, body = self._authenticated(body)
+        as_json = self._oauth.token_body == "json"
+        try:
+            if as_json:
+                return await self._http.request("POST", url, headers=headers, json=body, timeout_s=timeout_s)
+            return await self._http.request("POST", url, headers=headers, form=body, timeout_s=timeout_s)
+        except HttpError as error:
+            raise transport_failure(error) from None
+
+    def _authenticated(self, body: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+        """A public client has no secret to authenticate with: it names itself in the body (RFC 6749 §3.2.1)."""
+        headers = dict(self._oauth.token_headers)
+        client_id, secret = self.runtime.client_id, self.runtime.client_secret
+        if secret is None:
+            return headers, {**body, "client_id": client_id}
+        if self._oauth.client_auth == "body":
+            return headers, {**body, "client_id": client_id, "client_secret": secret.reveal()}
+        basic = base64.b64encode(f"{client_id}:{secret.reveal()}".encode()).decode()
+        return {**headers, "authorization": f"Basic {basic}"}, body
+
+    def _complete(self, template: str) -> str:
+        return template.format(api_url=self.runtime.api_url, token_url=self.runtime.token_url)

@@ -1,0 +1,31 @@
+"""What every verb of auth works with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from services.auth.call.endpoint import TokenEndpoint
+from shared.crypto import KeyRing
+from shared.db import Database
+from shared.errors import BadRequest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """``endpoints`` by provider slug; ``clock`` gives epoch seconds; ``public_url`` is the gateway's origin."""
+
+    database: Database
+    keyring: KeyRing = field(repr=False)
+    endpoints: Mapping[str, TokenEndpoint]
+    public_url: str
+    clock: Callable[[], float] = time.time
+
+    def endpoint(self, slug: str) -> TokenEndpoint:
+        """Raises ``BadRequest`` for a provider that is not set up here."""
+        found = self.endpoints.get(slug)
+        if found is None:
+            known = ", ".join(sorted(self.endpoints))
+            raise BadRequest(f"There is no provider {slug[:64]!r} here. Known: {known}.", code="unknown_provider")
+        return found

@@ -1,0 +1,62 @@
+"""Turn a grant into a connection: a new one, or the one that this identity had before."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.auth.call import Grant, Identified, Means, TokenEndpoint
+from services.auth.call.reply import granted_resources
+from services.auth.store import connections, credentials
+from services.auth.store.flows import FlowRow
+from shared.contracts.connections import Account, Connection
+from shared.contracts.envelope import new_id, timestamp
+
+
+async def save_connection(
+    tx: AsyncConnection, flow: FlowRow, grant: Grant, who: Identified, *, endpoint: TokenEndpoint, means: Means
+) -> tuple[Connection, str]:
+    """Connection, tokens and event in the caller's transaction; returns the snapshot and the kind of its event."""
+    fresh = _fresh(flow, grant, who, endpoint, timestamp(means.clock()))
+    old = await connections.by_identity(tx, fresh)
+    connection, kind = (fresh, "Connected") if old is None else _again(old, fresh)
+    await connections.publish(tx, connection, kind)
+    credential = credentials.sealed(connection, grant.pair, means.keyring)
+    await credentials.put(tx, msgspec.structs.replace(credential, last_used=means.clock()))
+    return connection, kind
+
+
+def _fresh(flow: FlowRow, grant: Grant, who: Identified, endpoint: TokenEndpoint, now: str) -> Connection:
+    scopes = endpoint.runtime.scopes if grant.scopes is None else grant.scopes
+    return Connection(
+        id=new_id(),
+        version=1,
+        generation=1,
+        org_id=flow.org_id,
+        user_id=flow.user_id,
+        provider=flow.provider,
+        client_id=endpoint.runtime.client_id,
+        account=Account(id=who.account_id, name=who.account_name),
+        grantee=who.grantee,
+        status="active",
+        scopes=scopes,
+        resources=granted_resources(endpoint.provider, scopes),
+        epoch=1,
+        sync_id=new_id(),
+        created=now,
+        updated=now,
+    )
+
+
+def _again(old: Connection, fresh: Connection) -> tuple[Connection, str]:
+    """Epochs never repeat, so that a token cached before a disconnect is not taken for the new one."""
+    returned = old.status == "disconnected"
+    connection = msgspec.structs.replace(
+        fresh,
+        id=old.id,
+        version=old.version + 1,
+        generation=old.generation + returned,
+        epoch=old.epoch + 1,
+        created=old.created,
+    )
+    return connection, "Connected" if returned else "Recovered"

@@ -1,0 +1,110 @@
+"""The last transaction of a refresh, one function per way it can end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.auth.call import Grant, Means, ProviderFailure
+from services.auth.call.reply import granted_resources
+from services.auth.refresh.attempt import LIVE, Claim
+from services.auth.store import connections, credentials
+from services.auth.store.credentials import Pair
+from shared.contracts.connections import Connection
+from shared.contracts.envelope import new_id, timestamp
+
+LONGEST_WAIT_S: Final = 60.0
+_log = structlog.get_logger("tributary.auth")
+
+
+async def keep(claim: Claim, grant: Grant, *, means: Means) -> bool:
+    """Store the new pair wherever the row still holds the refresh token it was made from, however late it came.
+
+    False: consented again or disconnected meanwhile, and the pair is of no use.
+    """
+    async with means.database.write() as tx:
+        connection = await connections.get(tx, claim.connection.id)
+        if connection is None or connection.status == "disconnected":
+            return False
+        pair = _completed(grant.pair, claim, means)
+        credential = credentials.sealed(connection, pair, means.keyring)
+        if not await credentials.exchange(tx, credential, made_from=claim.fingerprint):
+            return False
+        kind = "Refreshed" if connection.status in LIVE else "Recovered"
+        await connections.publish(tx, _renewed(connection, grant, kind, means), kind)
+    _log.info("refreshed", connection=connection.id, provider=connection.provider, epoch=connection.epoch + 1)
+    return True
+
+
+def _completed(pair: Pair, claim: Claim, means: Means) -> Pair:
+    """RFC 6749 §6: without a new refresh token the old one goes on."""
+    if pair.refresh is not None:
+        return pair
+    old = credentials.opened(claim.connection, claim.credential, means.keyring)
+    expires = pair.refresh_expires or old.refresh_expires
+    return msgspec.structs.replace(pair, refresh=old.refresh, refresh_expires=expires)
+
+
+def _renewed(connection: Connection, grant: Grant, kind: str, means: Means) -> Connection:
+    scopes = connection.scopes if grant.scopes is None else grant.scopes
+    endpoint = means.endpoints.get(connection.provider)
+    resources = granted_resources(endpoint.provider, scopes) if endpoint else connection.resources
+    return msgspec.structs.replace(
+        connection,
+        version=connection.version + 1,
+        epoch=connection.epoch + 1,
+        status="active",
+        reason=None,
+        scopes=scopes,
+        resources=resources,
+        sync_id=new_id() if kind == "Recovered" else connection.sync_id,
+        updated=timestamp(means.clock()),
+    )
+
+
+async def give_up(claim: Claim, reason: str, *, means: Means) -> None:
+    """The grant is dead, unless another attempt or another consent has changed the row since."""
+    async with means.database.write() as tx:
+        own = await credentials.settle(tx, claim.connection.id, claim.attempt_id, known=True, retry_at=0.0)
+        connection = await connections.get(tx, claim.connection.id) if own else None
+        if connection is None or connection.status not in LIVE:
+            return
+        await require_consent(tx, connection, reason, means=means)
+
+
+async def require_consent(tx: AsyncConnection, connection: Connection, reason: str, *, means: Means) -> None:
+    """``reason`` is a sentence for people."""
+    stopped = msgspec.structs.replace(
+        connection,
+        version=connection.version + 1,
+        status="reauth_required",
+        reason=reason,
+        updated=timestamp(means.clock()),
+    )
+    await connections.publish(tx, stopped, "ReauthorizationNeeded")
+    _log.warning("reauthorization_needed", connection=connection.id, provider=connection.provider, reason=reason)
+
+
+async def retry_later(
+    claim: Claim, failure: ProviderFailure | None, *, known: bool, means: Means, replays: int = 0
+) -> None:
+    """``known`` False: the attempt, or one before it, may have had its effect, and stays in the journal."""
+    growing = min(LONGEST_WAIT_S, 2.0 ** min(claim.credential.failures, 6))
+    told = failure.after_s if failure is not None and failure.after_s is not None else 0.0
+    retry_at = means.clock() + max(growing, told)
+    async with means.database.write() as tx:
+        await credentials.settle(
+            tx, claim.connection.id, claim.attempt_id, known=known, retry_at=retry_at, replays=replays
+        )
+    _log.warning(
+        "refresh_failed",
+        connection=claim.connection.id,
+        provider=claim.connection.provider,
+        failure=type(failure).__name__ if failure else "probe undecided",
+        status=failure.status if failure else 0,
+        error_code=failure.code if failure else "",
+        outcome_known=known,
+    )

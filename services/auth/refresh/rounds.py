@@ -1,0 +1,139 @@
+"""Refresh one connection once, and find out what became of a refresh whose answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Literal
+
+from services.auth.call import (
+    Away,
+    BadClient,
+    DeadGrant,
+    JustRefreshed,
+    Lost,
+    Means,
+    ProviderFailure,
+    Refused,
+    TokenEndpoint,
+)
+from services.auth.refresh import outcome
+from services.auth.refresh.attempt import Busy, Claim, begin
+from services.auth.store import connections, credentials
+from shared.crypto import DecryptFailed, UnknownKey
+
+ROUNDS: Final = 3
+"""A refresh, the replay of a lost one, and the verdict when the replay is lost too."""
+_LOOK_S: Final = 0.05
+_LOST: Final = (
+    "The provider's answer to a token refresh was lost, and the old tokens are no longer accepted. Reconnect."
+)
+_DEAD: Final = "{name} no longer accepts this connection: access was withdrawn or has run out. Reconnect."
+UNREADABLE: Final = "The stored tokens of this connection cannot be opened: they were altered or moved. Reconnect."
+
+
+async def refresh(connection_id: str, epoch: int, endpoint: TokenEndpoint, *, means: Means) -> None:
+    """Afterwards the epoch has risen, or the connection needs a person, or a later time is set for trying again."""
+    rounds = 0
+    while rounds < ROUNDS:
+        async with endpoint.turn:
+            found = await begin(connection_id, epoch, again=rounds > 0, means=means)
+            if isinstance(found, Claim):
+                rounds += 1
+                if await _attempt(found, endpoint, means) == "again":
+                    continue
+                return
+        if found is None:
+            return
+        await _other_ended(connection_id, epoch, found, means)
+
+
+async def _attempt(claim: Claim, endpoint: TokenEndpoint, means: Means) -> Literal["done", "again"]:
+    try:
+        pair = credentials.opened(claim.connection, claim.credential, means.keyring)
+    except DecryptFailed:
+        await outcome.give_up(claim, UNREADABLE, means=means)
+        return "done"
+    except UnknownKey:  # an operator's mistake that can be mended: nothing is overwritten
+        await outcome.retry_later(claim, None, known=not claim.unresolved, means=means)
+        raise
+    if pair.refresh is None or not await _may_send(claim, endpoint, means):
+        return "done"
+    try:
+        grant = await endpoint.refresh(pair.refresh)
+    except ProviderFailure as failure:
+        return await _failed(claim, failure, endpoint, means)
+    if not await outcome.keep(claim, grant, means=means):
+        await _forget_late(grant.pair, claim, endpoint, means)
+    return "done"
+
+
+async def _may_send(claim: Claim, endpoint: TokenEndpoint, means: Means) -> bool:
+    """A retired refresh token is shown once more at most: some providers end the whole grant for it."""
+    if not (claim.unresolved and endpoint.provider.oauth.rotates):
+        return True
+    match await _old_token(claim, endpoint, means):
+        case "lives":  # the provider ends both tokens at a refresh, so the lost one did not happen
+            return True
+        case "undecided":
+            await outcome.retry_later(claim, None, known=False, replays=claim.credential.replays, means=means)
+            return False
+        case "refused":
+            pass
+    if claim.credential.replays > 0:
+        await outcome.give_up(claim, _LOST, means=means)
+        return False
+    async with means.database.write() as tx:
+        return await credentials.count_replay(tx, claim.connection.id, claim.attempt_id)
+
+
+async def _old_token(claim: Claim, endpoint: TokenEndpoint, means: Means) -> Literal["lives", "refused", "undecided"]:
+    """An expired token is refused whatever happened, and where there is no call to ask with nothing is known."""
+    expires = claim.credential.access_expires
+    if not endpoint.can_probe or (expires is not None and expires <= means.clock()):
+        return "refused"
+    pair = credentials.opened(claim.connection, claim.credential, means.keyring)
+    return await endpoint.probe(pair.access)
+
+
+async def _failed(
+    claim: Claim, failure: ProviderFailure, endpoint: TokenEndpoint, means: Means
+) -> Literal["done", "again"]:
+    lost = claim.unresolved and endpoint.provider.oauth.rotates
+    match failure:
+        case JustRefreshed() if lost:  # by ourselves: nobody else has this token
+            await outcome.give_up(claim, _LOST, means=means)
+        case DeadGrant():
+            await outcome.give_up(claim, _LOST if lost else _DEAD.format(name=endpoint.provider.name), means=means)
+        case Lost() if endpoint.provider.oauth.rotates:
+            replays = claim.credential.replays + claim.unresolved
+            await outcome.retry_later(claim, failure, known=False, replays=replays, means=means)
+            return "again"
+        case Away() | Lost() | BadClient() | Refused() | ProviderFailure():
+            # Complete answers of failure resolve nothing that was unresolved before.
+            await outcome.retry_later(claim, failure, known=not claim.unresolved, means=means)
+    return "done"
+
+
+async def _forget_late(pair: credentials.Pair, claim: Claim, endpoint: TokenEndpoint, means: Means) -> None:
+    """A pair made for a connection that was disconnected meanwhile must not stay good at the provider."""
+    async with means.database.read() as tx:
+        connection = await connections.get(tx, claim.connection.id)
+        wanted = connection is not None and connection.status != "disconnected"
+        if wanted or await connections.shares_grant(tx, claim.connection):
+            return
+    try:
+        await endpoint.revoke(pair)
+    except ProviderFailure:
+        return
+
+
+async def _other_ended(connection_id: str, epoch: int, other: Busy, means: Means) -> None:
+    while means.clock() < other.until:
+        await asyncio.sleep(_LOOK_S)
+        async with means.database.read() as tx:
+            connection = await connections.get(tx, connection_id)
+            credential = await credentials.get(tx, connection_id)
+        if connection is None or credential is None or connection.epoch != epoch:
+            return
+        if credential.attempt_id != other.attempt_id or credential.refresh_until <= means.clock():
+            return

@@ -1,0 +1,96 @@
+"""Answer an access token that is good now."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from services.auth.call import Means
+from services.auth.refresh import outcome
+from services.auth.refresh.attempt import LIVE
+from services.auth.refresh.flight import Refreshes
+from services.auth.refresh.rounds import UNREADABLE
+from services.auth.store import connections, credentials
+from services.auth.store.credentials import Credential
+from shared.contracts.auth import AccessToken
+from shared.contracts.connections import Connection
+from shared.crypto import DecryptFailed
+from shared.errors import Conflict, NotFound, Unavailable
+
+EARLY_S: Final = 300.0
+_TOUCH_S: Final = 60.0
+
+
+async def access_token(connection_id: str, not_epoch: int | None, *, refreshes: Refreshes, means: Means) -> AccessToken:
+    """Refresh within 5 minutes of the end, or when the provider refused the token of ``not_epoch``.
+
+    A refresh that fails is no error while the token lives and was not refused. Raises ``NotFound``; ``Conflict`` with
+    code ``reauth_required``, ``disconnected`` or ``decrypt_failed``; ``Unavailable`` with ``provider_unavailable``.
+    """
+    connection, credential = await _load(connection_id, means)
+    if _wants_refresh(connection, credential, not_epoch, means.clock()):
+        await refreshes.run(connection)
+        connection, credential = await _load(connection_id, means)
+    if not_epoch == connection.epoch or _expired(credential, means.clock()):
+        await _stop_if_final(connection, credential, means)
+        raise Unavailable(
+            "A new access token could not be had: the provider is away or refuses just now. Try again in a minute.",
+            code="provider_unavailable",
+        )
+    return await _answer(connection, credential, means)
+
+
+async def _load(connection_id: str, means: Means) -> tuple[Connection, Credential]:
+    async with means.database.read() as tx:
+        connection = await connections.get(tx, connection_id)
+        credential = await credentials.get(tx, connection_id)
+    if connection is None:
+        raise NotFound("There is no such connection.")
+    if connection.status == "disconnected" or credential is None:
+        raise Conflict("This connection was disconnected; its tokens are deleted.", code="disconnected")
+    if connection.status not in LIVE:
+        raise _reauthorize(connection.reason)
+    return connection, credential
+
+
+def _wants_refresh(connection: Connection, credential: Credential, not_epoch: int | None, now: float) -> bool:
+    if credential.refresh_sealed is None:
+        return False
+    ends = credential.access_expires
+    return not_epoch == connection.epoch or (ends is not None and ends - now <= EARLY_S)
+
+
+def _expired(credential: Credential, now: float) -> bool:
+    return credential.access_expires is not None and credential.access_expires <= now
+
+
+async def _answer(connection: Connection, credential: Credential, means: Means) -> AccessToken:
+    try:
+        pair = credentials.opened(connection, credential, means.keyring)
+    except DecryptFailed:
+        await _quarantine(connection, UNREADABLE, means)
+        raise Conflict(UNREADABLE, code="decrypt_failed") from None
+    now = means.clock()
+    if now - credential.last_used > _TOUCH_S:
+        async with means.database.write() as tx:
+            await credentials.touch(tx, connection.id, now=now, stale_before=now - _TOUCH_S)
+    expires_in = None if pair.access_expires is None else pair.access_expires - now
+    return AccessToken(access_token=pair.access.reveal(), epoch=connection.epoch, expires_in_s=expires_in)
+
+
+async def _stop_if_final(connection: Connection, credential: Credential, means: Means) -> None:
+    """Refused or expired, and nothing to refresh it with."""
+    if credential.refresh_sealed is None:
+        reason = "The provider no longer accepts this connection's token, and gave none to renew it with. Reconnect."
+        await _quarantine(connection, reason, means)
+        raise _reauthorize(reason)
+
+
+async def _quarantine(connection: Connection, reason: str, means: Means) -> None:
+    async with means.database.write() as tx:
+        now = await connections.get(tx, connection.id)
+        if now is not None and now.version == connection.version:
+            await outcome.require_consent(tx, now, reason, means=means)
+
+
+def _reauthorize(reason: str | None) -> Conflict:
+    return Conflict(reason or "The provider asks for consent again. Reconnect.", code="reauth_required")

@@ -1,0 +1,153 @@
+"""The sealed tokens of a connection, and the journal of their refresh."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.auth import tables
+from shared.contracts.connections import Connection
+from shared.crypto import KeyRing, hash_token
+from shared.settings import SecretStr
+
+_t = tables.credentials
+_c = tables.connections
+
+
+class Pair(msgspec.Struct, frozen=True, kw_only=True):
+    """What a provider gave: tokens, and when they end (epoch seconds, None where it does not say)."""
+
+    access: SecretStr
+    refresh: SecretStr | None
+    access_expires: float | None = None
+    refresh_expires: float | None = None
+
+
+class Credential(msgspec.Struct, frozen=True, kw_only=True):
+    connection_id: str
+    access_sealed: str
+    access_expires: float | None = None
+    refresh_sealed: str | None = None
+    refresh_expires: float | None = None
+    fingerprint: str | None = None
+    attempt_id: str | None = None
+    attempt_fingerprint: str | None = None
+    refresh_until: float = 0.0
+    replays: int = 0
+    failures: int = 0
+    retry_at: float = 0.0
+    last_used: float = 0.0
+
+
+def sealed(connection: Connection, pair: Pair, keyring: KeyRing) -> Credential:
+    """A fresh credential without any journal; it opens only for this org and connection."""
+    place = (connection.org_id, connection.id)
+    refresh = pair.refresh.reveal() if pair.refresh else None
+    return Credential(
+        connection_id=connection.id,
+        access_sealed=keyring.seal(pair.access.reveal(), *place, "access_token"),
+        access_expires=pair.access_expires,
+        refresh_sealed=keyring.seal(refresh, *place, "refresh_token") if refresh else None,
+        refresh_expires=pair.refresh_expires,
+        fingerprint=hash_token(refresh) if refresh else None,
+    )
+
+
+def opened(connection: Connection, credential: Credential, keyring: KeyRing) -> Pair:
+    """Raises ``DecryptFailed`` or ``UnknownKey``."""
+    place = (connection.org_id, connection.id)
+    refresh = credential.refresh_sealed
+    return Pair(
+        access=SecretStr(keyring.open(credential.access_sealed, *place, "access_token")),
+        refresh=SecretStr(keyring.open(refresh, *place, "refresh_token")) if refresh else None,
+        access_expires=credential.access_expires,
+        refresh_expires=credential.refresh_expires,
+    )
+
+
+async def get(tx: AsyncConnection, connection_id: str) -> Credential | None:
+    row = (await tx.execute(select(_t).where(_t.c.connection_id == connection_id))).mappings().first()
+    return None if row is None else Credential(**row)
+
+
+async def put(tx: AsyncConnection, credential: Credential) -> None:
+    """The old tokens and any refresh of them end here."""
+    await tx.execute(delete(_t).where(_t.c.connection_id == credential.connection_id))
+    await tx.execute(insert(_t).values(msgspec.structs.asdict(credential)))
+
+
+async def drop(tx: AsyncConnection, connection_id: str) -> None:
+    await tx.execute(delete(_t).where(_t.c.connection_id == connection_id))
+
+
+async def exchange(tx: AsyncConnection, credential: Credential, *, made_from: str) -> bool:
+    """Put the pair in only where the refresh token it was made from still stands."""
+    still = (_t.c.connection_id == credential.connection_id) & (_t.c.fingerprint == made_from)
+    values = msgspec.structs.asdict(credential)
+    del values["last_used"]
+    return (await tx.execute(update(_t).where(still).values(values))).rowcount == 1
+
+
+async def claim(tx: AsyncConnection, seen: Credential, attempt_id: str, *, until: float, replays: int) -> bool:
+    """Journal an attempt, if nobody else did since ``seen`` was read."""
+    unchanged = (
+        (_t.c.connection_id == seen.connection_id)
+        & _t.c.fingerprint.is_not_distinct_from(seen.fingerprint)
+        & _t.c.attempt_id.is_not_distinct_from(seen.attempt_id)
+    )
+    values = {
+        "attempt_id": attempt_id,
+        "attempt_fingerprint": seen.fingerprint,
+        "refresh_until": until,
+        "replays": replays,
+    }
+    return (await tx.execute(update(_t).where(unchanged).values(values))).rowcount == 1
+
+
+async def count_replay(tx: AsyncConnection, connection_id: str, attempt_id: str) -> bool:
+    own = (_t.c.connection_id == connection_id) & (_t.c.attempt_id == attempt_id)
+    return (await tx.execute(update(_t).where(own).values(replays=_t.c.replays + 1))).rowcount == 1
+
+
+async def settle(
+    tx: AsyncConnection, connection_id: str, attempt_id: str, *, known: bool, retry_at: float, replays: int = 0
+) -> bool:
+    """End an attempt that brought no tokens; ``replays`` counts those of it whose outcome nobody knows.
+
+    ``known`` False keeps it in the journal: it, or one before it, may have had its effect.
+    """
+    own = (_t.c.connection_id == connection_id) & (_t.c.attempt_id == attempt_id)
+    ended = {"attempt_id": None, "attempt_fingerprint": None} if known else {}
+    counts = {"replays": replays, "failures": _t.c.failures + 1}
+    values = {**ended, **counts, "refresh_until": 0.0, "retry_at": retry_at}
+    return (await tx.execute(update(_t).where(own).values(values))).rowcount == 1
+
+
+async def touch(tx: AsyncConnection, connection_id: str, *, now: float, stale_before: float) -> None:
+    """Note that the token was asked for; of many who do so at once, one writes."""
+    stale = (_t.c.connection_id == connection_id) & (_t.c.last_used < stale_before)
+    await tx.execute(update(_t).where(stale).values(last_used=now))
+
+
+async def due(
+    tx: AsyncConnection, *, now: float, access_before: float, used_since: float, refresh_before: float
+) -> list[tuple[str, int]]:
+    """(connection, epoch) of what should be refreshed without being asked, soonest to end first.
+
+    That is: in use and about to expire, holding a refresh token about to die, or left by an attempt that never ended.
+    """
+    expiring = (_t.c.access_expires < access_before) & (_t.c.last_used >= used_since)
+    unresolved = _t.c.attempt_id.is_not(None) & (_t.c.refresh_until < now)
+    query = (
+        select(_t.c.connection_id, _c.c.epoch)
+        .join(_c, _c.c.id == _t.c.connection_id)
+        .where(
+            _c.c.status.in_(("active", "degraded")),
+            _t.c.refresh_sealed.is_not(None),
+            _t.c.retry_at <= now,
+            or_(expiring, unresolved, _t.c.refresh_expires < refresh_before),
+        )
+        .order_by(_t.c.access_expires)
+    )
+    return [(row.connection_id, row.epoch) for row in await tx.execute(query)]

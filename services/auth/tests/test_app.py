@@ -1,0 +1,95 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from services.auth.tests.serving import PROVIDERS, Stack, open_stack
+from shared.contracts.connections import KINDS, Connection
+from shared.contracts.envelope import decode
+from shared.contracts.topics import CONNECTIONS
+
+FLOW = {"provider": "notion", "org_id": "o1", "user_id": "u1"}
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    async with open_stack(tmp_path) as opened:
+        yield opened
+
+
+async def published(kafka: str, count: int) -> list[tuple[str, Connection]]:
+    consumer = AIOKafkaConsumer(CONNECTIONS, bootstrap_servers=kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(10):
+            messages = [await consumer.getone() for _ in range(count)]
+    finally:
+        await consumer.stop()
+    return [decode(message.value, message.headers, KINDS) for message in messages]
+
+
+@pytest.mark.parametrize("slug", sorted(PROVIDERS))
+async def test_a_connection_is_made_refreshed_and_ended_at_every_provider(stack: Stack, slug: str) -> None:
+    result = await stack.consent(slug)
+    assert result["error"] is None, result
+    connection = result["connection"]
+    assert connection["account"]["id"]
+    assert connection["account"]["name"]
+    assert connection["resources"] == [resource.slug for resource in PROVIDERS[slug].resources]
+    first = (await stack.token(connection["id"])).json()
+    second = (await stack.token(connection["id"], not_epoch=first["epoch"])).json()
+    assert second["epoch"] == first["epoch"] + 1
+    assert second["access_token"] != first["access_token"]
+    ended = await stack.auth.delete(f"/connections/{connection['id']}")
+    assert ended.json()["status"] == "disconnected"
+    assert (await stack.auth.get("/connections")).json() == {"connections": []}
+    assert (await stack.auth.get(f"/connections/{connection['id']}")).json() == ended.json()
+    revoked = await stack.asked(slug, "/revoke")
+    assert revoked == (PROVIDERS[slug].oauth.revoke_url is not None)
+    events = await published(stack.kafka, 3)
+    assert [kind for kind, _ in events] == ["Connected", "Refreshed", "Disconnected"]
+    assert msgspec.to_builtins(events[0][1]) == msgspec.to_builtins(msgspec.convert(connection, Connection))
+
+
+@pytest.mark.parametrize("slug", sorted(PROVIDERS))
+async def test_consenting_again_keeps_the_connection_at_every_provider(stack: Stack, slug: str) -> None:
+    first, second = await stack.consent(slug), await stack.consent(slug)
+    assert (first["event"], second["event"]) == ("Connected", "Recovered")
+    assert first["connection"]["id"] == second["connection"]["id"]
+
+
+@pytest.mark.parametrize("slug", sorted(PROVIDERS))
+async def test_F23_a_refresh_whose_answer_is_lost_ends_as_the_provider_rotates(stack: Stack, slug: str) -> None:
+    connection = (await stack.consent(slug))["connection"]
+    lost = [{"match": {"method": "POST", "path": "*token"}, "drop": "answer", "times": 1}]
+    assert (await stack.control.put(f"/_sandbox/{slug}/faults", json=lost)).status_code == 200
+    before = await stack.asked(slug, "token")
+    answer = await stack.token(connection["id"], not_epoch=connection["epoch"])
+    asked = await stack.asked(slug, "token") - before
+    if PROVIDERS[slug].oauth.rotates:
+        assert (answer.status_code, answer.json()["code"], asked) == (409, "reauth_required", 2)
+    else:
+        assert (answer.status_code, asked) == (503, 1)
+        await asyncio.sleep(1.1)
+        assert (await stack.token(connection["id"], not_epoch=connection["epoch"])).json()["epoch"] == 2
+
+
+async def test_R2_two_hundred_callers_over_http_make_one_refresh(stack: Stack) -> None:
+    connection = (await stack.consent("airtable"))["connection"]
+    before = await stack.asked("airtable", "token")
+    answers = await asyncio.gather(*(stack.token(connection["id"], not_epoch=1) for _ in range(200)))
+    assert {answer.json()["epoch"] for answer in answers} == {2}
+    assert await stack.asked("airtable", "token") - before == 1
+
+
+async def test_a_started_flow_a_connection_and_its_tokens_survive_a_restart(tmp_path: Path) -> None:
+    async with open_stack(tmp_path) as stack:
+        connection = (await stack.consent("hubspot"))["connection"]
+        flow = (await stack.auth.post("/flows", json=FLOW)).json()
+    async with open_stack(tmp_path) as stack:
+        assert (await stack.auth.get("/connections")).json()["connections"] == [connection]
+        assert (await stack.auth.get(f"/flows/{flow['flow_id']}")).json() == flow
+        assert (await stack.token(connection["id"])).json()["epoch"] == 1

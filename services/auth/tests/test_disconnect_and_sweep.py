@@ -1,0 +1,147 @@
+import asyncio
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection as SqlConnection
+
+from services.auth.connect import get_flow
+from services.auth.disconnect import disconnect
+from services.auth.refresh.attempt import begin
+from services.auth.store import canary, connections
+from services.auth.sweep import keep_sweeping, sweep
+from services.auth.tables import metadata
+from services.auth.tests.fake_provider import FakeProvider, runtime
+from services.auth.tests.harness import Auth, open_auth
+from shared.crypto import DecryptFailed, KeyRing, UnknownKey
+from shared.errors import NotFound
+
+HOUR = 3600
+
+
+async def rows(auth: Auth, table: str) -> int:
+    async with auth.means.database.read() as tx:
+        return int((await tx.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one())
+
+
+async def test_a_disconnect_deletes_the_tokens_and_revokes_them_at_the_provider(auth: Auth) -> None:
+    connection = await auth.connect()
+    gone = await disconnect(connection.id, means=auth.means)
+    assert (gone.status, gone.version) == ("disconnected", 2)
+    assert await rows(auth, "credentials") == 0
+    assert auth.fake.refresh == {}
+    assert (await auth.events())[-1] == ("Disconnected", gone)
+    async with auth.means.database.read() as tx:
+        assert await connections.find(tx) == ()
+
+
+async def test_a_second_disconnect_gives_the_same_answer_and_no_second_event(auth: Auth) -> None:
+    connection = await auth.connect()
+    first = await disconnect(connection.id, means=auth.means)
+    assert await disconnect(connection.id, means=auth.means) == first
+    assert (auth.fake.seen["token/revoke"], len(await auth.events())) == (1, 2)
+    with pytest.raises(NotFound):
+        await disconnect("none", means=auth.means)
+
+
+@pytest.mark.parametrize("fault", [500, 400, "unreachable", "lose"])
+async def test_a_provider_that_fails_to_revoke_does_not_keep_a_connection_alive(auth: Auth, fault: str | int) -> None:
+    connection = await auth.connect()
+    auth.fake.faults["token/revoke"] = [fault]
+    assert (await disconnect(connection.id, means=auth.means)).status == "disconnected"
+    assert await rows(auth, "credentials") == 0
+
+
+async def test_a_grant_that_another_connection_stands_on_is_not_revoked(auth: Auth) -> None:
+    first, second = await auth.connect(user="u1"), await auth.connect(user="u2")
+    await disconnect(first.id, means=auth.means)
+    assert auth.fake.seen["token/revoke"] == 0
+    await disconnect(second.id, means=auth.means)
+    assert auth.fake.seen["token/revoke"] == 1
+
+
+async def test_a_provider_without_revocation_is_simply_left(tmp_path: Path) -> None:
+    async with open_auth(tmp_path, FakeProvider(runtime(revoke_url=None))) as auth:
+        connection = await auth.connect()
+        assert (await disconnect(connection.id, means=auth.means)).status == "disconnected"
+
+
+async def test_tokens_that_arrive_after_a_disconnect_are_revoked_too(auth: Auth) -> None:
+    connection = await auth.connect()
+    auth.fake.gate.clear()
+    token = asyncio.create_task(auth.token(connection, not_epoch=1))
+    await auth.fake.arrived("refresh_token")
+    ending = asyncio.create_task(disconnect(connection.id, means=auth.means))
+    await auth.fake.arrived("token/revoke")
+    assert await rows(auth, "credentials") == 0
+    auth.fake.gate.set()
+    await asyncio.gather(token, ending, return_exceptions=True)
+    assert (auth.fake.refresh, auth.fake.seen["token/revoke"]) == ({}, 2)
+
+
+async def test_the_sweeper_refreshes_what_is_in_use_and_about_to_expire(auth: Auth) -> None:
+    used, idle = await auth.connect(user="u1", account="a1"), await auth.connect(user="u2", account="a2")
+    auth.clock.now += HOUR - 500
+    await auth.token(used)
+    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 0
+    auth.clock.now += 250
+    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 1
+    async with auth.means.database.read() as tx:
+        found = {connection.id: connection.epoch for connection in await connections.find(tx)}
+    assert found == {used.id: 2, idle.id: 1}
+
+
+async def test_the_sweeper_saves_a_refresh_token_that_is_about_to_die(auth: Auth) -> None:
+    await auth.connect()
+    async with auth.means.database.write() as tx:
+        dying = auth.clock.now + 10 * 86_400
+        await tx.exec_driver_sql("UPDATE credentials SET refresh_expires = ?", (dying,))
+    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 0
+    auth.clock.now += 4 * 86_400
+    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 1
+    assert auth.fake.seen["refresh_token"] == 1
+
+
+async def test_the_sweeper_resolves_what_a_crash_left_in_the_journal(auth: Auth) -> None:
+    connection = await auth.connect()
+    await begin(connection.id, 1, again=False, means=auth.means)
+    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 0
+    auth.clock.now += 21
+    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 1
+    assert (await auth.events())[-1][0] == "Refreshed"
+
+
+async def test_flows_are_forgotten_after_a_day(auth: Auth) -> None:
+    flow = await auth.start()
+    auth.clock.now += 86_401
+    await sweep(refreshes=auth.refreshes, means=auth.means)
+    with pytest.raises(NotFound):
+        await get_flow(flow.flow_id, means=auth.means)
+
+
+async def test_the_sweeper_stops_at_once(auth: Auth) -> None:
+    stopping = asyncio.Event()
+    task = asyncio.create_task(keep_sweeping(stopping, refreshes=auth.refreshes, means=auth.means))
+    await asyncio.sleep(0.05)
+    stopping.set()
+    async with asyncio.timeout(1):
+        await task
+
+
+async def test_the_migrations_make_exactly_the_tables_the_code_uses(auth: Auth) -> None:
+    def differences(connection: SqlConnection) -> list[object]:
+        return list(compare_metadata(MigrationContext.configure(connection), metadata))
+
+    async with auth.means.database.read() as tx:
+        assert await tx.run_sync(differences) == []
+
+
+async def test_other_keys_than_those_of_the_data_are_refused_at_start(auth: Auth) -> None:
+    async with auth.means.database.write() as tx:
+        await canary.prove(tx, auth.means.keyring)
+        await canary.prove(tx, auth.means.keyring)
+        with pytest.raises(UnknownKey):
+            await canary.prove(tx, KeyRing({"k2": b"k" * 32}, writing="k2"))
+        with pytest.raises(DecryptFailed):
+            await canary.prove(tx, KeyRing({"k1": b"x" * 32}, writing="k1"))

@@ -1,0 +1,276 @@
+"""A fetcher whose process may die between any two steps: real tables and verbs, Kafka and the provider in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from sqlalchemy import select, update
+
+from services.fetcher import jobs
+from services.fetcher.plan import plan_connection, plan_sync
+from services.fetcher.reap import void_predecessors
+from services.fetcher.settings import Runtime
+from services.fetcher.tables import jobs as rows
+from services.fetcher.tables import lanes, outbox
+from services.fetcher.work import Tools
+from services.fetcher.worker import Worker
+from shared.connector import Bucket, Call, Cursor, Identity, OAuth2, Original, Page, Provider, Record, Resource
+from shared.contracts.connections import Account, Connection
+from shared.contracts.envelope import Message, timestamp
+from shared.contracts.items import parse_key
+from shared.contracts.pages import LoadPage
+from shared.contracts.progress import JobProgress
+from shared.contracts.syncs import SyncRequested
+from shared.contracts.topics import ITEMS, PAGES, PROGRESS
+from shared.db import Database
+from shared.outbox import Relay
+
+RESOURCES = ("apples", "pears")
+PAGE = 3
+TEMPLATE: list[bytes] = []
+"""A migrated, empty database: migrating once is enough for a hundred crashes."""
+PROVIDER = Provider(
+    slug="orchard",
+    name="Orchard",
+    api_url="http://127.0.0.1",
+    oauth=OAuth2(authorize_url="", token_url="", identity=Identity(account_id=(), account_name=())),
+    resources=tuple(Resource(slug=slug, label=slug, original=Original(type=slug)) for slug in RESOURCES),
+    buckets=(Bucket(name="all", requests=1000, window_s=1),),
+    setup_url="",
+    consent_note="",
+)
+
+
+class Killed(BaseException):
+    """The process is gone: nothing after this line runs."""
+
+
+class Crashes:
+    """Counts the moments at which a process can die, and kills it at the chosen one."""
+
+    def __init__(self) -> None:
+        self.left: int | None = None
+        self.dead = False
+
+    def moment(self) -> None:
+        if self.dead:
+            raise Killed
+        if self.left is not None:
+            self.left -= 1
+            if self.left < 0:
+                self.dead = True
+                raise Killed
+
+
+class Log:
+    """Kafka in memory. What is appended stays, also when the sender dies before it hears of it."""
+
+    def __init__(self, crashes: Crashes) -> None:
+        self.messages: list[Message] = []
+        self._crashes = crashes
+
+    async def send_all(self, messages: Sequence[Message]) -> dict[int, int]:
+        self._crashes.moment()
+        for message in messages:
+            self.messages.append(message)
+        self._crashes.moment()
+        return {0: len(self.messages) - 1} if messages else {}
+
+    def of(self, topic: str) -> list[Message]:
+        return [message for message in self.messages if message.topic == topic]
+
+    def live_items(self) -> dict[str, dict[str, int]]:
+        """Resource → id → version, as a reader has them who applies greater versions only."""
+        newest: dict[tuple[str, str], tuple[int, bool]] = {}
+        for message in self.of(ITEMS):
+            ref = parse_key(message.key)
+            at = int(dict(message.headers)["version"])
+            if newest.get((ref.resource, ref.id), (-1, False))[0] < at:
+                newest[ref.resource, ref.id] = (at, message.value is not None)
+        found: dict[str, dict[str, int]] = {resource: {} for resource in RESOURCES}
+        for (resource, id_), (at, live) in newest.items():
+            if live:
+                found[resource][id_] = at
+        return found
+
+
+class Orchard:
+    """A provider in memory that pages through ``ids``; satisfies Connector."""
+
+    def __init__(self, crashes: Crashes, counts: dict[str, int]) -> None:
+        self.ids = {resource: [f"{resource}-{n:03}" for n in range(counts[resource])] for resource in RESOURCES}
+        self._crashes = crashes
+
+    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
+        self._crashes.moment()
+        await asyncio.sleep(0)
+        start = cursor["from"] if cursor else 0
+        chosen = self.ids[resource][start : start + PAGE]
+        following = {"from": start + PAGE} if start + PAGE < len(self.ids[resource]) else None
+        return Page(records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in chosen], cursor=following)
+
+    async def expected(self, call: Call, resource: str) -> int | None:
+        return len(self.ids[resource])
+
+    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
+        raise AssertionError("nothing is read again here")
+
+    def problem(self, response: object) -> None:
+        return None
+
+
+class Fetcher:
+    """The process, its database, and what survives it."""
+
+    def __init__(self, folder: Path, counts: dict[str, int]) -> None:
+        self.crashes = Crashes()
+        self.log = Log(self.crashes)
+        self.orchard = Orchard(self.crashes, counts)
+        self.read = 0
+        self._path = folder / "fetcher.db"
+        if TEMPLATE:
+            self._path.write_bytes(TEMPLATE[0])
+        self.database: Database
+        self.worker: Worker
+        self.relay: Relay
+
+    async def boot(self) -> None:
+        """Start a process on what the last one left."""
+        self.crashes.dead, self.crashes.left = False, None
+        self.database = Database(self._path)
+        if not TEMPLATE:
+            await self.database.migrate("services.fetcher:migrations")
+            await self.database.close()
+            TEMPLATE.append(self._path.read_bytes())
+            self.database = Database(self._path)
+        self.database.on_commit(self.crashes.moment)
+        tools = Tools(
+            database=self.database,
+            producer=self.log,  # type: ignore[arg-type]  # Kafka in memory
+            runtimes={"orchard": Runtime(provider=PROVIDER, client_id="c", api_url="")},
+            connectors={"orchard": self.orchard},
+            http={"orchard": None},  # type: ignore[dict-item]  # nothing is called
+            quota=None,  # type: ignore[arg-type]  # nothing is called
+            tokens=Tokenless(),  # type: ignore[arg-type]  # nothing is called
+        )
+        self.worker = Worker(tools, slots=4)
+        self.relay = Relay(self.database, outbox, self.log)  # type: ignore[arg-type]  # Kafka in memory
+        await void_predecessors(self.database, self.worker.id)
+
+    async def kill(self) -> None:
+        """Nothing of the process runs on; the database keeps what was committed."""
+        self.crashes.dead = True
+        await self.settle()
+        await self.database.close()
+
+    async def settle(self) -> None:
+        """Wait for the slices that run."""
+        if self.worker._running:
+            await asyncio.wait(self.worker._running)
+        await asyncio.sleep(0)
+
+    async def connect(self, version: int, *, status: str = "active") -> None:
+        snapshot = Connection(
+            id="conn",
+            version=version,
+            generation=1,
+            org_id="org",
+            user_id="user",
+            provider="orchard",
+            client_id="c",
+            account=Account(id="a"),
+            status=status,  # type: ignore[arg-type]  # one of the statuses
+            resources=RESOURCES,
+            epoch=1,
+            sync_id=f"sync-{version}",
+            created=timestamp(0),
+            updated=timestamp(0),
+        )
+        async with self.database.write() as db:
+            kind = "Disconnected" if status == "disconnected" else "Connected"
+            await plan_connection(db, kind, snapshot, providers={"orchard": PROVIDER})
+
+    async def ask(self, sync: str) -> None:
+        request = SyncRequested(sync=sync, connection="conn", requested=timestamp(0))
+        async with self.database.write() as db:
+            await plan_sync(db, request, providers={"orchard": PROVIDER})
+
+    async def relay_once(self) -> None:
+        await self.relay._send_due()
+
+    async def deliver(self, *, commit: bool = True) -> None:
+        """Hand the next wake-up to the worker; without ``commit`` it will come again."""
+        waiting = self.log.of(PAGES)[self.read :]
+        if waiting and waiting[0].value is not None:
+            await self.worker.take(msgspec.json.decode(waiting[0].value, type=LoadPage))
+            self.read += commit
+
+    async def time_passes(self) -> None:
+        async with self.database.write() as db:
+            await db.execute(update(outbox).values(not_before=0.0))
+
+    async def run_until_over(self) -> None:
+        for _ in range(400):
+            await self.time_passes()
+            await self.relay_once()
+            if not await self.unfinished():
+                await self.relay_once()
+                return
+            while self.read < len(self.log.of(PAGES)):
+                await self.deliver()
+            await self.settle()
+        raise AssertionError("the jobs do not come to an end")
+
+    async def unfinished(self) -> list[jobs.Job]:
+        async with self.database.read() as db:
+            return await jobs.find(db, rows.c.state.not_in(("done", "incomplete", "failed")))
+
+    async def stranded(self) -> list[str]:
+        """Unfinished jobs that nothing will ever move: each must be on its way, in work, or behind another."""
+        found = []
+        async with self.database.read() as db:
+            pending = (await db.execute(select(outbox.c.value).where(outbox.c.topic == PAGES))).scalars().all()
+            holders = {
+                (lane.connection, lane.resource): lane.job for lane in (await db.execute(select(lanes))).all()
+            }
+        unread = [message.value for message in self.log.of(PAGES)[self.read :]]
+        on_the_way = {
+            (wake.job, wake.wake)
+            for wake in (msgspec.json.decode(raw, type=LoadPage) for raw in [*pending, *unread] if raw)
+        }
+        unfinished = await self.unfinished()
+        for job in unfinished:
+            in_work = job.state == "running" and job.worker == self.worker.id
+            behind = job.state == "waiting" and holders[job.connection, job.resource] in {
+                other.id for other in unfinished if other.id != job.id
+            }
+            ready = job.state == "ready" and (job.id, job.wake) in on_the_way
+            if [in_work, behind, ready].count(True) != 1:
+                found.append(f"{job.id} {job.resource} {job.state} wake {job.wake}")
+        return found
+
+    def newest_progress(self) -> dict[tuple[str, str], JobProgress]:
+        """(sync, resource) → the event with the highest step."""
+        newest: dict[tuple[str, str], JobProgress] = {}
+        for message in self.log.of(PROGRESS):
+            body = msgspec.json.decode(message.value or b"", type=JobProgress)
+            if (body.sync, body.resource) not in newest or newest[body.sync, body.resource].step < body.step:
+                newest[body.sync, body.resource] = body
+        return newest
+
+    async def attempt(self, doing: object) -> None:
+        """Do a step that may kill the process; if it did, start the next one."""
+        with suppress(Killed):
+            await doing  # type: ignore[misc]  # a coroutine
+        if self.crashes.dead:
+            await self.kill()
+            await self.boot()
+
+
+class Tokenless:
+    def forget(self, connection: str) -> None:
+        pass

@@ -1,0 +1,84 @@
+"""However and whenever the fetcher dies: no job is stranded, nothing is lost, nothing is counted twice."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from services.fetcher.tests.crashing import RESOURCES, Fetcher
+
+COUNTS = {"apples": 10, "pears": 4}
+step = st.sampled_from(["deliver", "deliver", "repeat", "relay", "time", "ask", "settle"])
+schedule = st.lists(st.tuples(step, st.none() | st.integers(0, 12)), min_size=4, max_size=14)
+
+
+async def follow(folder: Path, steps: list[tuple[str, int | None]]) -> Fetcher:
+    fetcher = Fetcher(folder, COUNTS)
+    await fetcher.boot()
+    await fetcher.connect(1)
+    asked = 0
+    for name, dies_at in steps:
+        fetcher.crashes.left = dies_at
+        asked += name == "ask"
+        doing = {
+            "deliver": fetcher.deliver,
+            "repeat": lambda: fetcher.deliver(commit=False),
+            "relay": fetcher.relay_once,
+            "time": fetcher.time_passes,
+            "ask": lambda: fetcher.ask(f"asked-{asked}"),  # noqa: B023  # called at once
+            "settle": fetcher.settle,
+        }[name]
+        await fetcher.attempt(doing())
+        fetcher.crashes.left = None
+        assert await fetcher.stranded() == []
+    await fetcher.settle()
+    await fetcher.attempt(fetcher.settle())
+    await fetcher.run_until_over()
+    return fetcher
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@given(schedule)
+def test_any_schedule_of_crashes_strands_no_job_and_loses_no_item(steps: list[tuple[str, int | None]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        fetcher = asyncio.run(follow(Path(folder), steps))
+    live = fetcher.log.live_items()
+    for resource in RESOURCES:
+        assert sorted(live[resource]) == fetcher.orchard.ids[resource]
+    for progress in fetcher.newest_progress().values():
+        assert progress.state == "done"
+        assert progress.items == COUNTS[progress.resource]
+
+
+async def test_a_purge_deletes_every_item_whenever_the_process_dies(tmp_path: Path) -> None:
+    for dies_at in range(14):
+        folder = tmp_path / str(dies_at)
+        folder.mkdir()
+        fetcher = await follow(folder, [("relay", None), ("deliver", None)])
+        await fetcher.connect(2, status="disconnected")
+        for name in (fetcher.relay_once, fetcher.deliver, fetcher.settle):
+            fetcher.crashes.left = dies_at
+            await fetcher.attempt(name())
+        fetcher.crashes.left = None
+        await fetcher.run_until_over()
+        assert fetcher.log.live_items() == {resource: {} for resource in RESOURCES}
+        await fetcher.database.close()
+
+
+async def test_a_second_load_sends_nothing_that_is_unchanged_and_deletes_what_is_gone(tmp_path: Path) -> None:
+    fetcher = await follow(tmp_path, [])
+    before = len(fetcher.log.messages)
+    gone = fetcher.orchard.ids["apples"].pop(4)
+    fetcher.orchard.ids["apples"].append("apples-new")
+    await fetcher.ask("again")
+    await fetcher.run_until_over()
+    items = [message for message in fetcher.log.messages[before:] if message.topic.startswith("tributary.items")]
+    assert sorted((message.key, message.value is None) for message in items) == [
+        (f"conn/apples/{gone}".encode(), True),
+        (b"conn/apples/apples-new", False),
+    ]
+    await fetcher.database.close()

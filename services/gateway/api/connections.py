@@ -1,0 +1,43 @@
+"""Connected accounts."""
+
+from __future__ import annotations
+
+import msgspec
+from litestar import delete, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+
+from services.gateway.disconnect import disconnect
+from services.gateway.hub import Hub
+from services.gateway.views import ConnectionView, list_connections, read_connection
+
+TAGS = ["Connections"]
+
+
+class ConnectionList(msgspec.Struct, frozen=True, kw_only=True):
+    connections: list[ConnectionView]
+
+
+@get("/connections", tags=TAGS, summary="Connected accounts, oldest first")
+async def get_connections(
+    hub: NamedDependency[Hub],
+    org_id: FromQuery[str | None] = None,
+    user_id: FromQuery[str | None] = None,
+    provider: FromQuery[str | None] = None,
+) -> ConnectionList:
+    found = await list_connections(org_id=org_id, user_id=user_id, provider=provider, hub=hub)
+    return ConnectionList(connections=found)
+
+
+@get("/connections/{connection_id:str}", tags=TAGS, summary="One connected account")
+async def get_connection(connection_id: FromPath[str], hub: NamedDependency[Hub]) -> ConnectionView:
+    return await read_connection(connection_id, hub=hub)
+
+
+@delete("/connections/{connection_id:str}", status_code=200, tags=TAGS, summary="Disconnect an account")
+async def delete_connection(connection_id: FromPath[str], hub: NamedDependency[Hub]) -> ConnectionView:
+    """Ends the grant at the provider where it can be ended, deletes the tokens and every item. Done again it answers
+    the same.
+    """
+    snapshot = await disconnect(connection_id, hub=hub)
+    return await read_connection(snapshot.id, hub=hub)

@@ -1,0 +1,67 @@
+"""The few pages that are no part of the console: they close a consent, or explain what went wrong.
+
+Their style and scripts stand in the page and are allowed by digest, so that nothing else can run in it. No COOP: it
+would cut a popup off from the page that opened it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from html import escape
+from http import HTTPStatus
+from typing import Final
+
+from litestar import Response
+from litestar.enums import MediaType
+
+CLOSE: Final = "window.close();"
+CLOSE_LATER: Final = (
+    "document.querySelector('button').addEventListener('click',()=>window.close());"
+    "if(window.opener||history.length<2)setTimeout(()=>window.close(),12000);"
+)
+_STYLE: Final = (
+    ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 "
+    "1.25rem}h1{font-size:1.25rem}button{font:inherit;padding:.4rem .9rem;margin-right:.75rem}"
+)
+
+
+def _digest(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _headers(script: str | None) -> dict[str, str]:
+    scripts = f"script-src {_digest(script)}; " if script else ""
+    return {
+        "content-security-policy": f"default-src 'none'; {scripts}style-src {_digest(_STYLE)}; base-uri 'none'; "
+        "form-action 'none'; frame-ancestors 'none'",
+        "cache-control": "no-store",
+        "referrer-policy": "no-referrer",
+    }
+
+
+def close_window() -> Response[str]:
+    """What the original app answered to a good callback, byte for byte but for the line without JavaScript."""
+    page = (
+        f"<html><script>{CLOSE}</script>"
+        '<noscript>Connected. You can close this window, or <a href="/">go to the console</a>.</noscript></html>'
+    )
+    return Response(page, media_type=MediaType.HTML, headers=_headers(CLOSE))
+
+
+def explain(status: int, detail: str, *, back: str | None = None, popup: bool = False) -> Response[bytes]:
+    """``detail`` is ours, never a provider's text. In a popup the page closes itself after 12 s, or by its button.
+
+    ``back`` was checked: it is a path of ours or of an allowed origin.
+    """
+    title = "That did not work" if status < 500 else "Something went wrong here"
+    link = f'<a href="{escape(back or "/", quote=True)}">{"Go back" if back else "Go to the console"}</a>'
+    button = "<button>Close this window</button>" if popup else ""
+    script = f"<script>{CLOSE_LATER}</script>" if popup else ""
+    page = (
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>{title}</title><style>{_STYLE}</style><main><h1>{title}</h1><p>{escape(detail)}</p>"
+        f"<p>{button}{link}</p><p><small>{status} {HTTPStatus(status).phrase}</small></p></main>{script}</html>"
+    )
+    headers = _headers(CLOSE_LATER if popup else None)
+    return Response(page.encode(), status_code=status, media_type=MediaType.HTML, headers=headers)

@@ -1,0 +1,30 @@
+"""Nothing a client sends is ignored: a query parameter that is not declared, or comes twice, is an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Request
+from litestar.handlers import BaseRouteHandler
+
+from services.gateway.api.problems import AnyRequest
+from shared.errors import BadRequest
+
+_NOT_QUERY = frozenset({"hub", "request", "data", "state", "headers", "cookies", "body", "scope", "socket", "query"})
+
+
+async def only_declared(request: Request[Any, Any, Any]) -> None:
+    """A ``before_request`` hook. Raises ``BadRequest``."""
+    declared = _declared(request.route_handler, request)
+    given = [name for name, _ in request.query_params.multi_items()]
+    unknown = sorted({name[:100] for name in given if name not in declared})
+    if unknown:
+        known = f"It takes: {', '.join(sorted(declared))}." if declared else "It takes none."
+        raise BadRequest(f"No such query parameter: {', '.join(unknown[:5])}. {known}", code="unknown_parameter")
+    twice = sorted(name for name in declared if given.count(name) > 1)
+    if twice:
+        raise BadRequest(f"Given more than once: {', '.join(twice)}.", code="repeated_parameter")
+
+
+def _declared(handler: BaseRouteHandler, request: AnyRequest) -> set[str]:
+    return set(handler.parsed_fn_signature.parameters) - _NOT_QUERY - set(request.path_params)

@@ -1,0 +1,106 @@
+"""A sync as a stream of server-sent events, for as long as somebody reads it."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from typing import Annotated, Final, final
+
+import msgspec
+from litestar import get
+from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, HeaderParameter
+from litestar.types import ASGIApp, Receive, Scope, Send
+
+from services.gateway.api.syncs import TAGS
+from services.gateway.hub import Hub
+from services.gateway.store.syncs import Progress
+from services.gateway.sync import SyncView, describe_sync, progress_since, resource_states
+from shared.errors import BadRequest
+
+PAUSE_S: Final = 0.25
+"""Between two looks that found something: at most four events a second per resource."""
+COMMENT_S: Final = 15.0
+_START: Final = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")],
+}
+EVENTS = {
+    200: ResponseSpec(
+        data_container=str,
+        media_type="text/event-stream",
+        description="`progress`: a resource's state. `done`: the whole sync, once all of its items can be read.",
+    )
+}
+LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", description="Resume behind this event.")]
+
+
+@get("/syncs/{sync_id:str}/events", tags=TAGS, summary="A load as it goes", responses=EVENTS, media_type="text/plain")
+async def get_events(sync_id: FromPath[str], hub: NamedDependency[Hub], last_event_id: LastEventId = None) -> ASGIApp:
+    """Server-sent events; a comment every 15 s. The stream ends after `done`."""
+    await describe_sync(sync_id, hub=hub)
+    if last_event_id is not None and not (last_event_id.isascii() and last_event_id.isdigit()):
+        raise BadRequest("Last-Event-ID has to be the id of an event of this stream.", code="bad_event_id")
+    return EventStream(sync_id, after=int(last_event_id or 0), hub=hub)
+
+
+@final
+class EventStream:
+    """An ASGI response that ends with its reader: nothing of it runs on once the reader is gone."""
+
+    def __init__(self, sync_id: str, *, after: int, hub: Hub) -> None:
+        self._sync, self._after, self._hub = sync_id, after, hub
+        self._spoke = time.monotonic()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send(_START)  # type: ignore[arg-type]  # a plain dict is what ASGI asks for
+        tasks = {asyncio.create_task(self._write(send)), asyncio.create_task(_gone(receive))}
+        try:
+            finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in finished:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _write(self, send: Send) -> None:
+        await self._say(send, "retry: 2000\n\n")
+        while True:
+            shown, news = await progress_since(self._sync, self._after, hub=self._hub)
+            if news:
+                self._after = news[-1].revision
+                await self._say(send, "".join(_events(news)))
+            if shown.state != "running":
+                await self._say(send, _event("done", self._after, shown))
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                return
+            if news:
+                await asyncio.sleep(PAUSE_S)
+                continue
+            await self._hub.watch.wait()
+            if time.monotonic() - self._spoke >= COMMENT_S:
+                await self._say(send, ": still here\n\n")
+
+    async def _say(self, send: Send, text: str) -> None:
+        self._spoke = time.monotonic()
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+def _events(news: Iterable[Progress]) -> Iterable[str]:
+    for one in news:
+        (state,) = resource_states([one]).values()
+        yield _event("progress", one.revision, state)
+
+
+def _event(kind: str, id_: int, body: msgspec.Struct | SyncView) -> str:
+    """JSON has no bare line ends, so one ``data`` line holds it."""
+    return f"event: {kind}\nid: {id_}\ndata: {msgspec.json.encode(body).decode()}\n\n"
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,38 @@
+"""Loads of a connection: ask for one, see how far it has come."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from litestar import Response, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, JSONBody
+
+from services.gateway.hub import Hub
+from services.gateway.sync import SyncView, describe_sync, request_sync
+
+TAGS = ["Loading"]
+
+
+class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``resources`` absent means all of them."""
+
+    mode: Annotated[str | None, msgspec.Meta(examples=["full"])] = None
+    resources: Annotated[list[str] | None, msgspec.Meta(examples=[["contacts"]])] = None
+
+
+@post("/connections/{connection_id:str}/syncs", status_code=202, tags=TAGS, summary="Load a connection again")
+async def post_sync(
+    connection_id: FromPath[str], hub: NamedDependency[Hub], data: JSONBody[StartSync | None] = None
+) -> Response[SyncView]:
+    """Answered once the request is kept for good; work that already runs or waits is joined, not doubled."""
+    asked = data or StartSync()
+    sync = await request_sync(connection_id, mode=asked.mode, resources=asked.resources, hub=hub)
+    shown = await describe_sync(sync.id, hub=hub)
+    return Response(shown, status_code=202, headers={"location": f"/v1/syncs/{sync.id}"})
+
+
+@get("/syncs/{sync_id:str}", tags=TAGS, summary="How far a load has come")
+async def get_sync(sync_id: FromPath[str], hub: NamedDependency[Hub]) -> SyncView:
+    return await describe_sync(sync_id, hub=hub)

@@ -1,0 +1,19 @@
+"""The web console at ``/``: pages for people, over the same verbs and rows as the API."""
+
+from services.gateway.console.actions import choose_theme, connect, end, reload
+from services.gateway.console.files import static_file
+from services.gateway.console.pages import ask_disconnect, cards, console, items, leave, one_item
+
+routes: list[object] = [
+    console,
+    cards,
+    items,
+    one_item,
+    ask_disconnect,
+    leave,
+    connect,
+    reload,
+    end,
+    choose_theme,
+    static_file,
+]

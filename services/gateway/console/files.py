@@ -1,0 +1,44 @@
+"""The console's own few files, read once."""
+
+from __future__ import annotations
+
+from functools import cache
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import Response, get
+
+from services.gateway.console.render import AnyRequest
+from shared.errors import NotFound
+
+FOLDER = Path(__file__).parent / "static"
+TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+
+
+class File(msgspec.Struct, frozen=True):
+    body: bytes
+    media_type: str
+    etag: str
+
+
+@cache
+def _files() -> dict[str, File]:
+    found = {path.name: path.read_bytes() for path in FOLDER.iterdir() if path.suffix in TYPES}
+    return {
+        name: File(body, TYPES[Path(name).suffix], f'"{blake2b(body, digest_size=12).hexdigest()}"')
+        for name, body in found.items()
+    }
+
+
+@get("/console/static/{name:str}", include_in_schema=False)
+async def static_file(request: AnyRequest, name: str) -> Response[Any]:
+    """Browsers ask each time whether it changed, so that a new release never runs with an old script."""
+    file = _files().get(name)
+    if file is None:
+        raise NotFound("The console has no such file.")
+    headers = {"ETag": file.etag, "Cache-Control": "no-cache", "X-Content-Type-Options": "nosniff"}
+    if request.headers.get("if-none-match") == file.etag:
+        return Response(None, status_code=304, headers=headers)
+    return Response(file.body, media_type=file.media_type, headers=headers)

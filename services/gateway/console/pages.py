@@ -1,0 +1,97 @@
+"""The console's pages, and the parts of the first one that are looked at again and again."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from litestar import Response, get
+from litestar.response import Redirect
+
+from services.gateway.console.asked import asked
+from services.gateway.console.desk import item, overview, owned, table
+from services.gateway.console.item import item_view
+from services.gateway.console.outcome import outcome
+from services.gateway.console.render import AnyRequest, Notice, render
+from services.gateway.console.words import plural
+from services.gateway.hub import Hub
+from shared.errors import HubError
+from shared.web import LOOPBACK, host_name
+
+@get("/", include_in_schema=False)
+async def console(request: AnyRequest, hub: Hub) -> Response[Any]:
+    elsewhere = _own_address(request, hub)
+    if elsewhere:
+        return Redirect(elsewhere, status_code=302)
+    flow = request.query_params.get("flow_id")
+    return await first_page(request, hub, notice=await outcome(hub, flow) if flow else None)
+
+
+async def first_page(
+    request: AnyRequest, hub: Hub, *, notice: Notice | None = None, status: int = 200
+) -> Response[bytes]:
+    cards, rows = await overview(hub), await table(hub, asked(request.query_params))
+    return render("page.html", request=request, status=status, overview=cards, table=rows, notice=notice)
+
+
+@get("/console/cards", include_in_schema=False)
+async def cards(request: AnyRequest, hub: Hub) -> Response[bytes]:
+    return render("cards.html", request=request, overview=await overview(hub))
+
+
+@get("/console/items", include_in_schema=False)
+async def items(request: AnyRequest, hub: Hub) -> Response[bytes]:
+    return render("items.html", request=request, table=await table(hub, asked(request.query_params)))
+
+
+@get("/console/items/{connection:str}/{resource:str}/{id_:path}", include_in_schema=False)
+async def one_item(request: AnyRequest, hub: Hub, connection: str, resource: str, id_: str) -> Response[bytes]:
+    plain = id_.removeprefix("/")
+    try:
+        found, offered = await item(hub, (connection, resource, plain))
+    except HubError as error:
+        return problem(request, "This item is not here.", error)
+    api = "/v1/items/" + "/".join(quote(part, safe="/") for part in (connection, resource, plain))
+    return render("item.html", request=request, item=item_view(found, offered, api=api))
+
+
+@get("/console/connections/{id_:str}/disconnect", include_in_schema=False)
+async def ask_disconnect(request: AnyRequest, hub: Hub, id_: str) -> Response[bytes]:
+    try:
+        connection, name, count = await owned(hub, id_)
+    except HubError as error:
+        return problem(request, "This account is not connected.", error)
+    account = connection.account.name or connection.account.id
+    return render(
+        "disconnect.html", request=request, id=id_, provider=name, account=account, items=plural(count, "item")
+    )
+
+
+@get("/console/connect/{flow_id:str}", include_in_schema=False)
+async def leave(request: AnyRequest, hub: Hub, flow_id: str) -> Response[bytes]:
+    """From here a link leads on to the provider: see the policy on forms in ``render``."""
+    try:
+        flow = await hub.auth.flow(flow_id)
+        name = hub.offered(flow.provider).provider.name
+    except HubError as error:
+        return problem(request, "This connect link is no longer good.", error)
+    return render("leaving.html", request=request, provider=name, link=flow.authorize_url)
+
+
+def problem(request: AnyRequest, title: str, error: HubError) -> Response[bytes]:
+    return render("problem.html", request=request, status=error.status, notice=Notice("bad", title, error.detail))
+
+
+def _own_address(request: AnyRequest, hub: Hub) -> str | None:
+    """The public address of the same page, for a browser on another of our loopback names.
+
+    Cookies and form origins belong to one name; anything but loopback is left alone, where a proxy may have its own.
+    """
+    public = urlsplit(hub.settings.public_url)
+    asked_for = host_name(request.scope)
+    if asked_for == public.hostname or asked_for not in LOOPBACK or public.hostname not in LOOPBACK:
+        return None
+    query = f"?{request.url.query}" if request.url.query else ""
+    return f"{hub.settings.public_url}{request.url.path}{query}"
+
+

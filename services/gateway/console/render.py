@@ -1,0 +1,69 @@
+"""Pages from templates, every value escaped, under a policy that runs nothing but our own two files."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from litestar import Request, Response
+
+from services.gateway.console.desk import ORG, USER
+from services.gateway.console.words import number
+
+AnyRequest = Request[Any, Any, Any]
+TEMPLATES = Path(__file__).parent / "templates"
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        # Consent is reached by a link, never by a form's redirect: providers redirect to hosts nobody can list.
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+        "base-uri 'none'",
+    )
+)
+HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
+"""No Cross-Origin-Opener-Policy: the connect window has to stay reachable for the page that opened it. The referrer policy
+is not ``no-referrer``: browsers would then call the origin of our own forms ``null``."""
+THEMES = (("auto", "Auto"), ("light", "Light"), ("dark", "Dark"))
+
+
+class Notice(msgspec.Struct, frozen=True):
+    """What just happened, said above the cards; ``kind`` is ``good`` or ``bad``."""
+
+    kind: str
+    title: str
+    detail: str
+
+
+@cache
+def _environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals |= {"number": number, "org": ORG, "user": USER, "themes": THEMES}
+    return found
+
+
+def render(template: str, *, request: AnyRequest, status: int = 200, **values: Any) -> Response[bytes]:
+    chosen = request.cookies.get("theme")
+    theme = chosen if chosen in {"light", "dark"} else None
+    html = _environment().get_template(template).render(theme=theme, **values)
+    body = html.encode("utf-8", "replace")  # a lone surrogate in a name must not cost the page
+    return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=HEADERS)

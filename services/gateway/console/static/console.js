@@ -1,0 +1,347 @@
+// Only makes the page quicker: everything here is also a link or a form that works without it.
+
+const $ = (selector, root = document) => root.querySelector(selector);
+const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+
+const REFRESH_MS = 300; // between two looks at the cards while something loads
+const IDLE_MS = 15000; // another tab or program may have changed something
+const SAY_MS = 5000; // a screen reader is told of progress at most this often
+const POLL_MS = 400;
+const FLOW_MS = 600000; // how long a consent may take
+
+// ---- parts of the page -----------------------------------------------------------------------------------------
+
+async function load(url, options = {}) {
+  const answer = await fetch(url, { headers: { accept: "text/html" }, ...options });
+  if (!answer.headers.get("content-type")?.startsWith("text/html")) throw new Error(`${url} answered ${answer.status}`);
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  localise(page);
+  return page;
+}
+
+// Changes what differs and keeps the rest: focus, selection and running transitions survive a refresh.
+function morph(old, fresh) {
+  if (old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
+    old.replaceWith(document.adoptNode(fresh));
+  } else if (old.nodeType !== Node.ELEMENT_NODE) {
+    if (old.data !== fresh.data) old.data = fresh.data;
+  } else {
+    for (const { name } of [...old.attributes]) if (!fresh.hasAttribute(name)) old.removeAttribute(name);
+    for (const { name, value } of fresh.attributes) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
+    const [before, after] = [[...old.childNodes], [...fresh.childNodes]];
+    after.forEach((node, at) => (before[at] ? morph(before[at], node) : old.append(document.adoptNode(node))));
+    for (const extra of before.slice(after.length)) extra.remove();
+  }
+}
+
+function swap(page, ...names) {
+  for (const name of names) {
+    const old = document.getElementById(name);
+    const fresh = page.getElementById(name);
+    if (old && fresh) morph(old, fresh);
+  }
+}
+
+function localise(root) {
+  for (const one of $$("time[data-show=clock]", root)) {
+    const at = new Date(one.dateTime);
+    one.textContent = at.toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", second: "2-digit", hour12: false });
+  }
+  countDown(root);
+}
+
+function countDown(root = document) {
+  for (const one of $$("[data-until]", root)) {
+    const left = Math.ceil((new Date(one.dataset.until) - Date.now()) / 1000);
+    const text = left > 0 ? ` (${left} s)` : "";
+    if (one.textContent !== text) one.textContent = text;
+  }
+}
+
+// ---- what is said ----------------------------------------------------------------------------------------------
+
+let said = 0;
+function announce(text, urgent = false) {
+  if (!urgent && Date.now() - said < SAY_MS) return;
+  said = Date.now();
+  $("#announce").textContent = text;
+}
+
+function notify(kind, title, detail, again) {
+  const note = $("#said").content.cloneNode(true).firstElementChild;
+  note.classList.add(kind);
+  $("strong", note).textContent = title;
+  $("span", note).textContent = detail;
+  const button = $("button.main", note);
+  if (again) button.addEventListener("click", again);
+  else button.remove();
+  $("#notice")?.replaceChildren(note);
+}
+
+const trouble = () => notify("bad", "The console cannot reach its server.", "Check that it still runs. This page goes on by itself when it is back.");
+
+// ---- cards, followed live --------------------------------------------------------------------------------------
+
+let busy = false;
+let wanted = false;
+let lost = false;
+async function refresh() {
+  if (busy) {
+    wanted = true;
+    return;
+  }
+  busy = true;
+  do {
+    wanted = false;
+    try {
+      const was = $("#cards").dataset.live;
+      swap(await load("/console/cards"), "cards");
+      if (lost) $("#notice").replaceChildren();
+      lost = false;
+      if (was && !$("#cards").dataset.live) finished();
+      else if (was) refreshItems();
+    } catch {
+      if (!lost) trouble();
+      lost = true;
+    }
+    follow();
+    await sleep(REFRESH_MS);
+  } while (wanted);
+  busy = false;
+}
+
+function finished() {
+  const ends = $$(".account").map((one) => `${one.dataset.account}: ${$(".figure strong", one).textContent} items`);
+  announce(`Loading ended. ${ends.join(". ")}`, true);
+  refreshItems();
+}
+
+function tell() {
+  const lines = $$("[data-stream] .bar").map((bar) => `${$(".what", bar).textContent} ${$(".count", bar).textContent || "queued"}`);
+  if (lines.length) announce(lines.join(", "));
+}
+
+// One stream at most: a browser opens six connections to a host, for all tabs together. It tells that something
+// changed; the cards of every account are then read at once.
+let stream = null;
+function follow() {
+  const sync = $("[data-stream]")?.dataset.stream;
+  if (stream && (stream.sync !== sync || document.hidden)) {
+    stream.source.close();
+    stream = null;
+  }
+  if (!sync || stream || document.hidden) return;
+  const source = new EventSource(`/v1/syncs/${encodeURIComponent(sync)}/events`);
+  stream = { sync, source };
+  source.addEventListener("progress", () => {
+    refresh();
+    tell();
+  });
+  source.addEventListener("done", () => {
+    source.close();
+    refresh();
+  });
+}
+
+// ---- the items table -------------------------------------------------------------------------------------------
+
+let latest = 0;
+let listed = 0;
+async function showItems(query, { remember = true } = {}) {
+  const turn = ++latest;
+  try {
+    const page = await load(`/console/items${query}`);
+    if (turn !== latest) return;
+    swap(page, "items");
+    if (remember) history.replaceState(null, "", `/${query === "?" ? "" : query}`);
+    const now = new URLSearchParams(query);
+    for (const name of ["provider", "resource"]) $(`.find [name=${name}]`).value = now.get(name) ?? "";
+    announce($("#items caption")?.textContent ?? $("#items h3")?.textContent ?? "", remember);
+  } catch {
+    trouble();
+  }
+}
+
+// Rows arrive while a load runs; whoever reads on a later page or in a drawer is left in peace.
+function refreshItems() {
+  const now = new URLSearchParams(location.search);
+  if (now.has("after") || Date.now() - listed < 1000) return;
+  listed = Date.now();
+  showItems(location.search || "?", { remember: false });
+}
+
+let typing = 0;
+function search() {
+  clearTimeout(typing);
+  typing = setTimeout(() => {
+    const fields = [...new FormData($(".find"))].filter(([, value]) => value.trim());
+    showItems(`?${new URLSearchParams(fields)}`);
+  }, 150);
+}
+
+// ---- the drawer ------------------------------------------------------------------------------------------------
+
+const drawer = $("#drawer");
+let opener = null;
+async function openDialog(link) {
+  try {
+    const content = (await load(link.href)).getElementById("content");
+    if (!content) {
+      location.assign(link.href);
+      return;
+    }
+    const shut = document.createElement("button");
+    shut.className = "shut quiet";
+    shut.type = "button";
+    shut.textContent = "×";
+    shut.setAttribute("aria-label", "Close");
+    shut.dataset.close = "";
+    drawer.replaceChildren(shut, document.adoptNode(content));
+    drawer.dataset.look = content.dataset.look;
+    drawer.setAttribute("aria-labelledby", content.getAttribute("aria-labelledby"));
+    opener = link.id || link.getAttribute("href");
+    drawer.showModal();
+    drawer.scrollTop = 0;
+  } catch {
+    location.assign(link.href);
+  }
+}
+drawer?.addEventListener("close", () => {
+  drawer.replaceChildren();
+  $$("a[data-dialog]").find((link) => link.getAttribute("href") === opener)?.focus();
+});
+
+// ---- connecting ------------------------------------------------------------------------------------------------
+
+const NEXT = {
+  window_closed: "The window was closed before the account was connected. If you did allow it, the card turns green by itself.",
+  expired: "The window was open for too long, so its link is no longer good.",
+};
+
+async function connect(provider) {
+  const again = () => connect(provider);
+  const name = $(`#name-${provider}`)?.firstChild.textContent.trim() ?? provider;
+  // Opened by the click itself: after waiting for an answer a browser would block it.
+  const popup = window.open("", "_blank", "popup,width=560,height=720");
+  try {
+    const flow = await begin(provider, popup ? {} : { return_url: "/" });
+    if (!popup) {
+      location.assign(flow.authorize_url); // the browser blocks windows: go on in this tab
+      return;
+    }
+    popup.location.replace(flow.authorize_url);
+    announce(`A window of ${name} has opened.`, true);
+    const end = await ended(flow.flow_id, popup, () => notify("mild", `${name} is not connected yet.`, NEXT.window_closed, again));
+    if (end.status === "connected") {
+      if (!popup.closed) popup.close();
+      $("#notice").replaceChildren();
+      announce(`${name} is connected. Loading.`, true);
+    } else notify("bad", `${name} was not connected.`, end.error?.detail ?? NEXT.expired, again);
+  } catch (error) {
+    popup?.close();
+    notify("bad", `${name} was not connected.`, error.message, again);
+  }
+  refresh();
+}
+
+async function begin(provider, more) {
+  const { org, user } = document.body.dataset;
+  const answer = await fetch("/v1/connect", {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ provider, org_id: org, user_id: user, ...more }),
+  });
+  const body = await answer.json();
+  if (!answer.ok) throw new Error(body.detail);
+  return body;
+}
+
+// A provider's page may cut the tie between the windows, which looks as if the popup had been closed: so it is said,
+// and the flow is looked at further.
+async function ended(id, popup, onClosed) {
+  const until = Date.now() + FLOW_MS;
+  let told = false;
+  let nudge = () => {};
+  const hear = (event) => {
+    const ours = event.origin === location.origin && event.source === popup;
+    if (ours && event.data?.type === "tributary:connect" && event.data.flow_id === id) nudge();
+  };
+  window.addEventListener("message", hear);
+  try {
+    while (Date.now() < until) {
+      const gone = popup.closed;
+      const answer = await fetch(`/v1/connect/${encodeURIComponent(id)}`);
+      if (answer.status === 404 || answer.status === 410) return { status: "failed" };
+      const flow = await answer.json();
+      if (flow.status !== "pending") return flow;
+      if (gone && !told) onClosed();
+      told ||= gone;
+      await Promise.race([sleep(told ? POLL_MS * 5 : POLL_MS), new Promise((resolve) => (nudge = resolve))]);
+    }
+    return { status: "failed" };
+  } finally {
+    window.removeEventListener("message", hear);
+  }
+}
+
+// ---- everything that can be clicked ----------------------------------------------------------------------------
+
+async function send(form, button) {
+  button.disabled = true;
+  if (drawer.open) drawer.close();
+  const body = new URLSearchParams(new FormData(form, button));
+  try {
+    swap(await load(form.action, { method: "POST", body }), "notice", "cards");
+    showItems(location.search || "?", { remember: false });
+    follow();
+  } catch {
+    trouble();
+  }
+  button.disabled = false;
+}
+
+function chooseTheme(button) {
+  document.cookie = `theme=${button.value}; path=/; max-age=31536000; samesite=lax`;
+  if (button.value === "auto") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = button.value;
+  for (const one of $$(".theme button")) one.setAttribute("aria-pressed", String(one === button));
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  const button = event.submitter;
+  if (form.matches(".theme")) chooseTheme(button);
+  else if (form.matches(".find")) search();
+  else if (form.dataset.connect !== undefined) connect(form.dataset.connect);
+  else if (form.dataset.swap !== undefined && drawer) send(form, button);
+  else return;
+  event.preventDefault();
+});
+
+document.addEventListener("click", (event) => {
+  if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || !drawer) return;
+  const link = event.target.closest("a, button") ?? event.target.closest("tbody tr")?.querySelector("th a");
+  if (event.target === drawer) drawer.close();
+  if (!link) return;
+  const { query, dialog, close, clear, dismiss } = link.dataset;
+  if (query !== undefined) showItems(query);
+  else if (clear !== undefined) showItems(new URL(link.href).search);
+  else if (dialog !== undefined) openDialog(link);
+  else if (close !== undefined && drawer.open) drawer.close();
+  else if (dismiss !== undefined) $("#notice").replaceChildren();
+  else return;
+  event.preventDefault();
+});
+
+if (drawer) {
+  $("#q").addEventListener("input", search);
+  document.addEventListener("visibilitychange", () => (document.hidden ? follow() : refresh()));
+  setInterval(countDown, 1000);
+  setInterval(() => !document.hidden && refresh(), IDLE_MS);
+  // Beside the stream, which follows one account: the others move too.
+  setInterval(() => $("#cards").dataset.live && !document.hidden && refresh(), 1000);
+  localise(document);
+  follow();
+  if (new URLSearchParams(location.search).has("flow_id")) history.replaceState(null, "", "/");
+}

@@ -1,0 +1,147 @@
+"""A console over hand-written rows: no broker, no auth service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.di import Provide
+
+from services.gateway.clients import AuthClient
+from services.gateway.console import routes
+from services.gateway.hub import Hub
+from services.gateway.settings import GatewaySettings, Offered
+from services.gateway.store import connections, items, syncs
+from services.gateway.store.syncs import Sync
+from services.gateway.watch import Watch
+from shared.contracts.connections import Account, Connection
+from shared.contracts.envelope import timestamp
+from shared.contracts.progress import JobProgress
+from shared.crypto import Signer
+from shared.db import Database
+from shared.http import HttpClient
+from shared.providers import load_providers
+from shared.settings import SecretStr
+
+SECRET = SecretStr("only for tests, 32 characters ok")
+LOG = "log"
+NOBODY = "http://127.0.0.1:9"
+
+
+def settings(folder: Path, *, public_url: str = "http://localhost:8000", auth_url: str = NOBODY) -> GatewaySettings:
+    offered = {slug: Offered(provider=one, simulated=True) for slug, one in load_providers().items()}
+    return GatewaySettings(
+        database=folder / "gateway.db",
+        bootstrap="127.0.0.1:9",
+        auth_url=auth_url,
+        service_secret=SECRET,
+        signing_secret=SECRET,
+        providers=offered,
+        public_url=public_url,
+    )
+
+
+@asynccontextmanager
+async def opened_hub(given: GatewaySettings) -> AsyncIterator[Hub]:
+    database = Database(given.database)
+    await database.migrate("services.gateway:migrations")
+    http = HttpClient()
+    yield Hub(
+        settings=given,
+        database=database,
+        auth=AuthClient(http, url=given.auth_url, secret=SECRET),
+        watch=Watch(),
+        log_id=LOG,
+        page_tokens=Signer(SECRET),
+        handles=Signer(SECRET, "handle"),
+    )
+    await http.aclose()
+    await database.close()
+
+
+def console_app(hub: Hub) -> Litestar:
+    return Litestar(
+        route_handlers=routes, dependencies={"hub": Provide(lambda: hub, sync_to_thread=False)}, openapi_config=None
+    )
+
+
+def connection(id_: str, provider: str, **change: Any) -> Connection:
+    now = timestamp()
+    made = Connection(
+        id=id_,
+        version=1,
+        generation=1,
+        org_id="demo",
+        user_id="demo",
+        provider=provider,
+        client_id="client",
+        account=Account(id="4711", name="Rivermouth Trading"),
+        status="active",
+        epoch=1,
+        created=now,
+        updated=now,
+    )
+    return msgspec.structs.replace(made, **change)
+
+
+async def add_connection(hub: Hub, made: Connection) -> None:
+    async with hub.database.write() as db:
+        await connections.save(db, made)
+
+
+async def add_items(hub: Hub, made: Connection, resource: str, rows: Mapping[str, Mapping[str, Any]]) -> None:
+    """``rows`` maps id to what differs from an ordinary item."""
+    ordinary = {
+        "connection": made.id,
+        "resource": resource,
+        "provider": made.provider,
+        "org_id": made.org_id,
+        "generation": 1,
+        "version": 1,
+        "partition": 0,
+        "offset": 0,
+        "deleted": False,
+        "parent_id": None,
+        "url": None,
+        "created": "2026-03-01T08:00:00Z",
+        "modified": "2026-05-02T09:30:00Z",
+        "updated": "2026-06-03T10:00:00.000Z",
+        "raw": b"{}",
+        "raw_bytes": 2,
+        "digest": "d",
+    }
+    written = [ordinary | {"id": id_, "name": id_} | dict(row) for id_, row in sorted(rows.items())]
+    async with hub.database.write() as db:
+        await items.write(db, [row | {"folded": row["name"].casefold()} for row in written])
+
+
+async def add_sync(hub: Hub, made: Connection, jobs: Mapping[str, Mapping[str, Any]]) -> str:
+    """A whole sync; ``jobs`` maps resource to what is known of its job (nothing yet for the resources left out)."""
+    id_ = f"sync-{made.id}"
+    resources = tuple(one.slug for one in hub.offered(made.provider).provider.resources)
+    sync = Sync(
+        id=id_,
+        connection=made.id,
+        mode="full",
+        resources=resources,
+        whole=True,
+        why="connected",
+        created=time.time(),
+    )
+    bodies = [
+        msgspec.convert(
+            {"sync": id_, "job": f"job-{slug}", "step": 1, "connection": made.id, "resource": slug} | dict(job),
+            JobProgress,
+        )
+        for slug, job in jobs.items()
+    ]
+    async with hub.database.write() as db:
+        await syncs.add(db, sync)
+        await syncs.save_progress(db, bodies)
+        await syncs.settle(db, log=LOG)
+    return id_

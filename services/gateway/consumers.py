@@ -1,0 +1,100 @@
+"""What the gateway listens to, each batch with its positions in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, TypeVar
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.project import item_row, project_items
+from services.gateway.snapshot import take_snapshot
+from services.gateway.store import positions, syncs
+from services.gateway.watch import Watch
+from shared.connector import Provider
+from shared.contracts import connections as connection_events
+from shared.contracts import progress as progress_events
+from shared.contracts.connections import Connection
+from shared.contracts.envelope import Undecodable, decode
+from shared.contracts.progress import JobProgress
+from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS
+from shared.db import Database
+from shared.kafka import Consumers, Received
+
+log = structlog.get_logger()
+T = TypeVar("T")
+Fold = Callable[[AsyncConnection, list[Any]], Awaitable[None]]
+Read = Callable[[Received], Any]
+
+
+class Stored:
+    """Positions in the gateway's own database, for one log."""
+
+    def __init__(self, database: Database, log_id: str) -> None:
+        self._database, self.log = database, log_id
+
+    async def load(self, topic: str) -> Mapping[int, int]:
+        async with self._database.read() as db:
+            return await positions.load(db, topic, self.log)
+
+
+def listen(
+    consumers: Consumers, *, database: Database, log_id: str, watch: Watch, providers: Mapping[str, Provider]
+) -> None:
+    async def on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+        late = await project_items(db, rows)
+        if late:
+            log.info("items_overtaken", count=late)
+
+    async def on_progress(db: AsyncConnection, bodies: list[tuple[str, JobProgress]]) -> None:
+        await syncs.save_progress(db, [body for _, body in bodies])
+
+    async def on_connections(db: AsyncConnection, changes: list[tuple[str, Connection]]) -> None:
+        for _, snapshot in changes:
+            await take_snapshot(db, snapshot, provider=providers.get(snapshot.provider))
+
+    def read_progress(one: Received) -> tuple[str, JobProgress]:
+        return decode(one.value, one.headers, progress_events.KINDS)
+
+    def read_connection(one: Received) -> tuple[str, Connection]:
+        return decode(one.value, one.headers, connection_events.KINDS)
+
+    stored = Stored(database, log_id)
+    folds: tuple[tuple[str, Read, Fold], ...] = (
+        (ITEMS, item_row, on_items),
+        (PROGRESS, read_progress, on_progress),
+        (CONNECTIONS, read_connection, on_connections),
+    )
+
+    def together(read: Read, fold: Fold) -> Callable[[list[Received]], Awaitable[None]]:
+        """Decode first, so that dead letters are kept before the transaction; then fold and position as one."""
+
+        async def handle(batch: list[Received]) -> None:
+            readable = await _readable(consumers, batch, read)
+            async with database.write() as db:
+                await fold(db, readable)
+                await positions.save(db, batch[0].topic, log_id, {one.partition: one.offset + 1 for one in batch})
+                await syncs.settle(db, log=log_id)
+            watch.changed()
+
+        return handle
+
+    for topic, read, fold in folds:
+        consumers.batches(topic, together(read, fold), stored)
+
+
+async def _readable(consumers: Consumers, batch: list[Received], read: Callable[[Received], T]) -> list[T]:
+    """Decode what can be decoded; the rest goes to the dead letters, so that reading may pass it.
+
+    A null value is a message only where ``read`` takes one: on the connections topic it is an expired key.
+    """
+    decoded: list[T] = []
+    for one in batch:
+        if one.value is None and one.topic == CONNECTIONS:
+            continue
+        try:
+            decoded.append(read(one))
+        except Undecodable as error:
+            await consumers.dead_letter(one, error)
+    return decoded

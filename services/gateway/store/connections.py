@@ -1,0 +1,61 @@
+"""Connections as auth published them, the newest version of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+from sqlalchemy import select
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.tables import connections
+from shared.contracts.connections import Connection
+
+
+async def get(db: AsyncConnection, id_: str) -> Connection | None:
+    raw = (await db.execute(select(connections.c.snapshot).where(connections.c.id == id_))).scalar()
+    return None if raw is None else msgspec.json.decode(raw, type=Connection)
+
+
+async def find(
+    db: AsyncConnection,
+    *,
+    org_id: str | None = None,
+    user_id: str | None = None,
+    provider: str | None = None,
+    statuses: Collection[str] = ("active", "degraded", "reauth_required"),
+) -> list[Connection]:
+    """Connections that match, oldest first; disconnected ones only when asked for."""
+    query = select(connections.c.snapshot).where(connections.c.status.in_(statuses))
+    for column, wanted in (("org_id", org_id), ("user_id", user_id), ("provider", provider)):
+        if wanted is not None:
+            query = query.where(connections.c[column] == wanted)
+    rows = await db.execute(query.order_by(connections.c.created, connections.c.id))
+    return [msgspec.json.decode(raw, type=Connection) for raw in rows.scalars()]
+
+
+async def save(db: AsyncConnection, snapshot: Connection) -> bool:
+    """Keep the snapshot if it is newer than the known one; False when it is an old one."""
+    row = {
+        "id": snapshot.id,
+        "version": snapshot.version,
+        "generation": snapshot.generation,
+        "org_id": snapshot.org_id,
+        "user_id": snapshot.user_id,
+        "provider": snapshot.provider,
+        "status": snapshot.status,
+        "created": snapshot.created,
+        "snapshot": msgspec.json.encode(snapshot),
+    }
+    statement = upsert(connections).values(row)
+    newer = statement.on_conflict_do_update(
+        index_elements=["id"], set_=row, where=connections.c.version < snapshot.version
+    )
+    return (await db.execute(newer)).rowcount == 1
+
+
+async def open_generations(db: AsyncConnection, ids: Collection[str]) -> dict[str, int]:
+    """Connection → lowest generation whose items still count (one above the last when it is disconnected)."""
+    query = select(connections.c.id, connections.c.generation, connections.c.status).where(connections.c.id.in_(ids))
+    return {id_: generation + (status == "disconnected") for id_, generation, status in await db.execute(query)}

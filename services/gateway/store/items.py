@@ -1,0 +1,102 @@
+"""Items as they are read: the newest version per key, deletions kept as a guard against late, older versions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, Select, delete, func, select, tuple_
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.tables import items
+
+GUARDED = upsert(items)
+GUARDED = GUARDED.on_conflict_do_update(
+    index_elements=["connection", "resource", "id"],
+    set_={column.name: GUARDED.excluded[column.name] for column in items.columns if not column.primary_key},
+    where=items.c.version < GUARDED.excluded.version,
+)
+Key = tuple[str, str, str]
+
+
+class Query(msgspec.Struct, frozen=True, kw_only=True):
+    """Which items: ``q`` is a part of the name (any case), ``updated_since`` RFC 3339, ``after`` a key to go on behind."""
+
+    connections: Sequence[str] | None = None
+    org_id: str | None = None
+    provider: str | None = None
+    resource: str | None = None
+    q: str | None = None
+    updated_since: str | None = None
+    after: Key | None = None
+    limit: int = 50
+
+
+async def write(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
+    """Upsert rows that are sorted by key; an older version than the stored one changes nothing."""
+    if rows:
+        await db.execute(GUARDED, rows)
+
+
+async def page(db: AsyncConnection, query: Query) -> list[dict[str, Any]]:
+    """The next ``limit`` items in key order (connection, resource, id), with their raw bytes."""
+    selected = _where(select(items), query).order_by(items.c.connection, items.c.resource, items.c.id)
+    rows = await db.execute(selected.limit(query.limit))
+    return [dict(row) for row in rows.mappings()]
+
+
+async def get(db: AsyncConnection, key: Key) -> dict[str, Any] | None:
+    connection, resource, id_ = key
+    found = select(items).where(
+        items.c.connection == connection,
+        items.c.resource == resource,
+        items.c.id == id_,
+        items.c.deleted == False,  # noqa: E712  # SQL
+    )
+    row = (await db.execute(found)).mappings().first()
+    return None if row is None else dict(row)
+
+
+async def counts(db: AsyncConnection, connection: str) -> dict[str, int]:
+    """Resource → how many items can be read."""
+    query = (
+        select(items.c.resource, func.count())
+        .where(items.c.connection == connection, items.c.deleted == False)  # noqa: E712  # SQL
+        .group_by(items.c.resource)
+    )
+    return {resource: int(count) for resource, count in await db.execute(query)}
+
+
+async def outlines(db: AsyncConnection, connection: str, resource: str) -> list[Row[Any]]:
+    """Every item of a resource without its raw record, by parent, then id."""
+    columns = ("id", "name", "parent_id", "url", "created", "modified")
+    query = select(*(items.c[name] for name in columns)).where(
+        items.c.connection == connection,
+        items.c.resource == resource,
+        items.c.deleted == False,  # noqa: E712  # SQL
+    )
+    parent = func.coalesce(items.c.parent_id, "")
+    return list(await db.execute(query.order_by(parent, items.c.id)))
+
+
+async def drop_generations(db: AsyncConnection, connection: str, *, up_to: int) -> None:
+    """Forget the items of a connection that was disconnected, as far as its closed generation goes."""
+    await db.execute(delete(items).where(items.c.connection == connection, items.c.generation <= up_to))
+
+
+def _where(selected: Select[Any], query: Query) -> Select[Any]:
+    selected = selected.where(items.c.deleted == False)  # noqa: E712  # SQL
+    if query.connections is not None:
+        selected = selected.where(items.c.connection.in_(query.connections))
+    for column, wanted in (("org_id", query.org_id), ("provider", query.provider), ("resource", query.resource)):
+        if wanted is not None:
+            selected = selected.where(items.c[column] == wanted)
+    if query.q:
+        selected = selected.where(items.c.folded.contains(query.q.casefold(), autoescape=True))
+    if query.updated_since is not None:
+        selected = selected.where(items.c.updated >= query.updated_since)
+    if query.after is not None:
+        selected = selected.where(tuple_(items.c.connection, items.c.resource, items.c.id) > tuple_(*query.after))
+    return selected

@@ -1,0 +1,205 @@
+"""The gateway on real sockets: the local broker, an auth service that keeps the contract, and the service itself."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import msgspec
+import uvicorn
+
+from deploy.local.broker import Broker
+from services.gateway.app import create_app
+from services.gateway.settings import GatewaySettings, Offered
+from services.gateway.tests.fake_auth import FakeAuth
+from shared.contracts.connections import Connection
+from shared.contracts.envelope import Message, event, timestamp
+from shared.contracts.items import Item, ItemRef, deletion, upsert
+from shared.contracts.progress import JobProgress
+from shared.contracts.topics import CONNECTIONS, PROGRESS
+from shared.kafka import Producer, ensure_topics
+from shared.providers import load_providers
+from shared.settings import SecretStr
+
+SECRET = SecretStr("a-service-secret-of-some-length-0123456789")
+ALLOWED = "http://localhost:3000"
+PROVIDERS = load_providers()
+Fields = Mapping[str, Any]
+
+
+@dataclass
+class Gateway:
+    """A running gateway. ``http`` calls it as a program does: no cookies are kept, no redirect is followed."""
+
+    url: str
+    http: httpx.AsyncClient
+    auth: FakeAuth
+    producer: Producer
+    settings: GatewaySettings
+
+    async def connect(self, provider: str = "notion", *, user: str = "demo", account: str = "one") -> Connection:
+        """Consent as a person would, in a browser that keeps its cookie."""
+        started = await self.http.post(
+            "/v1/connect", json={"provider": provider, "org_id": "demo", "user_id": user}, headers={"origin": ALLOWED}
+        )
+        started.raise_for_status()
+        back = await self.come_back(started.json()["flow_id"], provider, code=account)
+        assert back.status_code == 200, back.text
+        return self.auth.connections[max(self.auth.connections)]
+
+    async def come_back(self, flow_id: str, provider: str, **params: str) -> httpx.Response:
+        """Open the short link, then call back with its cookie and state as the provider would."""
+        opened = await self.http.get(f"/connect/{flow_id}")
+        assert opened.status_code == 302, opened.text
+        state = parse_qs(urlsplit(opened.headers["location"]).query)["state"][0]
+        cookie = opened.headers["set-cookie"].partition(";")[0]
+        return await self.http.get(
+            f"/integrations/{provider}/oauth2callback", params={"state": state, **params}, headers={"cookie": cookie}
+        )
+
+    async def publish(self, connection: Connection, resource: str, items: Sequence[Fields], *, version: int = 1) -> Any:
+        """Items as the fetcher sends them; where they ended up in the log."""
+        return await self.producer.send_all([item(connection, resource, version=version, **one) for one in items])
+
+    async def progress(self, sync: str, connection: Connection, resource: str, **known: Any) -> None:
+        body = JobProgress(
+            sync=sync, job=f"job-{sync}-{resource}", connection=connection.id, resource=resource, **known
+        )
+        await self.producer.send_all([event(PROGRESS, key=sync, kind="PageLoaded", source="fetcher", body=body)])
+
+    async def load(self, sync: str, connection: Connection, found: Mapping[str, Sequence[Fields]]) -> None:
+        """A whole load, as the fetcher would tell it: every resource of the provider, empty where none is given."""
+        for resource in PROVIDERS[connection.provider].resources:
+            items = found.get(resource.slug, ())
+            at = await self.publish(connection, resource.slug, items)
+            await self.progress(
+                sync, connection, resource.slug, step=9, state="done", items=len(items), pages=1, positions=at
+            )
+
+    async def tell(self, kind: str, snapshot: Connection) -> None:
+        await self.producer.send_all([event(CONNECTIONS, key=snapshot.id, kind=kind, source="auth", body=snapshot)])
+
+    async def until(self, path: str, seen: Callable[[Any], bool]) -> Any:
+        """The JSON at ``path`` once it is as wanted."""
+        async with asyncio.timeout(15):
+            while not seen(found := (await self.http.get(path)).json()):
+                await asyncio.sleep(0.02)
+        return found
+
+    async def whole(self, connection: Connection, found: Mapping[str, Sequence[Fields]]) -> Any:
+        """Load and wait until it can be read."""
+        assert connection.sync_id
+        await self.load(connection.sync_id, connection, found)
+        return await self.until(f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] != "running")
+
+
+def item(connection: Connection, resource: str, *, version: int = 1, **fields: Any) -> Message:
+    body = Item(
+        resource=resource,
+        connection=connection.id,
+        org=connection.org_id,
+        provider=connection.provider,
+        generation=connection.generation,
+        version=version,
+        **{"name": fields["id"], "raw": {"id": fields["id"]}, **fields},
+    )
+    return upsert(body, msgspec.json.encode(body), digest="00")
+
+
+def gone(connection: Connection, resource: str, id_: str, *, version: int) -> Message:
+    ref = ItemRef(connection=connection.id, resource=resource, id=id_)
+    return deletion(ref, org=connection.org_id, generation=connection.generation, version=version, reason="gone")
+
+
+@asynccontextmanager
+async def serve(app_at: Callable[[str], Any]) -> AsyncIterator[str]:
+    """The app that ``app_at`` makes for an address, on a free loopback port; yields the address."""
+    # asyncio turns Nagle's algorithm off only on sockets that say they are TCP: 40 ms per small answer otherwise.
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listener.bind(("127.0.0.1", 0))
+    url = f"http://localhost:{listener.getsockname()[1]}"
+    with closing(listener):
+        config = uvicorn.Config(
+            app_at(url), lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=2
+        )
+        async with _running(uvicorn.Server(config), listener):
+            yield url
+
+
+@asynccontextmanager
+async def _running(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    while not server.started and not running.done():  # noqa: ASYNC110  # uvicorn tells it in no other way
+        await asyncio.sleep(0.005)
+    try:
+        if running.done():
+            raise RuntimeError("the server did not start")
+        yield
+    finally:
+        server.should_exit = True
+        await running
+
+
+@asynccontextmanager
+async def running_broker(folder: Path) -> AsyncIterator[tuple[str, Producer]]:
+    """The broker's address, and a producer that stands for the other services."""
+    broker = Broker(folder / "log", port=0)
+    await broker.start()
+    bootstrap = f"{broker.host}:{broker.port}"
+    await ensure_topics(bootstrap, local=True)
+    producer = Producer(bootstrap, client_id="test")
+    await producer.start()
+    try:
+        yield bootstrap, producer
+    finally:
+        await producer.stop()
+        await broker.stop()
+
+
+@asynccontextmanager
+async def running_gateway(
+    folder: Path, bootstrap: str, producer: Producer, auth: FakeAuth, **change: Any
+) -> AsyncIterator[Gateway]:
+    async with serve(lambda _: auth.app()) as auth_url:
+        made: list[GatewaySettings] = []
+
+        def app_at(url: str) -> Any:
+            auth.public_url = url
+            made.append(settings_for(folder, bootstrap, auth_url, url, **change))
+            return create_app(made[0])
+
+        async with serve(app_at) as url, httpx.AsyncClient(base_url=url, timeout=20, cookies=_NoCookies()) as http:
+            yield Gateway(url, http, auth, producer, made[0])
+
+
+def settings_for(folder: Path, bootstrap: str, auth_url: str, url: str, **change: Any) -> GatewaySettings:
+    given = GatewaySettings(
+        database=folder / "gateway.sqlite3",
+        bootstrap=bootstrap,
+        auth_url=auth_url,
+        service_secret=SECRET,
+        signing_secret=SECRET,
+        providers={
+            slug: Offered(provider=provider, simulated=True, origins=("http://127.0.0.1:8003",))
+            for slug, provider in PROVIDERS.items()
+        },
+        public_url=url,
+        allowed_origins=(ALLOWED,),
+    )
+    return msgspec.structs.replace(given, **change)
+
+
+class _NoCookies(httpx.Cookies):
+    def extract_cookies(self, response: httpx.Response) -> None:
+        pass
+
+
+def at(seconds: float) -> str:
+    return timestamp(seconds)

@@ -1,0 +1,68 @@
+"""Airtable: bases, their tables and their records (Web API v0, OAuth 2 with PKCE)."""
+
+from __future__ import annotations
+
+from shared.connector import Bucket, Identity, OAuth2, Original, Provider, Resource
+
+RECORDS = "data.records:read"
+SCHEMA = "schema.bases:read"
+EMAIL = "user.email:read"
+"""Without it the account would be shown by its id."""
+
+PROVIDER = Provider(
+    slug="airtable",
+    name="Airtable",
+    api_url="https://api.airtable.com",
+    oauth=OAuth2(
+        authorize_url="https://airtable.com/oauth2/v1/authorize",
+        token_url="https://airtable.com/oauth2/v1/token",
+        scopes=(RECORDS, SCHEMA, EMAIL),
+        client_auth="basic",
+        rotates=True,
+        refreshed_moments_ago=frozenset({409}),
+        secret_optional=True,
+        identity=Identity(
+            account_id=("identity.id",),
+            account_name=("identity.email", "identity.id"),
+            url="{api_url}/v0/meta/whoami",
+        ),
+    ),
+    resources=(
+        Resource(
+            slug="bases",
+            label="Bases",
+            original=Original(type="Base", id="{last}_Base", parent_id=None),
+            scopes=(SCHEMA,),
+        ),
+        Resource(
+            slug="tables",
+            label="Tables",
+            original=Original(
+                type="Table",
+                id="{last}_Table",
+                parent_id="{parent_last}_Base",
+                parent_path_or_name="{parent_name}",
+                parent_resource="bases",
+            ),
+            scopes=(SCHEMA,),
+        ),
+        Resource(
+            slug="records",
+            label="Records",
+            original=Original(
+                type="Record",
+                id="{last}_Record",
+                parent_id="{parent_last}_Table",
+                parent_path_or_name="{parent_name}",
+                parent_resource="tables",
+            ),
+            scopes=(RECORDS, SCHEMA),
+        ),
+    ),
+    buckets=(
+        Bucket(name="base", requests=5, window_s=1.0),
+        Bucket(name="token", requests=50, window_s=1.0),
+    ),
+    setup_url="https://airtable.com/create/oauth",
+    consent_note="Airtable asks which workspaces and bases to share: their tables and records are read, never changed.",
+)

@@ -1,0 +1,157 @@
+"""Airtable's bases, tables and records as records of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import msgspec
+
+from shared.connector import Record, Reject, Rejected
+
+WEB = "https://airtable.com"
+LONGEST_NAME = 200
+SPOKEN = ("name", "text", "label", "email", "filename", "value", "url", "id")
+"""The keys of a cell that hold what a person reads, by preference: collaborator, barcode, button, file."""
+
+T = TypeVar("T")
+AppId = Annotated[str, msgspec.Meta(pattern=r"^app[0-9A-Za-z]+\Z")]
+TableId = Annotated[str, msgspec.Meta(pattern=r"^tbl[0-9A-Za-z]+\Z")]
+RecordId = Annotated[str, msgspec.Meta(pattern=r"^rec[0-9A-Za-z]+\Z")]
+
+
+class Base(msgspec.Struct, frozen=True, rename="camel"):
+    id: AppId
+    name: str = ""
+    permission_level: str = ""
+
+
+class Field(msgspec.Struct, frozen=True):
+    id: str
+    name: str
+
+
+class Schema(msgspec.Struct, frozen=True, rename="camel"):
+    id: TableId
+    primary_field_id: str
+    fields: list[Field]
+    name: str = ""
+
+
+class Row(msgspec.Struct, frozen=True, rename="camel"):
+    id: RecordId
+    fields: dict[str, Any]
+    created_time: str | None = None
+
+
+class Table(msgspec.Struct, frozen=True, array_like=True):
+    """What a walk keeps of a table: ``names`` maps the ids of its fields to their names."""
+
+    id: str
+    name: str
+    primary: str
+    names: dict[str, str]
+
+    @classmethod
+    def of(cls, schema: Schema) -> Table:
+        names = {field.id: field.name for field in schema.fields}
+        return cls(schema.id, shorten(schema.name) or schema.id, schema.primary_field_id, names)
+
+
+def entries(body: Any, key: str) -> list[Any]:
+    """The list at ``key`` of a page.
+
+    Raises:
+        Reject: the page has no such list.
+    """
+    found = body.get(key) if isinstance(body, dict) else None
+    if not isinstance(found, list):
+        raise Reject(f"Airtable's answer has no list of {key}", code="malformed_page")
+    return found
+
+
+def next_offset(body: dict[str, Any]) -> str | None:
+    found = body.get("offset")
+    if found is None or (isinstance(found, str) and found):
+        return found
+    raise Reject("Airtable's answer has an offset that is not text", code="malformed_page")
+
+
+def each(raws: list[Any], key: str, read: Callable[[Any], T]) -> tuple[list[T], list[Rejected]]:
+    """``read`` every entry; one that does not fit is set aside with a JSON pointer into the page."""
+    good: list[T] = []
+    bad: list[Rejected] = []
+    for number, raw in enumerate(raws):
+        try:
+            good.append(read(raw))
+        except msgspec.ValidationError as error:
+            reason, _, where = str(error).partition(" - at `$")
+            pointer = f"/{key}/{number}" + where.rstrip("`").replace(".", "/").replace("[...]", "")
+            bad.append(Rejected(pointer=pointer, reason=reason, raw=msgspec.json.encode(raw)))
+    return good, bad
+
+
+def base_record(raw: Any) -> Record:
+    base = msgspec.convert(raw, Base)
+    return Record(id=base.id, name=shorten(base.name) or "Untitled base", raw=raw, url=f"{WEB}/{base.id}")
+
+
+def table_record(base: str, raw: Any) -> Record:
+    schema = msgspec.convert(raw, Schema)
+    path = f"{base}/{schema.id}"
+    name = shorten(schema.name) or "Untitled table"
+    return Record(id=path, name=name, raw=raw, parent_id=base, url=f"{WEB}/{path}")
+
+
+def schema(raw: Any) -> Schema:
+    return msgspec.convert(raw, Schema)
+
+
+def readable_base(raw: Any) -> Base:
+    """A base that may be opened.
+
+    Raises:
+        msgspec.ValidationError: it is malformed, or listed without any permission to read it (an interface is shared).
+    """
+    base = msgspec.convert(raw, Base)
+    if base.permission_level == "none":
+        raise msgspec.ValidationError(f"the account may not open the base “{shorten(base.name) or base.id}”")
+    return base
+
+
+def row_record(base: str, table: Table, raw: Any) -> Record:
+    """A record, its cells under the names of their fields instead of the ids they were asked for by."""
+    row = msgspec.convert(raw, Row)
+    cells, names, parent = row.fields, table.names, f"{base}/{table.id}"
+    path = f"{parent}/{row.id}"
+    return Record(
+        id=path,
+        name=spoken(cells.get(table.primary)) or "Untitled record",
+        raw={"fields": {names.get(key, key): value for key, value in cells.items()}},
+        parent_id=parent,
+        url=f"{WEB}/{path}",
+        created=row.created_time,
+    )
+
+
+def spoken(value: Any, depth: int = 3) -> str:
+    """A cell as a person would read it, on one line; empty when there is nothing to read (an error of a formula)."""
+    match value:
+        case str():
+            return shorten(value)
+        case bool():
+            return "Yes" if value else "No"
+        case int() | float():
+            return f"{value:.15g}" if isinstance(value, float) else str(value)
+        case list() if depth:
+            return shorten(", ".join(filter(None, (spoken(part, depth - 1) for part in value[:20]))))
+        case dict() if depth and "error" not in value:
+            return next((text for key in SPOKEN if (text := spoken(value.get(key), depth - 1))), "")
+        case _:
+            return ""
+
+
+def shorten(text: str) -> str:
+    """One line of at most 200 characters, without NUL."""
+    line = " ".join(text[: 4 * LONGEST_NAME].replace("\0", "").split())
+    return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1]}…"

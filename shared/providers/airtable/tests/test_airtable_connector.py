@@ -1,0 +1,285 @@
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import pytest
+
+from shared.connector import Interruption, Page, Reauthorize, Record, Reject, Response, Restart, RetryLater
+from shared.providers.airtable import PROVIDER, SCHEMA
+from shared.providers.airtable.connector import CONNECTOR, STARTS_ANEW
+from shared.providers.airtable.items import spoken
+from shared.providers.airtable.problems import problem
+from shared.providers.airtable.tests.serving import RealCall, ScriptedCall, access_token, walk
+from shared.sandbox import World
+
+BASE, TABLE = "appAAAAAAAAAAAAAA", "tblBBBBBBBBBBBBBB"
+BASES = {"bases": [{"id": BASE, "name": "Orchard", "permissionLevel": "create"}]}
+FIELDS = [{"id": "fldName", "name": "Name"}, {"id": "fldCount", "name": "Count"}]
+TABLES = {"tables": [{"id": TABLE, "name": "Trees", "primaryFieldId": "fldName", "fields": FIELDS, "views": []}]}
+CLOSED = Response(status=403, headers={}, body={"error": {"type": "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}})
+META, LIST = f"/v0/meta/bases/{BASE}/tables", f"/v0/{BASE}/{TABLE}"
+
+
+def row(number: int, **cells: object) -> dict[str, object]:
+    return {"id": f"rec{number:014d}", "createdTime": "2026-10-02T11:00:04.000Z", "fields": cells}
+
+
+def scripted(*pages: object, **more: Sequence[object]) -> ScriptedCall:
+    plain: dict[str, Sequence[object]] = {"/v0/meta/bases": [BASES], META: [TABLES], LIST: pages}
+    return ScriptedCall(plain | more)
+
+
+def records(pages: Iterable[Page]) -> list[Record]:
+    return [record for page in pages for record in page.records]
+
+
+def live(world: World, resource: str) -> list[str]:
+    rows = world.rows(world.simulated.default.id, resource).values()
+    return sorted(row.id for row in rows if not row.archived)
+
+
+@pytest.mark.parametrize(
+    ("resource", "count", "parent"), [("bases", 3, None), ("tables", 10, "bases"), ("records", 1500, "tables")]
+)
+async def test_every_item_of_the_account_is_read_once(
+    standing: tuple[World, str], reader: RealCall, resource: str, count: int, parent: str | None
+) -> None:
+    pages = await walk(reader, resource)
+    assert sorted(record.id for record in records(pages)) == live(standing[0], resource)
+    assert len(records(pages)) == count
+    assert [page.rejected for page in pages if page.rejected] == []
+    parents = {record.parent_id for record in records(pages)}
+    assert parents <= (set(live(standing[0], parent)) if parent else {None})
+
+
+async def test_a_record_shows_its_cells_by_field_name_and_where_it_stands(reader: RealCall) -> None:
+    (first, *_) = records(await walk(reader, "records"))
+    base, table, record = first.id.split("/")
+    assert first.url == f"https://airtable.com/{base}/{table}/{record}"
+    assert first.parent_id == f"{base}/{table}"
+    assert {"Name", "Count"} <= first.raw["fields"].keys() <= {"Name", "Count", "Tags", "Yield", "Notes"}
+    assert first.name == first.raw["fields"]["Name"]
+    assert first.created is not None
+    assert (first.created[-5:], first.modified) == (".000Z", None)
+
+
+async def test_no_name_is_empty_or_longer_than_a_line(reader: RealCall) -> None:
+    names = [record.name for record in records(await walk(reader, "records"))]
+    assert all(name.strip() and "\n" not in name and len(name) <= 200 for name in names)
+    assert "Untitled record" in names
+    assert any(name.endswith("…") for name in names)
+
+
+async def test_pages_without_records_never_stand_at_one_place_three_times(reader: RealCall) -> None:
+    places = Counter(page.place for page in await walk(reader, "records") if not page.records)
+    assert max(places.values()) < PROVIDER.max_empty_pages
+
+
+async def test_a_copied_base_keeps_its_record_ids_and_both_are_items(reader: RealCall) -> None:
+    last = Counter(record.id.rpartition("/")[2] for record in records(await walk(reader, "records")))
+    assert max(last.values()) == 2
+
+
+async def test_every_call_counts_against_the_token_and_calls_into_a_base_against_it(reader: RealCall) -> None:
+    await walk(reader, "records")
+    assert {request.buckets[0] for request in reader.sent} == {"token"}
+    into = [request for request in reader.sent if request.path != "/v0/meta/bases"]
+    assert all(
+        request.buckets[1] == f"base:{next(p for p in request.path.split('/') if p[:3] == 'app')}" for request in into
+    )
+
+
+@pytest.mark.parametrize("resource", ["bases", "tables", "records"])
+async def test_items_are_read_again_by_id_and_what_is_gone_is_absent(
+    world: World, call: RealCall, resource: str
+) -> None:
+    account = world.simulated.default.id
+    ids = tuple(live(world, resource))[:250]
+    world.mutate(account, resource, create=0, update=[ids[1]], archive=[ids[0]])
+    page = await CONNECTOR.read(call, resource, (*ids, "appGone", "appGone/tblGone", "appGone/tblGone/recGone"))
+    assert sorted(record.id for record in page.records) == sorted(ids[1:])
+
+
+async def test_an_expired_iterator_starts_its_table_again_and_nothing_is_lost(world: World, call: RealCall) -> None:
+    pages = [await CONNECTOR.page(call, "records", None)]
+    while pages[-1].cursor is not None:
+        if len(pages) == 4:
+            world.clock.advance(1000)
+        pages.append(await CONNECTOR.page(call, "records", pages[-1].cursor))
+    assert {record.id for record in records(pages)} == set(live(world, "records"))
+    assert len({msgspec.json.encode(page.cursor) for page in pages}) == len(pages)
+    assert [request.path for request in call.sent].count("/v0/meta/bases") == 1
+
+
+async def test_a_table_whose_iterator_always_expires_restarts_the_resource_in_the_end() -> None:
+    started = {"records": [row(1)], "offset": "itr1/rec2"}
+    call = scripted(*[started, Restart("gone")] * 20, {"records": []})
+    with pytest.raises(Restart):
+        await walk(call, "records")
+    assert [request.path for request in call.sent].count(LIST) == 2 * STARTS_ANEW + 2
+
+
+async def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pass() -> None:
+    bad = [
+        {"id": 7, "fields": {}},
+        None,
+        {"id": "rec1", "fields": []},
+        {"id": "rec/../x", "fields": {}},
+        {"id": "rec1\n", "fields": {}},
+    ]
+    (page,) = [
+        p for p in await walk(scripted({"records": [row(1, fldName="a"), *bad, row(2)]}), "records") if p.records
+    ]
+    assert [record.name for record in page.records] == ["a", "Untitled record"]
+    pointers = ["/records/1/id", "/records/2", "/records/3/fields", "/records/4/id", "/records/5/id"]
+    assert [rejected.pointer for rejected in page.rejected] == pointers
+    assert msgspec.json.decode(page.rejected[0].raw) == bad[0]
+
+
+@pytest.mark.parametrize("body", [None, [], {}, {"records": None}, {"records": {}}, {"records": [], "offset": 3}])
+async def test_T21_a_page_of_another_shape_is_malformed(body: object) -> None:
+    with pytest.raises(Reject) as raised:
+        await walk(scripted(body), "records")
+    assert raised.value.code == "malformed_page"
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "kind", "code"),
+    [
+        (401, {"error": {"type": "AUTHENTICATION_REQUIRED"}}, Reauthorize, "unauthorized"),
+        (403, {"error": {"type": "INVALID_PERMISSIONS", "message": "no"}}, Reject, "forbidden"),
+        (404, {"error": "NOT_FOUND"}, Reject, "not_found"),
+        (404, {"error": {"type": "NOT_FOUND"}}, Reject, "not_found"),
+        (413, None, Reject, "rejected"),
+        (422, {"error": {"type": "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"}}, Restart, "cursor_expired"),
+        (422, {"error": {"type": "INVALID_REQUEST_UNKNOWN", "message": "no"}}, Reject, "rejected"),
+        (429, {"errors": [{"error": "RATE_LIMIT_REACHED", "message": "m"}]}, RetryLater, "rate_limited"),
+        (429, {"error": {"type": "RATE_LIMIT_REACHED"}}, RetryLater, "rate_limited"),
+        (429, {"errors": [{"error": "PUBLIC_API_BILLING_LIMIT_EXCEEDED"}]}, Reject, "monthly_limit"),
+        (429, {"error": {"type": "PUBLIC_API_BILLING_LIMIT_EXCEEDED"}}, Reject, "monthly_limit"),
+        (500, None, RetryLater, "unavailable"),
+        (502, [], RetryLater, "unavailable"),
+        (503, {"error": {"type": "RETRIABLE_ERROR"}}, RetryLater, "unavailable"),
+    ],
+)
+def test_each_answer_has_a_meaning(status: int, body: object, kind: type[Interruption], code: str) -> None:
+    found = problem(Response(status=status, headers={}, body=body))
+    assert (type(found), found and found.code) == (kind, code)
+
+
+def test_a_rate_limit_waits_out_the_penalty_unless_told_otherwise() -> None:
+    silent = problem(Response(status=429, headers={}, body=None))
+    told = problem(Response(status=429, headers={"retry-after": "7"}, body=None))
+    away = problem(Response(status=500, headers={}, body=None))
+    assert isinstance(silent, RetryLater)
+    assert isinstance(told, RetryLater)
+    assert isinstance(away, RetryLater)
+    assert [(one.after_s, one.limit) for one in (silent, told, away)] == [(30.0, True), (7.0, True), (None, False)]
+
+
+def test_a_providers_words_are_cut_and_escaped() -> None:
+    found = problem(
+        Response(status=422, headers={}, body={"error": {"type": "X", "message": "<b>\u202e\0" + "y" * 900}})
+    )
+    assert found is not None
+    assert "<b>" not in found.reason
+    assert found.reason.isprintable()
+    assert len(found.reason) < 260
+
+
+async def test_a_missing_scope_is_named(standing: tuple[World, str]) -> None:
+    url = standing[1]
+    token = access_token(url, scope="schema.bases:read")
+    call = RealCall(url, token)
+    with pytest.raises(Reject) as raised:
+        await walk(call, "records")
+    await call.aclose()
+    assert raised.value.scope == "data.records:read"
+    assert "data.records:read" in raised.value.reason
+    assert "Orchard operations" in raised.value.reason
+
+
+async def test_a_base_that_is_listed_but_closed_is_named_with_the_scope_it_takes() -> None:
+    refused = problem(
+        Response(status=403, headers={}, body={"error": {"type": "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}})
+    )
+    assert refused is not None
+    with pytest.raises(Reject, match="Orchard") as raised:
+        await walk(scripted(**{META: [refused]}), "tables")
+    assert raised.value.scope == SCHEMA
+
+
+async def test_a_base_without_permission_is_set_aside_in_sight() -> None:
+    shared = {
+        "bases": [*BASES["bases"], {"id": "appInterface", "name": "Only an interface", "permissionLevel": "none"}]
+    }
+    pages = await walk(scripted(**{"/v0/meta/bases": [shared]}), "tables")
+    assert [record.id for record in records(pages)] == [f"{BASE}/{TABLE}"]
+    assert [(r.pointer, "Only an interface" in r.reason) for page in pages for r in page.rejected] == [
+        ("/bases/1", True)
+    ]
+
+
+@pytest.mark.parametrize("resource", ["tables", "records"])
+async def test_a_base_removed_between_listing_and_reading_is_passed_over(
+    world: World, call: RealCall, resource: str
+) -> None:
+    first = await CONNECTOR.page(call, resource, None)
+    gone = live(world, "bases")[0]
+    world.mutate(world.simulated.default.id, "bases", create=0, update=0, archive=[gone])
+    pages = [first]
+    while pages[-1].cursor is not None:
+        pages.append(await CONNECTOR.page(call, resource, pages[-1].cursor))
+    assert {record.id for record in records(pages)} == {
+        id_ for id_ in live(world, resource) if not id_.startswith(gone)
+    }
+
+
+async def test_a_table_deleted_while_it_is_read_is_passed_over_and_a_closed_one_is_refused() -> None:
+    closed = problem(
+        Response(status=403, headers={}, body={"error": {"type": "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}})
+    )
+    assert await walk(scripted(closed, **{META: [TABLES, {"tables": []}]}), "records")
+    with pytest.raises(Reject, match="Trees"):
+        await walk(scripted(closed), "records")
+
+
+async def test_fields_of_a_base_with_thousands_of_them_are_asked_for_again_when_due() -> None:
+    wide = [{"id": f"fld{n}", "name": f"Field {n}"} for n in range(900)]
+    several = [{"id": f"tbl{n}", "name": f"T{n}", "primaryFieldId": "fld1", "fields": wide} for n in range(5)]
+    lists = {f"/v0/{BASE}/tbl{n}": [{"records": [row(n, fld1="x")]}] for n in range(5)}
+    call = scripted(**{META: [{"tables": several}]}, **lists)
+    pages = await walk(call, "records")
+    assert [record.id.split("/")[1] for record in records(pages)] == [f"tbl{n}" for n in range(5)]
+    assert [request.path for request in call.sent].count(META) == 3
+    assert max(len(msgspec.json.encode(page.cursor)) for page in pages) < 80_000
+
+
+@pytest.mark.parametrize(
+    ("cell", "name"),
+    [
+        ("  two\n lines\0 ", "two lines"),
+        (42, "42"),
+        (0.5, "0.5"),
+        (12345678901234567, "12345678901234567"),
+        (0, "0"),
+        (True, "Yes"),
+        ({"id": "usr1", "email": "a@b.c", "name": "Ada"}, "Ada"),
+        ({"text": "TRB-1", "type": "code39"}, "TRB-1"),
+        ({"state": "generated", "value": "Plum", "isStale": False}, "Plum"),
+        ([{"id": "att1", "filename": "photo.jpg", "url": "u"}], "photo.jpg"),
+        (["a", None, 2], "a, 2"),
+        ({"error": "#ERROR!"}, ""),
+        ({"specialValue": "NaN"}, ""),
+        (None, ""),
+        ([[[[[["deep"]]]]]], ""),
+    ],
+)
+def test_a_primary_cell_reads_as_a_person_would_say_it(cell: object, name: str) -> None:
+    assert spoken(cell) == name
+
+
+async def test_records_come_in_pages_of_a_hundred_by_field_id(reader: RealCall) -> None:
+    await walk(reader, "records")
+    asked = [dict(one.params) for one in reader.sent if one.path.count("/") == 3 and "meta" not in one.path]
+    assert {(one["pageSize"], one["returnFieldsByFieldId"]) for one in asked} == {("100", "true")}

@@ -1,0 +1,159 @@
+"""What the simulated accounts know of: object types, their properties, scopes, versions."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+RESOURCES = ("companies", "contacts", "deals")
+VERSIONS = frozenset({"v3", "2026-03", "2026-09"})
+
+ALIASES = {
+    "company": "companies",
+    "contact": "contacts",
+    "deal": "deals",
+    "0-2": "companies",
+    "0-1": "contacts",
+    "0-3": "deals",
+} | {name: name for name in RESOURCES}
+
+SINGULAR = {"companies": "company", "contacts": "contact", "deals": "deal"}
+
+OWNERS_SCOPE = "crm.objects.owners.read"
+SCOPES = frozenset(
+    {"oauth", OWNERS_SCOPE, "settings.users.read", "account-info.security.read"}
+    | {
+        f"crm.{kind}.{name}.{verb}"
+        for kind in ("objects", "schemas")
+        for name in RESOURCES
+        for verb in ("read", "write")
+    }
+)
+
+MODIFIED = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
+
+DEFAULTS = {
+    "companies": ("name", "domain"),
+    "contacts": ("firstname", "lastname", "email"),
+    "deals": ("dealname", "amount", "closedate", "pipeline", "dealstage"),
+}
+"""Answered when a request names no properties; the system's three come with any answer."""
+
+_EVERYWHERE = {
+    "string": "hs_all_owner_ids hs_merged_object_ids hs_user_ids_of_all_owners hs_object_source_label",
+    "number": "hs_object_id num_notes num_contacted_notes hs_num_open_tasks",
+    "datetime": """createdate notes_last_updated notes_last_contacted notes_next_activity_date
+        hubspot_owner_assigneddate""",
+    "enumeration": "hubspot_owner_id hs_analytics_source",
+    "bool": "hs_was_imported hs_is_flagged",
+}
+
+_TYPES: dict[str, dict[str, str]] = {
+    "companies": {
+        "string": """name domain website phone address address2 city state zip country description about_us timezone
+            linkedin_company_page facebook_company_page twitterhandle founded_year hs_logo_url web_technologies""",
+        "number": """annualrevenue numberofemployees num_associated_contacts num_associated_deals recent_deal_amount
+            total_revenue hs_analytics_num_page_views hs_analytics_num_visits""",
+        "datetime": """hs_lastmodifieddate closedate recent_deal_close_date hs_analytics_first_timestamp
+            first_contact_createdate""",
+        "enumeration": "industry type lifecyclestage hs_lead_status hs_ideal_customer_profile",
+        "bool": "is_public hs_is_target_account",
+    },
+    "contacts": {
+        "string": """firstname lastname email phone mobilephone company jobtitle website address city state zip country
+            fax message salutation hs_email_domain hs_language hs_timezone twitterhandle associatedcompanyid""",
+        "number": """hs_analytics_num_page_views hs_analytics_num_visits hs_email_delivered hs_email_open hs_email_click
+            num_associated_deals recent_deal_amount total_revenue hubspotscore""",
+        "datetime": """lastmodifieddate hs_analytics_first_timestamp hs_email_last_open_date closedate
+            hs_lifecyclestage_lead_date hs_lifecyclestage_customer_date""",
+        "date": "date_of_birth",
+        "enumeration": "lifecyclestage hs_lead_status hs_persona hs_marketable_status industry",
+        "bool": "hs_email_optout hs_is_unworked",
+    },
+    "deals": {
+        "string": """dealname description closed_lost_reason closed_won_reason hs_next_step deal_currency_code
+            hs_campaign""",
+        "number": """amount amount_in_home_currency hs_deal_stage_probability hs_projected_amount hs_forecast_amount
+            hs_tcv hs_acv hs_arr hs_mrr days_to_close num_associated_contacts""",
+        "datetime": """hs_lastmodifieddate closedate hs_date_entered_qualifiedtobuy hs_date_entered_closedwon
+            engagements_last_meeting_booked""",
+        "enumeration": "dealstage pipeline dealtype hs_priority hs_forecast_category",
+        "bool": "hs_is_closed hs_is_closed_won",
+    },
+}
+
+FIELD_TYPES = {
+    "string": "text",
+    "number": "number",
+    "datetime": "date",
+    "date": "date",
+    "enumeration": "select",
+    "bool": "booleancheckbox",
+}
+
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "lifecyclestage": ("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer"),
+    "hs_lead_status": ("NEW", "OPEN", "IN_PROGRESS", "OPEN_DEAL", "UNQUALIFIED", "CONNECTED"),
+    "hs_analytics_source": (
+        "ORGANIC_SEARCH",
+        "PAID_SEARCH",
+        "EMAIL_MARKETING",
+        "REFERRALS",
+        "DIRECT_TRAFFIC",
+        "OFFLINE",
+    ),
+    "industry": ("COMPUTER_SOFTWARE", "CONSTRUCTION", "FOOD_BEVERAGES", "HOSPITAL_HEALTH_CARE", "LOGISTICS", "RETAIL"),
+    "type": ("PROSPECT", "PARTNER", "RESELLER", "VENDOR"),
+    "hs_ideal_customer_profile": ("tier_1", "tier_2", "tier_3"),
+    "hs_persona": ("persona_1", "persona_2", "persona_3"),
+    "hs_marketable_status": ("true", "false"),
+    "dealstage": (
+        "appointmentscheduled",
+        "qualifiedtobuy",
+        "presentationscheduled",
+        "contractsent",
+        "closedwon",
+        "closedlost",
+    ),
+    "pipeline": ("default",),
+    "dealtype": ("newbusiness", "existingbusiness"),
+    "hs_priority": ("low", "medium", "high"),
+    "hs_forecast_category": ("OMIT", "PIPELINE", "BEST_CASE", "COMMIT"),
+}
+
+
+@cache
+def property_types(resource: str) -> dict[str, str]:
+    """Property name → HubSpot's type, for every property of an object type."""
+    groups = (_EVERYWHERE, _TYPES[resource])
+    return {name: kind for group in groups for kind, names in group.items() for name in names.split()}
+
+
+def definition(name: str, kind: str, resource: str) -> dict[str, Any]:
+    """A property as the properties API describes it; ``kind`` is its type."""
+    label = name.removeprefix("hs_").replace("_", " ").title()
+    readonly = name.startswith("hs_analytics") or name in {"hs_object_id", "createdate", MODIFIED[resource]}
+    options = [
+        {"label": value.replace("_", " ").title(), "value": value, "displayOrder": n, "hidden": False}
+        for n, value in enumerate(OPTIONS.get(name, ()))
+    ]
+    return {
+        "name": name,
+        "label": label,
+        "type": kind,
+        "fieldType": FIELD_TYPES[kind],
+        "description": f"{label} of the {resource}",
+        "groupName": f"{SINGULAR[resource]}information",
+        "options": options,
+        "displayOrder": -1,
+        "calculated": False,
+        "externalOptions": name == "hubspot_owner_id",
+        "hasUniqueValue": name == "hs_object_id",
+        "hidden": False,
+        "hubspotDefined": True,
+        "formField": not name.startswith("hs_"),
+        "archived": False,
+        "createdAt": "2019-08-06T02:41:08.029Z",
+        "updatedAt": "2026-03-11T09:30:00.000Z",
+        "modificationMetadata": {"archivable": False, "readOnlyDefinition": True, "readOnlyValue": readonly},
+    }

@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from shared.connector import (
+    Interruption,
+    Page,
+    Reauthorize,
+    Reject,
+    Request,
+    Response,
+    RetryLater,
+)
+from shared.providers import load_connector, load_providers
+from shared.providers.hubspot import PROVIDER
+from shared.providers.hubspot.connector import CONNECTOR, chunks
+from shared.providers.hubspot.records import read_rows
+from shared.providers.hubspot.tests.serving import Caller, Serving, tokens, walk
+from shared.sandbox import Account, Limit
+
+RESOURCES = tuple(resource.slug for resource in PROVIDER.resources)
+
+
+def caller(sandbox: Serving, account: Account, **more: Any) -> Caller:
+    return Caller(sandbox.url, tokens(sandbox, account=account.id)["access_token"], **more)
+
+
+class Scripted:
+    """Answers every call with the next of these bodies, as a 200."""
+
+    def __init__(self, *bodies: Any) -> None:
+        self.bodies = list(bodies)
+        self.seen: list[Request] = []
+
+    async def __call__(self, request: Request) -> Response:
+        self.seen.append(request)
+        return Response(status=200, headers={}, body=self.bodies.pop(0))
+
+
+def row(id_: str, **properties: str | None) -> dict[str, Any]:
+    return {"id": id_, "properties": properties, "createdAt": "2026-01-01T00:00:00.000Z", "updatedAt": None}
+
+
+def at(*properties: str, **more: Any) -> dict[str, Any]:
+    return {"properties": list(properties), "link": None, **more}
+
+
+def test_the_provider_is_found_with_its_resources_in_the_original_order() -> None:
+    assert load_providers()["hubspot"] is PROVIDER
+    assert load_connector("hubspot") is CONNECTOR
+    assert RESOURCES == ("companies", "contacts", "deals")
+    assert [resource.original.type for resource in PROVIDER.resources] == ["company", "contact", "deal"]
+
+
+@pytest.mark.parametrize("resource", RESOURCES)
+async def test_a_walk_finds_every_live_object_once_with_all_its_properties(
+    sandbox: Serving, small: Account, resource: str
+) -> None:
+    sandbox.world.mutate(small.id, resource, create=2, update=2, archive=3)
+    call = caller(sandbox, small)
+    pages = await walk(call, resource)
+    records = [record for page in pages for record in page.records]
+    ledger = {id_: r for id_, r in sandbox.world.rows(small.id, resource).items() if not r.archived}
+    assert [record.id for record in records] == sorted(ledger, key=int)
+    assert all(record.modified == ledger[record.id].modified for record in records)
+    assert all(record.created == ledger[record.id].created for record in records)
+    assert not [page.rejected for page in pages if page.rejected]
+    assert len(records[0].raw) >= 25
+    assert await CONNECTOR.expected(call, resource) == len(records)
+    await call.aclose()
+
+
+async def test_requests_go_to_the_dated_paths_and_name_their_buckets(sandbox: Serving, small: Account) -> None:
+    call = caller(sandbox, small)
+    await walk(call, "deals")
+    await CONNECTOR.expected(call, "deals")
+    known = {bucket.name for bucket in PROVIDER.buckets}
+    assert [(request.method, request.path, request.buckets) for request in call.seen] == [
+        ("GET", "/crm/properties/2026-03/deals", ("ten_secondly",)),
+        ("GET", "/account-info/2026-03/details", ("ten_secondly",)),
+        ("GET", "/crm/objects/2026-03/deals", ("ten_secondly",)),
+        ("POST", "/crm/objects/2026-03/deals/search", ("search",)),
+    ]
+    assert {name for request in call.seen for name in request.buckets} == known
+    await call.aclose()
+
+
+async def test_links_lead_to_the_record_in_hubspot(sandbox: Serving, small: Account) -> None:
+    call = caller(sandbox, small)
+    for resource, type_id in (("contacts", "0-1"), ("companies", "0-2"), ("deals", "0-3")):
+        record = (await CONNECTOR.page(call, resource, None)).records[0]
+        assert record.url == f"https://app.hubspot.com/contacts/{small.id}/record/{type_id}/{record.id}"
+    await call.aclose()
+
+
+@pytest.mark.parametrize("details", [{}, {"portalId": 7, "uiDomain": "evil.example"}, {"portalId": "7"}, [], None])
+async def test_without_usable_account_details_records_have_no_link(details: Any) -> None:
+    call = Scripted({"results": [{"name": "email"}]}, details, {"results": [row("1")]})
+    assert (await CONNECTOR.page(call, "contacts", None)).records[0].url is None
+
+
+async def test_account_details_that_fail_cost_only_the_links(sandbox: Serving, small: Account) -> None:
+    def fail(failure: Interruption) -> Any:
+        def before(request: Request) -> None:
+            if request.path.startswith("/account-info"):
+                raise failure
+
+        return before
+
+    for failure in (Reject("no"), RetryLater("down")):
+        call = caller(sandbox, small, before=fail(failure))
+        assert (await CONNECTOR.page(call, "deals", None)).records[0].url is None
+        await call.aclose()
+    call = caller(sandbox, small, before=fail(RetryLater("slow down", limit=True)))
+    with pytest.raises(RetryLater):
+        await CONNECTOR.page(call, "deals", None)
+    await call.aclose()
+
+
+def test_property_names_are_cut_into_lists_that_fit_a_url() -> None:
+    names = [f"hs_custom_property_{n:04}" for n in range(1000)]
+    lists = list(chunks(names))
+    assert len(lists) > 2
+    assert ",".join(lists).split(",") == names
+    assert all(len(one.replace(",", "%2C")) <= 7000 for one in lists)
+    assert list(chunks([])) == [""]
+
+
+async def test_a_page_in_several_calls_is_one_page_of_whole_records(sandbox: Serving, small: Account) -> None:
+    call = caller(sandbox, small)
+    page = await CONNECTOR.page(call, "contacts", at("firstname,lastname", "email", "jobtitle"))
+    whole = await CONNECTOR.page(call, "contacts", at("firstname,lastname,email,jobtitle"))
+    assert [record.raw for record in page.records] == [record.raw for record in whole.records]
+    assert page.cursor is not None
+    assert page.cursor["after"] == (whole.cursor or {})["after"]
+    await call.aclose()
+
+
+async def test_a_row_archived_between_two_calls_of_a_page_is_left_out_and_none_is_half(
+    sandbox: Serving, small: Account
+) -> None:
+    victim = list(sandbox.world.rows(small.id, "contacts"))[50]
+
+    def archive(request: Request) -> None:
+        if ("properties", "email") in request.params:
+            sandbox.world.mutate(small.id, "contacts", create=0, update=[], archive=[victim])
+
+    call = caller(sandbox, small, before=archive)
+    page = await CONNECTOR.page(call, "contacts", at("firstname", "email"))
+    assert (len(page.records), page.rejected) == (99, [])
+    assert victim not in {record.id for record in page.records}
+    assert all({"firstname", "email"} <= record.raw.keys() for record in page.records)
+    await call.aclose()
+
+
+async def test_a_row_pushed_off_the_page_between_two_calls_is_read_by_itself() -> None:
+    again = {"results": [row("2", firstname="Lea", email="lea@x.example")]}
+    call = Scripted(
+        {"results": [row("1", firstname="Jo"), row("2", firstname="Lea")], "paging": {"next": {"after": "3"}}},
+        {"results": [row("0", email="new@x.example"), row("1", email="jo@x.example")]},
+        again,
+    )
+    page = await CONNECTOR.page(call, "contacts", at("firstname", "email"))
+    assert [record.raw for record in page.records] == [
+        {"firstname": "Jo", "email": "jo@x.example"},
+        {"firstname": "Lea", "email": "lea@x.example"},
+    ]
+    assert call.seen[-1].json == {"inputs": [{"id": "2"}], "properties": ["firstname", "email"]}
+    assert page.cursor == at("firstname", "email", after="3")
+
+
+async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(sandbox: Serving, small: Account) -> None:
+    call = caller(sandbox, small)
+    ids = list(sandbox.world.rows(small.id, "contacts"))[:120]
+    sandbox.world.mutate(small.id, "contacts", create=0, update=[], archive=[ids[3]])
+    page = await CONNECTOR.read(call, "contacts", (*ids, "404"))
+    assert [record.id for record in page.records] == [id_ for id_ in ids if id_ != ids[3]]
+    assert page.cursor is None
+    assert page.records[0] == (await CONNECTOR.page(call, "contacts", None)).records[0]
+    await call.aclose()
+
+
+async def test_a_missing_scope_is_named_and_leaves_other_resources_alone(sandbox: Serving, small: Account) -> None:
+    granted = tokens(sandbox, account=small.id, scopes=("oauth", "crm.objects.contacts.read"))
+    call = Caller(sandbox.url, granted["access_token"])
+    with pytest.raises(Reject) as refused:
+        await CONNECTOR.page(call, "deals", None)
+    assert (refused.value.scope, refused.value.code) == ("crm.objects.deals.read", "missing_scope")
+    assert "crm.objects.deals.read" in refused.value.reason
+    assert (await CONNECTOR.page(call, "contacts", None)).records
+    await call.aclose()
+
+
+async def test_an_expired_token_asks_for_another(sandbox: Serving, small: Account) -> None:
+    call = caller(sandbox, small)
+    sandbox.world.clock.advance(1801)
+    with pytest.raises(Reauthorize) as refused:
+        await CONNECTOR.page(call, "deals", None)
+    assert refused.value.code == "expired_authentication"
+    await call.aclose()
+
+
+async def test_real_limits_say_how_long_to_wait(sandbox: Serving, small: Account) -> None:
+    call = caller(sandbox, small)
+    sandbox.world.limiter.limits |= {"ten_secondly": Limit(1, 4.0), "search": Limit(1, 60.0)}
+    with pytest.raises(RetryLater) as listing:
+        await walk(call, "contacts")
+    assert (listing.value.after_s, listing.value.limit) == (4.0, True)
+    await CONNECTOR.expected(call, "contacts")
+    with pytest.raises(RetryLater) as searching:
+        await CONNECTOR.expected(call, "contacts")
+    assert (searching.value.after_s, searching.value.limit) == (1.0, True)
+    await call.aclose()
+
+
+@pytest.mark.parametrize(
+    ("resource", "properties", "name"),
+    [
+        ("contacts", {"firstname": "Lea", "lastname": "Marlow"}, "Lea Marlow"),
+        ("contacts", {"firstname": "Lea", "lastname": None, "email": "x@y.example"}, "Lea"),
+        ("contacts", {"firstname": "", "lastname": "Marlow"}, "Marlow"),
+        ("contacts", {"firstname": " ", "email": "x@y.example"}, "x@y.example"),
+        ("contacts", {"firstname": "Ada\n", "lastname": "  de  Vries"}, "Ada de Vries"),
+        ("contacts", {}, "Contact 7"),
+        ("companies", {"name": "Acme", "domain": "acme.example"}, "Acme"),
+        ("companies", {"name": None, "domain": "acme.example"}, "acme.example"),
+        ("companies", {"name": 5}, "Company 7"),
+        ("deals", {"dealname": "Renewal"}, "Renewal"),
+        ("deals", {"dealname": ""}, "Deal 7"),
+    ],
+)
+def test_a_record_is_called_what_a_person_would_call_it(resource: str, properties: dict[str, Any], name: str) -> None:
+    records, _ = read_rows([{"id": "7", "properties": properties}], resource, None)
+    assert records[0].name == name
+
+
+def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pass() -> None:
+    bad: list[Any] = [
+        None,
+        "text",
+        {"properties": {}},
+        {"id": 5, "properties": {}},
+        {"id": "../7", "properties": {}},
+        {"id": "8", "properties": []},
+        {"id": "9", "properties": {}, "createdAt": 17},
+    ]
+    records, rejected = read_rows([row("1"), *bad, row("2")], "deals", None)
+    assert [record.id for record in records] == ["1", "2"]
+    assert [entry.pointer for entry in rejected] == [f"/results/{n}" for n in range(1, len(bad) + 1)]
+    assert [msgspec.json.decode(entry.raw) for entry in rejected] == bad
+    assert all(entry.reason for entry in rejected)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        [],
+        "text",
+        {},
+        {"results": None},
+        {"results": {}},
+        {"results": [], "paging": "more"},
+        {"results": [], "paging": {"next": "more"}},
+        {"results": [], "paging": {"next": {}}},
+        {"results": [], "paging": {"next": {"after": ""}}},
+        {"results": [], "paging": {"next": {"after": 5}}},
+    ],
+)
+async def test_T21_a_page_of_another_shape_is_a_malformed_page(body: Any) -> None:
+    with pytest.raises(Reject) as refused:
+        await CONNECTOR.page(Scripted(body), "contacts", at("email"))
+    assert refused.value.code == "malformed_page"
+
+
+@pytest.mark.parametrize("more", [{}, {"paging": None}, {"paging": {}}, {"paging": {"next": None}}])
+async def test_a_page_without_a_next_place_is_the_last(more: dict[str, Any]) -> None:
+    page = await CONNECTOR.page(Scripted({"results": [], **more}), "contacts", at("email"))
+    assert page == Page(records=[], cursor=None)
+
+
+@pytest.mark.parametrize("body", [None, {}, {"total": "12"}, {"total": True}])
+async def test_an_unknown_total_is_none(body: Any) -> None:
+    assert await CONNECTOR.expected(Scripted(body), "contacts") is None

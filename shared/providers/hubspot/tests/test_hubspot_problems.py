@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from shared.connector import Interruption, Reauthorize, Reject, Response, RetryLater
+from shared.providers.hubspot.connector import CONNECTOR
+
+
+def classified(status: int, body: Any = None, **headers: str) -> Interruption:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    found = CONNECTOR.problem(Response(status=status, headers=named, body=body))
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 207])
+def test_a_success_is_no_problem(status: int) -> None:
+    assert CONNECTOR.problem(Response(status=status, headers={}, body=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "after_s"),
+    [
+        ({"policyName": "TEN_SECONDLY_ROLLING"}, {}, 10.0),
+        ({"policyName": "TEN_SECONDLY_ROLLING"}, {"x_hubspot_ratelimit_interval_milliseconds": "5000"}, 5.0),
+        ({"policyName": "TEN_SECONDLY_ROLLING"}, {"x_hubspot_ratelimit_interval_milliseconds": "soon"}, 10.0),
+        ({"policyName": "TEN_SECONDLY_ROLLING"}, {"retry_after": "3"}, 3.0),
+        ({"policyName": "SECONDLY"}, {}, 1.0),
+        ({"policyName": "DAILY"}, {}, 3600.0),
+        ({"policyName": ["odd"]}, {}, 10.0),
+        (None, {}, 10.0),
+        (["odd"], {"retry_after": "soon"}, 10.0),
+    ],
+)
+def test_a_limit_is_waited_out_as_told_or_by_its_policy(body: Any, headers: dict[str, str], after_s: float) -> None:
+    found = classified(429, body, **headers)
+    assert isinstance(found, RetryLater)
+    assert (found.after_s, found.limit, found.code) == (after_s, True, "rate_limited")
+
+
+@pytest.mark.parametrize(
+    ("status", "headers", "after_s", "code"),
+    [
+        (423, {}, 2.0, "locked"),
+        (423, {"retry_after": "1"}, 2.0, "locked"),
+        (423, {"retry_after": "7"}, 7.0, "locked"),
+        (477, {}, None, "migrating"),
+        (477, {"retry_after": "86400"}, 86_400.0, "migrating"),
+        (408, {}, None, "unavailable"),
+        (500, {}, None, "unavailable"),
+        (502, {}, None, "unavailable"),
+        (503, {"retry_after": "30"}, 30.0, "unavailable"),
+        (504, {}, None, "unavailable"),
+        (521, {}, None, "unavailable"),
+    ],
+)
+def test_what_passes_is_tried_again_and_is_no_limit(
+    status: int, headers: dict[str, str], after_s: float | None, code: str
+) -> None:
+    found = classified(status, None, **headers)
+    assert isinstance(found, RetryLater)
+    assert (found.after_s, found.limit, found.code) == (after_s, False, code)
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        ({"category": "EXPIRED_AUTHENTICATION"}, "expired_authentication"),
+        ({"category": "INVALID_AUTHENTICATION"}, "invalid_authentication"),
+        ({"category": {"odd": 1}}, "unauthorized"),
+        ({"category": "<b>"}, "unauthorized"),
+        (None, "unauthorized"),
+    ],
+)
+def test_a_token_that_is_not_accepted_asks_for_another(body: Any, code: str) -> None:
+    found = classified(401, body)
+    assert isinstance(found, Reauthorize)
+    assert found.code == code
+
+
+@pytest.mark.parametrize(
+    ("errors", "scope"),
+    [
+        ([{"context": {"requiredGranularScopes": ["crm.objects.deals.read"]}}], "crm.objects.deals.read"),
+        (
+            [{"context": {"requiredGranularScopes": ["crm.schemas.deals.read", "crm.objects.deals.read"]}}],
+            "crm.objects.deals.read",
+        ),
+        ([{"context": {"requiredGranularScopes": ["tickets"]}}], "tickets"),
+        ([{"context": {"requiredGranularScopes": "odd"}}, {"context": []}, 7], None),
+        ("odd", None),
+        (None, None),
+    ],
+)
+def test_a_missing_scope_is_named_where_it_is_told(errors: Any, scope: str | None) -> None:
+    found = classified(403, {"category": "MISSING_SCOPES", "errors": errors})
+    assert isinstance(found, Reject)
+    assert (found.code, found.scope) == ("missing_scope", scope)
+    assert "connect again" in found.reason
+    assert (scope or "a scope") in found.reason
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (403, {"message": "Account suspended"}, "forbidden"),
+        (403, None, "forbidden"),
+        (404, None, "not_found"),
+        (414, None, "url_too_long"),
+        (400, {"category": "VALIDATION_ERROR"}, "validation_error"),
+        (302, None, "rejected"),
+        (418, {}, "rejected"),
+    ],
+)
+def test_everything_else_is_refused_with_a_reason(status: int, body: Any, code: str) -> None:
+    found = classified(status, body)
+    assert isinstance(found, Reject)
+    assert (found.code, found.scope) == (code, None)
+    assert found.reason.startswith("HubSpot ")
+
+
+def test_a_hostile_message_is_shortened_and_escaped() -> None:
+    message = "<script>alert(1)</script>\u202e\x00\n" + "&" * 100_000
+    reason = classified(400, {"message": message}).reason
+    assert len(reason) < 260
+    assert "<" not in reason
+    assert reason.isprintable()

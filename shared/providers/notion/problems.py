@@ -1,0 +1,76 @@
+"""What Notion's errors mean (developers.notion.com/reference/status-codes)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from shared.connector import Interruption, Reauthorize, Reject, Response, Restart, RetryLater, retry_after
+
+LONGEST_ECHO = 200
+GONE = "object_not_found"
+"""Deleted, or no longer shared: Notion does not tell which."""
+FORBIDDEN = "restricted_resource"
+BLOCKED = "public_api_request_blocked"
+
+
+def classify(response: Response) -> Interruption | None:
+    """Return what ``response`` means for its page, None for a success."""
+    status = response.status
+    if status < 400:
+        return None
+    body: dict[str, Any] = response.body if isinstance(response.body, dict) else {}
+    problem: Interruption
+    match status:
+        case 401:
+            problem = Reauthorize("Notion does not accept the access token.")
+        case 403 if not body:
+            problem = Reject("Notion's network protection refused the request (status 403).", code="edge_blocked")
+        case 404:
+            problem = Reject(f"Notion does not find it, or it is no longer shared{_said(body)}", code=_code(body, GONE))
+        case 429 | 529:
+            problem = _limited(response, body)
+        case _ if status in {408, 409} or status >= 500:
+            problem = _unavailable(response, body)
+        case 400 if body.get("code") == "validation_error" and "start_cursor" in str(body.get("message")):
+            problem = Restart("Notion no longer knows the place this walk had come to.")
+        case _:
+            problem = Reject(f"Notion refused the request (status {status}){_said(body)}", code=_code(body, "rejected"))
+    return problem
+
+
+def malformed(what: str) -> Reject:
+    return Reject(f"Notion sent a page that cannot be read: {what}.", code="malformed_page")
+
+
+def _limited(response: Response, body: dict[str, Any]) -> Interruption:
+    extra = body.get("additional_data")
+    extra = extra if isinstance(extra, dict) else {}
+    if extra.get("rate_limit_reason") == BLOCKED:
+        return Reject("Notion has blocked this connection's requests and asks not to try again.", code="blocked")
+    after = retry_after(response.headers)
+    if after is None:
+        after = retry_after({"retry-after": str(extra.get("retry_after", ""))})
+    if response.status == 529:
+        # Notion's own overload: a wait it names binds everybody; without one it is a failure like any other 5xx.
+        return RetryLater("Notion is overloaded.", code="service_overload", after_s=after, limit=after is not None)
+    return RetryLater("Notion's request limit is reached.", code="rate_limited", after_s=after, limit=True)
+
+
+def _unavailable(response: Response, body: dict[str, Any]) -> RetryLater:
+    reason = f"Notion could not answer (status {response.status}){_said(body)}"
+    return RetryLater(reason, code=_code(body, "unavailable"), after_s=retry_after(response.headers))
+
+
+def _code(body: dict[str, Any], otherwise: str) -> str:
+    code = body.get("code")
+    return code if isinstance(code, str) and code.isidentifier() and len(code) <= 64 else otherwise
+
+
+def _said(body: dict[str, Any]) -> str:
+    """A provider's message as the end of our sentence: short, on one line, nothing invisible."""
+    message = body.get("message")
+    if not isinstance(message, str) or not message.strip():
+        return "."
+    plain = "".join(one if one.isprintable() else " " for one in message[: 2 * LONGEST_ECHO])
+    short = " ".join(plain.split())
+    return f": {short if len(short) <= LONGEST_ECHO else short[: LONGEST_ECHO - 1] + '…'}"

@@ -1,0 +1,281 @@
+"""What the connector reads from the simulated Notion is what is there."""
+
+import json
+from collections import Counter
+from time import perf_counter
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+
+from shared.connector import Cursor, Reject, Request, Response, Restart
+from shared.providers.notion import PROVIDER
+from shared.providers.notion.connector import CONNECTOR
+from shared.providers.notion.records import read
+from shared.providers.notion.sandbox import SIMULATED
+from shared.providers.notion.sandbox.rows import source_of
+from shared.providers.notion.sandbox.words import NASTY
+from shared.providers.notion.tests.serving import Fault, connected, live
+from shared.providers.notion.walk import Walk
+from shared.sandbox import Limit, World
+
+DEFAULT = SIMULATED.default.id
+
+
+def answering(pattern: str, status: int, body: Any) -> Fault:
+    """A fault: requests whose path holds ``pattern`` get this answer."""
+    return lambda request: httpx.Response(status, json=body) if pattern in request.url.path else None
+
+
+@pytest.mark.parametrize("resource", [resource.slug for resource in PROVIDER.resources])
+async def test_every_item_of_the_ledger_is_read_with_its_time(world: World, resource: str) -> None:
+    async with connected(world) as session:
+        pages = await session.pages(resource)
+    records = [record for page in pages for record in page.records]
+    assert {record.id for record in records} == set(live(world, resource))
+    assert not [rejected for page in pages for rejected in page.rejected]
+    assert all(record.name.strip() for record in records)
+    if resource != "users":
+        assert {record.id: record.modified for record in records} == live(world, resource)
+        assert all(record.url and record.created for record in records)
+
+
+async def test_rows_that_search_does_not_find_come_from_their_data_source(world: World) -> None:
+    async with connected(world) as session:
+        pages = await session.pages("pages")
+    searched = {record.id for page in pages if page.place == "search" for record in page.records}
+    counted = Counter(record.id for page in pages for record in page.records)
+    assert set(counted) - searched == {row.id for row in world.rows(DEFAULT, "pages").values() if row.body["hidden"]}
+    assert set(counted.values()) == {1, 2}
+
+
+async def test_no_place_of_the_walk_looks_like_a_loop_and_no_cursor_comes_twice(world: World) -> None:
+    async with connected(world) as session:
+        pages = await session.pages("pages")
+    empty = Counter(page.place for page in pages if not page.records)
+    cursors = [json.dumps(page.cursor) for page in pages]
+    assert max(empty.values()) < PROVIDER.max_empty_pages
+    assert len(set(cursors)) == len(cursors)
+    assert len({page.place for page in pages}) == 1 + 1 + 12
+
+
+async def test_a_walk_goes_on_from_its_cursor_as_json(world: World) -> None:
+    async with connected(world) as session:
+        found, cursor = set(), None
+        while True:
+            page = await CONNECTOR.page(session, "pages", cursor)
+            found |= {record.id for record in page.records}
+            if page.cursor is None:
+                break
+            cursor = json.loads(json.dumps(page.cursor))
+    assert found == set(live(world, "pages"))
+
+
+async def test_every_request_names_its_bucket_and_the_version(world: World) -> None:
+    async with connected(world) as session:
+        for resource in SIMULATED.resources:
+            await session.pages(resource)
+    assert {request.buckets for request in session.sent} == {("requests",)}
+    assert {request.headers["Notion-Version"] for request in session.sent} == {"2025-09-03"}
+    limits = {bucket.name: Limit(bucket.requests, bucket.window_s) for bucket in PROVIDER.buckets}
+    assert limits == SIMULATED.limits
+
+
+async def test_more_rows_than_a_query_gives_are_read_in_windows(world: World) -> None:
+    account = world.add_account("Large", 5, {"pages": 13_400, "data_sources": 1}).id
+    world.limiter.off = True
+    (source,) = world.rows(account, "data_sources")
+    statuses = []
+
+    async with connected(world, account) as session:
+
+        async def call(request: Request) -> Response:
+            answer = await session(request)
+            statuses.append(answer.body.get("request_status"))
+            return answer
+
+        walk: dict[str, Any] | None = {"stage": "rows", "sources": [source]}
+        found: set[str] = set()
+        while walk is not None:
+            assert len(statuses) < 200
+            page = await CONNECTOR.page(call, "pages", walk)
+            found |= {record.id for record in page.records}
+            walk = page.cursor
+    assert found == {row.id for row in world.rows(account, "pages").values() if source_of(row) == source}
+    assert len(found) > 10_000
+    assert [one for one in statuses if one] == [
+        {"type": "incomplete", "incomplete_reason": "query_result_limit_reached"}
+    ]
+
+
+def test_a_window_that_cannot_move_on_is_told_at_the_end_and_the_other_sources_are_read() -> None:
+    minute = "2026-01-01T00:00:00.000Z"
+    walk = Walk(stage="rows", sources=["a", "b"], since=minute, at="x")
+    following = walk.after_rows(None, minute, capped=True)
+    assert following is not None
+    assert (following.source, following.at, following.since) == (1, None, None)
+    last = following.after_rows(None, None, capped=False)
+    assert last is not None
+    assert (last.stage, minute in last.left[0]) == ("left", True)
+
+
+def test_a_limit_that_is_told_early_holds_for_the_whole_query() -> None:
+    walk = Walk(stage="rows", sources=["a"]).after_rows("next", "2026-01-01T00:00:00.000Z", capped=True)
+    assert walk is not None
+    window = walk.after_rows(None, "2026-01-02T00:00:00.000Z", capped=False)
+    assert window == Walk(stage="rows", sources=["a"], since="2026-01-02T00:00:00.000Z")
+
+
+async def test_a_data_source_that_is_gone_is_passed_over(world: World) -> None:
+    gone = {"object": "error", "status": 404, "code": "object_not_found", "message": "Could not find data_source"}
+    async with connected(world, fault=answering("/query", 404, gone)) as session:
+        pages = await session.pages("pages")
+    assert len({record.id for page in pages for record in page.records}) == 400 - 17
+
+
+async def test_a_data_source_that_cannot_be_read_is_told_when_all_else_is_read(world: World) -> None:
+    source = next(iter(world.rows(DEFAULT, "data_sources")))
+    refusal = {"object": "error", "status": 400, "code": "validation_error", "message": "Linked\u202e databases"}
+    found: set[str] = set()
+
+    async def walk_on(cursor: Cursor | None) -> Cursor | None:
+        page = await CONNECTOR.page(session, "pages", cursor)
+        found.update(record.id for record in page.records)
+        return page.cursor
+
+    async with connected(world, fault=answering(source, 400, refusal)) as session:
+        cursor = await walk_on(None)
+        while cursor is not None and cursor.get("stage") != "left":
+            cursor = await walk_on(cursor)
+        with pytest.raises(Reject) as refused:
+            await walk_on(cursor)
+    assert 383 < len(found) < 400
+    assert refused.value.code == "incomplete"
+    assert f"{source} could not be read" in refused.value.reason
+    assert "Linked databases" in refused.value.reason
+
+
+@pytest.mark.parametrize(
+    ("resource", "scope"), [("users", "user information capability"), ("pages", "read content capability")]
+)
+async def test_a_missing_capability_is_named(world: World, resource: str, scope: str) -> None:
+    refusal = {"object": "error", "status": 403, "code": "restricted_resource", "message": "Insufficient permissions"}
+    async with connected(
+        world, fault=answering("/v1/users" if resource == "users" else "/v1/search", 403, refusal)
+    ) as session:
+        with pytest.raises(Reject, match=scope) as refused:
+            await session.pages(resource)
+        assert await session.pages("data_sources" if resource == "users" else "users")
+    assert (refused.value.scope, refused.value.code) == (scope, "restricted_resource")
+
+
+async def test_a_cursor_that_ran_out_restarts_the_walk(world: World) -> None:
+    async with connected(world) as session:
+        page = await CONNECTOR.page(session, "pages", None)
+        world.clock.advance(7200)
+        with pytest.raises(Restart):
+            await CONNECTOR.page(session, "pages", page.cursor)
+    with pytest.raises(Restart):
+        await CONNECTOR.page(session, "pages", {"somewhere": "else"})
+
+
+async def test_items_are_read_again_by_id_and_what_is_gone_is_absent(world: World) -> None:
+    for resource in SIMULATED.resources:
+        ids = list(live(world, resource))[:3]
+        world.mutate(DEFAULT, resource, create=0, update=[ids[0]], archive=[ids[1]])
+        async with connected(world) as session:
+            page = await CONNECTOR.read(session, resource, (*ids, "00000000-0000-4000-8000-000000000000"))
+        assert [record.id for record in page.records] == [ids[0], ids[2]]
+        assert "(edit 1)" in page.records[0].name
+        assert all("request_id" not in record.raw for record in page.records)
+
+
+async def test_names_are_whole_and_what_has_none_is_called_so(world: World) -> None:
+    async with connected(world) as session:
+        names = {record.name for page in await session.pages("pages") for record in page.records}
+    assert {nasty.strip() or "Untitled" for nasty in NASTY} <= names
+    assert max(map(len, names)) > 10_000
+
+
+MALFORMED = [
+    "<html>Sign in to the airport Wi-Fi</html>",
+    "null",
+    "[]",
+    '{"results": null, "has_more": false}',
+    '{"results": [], "has_more": true, "next_cursor": null}',
+    '{"results": [], "next_cursor": null}',
+]
+
+
+async def test_T21_a_page_that_is_not_a_page_is_refused(world: World) -> None:
+    sent = [""]
+
+    def fault(request: httpx.Request) -> httpx.Response | None:
+        kind = "text/html" if sent[-1].startswith("<") else "application/json"
+        answer = httpx.Response(200, text=sent[-1], headers={"Content-Type": kind})
+        return None if "oauth" in request.url.path else answer
+
+    async with connected(world, fault=fault) as session:
+        for body in MALFORMED:
+            sent.append(body)
+            for resource in SIMULATED.resources:
+                with pytest.raises(Reject) as refused:
+                    await CONNECTOR.page(session, resource, None)
+                assert refused.value.code == "malformed_page"
+
+
+def good(**changed: Any) -> dict[str, Any]:
+    title = {"id": "title", "type": "title", "title": [{"plain_text": "A "}, {"plain_text": "plum"}]}
+    page = {"object": "page", "id": "p1", "parent": {"type": "page_id", "page_id": "p0"}, "properties": {"Name": title}}
+    return page | changed
+
+
+def test_T21_a_record_that_is_odd_is_set_aside_and_the_others_pass() -> None:
+    odd = [good(id=7), good(properties=None), good(created_time=5), good(parent="x"), "text", None, {"object": "page"}]
+    odd.append(good(properties={"Name": {"type": "title", "title": None}}))
+    records, rejected = read("page", [good(), *odd, good(id="p2")])
+    assert [(record.id, record.name, record.parent_id) for record in records] == [
+        ("p1", "A plum", "p0"),
+        ("p2", "A plum", "p0"),
+    ]
+    assert [one.pointer for one in rejected] == [
+        "/results/1/id",
+        "/results/2/properties",
+        "/results/3/created_time",
+        "/results/4",
+        "/results/5",
+        "/results/6",
+        "/results/7/properties",
+        "/results/8",
+    ]
+    assert msgspec.json.decode(rejected[0].raw) == odd[0]
+
+
+def test_what_is_in_the_trash_is_not_an_item_but_what_is_archived_is() -> None:
+    records, rejected = read("page", [good(in_trash=True), good(id="p2", is_archived=True)])
+    assert ([record.id for record in records], rejected) == (["p2"], [])
+
+
+def test_a_workspace_is_no_parent() -> None:
+    records, _ = read("page", [good(parent={"type": "workspace", "workspace": True})])
+    assert records[0].parent_id is None
+
+
+def test_a_user_without_a_name_is_called_by_the_address() -> None:
+    person = {"object": "user", "id": "u1", "type": "person", "name": None}
+    records, _ = read("user", [person | {"person": {"email": "lea@example.com"}}, person | {"person": {}}])
+    assert [record.name for record in records] == ["lea@example.com", "Unnamed user"]
+
+
+def test_a_hundred_records_take_under_a_millisecond(world: World) -> None:
+    rows = list(world.rows(DEFAULT, "pages").values())[:100]
+    results = [{"object": "page", "id": row.id, "created_time": row.created, **row.body["show"]} for row in rows]
+    fastest = min(_timed(results) for _ in range(20))
+    assert fastest < 0.001
+
+
+def _timed(results: list[Any]) -> float:
+    start = perf_counter()
+    read("page", results)
+    return perf_counter() - start

@@ -1,0 +1,41 @@
+"""The checkout as text: what the rules of structure are checked against."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PRODUCT = ("services", "shared", "deploy")
+EXEMPT = {"tests", "migrations"}
+UNTRACKED = {".git", ".venv", ".venv-dev", ".cache", ".tributary", ".hypothesis", "__pycache__", ".env", "results"}
+
+
+def tracked_files() -> Iterator[Path]:
+    """Everything a commit could hold, without asking git: a release tarball is checked alike."""
+    pending = [ROOT]
+    while pending:
+        for path in sorted(pending.pop().iterdir()):
+            if path.name in UNTRACKED or path.name.endswith("_cache"):
+                continue
+            if path.is_dir():
+                pending.append(path)
+            else:
+                yield path
+
+
+def product_files(*suffixes: str) -> Iterator[Path]:
+    """The product's own files, without tests and migrations; all suffixes when none is given."""
+    for path in tracked_files():
+        folders = path.relative_to(ROOT).parts[:-1]
+        if not folders or folders[0] not in PRODUCT or EXEMPT.intersection(folders):
+            continue
+        if not suffixes or path.suffix in suffixes:
+            yield path
+
+
+def name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def text(path: Path) -> str:
+    """What a file says; the bytes of a picture or a font read as marks that match no rule."""
+    return path.read_text("utf-8", errors="replace")
