@@ -88,15 +88,21 @@ class Product:
         """kill -9."""
         assert self.process is not None
         self.process.kill()
-        self.process.wait()
+        self._gone()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
         """Ask it to stop; returns the seconds that took."""
         assert self.process is not None
         started = time.monotonic()
         self.process.send_signal(number)
-        self.process.wait(timeout=20)
+        self._gone()
         return time.monotonic() - started
+
+    def _gone(self) -> None:
+        assert self.process is not None
+        self.process.wait(timeout=20)
+        if self.process.stdout is not None:
+            self.process.stdout.close()
 
     def close(self) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -126,7 +132,8 @@ class Product:
         self.consent(flow["authorize_url"], account=account)
         ended = self.api("GET", f"/v1/connect/{flow['flow_id']}")
         assert ended["status"] == "connected", ended
-        return self.api("GET", f"/v1/connections/{ended['connection_id']}")
+        found: dict[str, Any] = self.api("GET", f"/v1/connections/{ended['connection_id']}")
+        return found
 
     def api(self, method: str, path: str, **options: Any) -> Any:
         answer = self.http.request(method, self.url + path, **options)

@@ -9,12 +9,16 @@ Interruption
 
 from __future__ import annotations
 
+import math
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+LONGEST_S = 86_400.0
+"""A day: no provider documents a longer wait, and a job must not sleep for ever on a typo."""
 
 
 class Interruption(Exception):  # not every one is an error
@@ -62,10 +66,11 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     if not raw:
         return None
     try:
-        return max(0.0, float(raw))
+        seconds = float(raw)
+        return min(max(0.0, seconds), LONGEST_S) if math.isfinite(seconds) else None
     except ValueError:
         pass
     try:
-        return max(0.0, parsedate_to_datetime(raw).timestamp() - time.time())
+        return min(max(0.0, parsedate_to_datetime(raw).timestamp() - time.time()), LONGEST_S)
     except ValueError:
         return None

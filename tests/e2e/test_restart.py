@@ -1,0 +1,74 @@
+"""kill -9 at any moment loses nothing that was acknowledged; a stop is quick and clean."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.product import Product, eventually, product
+
+pytestmark = pytest.mark.e2e
+
+COUNTS = {"companies": 1200, "contacts": 2600, "deals": 700}
+
+
+def under_way(one: Product, sync: str) -> bool:
+    """Some pages have come, more are to come."""
+    found = one.api("GET", f"/v1/syncs/{sync}")
+    items = sum(resource["items"] for resource in found["resources"])
+    assert found["state"] == "running", "the load was over before it could be interrupted"
+    return bool(items)
+
+
+def test_a_load_goes_on_by_itself_after_kill_9_and_ends_equal_to_the_ledger(tmp_path: Path) -> None:
+    with product(tmp_path) as one:
+        account = one.account("hubspot", COUNTS)
+        one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})
+        connection = one.connect("hubspot", account=account)
+        sync = connection["sync_id"]
+        for _ in range(2):
+            eventually(lambda: under_way(one, sync), every=0.02)
+            one.kill()
+            one.start()
+            one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})
+            assert one.api("GET", f"/v1/connections/{connection['id']}")["status"] == "active"
+        one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 0})
+        ended = one.synced(sync)
+        assert ended["state"] == "done"
+        assert {row["resource"]: row["items"] for row in ended["resources"]} == COUNTS
+        assert one.differences("hubspot", account, connection["id"]) == {}
+
+
+def test_what_was_answered_survives_kill_9_in_the_same_moment(tmp_path: Path) -> None:
+    with product(tmp_path) as one:
+        account = one.account("notion", {"pages": 5, "users": 2})
+        connection = one.connect("notion", account=account)
+        one.kill()
+        one.start()
+        listed = one.api("GET", "/v1/connections", params={"org_id": "demo"})["connections"]
+        assert [row["id"] for row in listed] == [connection["id"]]
+        assert one.synced(connection["sync_id"])["state"] == "done"
+        asked = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
+        one.kill()
+        one.start()
+        assert one.synced(asked["id"])["state"] == "done"
+        assert one.differences("notion", account, connection["id"]) == {}
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_takes_less_than_five_seconds_and_the_load_goes_on_later(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    with product(tmp_path) as one:
+        account = one.account("hubspot", COUNTS)
+        one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})
+        sync = one.connect("hubspot", account=account)["sync_id"]
+        eventually(lambda: under_way(one, sync), every=0.02)
+        assert one.stop(number) < 5
+        assert one.process is not None
+        assert one.process.returncode == 0
+        one.start()
+        one.unlimited("hubspot")
+        assert one.synced(sync)["state"] == "done"
