@@ -22,13 +22,15 @@ class PortBusy(Exception):
         super().__init__(f"Port {port} ({what}) is busy: stop what uses it, or choose another with {setting}.")
 
 
-def bind(port: int, *, what: str, setting: str) -> list[socket.socket]:
-    """Take the port on IPv4 loopback, and on IPv6 loopback where the machine has it, without listening yet."""
+def bind(port: int, *, what: str, setting: str, host: str = "127.0.0.1") -> list[socket.socket]:
+    """Take the port without listening yet. ``localhost`` is 127.0.0.1, and ::1 where the machine has it."""
     taken: list[socket.socket] = []
     try:
-        taken.append(_bound(socket.AF_INET, "127.0.0.1", port))
-        if socket.has_ipv6 and what == "gateway":
+        if host == "localhost":
+            taken.append(_bound(socket.AF_INET, "127.0.0.1", port))
             taken.extend(_bound_if_there("::1", port))
+        else:
+            taken.append(_bound(socket.AF_INET6 if ":" in host else socket.AF_INET, host, port))
     except OSError as error:
         for one in taken:
             one.close()
@@ -69,6 +71,7 @@ class Served:
                 app,
                 lifespan="on",
                 log_config=None,
+                log_level="warning",
                 access_log=False,
                 server_header=False,
                 timeout_graceful_shutdown=GRACE_S,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -36,10 +37,7 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
     settings = made.settings
     async with AsyncExitStack() as stack:
         stack.callback(_lock(settings.data_dir).close)
-        sockets = {
-            name: bind(getattr(settings, f"{name}_port"), what=name, setting=f"TRIBUTARY_{name.upper()}_PORT")
-            for name in ("auth", "fetcher", "gateway", *(["sandbox"] if sandbox else []))
-        }
+        sockets = {name: _taken(made, name) for name in ("auth", "fetcher", "gateway", *(["sandbox"] * sandbox))}
         await _start_broker(made, stack)
         redis = FakeRedis(server=FakeServer())
         stack.push_async_callback(redis.aclose)
@@ -55,6 +53,13 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
             await served.start()
             stack.push_async_callback(served.stop)
         yield
+
+
+def _taken(made: Composition, name: str) -> list[socket.socket]:
+    """Services are reached at 127.0.0.1; only the gateway may listen elsewhere on loopback."""
+    settings = made.settings
+    port, setting = getattr(settings, f"{name}_port"), f"TRIBUTARY_{name.upper()}_PORT"
+    return bind(port, what=name, setting=setting, host=settings.host if name == "gateway" else HOST)
 
 
 async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:

@@ -66,6 +66,7 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
         exception_handlers=api.exception_handlers(),
         request_max_body_size=BODY_CAP,
         openapi_config=None,
+        logging_config=None,
     )
     return RequestContextMiddleware(HostGuard(app, settings.hosts), service="auth")
 

@@ -42,29 +42,15 @@ class Stored:
 def listen(
     consumers: Consumers, *, database: Database, log_id: str, watch: Watch, providers: Mapping[str, Provider]
 ) -> None:
-    async def on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
-        late = await project_items(db, rows)
-        if late:
-            log.info("items_overtaken", count=late)
-
-    async def on_progress(db: AsyncConnection, bodies: list[tuple[str, JobProgress]]) -> None:
-        await syncs.save_progress(db, [body for _, body in bodies])
-
-    async def on_connections(db: AsyncConnection, changes: list[tuple[str, Connection]]) -> None:
-        for _, snapshot in changes:
+    async def on_connections(db: AsyncConnection, snapshots: list[Connection]) -> None:
+        for snapshot in snapshots:
             await take_snapshot(db, snapshot, provider=providers.get(snapshot.provider))
-
-    def read_progress(one: Received) -> tuple[str, JobProgress]:
-        return decode(one.value, one.headers, progress_events.KINDS)
-
-    def read_connection(one: Received) -> tuple[str, Connection]:
-        return decode(one.value, one.headers, connection_events.KINDS)
 
     stored = Stored(database, log_id)
     folds: tuple[tuple[str, Read, Fold], ...] = (
-        (ITEMS, item_row, on_items),
-        (PROGRESS, read_progress, on_progress),
-        (CONNECTIONS, read_connection, on_connections),
+        (ITEMS, item_row, _on_items),
+        (PROGRESS, _read_progress, syncs.save_progress),
+        (CONNECTIONS, _read_connection, on_connections),
     )
 
     def together(read: Read, fold: Fold) -> Callable[[list[Received]], Awaitable[None]]:
@@ -82,6 +68,20 @@ def listen(
 
     for topic, read, fold in folds:
         consumers.batches(topic, together(read, fold), stored)
+
+
+async def _on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+    late = await project_items(db, rows)
+    if late:
+        log.info("items_overtaken", count=late)
+
+
+def _read_progress(one: Received) -> JobProgress:
+    return decode(one.value, one.headers, progress_events.KINDS)[1]
+
+
+def _read_connection(one: Received) -> Connection:
+    return decode(one.value, one.headers, connection_events.KINDS)[1]
 
 
 async def _readable(consumers: Consumers, batch: list[Received], read: Callable[[Received], T]) -> list[T]:

@@ -11,7 +11,7 @@ from shared.settings import SecretStr
 
 
 class Offered(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider that can be connected here. ``origins`` are where its consent pages live, for CSP's ``form-action``."""
+    """A provider that can be connected here; ``origins`` are where its consent pages live."""
 
     provider: Provider
     simulated: bool

@@ -62,6 +62,10 @@ class OpenedFlow(msgspec.Struct, frozen=True, kw_only=True):
     cookie: str
     max_age_s: int
 
+    @override
+    def __repr__(self) -> str:
+        return f"OpenedFlow(max_age_s={self.max_age_s})"
+
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``params`` is the callback's query, ``cookies`` maps flow id to the value of that flow's cookie."""
@@ -69,6 +73,10 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     provider: str
     params: dict[str, str]
     cookies: dict[str, str]
+
+    @override
+    def __repr__(self) -> str:
+        return f"Callback(provider={self.provider!r}, params={sorted(self.params)})"
 
 
 class CallbackResult(msgspec.Struct, frozen=True, kw_only=True):

@@ -42,8 +42,8 @@ GENERAL: Final = (
         name="HOST",
         kind="address",
         read=readers.loopback,
-        default="127.0.0.1",
-        description="The address to listen on. Only loopback is accepted until API keys exist.",
+        default="localhost",
+        description="The gateway's address: `localhost` is 127.0.0.1 and ::1. Only loopback, until API keys exist.",
     ),
     Variable(
         name="DATA_DIR",

@@ -28,7 +28,7 @@ def test_nothing_has_to_be_set() -> None:
     found = load()
     ports = (found.gateway_port, found.auth_port, found.fetcher_port, found.sandbox_port, found.kafka_port)
     assert ports == (8000, 8001, 8002, 8003, 9092)
-    assert (found.data_dir, found.public_url, found.host) == (Path(".tributary"), "http://localhost:8000", "127.0.0.1")
+    assert (found.data_dir, found.public_url, found.host) == (Path(".tributary"), "http://localhost:8000", "localhost")
     assert found.allowed_origins == ("http://localhost:3000",)
     assert (found.keys, found.max_pages, found.log_level, found.log_format) == ((), None, "info", "auto")
     assert found.providers["acme"].simulated

@@ -129,7 +129,9 @@ def check_rows(product: Product, provider: str, account: str, rows: list[dict[st
     at = 0
     for resource in RESOURCES[provider]:
         kind, suffix = SHOWN[resource]
-        ledger = {id_.rpartition("/")[2] + suffix: row for id_, row in product.ledger(provider, account, resource).items()}
+        ledger = {
+            id_.rpartition("/")[2] + suffix: row for id_, row in product.ledger(provider, account, resource).items()
+        }
         some = rows[at : at + len(ledger)]
         at += len(ledger)
         assert {row["type"] for row in some} == {kind}
@@ -191,7 +193,7 @@ def test_a_blocked_popup_ends_in_words_and_connecting_again_works(world: World, 
     page.click("#connect")
     eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs, within=10)
     assert "Connect the account first" in person.dialogs[0]
-    page.evaluate("window.open = window.reallyOpen")
+    page.evaluate("() => { window.open = window.reallyOpen; }")
     allow(connect(page), account)
     expect(page.locator("#status")).to_have_text("HubSpot Connected")
 

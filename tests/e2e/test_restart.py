@@ -58,9 +58,7 @@ def test_what_was_answered_survives_kill_9_in_the_same_moment(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_takes_less_than_five_seconds_and_the_load_goes_on_later(
-    tmp_path: Path, number: signal.Signals
-) -> None:
+def test_a_stop_takes_less_than_five_seconds_and_the_load_goes_on_later(tmp_path: Path, number: signal.Signals) -> None:
     with product(tmp_path) as one:
         account = one.account("hubspot", COUNTS)
         one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})

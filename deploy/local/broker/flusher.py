@@ -25,7 +25,14 @@ class FlushPoint(NamedTuple):
 
 class Flushable(Protocol):
     def flush_point(self) -> FlushPoint | None:
-        """None when everything is durable already."""
+        """None when everything is durable already.
+
+        Raises:
+            OSError: the file cannot be synced.
+        """
+
+    def fail(self) -> None:
+        """Nobody may rely on what was appended since the last sync."""
 
 
 class Flusher:
@@ -44,7 +51,8 @@ class Flusher:
             self._round = asyncio.get_running_loop().create_future()
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return self._round
+        # Shielded: a client that hangs up cancels its own waiting, not that of all others.
+        return asyncio.shield(self._round)
 
     async def close(self) -> None:
         if self._running is not None:
@@ -55,8 +63,13 @@ class Flusher:
         while self._round is not None:
             logs, finished = list(self._waiting), self._round
             self._waiting, self._round = {}, None
-            points = [point for log in logs if (point := log.flush_point()) is not None]
-            await self._sync(points)
+            points = [point for log in logs if (point := _flush_point(log)) is not None]
+            try:
+                await self._sync(points)
+            except Exception:
+                _logger.exception("local_broker_sync_failed")
+                for point in points:
+                    point.failed()
             if not finished.done():
                 finished.set_result(None)
         self._running = None
@@ -84,3 +97,12 @@ class Flusher:
             finally:
                 os.close(point.fd)
         return synced
+
+
+def _flush_point(log: Flushable) -> FlushPoint | None:
+    try:
+        return log.flush_point()
+    except OSError:
+        _logger.exception("local_broker_sync_failed")
+        log.fail()
+        return None

@@ -27,7 +27,7 @@ async def keep(claim: Claim, grant: Grant, *, means: Means) -> bool:
     """
     async with means.database.write() as tx:
         connection = await connections.get(tx, claim.connection.id)
-        if connection is None or connection.status == "disconnected":
+        if connection is None:
             return False
         pair = _completed(grant.pair, claim, means)
         credential = credentials.sealed(connection, pair, means.keyring)

@@ -98,6 +98,7 @@ async def open_auth(folder: Path, fake: FakeProvider) -> AsyncIterator[Auth]:
     try:
         yield Auth(means, fake, clock, refreshes)
     finally:
+        fake.gate.set()
         await refreshes.stop()
         await http.aclose()
         await database.close()

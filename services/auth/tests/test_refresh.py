@@ -5,7 +5,7 @@ import msgspec
 import pytest
 
 from services.auth.refresh.attempt import Claim, begin
-from services.auth.refresh.outcome import keep
+from services.auth.refresh.outcome import give_up, keep
 from services.auth.store import connections, credentials
 from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
@@ -244,6 +244,19 @@ async def test_a_pair_that_comes_late_is_stored_while_its_refresh_token_still_st
     kind, snapshot = (await auth.events())[-1]
     assert (kind, snapshot.status) == ("Recovered", "active")
     assert not await keep(claim, late, means=auth.means)
+
+
+async def test_the_verdict_of_an_attempt_that_was_overtaken_does_not_count(auth: Auth) -> None:
+    connection = await auth.connect()
+    first = await begin(connection.id, 1, again=False, means=auth.means)
+    auth.clock.now += 21
+    second = await begin(connection.id, 1, again=False, means=auth.means)
+    assert isinstance(first, Claim)
+    assert isinstance(second, Claim)
+    await give_up(first, "late", means=auth.means)
+    assert (await status_of(auth, connection)).status == "active"
+    await give_up(second, "in time", means=auth.means)
+    assert (await status_of(auth, connection)).reason == "in time"
 
 
 async def test_consent_during_a_refresh_wins_over_its_late_answer(auth: Auth) -> None:

@@ -9,6 +9,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from services.gateway.api.problems import problems
 from services.gateway.connect import open_connect, start_connect
 from services.gateway.hub import Hub
 from services.gateway.views import ProviderView, list_providers
@@ -43,12 +44,12 @@ class ConnectStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     error: ErrorBody | None = None
 
 
-@get("/providers", tags=TAGS, summary="What can be connected here")
+@get("/providers", tags=TAGS, summary="What can be connected here", responses=problems())
 async def get_providers(hub: NamedDependency[Hub]) -> Providers:
     return Providers(providers=list_providers(hub=hub))
 
 
-@post("/connect", status_code=200, tags=TAGS, summary="Start connecting an account")
+@post("/connect", status_code=200, tags=TAGS, summary="Start connecting an account", responses=problems(503))
 async def post_connect(data: JSONBody[StartConnect], hub: NamedDependency[Hub]) -> StartedConnect:
     """The answer's link goes to the provider's consent page; the first load starts by itself once it was given."""
     flow = await start_connect(
@@ -57,7 +58,7 @@ async def post_connect(data: JSONBody[StartConnect], hub: NamedDependency[Hub]) 
     return StartedConnect(flow_id=flow.flow_id, authorize_url=flow.authorize_url)
 
 
-@get("/connect/{flow_id:str}", tags=TAGS, summary="How a consent went")
+@get("/connect/{flow_id:str}", tags=TAGS, summary="How a consent went", responses=problems(404, 503))
 async def get_connect(flow_id: FromPath[str], hub: NamedDependency[Hub]) -> ConnectStatus:
     flow = await hub.auth.flow(flow_id)
     return ConnectStatus(status=flow.status, connection_id=flow.connection_id, error=flow.error)

@@ -7,6 +7,7 @@ from litestar import delete, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
+from services.gateway.api.problems import problems
 from services.gateway.disconnect import disconnect
 from services.gateway.hub import Hub
 from services.gateway.views import ConnectionView, list_connections, read_connection
@@ -18,7 +19,7 @@ class ConnectionList(msgspec.Struct, frozen=True, kw_only=True):
     connections: list[ConnectionView]
 
 
-@get("/connections", tags=TAGS, summary="Connected accounts, oldest first")
+@get("/connections", tags=TAGS, summary="Connected accounts, oldest first", responses=problems())
 async def get_connections(
     hub: NamedDependency[Hub],
     org_id: FromQuery[str | None] = None,
@@ -29,15 +30,22 @@ async def get_connections(
     return ConnectionList(connections=found)
 
 
-@get("/connections/{connection_id:str}", tags=TAGS, summary="One connected account")
+@get("/connections/{connection_id:str}", tags=TAGS, summary="One connected account", responses=problems(404))
 async def get_connection(connection_id: FromPath[str], hub: NamedDependency[Hub]) -> ConnectionView:
     return await read_connection(connection_id, hub=hub)
 
 
-@delete("/connections/{connection_id:str}", status_code=200, tags=TAGS, summary="Disconnect an account")
+@delete(
+    "/connections/{connection_id:str}",
+    status_code=200,
+    tags=TAGS,
+    summary="Disconnect an account",
+    responses=problems(404, 503),
+)
 async def delete_connection(connection_id: FromPath[str], hub: NamedDependency[Hub]) -> ConnectionView:
-    """Ends the grant at the provider where it can be ended, deletes the tokens and every item. Done again it answers
-    the same.
+    """Ends the grant at the provider where it can be ended, deletes the tokens and every item.
+
+    Done again it answers the same.
     """
     snapshot = await disconnect(connection_id, hub=hub)
     return await read_connection(snapshot.id, hub=hub)

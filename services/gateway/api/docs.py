@@ -42,7 +42,7 @@ _PAGE: Final = """<!doctype html>
 <link rel="icon" href="/docs/assets/favicon-32x32.png">
 <body>
 <div id="swagger-ui"></div>
-<noscript>This page needs JavaScript. The same as JSON: <a href="/schema/openapi.json">/schema/openapi.json</a></noscript>
+<noscript>This page needs JavaScript. The same as JSON: <a href="/schema/openapi.json">OpenAPI</a></noscript>
 <script src="/docs/assets/swagger-ui-bundle.js"></script>
 <script src="/docs/assets/start.js"></script>
 </body>

@@ -24,8 +24,8 @@ class Edge:
     """Until API keys exist every caller on this machine may do everything, so a page of another origin may do nothing.
 
     A request with a foreign ``Origin``, or more than one, is refused with 403 whatever its method, ``null`` included.
-    ``own`` are our own addresses, ``allowed`` the listed origins, which also get CORS headers on every answer. HTML that
-    brings no content security policy gets ``page_policy``.
+    ``own`` are our own addresses, ``allowed`` the listed origins, which also get CORS headers on every answer. HTML
+    that brings no content security policy gets ``page_policy``.
     """
 
     def __init__(self, app: App, *, own: Iterable[str], allowed: Iterable[str], page_policy: str) -> None:
@@ -106,8 +106,10 @@ def own_origins(public_url: str, hosts: Collection[str]) -> set[str]:
 
 
 def page_policy(public_url: str, form_origins: Iterable[str]) -> str:
-    """The console's CSP. Chromium holds every redirect of a form against ``form-action``: ``form_origins`` are where a
-    form that starts a consent ends up.
+    """The console's CSP.
+
+    Chromium holds every redirect of a form against ``form-action``: ``form_origins`` are where a form that starts a
+    consent ends up.
     """
     forms = " ".join(dict.fromkeys(["'self'", public_url, *form_origins]))
     return (

@@ -8,15 +8,17 @@ from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
+from services.gateway.api.problems import problems
 from services.gateway.hub import Hub
 from services.gateway.views import ItemPage, ItemView, list_items, read_item
 
 TAGS = ["Items"]
 
 
-@get("/items", tags=TAGS, summary="Items, in a stable order")
+@get("/items", tags=TAGS, summary="Items, in a stable order", responses=problems(404))
 async def get_items(
     hub: NamedDependency[Hub],
+    *,
     connection_id: FromQuery[str | None] = None,
     org_id: FromQuery[str | None] = None,
     provider: FromQuery[str | None] = None,
@@ -40,7 +42,7 @@ async def get_items(
     )
 
 
-@get("/items/{connection_id:str}/{resource:str}/{item_id:path}", tags=TAGS, summary="One item")
+@get("/items/{connection_id:str}/{resource:str}/{item_id:path}", tags=TAGS, summary="One item", responses=problems(404))
 async def get_item(
     connection_id: FromPath[str], resource: FromPath[str], item_id: FromPath[str], hub: NamedDependency[Hub]
 ) -> ItemView:

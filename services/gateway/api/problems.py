@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
+from litestar.openapi.datastructures import ResponseSpec
 
 from services.gateway.api.pages import explain
 from shared.errors import HubError
@@ -52,6 +53,23 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     code: str
     request_id: str
     errors: tuple[FieldError, ...] = ()
+
+
+def problems(*statuses: int) -> dict[int, ResponseSpec]:
+    """For a handler's ``responses``: the errors its callers have to expect, besides those that any request may get."""
+    words = {
+        400: "Something in the request is not known, not valid or out of range.",
+        404: "There is no such thing.",
+        409: "The account has to be connected again first.",
+        502: "The provider, or a resource of it, failed.",
+        503: "A part of Tributary is away. Try again in a moment.",
+    }
+    return {
+        status: ResponseSpec(
+            data_container=Problem, media_type=PROBLEM_JSON, description=words[status], generate_examples=False
+        )
+        for status in (400, *statuses)
+    }
 
 
 def problem_json(status: int, *, code: str, detail: str, instance: str, errors: Sequence[FieldError] = ()) -> bytes:

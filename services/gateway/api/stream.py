@@ -14,6 +14,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
 
+from services.gateway.api.problems import problems
 from services.gateway.api.syncs import TAGS
 from services.gateway.hub import Hub
 from services.gateway.store.syncs import Progress
@@ -29,11 +30,13 @@ _START: Final = {
     "headers": [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")],
 }
 EVENTS = {
+    **problems(404),
     200: ResponseSpec(
         data_container=str,
         media_type="text/event-stream",
+        generate_examples=False,
         description="`progress`: a resource's state. `done`: the whole sync, once all of its items can be read.",
-    )
+    ),
 }
 LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", description="Resume behind this event.")]
 
@@ -55,11 +58,11 @@ class EventStream:
         self._sync, self._after, self._hub = sync_id, after, hub
         self._spoke = time.monotonic()
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         await send(_START)  # type: ignore[arg-type]  # a plain dict is what ASGI asks for
         tasks = {asyncio.create_task(self._write(send)), asyncio.create_task(_gone(receive))}
         try:
-            finished, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            finished, _pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in finished:
                 task.result()
         finally:

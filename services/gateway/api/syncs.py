@@ -9,6 +9,7 @@ from litestar import Response, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
+from services.gateway.api.problems import problems
 from services.gateway.hub import Hub
 from services.gateway.sync import SyncView, describe_sync, request_sync
 
@@ -22,7 +23,13 @@ class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     resources: Annotated[list[str] | None, msgspec.Meta(examples=[["contacts"]])] = None
 
 
-@post("/connections/{connection_id:str}/syncs", status_code=202, tags=TAGS, summary="Load a connection again")
+@post(
+    "/connections/{connection_id:str}/syncs",
+    status_code=202,
+    tags=TAGS,
+    summary="Load a connection again",
+    responses=problems(404, 409),
+)
 async def post_sync(
     connection_id: FromPath[str], hub: NamedDependency[Hub], data: JSONBody[StartSync | None] = None
 ) -> Response[SyncView]:
@@ -33,6 +40,6 @@ async def post_sync(
     return Response(shown, status_code=202, headers={"location": f"/v1/syncs/{sync.id}"})
 
 
-@get("/syncs/{sync_id:str}", tags=TAGS, summary="How far a load has come")
+@get("/syncs/{sync_id:str}", tags=TAGS, summary="How far a load has come", responses=problems(404))
 async def get_sync(sync_id: FromPath[str], hub: NamedDependency[Hub]) -> SyncView:
     return await describe_sync(sync_id, hub=hub)

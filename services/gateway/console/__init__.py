@@ -1,10 +1,12 @@
 """The web console at ``/``: pages for people, over the same verbs and rows as the API."""
 
+from litestar.handlers import HTTPRouteHandler
+
 from services.gateway.console.actions import choose_theme, connect, end, reload
-from services.gateway.console.files import static_file
+from services.gateway.console.files import favicon, static_file
 from services.gateway.console.pages import ask_disconnect, cards, console, items, leave, one_item
 
-routes: list[object] = [
+routes: list[HTTPRouteHandler] = [
     console,
     cards,
     items,
@@ -16,4 +18,5 @@ routes: list[object] = [
     end,
     choose_theme,
     static_file,
+    favicon,
 ]

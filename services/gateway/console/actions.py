@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Any
 
 import msgspec
 from litestar import Response, post
-from litestar.enums import RequestEncodingType
-from litestar.params import Body
+from litestar.di import NamedDependency
+from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Redirect
 
 from services.gateway.connect import start_connect
@@ -32,9 +32,7 @@ class ThemeForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/console/connect", guards=[same_origin], include_in_schema=False)
-async def connect(
-    request: AnyRequest, hub: Hub, data: Annotated[ConnectForm, Body(media_type=RequestEncodingType.URL_ENCODED)]
-) -> Response[Any]:
+async def connect(request: AnyRequest, hub: NamedDependency[Hub], data: URLEncodedBody[ConnectForm]) -> Response[Any]:
     try:
         flow = await start_connect(provider=data.provider, org_id=ORG, user_id=USER, return_url="/", hub=hub)
     except HubError as error:
@@ -43,7 +41,7 @@ async def connect(
 
 
 @post("/console/connections/{id_:str}/reload", guards=[same_origin], include_in_schema=False)
-async def reload(request: AnyRequest, hub: Hub, id_: str) -> Response[Any]:
+async def reload(request: AnyRequest, hub: NamedDependency[Hub], id_: FromPath[str]) -> Response[Any]:
     try:
         connection, _, _ = await owned(hub, id_)
         await request_sync(connection.id, hub=hub)
@@ -53,7 +51,7 @@ async def reload(request: AnyRequest, hub: Hub, id_: str) -> Response[Any]:
 
 
 @post("/console/connections/{id_:str}/disconnect", guards=[same_origin], include_in_schema=False)
-async def end(request: AnyRequest, hub: Hub, id_: str) -> Response[Any]:
+async def end(request: AnyRequest, hub: NamedDependency[Hub], id_: FromPath[str]) -> Response[Any]:
     try:
         connection, _, _ = await owned(hub, id_)
         await disconnect(connection.id, hub=hub)
@@ -64,7 +62,7 @@ async def end(request: AnyRequest, hub: Hub, id_: str) -> Response[Any]:
 
 @post("/console/theme", guards=[same_origin], include_in_schema=False)
 async def choose_theme(
-    data: Annotated[ThemeForm, Body(media_type=RequestEncodingType.URL_ENCODED)],
+    data: URLEncodedBody[ThemeForm],
 ) -> Response[Any]:
     theme = data.theme if data.theme in dict(THEMES) else "auto"
     answer = Redirect("/", status_code=303)

@@ -76,7 +76,7 @@ def account(
     connection: Connection, load: Load | None, *, labels: Mapping[str, str], counts: Mapping[str, int], now: float
 ) -> Account:
     """``labels`` are the provider's resources in its order, ``counts`` what can be read of each right now."""
-    known = labels | {slug: slug for slug in counts if slug not in labels}
+    known = {slug: slug for slug in (*labels, *counts)} | dict(labels)
     return Account(
         id=connection.id,
         name=connection.account.name or connection.account.id,

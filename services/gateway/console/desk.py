@@ -173,6 +173,4 @@ def _resource_chips(hub: Hub, asked: Asked, mine: Sequence[Connection], chosen: 
 def _chip(asked: Asked, label: str, count: int, *, chosen: bool, **change: str) -> Chip:
     """A filter's link; choosing another provider forgets the resource, whose name it may not know."""
     change |= {"resource": ""} if "provider" in change else {}
-    return Chip(
-        label=label, count=number(count), query=asked.link(cleared=False, **FIRST, **change), chosen=chosen
-    )
+    return Chip(label=label, count=number(count), query=asked.link(cleared=False, **FIRST, **change), chosen=chosen)

@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 from litestar import Response, get
+from litestar.params import FromPath
 
 from services.gateway.console.render import AnyRequest
 from shared.errors import NotFound
@@ -32,8 +33,15 @@ def _files() -> dict[str, File]:
     }
 
 
+@get("/favicon.ico", include_in_schema=False)
+async def favicon() -> Response[bytes]:
+    """Browsers ask for it on pages that name no icon, such as those that end a consent."""
+    mark = _files()["mark.svg"]
+    return Response(mark.body, media_type=mark.media_type, headers={"Cache-Control": "max-age=3600"})
+
+
 @get("/console/static/{name:str}", include_in_schema=False)
-async def static_file(request: AnyRequest, name: str) -> Response[Any]:
+async def static_file(request: AnyRequest, name: FromPath[str]) -> Response[Any]:
     """Browsers ask each time whether it changed, so that a new release never runs with an old script."""
     file = _files().get(name)
     if file is None:

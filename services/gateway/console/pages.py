@@ -6,6 +6,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 from litestar.response import Redirect
 
 from services.gateway.console.asked import asked
@@ -18,8 +20,9 @@ from services.gateway.hub import Hub
 from shared.errors import HubError
 from shared.web import LOOPBACK, host_name
 
+
 @get("/", include_in_schema=False)
-async def console(request: AnyRequest, hub: Hub) -> Response[Any]:
+async def console(request: AnyRequest, hub: NamedDependency[Hub]) -> Response[Any]:
     elsewhere = _own_address(request, hub)
     if elsewhere:
         return Redirect(elsewhere, status_code=302)
@@ -35,17 +38,23 @@ async def first_page(
 
 
 @get("/console/cards", include_in_schema=False)
-async def cards(request: AnyRequest, hub: Hub) -> Response[bytes]:
+async def cards(request: AnyRequest, hub: NamedDependency[Hub]) -> Response[bytes]:
     return render("cards.html", request=request, overview=await overview(hub))
 
 
 @get("/console/items", include_in_schema=False)
-async def items(request: AnyRequest, hub: Hub) -> Response[bytes]:
+async def items(request: AnyRequest, hub: NamedDependency[Hub]) -> Response[bytes]:
     return render("items.html", request=request, table=await table(hub, asked(request.query_params)))
 
 
 @get("/console/items/{connection:str}/{resource:str}/{id_:path}", include_in_schema=False)
-async def one_item(request: AnyRequest, hub: Hub, connection: str, resource: str, id_: str) -> Response[bytes]:
+async def one_item(
+    request: AnyRequest,
+    hub: NamedDependency[Hub],
+    connection: FromPath[str],
+    resource: FromPath[str],
+    id_: FromPath[str],
+) -> Response[bytes]:
     plain = id_.removeprefix("/")
     try:
         found, offered = await item(hub, (connection, resource, plain))
@@ -56,7 +65,7 @@ async def one_item(request: AnyRequest, hub: Hub, connection: str, resource: str
 
 
 @get("/console/connections/{id_:str}/disconnect", include_in_schema=False)
-async def ask_disconnect(request: AnyRequest, hub: Hub, id_: str) -> Response[bytes]:
+async def ask_disconnect(request: AnyRequest, hub: NamedDependency[Hub], id_: FromPath[str]) -> Response[bytes]:
     try:
         connection, name, count = await owned(hub, id_)
     except HubError as error:
@@ -68,7 +77,7 @@ async def ask_disconnect(request: AnyRequest, hub: Hub, id_: str) -> Response[by
 
 
 @get("/console/connect/{flow_id:str}", include_in_schema=False)
-async def leave(request: AnyRequest, hub: Hub, flow_id: str) -> Response[bytes]:
+async def leave(request: AnyRequest, hub: NamedDependency[Hub], flow_id: FromPath[str]) -> Response[bytes]:
     """From here a link leads on to the provider: see the policy on forms in ``render``."""
     try:
         flow = await hub.auth.flow(flow_id)
@@ -93,5 +102,3 @@ def _own_address(request: AnyRequest, hub: Hub) -> str | None:
         return None
     query = f"?{request.url.query}" if request.url.query else ""
     return f"{hub.settings.public_url}{request.url.path}{query}"
-
-

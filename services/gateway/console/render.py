@@ -15,19 +15,11 @@ from services.gateway.console.words import number
 
 AnyRequest = Request[Any, Any, Any]
 TEMPLATES = Path(__file__).parent / "templates"
-POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        "script-src 'self'",
-        "style-src 'self'",
-        "img-src 'self' data:",
-        "connect-src 'self'",
-        # Consent is reached by a link, never by a form's redirect: providers redirect to hosts nobody can list.
-        "form-action 'self'",
-        "frame-ancestors 'none'",
-        "base-uri 'none'",
-    )
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
+"""A consent is reached by a link, never by a form's redirect: providers redirect to hosts nobody can list here."""
 HEADERS = {
     "Content-Security-Policy": POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -35,8 +27,9 @@ HEADERS = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""No Cross-Origin-Opener-Policy: the connect window has to stay reachable for the page that opened it. The referrer policy
-is not ``no-referrer``: browsers would then call the origin of our own forms ``null``."""
+"""No Cross-Origin-Opener-Policy: the connect window has to stay reachable for the page that opened it. Not
+``no-referrer``: browsers would then call the origin of our own forms ``null``.
+"""
 THEMES = (("auto", "Auto"), ("light", "Light"), ("dark", "Dark"))
 
 

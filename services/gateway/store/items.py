@@ -22,7 +22,7 @@ Key = tuple[str, str, str]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
-    """Which items: ``q`` is a part of the name (any case), ``updated_since`` RFC 3339, ``after`` a key to go on behind."""
+    """``q`` is a part of the name in any case, ``updated_since`` RFC 3339, ``after`` a key to go on behind."""
 
     connections: Sequence[str] | None = None
     org_id: str | None = None

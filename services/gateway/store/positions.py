@@ -19,7 +19,7 @@ _SAVE = _SAVE.on_conflict_do_update(
 async def load(db: AsyncConnection, topic: str, log: str) -> dict[int, int]:
     """Partition → next offset, of this log only: another log starts from 0."""
     query = select(positions.c.partition, positions.c.next).where(positions.c.topic == topic, positions.c.log == log)
-    return {partition: following for partition, following in await db.execute(query)}
+    return {row.partition: row.next for row in await db.execute(query)}
 
 
 async def save(db: AsyncConnection, topic: str, log: str, read: Mapping[int, int]) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import msgspec
 import uvicorn
+from typing_extensions import override
 
 from deploy.local.broker import Broker
 from services.gateway.app import create_app
@@ -89,7 +90,7 @@ class Gateway:
     async def until(self, path: str, seen: Callable[[Any], bool]) -> Any:
         """The JSON at ``path`` once it is as wanted."""
         async with asyncio.timeout(15):
-            while not seen(found := (await self.http.get(path)).json()):
+            while not seen(found := (await self.http.get(path)).json()):  # noqa: ASYNC110  # as a client would
                 await asyncio.sleep(0.02)
         return found
 
@@ -179,11 +180,11 @@ async def running_gateway(
             yield Gateway(url, http, auth, producer, made[0])
 
 
-def settings_for(folder: Path, bootstrap: str, auth_url: str, url: str, **change: Any) -> GatewaySettings:
+def settings_for(folder: Path, bootstrap: str, auth_at: str, url: str, **change: Any) -> GatewaySettings:
     given = GatewaySettings(
         database=folder / "gateway.sqlite3",
         bootstrap=bootstrap,
-        auth_url=auth_url,
+        auth_url=auth_at,
         service_secret=SECRET,
         signing_secret=SECRET,
         providers={
@@ -197,6 +198,7 @@ def settings_for(folder: Path, bootstrap: str, auth_url: str, url: str, **change
 
 
 class _NoCookies(httpx.Cookies):
+    @override
     def extract_cookies(self, response: httpx.Response) -> None:
         pass
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
 
@@ -122,13 +123,10 @@ def _check(provider: str | None, resource: str | None, q: str | None, page_size:
 
 def _moment(text: str) -> str:
     """An RFC 3339 time in the form the rows have it; the plus sign of an offset may have come as a space."""
-    try:
-        if not _RFC3339.fullmatch(text):
-            raise ValueError(text)
-        return timestamp(datetime.fromisoformat(text.replace(" ", "+")).timestamp())
-    except (ValueError, OverflowError):
-        words = "updated_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339)."
-        raise BadRequest(words, code="bad_time") from None
+    if _RFC3339.fullmatch(text):
+        with suppress(ValueError, OverflowError):
+            return timestamp(datetime.fromisoformat(text.replace(" ", "+")).timestamp())
+    raise BadRequest("updated_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time")
 
 
 def _after(token: str, context: str, hub: Hub) -> Key:

@@ -28,7 +28,8 @@ class SlowDisk:
 
     def sync(self, _: int) -> None:
         self.calls += 1
-        assert self.working.acquire(timeout=5)
+        if not self.working.acquire(timeout=5):
+            raise OSError(errno.ETIMEDOUT, "the test has forgotten this disk")
 
 
 @asynccontextmanager
@@ -86,6 +87,17 @@ async def test_a_repeated_batch_is_not_acknowledged_before_the_first_is_on_the_d
         assert done == set()
         disk.working.release(2)
         assert [outcome(answer) for answer in await asyncio.gather(*answers)] == [(0, 0), (0, 0)]
+
+
+async def test_a_client_that_hangs_up_does_not_disturb_the_others(tmp_path: Path) -> None:
+    disk = SlowDisk()
+    async with node(tmp_path, disk.sync) as here:
+        gone, stays = (asyncio.create_task(producing.produce(here, SOMEBODY, request(b"v"))) for _ in range(2))
+        await asyncio.sleep(0.05)  # both wait for the disk
+        gone.cancel()
+        await asyncio.wait([gone])
+        disk.working.release()
+        assert outcome(await stays) == (Code.NONE, 1)
 
 
 async def test_a_disk_that_fails_is_told_to_the_producer(tmp_path: Path) -> None:

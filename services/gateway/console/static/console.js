@@ -114,7 +114,7 @@ async function refresh() {
 function finished() {
   const ends = $$(".account").map((one) => `${one.dataset.account}: ${$(".figure strong", one).textContent} items`);
   announce(`Loading ended. ${ends.join(". ")}`, true);
-  refreshItems();
+  refreshItems(0);
 }
 
 function tell() {
@@ -164,11 +164,18 @@ async function showItems(query, { remember = true } = {}) {
 }
 
 // Rows arrive while a load runs; whoever reads on a later page or in a drawer is left in peace.
-function refreshItems() {
+function refreshItems(rest = 1000) {
   const now = new URLSearchParams(location.search);
-  if (now.has("after") || Date.now() - listed < 1000) return;
+  if (now.has("after") || Date.now() - listed < rest) return;
   listed = Date.now();
   showItems(location.search || "?", { remember: false });
+}
+
+function clearView() {
+  const now = new URLSearchParams(location.search);
+  for (const name of ["after", "trail", "page"]) now.delete(name);
+  now.set("view", "cleared");
+  showItems(`?${now}`);
 }
 
 let typing = 0;
@@ -259,30 +266,21 @@ async function begin(provider, more) {
 
 // A provider's page may cut the tie between the windows, which looks as if the popup had been closed: so it is said,
 // and the flow is looked at further.
+// The server alone says how it went: no message from another window is listened to.
 async function ended(id, popup, onClosed) {
   const until = Date.now() + FLOW_MS;
   let told = false;
-  let nudge = () => {};
-  const hear = (event) => {
-    const ours = event.origin === location.origin && event.source === popup;
-    if (ours && event.data?.type === "tributary:connect" && event.data.flow_id === id) nudge();
-  };
-  window.addEventListener("message", hear);
-  try {
-    while (Date.now() < until) {
-      const gone = popup.closed;
-      const answer = await fetch(`/v1/connect/${encodeURIComponent(id)}`);
-      if (answer.status === 404 || answer.status === 410) return { status: "failed" };
-      const flow = await answer.json();
-      if (flow.status !== "pending") return flow;
-      if (gone && !told) onClosed();
-      told ||= gone;
-      await Promise.race([sleep(told ? POLL_MS * 5 : POLL_MS), new Promise((resolve) => (nudge = resolve))]);
-    }
-    return { status: "failed" };
-  } finally {
-    window.removeEventListener("message", hear);
+  while (Date.now() < until) {
+    const gone = popup.closed;
+    const answer = await fetch(`/v1/connect/${encodeURIComponent(id)}`);
+    if (answer.status === 404 || answer.status === 410) return { status: "failed" };
+    const flow = await answer.json();
+    if (flow.status && flow.status !== "pending") return flow;
+    if (gone && !told) onClosed();
+    told ||= gone;
+    await sleep(told ? POLL_MS * 5 : POLL_MS);
   }
+  return { status: "failed" };
 }
 
 // ---- everything that can be clicked ----------------------------------------------------------------------------
@@ -326,7 +324,7 @@ document.addEventListener("click", (event) => {
   if (!link) return;
   const { query, dialog, close, clear, dismiss } = link.dataset;
   if (query !== undefined) showItems(query);
-  else if (clear !== undefined) showItems(new URL(link.href).search);
+  else if (clear !== undefined) clearView();
   else if (dialog !== undefined) openDialog(link);
   else if (close !== undefined && drawer.open) drawer.close();
   else if (dismiss !== undefined) $("#notice").replaceChildren();

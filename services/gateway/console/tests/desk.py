@@ -24,9 +24,11 @@ from shared.contracts.envelope import timestamp
 from shared.contracts.progress import JobProgress
 from shared.crypto import Signer
 from shared.db import Database
+from shared.errors import HubError
 from shared.http import HttpClient
 from shared.providers import load_providers
 from shared.settings import SecretStr
+from shared.web import error_body
 
 SECRET = SecretStr("only for tests, 32 characters ok")
 LOG = "log"
@@ -64,9 +66,13 @@ async def opened_hub(given: GatewaySettings) -> AsyncIterator[Hub]:
     await database.close()
 
 
-def console_app(hub: Hub) -> Litestar:
+def console_app(hub: Hub) -> Any:
     return Litestar(
-        route_handlers=routes, dependencies={"hub": Provide(lambda: hub, sync_to_thread=False)}, openapi_config=None
+        route_handlers=routes,
+        dependencies={"hub": Provide(lambda: hub, sync_to_thread=False)},
+        exception_handlers={HubError: error_body},
+        openapi_config=None,
+        logging_config=None,
     )
 
 
@@ -117,7 +123,7 @@ async def add_items(hub: Hub, made: Connection, resource: str, rows: Mapping[str
     }
     written = [ordinary | {"id": id_, "name": id_} | dict(row) for id_, row in sorted(rows.items())]
     async with hub.database.write() as db:
-        await items.write(db, [row | {"folded": row["name"].casefold()} for row in written])
+        await items.write(db, [row | {"folded": str(row["name"]).casefold()} for row in written])
 
 
 async def add_sync(hub: Hub, made: Connection, jobs: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,0 +1,64 @@
+"""``python -m benchmarks.sampling FILE …``: the product, and where its CPU time goes.
+
+Every few milliseconds of CPU the main thread's stack is counted. FILE then holds ``[[stack, count], …]``, a stack being
+``[file, function]`` pairs, innermost first. Other threads do not appear; they do little.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections import Counter
+from pathlib import Path
+from types import FrameType
+
+import greenlet
+import msgspec
+
+from deploy.local.__main__ import main
+
+EVERY_S = 0.004
+"""About a tick of the kernel's clock: a shorter time would bring no more samples."""
+DEEPEST = 120
+
+Stack = tuple[tuple[str, str], ...]
+
+
+def sampled(counts: Counter[Stack]) -> None:
+    """Count stacks from now on, into ``counts``."""
+
+    def sample(_signal: int, frame: FrameType | None) -> None:
+        counts[_stack(frame)] += 1
+
+    signal.signal(signal.SIGPROF, sample)
+    signal.setitimer(signal.ITIMER_PROF, EVERY_S, EVERY_S)
+
+
+def _stack(frame: FrameType | None) -> Stack:
+    """A greenlet's frames end where it began: the stack goes on in its parent, which waits for it."""
+    running = greenlet.getcurrent()
+    stack: list[tuple[str, str]] = []
+    while len(stack) < DEEPEST:
+        if frame is None:
+            if running.parent is None:
+                break
+            running = running.parent
+            frame = running.gr_frame
+            continue
+        stack.append((frame.f_code.co_filename, frame.f_code.co_qualname))
+        frame = frame.f_back
+    return tuple(stack)
+
+
+def run() -> int:
+    out = Path(sys.argv.pop(1))
+    counts: Counter[Stack] = Counter()
+    sampled(counts)
+    status = main()
+    signal.setitimer(signal.ITIMER_PROF, 0)
+    out.write_bytes(msgspec.json.encode(list(counts.items())))
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(run())

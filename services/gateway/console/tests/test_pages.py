@@ -1,0 +1,239 @@
+"""The console's pages as a browser without JavaScript gets them."""
+
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.gateway.console.tests.desk import add_connection, add_items, add_sync, connection
+from services.gateway.hub import Hub
+from shared.contracts.connections import Account
+from shared.contracts.envelope import timestamp
+
+NASTY = {
+    "1": "<img src=x onerror=alert(1)>",
+    "2": "invoice\u202egnp.exe",
+    "3": '" data-query="?" hx-get="/v1/connections" x="',
+    "4": "{{ 7 * 7 }}</script><script>alert(2)</script>",
+}
+DONE = {"state": "done", "items": 3, "pages": 1, "ended": timestamp()}
+
+
+async def nasty_account(hub: Hub) -> None:
+    made = connection("c1", "hubspot", account=Account(id="1", name="<b>Bold & Sons</b>"))
+    await add_connection(hub, made)
+    rows = {id_: {"name": name, "url": "javascript:alert(3)"} for id_, name in NASTY.items()}
+    rows["1"]["raw"] = '{"x": "</pre><img src=x onerror=alert(4)>", "y": "\u202etxt"}'.encode()  # type: ignore[assignment]
+    await add_items(hub, made, "companies", rows)
+    failed = {"code": "x", "detail": "<i>Refused</i>", "scope": "<u>scope</u>"}
+    await add_sync(hub, made, {"deals": {"state": "failed", "ended": timestamp(), "error": failed}})
+
+
+async def text(http: httpx.AsyncClient, path: str) -> str:
+    answer = await http.get(path)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+async def test_before_anything_is_connected_the_page_offers_every_provider(http: httpx.AsyncClient, hub: Hub) -> None:
+    page = await text(http, "/")
+    assert page.count("Not connected") == len(hub.settings.providers) == page.count("Simulated")
+    for slug, offered in hub.settings.providers.items():
+        assert f'name="provider" value="{slug}">Connect {offered.provider.name}</button>' in page
+        assert offered.provider.consent_note in page
+    assert "Nothing has flowed in yet" in page
+
+
+@pytest.mark.parametrize("path", ["/", "/console/items", "/console/cards", "/console/items/c1/companies/1"])
+async def test_T13_T14_names_are_text_and_bring_no_markup(http: httpx.AsyncClient, hub: Hub, path: str) -> None:
+    await nasty_account(hub)
+    page = await text(http, path)
+    for evil in ("<img", "<b>", "<i>", "<u>", "<script>", "javascript:", 'hx-get="', "49"):
+        assert evil not in page
+    assert re.findall(r"<[^>]*\son\w+\s*=", page) == []
+
+
+async def test_T13_names_cannot_turn_the_direction_of_the_page(http: httpx.AsyncClient, hub: Hub) -> None:
+    await nasty_account(hub)
+    assert "<bdi>invoice\u202egnp.exe</bdi>" in await text(http, "/console/items")
+    raw = await text(http, "/console/items/c1/companies/1")
+    assert "\u202e" not in raw
+    assert "\\u202etxt" in raw
+
+
+async def test_T13_only_web_addresses_become_links(http: httpx.AsyncClient, hub: Hub) -> None:
+    made = connection("c1", "hubspot")
+    await add_connection(hub, made)
+    urls = [
+        "https://a.example/1",
+        "http://a.example/2",
+        "JavaScript:alert(1)",
+        "data:text/html,x",
+        "//a.example",
+        "https:",
+    ]
+    await add_items(hub, made, "companies", {str(n): {"url": url} for n, url in enumerate(urls)})
+    page = await text(http, "/console/items")
+    assert re.findall(r'<td class="out"><a href="([^"]*)" target="_blank" rel="noopener noreferrer"', page) == urls[:2]
+
+
+@pytest.mark.parametrize("path", ["/", "/console/items/c1/companies/1", "/console/connections/c1/disconnect"])
+async def test_T37_pages_allow_no_frame_no_inline_code_and_no_other_host(
+    http: httpx.AsyncClient, hub: Hub, path: str
+) -> None:
+    await nasty_account(hub)
+    answer = await http.get(path)
+    policy = answer.headers["content-security-policy"].split("; ")
+    assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"} <= set(policy)
+    assert {"base-uri 'none'", "connect-src 'self'", "form-action 'self'"} <= set(policy)
+    assert answer.headers["x-frame-options"] == "DENY"
+    assert "cross-origin-opener-policy" not in answer.headers
+    assert (
+        re.findall(r"<script(?![^>]*\bsrc=)|<style|<[^>]*\s(?:style|on\w+)\s*=|https?://(?!localhost)", answer.text)
+        == []
+    )
+
+
+async def test_a_load_shows_counts_and_what_it_waits_for(http: httpx.AsyncClient, hub: Hub) -> None:
+    made = connection("c1", "hubspot")
+    await add_connection(hub, made)
+    waiting = {"reason": "The provider asked us to slow down.", "until": "2026-11-23T12:03:08.000Z"}
+    jobs = {
+        "companies": {"state": "running", "items": 1840, "expected": 3000},
+        "contacts": {"state": "waiting", "items": 100, "waiting": waiting},
+    }
+    sync = await add_sync(hub, made, jobs)
+    page = await text(http, "/console/cards")
+    assert f'data-stream="{sync}"' in page
+    assert 'max="3000" value="1840"' in page
+    assert "1,840 of 3,000" in page
+    assert "The provider asked us to slow down. Waiting until <time" in page
+    assert "12:03:08 UTC" in page
+    assert re.search(r'aria-label="HubSpot, Contacts"></progress>', page), "an unknown total is no percentage"
+    assert "Queued" in page
+
+
+async def test_a_total_that_proved_too_small_is_not_shown(http: httpx.AsyncClient, hub: Hub) -> None:
+    made = connection("c1", "hubspot")
+    await add_connection(hub, made)
+    await add_sync(hub, made, {"companies": {"state": "running", "items": 12, "expected": 10}})
+    page = await text(http, "/console/cards")
+    assert "12 of 10" not in page
+    assert 'max="10"' not in page
+
+
+async def test_a_load_that_ended_shows_the_counts_of_the_read_model(http: httpx.AsyncClient, hub: Hub) -> None:
+    made = connection("c1", "hubspot")
+    await add_connection(hub, made)
+    await add_items(hub, made, "companies", {"1": {}, "2": {}, "3": {"deleted": True}})
+    await add_sync(hub, made, {"companies": DONE, "contacts": DONE, "deals": DONE})
+    page = await text(http, "/console/cards")
+    assert "<strong>2</strong> <span>items</span>" in page
+    assert '<span class="count">2</span>' in page
+    assert "data-stream" not in page
+    assert "Loaded <time" in page
+
+
+async def test_a_missing_permission_is_named_and_leads_to_reconnecting(http: httpx.AsyncClient, hub: Hub) -> None:
+    made = connection("c1", "hubspot")
+    await add_connection(hub, made)
+    error = {"code": "missing_scope", "detail": "It may not be listed.", "scope": "crm.objects.deals.read"}
+    failed = {"state": "failed", "ended": timestamp(), "error": error}
+    await add_sync(hub, made, {"companies": DONE, "contacts": DONE, "deals": failed})
+    page = await text(http, "/console/cards")
+    assert "Partly loaded" in page
+    assert "It may not be listed.</bdi> Missing permission: <code>crm.objects.deals.read</code>" in page
+    assert "Reconnect<span" in page
+
+
+async def test_a_dead_grant_is_reconnected_not_reloaded(http: httpx.AsyncClient, hub: Hub) -> None:
+    await add_connection(hub, connection("c1", "notion", status="reauth_required", reason="The grant was revoked."))
+    page = await text(http, "/console/cards")
+    assert "Reconnect needed" in page
+    assert "The grant was revoked." in page
+    assert "/reload" not in page
+
+
+async def test_the_question_before_a_disconnect_says_what_is_deleted(http: httpx.AsyncClient, hub: Hub) -> None:
+    made = connection("c1", "notion")
+    await add_connection(hub, made)
+    await add_items(hub, made, "pages", {"1": {}, "2": {}})
+    page = await text(http, "/console/connections/c1/disconnect")
+    assert "deletes 2 items of it here" in page
+    assert 'method="post" action="/console/connections/c1/disconnect"' in page
+
+
+@pytest.mark.parametrize("change", [{"status": "disconnected"}, {"org_id": "other"}, {"user_id": "other"}])
+@pytest.mark.parametrize("path", ["/console/items/c1/pages/1", "/console/connections/c1/disconnect"])
+async def test_what_is_not_the_consoles_own_is_not_found(
+    http: httpx.AsyncClient, hub: Hub, change: dict[str, str], path: str
+) -> None:
+    made = connection("c1", "notion", **change)
+    await add_connection(hub, made)
+    await add_items(hub, made, "pages", {"1": {}})
+    answer = await http.get(path)
+    assert answer.status_code == 404
+    assert "To the console" in answer.text
+
+
+async def test_an_id_with_slashes_has_a_page(http: httpx.AsyncClient, hub: Hub) -> None:
+    made = connection("c1", "airtable")
+    await add_connection(hub, made)
+    await add_items(hub, made, "records", {"app1/tbl1/rec1": {"name": "Deep"}})
+    assert 'href="/console/items/c1/records/app1/tbl1/rec1"' in await text(http, "/console/items")
+    assert "Deep" in await text(http, "/console/items/c1/records/app1/tbl1/rec1")
+
+
+async def test_the_chosen_colours_are_there_before_the_first_paint(http: httpx.AsyncClient) -> None:
+    origin = {"origin": "http://localhost:8000"}
+    assert "data-theme" not in await text(http, "/")
+    assert (await http.post("/console/theme", data={"theme": "dark"}, headers=origin)).status_code == 303
+    assert '<html lang="en" data-theme="dark">' in await text(http, "/")
+    await http.post("/console/theme", data={"theme": '"><script>'}, headers=origin)
+    assert "data-theme" not in await text(http, "/")
+
+
+async def test_another_loopback_name_leads_to_the_public_address(http: httpx.AsyncClient) -> None:
+    answer = await http.get("http://127.0.0.1:8000/?q=a%20b")
+    assert (answer.status_code, answer.headers["location"]) == (302, "http://localhost:8000/?q=a%20b")
+
+
+async def test_files_are_asked_for_again_but_sent_once(http: httpx.AsyncClient) -> None:
+    first = await http.get("/console/static/console.js")
+    assert first.headers["content-type"].startswith("text/javascript")
+    again = await http.get("/console/static/console.js", headers={"if-none-match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert (await http.get("/console/static/..%2fpages.py")).status_code == 404
+
+
+FORGED = [
+    {},
+    {"origin": "https://evil.example"},
+    {"origin": "null"},
+    {"origin": "http://localhost:8001"},
+    {"origin": "http://localhost:8000", "sec-fetch-site": "cross-site"},
+    {"sec-fetch-site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("headers", FORGED)
+@pytest.mark.parametrize("path", ["connect", "connections/c1/reload", "connections/c1/disconnect", "theme"])
+async def test_a_form_of_another_site_does_nothing(http: httpx.AsyncClient, headers: dict[str, str], path: str) -> None:
+    answer = await http.post(f"/console/{path}", data={"provider": "notion", "theme": "dark"}, headers=headers)
+    assert answer.status_code == 403
+
+
+async def test_connecting_says_when_it_cannot_begin(http: httpx.AsyncClient) -> None:
+    own = {"origin": "http://localhost:8000", "sec-fetch-site": "same-origin"}
+    away = await http.post("/console/connect", data={"provider": "notion"}, headers=own)
+    assert away.status_code == 503
+    assert "Connecting did not begin.</strong> The auth service does not answer." in away.text
+    unknown = await http.post("/console/connect", data={"provider": "nobody"}, headers=own)
+    assert unknown.status_code == 400
+
+
+def test_the_script_and_the_style_stay_small() -> None:
+    static = Path(__file__).parents[1] / "static"
+    assert len((static / "console.js").read_text("utf-8").splitlines()) < 400
+    assert len((static / "console.css").read_text("utf-8").splitlines()) < 500

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy import generate
+from services.gateway.api.asyncapi import asyncapi_document
+from services.gateway.app import openapi_document
+from services.gateway.tests.serving import Gateway
+from shared.contracts.topics import PUBLIC
+
+ROUTES = {
+    "/v1/providers": {"get"},
+    "/v1/connect": {"post"},
+    "/v1/connect/{flow_id}": {"get"},
+    "/v1/connections": {"get"},
+    "/v1/connections/{connection_id}": {"get", "delete"},
+    "/v1/connections/{connection_id}/syncs": {"post"},
+    "/v1/syncs/{sync_id}": {"get"},
+    "/v1/syncs/{sync_id}/events": {"get"},
+    "/v1/items": {"get"},
+    "/v1/items/{connection_id}/{resource}/{item_id}": {"get"},
+    "/integrations/{provider}/authorize": {"post"},
+    "/integrations/{provider}/oauth2callback": {"get"},
+    "/integrations/{provider}/credentials": {"post"},
+    "/integrations/{provider}/load": {"post"},
+}
+
+
+def references(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        own = {node["$ref"]} if isinstance(node.get("$ref"), str) else set()
+        return own.union(*(references(one) for one in node.values()))
+    return set().union(*(references(one) for one in node)) if isinstance(node, list) else set()
+
+
+def resolve(document: Any, reference: str) -> Any:
+    for part in reference.removeprefix("#/").split("/"):
+        document = document[part.replace("~1", "/").replace("~0", "~")]
+    return document
+
+
+def test_the_schema_describes_every_route_in_openapi_3_1() -> None:
+    document = openapi_document()
+    assert document["openapi"].startswith("3.1")
+    described = {path: set(methods) & {"get", "post", "delete", "put"} for path, methods in document["paths"].items()}
+    assert described == ROUTES
+    for reference in references(json.loads(json.dumps(document))):
+        assert resolve(document, reference), reference
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            assert operation["summary"]
+            assert operation["operationId"]
+
+
+def test_errors_are_described_as_they_are_sent() -> None:
+    document = json.loads(json.dumps(openapi_document()))
+    for path, methods in document["paths"].items():
+        if path.startswith("/v1/"):
+            for operation in methods.values():
+                content = operation["responses"]["400"]["content"]
+                assert set(content) == {"application/problem+json"}, path
+
+
+def test_the_event_document_describes_every_topic_and_message() -> None:
+    document = json.loads(json.dumps(asyncapi_document()))
+    assert document["asyncapi"] == "3.0.0"
+    assert set(document["channels"]) == {topic.name for topic in PUBLIC}
+    for reference in references(document):
+        assert resolve(document, reference), reference
+    kinds = {message["name"] for message in document["components"]["messages"].values()}
+    assert {"tributary.Item", "tributary.ItemDeleted", "tributary.SyncRequested", "tributary.JobFinished"} <= kinds
+
+
+def test_generated_files_that_are_stale_are_named(tmp_path: Path) -> None:
+    first = generate.stale(tmp_path)
+    assert {"docs/openapi.json", "docs/asyncapi.json"} <= set(first)
+    for name, content in first.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert generate.stale(tmp_path) == {}
+    (tmp_path / "docs/openapi.json").write_text("{}")
+    assert set(generate.stale(tmp_path)) == {"docs/openapi.json"}
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_documentation_page_needs_nothing_but_this_server(api: Gateway) -> None:
+    page = await api.http.get("/docs")
+    assert "unsafe" not in page.headers["content-security-policy"].partition("style-src")[0]
+    assert not re.search(r"<script(?![^>]*src=)", page.text)
+    links = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert links
+    for link in links:
+        assert link.startswith("/")
+        answer = await api.http.get(link)
+        assert answer.status_code == 200, link
+        assert answer.content
+    schema = (await api.http.get("/schema/openapi.json")).json()
+    assert schema["openapi"].startswith("3.1")
+    assert (await api.http.get("/docs/assets/..%2fcore.py")).status_code == 404
+    assert (await api.http.get("/docs/assets/core.py")).status_code == 404
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_events_page_is_plain_and_complete(api: Gateway) -> None:
+    page = await api.http.get("/events")
+    assert page.status_code == 200
+    assert "<script" not in page.text
+    for topic in PUBLIC:
+        assert f"<code>{topic.name}</code>" in page.text
+    document = (await api.http.get("/events/asyncapi.json")).json()
+    assert document["servers"]["kafka"]["host"] == api.settings.bootstrap
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_v1_itself_says_where_its_documentation_is(api: Gateway) -> None:
+    found = (await api.http.get("/v1")).json()
+    for path in found.values():
+        assert (await api.http.get(path)).status_code == 200

@@ -1,0 +1,162 @@
+"""Loading everything, as a verb: no server, no broker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from services.gateway.clients import AuthClient
+from services.gateway.hub import Hub
+from services.gateway.load import load_everything, run
+from services.gateway.project import item_row, project_items
+from services.gateway.snapshot import take_snapshot
+from services.gateway.store import syncs
+from services.gateway.tests.serving import PROVIDERS, SECRET, item, settings_for
+from services.gateway.watch import Watch
+from shared.contracts.connections import Account, Connection
+from shared.contracts.envelope import new_id, timestamp
+from shared.contracts.progress import JobProgress, Problem
+from shared.crypto import Signer
+from shared.db import Database
+from shared.errors import Conflict, TimedOut, Upstream
+from shared.http import HttpClient
+from shared.kafka import Received
+
+SLUGS = ("pages", "data_sources", "users")
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
+    settings = settings_for(tmp_path, "localhost:1", "http://localhost:1", "http://localhost:8000")
+    database = Database(settings.database)
+    await database.migrate("services.gateway:migrations")
+    http = HttpClient()
+    yield Hub(
+        settings=settings,
+        database=database,
+        auth=AuthClient(http, url=settings.auth_url, secret=SECRET),
+        watch=Watch(),
+        log_id="log",
+        page_tokens=Signer(SECRET),
+        handles=Signer(SECRET, purpose="handle"),
+    )
+    await http.aclose()
+    await database.close()
+
+
+@pytest.fixture
+async def connection(hub: Hub) -> Connection:
+    made = Connection(
+        id=new_id(),
+        version=1,
+        generation=1,
+        org_id="demo",
+        user_id="demo",
+        provider="notion",
+        client_id="client",
+        account=Account(id="a"),
+        status="active",
+        resources=SLUGS,
+        epoch=1,
+        sync_id=new_id(),
+        created=timestamp(),
+        updated=timestamp(),
+    )
+    async with hub.database.write() as db:
+        await take_snapshot(db, made, provider=PROVIDERS["notion"])
+    return made
+
+
+async def tell(hub: Hub, sync: str, connection: Connection, **states: Any) -> None:
+    """Progress of some resources: their state, or the problem they failed with."""
+    bodies = [
+        JobProgress(
+            sync=sync,
+            job=f"{sync}-{resource}",
+            step=1,
+            connection=connection.id,
+            resource=resource,
+            items=3,
+            state="failed" if isinstance(state, Problem) else state,
+            error=state if isinstance(state, Problem) else None,
+        )
+        for resource, state in states.items()
+    ]
+    async with hub.database.write() as db:
+        await syncs.save_progress(db, bodies)
+        await syncs.settle(db, log=hub.log_id)
+    hub.watch.changed()
+
+
+async def count_syncs(hub: Hub, connection: Connection) -> int:
+    async with hub.database.read() as db:
+        return len(await syncs.newest(db, connection.id, limit=10))
+
+
+async def test_it_joins_the_load_that_runs_and_waits_for_the_end(hub: Hub, connection: Connection) -> None:
+    both = [asyncio.create_task(load_everything(connection, hub=hub)) for _ in range(2)]
+    await tell(hub, connection.sync_id or "", connection, pages="done", users="done")
+    assert not any(one.done() for one in both)
+    async with hub.database.write() as db:
+        message = item(connection, "pages", id="p1", name="Plan")
+        received = Received(message.topic, 0, 0, message.key, message.value, message.headers)
+        await project_items(db, [item_row(received)])
+    await tell(hub, connection.sync_id or "", connection, data_sources="done")
+    for one in both:
+        assert [row.name for row in await one] == ["page Plan"]
+    assert await count_syncs(hub, connection) == 1
+
+
+async def test_a_result_is_given_again_for_half_a_minute_and_then_loaded_anew(
+    hub: Hub, connection: Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    assert await load_everything(connection, hub=hub) == []
+    assert await count_syncs(hub, connection) == 1
+    monkeypatch.setattr(run, "FRESH_S", 0.0)
+    with pytest.raises(TimedOut):
+        await load_everything(connection, hub=hub, wait_s=0.01)
+    assert await count_syncs(hub, connection) == 2
+
+
+async def test_it_says_how_far_it_came_when_time_is_up(hub: Hub, connection: Connection) -> None:
+    await tell(hub, connection.sync_id or "", connection, pages="done", users="running")
+    with pytest.raises(TimedOut) as late:
+        await load_everything(connection, hub=hub, wait_s=0.01)
+    assert "pages 3 (done), data_sources 0 (queued), users 3 (running)" in late.value.detail
+    assert late.value.status == 504
+
+
+async def test_it_names_each_resource_that_failed_and_why(hub: Hub, connection: Connection) -> None:
+    asked = asyncio.create_task(load_everything(connection, hub=hub))
+    await tell(hub, connection.sync_id or "", connection, data_sources="incomplete", pages="done")
+    scope = Problem(code="missing_scope", detail="Notion did not grant users.", scope="users")
+    await tell(hub, connection.sync_id or "", connection, users=scope)
+    with pytest.raises(Upstream) as failed:
+        await asked
+    assert failed.value.status == 502
+    assert "users failed: Notion did not grant users." in failed.value.detail
+    assert "data_sources incomplete" in failed.value.detail
+    assert "pages" not in failed.value.detail
+
+
+async def test_a_load_that_failed_is_no_result_and_is_tried_again(hub: Hub, connection: Connection) -> None:
+    await tell(hub, connection.sync_id or "", connection, pages="failed", users="done", data_sources="done")
+    with pytest.raises(TimedOut):
+        await load_everything(connection, hub=hub, wait_s=0.01)
+    assert await count_syncs(hub, connection) == 2
+
+
+async def test_an_account_that_was_disconnected_meanwhile_is_a_conflict(hub: Hub, connection: Connection) -> None:
+    asked = asyncio.create_task(load_everything(connection, hub=hub))
+    await asyncio.sleep(0)
+    async with hub.database.write() as db:
+        await take_snapshot(db, replace(connection, version=2, status="disconnected"), provider=PROVIDERS["notion"])
+    await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    with pytest.raises(Conflict):
+        await asked

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+
+from services.gateway.connect import checked_return_url
+from services.gateway.connect.finish import with_flow
+from shared.errors import BadRequest
+
+ORIGINS = {"http://localhost:3000", "https://app.example.com", "http://localhost:8000"}
+GOOD = [
+    "/",
+    "/done",
+    "/done?tab=1#top",
+    "/a/b%20c",
+    "/done?next=//not-followed",
+    "http://localhost:3000",
+    "http://localhost:3000/",
+    "http://localhost:3000/after?x=1",
+    "https://app.example.com/after#here",
+    "https://app.example.com#@evil.example",
+    "http://localhost:8000/",
+]
+EVIL = [
+    "",
+    "//evil.example",
+    "///evil.example",
+    "////evil.example",
+    "/\\evil.example",
+    "\\/evil.example",
+    "\\\\evil.example",
+    "/%2fevil.example",
+    "/%2Fevil.example",
+    "/%252fevil.example",
+    "/%5cevil.example",
+    "/%5Cevil.example",
+    "%2f%2fevil.example",
+    "%2fevil.example",
+    "https:evil.example",
+    "https:/evil.example",
+    "https:///evil.example",
+    "https://evil.example",
+    "http:evil.example",
+    "http:localhost:3000",
+    "https://app.example.com.evil.example/",
+    "https://app.example.com@evil.example/",
+    "https://evil.example@app.example.com/",
+    "https://app.example.com:443@evil.example/",
+    "https://app.example.com%2eevil.example/",
+    "https://app.example.com\\.evil.example/",
+    "https://app.example.com:444/",
+    "https://app.example.com:/",
+    "http://app.example.com/",
+    "HTTPS://app.example.com/",
+    "https://APP.example.com/",
+    "https://app.example.comevil",
+    "http://localhost:3000@evil.example/",
+    "http://localhost:3000\\@evil.example",
+    "http://localhost:30000/",
+    "http://[::1/",
+    "javascript:alert(1)",
+    "javascript://localhost:3000/%0aalert(1)",
+    "data:text/html,<script>alert(1)</script>",
+    "ftp://localhost:3000/",
+    "null",
+    "evil.example",
+    "./evil",
+    "../evil",
+    "/../evil",
+    "/a/..//evil.example",
+    "/.//evil.example",
+    "/%2e%2e//evil.example",
+    " /done",
+    "/\t/evil.example",
+    "/\n/evil.example",
+    "/\r\nLocation: https://evil.example",
+    "/%0d%0aLocation:%20https://evil.example",
+    "/done\x00",
+    "/%00",
+    "/%zz",
+    "/done\u2028",
+    "/\uff0fevil.example",
+    "http://localhost:3000\t/",
+    "/" + "a" * 3_000,
+]
+
+
+@pytest.mark.parametrize("url", GOOD)
+def test_a_path_of_ours_or_a_page_of_an_allowed_origin_is_taken_as_it_is(url: str) -> None:
+    assert checked_return_url(url, allowed_origins=ORIGINS) == url
+
+
+@pytest.mark.parametrize("url", EVIL)
+def test_T07_open_redirects_by_return_url_are_refused(url: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        checked_return_url(url, allowed_origins=ORIGINS)
+    assert refused.value.code == "bad_return_url"
+
+
+def test_nothing_given_is_nothing() -> None:
+    assert checked_return_url(None, allowed_origins=ORIGINS) is None
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("/", "/?flow_id=f1"),
+        ("/a?b=c#d", "/a?b=c&flow_id=f1#d"),
+        ("http://localhost:3000", "http://localhost:3000?flow_id=f1"),
+        ("http://localhost:3000/x", "http://localhost:3000/x?flow_id=f1"),
+    ],
+)
+def test_the_return_url_gets_the_flow_and_nothing_else(url: str, expected: str) -> None:
+    assert with_flow(url, "f1") == expected

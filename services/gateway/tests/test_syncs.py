@@ -1,0 +1,228 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from services.gateway.tests.serving import ALLOWED, Gateway
+from shared.contracts import syncs as sync_events
+from shared.contracts.envelope import decode
+from shared.contracts.progress import Waiting
+from shared.contracts.topics import SYNCS
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+class Event(msgspec.Struct, frozen=True):
+    kind: str
+    id: int
+    data: Any
+
+
+async def requested(api: Gateway, connection: str, count: int) -> list[Any]:
+    """The first requests for a connection on the topic, as any Kafka client reads them."""
+    consumer = AIOKafkaConsumer(SYNCS, bootstrap_servers=api.settings.bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    found: list[Any] = []
+    try:
+        async with asyncio.timeout(15):
+            while len(found) < count:
+                record = await consumer.getone()
+                if record.key.decode() == connection:
+                    found.append(decode(record.value, record.headers, sync_events.KINDS)[1])
+    finally:
+        await consumer.stop()
+    return found
+
+
+async def test_a_sync_is_kept_answered_and_asked_for_on_the_topic(api: Gateway) -> None:
+    connection = await api.connect("hubspot", user="asks")
+    path = f"/v1/connections/{connection.id}/syncs"
+    whole = await api.http.post(path)
+    part = await api.http.post(path, json={"mode": "full", "resources": ["deals", "contacts", "deals"]})
+    for answer in (whole, part):
+        assert answer.status_code == 202
+        assert answer.headers["location"] == f"/v1/syncs/{answer.json()['id']}"
+        assert (await api.http.get(answer.headers["location"])).json() == answer.json()
+        assert answer.json()["state"] == "running"
+    assert [one["resource"] for one in part.json()["resources"]] == ["contacts", "deals"]
+    first, second = await requested(api, connection.id, 2)
+    assert (first.sync, first.resources, first.mode) == (whole.json()["id"], None, "full")
+    assert (second.sync, second.resources) == (part.json()["id"], ("contacts", "deals"))
+    listed = (await api.http.get(f"/v1/connections/{connection.id}")).json()
+    assert listed["sync_id"] == part.json()["id"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"mode": "incremental"},
+        {"mode": "delta"},
+        {"mode": ""},
+        {"mode": 1},
+        {"resources": []},
+        {"resources": ["contacts"]},
+        {"resources": ["pages", "none"]},
+        {"resources": "pages"},
+        {"resources": [["pages"]]},
+        {"since": "2026-01-01"},
+    ],
+)
+async def test_what_cannot_be_loaded_is_refused(api: Gateway, body: dict[str, Any]) -> None:
+    connection = await api.connect("notion", user="refused")
+    answer = await api.http.post(f"/v1/connections/{connection.id}/syncs", json=body)
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] == "application/problem+json"
+    if body == {"mode": "incremental"}:
+        assert "does not exist yet" in answer.json()["detail"]
+
+
+async def test_a_sync_tells_what_each_resource_does(api: Gateway) -> None:
+    connection = await api.connect("notion", user="states")
+    id_ = connection.sync_id or ""
+    await api.progress(id_, connection, "pages", step=2, state="running", pages=2, items=150, expected=400)
+    waiting = Waiting(reason="Notion asked to wait.", until="2099-01-01T00:00:00.000Z")
+    await api.progress(id_, connection, "users", step=3, state="waiting", waiting=waiting)
+    await api.progress(id_, connection, "users", step=1, state="running")
+    shown = await api.until(f"/v1/syncs/{id_}", lambda sync: sync["resources"][2]["state"] == "waiting")
+    pages, sources, users = shown["resources"]
+    assert (pages["state"], pages["pages"], pages["items"], pages["expected"]) == ("running", 2, 150, 400)
+    assert (sources["state"], sources["expected"]) == ("queued", None)
+    assert users["waiting"] == {"reason": "Notion asked to wait.", "until": "2099-01-01T00:00:00.000Z"}
+    assert shown["state"] == "running"
+
+
+async def test_a_job_is_not_done_before_its_items_can_be_read(api: Gateway) -> None:
+    connection = await api.connect("notion", user="ahead")
+    id_ = connection.sync_id or ""
+    at = await api.publish(connection, "pages", [{"id": "p1"}])
+    ahead = {partition: offset + 1 for partition, offset in at.items()}
+    for resource in ("data_sources", "users"):
+        await api.progress(id_, connection, resource, step=1, state="done")
+    await api.progress(id_, connection, "pages", step=1, state="done", positions=ahead)
+    shown = await api.until(f"/v1/syncs/{id_}", lambda sync: sync["resources"][1]["state"] == "done")
+    assert shown["resources"][0]["state"] in {"queued", "running"}
+    assert (shown["state"], shown["ended"]) == ("running", None)
+    while await api.publish(connection, "pages", [{"id": "p1"}], version=2) != ahead:
+        pass
+    shown = await api.until(f"/v1/syncs/{id_}", lambda sync: sync["state"] == "done")
+    assert shown["ended"]
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (("done", "done", "done"), "done"),
+        (("done", "failed", "done"), "partial"),
+        (("done", "incomplete", "done"), "partial"),
+        (("failed", "incomplete", "failed"), "partial"),
+        (("failed", "failed", "failed"), "failed"),
+    ],
+)
+async def test_a_sync_ends_as_its_resources_did(api: Gateway, states: tuple[str, ...], expected: str) -> None:
+    connection = await api.connect("notion", user="ends")
+    for resource, state in zip(("pages", "data_sources", "users"), states, strict=True):
+        await api.progress(connection.sync_id or "", connection, resource, step=1, state=state)
+    shown = await api.until(f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] != "running")
+    assert shown["state"] == expected
+
+
+@asynccontextmanager
+async def stream(api: Gateway, sync: str, last: int | None = None) -> AsyncIterator[AsyncIterator[Event]]:
+    headers = {"origin": ALLOWED} | ({} if last is None else {"last-event-id": str(last)})
+    async with api.http.stream("GET", f"/v1/syncs/{sync}/events", headers=headers) as answer:
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert answer.headers["cache-control"] == "no-store"
+        assert answer.headers["x-accel-buffering"] == "no"
+        assert answer.headers["access-control-allow-origin"] == ALLOWED
+        yield events(answer.aiter_lines())
+
+
+async def events(lines: AsyncIterator[str]) -> AsyncIterator[Event]:
+    known: dict[str, str] = {}
+    async for line in lines:
+        if line and not line.startswith((":", "retry:")):
+            name, _, value = line.partition(": ")
+            known[name] = value
+        elif not line and known:
+            yield Event(known["event"], int(known["id"]), msgspec.json.decode(known["data"]))
+            known = {}
+
+
+async def test_a_stream_shows_each_change_and_ends_when_all_can_be_read(api: Gateway) -> None:
+    connection = await api.connect("notion", user="streams")
+    id_ = connection.sync_id or ""
+    async with stream(api, id_) as shown:
+        await api.progress(id_, connection, "pages", step=1, state="running", items=100)
+        first = await anext(shown)
+        assert (first.kind, first.data["resource"], first.data["items"]) == ("progress", "pages", 100)
+        await api.load(id_, connection, {"pages": [{"id": "p1"}]})
+        rest = [event async for event in shown]
+    assert rest[-1].kind == "done"
+    assert rest[-1].data["state"] == "done"
+    assert {one.data["resource"] for one in rest[:-1]} == {"pages", "data_sources", "users"}
+    ids = [first.id, *(one.id for one in rest[:-1])]
+    assert ids == sorted(set(ids))
+    assert len((await api.http.get(f"/v1/items?connection_id={connection.id}")).json()["items"]) == 1
+
+
+async def test_a_stream_resumes_behind_the_last_event_that_was_seen(api: Gateway) -> None:
+    connection = await api.connect("notion", user="resumes")
+    id_ = connection.sync_id or ""
+    for resource in ("pages", "data_sources"):
+        await api.progress(id_, connection, resource, step=1, state="running", items=5)
+        await api.until(f"/v1/syncs/{id_}", lambda sync: "running" in {one["state"] for one in sync["resources"]})
+    async with stream(api, id_) as shown:
+        seen = [await anext(shown), await anext(shown)]
+    assert {one.data["resource"] for one in seen} == {"pages", "data_sources"}
+    await api.progress(id_, connection, "users", step=1, state="running", items=7)
+    async with stream(api, id_, last=seen[-1].id) as shown:
+        missed = await anext(shown)
+    assert (missed.data["resource"], missed.data["items"]) == ("users", 7)
+    async with stream(api, id_, last=seen[0].id) as shown:
+        assert [(await anext(shown)).id for _ in range(2)] == [seen[1].id, missed.id]
+
+
+async def test_a_stream_of_a_sync_that_is_over_is_done_at_once(api: Gateway) -> None:
+    connection = await api.connect("notion", user="over")
+    await api.whole(connection, {})
+    async with stream(api, connection.sync_id or "", last=10**9) as shown:
+        assert [one.kind async for one in shown] == ["done"]
+
+
+async def test_many_changes_are_sent_at_most_four_times_a_second(api: Gateway) -> None:
+    connection = await api.connect("notion", user="busy")
+    id_ = connection.sync_id or ""
+    async with stream(api, id_) as shown:
+        for step in range(1, 60):
+            await api.progress(id_, connection, "pages", step=step, state="running", items=step)
+            await asyncio.sleep(0.01)
+        seen = [await anext(shown)]
+        while seen[-1].data["items"] < 59:
+            seen.append(await anext(shown))
+    assert len(seen) <= 8
+
+
+async def test_nothing_of_a_stream_is_left_when_its_reader_has_gone(api: Gateway) -> None:
+    connection = await api.connect("notion", user="leaves")
+    before = {task for task in asyncio.all_tasks() if "EventStream" in str(task.get_coro())}
+    for _ in range(5):
+        async with stream(api, connection.sync_id or ""):
+            pass
+    async with asyncio.timeout(5):
+        while {task for task in asyncio.all_tasks() if "EventStream" in str(task.get_coro())} - before:
+            await asyncio.sleep(0.01)
+
+
+async def test_an_event_id_that_is_none_of_ours_is_refused(api: Gateway) -> None:
+    connection = await api.connect("notion", user="odd")
+    for odd in ("x", "-1", "1.5", "٣"):
+        path = f"/v1/syncs/{connection.sync_id}/events"
+        answer = await api.http.get(path, headers={"last-event-id": odd.encode()})  # type: ignore[dict-item]
+        assert (answer.status_code, answer.json()["code"]) == (400, "bad_event_id")

@@ -1,0 +1,133 @@
+"""Starting the product: what it says, what it refuses, and that the README tells the truth."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.product import ROOT, Product, eventually, product
+
+pytestmark = pytest.mark.e2e
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with product(tmp_path_factory.mktemp("start")) as started:
+        yield started
+
+
+def refused(folder: Path, **settings: str) -> str:
+    """What it says when it does not start."""
+    ended = subprocess.run(
+        [sys.executable, "-m", "deploy.local"],
+        cwd=ROOT,
+        env={**Product(folder).settings, "PATH": os.environ["PATH"], **settings},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stdout == ""
+    return ended.stderr
+
+
+def test_it_greets_with_four_plain_lines(tmp_path: Path) -> None:
+    one = Product(tmp_path)
+    try:
+        assert one.start(ready_within=10) == [
+            f"Console         {one.url}",
+            f"API docs        {one.url}/docs",
+            f"Events docs     {one.url}/events",
+            f"Kafka bootstrap {one.bootstrap}",
+        ]
+    finally:
+        one.close()
+
+
+def test_a_busy_port_is_named_with_the_setting_that_changes_it(tmp_path: Path) -> None:
+    for name in ("GATEWAY", "KAFKA"):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            port = str(taken.getsockname()[1])
+            said = refused(tmp_path, **{f"TRIBUTARY_{name}_PORT": port})
+        assert port in said
+        assert f"TRIBUTARY_{name}_PORT" in said
+
+
+def test_wrong_settings_are_reported_all_at_once_in_words(tmp_path: Path) -> None:
+    said = refused(
+        tmp_path,
+        TRIBUTARY_HOST="0.0.0.0",  # an address beyond loopback
+        TRIBUTARY_PUBLIC_URL="nonsense",
+        TRIBUTARY_HUBSPOT_CLIENT_ID="id-without-a-secret",
+        TRIBUTARY_GATWAY_PORT="8000",
+    )
+    for name in ("HOST", "PUBLIC_URL", "HUBSPOT_CLIENT_SECRET", "GATEWAY_PORT"):
+        assert f"TRIBUTARY_{name}" in said
+    assert "Traceback" not in said
+
+
+def test_a_second_one_on_the_same_data_is_refused(one: Product, tmp_path: Path) -> None:
+    said = refused(tmp_path, TRIBUTARY_DATA_DIR=one.settings["TRIBUTARY_DATA_DIR"])
+    assert "Another Tributary" in said
+
+
+def test_keys_and_secrets_are_readable_by_their_owner_only(one: Product) -> None:
+    data = Path(one.settings["TRIBUTARY_DATA_DIR"])
+    for name in ("keys", "service-secret", "signing-secret", "sandbox-client.json"):
+        assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
+
+
+def test_auth_and_fetcher_answer_nobody_but_services(one: Product) -> None:
+    for name, path in (("AUTH", "/connections"), ("AUTH", "/flows/x"), ("FETCHER", "/anything")):
+        for headers in ({}, {"authorization": "Bearer guess"}):
+            answer = httpx.get(f"http://127.0.0.1:{one.ports[name]}{path}", headers=headers)
+            assert answer.status_code in {401, 404}, path
+            assert "connections" not in answer.json()
+        assert httpx.get(f"http://127.0.0.1:{one.ports[name]}/health/live").status_code == 200
+
+
+def test_no_port_answers_for_a_foreign_host(one: Product) -> None:
+    for name in ("GATEWAY", "AUTH", "FETCHER", "SANDBOX"):
+        answer = httpx.get(f"http://127.0.0.1:{one.ports[name]}/health/live", headers={"host": "evil.example"})
+        assert answer.status_code in {400, 421}, name
+
+
+def test_the_program_in_the_readme_prints_as_many_items_as_there_are(one: Product, tmp_path: Path) -> None:
+    account = one.account("airtable", {"bases": 1, "tables": 2, "records": 30})
+    connection = one.connect("airtable", account=account)
+    assert one.synced(connection["sync_id"])["state"] == "done"
+    code = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert len(code) == 1
+    script = tmp_path / "consume.py"
+    script.write_text(code[0])
+    said = subprocess.run(
+        [sys.executable, str(script)],
+        env={"PATH": os.environ["PATH"], "KAFKA": one.bootstrap},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    assert said == f"{len(list(one.items(connection['id'])))} items\n"
+    assert len(list(one.items(connection["id"]))) == 33
+
+
+def test_every_path_of_the_readme_exists(one: Product) -> None:
+    text = (ROOT / "README.md").read_text()
+    for page in ("/docs", "/events"):
+        assert f"http://localhost:8000{page}" in text
+        assert one.http.get(one.url + page).status_code == 200
+    named = re.findall(r"`((?:services|shared|deploy|tests|docs|benchmarks)/[\w/.]+)`", text)
+    missing = [path for path in named if not (ROOT / path).exists()]
+    assert missing == []
+    assert eventually(lambda: one.http.get(f"{one.sandbox}/_sandbox").status_code == 200)
