@@ -74,7 +74,7 @@ async def table(hub: Hub, asked: Asked) -> Table:
     async with hub.database.read() as db:
         mine = await connections.find(db, org_id=ORG, user_id=USER)
         counts = await _counts(db, mine)
-        wanted = [one.id for one in mine if asked.provider in {"", one.provider}]
+        wanted = [one.id for one in mine if not asked.provider or asked.provider == one.provider]
         found = [] if asked.cleared or not wanted else await items.page(db, _query(asked, wanted))
         rows = await _rows(db, hub, found[:ROWS])
     previous, following = paged(asked, found)

@@ -72,6 +72,10 @@ async def test_connect_watch_search_look_and_disconnect(person: Person) -> None:
     await page.keyboard.press("Escape")
     await expect(drawer).to_be_hidden()
     await expect(row).to_be_focused()
+    await page.locator("tbody tr").nth(2).locator(".kind").click()
+    await expect(drawer.locator("pre")).to_contain_text('"id": "042"')
+    await drawer.get_by_role("button", name="Close").click()
+    await expect(page.get_by_role("link", name="Company 042")).to_be_focused()
 
     await card.get_by_role("link", name="Disconnect").click()
     await expect(drawer).to_contain_text("deletes 60 items")
