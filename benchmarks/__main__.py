@@ -16,7 +16,9 @@ def main() -> int:
     given = _arguments()
     total = sum(COUNTS.values())
     print(f"{total:,} records, {given.rounds} rounds, each from nothing. {machine()}.", flush=True)
-    command: tuple[str, ...] = PRODUCT if given.profile is None else ("-m", "benchmarks.sampling", str(given.profile.resolve()))
+    command: tuple[str, ...] = (
+        PRODUCT if given.profile is None else ("-m", "benchmarks.sampling", str(given.profile.resolve()))
+    )
     rounds: list[Round] = []
     for number in range(1, given.rounds + 1):
         try:
@@ -37,7 +39,10 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="how often (default: 3)")
     parser.add_argument("--profile", type=Path, help=argparse.SUPPRESS)  # where the samples of the last round go
-    return parser.parse_args()
+    given = parser.parse_args()
+    if given.rounds < 1:
+        parser.error("--rounds has to be at least 1")
+    return given
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import psutil
 
 from tests.product import ROOT, Product, eventually
 
-PRODUCT = ("-m", "deploy.local")
+PRODUCT: tuple[str, ...] = ("-m", "deploy.local")
 READY_S = 60.0
 
 
@@ -44,15 +44,16 @@ def running(folder: Path, command: Sequence[str] = PRODUCT) -> Iterator[Pair]:
     """Both answer while the context is open. ``command`` is the product, as arguments of the interpreter."""
     product = Product(folder)
     child = _environment(folder, product)
-    with (folder / "sandbox.log").open("wb") as log:
+    sandbox_log = folder / "sandbox.log"
+    with sandbox_log.open("wb") as log:
         sandbox = subprocess.Popen(_sandbox(product), cwd=folder, env=child, stdout=log, stderr=log)
     try:
-        eventually(lambda: _answers(f"{product.sandbox}/health/ready", sandbox), within=READY_S)
+        eventually(lambda: _answers(f"{product.sandbox}/health/ready", sandbox, sandbox_log), within=READY_S)
         with product.log.open("w") as log:
             product.process = subprocess.Popen(
                 [sys.executable, *command, "--no-sandbox"], cwd=folder, env=child, stdout=log, stderr=log, text=True
             )
-        eventually(lambda: _answers(f"{product.url}/health/ready", product.process), within=READY_S)
+        eventually(lambda: _answers(f"{product.url}/health/ready", product.process, product.log), within=READY_S)
         yield Pair(product, pids=(product.process.pid, sandbox.pid))
     finally:
         product.close()
@@ -72,9 +73,10 @@ def _sandbox(product: Product) -> list[str]:
     return [sys.executable, "-m", "deploy.sandbox", *options]
 
 
-def _answers(url: str, process: subprocess.Popen[bytes] | subprocess.Popen[str] | None) -> bool:
+def _answers(url: str, process: subprocess.Popen[bytes] | subprocess.Popen[str] | None, log: Path) -> bool:
     if process is not None and process.poll() is not None:
-        raise RuntimeError(f"what should answer at {url} has ended with status {process.returncode}; its log says why")
+        said = log.read_text(errors="replace")[-2000:]
+        raise RuntimeError(f"what should answer at {url} has ended with status {process.returncode}; it said: {said}")
     with suppress(httpx.TransportError):
         return httpx.get(url, trust_env=False).status_code == 200
     return False

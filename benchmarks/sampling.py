@@ -12,7 +12,7 @@ from collections import Counter
 from pathlib import Path
 from types import FrameType
 
-import greenlet
+import greenlet  # type: ignore[import-untyped]  # SQLAlchemy runs on it; it ships no types
 import msgspec
 
 from deploy.local.__main__ import main

@@ -1,6 +1,6 @@
 """Writes what is generated from the code; with ``--check`` it only says what is stale, and fails.
 
-    python -m deploy.generate [--check]
+python -m deploy.generate [--check]
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 import structlog
+from aiokafka.errors import MessageSizeTooLargeError
 from sqlalchemy import (
     Column,
     Float,
@@ -36,6 +37,8 @@ BATCH = 500
 IDLE_S = 1.0
 """How long the relay sleeps at most: another process may have written a row."""
 BACKOFF_S = 0.5
+LEAVE_S = 2.0
+"""How long the relay tries to send what is due before it leaves; the rest waits for the next start."""
 
 log = structlog.get_logger()
 Headers = tuple[tuple[str, bytes], ...]
@@ -88,27 +91,28 @@ class Relay:
         self._task = asyncio.create_task(self._run(), name="outbox relay")
 
     async def stop(self) -> None:
-        """Send what is due, then leave."""
+        """Send what is due, then leave; a Kafka or database that is away is not waited for."""
         self._stopping = True
         self._wake.set()
         if self._task is not None:
-            await self._task
+            await asyncio.wait([self._task], timeout=LEAVE_S)
+            self._task.cancel()
+            await asyncio.wait([self._task])
 
     async def _run(self) -> None:
         while True:
             self._wake.clear()
             try:
-                sent = await self._send_due()
-            except Exception:
+                if await self._send_due():
+                    continue
+                if self._stopping:
+                    return
+                await self._sleep()
+            except Exception:  # whatever it is, the rows are still there
                 log.exception("outbox_not_sent")
-                sent = 0
-                if not self._stopping:
-                    await asyncio.sleep(BACKOFF_S)
-            if sent:
-                continue
-            if self._stopping:
-                return
-            await self._sleep()
+                if self._stopping:
+                    return
+                await asyncio.sleep(BACKOFF_S)
 
     async def _sleep(self) -> None:
         async with self._database.read() as connection:
@@ -127,11 +131,22 @@ class Relay:
             rows = (await connection.execute(query)).all()
         if not rows:
             return 0
-        await self._producer.send_all([_message(row) for row in rows])
+        await self._send([_message(row) for row in rows])
         async with self._database.write() as connection:
             gone: Sequence[dict[str, int]] = [{"sent": row.id} for row in rows]
             await connection.execute(delete(table).where(table.c.id == bindparam("sent")), gone)
         return len(rows)
+
+    async def _send(self, messages: list[Message]) -> None:
+        """A message that no broker would ever take is given up, loudly: it must not hold up all others for ever."""
+        try:
+            await self._producer.send_all(messages)
+        except MessageSizeTooLargeError:
+            if len(messages) > 1:
+                for message in messages:
+                    await self._send([message])
+                return
+            log.exception("outbox_message_too_large", topic=messages[0].topic, key=messages[0].key[:200])
 
 
 def _message(row: object) -> Message:

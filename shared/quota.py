@@ -1,15 +1,19 @@
 """One quota for the whole fleet: sliding windows in Redis, taken in one round trip.
 
-A bucket holds the times of its last permits, so a permit is given at the first moment at which no window of the
-provider's would hold too many. A time up to ``HORIZON_S`` ahead is reserved and waited for; a later one is only told.
+A bucket holds the times of its last permits, also those still to come, so a permit is given at a moment at which no
+window of the provider's would hold too many. A time up to ``HORIZON_S`` ahead is reserved and waited for; a later one
+is only told.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import count
+from uuid import uuid4
 
 import msgspec
 import structlog
@@ -21,21 +25,29 @@ MARGIN_S = 0.25
 """Permits given apart arrive closer together: windows are taken this much longer than the provider's."""
 
 _TAKE = """
-local now = tonumber(ARGV[1])
-local at = now
+local at = tonumber(ARGV[1])
+local now, horizon = at, tonumber(ARGV[2])
+at = math.max(at, tonumber(ARGV[3]))
 for i = 1, #KEYS / 2 do
-  local closed = tonumber(redis.call('GET', KEYS[2 * i]) or '0')
-  if closed > at then at = closed end
-  local nth = redis.call('LINDEX', KEYS[2 * i - 1], -tonumber(ARGV[2 * i + 1]))
-  if nth and tonumber(nth) + tonumber(ARGV[2 * i + 2]) > at then at = tonumber(nth) + tonumber(ARGV[2 * i + 2]) end
+  local requests, window = tonumber(ARGV[2 * i + 3]), tonumber(ARGV[2 * i + 4])
+  at = math.max(at, tonumber(redis.call('GET', KEYS[2 * i]) or '0'))
+  redis.call('ZREMRANGEBYSCORE', KEYS[2 * i - 1], '-inf', string.format('%.6f', now - window))
+  local nth = redis.call('ZREVRANGE', KEYS[2 * i - 1], requests - 1, requests - 1, 'WITHSCORES')
+  if nth[2] then at = math.max(at, tonumber(nth[2]) + window) end
 end
-if at - now > tonumber(ARGV[2]) then return {0, tostring(at - now)} end
+if at - now > horizon then return {0, tostring(at - now)} end
 for i = 1, #KEYS / 2 do
-  redis.call('RPUSH', KEYS[2 * i - 1], string.format('%.6f', at))
-  redis.call('LTRIM', KEYS[2 * i - 1], -tonumber(ARGV[2 * i + 1]), -1)
-  redis.call('PEXPIRE', KEYS[2 * i - 1], math.ceil(1000 * (tonumber(ARGV[2 * i + 2]) + tonumber(ARGV[2]))))
+  redis.call('ZADD', KEYS[2 * i - 1], string.format('%.6f', at), ARGV[4])
+  redis.call('PEXPIRE', KEYS[2 * i - 1], math.ceil(1000 * (tonumber(ARGV[2 * i + 4]) + horizon)))
 end
 return {1, tostring(at - now)}
+"""
+_CLOSE = """
+for i = 1, #KEYS do
+  if tonumber(ARGV[1]) > tonumber(redis.call('GET', KEYS[i]) or '0') then
+    redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
+  end
+end
 """
 
 log = structlog.get_logger()
@@ -66,36 +78,64 @@ class Quota:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._take = redis.register_script(_TAKE)
+        self._close = redis.register_script(_CLOSE)
         self._alone: dict[str, float] = defaultdict(float)
+        self._closed: dict[str, float] = {}
+        """Key → when it opens again: known here too, so that a Redis that comes or goes changes nothing."""
+        self._permits = count()
+        self._name = uuid4().hex
 
     async def permit(self, windows: Sequence[Window]) -> Permit:
         """Ask for one request in all ``windows`` at once."""
         if not windows:
             return Permit(granted=True, wait_s=0.0)
-        keys = [key for window in windows for key in (f"quota:{window.key}", f"quota:{window.key}:closed")]
+        now, keys = time.time(), [window.key for window in windows]
+        earliest = now + self._closed_here(keys)
         sizes = [value for window in windows for value in window.careful()]
+        arguments = [repr(now), HORIZON_S, repr(earliest), f"{self._name}:{next(self._permits)}", *sizes]
+        names = [name for key in keys for name in (f"quota:{key}", f"quota:{key}:closed")]
         try:
-            granted, wait = await self._take(keys=keys, args=[repr(time.time()), HORIZON_S, *sizes])
+            granted, seconds = await self._take(keys=names, args=arguments)
         except RedisError as error:
             log.warning("quota_without_redis", error=type(error).__name__)
-            return self._permit_alone(windows)
-        return Permit(granted=bool(granted), wait_s=float(wait))
+            return self._permit_alone(windows, now, earliest)
+        return Permit(granted=bool(granted), wait_s=float(seconds))
 
     async def close(self, keys: Sequence[str], seconds: float) -> None:
-        """The provider said to wait: nobody asks in these windows for ``seconds``."""
-        until = repr(time.time() + seconds)
+        """The provider said to wait: nobody asks in these windows for ``seconds``. A longer closing stays."""
+        until = time.time() + seconds
+        for key in keys:
+            self._closed[key] = max(until, self._closed.get(key, 0.0))
+        if not keys:
+            return
         try:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for key in keys:
-                    _ = pipe.set(f"quota:{key}:closed", until, px=max(1, int(seconds * 1000)))
-                await pipe.execute()
-        except RedisError:
-            for key in keys:
-                self._alone[key] = time.time() + seconds
+            names = [f"quota:{key}:closed" for key in keys]
+            await self._close(keys=names, args=[repr(until), max(1, math.ceil(seconds * 1000))])
+        except RedisError as error:
+            log.warning("quota_without_redis", error=type(error).__name__)
 
-    def _permit_alone(self, windows: Sequence[Window]) -> Permit:
-        now = time.time()
-        at = max([now, *(self._alone[window.key] for window in windows)])
+    async def closed(self, keys: Sequence[str]) -> float:
+        """Seconds until the last of these windows opens again; a permit with a wait may have been overtaken by it."""
+        here = self._closed_here(keys)
+        if not keys:
+            return here
+        try:
+            known = await self._redis.mget([f"quota:{key}:closed" for key in keys])
+        except RedisError:
+            return here
+        return max(here, *(float(until) - time.time() if until else 0.0 for until in known))
+
+    def _closed_here(self, keys: Sequence[str]) -> float:
+        now, longest = time.time(), 0.0
+        for key in keys:
+            left = self._closed.get(key, 0.0) - now
+            if left <= 0:
+                self._closed.pop(key, None)
+            longest = max(longest, left)
+        return longest
+
+    def _permit_alone(self, windows: Sequence[Window], now: float, earliest: float) -> Permit:
+        at = max([earliest, *(self._alone[window.key] for window in windows)])
         if at - now > HORIZON_S:
             return Permit(granted=False, wait_s=at - now)
         for window in windows:
@@ -104,5 +144,6 @@ class Quota:
 
 
 async def wait(seconds: float) -> None:
+    """A little longer than told: the moment itself may still count as too early."""
     if seconds > 0:
-        await asyncio.sleep(seconds)
+        await asyncio.sleep(seconds + 0.002)

@@ -25,15 +25,13 @@ RESOURCES = {
 PATIENCE_S = 90.0
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports that were free a moment ago, all different."""
+def reserved_ports(count: int) -> list[socket.socket]:
+    """Sockets on free ports, all different. They never listen: the product can, but nobody else is given the port."""
     taken = [socket.socket() for _ in range(count)]
     for one in taken:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         one.bind(("127.0.0.1", 0))
-    ports = [int(one.getsockname()[1]) for one in taken]
-    for one in taken:
-        one.close()
-    return ports
+    return taken
 
 
 def eventually(check: Any, *, within: float = PATIENCE_S, every: float = 0.1) -> Any:
@@ -53,7 +51,8 @@ class Product:
 
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder = folder
-        self.ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+        self._reserved = reserved_ports(len(PORTS))
+        self.ports = {name: int(one.getsockname()[1]) for name, one in zip(PORTS, self._reserved, strict=True)}
         self.settings = {f"TRIBUTARY_{name}_PORT": str(port) for name, port in self.ports.items()} | {
             "TRIBUTARY_DATA_DIR": str(folder / "data"),
             "TRIBUTARY_LOG_FORMAT": "json",
@@ -108,6 +107,8 @@ class Product:
         if self.process is not None and self.process.poll() is None:
             self.stop()
         self.http.close()
+        for one in self._reserved:
+            one.close()
 
     # what a customer does
 

@@ -11,9 +11,9 @@ from litestar import Litestar
 from redis.asyncio import Redis
 
 from services.fetcher.consumers import listen
-from services.fetcher.reap import keep_alive, void_predecessors
+from services.fetcher.reap import arrive, keep_alive, leave
 from services.fetcher.settings import FetcherSettings
-from services.fetcher.tables import outbox
+from services.fetcher.store import relay as open_relay
 from services.fetcher.tokens import Tokens
 from services.fetcher.work import Tools
 from services.fetcher.worker import Worker
@@ -50,20 +50,21 @@ async def open_resources(settings: FetcherSettings, redis: Redis) -> AsyncIterat
         producer = Producer(settings.bootstrap, client_id="fetcher")
         await producer.start()
         stack.push_async_callback(producer.stop)
-        relay = Relay(database, outbox, producer)
+        relay = open_relay(database, producer)
         tools = await _tools(settings, stack, database=database, producer=producer, redis=redis)
         worker = Worker(tools, slots=settings.slots)
         consumers = Consumers(settings.bootstrap, service="fetcher", producer=producer)
         providers = {slug: runtime.provider for slug, runtime in settings.providers.items()}
         listen(consumers, database=database, worker=worker, providers=providers)
-        if settings.alone:
-            await void_predecessors(database, worker.id)
+        await arrive(database, worker.id, alone=settings.alone)
         relay.start()
         stack.push_async_callback(relay.stop)
+        stack.push_async_callback(leave, database, worker.id)
         stack.push_async_callback(_cancel, asyncio.create_task(keep_alive(database, worker.id), name="heartbeat"))
         stack.push_async_callback(worker.stop)
         await consumers.start()
         stack.push_async_callback(consumers.stop)
+        stack.callback(tools.stopping.set)  # slices end while the consumers do
         yield Resources(database, producer, consumers, relay, worker, tools)
 
 

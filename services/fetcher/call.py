@@ -18,6 +18,8 @@ RATE_LIMIT_S = 10.0
 """The wait after a rate limit whose answer says none."""
 
 log = structlog.get_logger()
+Learned = dict[str, dict[str, Bucket]]
+"""Client and account → name → the bucket that the provider's last answer told of."""
 
 
 class ProviderCall:
@@ -32,9 +34,12 @@ class ProviderCall:
         http: HttpClient,
         quota: Quota,
         tokens: Tokens,
+        learned: Learned,
     ) -> None:
         self._connection, self._runtime, self._connector = connection, runtime, connector
         self._http, self._quota, self._tokens = http, quota, tokens
+        self._owner = f"{connection.provider}:{connection.client_id}:{connection.account.id}"
+        self._learned = learned.setdefault(self._owner, {})
 
     async def __call__(self, request: Request) -> Response:
         token = await self._tokens.get(self._connection.id)
@@ -50,9 +55,10 @@ class ProviderCall:
         await self._permit(windows)
         answer = await self._send(request, token)
         response = Response(status=answer.status, headers=dict(answer.headers), body=_body(answer))
+        self._learned.update({bucket.name: bucket for bucket in self._connector.limits(response)})
         problem = self._connector.problem(response)
         if problem is None:
-            if response.body is None and answer.body:
+            if response.body is None:
                 raise RetryLater("The provider answered with something that is not JSON.", code="malformed_page")
             return response
         if isinstance(problem, RetryLater) and problem.limit:
@@ -61,6 +67,7 @@ class ProviderCall:
         raise problem
 
     async def _send(self, request: Request, token: AccessToken) -> HttpResponse:
+        name = self._runtime.provider.name
         try:
             return await self._http.request(
                 request.method,
@@ -71,29 +78,28 @@ class ProviderCall:
             )
         except HttpError as error:
             if error.retriable:
-                raise RetryLater(
-                    f"{self._runtime.provider.name} cannot be reached: {error}", code=error.code
-                ) from error
-            raise Reject(
-                f"{self._runtime.provider.name} sent a page that cannot be read: {error}", code=error.code
-            ) from error
+                raise RetryLater(f"{name} cannot be reached: {error}", code=error.code) from error
+            raise Reject(f"{name} sent a page that cannot be read: {error}", code=error.code) from error
 
     async def _permit(self, windows: Sequence[Window]) -> None:
         permit = await self._quota.permit(windows)
-        if not permit.granted:
+        left = permit.wait_s
+        if permit.granted:
+            await wait(permit.wait_s)
+            # While this request waited for its time, another one may have been told that nobody may ask.
+            left = await self._quota.closed([window.key for window in windows]) if permit.wait_s else 0.0
+        if left > 0:
             reason = f"{self._runtime.provider.name}'s rate limit is used up; going on when it allows more."
-            raise RetryLater(reason, code="rate_limited", after_s=permit.wait_s)
-        await wait(permit.wait_s)
+            raise RetryLater(reason, code="rate_limited", after_s=left)
 
     def _windows(self, names: Sequence[str]) -> list[Window]:
-        buckets: dict[str, Bucket] = {bucket.name: bucket for bucket in self._runtime.provider.buckets}
-        owner = f"{self._connection.provider}:{self._connection.client_id}:{self._connection.account.id}"
-        return [
-            Window(
-                f"{owner}:{name}", buckets[name.partition(":")[0]].requests, buckets[name.partition(":")[0]].window_s
-            )
-            for name in names
-        ]
+        given = {bucket.name: bucket for bucket in self._runtime.provider.buckets}
+        windows = []
+        for name in names:
+            kind = name.partition(":")[0]
+            bucket = self._learned.get(kind, given[kind])
+            windows.append(Window(f"{self._owner}:{name}", bucket.requests, bucket.window_s))
+        return windows
 
 
 def _body(answer: HttpResponse) -> object:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from services.fetcher.plan import plan_connection, plan_sync
+from services.fetcher.plan import plan_connection, plan_read, plan_sync
 from services.fetcher.worker import Worker
 from shared.connector import Provider
 from shared.contracts import connections, pages, syncs
 from shared.contracts.envelope import decode
-from shared.contracts.syncs import SyncRequested
+from shared.contracts.syncs import ReadAgain, SyncRequested
 from shared.contracts.topics import CONNECTIONS, PAGES, SYNCS
 from shared.db import Database
 from shared.kafka import Consumers, Received
@@ -19,15 +19,18 @@ def listen(consumers: Consumers, *, database: Database, worker: Worker, provider
     async def on_connection(received: Received) -> None:
         if received.value is None:
             return
-        kind, snapshot = decode(received.value, received.headers, connections.KINDS)
+        _, snapshot = decode(received.value, received.headers, connections.KINDS)
         async with database.write() as db:
-            await plan_connection(db, kind, snapshot, providers=providers)
+            await plan_connection(db, snapshot, providers=providers)
 
     async def on_sync(received: Received) -> None:
         _, request = decode(received.value, received.headers, syncs.KINDS)
-        if isinstance(request, SyncRequested):
-            async with database.write() as db:
-                await plan_sync(db, request, providers=providers)
+        async with database.write() as db:
+            match request:
+                case SyncRequested():
+                    await plan_sync(db, request, providers=providers)
+                case ReadAgain():
+                    await plan_read(db, request, providers=providers)
 
     async def on_load_page(received: Received) -> None:
         _, wake_up = decode(received.value, received.headers, pages.KINDS)

@@ -18,37 +18,46 @@ from shared.contracts.progress import Receipt
 
 SORTED = msgspec.json.Encoder(order="sorted")
 PLAIN = msgspec.json.Encoder()
+LONGEST_NAME = 10_000
+REASONS = 20
+LONGEST_REASON = 200
+OTHER_REASONS = "other reasons"
+"""A receipt travels in one message: it has room for so many reasons, of so many characters."""
 
 
 class Emission(msgspec.Struct, frozen=True, kw_only=True):
-    """``fresh`` counts ids not sighted before in this run; ``receipt`` is the job's with this page added."""
+    """``sent`` are the ids of ``messages``, ``fresh`` counts ids not sighted before in this run.
+
+    ``receipt`` is the job's with this page added.
+    """
 
     messages: list[Message]
+    sent: tuple[str, ...]
     sightings: list[Sighting]
     fresh: int
     receipt: Receipt
 
 
 def emission(job: Job, source: Connection, page: Page, *, version: int, known: Mapping[str, Sighting]) -> Emission:
-    """Compare a page with what is ``known`` of its ids; an object that comes twice in a run counts once."""
-    messages: list[Message] = []
-    sightings: dict[str, Sighting] = {}
-    fresh = unchanged = oversized = 0
+    """Compare a page with what is ``known`` of its ids; an object that comes twice counts once, as it came last."""
+    messages: dict[str, Message] = {}
+    sightings: list[Sighting] = []
+    fresh = oversized = 0
     floor = job.first_version or 0
-    for record in page.records:
-        before = sightings.get(record.id) or known.get(record.id)
+    for record in {record.id: record for record in page.records}.values():
+        before = known.get(record.id)
         if before is None or before.version < floor:
             fresh += 1
         digest = content_digest(record)
-        sightings[record.id] = Sighting(record.id, digest, version)
+        sightings.append(Sighting(record.id, digest, version))
         if before is not None and before.digest == digest:
-            unchanged += 1
             continue
-        message, size = _message(source, job, record, version=version, digest=digest)
-        messages.append(message)
+        messages[record.id], size = _message(source, job, record, version=version, digest=digest)
         oversized += size > MAX_BYTES
-    receipt = _added(job.receipt, page, emitted=len(messages), unchanged=unchanged, oversized=oversized)
-    return Emission(messages=messages, sightings=list(sightings.values()), fresh=fresh, receipt=receipt)
+    receipt = _added(job.receipt, page, emitted=len(messages), oversized=oversized)
+    return Emission(
+        messages=list(messages.values()), sent=tuple(messages), sightings=sightings, fresh=fresh, receipt=receipt
+    )
 
 
 def content_digest(record: Record) -> bytes:
@@ -75,19 +84,21 @@ def _message(source: Connection, job: Job, record: Record, *, version: int, dige
     value = PLAIN.encode(item)
     size = len(value)
     if size > MAX_BYTES:
-        value = PLAIN.encode(msgspec.structs.replace(item, raw=None, raw_bytes=size))
+        value = PLAIN.encode(msgspec.structs.replace(item, name=item.name[:LONGEST_NAME], raw=None, raw_bytes=size))
     return items.upsert(item, value, digest=digest.hex()), size
 
 
-def _added(receipt: Receipt, page: Page, *, emitted: int, unchanged: int, oversized: int) -> Receipt:
+def _added(receipt: Receipt, page: Page, *, emitted: int, oversized: int) -> Receipt:
     why = dict(receipt.why_dropped)
     for rejected in page.rejected:
-        why[rejected.reason] = why.get(rejected.reason, 0) + 1
+        reason = rejected.reason[:LONGEST_REASON]
+        reason = reason if reason in why or len(why) < REASONS else OTHER_REASONS
+        why[reason] = why.get(reason, 0) + 1
     return msgspec.structs.replace(
         receipt,
         read=receipt.read + len(page.records) + len(page.rejected),
         emitted=receipt.emitted + emitted,
-        unchanged=receipt.unchanged + unchanged,
+        unchanged=receipt.unchanged + len(page.records) - emitted,
         oversized=receipt.oversized + oversized,
         dropped=receipt.dropped + len(page.rejected),
         why_dropped=why,

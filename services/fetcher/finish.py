@@ -1,7 +1,7 @@
 """After the last page of a complete walk: what was not sighted in it is gone, and is deleted; then the receipt.
 
 A run that would delete more than a fifth of the lane (and more than a hundred items) holds the deletions back until a
-second run agrees: an empty answer of a provider in trouble must not empty a customer's data.
+second run finds no more of them: an empty answer of a provider in trouble must not empty a customer's data.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def _held(work: Slice, db: AsyncConnection, floor: int) -> int | None:
     if count <= HOLD_COUNT or count <= HOLD_SHARE * total:
         return None
     before = await store.held_deletions(db, job.connection, job.resource)
-    return None if before is not None else count
+    return None if before is not None and count <= before else count
 
 
 async def _delete(work: Slice, tools: Tools, gone: list[str]) -> None:
@@ -54,10 +54,7 @@ async def _delete(work: Slice, tools: Tools, gone: list[str]) -> None:
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(gone))
     async with tools.database.write() as db:
         await seen.forget(db, job.connection, job.resource, gone)
-        if work.over or tools.stopping.is_set():
-            await jobs.park(db, job, seconds=0, reason=None)
-        else:
-            await jobs.save(db, job, "PageLoaded")
+        await jobs.go_on(db, job, pause=work.over or tools.stopping.is_set())
 
 
 async def send_deletions(work: Slice, tools: Tools, ids: list[str], *, version: int, reason: str) -> dict[int, int]:

@@ -8,7 +8,7 @@ import random
 import msgspec
 import structlog
 
-from services.fetcher import jobs
+from services.fetcher import jobs, seen
 from services.fetcher.job import Job
 from services.fetcher.work import Slice, Tools
 from shared.connector import Interruption, Reauthorize, Reject, Restart, RetryLater
@@ -63,7 +63,7 @@ async def _restart(work: Slice, tools: Tools, error: Restart) -> None:
         await fail(job, tools, Problem(code=error.code, detail=f"Started again {RESTARTS} times. {error.reason}"))
         return
     async with tools.database.write() as db:
-        await jobs.forget_cursors(db, job.id)
+        await seen.forget_cursors(db, job.id)
         await jobs.save(db, job, "PageLoaded")
 
 

@@ -12,23 +12,25 @@ from shared.contracts.pages import LoadPage
 from shared.contracts.progress import JobProgress, JobState, Problem, Receipt, Waiting
 from shared.contracts.topics import PAGES, PROGRESS
 
-Kind = Literal["load", "purge"]
+Kind = Literal["load", "read", "purge"]
 State = Literal["ready", "running", "waiting", "done", "incomplete", "failed"]
 OVER = ("done", "incomplete", "failed")
 JSON_COLUMNS: dict[str, Any] = {
     "cursor": Cursor | None,
     "receipt": Receipt,
     "positions": dict[int, int],
+    "pending": tuple[str, ...],
     "waiting": Waiting | None,
     "error": Problem | None,
 }
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """One resource of one connection, to be loaded or purged once.
+    """One resource of one connection, to be loaded once, or purged, or some ids of it read again.
 
     ``seq`` counts the checkpoints, ``step`` the progress events, ``first_version`` is the lane's version at the start
     of the run: what is not sighted at it or later is gone. ``empty`` counts pages without records at ``place``.
+    ``pending`` are ids that are being sent and not yet recorded as seen: a reader may have them already.
     """
 
     id: str
@@ -52,6 +54,7 @@ class Job(msgspec.Struct, kw_only=True):
     attempts: int = 0
     receipt: Receipt = Receipt()
     positions: dict[int, int] = {}
+    pending: tuple[str, ...] = ()
     waiting: Waiting | None = None
     error: Problem | None = None
     started: float | None = None

@@ -6,6 +6,7 @@ Ends at the slice's time, at the end of the walk, or at an interruption; in each
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from hashlib import blake2b
 
 import structlog
@@ -16,12 +17,13 @@ from services.fetcher.emit import SORTED, Emission, emission
 from services.fetcher.finish import FINISHING, finish
 from services.fetcher.interrupt import interrupted
 from services.fetcher.job import Job
+from services.fetcher.letters import send_dead_letters
+from services.fetcher.purge import purge
+from services.fetcher.read import read_again
 from services.fetcher.work import Slice, Tools, open_slice
 from shared.connector import Interruption, Page
-from shared.contracts.envelope import Message
 from shared.contracts.items import version
 from shared.contracts.progress import Problem
-from shared.contracts.topics import ITEMS, dead_letters
 
 SLICE_S = 5.0
 
@@ -29,7 +31,7 @@ log = structlog.get_logger()
 
 
 async def load(job: Job, tools: Tools) -> None:
-    """Run one slice of a job that this worker has claimed.
+    """Run one slice of a job that this worker has claimed, whatever its kind.
 
     Raises:
         LostClaimError: someone else has the job now; nothing was written.
@@ -43,33 +45,47 @@ async def load(job: Job, tools: Tools) -> None:
         job.first_version = version(job.epoch, 0)
     while job.state == "running":
         try:
-            if job.cursor == FINISHING:
-                await finish(work, tools)
-            else:
-                await _page(work, tools)
+            await _step(job)(work, tools)
         except Interruption as error:
             await interrupted(work, tools, error)
+
+
+def _step(job: Job) -> Callable[[Slice, Tools], Awaitable[None]]:
+    match job.kind:
+        case "purge":
+            return purge
+        case "read":
+            return read_again
+        case "load":
+            return finish if job.cursor == FINISHING else _page
 
 
 async def _page(work: Slice, tools: Tools) -> None:
     job, at = work.job, work.next_version()
     page = await _read(work)
-    async with tools.database.read() as db:
+    async with tools.database.write() as db:
         known = await seen.known(db, job.connection, job.resource, [record.id for record in page.records])
-    emitted = emission(job, work.source, page, version=at, known=known)
-    await _send_dead_letters(work, tools, page)
+        emitted = emission(job, work.source, page, version=at, known=known)
+        if emitted.sent:
+            await jobs.intend(db, job, emitted.sent)
+    await send_dead_letters(work, tools, page)
     positions = await tools.producer.send_all(emitted.messages)
     await _checkpoint(work, tools, page, emitted, positions)
 
 
 async def _read(work: Slice) -> Page:
     job = work.job
-    if job.pages == 0 and job.cursor is None:
-        page, job.expected = await asyncio.gather(
-            work.connector.page(work.call, job.resource, None), _expected(work), return_exceptions=False
-        )
-        return page
-    return await work.connector.page(work.call, job.resource, job.cursor)
+    if job.expected is not None or job.cursor is not None:
+        return await work.connector.page(work.call, job.resource, job.cursor)
+    counting = asyncio.create_task(_expected(work))
+    try:
+        page = await work.connector.page(work.call, job.resource, None)
+        job.expected = await counting
+    finally:
+        # Left alone it would go on asking the provider after the page was told to wait.
+        counting.cancel()
+        await asyncio.wait([counting])
+    return page
 
 
 async def _expected(work: Slice) -> int | None:
@@ -79,25 +95,6 @@ async def _expected(work: Slice) -> int | None:
     except Interruption as error:
         log.info("expected_unknown", job=work.job.id, why=error.code)
         return None
-
-
-async def _send_dead_letters(work: Slice, tools: Tools, page: Page) -> None:
-    """Keep the bytes of what could not be read, with the place it had in the page."""
-    letters = [
-        Message(
-            topic=dead_letters(ITEMS),
-            key=work.job.lane.encode(),
-            value=rejected.raw,
-            headers=(
-                ("dlq_error", f"malformed_record: {rejected.reason}"[:1000].encode()),
-                ("dlq_pointer", rejected.pointer.encode()),
-                ("dlq_service", b"fetcher"),
-                ("org", work.source.org_id.encode()),
-            ),
-        )
-        for rejected in page.rejected
-    ]
-    await tools.producer.send_all(letters)
 
 
 async def _checkpoint(work: Slice, tools: Tools, page: Page, emitted: Emission, positions: dict[int, int]) -> None:
@@ -112,10 +109,8 @@ async def _checkpoint(work: Slice, tools: Tools, page: Page, emitted: Emission, 
         elif job.cursor != FINISHING and tools.max_pages is not None and job.pages >= tools.max_pages:
             job.state, job.error = "incomplete", _limit_reached(tools.max_pages)
             await jobs.save(db, job, "JobFinished")
-        elif work.over or tools.stopping.is_set():
-            await jobs.park(db, job, seconds=0, reason=None)
         else:
-            await jobs.save(db, job, "PageLoaded")
+            await jobs.go_on(db, job, pause=work.over or tools.stopping.is_set())
 
 
 def _count(job: Job, page: Page, emitted: Emission, positions: dict[int, int]) -> None:
@@ -123,7 +118,7 @@ def _count(job: Job, page: Page, emitted: Emission, positions: dict[int, int]) -
     job.items += emitted.fresh
     job.receipt = emitted.receipt
     job.positions = {**job.positions, **positions}
-    job.attempts = 0
+    job.attempts, job.pending = 0, ()
     job.empty = 0 if page.records or page.rejected else (job.empty + 1 if page.place == job.place else 1)
     job.place = page.place
     job.cursor = page.cursor if page.cursor is not None else FINISHING
@@ -141,7 +136,7 @@ async def _looping(db: AsyncConnection, job: Job) -> Problem | None:
     if job.cursor == FINISHING:
         return None
     digest = blake2b(SORTED.encode(job.cursor), digest_size=16).digest()
-    if await jobs.first_sighting(db, job.id, digest):
+    if await seen.first_sighting(db, job.id, digest):
         return None
     return Problem(code="cursor_loop", detail="The provider sent the same cursor twice: the walk would never end.")
 

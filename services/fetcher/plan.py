@@ -4,45 +4,72 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import jobs, store
-from services.fetcher.job import OVER, Job, new_job
-from services.fetcher.tables import jobs as rows
-from services.fetcher.tables import lanes
+from services.fetcher.job import new_job
 from shared.connector import Provider
-from shared.contracts.connections import STARTS_SYNC, Connection
+from shared.contracts.connections import Connection
 from shared.contracts.progress import Problem
-from shared.contracts.syncs import SyncRequested
+from shared.contracts.syncs import ReadAgain, SyncRequested
 
 UNKNOWN_CONNECTION_S = 60.0
+Providers = Mapping[str, Provider]
 
 
-async def plan_connection(
-    db: AsyncConnection, kind: str, snapshot: Connection, *, providers: Mapping[str, Provider]
-) -> None:
+async def plan_connection(db: AsyncConnection, snapshot: Connection, *, providers: Providers) -> None:
     """Take in a connection's new snapshot: load it when it came, purge it when it went.
 
-    An older snapshot than the known one changes nothing.
+    An older snapshot than the known one changes nothing. Compaction keeps only the newest event of a connection, so
+    what happened is told by the snapshot itself, not by the kind of its event: a sync that was never planned is new,
+    and a generation that was never seen to end has ended.
     """
+    before = await store.connection(db, snapshot.id)
     if not await store.save_connection(db, snapshot):
         return
+    live_before = before is not None and before.status != "disconnected"
     if snapshot.status == "disconnected":
-        await _purge(db, snapshot)
-    elif kind in STARTS_SYNC and snapshot.sync_id:
+        await _purge(db, snapshot, generation=snapshot.generation)
+    elif before is not None and live_before and before.generation < snapshot.generation:
+        await _purge(db, snapshot, generation=before.generation)
+    if snapshot.status != "disconnected" and snapshot.sync_id:
         await _load(db, snapshot, sync=snapshot.sync_id, resources=None, providers=providers)
     for request in await store.take_put_aside(db, connection_id=snapshot.id):
         await plan_sync(db, request, providers=providers)
 
 
-async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: Mapping[str, Provider]) -> None:
+async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: Providers) -> None:
     """Make or join a job per resource; a request for a connection not yet known waits a minute."""
     snapshot = await store.connection(db, request.connection)
-    if snapshot is None:
+    if snapshot is not None:
+        await _load(db, snapshot, sync=request.sync, resources=request.resources, providers=providers)
+    elif not await store.planned(db, request.sync):
         await store.put_aside(db, request, seconds=UNKNOWN_CONNECTION_S)
+
+
+async def plan_read(db: AsyncConnection, request: ReadAgain, *, providers: Providers) -> None:
+    """A job on the lane that reads these ids again; none for a connection or resource that is not there."""
+    snapshot = await store.connection(db, request.connection)
+    if snapshot is None or not request.ids:
         return
-    await _load(db, snapshot, sync=request.sync, resources=request.resources, providers=providers)
+    provider = providers[snapshot.provider]
+    if provider.resource(request.resource) is None or _cannot_load(snapshot, provider, request.resource):
+        return
+    await store.open_lane(db, snapshot.id, request.resource)
+    job = new_job(snapshot.id, request.resource, snapshot.generation, kind="read")
+    job.cursor = {"ids": list(dict.fromkeys(request.ids))}
+    await jobs.add(db, job)
+
+
+async def give_up_unclaimed(db: AsyncConnection) -> None:
+    """A request whose connection never came: its sync is told so, resource by resource."""
+    problem = Problem(code="unknown_connection", detail="There is no such connection here.")
+    for request in await store.take_put_aside(db):
+        await store.first_time(db, request.sync, request.connection)
+        for resource in request.resources or ("*",):
+            job = new_job(request.connection, resource, 0)
+            job.state, job.error = "failed", problem
+            await jobs.add(db, job, syncs=(request.sync,))
 
 
 async def _load(
@@ -51,7 +78,7 @@ async def _load(
     *,
     sync: str,
     resources: tuple[str, ...] | None,
-    providers: Mapping[str, Provider],
+    providers: Providers,
 ) -> None:
     if not await store.first_time(db, sync, snapshot.id):
         return
@@ -70,9 +97,9 @@ async def _load(
 
 
 async def _make_or_join(db: AsyncConnection, snapshot: Connection, resource: str, *, sync: str, loaded: bool) -> None:
-    lane = (rows.c.connection == snapshot.id) & (rows.c.resource == resource)
-    current = lane & (rows.c.kind == "load") & (rows.c.generation == snapshot.generation) & rows.c.state.not_in(OVER)
-    for job in await jobs.find(db, current):
+    for job in await jobs.unfinished(db, snapshot.id, resource):
+        if job.kind != "load" or job.generation != snapshot.generation:
+            continue
         queued = job.pages == 0 and job.state != "running"
         if queued or not loaded:
             await jobs.join(db, job, (sync,))
@@ -97,15 +124,14 @@ def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> Pro
     )
 
 
-async def _purge(db: AsyncConnection, snapshot: Connection) -> None:
-    """End what runs on the connection's lanes and delete every item of theirs, lane by lane."""
-    gone = Problem(code="disconnected", detail="The account was disconnected while it was loading.")
-    for job in await jobs.find(db, rows.c.connection == snapshot.id, rows.c.kind == "load", rows.c.state.not_in(OVER)):
-        await jobs.end(db, job, gone)
-    known = await db.execute(select(lanes.c.resource).where(lanes.c.connection == snapshot.id))
-    for resource in known.scalars().all():
-        await jobs.add(db, purge_job(snapshot, resource))
+async def _purge(db: AsyncConnection, snapshot: Connection, *, generation: int) -> None:
+    """End what waits on the connection's lanes and delete every item of theirs, lane by lane.
 
-
-def purge_job(snapshot: Connection, resource: str) -> Job:
-    return new_job(snapshot.id, resource, snapshot.generation, kind="purge")
+    What runs finds the connection gone at its next checkpoint: ended here, the items of the page that is on its way
+    would come after their own deletion.
+    """
+    for job in await jobs.unfinished(db, snapshot.id):
+        if job.kind != "purge" and job.state != "running":
+            await jobs.end(db, job, jobs.DISCONNECTED)
+    for resource in await store.lanes_of(db, snapshot.id):
+        await jobs.add(db, new_job(snapshot.id, resource, generation, kind="purge"))

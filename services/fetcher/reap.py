@@ -6,15 +6,12 @@ import asyncio
 import time
 
 import structlog
-from sqlalchemy import delete, select
-from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import jobs, store
-from services.fetcher.job import new_job
-from services.fetcher.tables import jobs as rows
-from services.fetcher.tables import workers
-from shared.contracts.progress import Problem
+from services.fetcher.job import Job
+from services.fetcher.plan import give_up_unclaimed
+from shared.contracts.envelope import timestamp
 from shared.db import Database
 
 BEAT_S = 3.0
@@ -27,49 +24,51 @@ log = structlog.get_logger()
 async def keep_alive(database: Database, worker: str) -> None:
     """Beat, and look after the others' jobs, until cancelled."""
     while True:
+        await asyncio.sleep(BEAT_S)
         try:
             async with database.write() as db:
-                await beat(db, worker)
+                await store.beat(db, worker)
+                await store.forget_workers(db, silent_s=DEAD_AFTER_S)
                 await reap(db)
                 await give_up_unclaimed(db)
         except Exception:
             log.exception("heartbeat_failed")
-        await asyncio.sleep(BEAT_S)
 
 
-async def void_predecessors(database: Database, worker: str) -> int:
-    """At the start of a worker that is alone: every claim is a dead one's. Returns how many jobs go on."""
+async def arrive(database: Database, worker: str, *, alone: bool) -> int:
+    """The first beat, before anything is claimed. Whoever is alone finds only dead ones' claims.
+
+    Returns how many jobs go on.
+    """
     async with database.write() as db:
-        await db.execute(delete(workers))
-        await beat(db, worker)
+        if alone:
+            await store.forget_workers(db)
+        await store.beat(db, worker)
         return await reap(db)
 
 
-async def beat(db: AsyncConnection, worker: str) -> None:
-    row = {"id": worker, "beat": time.time()}
-    await db.execute(upsert(workers).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
+async def leave(database: Database, worker: str) -> None:
+    """What could not be given back in time goes on elsewhere, or at the next start, without waiting for our death."""
+    try:
+        async with database.write() as db:
+            await store.forget_workers(db, only=worker)
+            await reap(db)
+    except Exception:
+        log.exception("left_without_goodbye")
 
 
 async def reap(db: AsyncConnection) -> int:
     """Return dead workers' jobs to ready, and wake again what has been ready for too long."""
-    now = time.time()
-    await db.execute(delete(workers).where(workers.c.beat < now - DEAD_AFTER_S))
-    orphaned = (rows.c.state == "running") & rows.c.worker.not_in(select(workers.c.id))
-    forgotten = (rows.c.state == "ready") & (rows.c.changed < now - FORGOTTEN_AFTER_S) & (rows.c.waiting == "null")
-    found = await jobs.find(db, orphaned | forgotten)
-    for job in found:
+    live = await store.live_workers(db)
+    orphaned = [job for job in await jobs.in_state(db, "running") if job.worker not in live]
+    cutoff = time.time() - FORGOTTEN_AFTER_S
+    forgotten = [job for job in await jobs.in_state(db, "ready", unchanged_since=cutoff) if _overdue(job, cutoff)]
+    for job in [*orphaned, *forgotten]:
         log.info("job_goes_on", job=job.id, was=job.state)
         await jobs.wake_again(db, job)
-    return len(found)
+    return len(orphaned) + len(forgotten)
 
 
-async def give_up_unclaimed(db: AsyncConnection) -> None:
-    """A request whose connection never came: its sync is told so, resource by resource."""
-    for request in await store.take_put_aside(db):
-        problem = Problem(code="unknown_connection", detail="There is no such connection here.")
-        resources = request.resources or ("*",)
-        log.warning("sync_without_connection", sync=request.sync)
-        for resource in resources:
-            job = new_job(request.connection, resource, 0)
-            job.state, job.error = "failed", problem
-            await jobs.add(db, job, syncs=(request.sync,))
+def _overdue(job: Job, cutoff: float) -> bool:
+    """A parked job is only forgotten when its time has long come."""
+    return job.waiting is None or job.waiting.until < timestamp(cutoff)

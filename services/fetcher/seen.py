@@ -1,15 +1,15 @@
-"""What was sighted of each lane: id, digest of the content, and the version at the last sighting."""
+"""What was sighted: of a lane its ids, with digest and version at the last sighting; of a job its cursors."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import seen
+from services.fetcher.tables import cursors, seen
 
 CHUNK = 500
 
@@ -27,6 +27,7 @@ _RECORD = _RECORD.on_conflict_do_update(
     set_={"digest": _RECORD.excluded.digest, "version": _RECORD.excluded.version},
     where=seen.c.version < _RECORD.excluded.version,
 )
+_DOUBT = upsert(seen).on_conflict_do_update(index_elements=["connection", "resource", "id"], set_={"digest": b""})
 
 
 async def known(db: AsyncConnection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Sighting]:
@@ -46,6 +47,16 @@ async def record(db: AsyncConnection, connection: str, resource: str, sightings:
             for s in sightings
         ]
         await db.execute(_RECORD, rows)
+
+
+async def doubt(db: AsyncConnection, connection: str, resource: str, ids: Sequence[str]) -> None:
+    """These were perhaps sent: readers may have them, and nobody knows with which content.
+
+    What comes again is sent again, whatever it holds; what does not come again is deleted.
+    """
+    if ids:
+        rows = [{"connection": connection, "resource": resource, "id": id_, "digest": b"", "version": 0} for id_ in ids]
+        await db.execute(_DOUBT, rows)
 
 
 async def count(db: AsyncConnection, connection: str, resource: str, *, below: int | None = None) -> int:
@@ -68,3 +79,13 @@ async def forget(db: AsyncConnection, connection: str, resource: str, ids: Seque
     for start in range(0, len(ids), CHUNK):
         gone = seen.c.id.in_(ids[start : start + CHUNK])
         await db.execute(delete(seen).where(seen.c.connection == connection, seen.c.resource == resource, gone))
+
+
+async def first_sighting(db: AsyncConnection, job: str, cursor: bytes) -> bool:
+    """Remember the digest of a cursor of this job; False when the provider has given it before."""
+    statement = insert(cursors).prefix_with("OR IGNORE").values(job=job, digest=cursor)
+    return (await db.execute(statement)).rowcount == 1
+
+
+async def forget_cursors(db: AsyncConnection, job: str) -> None:
+    await db.execute(delete(cursors).where(cursors.c.job == job))

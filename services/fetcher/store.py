@@ -1,17 +1,20 @@
-"""The fetcher's copy of the connections, and the syncs it was asked for."""
+"""The fetcher's copy of the connections, their lanes, the syncs it was asked for, and the workers that live."""
 
 from __future__ import annotations
 
 import time
 
 import msgspec
-from sqlalchemy import delete, insert, select, update
+from sqlalchemy import ColumnElement, delete, exists, insert, select, update
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import connections, lanes, syncs, unclaimed
+from services.fetcher.tables import connections, lanes, outbox, syncs, unclaimed, workers
 from shared.contracts.connections import Connection
 from shared.contracts.syncs import SyncRequested
+from shared.db import Database
+from shared.kafka import Producer
+from shared.outbox import Relay
 
 
 async def connection(db: AsyncConnection, id_: str) -> Connection | None:
@@ -35,28 +38,53 @@ async def save_connection(db: AsyncConnection, snapshot: Connection) -> bool:
     return (await db.execute(newer)).rowcount == 1
 
 
+async def is_gone(db: AsyncConnection, id_: str, generation: int) -> bool:
+    """Whether this generation of the connection has been disconnected."""
+    query = select(connections.c.status, connections.c.generation).where(connections.c.id == id_)
+    found = (await db.execute(query)).first()
+    return found is not None and (found.status == "disconnected" or found.generation != generation)
+
+
 async def open_lane(db: AsyncConnection, connection_id: str, resource: str) -> bool:
     """Make the lane if it is new. Returns whether it has ever been loaded to its end."""
     row = {"connection": connection_id, "resource": resource, "epoch": 0, "loaded": 0}
     await db.execute(insert(lanes).prefix_with("OR IGNORE").values(row))
-    lane = (lanes.c.connection == connection_id) & (lanes.c.resource == resource)
+    lane = _lane(connection_id, resource)
     return bool((await db.execute(select(lanes.c.loaded).where(lane))).scalar_one())
 
 
+async def lanes_of(db: AsyncConnection, connection_id: str) -> list[str]:
+    found = await db.execute(select(lanes.c.resource).where(lanes.c.connection == connection_id))
+    return list(found.scalars())
+
+
+async def take_lane(db: AsyncConnection, connection_id: str, resource: str, *, job: str) -> int | None:
+    """The lane's next epoch; None when another job has it."""
+    mine = _lane(connection_id, resource) & ((lanes.c.job == None) | (lanes.c.job == job))  # noqa: E711  # SQL's IS NULL
+    statement = update(lanes).where(mine).values(job=job, epoch=lanes.c.epoch + 1).returning(lanes.c.epoch)
+    epoch: int | None = (await db.execute(statement)).scalar_one_or_none()
+    return epoch
+
+
+async def free_lane(db: AsyncConnection, connection_id: str, resource: str, *, job: str) -> None:
+    mine = _lane(connection_id, resource) & (lanes.c.job == job)
+    await db.execute(update(lanes).where(mine).values(job=None))
+
+
 async def lane_loaded(db: AsyncConnection, connection_id: str, resource: str, *, loaded: bool) -> None:
-    lane = (lanes.c.connection == connection_id) & (lanes.c.resource == resource)
+    lane = _lane(connection_id, resource)
     await db.execute(update(lanes).where(lane).values(loaded=int(loaded)))
 
 
 async def held_deletions(db: AsyncConnection, connection_id: str, resource: str) -> int | None:
     """How many items the last run would have deleted, had it not been so many; None when it held nothing back."""
-    lane = (lanes.c.connection == connection_id) & (lanes.c.resource == resource)
+    lane = _lane(connection_id, resource)
     held: int | None = (await db.execute(select(lanes.c.held).where(lane))).scalar_one()
     return held
 
 
 async def hold_deletions(db: AsyncConnection, connection_id: str, resource: str, count: int | None) -> None:
-    lane = (lanes.c.connection == connection_id) & (lanes.c.resource == resource)
+    lane = _lane(connection_id, resource)
     await db.execute(update(lanes).where(lane).values(held=count))
 
 
@@ -64,6 +92,10 @@ async def first_time(db: AsyncConnection, sync: str, connection_id: str) -> bool
     """Register a sync; False when it was planned before (messages come at least once)."""
     row = {"id": sync, "connection": connection_id, "requested": time.time()}
     return (await db.execute(insert(syncs).prefix_with("OR IGNORE").values(row))).rowcount == 1
+
+
+async def planned(db: AsyncConnection, sync: str) -> bool:
+    return bool((await db.execute(select(exists().where(syncs.c.id == sync)))).scalar())
 
 
 async def put_aside(db: AsyncConnection, request: SyncRequested, *, seconds: float) -> None:
@@ -83,3 +115,26 @@ async def take_put_aside(db: AsyncConnection, *, connection_id: str | None = Non
     found = (await db.execute(select(unclaimed.c.request).where(which))).scalars().all()
     await db.execute(delete(unclaimed).where(which))
     return [msgspec.json.decode(raw, type=SyncRequested) for raw in found]
+
+
+async def beat(db: AsyncConnection, worker: str) -> None:
+    row = {"id": worker, "beat": time.time()}
+    await db.execute(upsert(workers).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
+
+
+async def forget_workers(db: AsyncConnection, *, silent_s: float = 0.0, only: str | None = None) -> None:
+    """Workers whose last beat is older than ``silent_s`` are dead; or ``only`` this one, which leaves."""
+    dead = workers.c.beat <= time.time() - silent_s if only is None else workers.c.id == only
+    await db.execute(delete(workers).where(dead))
+
+
+async def live_workers(db: AsyncConnection) -> set[str]:
+    return set((await db.execute(select(workers.c.id))).scalars())
+
+
+def relay(database: Database, producer: Producer) -> Relay:
+    return Relay(database, outbox, producer)
+
+
+def _lane(connection_id: str, resource: str) -> ColumnElement[bool]:
+    return (lanes.c.connection == connection_id) & (lanes.c.resource == resource)

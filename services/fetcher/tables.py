@@ -54,6 +54,7 @@ jobs = Table(
     Column("attempts", Integer, nullable=False),
     Column("receipt", Text, nullable=False),
     Column("positions", Text, nullable=False),
+    Column("pending", Text, nullable=False, server_default="[]"),
     Column("waiting", Text, nullable=True),
     Column("error", Text, nullable=True),
     Column("started", Float, nullable=True),

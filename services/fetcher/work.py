@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from services.fetcher.call import ProviderCall
+from services.fetcher.call import Learned, ProviderCall
 from services.fetcher.job import Job
 from services.fetcher.settings import Runtime
 from services.fetcher.tokens import Tokens
@@ -21,7 +21,10 @@ from shared.quota import Quota
 
 @dataclass(frozen=True)
 class Tools:
-    """Shared by all slices of a worker. ``stopping`` is set when the worker wants to leave at the next page border."""
+    """Shared by all slices of a worker. ``stopping`` is set when the worker wants to leave at the next page border.
+
+    ``learned`` holds the limits that the providers' answers told of.
+    """
 
     database: Database
     producer: Producer
@@ -31,6 +34,7 @@ class Tools:
     quota: Quota
     tokens: Tokens
     max_pages: int | None = None
+    learned: Learned = field(default_factory=dict)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -59,7 +63,13 @@ class Slice:
 def open_slice(job: Job, source: Connection, tools: Tools, *, seconds: float) -> Slice:
     runtime, connector = tools.runtimes[source.provider], tools.connectors[source.provider]
     call = ProviderCall(
-        source, runtime, connector, http=tools.http[source.provider], quota=tools.quota, tokens=tools.tokens
+        source,
+        runtime,
+        connector,
+        http=tools.http[source.provider],
+        quota=tools.quota,
+        tokens=tools.tokens,
+        learned=tools.learned,
     )
     deadline = asyncio.get_running_loop().time() + seconds
     return Slice(job=job, source=source, connector=connector, runtime=runtime, call=call, deadline=deadline)

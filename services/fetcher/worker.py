@@ -13,11 +13,15 @@ from services.fetcher.interrupt import ATTEMPTS, backoff, fail
 from services.fetcher.job import Job
 from services.fetcher.jobs import LostClaimError
 from services.fetcher.load import load
-from services.fetcher.purge import purge
 from services.fetcher.work import Tools
 from shared.contracts.envelope import new_id
 from shared.contracts.pages import LoadPage
 from shared.contracts.progress import Problem
+from shared.kafka import is_away
+
+LEAVE_S = 1.5
+"""How long slices may go on to their next page border when the worker leaves."""
+GIVE_BACK_S = 0.5
 
 log = structlog.get_logger()
 
@@ -51,9 +55,13 @@ class Worker:
         task.add_done_callback(self._done)
 
     async def stop(self) -> None:
+        """What does not come to a page border in time is cut off: its job goes on elsewhere, from its checkpoint."""
         self._tools.stopping.set()
         if self._running:
-            await asyncio.wait(self._running)
+            _, late = await asyncio.wait(self._running, timeout=LEAVE_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
@@ -62,25 +70,41 @@ class Worker:
             log.error("slice_ended_badly", exc_info=task.exception())
 
     async def _run(self, job: Job) -> None:
+        epoch = job.epoch
         try:
-            await (purge if job.kind == "purge" else load)(job, self._tools)
+            await load(job, self._tools)
         except LostClaimError:
             log.info("claim_lost", job=job.id)
         except Exception as error:  # whatever it is, the job must not stay claimed
             log.exception("slice_failed", job=job.id, resource=job.resource)
-            await self._give_back(job.id, error)
+            await self._return(job.id, epoch, error)
 
-    async def _give_back(self, job_id: str, error: Exception) -> None:
+    async def _return(self, job: str, epoch: int, error: Exception) -> None:
+        """A job that stayed claimed by a worker that lives would never go on: until it is given back, or we leave."""
+        while True:
+            try:
+                await self._give_back(job, epoch, error)
+            except LostClaimError:
+                return
+            except Exception as again:  # noqa: BLE001  # the database is away
+                log.warning("job_not_given_back", job=job, error=str(again)[:200])
+                await asyncio.sleep(GIVE_BACK_S)
+            else:
+                return
+
+    async def _give_back(self, job_id: str, epoch: int, error: Exception) -> None:
         """Try again later from what the row says; after too many failures the job says that the fault is ours."""
         async with self._tools.database.read() as db:
             job = await jobs.get(db, job_id)
-        if job is None or job.worker != self.id:
+        if job is None or job.epoch != epoch or job.state != "running":
             return
-        job.attempts += 1
+        reason = "Tributary's own database or Kafka is away; going on when it is back."
+        if not is_away(error):
+            job.attempts += 1
+            reason = "Something went wrong on our side; trying again."
         if job.attempts > ATTEMPTS:
             detail = f"An error of Tributary's own ({type(error).__name__}); its log says more."
             await fail(job, self._tools, Problem(code="internal", detail=detail))
             return
         async with self._tools.database.write() as db:
-            reason = "Something went wrong on our side; trying again."
             await jobs.park(db, job, seconds=backoff(job.attempts), reason=reason)

@@ -15,6 +15,7 @@ from services.gateway.api.edge import MAX_BODY, Edge, own_origins, page_policy
 from services.gateway.api.ready import not_ready
 from services.gateway.api.routes import EXCEPTION_HANDLERS, ping, routes
 from services.gateway.clients import AuthClient
+from services.gateway.console import routes as console
 from services.gateway.consumers import listen
 from services.gateway.hub import Hub
 from services.gateway.settings import GatewaySettings
@@ -103,7 +104,7 @@ def create_app(settings: GatewaySettings) -> App:
 def litestar_app(*, hub: Provide, lifespan: list[Any], extra: list[Any]) -> Litestar:
     """The routes with their errors; also what the API's schema is generated from."""
     return Litestar(
-        route_handlers=[*routes(), *extra],
+        route_handlers=[*routes(), *console, *extra],
         dependencies={"hub": hub},
         lifespan=lifespan,
         before_request=ping,

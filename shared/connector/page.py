@@ -8,6 +8,7 @@ import msgspec
 
 if TYPE_CHECKING:
     from shared.connector.interruptions import Interruption
+    from shared.connector.provider import Bucket
 
 Cursor = dict[str, Any]
 """JSON, written to the database after every page; None stands for the beginning or the end."""
@@ -91,4 +92,8 @@ class Connector(Protocol):
 
     def problem(self, response: Response) -> Interruption | None:
         """Classify an answer; None when it is a success."""
+        ...
+
+    def limits(self, response: Response) -> tuple[Bucket, ...]:
+        """Limits that an answer tells of, under the names of the provider's own buckets; they replace those."""
         ...

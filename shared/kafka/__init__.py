@@ -5,7 +5,9 @@ themselves.
 """
 
 from shared.kafka.admin import ClusterUnsuitable, cluster_id, ensure_topics
-from shared.kafka.consume import Consumers, Received
+from shared.kafka.away import is_away
+from shared.kafka.consume import Consumers
 from shared.kafka.produce import Producer
+from shared.kafka.received import Received
 
-__all__ = ["ClusterUnsuitable", "Consumers", "Producer", "Received", "cluster_id", "ensure_topics"]
+__all__ = ["ClusterUnsuitable", "Consumers", "Producer", "Received", "cluster_id", "ensure_topics", "is_away"]

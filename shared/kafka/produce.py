@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
+import structlog
 from aiokafka import AIOKafkaProducer
 
 from shared.contracts.envelope import Message
 
 MAX_REQUEST_BYTES = 1_000_000
 LINGER_MS = 2
+LEAVE_S = 3.0
+
+log = structlog.get_logger()
 
 
 class Producer:
@@ -32,7 +36,12 @@ class Producer:
         await self._producer.start()
 
     async def stop(self) -> None:
-        await self._producer.stop()
+        """Flush and leave; while Kafka is away nothing can be flushed, and whoever sent it has not been told it was."""
+        try:
+            async with asyncio.timeout(LEAVE_S):
+                await self._producer.stop()
+        except TimeoutError:
+            log.warning("producer_left_unflushed")
 
     async def send_all(self, messages: Sequence[Message]) -> dict[int, int]:
         """Send and wait for every acknowledgement, however long that takes.

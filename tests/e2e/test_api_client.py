@@ -217,7 +217,9 @@ def test_a_sync_of_a_mode_or_resource_that_does_not_exist_is_refused(running: Pr
     assert [(one["resource"], one["state"]) for one in ended["resources"]] == [("deals", "done")]
 
 
-def test_consenting_again_keeps_the_connection_and_another_account_is_another_one(running: Product, user: str) -> None:
+async def test_consenting_again_keeps_the_connection_and_another_account_is_another_one(
+    running: Product, user: str
+) -> None:
     first, second = (running.account("hubspot", SMALL["hubspot"], name=name) for name in ("First", "Second"))
     one = running.connect("hubspot", account=first, user=user)
     running.synced(one["sync_id"])
@@ -234,6 +236,9 @@ def test_consenting_again_keeps_the_connection_and_another_account_is_another_on
         assert running.synced(found["sync_id"])["state"] == "done"
     assert running.differences("hubspot", first, one["id"]) == {}
     assert running.differences("hubspot", second, other["id"]) == {}
+    told = [record for record in await records(running, CONNECTIONS) if record.key.decode() == one["id"]]
+    kinds = [dict(record.headers)["ce_type"].decode().rpartition(".")[2] for record in told]
+    assert kinds == ["Connected", "Recovered"]
 
 
 async def test_disconnecting_purges_everywhere_and_reconnecting_brings_the_same_connection_back(
@@ -269,19 +274,23 @@ async def test_disconnecting_purges_everywhere_and_reconnecting_brings_the_same_
     assert len(await alive(running, id_)) == total
 
 
-async def last_values(running: Product, topic: str) -> dict[str, bytes | None]:
-    """Key → last value of the whole topic, read from its beginning by a client of nobody's group."""
+async def records(running: Product, topic: str) -> list[Any]:
+    """The whole topic from its beginning, each partition in order, by a client of nobody's group."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=running.bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     try:
         ends = await consumer.end_offsets(consumer.assignment())
-        found: dict[str, bytes | None] = {}
+        found: list[Any] = []
         while [part for part, end in ends.items() if await consumer.position(part) < end]:
-            for records in (await consumer.getmany(timeout_ms=500)).values():
-                found |= {record.key.decode(): record.value for record in records}
+            for some in (await consumer.getmany(timeout_ms=500)).values():
+                found += some
         return found
     finally:
         await consumer.stop()
+
+
+async def last_values(running: Product, topic: str) -> dict[str, bytes | None]:
+    return {record.key.decode(): record.value for record in await records(running, topic)}
 
 
 async def alive(running: Product, connection: str) -> list[str]:

@@ -27,15 +27,17 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 def refused(folder: Path, **settings: str) -> str:
     """What it says when it does not start."""
+    one = Product(folder)
     ended = subprocess.run(
         [sys.executable, "-m", "deploy.local"],
         cwd=ROOT,
-        env={**Product(folder).settings, "PATH": os.environ["PATH"], **settings},
+        env={**one.settings, "PATH": os.environ["PATH"], **settings},
         capture_output=True,
         text=True,
         timeout=30,
         check=False,
     )
+    one.close()
     assert ended.returncode == 2
     assert ended.stdout == ""
     return ended.stderr

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from sqlalchemy import select, update
 
 from services.fetcher import jobs
+from services.fetcher.job import Job
 from services.fetcher.plan import plan_connection, plan_sync
-from services.fetcher.reap import void_predecessors
+from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.tables import jobs as rows
 from services.fetcher.tables import lanes, outbox
@@ -103,30 +106,47 @@ class Orchard:
 
     def __init__(self, crashes: Crashes, counts: dict[str, int]) -> None:
         self.ids = {resource: [f"{resource}-{n:03}" for n in range(counts[resource])] for resource in RESOURCES}
+        self.size = PAGE
+        self.script: dict[str, Callable[[Cursor | None], Page]] = {}
+        """Resource → what its pages are instead."""
+        self.gate: asyncio.Event | None = None
+        """While it is there and not set, no page comes."""
+        self.asked: list[tuple[str, Cursor | None]] = []
         self._crashes = crashes
 
     async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
         self._crashes.moment()
+        self.asked.append((resource, cursor))
         await asyncio.sleep(0)
+        if self.gate is not None:
+            await self.gate.wait()
+        if resource in self.script:
+            return self.script[resource](cursor)
         start = cursor["from"] if cursor else 0
-        chosen = self.ids[resource][start : start + PAGE]
-        following = {"from": start + PAGE} if start + PAGE < len(self.ids[resource]) else None
+        chosen = self.ids[resource][start : start + self.size]
+        following = {"from": start + self.size} if start + self.size < len(self.ids[resource]) else None
         return Page(records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in chosen], cursor=following)
 
     async def expected(self, call: Call, resource: str) -> int | None:
         return len(self.ids[resource])
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
-        raise AssertionError("nothing is read again here")
+        there = [id_ for id_ in ids if id_ in self.ids[resource]]
+        return Page(records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in there], cursor=None)
 
     def problem(self, response: object) -> None:
         return None
+
+    def limits(self, response: object) -> tuple[Bucket, ...]:
+        return ()
 
 
 class Fetcher:
     """The process, its database, and what survives it."""
 
-    def __init__(self, folder: Path, counts: dict[str, int]) -> None:
+    def __init__(self, folder: Path, counts: dict[str, int], **changes: Any) -> None:
+        """``changes`` replace fields of the worker's ``Tools``."""
+        self._changes = changes
         self.crashes = Crashes()
         self.log = Log(self.crashes)
         self.orchard = Orchard(self.crashes, counts)
@@ -135,6 +155,7 @@ class Fetcher:
         if TEMPLATE:
             self._path.write_bytes(TEMPLATE[0])
         self.database: Database
+        self.tools: Tools
         self.worker: Worker
         self.relay: Relay
 
@@ -157,9 +178,10 @@ class Fetcher:
             quota=None,  # type: ignore[arg-type]  # nothing is called
             tokens=Tokenless(),  # type: ignore[arg-type]  # nothing is called
         )
-        self.worker = Worker(tools, slots=4)
+        self.tools = replace(tools, **self._changes)
+        self.worker = Worker(self.tools, slots=4)
         self.relay = Relay(self.database, outbox, self.log)  # type: ignore[arg-type]  # Kafka in memory
-        await void_predecessors(self.database, self.worker.id)
+        await arrive(self.database, self.worker.id, alone=True)
 
     async def kill(self) -> None:
         """Nothing of the process runs on; the database keeps what was committed."""
@@ -173,29 +195,36 @@ class Fetcher:
             await asyncio.wait(self.worker._running)
         await asyncio.sleep(0)
 
-    async def connect(self, version: int, *, status: str = "active") -> None:
+    async def connect(
+        self,
+        version: int,
+        *,
+        status: str = "active",
+        generation: int = 1,
+        resources: tuple[str, ...] = RESOURCES,
+        sync: str | None = None,
+    ) -> None:
         snapshot = Connection(
             id="conn",
             version=version,
-            generation=1,
+            generation=generation,
             org_id="org",
             user_id="user",
             provider="orchard",
             client_id="c",
             account=Account(id="a"),
             status=status,  # type: ignore[arg-type]  # one of the statuses
-            resources=RESOURCES,
+            resources=resources,
             epoch=1,
-            sync_id=f"sync-{version}",
+            sync_id=sync or f"sync-{version}",
             created=timestamp(0),
             updated=timestamp(0),
         )
         async with self.database.write() as db:
-            kind = "Disconnected" if status == "disconnected" else "Connected"
-            await plan_connection(db, kind, snapshot, providers={"orchard": PROVIDER})
+            await plan_connection(db, snapshot, providers={"orchard": PROVIDER})
 
-    async def ask(self, sync: str) -> None:
-        request = SyncRequested(sync=sync, connection="conn", requested=timestamp(0))
+    async def ask(self, sync: str, connection: str = "conn") -> None:
+        request = SyncRequested(sync=sync, connection=connection, requested=timestamp(0))
         async with self.database.write() as db:
             await plan_sync(db, request, providers={"orchard": PROVIDER})
 
@@ -225,7 +254,7 @@ class Fetcher:
             await self.settle()
         raise AssertionError("the jobs do not come to an end")
 
-    async def unfinished(self) -> list[jobs.Job]:
+    async def unfinished(self) -> list[Job]:
         async with self.database.read() as db:
             return await jobs.find(db, rows.c.state.not_in(("done", "incomplete", "failed")))
 
@@ -234,9 +263,7 @@ class Fetcher:
         found = []
         async with self.database.read() as db:
             pending = (await db.execute(select(outbox.c.value).where(outbox.c.topic == PAGES))).scalars().all()
-            holders = {
-                (lane.connection, lane.resource): lane.job for lane in (await db.execute(select(lanes))).all()
-            }
+            holders = {(lane.connection, lane.resource): lane.job for lane in (await db.execute(select(lanes))).all()}
         unread = [message.value for message in self.log.of(PAGES)[self.read :]]
         on_the_way = {
             (wake.job, wake.wake)
@@ -245,9 +272,11 @@ class Fetcher:
         unfinished = await self.unfinished()
         for job in unfinished:
             in_work = job.state == "running" and job.worker == self.worker.id
-            behind = job.state == "waiting" and holders[job.connection, job.resource] in {
-                other.id for other in unfinished if other.id != job.id
-            }
+            others = [other for other in unfinished if other.id != job.id and other.lane == job.lane]
+            behind = job.state == "waiting" and any(
+                other.id == holders[job.connection, job.resource] or other.generation < job.generation
+                for other in others
+            )
             ready = job.state == "ready" and (job.id, job.wake) in on_the_way
             if [in_work, behind, ready].count(True) != 1:
                 found.append(f"{job.id} {job.resource} {job.state} wake {job.wake}")
@@ -261,6 +290,18 @@ class Fetcher:
             if (body.sync, body.resource) not in newest or newest[body.sync, body.resource].step < body.step:
                 newest[body.sync, body.resource] = body
         return newest
+
+    async def all_jobs(self) -> list[Job]:
+        async with self.database.read() as db:
+            return await jobs.find(db)
+
+    def sent(self, topic: str, since: int = 0) -> Mapping[str, list[bool]]:
+        """Id → whether each of its messages since then was an item (else it was a deletion)."""
+        found: dict[str, list[bool]] = {}
+        for message in self.log.messages[since:]:
+            if message.topic == topic:
+                found.setdefault(parse_key(message.key).id, []).append(message.value is not None)
+        return found
 
     async def attempt(self, doing: object) -> None:
         """Do a step that may kill the process; if it did, start the next one."""

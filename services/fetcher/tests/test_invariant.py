@@ -41,7 +41,7 @@ async def follow(folder: Path, steps: list[tuple[str, int | None]]) -> Fetcher:
     return fetcher
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schedule)
 def test_any_schedule_of_crashes_strands_no_job_and_loses_no_item(steps: list[tuple[str, int | None]]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -25,7 +25,7 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
 class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """``return_url``: where the browser goes afterwards, a path of this server or a page of an allowed origin."""
 
-    provider: Annotated[str, msgspec.Meta(max_length=64, examples=["hubspot"])]
+    provider: Annotated[str, msgspec.Meta(max_length=64, description="An id of /v1/providers.")]
     org_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256, examples=["demo"])]
     user_id: Annotated[str, msgspec.Meta(min_length=1, max_length=256, examples=["demo"])]
     return_url: str | None = None

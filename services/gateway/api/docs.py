@@ -64,7 +64,9 @@ def openapi_config() -> OpenAPIConfig:
         description=ABOUT,
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
         path="/schema",
+        servers=[],
         use_handler_docstrings=True,
+        operation_id_creator=lambda handler, _method, _path: handler.handler_name,
         render_plugins=[JsonRenderPlugin(media_type="application/json")],  # type: ignore[arg-type]  # any text will do
         tags=[
             Tag(name="Connecting accounts", description="From a link to a connection."),

@@ -38,7 +38,7 @@ def _body(document: Json) -> Iterable[str]:
     for name, channel in document["channels"].items():
         yield f'<section id="{_text(name)}"><h2><code>{_text(name)}</code></h2><p>{_text(channel["description"])}</p>'
         settings = channel["bindings"]["kafka"]["topicConfiguration"]
-        yield f"<p>{_text(', '.join(f'{key} = {value}' for key, value in settings.items()))}</p>"
+        yield f"<p>{_text(', '.join(f'{key} {_plain(value)}' for key, value in settings.items()))}</p>"
         for kind in channel["messages"]:
             yield from _message(document, kind)
         yield "</section>"
@@ -80,6 +80,10 @@ def _kind(schema: Json) -> str:
     if "const" in schema or "enum" in schema:
         return _text(" or ".join(str(one) for one in schema.get("enum", [schema.get("const")])))
     return _text(schema.get("type", "anything"))
+
+
+def _plain(setting: object) -> str:
+    return ", ".join(str(one) for one in setting) if isinstance(setting, list) else str(setting)
 
 
 def _text(value: object) -> str:

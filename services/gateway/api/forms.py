@@ -16,7 +16,10 @@ LONGEST = 16_384
 
 async def form_text(request: AnyRequest, *required: str, optional: tuple[str, ...] = ()) -> dict[str, str]:
     """The named fields that are there. Raises ``BadRequest`` for a required one that is absent or empty, or a file."""
-    form = await request.form()
+    try:
+        form = await request.form()
+    except UnicodeDecodeError:
+        raise BadRequest("The form's fields have to be UTF-8.", code="bad_form") from None
     found: dict[str, str] = {}
     for name in (*required, *optional):
         value = form.get(name)

@@ -1,4 +1,4 @@
-"""All routes of the gateway, and what becomes of their errors."""
+"""All routes of the API, and what becomes of their errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 from services.gateway.api import connect, connections, docs, events, items, original, stream, syncs
 from services.gateway.api.parameters import only_declared
 from services.gateway.api.problems import on_fault, on_http_exception, on_hub_error, on_recursion, wants_json
-from services.gateway.console import routes as console
 from shared.errors import HubError
 
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
@@ -60,4 +59,4 @@ def routes() -> list[ControllerRouterHandler]:
         original.post_load,
     ]
     pages: list[ControllerRouterHandler] = [connect.open_link, docs.docs_page, docs.docs_asset, *events.HANDLERS]
-    return [v1, *compatible, *pages, *console]
+    return [v1, *compatible, *pages]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import Iterable
 from typing import Annotated, Final, final
@@ -19,11 +20,13 @@ from services.gateway.api.syncs import TAGS
 from services.gateway.hub import Hub
 from services.gateway.store.syncs import Progress
 from services.gateway.sync import SyncView, describe_sync, progress_since, resource_states
+from services.gateway.watch import POLL_S
 from shared.errors import BadRequest
 
 PAUSE_S: Final = 0.25
 """Between two looks that found something: at most four events a second per resource."""
 COMMENT_S: Final = 15.0
+_EVENT_ID: Final = re.compile(r"[0-9]{1,18}")
 _START: Final = {
     "type": "http.response.start",
     "status": 200,
@@ -45,7 +48,7 @@ LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", descri
 async def get_events(sync_id: FromPath[str], hub: NamedDependency[Hub], last_event_id: LastEventId = None) -> ASGIApp:
     """Server-sent events; a comment every 15 s. The stream ends after `done`."""
     await describe_sync(sync_id, hub=hub)
-    if last_event_id is not None and not (last_event_id.isascii() and last_event_id.isdigit()):
+    if last_event_id is not None and not _EVENT_ID.fullmatch(last_event_id):
         raise BadRequest("Last-Event-ID has to be the id of an event of this stream.", code="bad_event_id")
     return EventStream(sync_id, after=int(last_event_id or 0), hub=hub)
 
@@ -54,8 +57,8 @@ async def get_events(sync_id: FromPath[str], hub: NamedDependency[Hub], last_eve
 class EventStream:
     """An ASGI response that ends with its reader: nothing of it runs on once the reader is gone."""
 
-    def __init__(self, sync_id: str, *, after: int, hub: Hub) -> None:
-        self._sync, self._after, self._hub = sync_id, after, hub
+    def __init__(self, sync_id: str, *, after: int, hub: Hub, comment_s: float = COMMENT_S) -> None:
+        self._sync, self._after, self._hub, self._comment_s = sync_id, after, hub, comment_s
         self._spoke = time.monotonic()
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
@@ -84,8 +87,8 @@ class EventStream:
             if news:
                 await asyncio.sleep(PAUSE_S)
                 continue
-            await self._hub.watch.wait()
-            if time.monotonic() - self._spoke >= COMMENT_S:
+            await self._hub.watch.wait(min(POLL_S, self._comment_s))
+            if time.monotonic() - self._spoke >= self._comment_s:
                 await self._say(send, ": still here\n\n")
 
     async def _say(self, send: Send, text: str) -> None:

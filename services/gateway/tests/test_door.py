@@ -50,8 +50,10 @@ async def test_T35_a_foreign_origin_is_refused_and_gets_no_cors_headers(
 
 
 async def test_T35_two_origins_are_refused(api: Gateway) -> None:
-    answer = await api.http.get("/v1/connections", headers=[("origin", ALLOWED), ("origin", ALLOWED)])  # type: ignore[arg-type]
+    answer = await api.http.get("/v1/connections", headers=[("origin", ALLOWED), ("origin", ALLOWED)])
     is_problem(answer, 403)
+    twice = await api.http.get("/v1/connections", headers=[("origin", api.url), ("origin", api.url)])
+    is_problem(twice, 403)
 
 
 async def test_an_allowed_origin_is_answered_by_name_also_when_it_goes_wrong(api: Gateway) -> None:

@@ -147,7 +147,7 @@ async def test_T13_only_web_links_are_passed_on(api: Gateway) -> None:
 
 async def test_T23_a_page_token_that_was_altered_or_taken_elsewhere_is_refused(api: Gateway) -> None:
     connection = await loaded(api, "tokens", [{"id": f"p{i}"} for i in range(5)])
-    mine = {"connection_id": connection.id, "page_size": 2}
+    mine: dict[str, str | int] = {"connection_id": connection.id, "page_size": 2}
     token = (await api.http.get("/v1/items", params=mine)).json()["next_page_token"]
     assert (await api.http.get("/v1/items", params={**mine, "page_token": token})).status_code == 200
     for at in (0, len(token) // 2, len(token) - 2):

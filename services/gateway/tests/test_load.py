@@ -1,4 +1,4 @@
-"""Loading everything, as a verb: no server, no broker."""
+"""Loading everything, and waiting for it: no server, no broker."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from services.gateway.api.stream import EventStream
 from services.gateway.clients import AuthClient
 from services.gateway.hub import Hub
-from services.gateway.load import load_everything, run
+from services.gateway.load import load_everything
 from services.gateway.project import item_row, project_items
 from services.gateway.snapshot import take_snapshot
 from services.gateway.store import syncs
@@ -112,15 +113,12 @@ async def test_it_joins_the_load_that_runs_and_waits_for_the_end(hub: Hub, conne
     assert await count_syncs(hub, connection) == 1
 
 
-async def test_a_result_is_given_again_for_half_a_minute_and_then_loaded_anew(
-    hub: Hub, connection: Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_result_is_given_again_for_half_a_minute_and_then_loaded_anew(hub: Hub, connection: Connection) -> None:
     await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
     assert await load_everything(connection, hub=hub) == []
     assert await count_syncs(hub, connection) == 1
-    monkeypatch.setattr(run, "FRESH_S", 0.0)
     with pytest.raises(TimedOut):
-        await load_everything(connection, hub=hub, wait_s=0.01)
+        await load_everything(connection, hub=hub, wait_s=0.01, fresh_s=0)
     assert await count_syncs(hub, connection) == 2
 
 
@@ -160,3 +158,19 @@ async def test_an_account_that_was_disconnected_meanwhile_is_a_conflict(hub: Hub
     await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
     with pytest.raises(Conflict):
         await asked
+
+
+async def test_a_stream_without_news_says_a_comment_now_and_then(hub: Hub, connection: Connection) -> None:
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    reading = asyncio.Event()
+
+    async def receive() -> Any:
+        await reading.wait()
+        return {"type": "http.disconnect"}
+
+    stream = EventStream(connection.sync_id or "", after=0, hub=hub, comment_s=0.02)
+    running = asyncio.create_task(stream({}, receive, sent.put))  # type: ignore[arg-type]  # it reads nothing of it
+    said = [await sent.get() for _ in range(4)]
+    reading.set()
+    await running
+    assert [one.get("body") for one in said] == [None, b"retry: 2000\n\n", b": still here\n\n", b": still here\n\n"]

@@ -2,14 +2,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from litestar import Litestar, get
+
 from services.gateway.tests.fake_auth import FakeAuth
-from services.gateway.tests.serving import SECRET, running_broker, running_gateway
+from services.gateway.tests.serving import SECRET, running_broker, running_gateway, serve
+
+
+@get("/health/ready", status_code=503)
+async def unwell() -> dict[str, str]:
+    return {"status": "not ready"}
 
 
 async def test_it_is_ready_only_when_all_that_it_stands_on_answers(tmp_path: Path) -> None:
-    async with running_broker(tmp_path) as (bootstrap, producer):
+    async with running_broker(tmp_path) as (bootstrap, producer), serve(lambda _: Litestar([unwell])) as neighbour:
         for number, (urls, status) in enumerate(
-            [((), 200), (("http://127.0.0.1:1/health/ready",), 503), (("{auth}/health/ready",), 503)]
+            [((), 200), (("http://127.0.0.1:1/health/ready",), 503), ((f"{neighbour}/health/ready",), 503)]
         ):
             folder = tmp_path / str(number)
             auth = FakeAuth(SECRET)

@@ -8,7 +8,8 @@ from sqlalchemy import delete, select
 
 from services.gateway.tables import connections, items, positions, sync_jobs, syncs
 from services.gateway.tests.fake_auth import FakeAuth
-from services.gateway.tests.serving import SECRET, gone, item, running_broker, running_gateway
+from services.gateway.tests.serving import SECRET, gone, item, read_topic, running_broker, running_gateway
+from shared.contracts.topics import ITEMS, dead_letters
 from shared.db import Database
 
 
@@ -78,4 +79,6 @@ async def test_T24_a_message_that_does_not_decode_goes_to_the_dead_letters_and_t
             await producer.send_all([replace(good, value=value, headers=headers)])
         await producer.send_all([good])
         await gateway.until(f"/v1/connections/{connection.id}", lambda one: one["items"] == 1)
+        kept = await read_topic(bootstrap, dead_letters(ITEMS), key=good.key.decode(), count=4)
+        assert {one.value for one in kept} == {b"{", b"[]", good.value, None}
         assert (await gateway.http.get("/health/ready")).status_code == 200

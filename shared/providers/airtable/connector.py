@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from shared.connector import Call, Connector, Cursor, Interruption, Page, Reject, Response, Restart
+from shared.connector import Bucket, Call, Connector, Cursor, Interruption, Page, Reject, Response, Restart
 from shared.providers.airtable import items, problems, reads
 from shared.providers.airtable.walk import Walk
 
@@ -32,6 +32,9 @@ class Airtable:
 
     def problem(self, response: Response) -> Interruption | None:
         return problems.problem(response)
+
+    def limits(self, response: Response) -> tuple[Bucket, ...]:  # noqa: ARG002  # no answer tells of a limit
+        return ()
 
 
 async def _bases_page(call: Call, walk: Walk) -> Page:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from shared.connector import (
+    Bucket,
     Call,
     Connector,
     Cursor,
@@ -18,7 +19,7 @@ from shared.connector import (
     Response,
     RetryLater,
 )
-from shared.providers.hubspot.problems import problem
+from shared.providers.hubspot.problems import limits, problem
 from shared.providers.hubspot.records import TYPE_IDS, read_rows
 
 VERSION = "2026-03"
@@ -57,6 +58,9 @@ class HubSpot:
 
     def problem(self, response: Response) -> Interruption | None:
         return problem(response)
+
+    def limits(self, response: Response) -> tuple[Bucket, ...]:
+        return limits(response)
 
 
 CONNECTOR: Connector = HubSpot()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from html import escape
 from typing import Any
 
-from shared.connector import Interruption, Reauthorize, Reject, Response, RetryLater, retry_after
+from shared.connector import Bucket, Interruption, Reauthorize, Reject, Response, RetryLater, retry_after
 from shared.providers.hubspot import PROVIDER
 
 LOCKED_S = 2.0
@@ -31,6 +31,13 @@ def problem(response: Response) -> Interruption | None:
         reason = f"HubSpot is not available (status {status})."
         return RetryLater(reason, after_s=retry_after(response.headers))
     return Reject(f"HubSpot refused the request (status {status}){_said(body)}", code=_code(body, "rejected"))
+
+
+def limits(response: Response) -> tuple[Bucket, ...]:
+    """Every answer but those of search tells the limit in force, and the window it is counted in."""
+    most = _number(response.headers.get("x-hubspot-ratelimit-max", ""))
+    window_ms = _number(response.headers.get("x-hubspot-ratelimit-interval-milliseconds", ""))
+    return (Bucket(name="ten_secondly", requests=most, window_s=window_ms / 1000),) if most and window_ms else ()
 
 
 def _unauthorized(_: Response, body: Body) -> Reauthorize:
@@ -68,7 +75,12 @@ def _limited(response: Response, body: Body) -> RetryLater:
 
 
 def _interval(milliseconds: str) -> float:
-    return int(milliseconds) / 1000 if milliseconds.isascii() and milliseconds.isdigit() else WINDOW_S
+    return (_number(milliseconds) or WINDOW_S * 1000) / 1000
+
+
+def _number(text: str) -> int:
+    """0 when it is none, or none that makes sense."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
 def _forbidden(_: Response, body: Body) -> Reject:

@@ -10,7 +10,19 @@ from __future__ import annotations
 
 import msgspec
 
-from shared.connector import Call, Connector, Cursor, Interruption, Page, Record, Reject, Rejected, Response, Restart
+from shared.connector import (
+    Bucket,
+    Call,
+    Connector,
+    Cursor,
+    Interruption,
+    Page,
+    Record,
+    Reject,
+    Rejected,
+    Response,
+    Restart,
+)
 from shared.providers.notion import calls
 from shared.providers.notion.problems import GONE, classify
 from shared.providers.notion.records import read, source_ids
@@ -48,6 +60,9 @@ class NotionConnector:
 
     def problem(self, response: Response) -> Interruption | None:
         return classify(response)
+
+    def limits(self, response: Response) -> tuple[Bucket, ...]:  # noqa: ARG002  # no answer tells of a limit
+        return ()
 
 
 CONNECTOR: Connector = NotionConnector()

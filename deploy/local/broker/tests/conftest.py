@@ -25,7 +25,7 @@ async def broker_process(tmp_path: Path) -> AsyncIterator[BrokerProcess]:
     process = BrokerProcess(tmp_path / "log")
     await process.start()
     yield process
-    await process.kill()
+    await process.close()
 
 
 @pytest.fixture(params=[Aiokafka, Confluent], ids=["aiokafka", "confluent"])

@@ -1,6 +1,7 @@
 """The broker as a child process, and the two clients behind one small interface."""
 
 import asyncio
+import socket
 import sys
 import time
 from asyncio.subprocess import DEVNULL, PIPE, Process
@@ -35,11 +36,18 @@ class Stored(NamedTuple):
 
 
 class BrokerProcess:
-    """Killed and started again, always on the port it got first."""
+    """Killed and started again, always on the same port.
+
+    A bound socket that never listens keeps the port while no broker has it: else any outgoing connection, even a
+    client's that tries to reach the broker, could be given this very port and block the restart.
+    """
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        self.port = 0
+        self._reservation = socket.socket()
+        self._reservation.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._reservation.bind(("127.0.0.1", 0))
+        self.port = self._reservation.getsockname()[1]
         self._process: Process | None = None
 
     @property
@@ -49,12 +57,17 @@ class BrokerProcess:
     async def start(self) -> None:
         arguments = ["--data-dir", str(self.data_dir), "--port", str(self.port)]
         self._process = await run_python("-m", "deploy.local.broker", *arguments)
-        self.port = int((await next_line(self._process)).rsplit(":", 1)[1])
+        assert (await next_line(self._process)).endswith(f":{self.port}")
 
     async def kill(self) -> None:
         assert self._process is not None
-        self._process.kill()
+        if self._process.returncode is None:
+            self._process.kill()
         await self._process.wait()
+
+    async def close(self) -> None:
+        self._reservation.close()
+        await self.kill()
 
     async def terminate(self) -> int:
         assert self._process is not None
@@ -96,7 +109,7 @@ async def producer(address: str, **settings: object) -> AsyncIterator[AIOKafkaPr
     try:
         yield client
     finally:
-        await client.stop()
+        await asyncio.wait_for(client.stop(), PATIENCE)  # waits for ever when the broker is gone
 
 
 @asynccontextmanager
@@ -107,7 +120,7 @@ async def consumer(address: str, *topics: str, **settings: object) -> AsyncItera
     try:
         yield client
     finally:
-        await client.stop()
+        await asyncio.wait_for(client.stop(), PATIENCE)  # waits for ever when the broker is gone
 
 
 class Kafka(Protocol):

@@ -110,15 +110,19 @@ async def test_all_that_was_acknowledged_is_stored_once_after_kills_of_the_broke
             if stopped.is_set():
                 return
 
-    async with producer(broker_process.address, retry_backoff_ms=20) as sender:
-        writing = asyncio.gather(*(write(sender, lane) for lane in range(12)))
+    async with (
+        asyncio.timeout(2 * PATIENCE),
+        producer(broker_process.address, retry_backoff_ms=20) as sender,
+        asyncio.TaskGroup() as lanes,
+    ):
+        for lane in range(12):
+            lanes.create_task(write(sender, lane))
         for _ in range(2):
             for _ in range(300):
                 await progress.acquire()
             await broker_process.kill()
             await broker_process.start()
         stopped.set()
-        await asyncio.wait_for(writing, PATIENCE)
     found = await Aiokafka().read(broker_process.address, "things", len(acknowledged))
     assert Counter(item.value for item in found) == Counter(acknowledged)
     for lane in range(12):

@@ -86,6 +86,7 @@ async def test_the_cluster_id_stays_with_the_folder(tmp_path: Path) -> None:
         request(0, 7, struct.pack(">hhii", -1, 1, 1000, 2**31 - 1)),
         request(3, 0, struct.pack(">ih", 1, 5) + b"\xff\xfe"),
     ],
+    ids=["http", "negative", "huge", "short", "unknown api", "unknown version", "noise", "endless list", "cut string"],
 )
 async def test_bytes_that_are_no_request_close_their_connection_only(
     broker: Broker, address: str, frame: bytes

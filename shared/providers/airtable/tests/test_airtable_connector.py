@@ -283,3 +283,7 @@ async def test_records_come_in_pages_of_a_hundred_by_field_id(reader: RealCall) 
     await walk(reader, "records")
     asked = [dict(one.params) for one in reader.sent if one.path.count("/") == 3 and "meta" not in one.path]
     assert {(one["pageSize"], one["returnFieldsByFieldId"]) for one in asked} == {("100", "true")}
+
+
+def test_no_answer_tells_of_a_limit() -> None:
+    assert CONNECTOR.limits(Response(status=200, headers={"x-ratelimit-limit": "5"}, body={})) == ()

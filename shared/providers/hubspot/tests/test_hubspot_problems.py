@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from shared.connector import Interruption, Reauthorize, Reject, Response, RetryLater
+from shared.connector import Bucket, Interruption, Reauthorize, Reject, Response, RetryLater
 from shared.providers.hubspot.connector import CONNECTOR
 
 
@@ -127,3 +127,21 @@ def test_a_hostile_message_is_shortened_and_escaped() -> None:
     assert len(reason) < 260
     assert "<" not in reason
     assert reason.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("most", "interval", "told"),
+    [
+        ("190", "10000", (Bucket(name="ten_secondly", requests=190, window_s=10),)),
+        ("1000000", "1000", (Bucket(name="ten_secondly", requests=1_000_000, window_s=1),)),
+        ("0", "10000", ()),
+        ("-1", "10000", ()),
+        ("many", "10000", ()),
+        ("190", "", ()),
+        ("9" * 30, "10000", ()),
+    ],
+)
+def test_an_answer_tells_the_limit_that_is_in_force(most: str, interval: str, told: tuple[Bucket, ...]) -> None:
+    headers = {"x-hubspot-ratelimit-max": most, "x-hubspot-ratelimit-interval-milliseconds": interval}
+    assert CONNECTOR.limits(Response(status=200, headers=headers, body={})) == told
+    assert CONNECTOR.limits(Response(status=200, headers={}, body={})) == ()

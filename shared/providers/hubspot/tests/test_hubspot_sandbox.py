@@ -301,6 +301,17 @@ def test_the_hundred_and_eleventh_call_in_ten_seconds_is_a_429(sandbox: Serving,
     assert other.get("account-info/2026-03/details").status_code == 200
 
 
+def test_the_headers_tell_the_limit_in_force_also_when_there_is_none(sandbox: Serving, small: Account) -> None:
+    api = Api(sandbox.http, tokens(sandbox, account=small.id)["access_token"])
+    sandbox.world.limiter.limits["ten_secondly"] = Limit(7, 2.0)
+    headers = api.get("crm/v3/objects/deals").headers
+    told = ("x-hubspot-ratelimit-max", "x-hubspot-ratelimit-interval-milliseconds", "x-hubspot-ratelimit-remaining")
+    assert [headers[name] for name in told] == ["7", "2000", "6"]
+    sandbox.world.limiter.off = True
+    headers = api.get("crm/v3/objects/deals").headers
+    assert [headers[name] for name in told] == ["1000000", "10000", "1000000"]
+
+
 def test_search_has_a_limit_of_its_own_without_headers(sandbox: Serving, small: Account) -> None:
     sandbox.world.limiter.limits["search"] = Limit(5, 60.0)
     api = Api(sandbox.http, tokens(sandbox, account=small.id)["access_token"])

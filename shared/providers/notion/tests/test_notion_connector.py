@@ -279,3 +279,7 @@ def _timed(results: list[Any]) -> float:
     start = perf_counter()
     read("page", results)
     return perf_counter() - start
+
+
+def test_no_answer_tells_of_a_limit() -> None:
+    assert CONNECTOR.limits(Response(status=200, headers={"x-ratelimit-limit": "5"}, body={})) == ()

@@ -1,0 +1,29 @@
+"""Records that could not be read are kept: their bytes, and the place they had in the page."""
+
+from __future__ import annotations
+
+from services.fetcher.work import Slice, Tools
+from shared.connector import Page
+from shared.contracts.envelope import Message
+from shared.contracts.items import MAX_BYTES
+from shared.contracts.topics import ITEMS, dead_letters
+
+
+async def send_dead_letters(work: Slice, tools: Tools, page: Page) -> None:
+    await tools.producer.send_all(
+        [
+            Message(
+                topic=dead_letters(ITEMS),
+                key=work.job.lane.encode(),
+                value=rejected.raw[:MAX_BYTES],
+                headers=(
+                    ("dlq_error", f"malformed_record: {rejected.reason}"[:1000].encode(errors="replace")),
+                    ("dlq_pointer", rejected.pointer[:1000].encode(errors="replace")),
+                    ("dlq_service", b"fetcher"),
+                    ("dlq_bytes", str(len(rejected.raw)).encode()),
+                    ("org", work.source.org_id.encode()),
+                ),
+            )
+            for rejected in page.rejected
+        ]
+    )

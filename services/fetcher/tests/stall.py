@@ -1,0 +1,151 @@
+"""A provider and an auth service behind HTTP, and the tools of a worker that calls them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+from fakeredis import FakeServer
+from fakeredis.aioredis import FakeRedis
+
+from services.fetcher.settings import FetcherSettings
+from services.fetcher.tests.crashing import Fetcher
+from services.fetcher.tokens import Tokens
+from shared.connector import (
+    Bucket,
+    Call,
+    Cursor,
+    Interruption,
+    Page,
+    Reauthorize,
+    Record,
+    Reject,
+    Request,
+    Response,
+    Restart,
+    RetryLater,
+    retry_after,
+)
+from shared.contracts.auth import AccessToken, ErrorBody
+from shared.http import HttpClient
+from shared.quota import Quota
+from shared.settings import SecretStr
+
+Answer = Callable[[httpx.Request], httpx.Response | None]
+PAGE = 2
+
+
+class StallConnector:
+    """Reads ``/{resource}?from=n``; satisfies Connector."""
+
+    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
+        params = (("from", str(cursor["from"] if cursor else 0)),)
+        body = (await call(Request(method="GET", path=f"/{resource}", params=params, buckets=("all",)))).body
+        records = [Record(id=row["id"], name=row["id"], raw=row) for row in body["rows"]]
+        return Page(records=records, cursor={"from": body["next"]} if body["next"] else None)
+
+    async def expected(self, call: Call, resource: str) -> int | None:
+        return None
+
+    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
+        return Page(records=[], cursor=None)
+
+    def problem(self, response: Response) -> Interruption | None:
+        match response.status:
+            case 401:
+                return Reauthorize("Orchard no longer accepts the access token.")
+            case 403:
+                return Reject("Orchard wants another scope.", code="missing_scope", scope=response.body["scope"])
+            case 410:
+                return Restart("Orchard's cursor has expired.")
+            case 429:
+                wait = retry_after(response.headers)
+                return RetryLater("Orchard's limit is reached.", code="rate_limited", after_s=wait, limit=True)
+            case status if status >= 500:
+                return RetryLater(f"Orchard is not available (status {status}).")
+        return None
+
+    def limits(self, response: Response) -> tuple[Bucket, ...]:
+        told = response.headers.get("x-limit")
+        return (Bucket(name="all", requests=int(told), window_s=10),) if told else ()
+
+
+class Stall:
+    """The provider: four rows per resource, and ``faults`` that may answer instead."""
+
+    def __init__(self) -> None:
+        self.token = "token-1"
+        self.limit: int | None = None
+        self.faults: list[Answer] = []
+        self.asked: list[tuple[float, str, int]] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        fault = next((answer for fault in self.faults if (answer := fault(request)) is not None), None)
+        wrong = request.headers["authorization"] != f"Bearer {self.token}"
+        answer = fault or (httpx.Response(401, json={}) if wrong else self._page(request))
+        self.asked.append((time.monotonic(), str(request.url), answer.status_code))
+        return answer
+
+    def _page(self, request: httpx.Request) -> httpx.Response:
+        resource, start = request.url.path.strip("/"), int(request.url.params["from"])
+        rows = [{"id": f"{resource}-{n}"} for n in range(start, start + PAGE)]
+        headers = {} if self.limit is None else {"x-limit": str(self.limit)}
+        return httpx.Response(200, json={"rows": rows, "next": start + PAGE if start == 0 else None}, headers=headers)
+
+
+class Auth:
+    """Gives tokens: a newer one when told that the current epoch was refused."""
+
+    def __init__(self, stall: Stall) -> None:
+        self._stall = stall
+        self.refused: ErrorBody | None = None
+        self.epoch = 1
+        self.asked: list[int | None] = []
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        not_epoch = msgspec.json.decode(request.content)["not_epoch"]
+        self.asked.append(not_epoch)
+        if self.refused:
+            return httpx.Response(409, content=msgspec.json.encode(self.refused))
+        if not_epoch == self.epoch:
+            self.epoch += 1
+            self._stall.token = f"token-{self.epoch}"
+        token = AccessToken(access_token=f"token-{self.epoch}", epoch=self.epoch, expires_in_s=3600)
+        return httpx.Response(200, content=msgspec.json.encode(token))
+
+
+class Market:
+    """A fetcher that loads from a stall."""
+
+    def __init__(self, folder: Path, **changes: Any) -> None:
+        self.stall = Stall()
+        self.auth = Auth(self.stall)
+        self.redis = FakeRedis(server=FakeServer())
+        settings = FetcherSettings(
+            database=folder / "unused.db",
+            bootstrap="",
+            auth_url="http://auth",
+            service_secret=SecretStr("service"),
+            providers={},
+        )
+        tools = {
+            "connectors": {"orchard": StallConnector()},
+            "http": {"orchard": HttpClient(transport=httpx.MockTransport(self.stall), body_cap=1 << 20)},
+            "tokens": Tokens(HttpClient(transport=httpx.MockTransport(self.auth)), settings),
+            "quota": Quota(self.redis),
+        }
+        self.fetcher = Fetcher(folder, {"apples": 0, "pears": 0}, **tools, **changes)
+
+    async def open(self) -> None:
+        await self.fetcher.boot()
+        runtimes = self.fetcher.tools.runtimes
+        orchard = msgspec.structs.replace(runtimes["orchard"], api_url="http://orchard")
+        object.__setattr__(self.fetcher.tools, "runtimes", {"orchard": orchard})
+
+    async def close(self) -> None:
+        await self.fetcher.database.close()
+        await self.redis.aclose()

@@ -1,0 +1,124 @@
+"""Whatever lies on the fetcher's topics: what cannot be understood is kept with its origin, and the next is read."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+from faststream import AckPolicy
+
+from services.fetcher.consumers import listen
+from services.fetcher.tests.crashing import PROVIDER, Fetcher
+from shared.contracts.connections import Account, Connection
+from shared.contracts.envelope import Message, event, timestamp
+from shared.contracts.pages import LoadPage
+from shared.contracts.syncs import SyncRequested
+from shared.contracts.topics import CONNECTIONS, PAGES, SYNCS, dead_letters
+from shared.kafka import Consumers
+from shared.tests.kafka_harness import Kafka, kafka_on
+
+SNAPSHOT = Connection(
+    id="conn",
+    version=1,
+    generation=1,
+    org_id="org",
+    user_id="user",
+    provider="orchard",
+    client_id="c",
+    account=Account(id="a"),
+    status="active",
+    resources=("apples", "pears"),
+    epoch=1,
+    sync_id="sync-1",
+    created=timestamp(0),
+    updated=timestamp(0),
+)
+KINDS = {CONNECTIONS: "Connected", SYNCS: "SyncRequested", PAGES: "LoadPage"}
+GOOD: dict[str, msgspec.Struct] = {
+    CONNECTIONS: SNAPSHOT,
+    SYNCS: SyncRequested(sync="asked", connection="conn", requested=timestamp(0)),
+    PAGES: LoadPage(job="nobody", wake=1),
+}
+
+
+def poison(topic: str) -> list[Message]:
+    kind = KINDS[topic].encode()
+    ours = (("ce_type", b"tributary." + kind),)
+    made = [
+        (b"{not json", ours),
+        (b'"a string"', ours),
+        (b"\xff\xfe\x00", ours),
+        (b"[" * 50_000, ours),
+        (b"{}", (("ce_type", b"tributary.Unheard"),)),
+        (b"{}", (("ce_type", b"tributary." + kind + b".v2"),)),
+        (b"{}", ()),
+        (b"{}", (("ce_type", b"\xff\xfe"), ("odd", b"\x80"))),
+    ]
+    if topic != CONNECTIONS:  # there a null value says that a key has expired
+        made.append((None, ours))  # type: ignore[arg-type]
+    return [Message(topic=topic, key=b"k", value=value, headers=headers) for value, headers in made]
+
+
+@pytest.fixture
+async def kafka(tmp_path: Path) -> AsyncIterator[Kafka]:
+    async with kafka_on(tmp_path) as kafka:
+        yield kafka
+
+
+@pytest.fixture
+async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(tmp_path, {"apples": 1, "pears": 1})
+    await fetcher.boot()
+    yield fetcher
+    await fetcher.database.close()
+
+
+def listening(kafka: Kafka, fetcher: Fetcher) -> Consumers:
+    consumers = Consumers(kafka.bootstrap, service="fetcher", producer=kafka.producer)
+    listen(consumers, database=fetcher.database, worker=fetcher.worker, providers={"orchard": PROVIDER})
+    return consumers
+
+
+async def test_the_fetcher_acknowledges_nothing_before_its_work_is_done(kafka: Kafka, fetcher: Fetcher) -> None:
+    consumers = listening(kafka, fetcher)
+    assert [subscriber.ack_policy for subscriber in consumers._broker.subscribers] == [AckPolicy.MANUAL] * 3
+
+
+@pytest.mark.parametrize("topic", KINDS)
+async def test_T24_a_poison_message_is_kept_with_its_origin_and_the_next_one_is_processed(
+    kafka: Kafka, fetcher: Fetcher, topic: str
+) -> None:
+    bad = poison(topic)
+    good = event(topic, key="k", kind=KINDS[topic], source="test", body=GOOD[topic])
+    await kafka.producer.send_all([*bad, good])
+    consumers = listening(kafka, fetcher)
+    await consumers.start()
+    try:
+        letters = await kafka.read(dead_letters(topic), len(bad))
+        await committed(consumers, topic, len(bad) + 1)
+    finally:
+        await consumers.stop()
+    assert [letter.value for letter in letters] == [message.value for message in bad]
+    for offset, (letter, message) in enumerate(zip(letters, bad, strict=True)):
+        headers = dict(letter.headers)
+        assert letter.headers[: len(message.headers)] == message.headers
+        assert (headers["dlq_topic"], headers["dlq_offset"]) == (topic.encode(), str(offset).encode())
+        assert headers["dlq_partition"].isdigit()
+        assert headers["dlq_error"].split(b":")[0] in {b"malformed", b"unknown_type", b"unsupported_version"}
+        assert (headers["dlq_service"], headers["dlq_attempts"]) == (b"fetcher", b"1")
+    if topic == CONNECTIONS:
+        assert len(await fetcher.all_jobs()) == 2
+
+
+async def committed(consumers: Consumers, topic: str, count: int) -> None:
+    """Until so many messages of the topic are done with."""
+    (subscriber,) = [one for one in consumers._broker.subscribers if one.topic_names == [topic]]  # type: ignore[attr-defined]
+    async with asyncio.timeout(10):
+        while True:
+            offsets = [await subscriber.consumer.committed(part) for part in subscriber.consumer.assignment()]  # type: ignore[attr-defined]
+            if sum(offset or 0 for offset in offsets) == count:
+                return
+            await asyncio.sleep(0.01)

@@ -1,0 +1,219 @@
+"""What becomes of a walk when the provider's pages are not as they should be: always a visible outcome."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.fetcher.interrupt import ATTEMPTS
+from services.fetcher.tests.crashing import Fetcher
+from shared.connector import Cursor, Page, Record, Reject, Rejected, Restart, RetryLater
+from shared.contracts.progress import JobProgress
+from shared.contracts.topics import ITEMS, dead_letters
+
+COUNTS = {"apples": 10, "pears": 4}
+Make = Callable[..., Any]
+
+
+@pytest.fixture
+async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(tmp_path, COUNTS)
+    await fetcher.boot()
+    yield fetcher
+    await fetcher.database.close()
+
+
+async def loaded(fetcher: Fetcher, sync: str = "sync-1") -> dict[str, JobProgress]:
+    """Load to the end; resource → the last that the sync hears of it."""
+    if sync == "sync-1":
+        await fetcher.connect(1)
+    else:
+        await fetcher.ask(sync)
+    await fetcher.run_until_over()
+    return {resource: told for (of, resource), told in fetcher.newest_progress().items() if of == sync}
+
+
+def apple(number: int, name: str = "apple") -> Record:
+    return Record(id=f"apples-{number:03}", name=name, raw={"n": number})
+
+
+def number_of(cursor: Cursor | None) -> int:
+    return int(cursor["n"]) if cursor else 0
+
+
+def code(told: JobProgress) -> str | None:
+    return told.error.code if told.error else None
+
+
+async def test_T22_the_same_cursor_again_fails_the_job_visibly(fetcher: Fetcher) -> None:
+    fetcher.orchard.script["apples"] = lambda _: Page(records=[apple(1)], cursor={"n": 1})
+    told = await loaded(fetcher)
+    assert (told["apples"].state, code(told["apples"])) == ("failed", "cursor_loop")
+    assert len([resource for resource, _ in fetcher.orchard.asked if resource == "apples"]) == 2
+    assert (told["pears"].state, told["pears"].items) == ("done", 4)
+
+
+async def test_T22_a_cycle_of_cursors_fails_the_job_visibly(fetcher: Fetcher) -> None:
+    def page(cursor: Cursor | None) -> Page:
+        return Page(records=[apple(number_of(cursor))], cursor={"n": 1 + number_of(cursor) % 3})
+
+    fetcher.orchard.script["apples"] = page
+    told = await loaded(fetcher)
+    assert (told["apples"].state, code(told["apples"])) == ("failed", "cursor_loop")
+    assert told["pears"].state == "done"
+
+
+async def test_T22_empty_pages_that_promise_more_fail_the_job_visibly(fetcher: Fetcher) -> None:
+    fetcher.orchard.script["apples"] = lambda cursor: Page(records=[], cursor={"n": number_of(cursor) + 1})
+    told = await loaded(fetcher)
+    assert (told["apples"].state, code(told["apples"]), told["apples"].pages) == ("failed", "cursor_loop", 4)
+
+
+async def test_empty_pages_at_several_places_are_no_loop(fetcher: Fetcher) -> None:
+    def page(cursor: Cursor | None) -> Page:
+        n = number_of(cursor)
+        return Page(records=[], cursor={"n": n + 1} if n < 9 else None, place=f"table {n // 3}")
+
+    fetcher.orchard.script["apples"] = page
+    assert (await loaded(fetcher))["apples"].state == "done"
+
+
+async def test_T21_a_record_that_cannot_be_read_is_kept_and_deletes_nothing(fetcher: Fetcher) -> None:
+    await loaded(fetcher)
+    since = len(fetcher.log.messages)
+    bad = Rejected(pointer="/results/1", reason="has no id", raw=b'{"id": null}')
+    fetcher.orchard.script["apples"] = lambda _: Page(records=[apple(1)], rejected=[bad], cursor=None)
+    told = (await loaded(fetcher, "again"))["apples"]
+    assert (told.state, code(told)) == ("incomplete", "records_dropped")
+    assert told.receipt is not None
+    assert (told.receipt.dropped, told.receipt.why_dropped, told.receipt.deleted) == (1, {"has no id": 1}, 0)
+    (letter,) = fetcher.log.of(dead_letters(ITEMS))
+    headers = dict(letter.headers)
+    assert letter.value == bad.raw
+    assert (headers["dlq_pointer"], headers["dlq_error"]) == (b"/results/1", b"malformed_record: has no id")
+    assert fetcher.sent(ITEMS, since) == {"apples-001": [True]}
+    assert len(fetcher.log.live_items()["apples"]) == 10
+
+
+async def test_T21_a_receipt_has_room_for_any_number_of_reasons(fetcher: Fetcher) -> None:
+    bad = [Rejected(pointer=f"/{n}", reason=f"{n} {'x' * 9000}", raw=b"x" * 2_000_000) for n in range(30)]
+    fetcher.orchard.script["apples"] = lambda _: Page(records=[], rejected=bad, cursor=None)
+    told = (await loaded(fetcher))["apples"]
+    assert told.receipt is not None
+    assert sum(told.receipt.why_dropped.values()) == 30
+    assert sum(len(reason) for reason in told.receipt.why_dropped) < 5000
+
+
+async def test_an_expired_cursor_starts_again_and_doubles_nothing(fetcher: Fetcher) -> None:
+    expired: list[int] = []
+
+    def page(cursor: Cursor | None) -> Page:
+        n = number_of(cursor)
+        if n == 3 and not expired:
+            expired.append(n)
+            raise Restart("The cursor has expired.")
+        return Page(records=[apple(n)], cursor={"n": n + 1} if n < 5 else None)
+
+    fetcher.orchard.script["apples"] = page
+    told = (await loaded(fetcher))["apples"]
+    assert (told.state, told.items) == ("done", 6)
+    assert told.receipt is not None
+    assert (told.receipt.restarts, told.receipt.emitted, told.receipt.deleted) == (1, 6, 0)
+    apples = {id_: kinds for id_, kinds in fetcher.sent(ITEMS).items() if id_.startswith("apples")}
+    assert apples == {f"apples-{n:03}": [True] for n in range(6)}
+
+
+async def test_a_cursor_that_always_expires_ends_the_job(fetcher: Fetcher) -> None:
+    def page(cursor: Cursor | None) -> Page:
+        if cursor:
+            raise Restart("The cursor has expired.")
+        return Page(records=[apple(1)], cursor={"n": 1})
+
+    fetcher.orchard.script["apples"] = page
+    told = (await loaded(fetcher))["apples"]
+    assert (told.state, code(told)) == ("failed", "cursor_expired")
+
+
+async def test_a_page_limit_is_an_outcome_with_its_reason_and_deletes_nothing(tmp_path: Path) -> None:
+    fetcher = Fetcher(tmp_path, COUNTS)
+    await fetcher.boot()
+    await loaded(fetcher)
+    await fetcher.kill()
+    limited = Fetcher(tmp_path / "..", COUNTS, max_pages=2)
+    limited._path = fetcher._path
+    await limited.boot()
+    told = await loaded(limited, "again")
+    assert (told["apples"].state, code(told["apples"]), told["apples"].pages) == ("incomplete", "max_pages", 2)
+    assert "TRIBUTARY_MAX_PAGES" in (told["apples"].error.detail if told["apples"].error else "")
+    assert told["pears"].state == "done"
+    assert limited.sent(ITEMS) == {}
+    await limited.database.close()
+
+
+async def test_very_many_deletions_wait_for_a_second_load_that_finds_no_more(tmp_path: Path) -> None:
+    fetcher = Fetcher(tmp_path, {"apples": 300, "pears": 4})
+    fetcher.orchard.size = 100
+    await fetcher.boot()
+    await loaded(fetcher)
+    everything, fetcher.orchard.ids["apples"] = fetcher.orchard.ids["apples"], fetcher.orchard.ids["apples"][:180]
+    first = (await loaded(fetcher, "first"))["apples"]
+    assert (first.state, code(first)) == ("incomplete", "deletions_held")
+    fetcher.orchard.ids["apples"] = everything[:100]
+    second = (await loaded(fetcher, "second"))["apples"]
+    assert (second.state, code(second)) == ("incomplete", "deletions_held")
+    assert len(fetcher.log.live_items()["apples"]) == 300
+    third = (await loaded(fetcher, "third"))["apples"]
+    assert third.state == "done"
+    assert third.receipt is not None
+    assert third.receipt.deleted == 200
+    assert sorted(fetcher.log.live_items()["apples"]) == everything[:100]
+    await fetcher.database.close()
+
+
+async def test_a_provider_that_stays_down_fails_the_job_after_its_attempts_and_no_other(fetcher: Fetcher) -> None:
+    def down(_: Cursor | None) -> Page:
+        raise RetryLater("Orchard is not available (status 503).", after_s=0.0)
+
+    fetcher.orchard.script["apples"] = down
+    told = await loaded(fetcher)
+    assert (told["apples"].state, code(told["apples"])) == ("failed", "unavailable")
+    assert "503" in (told["apples"].error.detail if told["apples"].error else "")
+    asked = [resource for resource, _ in fetcher.orchard.asked if resource == "apples"]
+    assert len(asked) == ATTEMPTS + 1
+    assert told["pears"].state == "done"
+
+
+async def test_a_refused_resource_names_its_scope_and_the_others_finish(fetcher: Fetcher) -> None:
+    def refused(_: Cursor | None) -> Page:
+        raise Reject("Orchard did not allow it.", code="missing_scope", scope="apples.read")
+
+    fetcher.orchard.script["apples"] = refused
+    told = await loaded(fetcher)
+    assert told["apples"].state == "failed"
+    assert told["apples"].error is not None
+    assert told["apples"].error.scope == "apples.read"
+    assert told["pears"].state == "done"
+
+
+async def test_an_object_twice_on_a_page_counts_once_as_it_came_last(fetcher: Fetcher) -> None:
+    twice = [apple(1, "old"), apple(2), apple(1, "new")]
+    fetcher.orchard.script["apples"] = lambda _: Page(records=twice, cursor=None)
+    told = (await loaded(fetcher))["apples"]
+    assert told.items == 2
+    sent = [message.value or b"" for message in fetcher.log.of(ITEMS) if message.key.endswith(b"apples-001")]
+    assert [b'"new"' in value for value in sent] == [True]
+
+
+async def test_items_too_large_for_a_message_travel_without_their_raw_part(fetcher: Fetcher) -> None:
+    huge = Record(id="apples-001", name="x" * 2_000_000, raw={"text": "y" * 2_000_000})
+    fetcher.orchard.script["apples"] = lambda _: Page(records=[huge], cursor=None)
+    told = (await loaded(fetcher))["apples"]
+    assert told.state == "done"
+    assert told.receipt is not None
+    assert told.receipt.oversized == 1
+    (value,) = [message.value or b"" for message in fetcher.log.of(ITEMS) if b"apples" in message.key]
+    assert b'"raw":null,"raw_bytes":4000' in value
+    assert len(value) < 20_000

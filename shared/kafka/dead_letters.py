@@ -1,0 +1,61 @@
+"""What could not be processed is kept: the original bytes, where they came from, and why."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from aiokafka.errors import MessageSizeTooLargeError
+
+from shared.contracts.envelope import Message
+from shared.contracts.topics import dead_letters
+from shared.kafka.away import PAUSE_S
+from shared.kafka.produce import Producer
+from shared.kafka.received import Received
+
+log = structlog.get_logger()
+
+
+class DeadLetters:
+    """The dead letters of one service. Nothing may pass a message that belongs here before it is kept."""
+
+    def __init__(self, producer: Producer, *, service: str) -> None:
+        self._producer, self._service = producer, service
+
+    async def keep(self, received: Received, error: Exception, attempts: int = 1) -> None:
+        """Return once the message is on disk, however long Kafka stays away; only cancellation ends it earlier."""
+        log.warning("dead_letter", topic=received.topic, offset=received.offset, error=str(error)[:200])
+        letter = Message(
+            topic=dead_letters(received.topic),
+            key=received.key,
+            value=received.value,
+            headers=(*received.headers, *self._origin(received, error, attempts)),
+        )
+        while True:
+            try:
+                await self._producer.send_all([letter])
+            except MessageSizeTooLargeError:
+                letter = _cut(letter, self._origin(received, error, attempts), len(received.value or b""))
+            except Exception as why:  # noqa: BLE001  # whatever it is, passing on would lose the message
+                log.warning("dead_letter_waits", topic=received.topic, offset=received.offset, error=str(why)[:200])
+                await asyncio.sleep(PAUSE_S)
+            else:
+                return
+
+    def _origin(self, received: Received, error: Exception, attempts: int) -> tuple[tuple[str, bytes], ...]:
+        reason = f"{getattr(error, 'code', type(error).__name__)}: {error}"[:1000]
+        return (
+            ("dlq_topic", received.topic.encode()),
+            ("dlq_partition", str(received.partition).encode()),
+            ("dlq_offset", str(received.offset).encode()),
+            ("dlq_service", self._service.encode()),
+            ("dlq_error", reason.encode(errors="replace")),
+            ("dlq_attempts", str(attempts).encode()),
+        )
+
+
+def _cut(letter: Message, origin: tuple[tuple[str, bytes], ...], size: int) -> Message:
+    """A message that fills its frame leaves no room for where it came from: keep the beginning, and say its size."""
+    value = None if letter.value is None else letter.value[: len(letter.value) * 9 // 10]
+    headers = (*origin, ("dlq_bytes", str(size).encode()))
+    return Message(topic=letter.topic, key=letter.key[:1000], value=value, headers=headers)

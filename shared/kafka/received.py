@@ -1,0 +1,36 @@
+"""A record as it came: bytes and headers, nothing decoded."""
+
+from __future__ import annotations
+
+import msgspec
+from aiokafka import ConsumerRecord
+from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage, KafkaMessage
+
+
+class Received(msgspec.Struct, frozen=True):
+    topic: str
+    partition: int
+    offset: int
+    key: bytes
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+
+async def untouched(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaMessage:
+    """Instead of FastStream's parser, which raises on a header that is not UTF-8 and so skips the message."""
+    return KafkaAckableMessage(body=b"", headers={}, raw_message=records, consumer=FAKE_CONSUMER)
+
+
+async def undecoded(message: KafkaMessage) -> list[Received]:
+    return [_received(record) for record in message.raw_message]
+
+
+def _received(record: ConsumerRecord[bytes, bytes]) -> Received:
+    return Received(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.key or b"",
+        record.value,
+        tuple((name, value or b"") for name, value in record.headers or ()),
+    )

@@ -1,0 +1,49 @@
+"""A reader with a database of its own goes on from where that database stands, not from Kafka's committed offset."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping
+from typing import Protocol
+
+import structlog
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+
+from shared.kafka.away import PAUSE_S
+
+log = structlog.get_logger()
+
+
+class Positions(Protocol):
+    """Where a reader with a database of its own has come to: partition → next offset to read."""
+
+    async def load(self, topic: str) -> Mapping[int, int]: ...
+
+
+class SeekToPositions(ConsumerRebalanceListener):
+    """``consumer_of`` is set before the consumer starts."""
+
+    def __init__(self, topic: str, positions: Positions) -> None:
+        self._topic, self._positions = topic, positions
+        self.consumer_of: Callable[[], AIOKafkaConsumer]
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        pass
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Paused at once: the consumer fetches from Kafka's committed offset while this waits for the database."""
+        consumer = self.consumer_of()
+        consumer.pause(*assigned)
+        known = await self._known()
+        for partition in assigned:
+            consumer.seek(partition, known.get(partition.partition, 0))
+        consumer.resume(*assigned)
+
+    async def _known(self) -> Mapping[int, int]:
+        """Until it is known nothing may be read: aiokafka would swallow an error and read from the wrong place."""
+        while True:
+            try:
+                return await self._positions.load(self._topic)
+            except Exception as error:  # noqa: BLE001  # see above
+                log.warning("positions_unknown", topic=self._topic, error=str(error)[:200])
+                await asyncio.sleep(PAUSE_S)

@@ -1,0 +1,120 @@
+"""Permits never break a window, whoever asks and in whatever order; a closed window is closed for all."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+from fakeredis import FakeServer
+from fakeredis.aioredis import FakeRedis
+
+from shared.quota import HORIZON_S, Permit, Quota, Window
+
+
+@pytest.fixture
+async def server() -> FakeServer:
+    return FakeServer()
+
+
+@pytest.fixture
+async def redis(server: FakeServer) -> AsyncIterator[FakeRedis]:
+    redis = FakeRedis(server=server)
+    yield redis
+    await redis.aclose()
+
+
+def times(permits: list[tuple[float, Permit]]) -> list[float]:
+    return sorted(asked + permit.wait_s for asked, permit in permits if permit.granted)
+
+
+def most_within(moments: list[float], window_s: float) -> int:
+    return max((sum(start <= at < start + window_s for at in moments) for start in moments), default=0)
+
+
+async def ask(quota: Quota, *windows: Window) -> tuple[float, Permit]:
+    return time.time(), await quota.permit(windows)
+
+
+async def test_no_window_ever_holds_more_permits_than_it_may(redis: FakeRedis) -> None:
+    quota, window = Quota(redis), Window("a", 5, 0.6)
+    permits = [await ask(quota, window) for _ in range(30)]
+    granted = times(permits)
+    assert 10 <= len(granted) < 30
+    assert most_within(granted, window.window_s) == 5
+
+
+async def test_windows_stay_exact_when_requests_take_several_of_them_in_any_order(redis: FakeRedis) -> None:
+    quota, chance = Quota(redis), random.Random(7)
+    narrow, wide = Window("narrow", 2, 0.3), Window("wide", 9, 0.6)
+    permits = []
+    for _ in range(60):
+        chosen = chance.choice([(narrow, wide), (wide,), (wide, narrow)])
+        permits.append((chosen, *await ask(quota, *chosen)))
+    for window in (narrow, wide):
+        taken = [(asked, permit) for chosen, asked, permit in permits if window in chosen]
+        assert most_within(times(taken), window.window_s) <= window.requests
+
+
+async def test_two_fetchers_share_one_quota(server: FakeServer, redis: FakeRedis) -> None:
+    other = FakeRedis(server=server)
+    window = Window("a", 3, 1.0)
+    permits = [await ask(quota, window) for quota in (Quota(redis), Quota(other)) * 4]
+    assert most_within(times(permits), 1.0) == 3
+    await other.aclose()
+
+
+async def test_a_time_far_ahead_is_told_and_not_taken(redis: FakeRedis) -> None:
+    quota, window = Quota(redis), Window("a", 1, 30.0)
+    assert (await quota.permit([window])).granted
+    for _ in range(3):
+        refused = await quota.permit([window])
+        assert not refused.granted
+        assert HORIZON_S < refused.wait_s <= 30.3
+
+
+async def test_a_closed_window_gives_nothing_before_its_time_also_to_another_fetcher(
+    server: FakeServer, redis: FakeRedis
+) -> None:
+    other = FakeRedis(server=server)
+    first, second, window = Quota(redis), Quota(other), Window("a", 100, 1.0)
+    await first.close(["a"], 20.0)
+    await first.close(["a"], 1.0)
+    for quota in (first, second):
+        refused = await quota.permit([window, Window("b", 100, 1.0)])
+        assert not refused.granted
+        assert 19.0 < refused.wait_s <= 20.0
+        assert 19.0 < await quota.closed(["a"]) <= 20.0
+        assert (await quota.permit([Window("b", 100, 1.0)])).wait_s == 0.0
+    await other.aclose()
+
+
+async def test_a_short_closing_is_waited_out_in_place(redis: FakeRedis) -> None:
+    quota = Quota(redis)
+    await quota.close(["a"], 0.5)
+    permit = await quota.permit([Window("a", 100, 1.0)])
+    assert permit.granted
+    assert 0.4 < permit.wait_s <= 0.5
+    await asyncio.sleep(permit.wait_s)
+    assert await quota.closed(["a"]) <= 0.01
+
+
+async def test_without_redis_permits_come_at_half_speed_and_closings_hold(server: FakeServer, redis: FakeRedis) -> None:
+    quota, window = Quota(redis), Window("a", 10, 1.0)
+    await quota.close(["closed"], 20.0)
+    server.connected = False
+    granted = times([await ask(quota, window) for _ in range(20)])
+    assert 5 <= most_within(granted, 0.999) <= 6
+    assert not (await quota.permit([Window("closed", 10, 1.0)])).granted
+    await quota.close(["later"], 20.0)
+    server.connected = True
+    assert not (await quota.permit([Window("later", 10, 1.0)])).granted, "what was told while Redis was away holds"
+
+
+async def test_a_very_large_limit_costs_no_more_than_what_is_used(redis: FakeRedis) -> None:
+    quota, window = Quota(redis), Window("a", 1_000_000, 10.0)
+    permits = [await quota.permit([window]) for _ in range(20)]
+    assert {permit.wait_s for permit in permits} == {0.0}
+    assert await redis.zcard("quota:a") == 20
