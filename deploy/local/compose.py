@@ -15,6 +15,7 @@ from shared.crypto import load_keyring, load_or_make_secret
 from shared.providers import load_providers
 from shared.sandbox import Client
 from shared.settings import ProviderDefaults, ProviderSettings, SecretStr, Settings
+from shared.web import LOOPBACK
 
 HOST = "127.0.0.1"
 
@@ -49,54 +50,73 @@ def compose(settings: Settings) -> Composition:
     """
     data = settings.data_dir
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    secret = load_or_make_secret(data / "service-secret")
     clients = sandbox_clients(data, settings.public_url, settings.providers, return_origins=settings.allowed_origins)
+    sandbox = f"http://{HOST}:{settings.sandbox_port}"
     runtimes = {
-        slug: _runtime(
-            provider, settings.providers[slug], clients[slug], sandbox=f"http://{HOST}:{settings.sandbox_port}"
-        )
+        slug: _runtime(provider, settings.providers[slug], clients[slug], sandbox=sandbox)
         for slug, provider in load_providers().items()
     }
-    bootstrap, auth_url = f"{HOST}:{settings.kafka_port}", f"http://{HOST}:{settings.auth_port}"
-    public_host = urlsplit(settings.public_url).hostname or "localhost"
-    hosts = ("localhost", "127.0.0.1", "[::1]", public_host)
     return Composition(
         settings=settings,
-        auth=AuthSettings(
-            database=data / "auth.db",
-            keyring=load_keyring(settings.keys, data / "keys"),
-            service_secret=secret,
-            public_url=settings.public_url,
-            providers=runtimes,
-            kafka=bootstrap,
-        ),
-        fetcher=FetcherSettings(
-            database=data / "fetcher.db",
-            bootstrap=bootstrap,
-            auth_url=auth_url,
-            service_secret=secret,
-            providers={
-                slug: Runtime(provider=runtime.provider, client_id=runtime.client_id, api_url=runtime.api_url)
-                for slug, runtime in runtimes.items()
-            },
-            max_pages=settings.max_pages,
-        ),
-        gateway=GatewaySettings(
-            database=data / "gateway.db",
-            bootstrap=bootstrap,
-            auth_url=auth_url,
-            service_secret=secret,
-            signing_secret=load_or_make_secret(data / "signing-secret"),
-            providers={slug: _offered(runtime, settings.providers[slug]) for slug, runtime in runtimes.items()},
-            public_url=settings.public_url,
-            allowed_origins=settings.allowed_origins,
-            hosts=hosts,
-            ready_urls=tuple(
-                f"http://{HOST}:{port}/health/ready" for port in (settings.auth_port, settings.fetcher_port)
-            ),
-        ),
+        auth=_auth(settings, runtimes),
+        fetcher=_fetcher(settings, runtimes),
+        gateway=_gateway(settings, runtimes),
         sandbox_clients=clients,
     )
+
+
+def _auth(settings: Settings, runtimes: Mapping[str, ProviderRuntime]) -> AuthSettings:
+    return AuthSettings(
+        database=settings.data_dir / "auth.db",
+        keyring=load_keyring(settings.keys, settings.data_dir / "keys"),
+        service_secret=_service_secret(settings),
+        public_url=settings.public_url,
+        providers=runtimes,
+        kafka=_bootstrap(settings),
+    )
+
+
+def _fetcher(settings: Settings, runtimes: Mapping[str, ProviderRuntime]) -> FetcherSettings:
+    providers = {
+        slug: Runtime(provider=runtime.provider, client_id=runtime.client_id, api_url=runtime.api_url)
+        for slug, runtime in runtimes.items()
+    }
+    return FetcherSettings(
+        database=settings.data_dir / "fetcher.db",
+        bootstrap=_bootstrap(settings),
+        auth_url=_auth_url(settings),
+        service_secret=_service_secret(settings),
+        providers=providers,
+        max_pages=settings.max_pages,
+    )
+
+
+def _gateway(settings: Settings, runtimes: Mapping[str, ProviderRuntime]) -> GatewaySettings:
+    ports = (settings.auth_port, settings.fetcher_port)
+    return GatewaySettings(
+        database=settings.data_dir / "gateway.db",
+        bootstrap=_bootstrap(settings),
+        auth_url=_auth_url(settings),
+        service_secret=_service_secret(settings),
+        signing_secret=load_or_make_secret(settings.data_dir / "signing-secret"),
+        providers={slug: _offered(runtime, settings.providers[slug]) for slug, runtime in runtimes.items()},
+        public_url=settings.public_url,
+        allowed_origins=settings.allowed_origins,
+        hosts=(*LOOPBACK, urlsplit(settings.public_url).hostname or "localhost"),
+        ready_urls=tuple(f"http://{HOST}:{port}/health/ready" for port in ports),
+    )
+
+
+def _service_secret(settings: Settings) -> SecretStr:
+    return load_or_make_secret(settings.data_dir / "service-secret")
+
+
+def _bootstrap(settings: Settings) -> str:
+    return f"{HOST}:{settings.kafka_port}"
+
+
+def _auth_url(settings: Settings) -> str:
+    return f"http://{HOST}:{settings.auth_port}"
 
 
 def _runtime(provider: Provider, given: ProviderSettings, client: Client, *, sandbox: str) -> ProviderRuntime:

@@ -97,7 +97,7 @@ items = Table(
     Column("raw_bytes", Integer, nullable=True),
     Column("digest", String, nullable=True),
     PrimaryKeyConstraint("connection", "resource", "id"),
-    sqlite_with_rowid=False,
+    Index("items_counted", "connection", "resource", "deleted"),
 )
 
 positions = Table(

@@ -41,9 +41,24 @@ async def write(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
 
 
 async def page(db: AsyncConnection, query: Query) -> list[dict[str, Any]]:
-    """The next ``limit`` items in key order (connection, resource, id), with their raw bytes."""
-    selected = _where(select(items), query).order_by(items.c.connection, items.c.resource, items.c.id)
-    rows = await db.execute(selected.limit(query.limit))
+    """The next ``limit`` items in key order (connection, resource, id), with their raw bytes.
+
+    Named connections are read one after the other, so that the database seeks to the page whatever its depth.
+    """
+    if query.connections is None:
+        return await _rows(db, query, connection=None, limit=query.limit)
+    found: list[dict[str, Any]] = []
+    for connection in sorted(query.connections):
+        if len(found) == query.limit:
+            break
+        if query.after is None or connection >= query.after[0]:
+            found += await _rows(db, query, connection=connection, limit=query.limit - len(found))
+    return found
+
+
+async def _rows(db: AsyncConnection, query: Query, *, connection: str | None, limit: int) -> list[dict[str, Any]]:
+    selected = _behind(_where(select(items), query), query, connection)
+    rows = await db.execute(selected.order_by(items.c.connection, items.c.resource, items.c.id).limit(limit))
     return [dict(row) for row in rows.mappings()]
 
 
@@ -88,8 +103,6 @@ async def drop_generations(db: AsyncConnection, connection: str, *, up_to: int) 
 
 def _where(selected: Select[Any], query: Query) -> Select[Any]:
     selected = selected.where(items.c.deleted == False)  # noqa: E712  # SQL
-    if query.connections is not None:
-        selected = selected.where(items.c.connection.in_(query.connections))
     for column, wanted in (("org_id", query.org_id), ("provider", query.provider), ("resource", query.resource)):
         if wanted is not None:
             selected = selected.where(items.c[column] == wanted)
@@ -97,6 +110,16 @@ def _where(selected: Select[Any], query: Query) -> Select[Any]:
         selected = selected.where(items.c.folded.contains(query.q.casefold(), autoescape=True))
     if query.updated_since is not None:
         selected = selected.where(items.c.updated >= query.updated_since)
-    if query.after is not None:
-        selected = selected.where(tuple_(items.c.connection, items.c.resource, items.c.id) > tuple_(*query.after))
     return selected
+
+
+def _behind(selected: Select[Any], query: Query, connection: str | None) -> Select[Any]:
+    """Behind the page token's key; what an equality fixes is left out of it, as SQLite seeks by one of the two."""
+    fixed = {"connection": connection, "resource": query.resource}
+    if connection is not None:
+        selected = selected.where(items.c.connection == connection)
+    if query.after is None or (connection is not None and connection != query.after[0]):
+        return selected
+    key = dict(zip(("connection", "resource", "id"), query.after, strict=True))
+    open_columns = [name for name in key if fixed.get(name) is None]
+    return selected.where(tuple_(*(items.c[name] for name in open_columns)) > tuple_(*map(key.get, open_columns)))

@@ -151,11 +151,12 @@ let latest = 0;
 let listed = 0;
 async function showItems(query, { remember = true } = {}) {
   const turn = ++latest;
+  // At once: a refresh that begins before the answer has to ask for the same.
+  if (remember) history.replaceState(null, "", `/${query === "?" ? "" : query}`);
   try {
     const page = await load(`/console/items${query}`);
     if (turn !== latest) return;
     swap(page, "items");
-    if (remember) history.replaceState(null, "", `/${query === "?" ? "" : query}`);
     const now = new URLSearchParams(query);
     for (const name of ["provider", "resource"]) $(`.find [name=${name}]`).value = now.get(name) ?? "";
     announce($("#items caption")?.textContent ?? $("#items h3")?.textContent ?? "", remember);

@@ -57,8 +57,8 @@ def upgrade() -> None:
         sa.Column("raw_bytes", sa.Integer(), nullable=True),
         sa.Column("digest", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("connection", "resource", "id"),
-        sqlite_with_rowid=False,
     )
+    op.create_index("items_counted", "items", ["connection", "resource", "deleted"], unique=False)
     op.create_table(
         "outbox",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
