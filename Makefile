@@ -29,7 +29,7 @@ run:
 
 test: lint
 	@sh deploy/chromium.sh
-	$(DEV) -m pytest -n $(WORKERS) --durations=10 $(TESTS)
+	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 $(TESTS)
 
 lint: dev
 	$(DEV) -m ruff check .

@@ -11,13 +11,11 @@ from typing import Any, NamedTuple
 
 import httpx
 import pytest
-from aiokafka import AIOKafkaConsumer
-from confluent_kafka import Consumer, KafkaError, Message
 
-from tests.product import RESOURCES, Product, eventually, product
+from tests.e2e.topics import CONNECTIONS, ITEMS, group_of_two, last_values, live_keys, records
+from tests.product import RESOURCES, Product, product
 
 pytestmark = pytest.mark.e2e
-ITEMS, CONNECTIONS = "tributary.items.v1", "tributary.connections.v1"
 ALLOWED = "http://localhost:3000"
 COUNTS = {
     "hubspot": {"companies": 130, "contacts": 210, "deals": 40},
@@ -274,25 +272,6 @@ async def test_disconnecting_purges_everywhere_and_reconnecting_brings_the_same_
     assert len(await alive(running, id_)) == total
 
 
-async def records(running: Product, topic: str) -> list[Any]:
-    """The whole topic from its beginning, each partition in order, by a client of nobody's group."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=running.bootstrap, auto_offset_reset="earliest")
-    await consumer.start()
-    try:
-        ends = await consumer.end_offsets(consumer.assignment())
-        found: list[Any] = []
-        while [part for part, end in ends.items() if await consumer.position(part) < end]:
-            for some in (await consumer.getmany(timeout_ms=500)).values():
-                found += some
-        return found
-    finally:
-        await consumer.stop()
-
-
-async def last_values(running: Product, topic: str) -> dict[str, bytes | None]:
-    return {record.key.decode(): record.value for record in await records(running, topic)}
-
-
 async def alive(running: Product, connection: str) -> list[str]:
     """Keys of the connection's items whose last value is not null."""
     return [
@@ -351,50 +330,3 @@ def test_a_group_of_two_outside_consumers_finds_as_many_live_keys_as_there_are_i
     items = [item for connection in connections for item in running.items(connection["id"])]
     assert len(live) == len(items)
     assert live == {f"{item['connection_id']}/{item['resource']}/{item['id']}" for item in items}
-
-
-@contextmanager
-def group_of_two(running: Product) -> Iterator[list[Consumer]]:
-    settings: dict[str, Any] = {
-        "bootstrap.servers": running.bootstrap,
-        "group.id": "outside",
-        "auto.offset.reset": "earliest",
-        "enable.auto.commit": False,
-        "enable.partition.eof": True,
-    }
-    members = [Consumer(settings) for _ in range(2)]
-    try:
-        for member in members:
-            member.subscribe([ITEMS])
-        yield members
-    finally:
-        for member in members:
-            member.close()
-
-
-def live_keys(members: list[Consumer]) -> set[str]:
-    """Keys whose last value is not null, once every partition was read to its end by one of two working members."""
-    last: dict[str, tuple[int, bool]] = {}
-    ended: set[int] = set()
-    shares: list[int] = []
-
-    def read() -> bool:
-        for member in members:
-            for message in member.consume(500, timeout=0.2):
-                _fold(message, last, ended)
-        shares[:] = [len(member.assignment()) for member in members]
-        return min(shares) > 0 and len(ended) == sum(shares)
-
-    eventually(read, within=40, every=0)
-    return {key for key, (_, alive) in last.items() if alive}
-
-
-def _fold(message: Message, last: dict[str, tuple[int, bool]], ended: set[int]) -> None:
-    error = message.error()
-    if error is not None:
-        assert error.code() == KafkaError._PARTITION_EOF, error
-        ended.add(message.partition() or 0)
-        return
-    key, offset = (message.key() or b"").decode(), message.offset() or 0
-    if offset >= last.get(key, (-1, False))[0]:
-        last[key] = (offset, message.value() is not None)

@@ -14,6 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import httpx
 import pytest
 
+from deploy.sandbox.clients import sandbox_clients
 from tests.e2e.browser import sandbox_secrets
 from tests.product import RESOURCES, Product, product
 
@@ -149,8 +150,6 @@ def kept_secrets(running: Product) -> dict[str, set[str]]:
 
 def client_secrets(running: Product) -> set[str]:
     """Also as HTTP Basic authentication has them."""
-    from deploy.sandbox.clients import sandbox_clients  # noqa: PLC0415
-
     clients = sandbox_clients(running.folder / "data", running.url, RESOURCES).values()
     basic = {base64.b64encode(f"{one.id}:{one.secret}".encode()).decode() for one in clients}
     seed = json.loads((running.folder / "data" / "sandbox-client.json").read_text())["secret"]
