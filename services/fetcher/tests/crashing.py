@@ -74,10 +74,14 @@ class Log:
 
     def __init__(self, crashes: Crashes) -> None:
         self.messages: list[Message] = []
+        self.gate: asyncio.Event | None = None
+        """While it is there and not set, no item is appended."""
         self._crashes = crashes
 
     async def send_all(self, messages: Sequence[Message]) -> dict[int, int]:
         self._crashes.moment()
+        if self.gate is not None and any(message.topic == ITEMS and message.value for message in messages):
+            await self.gate.wait()
         for message in messages:
             self.messages.append(message)
         self._crashes.moment()
@@ -111,6 +115,8 @@ class Orchard:
         """Resource → what its pages are instead."""
         self.gate: asyncio.Event | None = None
         """While it is there and not set, no page comes."""
+        self.counting: asyncio.Event | None = None
+        """While it is there and not set, nothing is counted."""
         self.asked: list[tuple[str, Cursor | None]] = []
         self._crashes = crashes
 
@@ -128,6 +134,8 @@ class Orchard:
         return Page(records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in chosen], cursor=following)
 
     async def expected(self, call: Call, resource: str) -> int | None:
+        if self.counting is not None:
+            await self.counting.wait()
         return len(self.ids[resource])
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,22 @@ async def test_a_provider_that_stays_down_fails_the_job_after_its_attempts_and_n
     asked = [resource for resource, _ in fetcher.orchard.asked if resource == "apples"]
     assert len(asked) == ATTEMPTS + 1
     assert told["pears"].state == "done"
+
+
+async def test_nothing_goes_on_counting_at_a_provider_that_told_the_page_to_wait(fetcher: Fetcher) -> None:
+    def late(_: Cursor | None) -> Page:
+        raise RetryLater("Orchard's limit is reached.", code="rate_limited", after_s=30.0, limit=True)
+
+    fetcher.orchard.counting = asyncio.Event()
+    fetcher.orchard.script = {"apples": late, "pears": late}
+    tasks = asyncio.all_tasks()
+    await fetcher.connect(1)
+    await fetcher.relay_once()
+    await fetcher.deliver()
+    await fetcher.deliver()
+    await fetcher.settle()
+    assert {job.state for job in await fetcher.unfinished()} == {"ready"}
+    assert asyncio.all_tasks() == tasks
 
 
 async def test_a_refused_resource_names_its_scope_and_the_others_finish(fetcher: Fetcher) -> None:
