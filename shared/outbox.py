@@ -30,7 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts.envelope import Message
-from shared.db import Database
+from shared.db import Database, mark_news
 from shared.kafka import Producer
 
 BATCH = 500
@@ -75,17 +75,18 @@ async def append(
     ]
     if rows:
         await connection.execute(insert(table), rows)
+        mark_news(connection)
 
 
 class Relay:
-    """Sends a service's outbox. One loop; ``database`` commits wake it."""
+    """Sends a service's outbox. One loop; it wakes when a transaction that appended has committed."""
 
     def __init__(self, database: Database, table: Table, producer: Producer) -> None:
         self._database, self._table, self._producer = database, table, producer
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        database.on_commit(self._wake.set)
+        database.on_news(self._wake.set)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="outbox relay")
@@ -103,7 +104,7 @@ class Relay:
         while True:
             self._wake.clear()
             try:
-                if await self._send_due():
+                if await self._send_due() == BATCH or self._wake.is_set():
                     continue
                 if self._stopping:
                     return

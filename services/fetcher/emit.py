@@ -12,7 +12,7 @@ from services.fetcher.seen import Sighting
 from shared.connector import Page, Record
 from shared.contracts import items
 from shared.contracts.connections import Connection
-from shared.contracts.envelope import Message
+from shared.contracts.envelope import Message, timestamp
 from shared.contracts.items import MAX_BYTES, Item
 from shared.contracts.progress import Receipt
 
@@ -43,7 +43,7 @@ def emission(job: Job, source: Connection, page: Page, *, version: int, known: M
     messages: dict[str, Message] = {}
     sightings: list[Sighting] = []
     fresh = oversized = 0
-    floor = job.first_version or 0
+    floor, at = job.first_version or 0, timestamp()
     for record in {record.id: record for record in page.records}.values():
         before = known.get(record.id)
         if before is None or before.version < floor:
@@ -52,7 +52,7 @@ def emission(job: Job, source: Connection, page: Page, *, version: int, known: M
         sightings.append(Sighting(record.id, digest, version))
         if before is not None and before.digest == digest:
             continue
-        messages[record.id], size = _message(source, job, record, version=version, digest=digest)
+        messages[record.id], size = _message(source, job, record, version=version, digest=digest, at=at)
         oversized += size > MAX_BYTES
     receipt = _added(job.receipt, page, emitted=len(messages), oversized=oversized)
     return Emission(
@@ -65,7 +65,9 @@ def content_digest(record: Record) -> bytes:
     return blake2b(SORTED.encode(record), digest_size=16).digest()
 
 
-def _message(source: Connection, job: Job, record: Record, *, version: int, digest: bytes) -> tuple[Message, int]:
+def _message(
+    source: Connection, job: Job, record: Record, *, version: int, digest: bytes, at: str
+) -> tuple[Message, int]:
     item = Item(
         id=record.id,
         resource=job.resource,
@@ -85,7 +87,7 @@ def _message(source: Connection, job: Job, record: Record, *, version: int, dige
     size = len(value)
     if size > MAX_BYTES:
         value = PLAIN.encode(msgspec.structs.replace(item, name=item.name[:LONGEST_NAME], raw=None, raw_bytes=size))
-    return items.upsert(item, value, digest=digest.hex()), size
+    return items.upsert(item, value, digest=digest.hex(), at=at), size
 
 
 def _added(receipt: Receipt, page: Page, *, emitted: int, oversized: int) -> Receipt:

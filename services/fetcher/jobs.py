@@ -100,8 +100,8 @@ async def intend(db: AsyncConnection, job: Job, ids: tuple[str, ...]) -> None:
         raise LostClaimError(job.id)
 
 
-async def save(db: AsyncConnection, job: Job, kind: str) -> None:
-    """Write the claimed job's new state and tell its syncs.
+async def save(db: AsyncConnection, job: Job, kind: str | None) -> None:
+    """Write the claimed job's new state and tell its syncs, unless ``kind`` is None.
 
     A ``ready`` job gets its next wake-up, due when it need wait no longer; one that is over frees its lane. A job whose
     connection has gone meanwhile is over, whatever it was to be.
@@ -125,17 +125,18 @@ async def save(db: AsyncConnection, job: Job, kind: str) -> None:
     if step is None:
         raise LostClaimError(job.id)
     job.step = step
-    await tell(db, job, kind)
+    if kind is not None:
+        await tell(db, job, kind)
     if job.over:
         await _free_lane(db, job)
 
 
-async def go_on(db: AsyncConnection, job: Job, *, pause: bool) -> None:
+async def go_on(db: AsyncConnection, job: Job, *, pause: bool, told: bool = True) -> None:
     """A step is done and more are to come: at once, or in another slice."""
     if pause:
         await park(db, job, seconds=0, reason=None)
     else:
-        await save(db, job, "PageLoaded")
+        await save(db, job, "PageLoaded" if told else None)
 
 
 async def park(db: AsyncConnection, job: Job, *, seconds: float, reason: str | None) -> None:

@@ -110,7 +110,7 @@ async def _checkpoint(work: Slice, tools: Tools, page: Page, emitted: Emission, 
             job.state, job.error = "incomplete", _limit_reached(tools.max_pages)
             await jobs.save(db, job, "JobFinished")
         else:
-            await jobs.go_on(db, job, pause=work.over or tools.stopping.is_set())
+            await jobs.go_on(db, job, pause=work.over or tools.stopping.is_set(), told=work.worth_telling())
 
 
 def _count(job: Job, page: Page, emitted: Emission, positions: dict[int, int]) -> None:

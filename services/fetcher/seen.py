@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.tables import cursors, seen
+from shared.db import Bulk
 
 CHUNK = 500
 
@@ -20,33 +21,27 @@ class Sighting(msgspec.Struct, frozen=True):
     version: int
 
 
-_LOOKUP = select(seen.c.id, seen.c.digest, seen.c.version)
+_KNOWN = text(
+    "SELECT id, digest, version FROM seen "
+    "WHERE connection = :connection AND resource = :resource AND id IN (SELECT value FROM json_each(:ids))"
+)
 _RECORD = upsert(seen)
 _RECORD = _RECORD.on_conflict_do_update(
     index_elements=["connection", "resource", "id"],
     set_={"digest": _RECORD.excluded.digest, "version": _RECORD.excluded.version},
     where=seen.c.version < _RECORD.excluded.version,
 )
+_RECORD_ALL = Bulk(_RECORD)
 _DOUBT = upsert(seen).on_conflict_do_update(index_elements=["connection", "resource", "id"], set_={"digest": b""})
 
 
 async def known(db: AsyncConnection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Sighting]:
-    found: dict[str, Sighting] = {}
-    for start in range(0, len(ids), CHUNK):
-        query = _LOOKUP.where(
-            seen.c.connection == connection, seen.c.resource == resource, seen.c.id.in_(ids[start : start + CHUNK])
-        )
-        found.update({id_: Sighting(id_, digest, version) for id_, digest, version in await db.execute(query)})
-    return found
+    given = {"connection": connection, "resource": resource, "ids": msgspec.json.encode(ids).decode()}
+    return {id_: Sighting(id_, digest, version) for id_, digest, version in await db.execute(_KNOWN, given)}
 
 
 async def record(db: AsyncConnection, connection: str, resource: str, sightings: Sequence[Sighting]) -> None:
-    if sightings:
-        rows = [
-            {"connection": connection, "resource": resource, "id": s.id, "digest": s.digest, "version": s.version}
-            for s in sightings
-        ]
-        await db.execute(_RECORD, rows)
+    await _RECORD_ALL.run(db, [(connection, resource, s.id, s.digest, s.version) for s in sightings])
 
 
 async def doubt(db: AsyncConnection, connection: str, resource: str, ids: Sequence[str]) -> None:

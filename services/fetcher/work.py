@@ -18,6 +18,8 @@ from shared.http import HttpClient
 from shared.kafka import Producer
 from shared.quota import Quota
 
+TELL_S = 0.3
+
 
 @dataclass(frozen=True)
 class Tools:
@@ -49,11 +51,20 @@ class Slice:
     call: ProviderCall
     deadline: float
     page: int = 0
+    told: float = 0.0
 
     def next_version(self) -> int:
         """The version of what the next page brings, taken when its request is sent."""
         self.page += 1
         return version(self.job.epoch, self.page)
+
+    def worth_telling(self) -> bool:
+        """Whether the last page told of lies ``TELL_S`` back: people cannot follow more, and each costs a relay."""
+        now = asyncio.get_running_loop().time()
+        if now - self.told < TELL_S:
+            return False
+        self.told = now
+        return True
 
     @property
     def over(self) -> bool:

@@ -65,14 +65,14 @@ def parse_key(raw: bytes) -> ItemRef:
     return ItemRef(connection=connection, resource=resource, id=id_)
 
 
-def _headers(kind: str, ref: str, *, org: str, generation: int, version: int) -> list[tuple[str, bytes]]:
+def _headers(kind: str, ref: str, *, at: str, org: str, generation: int, version: int) -> list[tuple[str, bytes]]:
     digest = blake2b(f"{ref}@{version}".encode(), digest_size=16).hexdigest()
     return [
         ("ce_specversion", b"1.0"),
         ("ce_id", digest.encode()),
         ("ce_type", (TYPE_PREFIX + kind).encode()),
         ("ce_source", b"fetcher"),
-        ("ce_time", timestamp().encode()),
+        ("ce_time", at.encode()),
         ("ce_subject", ref.encode()),
         ("content-type", b"application/json"),
         ("org", org.encode()),
@@ -81,10 +81,10 @@ def _headers(kind: str, ref: str, *, org: str, generation: int, version: int) ->
     ]
 
 
-def upsert(item: Item, value: bytes, *, digest: str) -> Message:
-    """The message for ``item``, whose JSON is ``value``; ``digest`` tells repeats of content apart from changes."""
+def upsert(item: Item, value: bytes, *, digest: str, at: str) -> Message:
+    """The message for ``item``, whose JSON is ``value``; ``digest`` tells repeats from changes, ``at`` is RFC 3339."""
     ref = key(item.connection, item.resource, item.id)
-    headers = _headers("Item", ref, org=item.org, generation=item.generation, version=item.version)
+    headers = _headers("Item", ref, at=at, org=item.org, generation=item.generation, version=item.version)
     headers.append(("digest", digest.encode()))
     return Message(topic=ITEMS, key=ref.encode(), value=value, headers=tuple(headers))
 
@@ -92,6 +92,6 @@ def upsert(item: Item, value: bytes, *, digest: str) -> Message:
 def deletion(ref: ItemRef, *, org: str, generation: int, version: int, reason: str) -> Message:
     """The tombstone for ``ref``; ``reason`` is ``gone`` (no longer at the provider) or ``disconnected``."""
     subject = key(ref.connection, ref.resource, ref.id)
-    headers = _headers("ItemDeleted", subject, org=org, generation=generation, version=version)
+    headers = _headers("ItemDeleted", subject, at=timestamp(), org=org, generation=generation, version=version)
     headers.append(("reason", reason.encode()))
     return Message(topic=ITEMS, key=subject.encode(), value=None, headers=tuple(headers))

@@ -1,5 +1,6 @@
 """The SQL truth of a service."""
 
-from shared.db.database import Database, run_migrations
+from shared.db.bulk import Bulk
+from shared.db.database import Database, mark_news, run_migrations
 
-__all__ = ["Database", "run_migrations"]
+__all__ = ["Bulk", "Database", "mark_news", "run_migrations"]

@@ -54,6 +54,9 @@ class InlineConnection:
     def cursor(self) -> Cursor:
         return Cursor(self._live.cursor())
 
+    def begin(self, statement: str) -> None:
+        self._live.execute(statement)
+
     async def commit(self) -> None:
         self._live.commit()
 

@@ -32,5 +32,9 @@ def _received(record: ConsumerRecord[bytes, bytes]) -> Received:
         record.offset,
         record.key or b"",
         record.value,
-        tuple((name, value or b"") for name, value in record.headers or ()),
+        record.headers if all(value is not None for _, value in record.headers) else _without_nulls(record.headers),
     )
+
+
+def _without_nulls(headers: tuple[tuple[str, bytes | None], ...]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, value or b"") for name, value in headers)

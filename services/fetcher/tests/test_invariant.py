@@ -41,11 +41,17 @@ async def follow(folder: Path, steps: list[tuple[str, int | None]]) -> Fetcher:
     return fetcher
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck))
+async def followed(folder: Path, steps: list[tuple[str, int | None]]) -> Fetcher:
+    fetcher = await follow(folder, steps)
+    await fetcher.database.close()
+    return fetcher
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schedule)
 def test_any_schedule_of_crashes_strands_no_job_and_loses_no_item(steps: list[tuple[str, int | None]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        fetcher = asyncio.run(follow(Path(folder), steps))
+        fetcher = asyncio.run(followed(Path(folder), steps))
     live = fetcher.log.live_items()
     for resource in RESOURCES:
         assert sorted(live[resource]) == fetcher.orchard.ids[resource]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import msgspec
@@ -11,6 +12,7 @@ from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import items
+from shared.db import Bulk
 
 GUARDED = upsert(items)
 GUARDED = GUARDED.on_conflict_do_update(
@@ -18,6 +20,8 @@ GUARDED = GUARDED.on_conflict_do_update(
     set_={column.name: GUARDED.excluded[column.name] for column in items.columns if not column.primary_key},
     where=items.c.version < GUARDED.excluded.version,
 )
+_GUARDED_ALL = Bulk(GUARDED)
+_IN_ORDER = itemgetter(*_GUARDED_ALL.columns)
 Key = tuple[str, str, str]
 
 
@@ -36,8 +40,7 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
 
 async def write(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
     """Upsert rows that are sorted by key; an older version than the stored one changes nothing."""
-    if rows:
-        await db.execute(GUARDED, rows)
+    await _GUARDED_ALL.run(db, [_IN_ORDER(row) for row in rows])
 
 
 async def page(db: AsyncConnection, query: Query) -> list[dict[str, Any]]:

@@ -22,7 +22,7 @@ from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings, Offered
 from services.gateway.tests.fake_auth import FakeAuth
 from shared.contracts.connections import Connection
-from shared.contracts.envelope import Message, event
+from shared.contracts.envelope import Message, event, timestamp
 from shared.contracts.items import Item, ItemRef, deletion, upsert
 from shared.contracts.progress import JobProgress
 from shared.contracts.topics import CONNECTIONS, PROGRESS
@@ -112,7 +112,7 @@ def item(connection: Connection, resource: str, *, version: int = 1, **fields: A
         version=version,
         **{"name": fields["id"], "raw": {"id": fields["id"]}, **fields},
     )
-    return upsert(body, msgspec.json.encode(body), digest="00")
+    return upsert(body, msgspec.json.encode(body), digest="00", at=timestamp())
 
 
 def gone(connection: Connection, resource: str, id_: str, *, version: int) -> Message:

@@ -132,6 +132,7 @@ async def test_it_says_how_far_it_came_when_time_is_up(hub: Hub, connection: Con
 
 async def test_it_names_each_resource_that_failed_and_why(hub: Hub, connection: Connection) -> None:
     asked = asyncio.create_task(load_everything(connection, hub=hub))
+    await asyncio.sleep(0)
     await tell(hub, connection.sync_id or "", connection, data_sources="incomplete", pages="done")
     scope = Problem(code="missing_scope", detail="Notion did not grant users.", scope="users")
     await tell(hub, connection.sync_id or "", connection, users=scope)
