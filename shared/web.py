@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any
@@ -14,6 +15,7 @@ from litestar.handlers import BaseRouteHandler
 from shared.errors import HubError
 from shared.settings import SecretStr
 
+_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 HEALTH = ("/health/live", "/health/ready")
 Checks = Callable[[], Awaitable[Mapping[str, str]]]
@@ -31,21 +33,22 @@ class HostGuard:
         if scope["type"] != "http" or host_name(scope) in self._hosts:
             await self._app(scope, receive, send)
             return
-        body = msgspec.json.encode(
-            {"code": "wrong_host", "detail": "This server does not answer for that host name; use its own address."}
-        )
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        detail = "This server does not answer for that host name; use its own address."
+        problem = {"type": "about:blank", "title": "Misdirected Request", "status": 421, "code": "wrong_host"}
+        body = msgspec.json.encode({**problem, "detail": detail})
+        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 421, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def host_name(scope: Any) -> str:
-    """The Host header without its port, lower-case; empty when there is none or more than one."""
+    """The Host header without its port, lower-case; empty when there is none, more than one, or a malformed one."""
     found = [value for name, value in scope["headers"] if name == b"host"]
     if len(found) != 1:
         return ""
     host: str = found[0].decode("latin-1").lower()
-    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
+    named = _HOST.fullmatch(host)
+    return named["name"] if named else ""
 
 
 def services_only(secret: SecretStr) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from deploy.local.compose import Composition, compose, provider_defaults
-from deploy.local.serve import PortBusy
+from deploy.local.serve import PortBusy, StartFailed
 from deploy.local.stack import AlreadyRunning, running
 from shared.errors import HubError
 from shared.kafka import ClusterUnsuitable
@@ -31,7 +31,7 @@ def main() -> int:
         return _refuse(str(error))
     except HubError as error:
         return _refuse(error.detail)
-    except (PortBusy, AlreadyRunning, ClusterUnsuitable) as error:
+    except (PortBusy, AlreadyRunning, ClusterUnsuitable, StartFailed) as error:
         return _refuse(str(error))
     return 0
 

@@ -6,11 +6,13 @@ import asyncio
 import errno
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import uvicorn
 from typing_extensions import override
+
+from shared.errors import HubError
 
 GRACE_S = 2
 
@@ -60,15 +62,20 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
     return one
 
 
+class StartFailed(Exception):
+    """A service could not open what it needs; says which and why."""
+
+
 class Served:
     """One server: ``start`` returns when it answers, ``stop`` when its app has closed."""
 
     def __init__(self, name: str, app: Any, sockets: list[socket.socket]) -> None:
         self.name = name
         self._sockets = sockets
+        self._opening = _Opening(app)
         self._server = _Unsignalled(
             uvicorn.Config(
-                app,
+                self._opening,
                 lifespan="on",
                 log_config=None,
                 log_level="warning",
@@ -80,17 +87,57 @@ class Served:
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._task = asyncio.create_task(self._server.serve(sockets=self._sockets), name=f"{self.name} server")
+        """Raises ``StartFailed`` in words where the service has any, else what went wrong."""
+        self._task = asyncio.create_task(self._serve(), name=f"{self.name} server")
         while not self._server.started:
             if self._task.done():
                 await self._task
-                raise RuntimeError(f"{self.name} did not start; the log above says why")
+                raise StartFailed(f"{self.name} did not start: {self._opening.why()}") from self._opening.failure
             await asyncio.sleep(0.005)
+
+    async def _serve(self) -> None:
+        # uvicorn ends a failed start with SystemExit, which would end the event loop before the others are closed.
+        with suppress(SystemExit):
+            await self._server.serve(sockets=self._sockets)
 
     async def stop(self) -> None:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+
+
+class _Opening:
+    """Keeps what an app's start failed with; uvicorn would only log it, as a page of traceback."""
+
+    def __init__(self, app: Any) -> None:
+        self._app = app
+        self.failure: BaseException | None = None
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "lifespan":
+            await self._app(scope, receive, send)
+            return
+
+        async def quietly(message: Any) -> None:
+            await send({**message, "message": ""} if message["type"].endswith(".failed") else message)
+
+        try:
+            await self._app(scope, receive, quietly)
+        except Exception as error:
+            self.failure = error
+            raise
+
+    def why(self) -> str:
+        words = _words(self.failure)
+        return words or "the log says why"
+
+
+def _words(error: BaseException | None) -> str | None:
+    """The detail of the first ``HubError`` in a failure, however deep it is wrapped."""
+    if error is None or isinstance(error, HubError):
+        return error.detail if error else None
+    inner = [*(error.exceptions if isinstance(error, BaseExceptionGroup) else []), error.__cause__, error.__context__]
+    return next((words for one in inner if (words := _words(one))), None)
 
 
 class _Unsignalled(uvicorn.Server):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import socket
 from collections.abc import AsyncIterator
@@ -68,7 +69,9 @@ async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
     try:
         await broker.start()
     except OSError as error:
-        raise PortBusy(port, "Kafka", "TRIBUTARY_KAFKA_PORT") from error
+        if error.errno != errno.EADDRINUSE:
+            raise
+        raise PortBusy(port, "Kafka", "TRIBUTARY_KAFKA_PORT") from None
     stack.push_async_callback(broker.stop)
     await ensure_topics(made.bootstrap, local=True)
 

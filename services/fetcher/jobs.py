@@ -180,10 +180,8 @@ def _held(job: Job) -> Any:
 
 async def _purged_first(db: AsyncConnection, job: Job) -> bool:
     """What a former generation left is deleted before this one loads: later it would delete what was loaded."""
-    return any(
-        other.kind == "purge" and other.generation < job.generation
-        for other in await unfinished(db, job.connection, job.resource)
-    )
+    others = await unfinished(db, job.connection, job.resource)
+    return any(other.kind == "purge" and other.generation < job.generation for other in others)
 
 
 async def _settle_pending(db: AsyncConnection, job: Job) -> None:

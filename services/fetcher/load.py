@@ -26,6 +26,8 @@ from shared.contracts.items import version
 from shared.contracts.progress import Problem
 
 SLICE_S = 5.0
+ASKED_PAGES = 10
+"""For how many pages the provider is asked for its count again, when it did not answer."""
 
 log = structlog.get_logger()
 
@@ -75,11 +77,11 @@ async def _page(work: Slice, tools: Tools) -> None:
 
 async def _read(work: Slice) -> Page:
     job = work.job
-    if job.expected is not None or job.cursor is not None:
+    if job.expected is not None or job.pages >= ASKED_PAGES:
         return await work.connector.page(work.call, job.resource, job.cursor)
     counting = asyncio.create_task(_expected(work))
     try:
-        page = await work.connector.page(work.call, job.resource, None)
+        page = await work.connector.page(work.call, job.resource, job.cursor)
         job.expected = await counting
     finally:
         # Left alone it would go on asking the provider after the page was told to wait.

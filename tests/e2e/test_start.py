@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import socket
@@ -133,3 +134,12 @@ def test_every_path_of_the_readme_exists(one: Product) -> None:
     missing = [path for path in named if not (ROOT / path).exists()]
     assert missing == []
     assert eventually(lambda: one.http.get(f"{one.sandbox}/_sandbox").status_code == 200)
+
+
+def test_keys_that_do_not_fit_the_stored_data_are_refused_in_one_sentence(tmp_path: Path) -> None:
+    data = str(tmp_path / "data")
+    with product(tmp_path) as before:
+        assert before.settings["TRIBUTARY_DATA_DIR"] == data
+    other = f"other:{base64.b64encode(bytes(32)).decode()}"
+    said = refused(tmp_path, TRIBUTARY_DATA_DIR=data, TRIBUTARY_KEYS=other).strip().splitlines()[-1]
+    assert said.startswith("auth did not start: The keys do not fit the stored data")

@@ -21,7 +21,19 @@ from services.fetcher.tables import jobs as rows
 from services.fetcher.tables import lanes, outbox
 from services.fetcher.work import Tools
 from services.fetcher.worker import Worker
-from shared.connector import Bucket, Call, Cursor, Identity, OAuth2, Original, Page, Provider, Record, Resource
+from shared.connector import (
+    Bucket,
+    Call,
+    Cursor,
+    Identity,
+    OAuth2,
+    Original,
+    Page,
+    Provider,
+    Record,
+    Resource,
+    RetryLater,
+)
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import Message, timestamp
 from shared.contracts.items import parse_key
@@ -118,6 +130,7 @@ class Orchard:
         self.counting: asyncio.Event | None = None
         """While it is there and not set, nothing is counted."""
         self.asked: list[tuple[str, Cursor | None]] = []
+        self.uncounted = 0
         self._crashes = crashes
 
     async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
@@ -134,6 +147,9 @@ class Orchard:
         return Page(records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in chosen], cursor=following)
 
     async def expected(self, call: Call, resource: str) -> int | None:
+        if self.uncounted > 0:
+            self.uncounted -= 1
+            raise RetryLater("not now")
         if self.counting is not None:
             await self.counting.wait()
         return len(self.ids[resource])

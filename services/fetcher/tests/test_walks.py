@@ -234,3 +234,9 @@ async def test_items_too_large_for_a_message_travel_without_their_raw_part(fetch
     (value,) = [message.value or b"" for message in fetcher.log.of(ITEMS) if b"apples" in message.key]
     assert b'"raw":null,"raw_bytes":4000' in value
     assert len(value) < 20_000
+
+
+async def test_a_count_that_was_not_told_is_asked_for_again(fetcher: Fetcher) -> None:
+    fetcher.orchard.uncounted = 3
+    told = await loaded(fetcher)
+    assert told["apples"].expected == COUNTS["apples"]
