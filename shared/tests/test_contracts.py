@@ -1,0 +1,79 @@
+"""Released messages decode for ever: a golden file per type, and the headers are CloudEvents 1.0 in binary mode."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
+
+from shared.contracts import connections, items, pages, progress, syncs
+from shared.contracts.envelope import Message, Undecodable, decode, event, new_id
+from shared.contracts.items import Item, ItemRef
+
+GOLDEN = Path(__file__).parent / "golden"
+KINDS: dict[str, Any] = {
+    **connections.KINDS,
+    **syncs.KINDS,
+    **pages.KINDS,
+    **progress.KINDS,
+    "Item": Item,
+}
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
+def test_a_message_of_version_1_still_decodes_and_says_the_same(path: Path) -> None:
+    kind = path.name.split(".")[0]
+    _, body = decode(path.read_bytes(), [("ce_type", f"tributary.{kind}".encode())], {kind: KINDS[kind]})
+    written = msgspec.json.decode(msgspec.json.encode(body))
+    assert msgspec.json.decode(path.read_bytes()).items() <= written.items()
+
+
+def test_every_type_has_a_golden_file() -> None:
+    shapes = {kind: shape.__name__ for kind, shape in KINDS.items()}
+    golden = {shapes[path.name.split(".")[0]] for path in GOLDEN.glob("*.json")}
+    assert golden == set(shapes.values())
+
+
+def test_fields_of_a_newer_minor_version_are_ignored() -> None:
+    raw = msgspec.json.encode({"job": "j", "wake": 1, "later": {"more": True}})
+    assert decode(raw, [("ce_type", b"tributary.LoadPage")], pages.KINDS)[1].job == "j"
+
+
+def test_a_newer_major_version_is_told_apart_from_an_unknown_type() -> None:
+    for kind, code in (("LoadPage.v2", "unsupported_version"), ("Nonsense", "unknown_type")):
+        with pytest.raises(Undecodable) as refused:
+            decode(b"{}", [("ce_type", f"tributary.{kind}".encode())], pages.KINDS)
+        assert refused.value.code == code
+
+
+def as_cloudevent(message: Message) -> Any:
+    headers = {name: value for name, value in message.headers if name.startswith(("ce_", "content-type"))}
+    sent = KafkaMessage(headers=headers, key=message.key, value=message.value or b"null")
+    return from_binary_event(sent)
+
+
+def test_headers_are_cloudevents_in_binary_mode() -> None:
+    body = pages.LoadPage(job="j", wake=3)
+    told = as_cloudevent(event("tributary.pages.v1", key="c/r", kind="LoadPage", source="fetcher", body=body))
+    assert (told.get_type(), told.get_source(), told.get_subject()) == ("tributary.LoadPage", "fetcher", "c/r")
+    assert told.get_data() == {"job": "j", "wake": 3}
+    ref = ItemRef(connection="c", resource="r", id="1")
+    gone = as_cloudevent(items.deletion(ref, org="o", generation=1, version=7, reason="gone"))
+    assert (gone.get_type(), gone.get_subject()) == ("tributary.ItemDeleted", "c/r/1")
+
+
+def test_the_id_of_an_item_event_is_the_same_for_the_same_version() -> None:
+    ref = ItemRef(connection="c", resource="r", id="1")
+    ids = [
+        dict(items.deletion(ref, org="o", generation=1, version=version, reason="gone").headers)["ce_id"]
+        for version in (1, 1, 2)
+    ]
+    assert ids[0] == ids[1] != ids[2]
+
+
+def test_new_ids_sort_by_the_time_they_were_made() -> None:
+    made = [new_id() for _ in range(3)]
+    assert all(id_[12] == "7" and len(id_) == 32 for id_ in made)
