@@ -49,7 +49,8 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
     Each field lists paths, the first that is present wins: ``token.hub_id`` in the token reply, ``identity.email`` in
     the reply of ``url`` (a GET with the new access token; a template over ``{api_url}``), which is only called when
-    given.
+    given, ``introspection.username`` in what ``OAuth2.introspect_url`` tells of the new access token. Nothing may rest
+    on an introspection alone: one that fails or says inactive leaves its paths absent.
     """
 
     account_id: tuple[str, ...]
@@ -65,6 +66,8 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     URLs may hold ``{api_url}`` and ``{token_url}``. ``error_fields`` are the keys of an error body that may hold a
     code; ``dead_grant`` the codes that mean the customer must consent again; ``bad_client`` those that mean our own
     settings are wrong. ``refreshed_moments_ago`` are statuses of a refresh that lost against a parallel one.
+    ``introspect_url`` (RFC 7662, client authentication as at the token endpoint) is only asked where a path of
+    ``identity`` needs it.
     """
 
     authorize_url: str
@@ -78,6 +81,8 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     revoke_url: str | None = None
     revoke_token: Literal["access_token", "refresh_token"] = "refresh_token"
     revoke_params: dict[str, str] = {}
+    introspect_url: str | None = None
+    introspect_params: dict[str, str] = {}
     rotates: bool = False
     """A refresh ends the old pair at once: a lost answer may cost the grant."""
     error_fields: tuple[str, ...] = ("error",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, final
 from urllib.parse import urlencode, urlsplit
 
@@ -66,6 +66,23 @@ class TokenEndpoint:
             return response.json()
         except HttpError as error:
             raise Away(error.code, status=response.status) from None
+
+    async def introspection(self, access: SecretStr) -> Mapping[str, Any] | None:
+        """What RFC 7662 §2.2 tells of a token; None for an inactive one, and where there is no such call.
+
+        Raises ``ProviderFailure``.
+        """
+        if self._oauth.introspect_url is None:
+            return None
+        url = self._complete(self._oauth.introspect_url)
+        response = await self._post(url, {"token": access.reveal(), **self._oauth.introspect_params}, DEADLINE_S)
+        if response.status >= 300:
+            raise answer_failure(response, self._oauth)
+        try:
+            told = response.json()
+        except HttpError as error:
+            raise Away(error.code, status=response.status) from None
+        return told if isinstance(told, Mapping) and told.get("active") is True else None
 
     async def probe(self, access: SecretStr) -> Literal["lives", "refused", "undecided"]:
         """Whether an access token still opens the identity call. Raises nothing."""

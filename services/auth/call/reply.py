@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain, takewhile
 from typing import Any
 
 import msgspec
@@ -47,9 +48,17 @@ def read_grant(body: Any, *, now: float) -> Grant:
     return Grant(pair=pair, scopes=_scopes(body), facts=facts)
 
 
-def identify(identity: Identity, grant: Grant, reply: Any) -> Identified | None:
+def needs_introspection(identity: Identity, grant: Grant) -> bool:
+    """Whether one of its paths could win: none before it is present in the token reply."""
+    told = {"token": grant.facts}
+    fields = (identity.account_id, identity.account_name, identity.grantee)
+    reached = (takewhile(lambda path: _first(told, (path,)) is None, paths) for paths in fields)
+    return any(path.startswith("introspection.") for path in chain.from_iterable(reached))
+
+
+def identify(identity: Identity, grant: Grant, *, reply: Any, introspected: Any) -> Identified | None:
     """None when no account id is where the provider's data says it is."""
-    sources = {"token": grant.facts, "identity": reply}
+    sources = {"token": grant.facts, "identity": reply, "introspection": introspected}
     account_id = _first(sources, identity.account_id)
     if account_id is None:
         return None

@@ -18,7 +18,7 @@ from services.auth.call import (
     Refused,
     TokenEndpoint,
 )
-from services.auth.call.reply import identify
+from services.auth.connect.identity import identified
 from services.auth.connect.save import save_connection
 from services.auth.connect.view import get_flow
 from services.auth.connect.words import CALLBACK_ERRORS, problem
@@ -103,7 +103,7 @@ async def _consented(
         verifier = means.keyring.open(flow.verifier_sealed, flow.org_id, flow.id, "verifier")
     try:
         grant = await endpoint.exchange(code, redirect_uri=flow.redirect_uri, verifier=verifier)
-        who = identify(endpoint.provider.oauth.identity, grant, await _identity(endpoint, grant))
+        who = await identified(grant, endpoint=endpoint)
     except ProviderFailure as failure:
         _log.warning(
             "exchange_failed",
@@ -117,14 +117,6 @@ async def _consented(
     if who is None:
         raise _Failed(problem("identity_missing", name))
     return grant, who
-
-
-async def _identity(endpoint: TokenEndpoint, grant: Grant) -> object:
-    """Once more after a failure of theirs: the code is spent, and the person would have to consent again."""
-    try:
-        return await endpoint.identity(grant.pair.access)
-    except Away:
-        return await endpoint.identity(grant.pair.access)
 
 
 def _code_of(failure: ProviderFailure) -> str:

@@ -75,7 +75,8 @@ class Consent:
 
 @dataclass
 class FakeProvider(httpx.AsyncBaseTransport):
-    """``faults`` are taken one per request of their kind: ``lose`` (done, answer lost), ``unreachable``, a status.
+    """``faults`` are taken one per request of their kind: ``lose`` (done, answer lost), ``unreachable``, ``garble``,
+    ``inactive`` (what an introspection says of a dead token), a status.
 
     While ``gate`` is closed requests arrive and are not answered.
     """
@@ -137,6 +138,8 @@ class FakeProvider(httpx.AsyncBaseTransport):
             raise httpx.ConnectError("refused", request=request)
         if isinstance(fault, int):
             return httpx.Response(fault, json={"error": "server_error"}, request=request)
+        if fault == "inactive":
+            return _json(200, {"active": False, "domain": "gone.example"})
         answer = self._answer(kind, form, request)
         if fault == "lose":
             raise httpx.ReadError("reset", request=request)
@@ -155,10 +158,14 @@ class FakeProvider(httpx.AsyncBaseTransport):
             return self._code(form)
         if kind == "refresh_token":
             return self._refresh(form)
-        if kind == "token/revoke":
-            self.refresh.pop(form["token"], None)
-            return _json(200, {})
-        return _error(400, "unsupported_grant_type")
+        return self._about_token(kind, form["token"])
+
+    def _about_token(self, kind: str, token: str) -> httpx.Response:
+        if kind == "token/introspect":
+            return _json(200, {"active": True, "domain": f"{self.access[token]}.example", "token": token})
+        assert kind == "token/revoke"
+        self.refresh.pop(token, None)
+        return _json(200, {})
 
     def _client_ok(self, form: dict[str, str], request: httpx.Request) -> bool:
         given = request.headers.get("authorization", "")

@@ -61,6 +61,22 @@ async def test_consenting_again_keeps_the_connection_at_every_provider(stack: St
     assert first["connection"]["id"] == second["connection"]["id"]
 
 
+async def test_a_person_sees_the_domain_of_an_account_that_has_a_number(stack: Stack) -> None:
+    account = (await stack.consent("hubspot"))["connection"]["account"]
+    assert account == {"id": "4410021", "name": "northwind-outfitters.example"}
+
+
+@pytest.mark.parametrize("fault", [{"status": 500}, {"drop": "answer"}])
+async def test_an_introspection_that_fails_still_connects_with_the_portal_number(
+    stack: Stack, fault: dict[str, object]
+) -> None:
+    failing = [{"match": {"method": "POST", "path": "*token/introspect"}, "times": 1, **fault}]
+    assert (await stack.control.put("/_sandbox/hubspot/faults", json=failing)).status_code == 200
+    connection = (await stack.consent("hubspot"))["connection"]
+    assert (connection["status"], connection["account"]) == ("active", {"id": "4410021", "name": "4410021"})
+    assert await stack.asked("hubspot", "token/introspect") == 1
+
+
 @pytest.mark.parametrize("slug", sorted(PROVIDERS))
 async def test_F23_a_refresh_whose_answer_is_lost_ends_as_the_provider_rotates(stack: Stack, slug: str) -> None:
     connection = (await stack.consent(slug))["connection"]

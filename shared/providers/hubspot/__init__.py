@@ -23,14 +23,17 @@ PROVIDER = Provider(
         revoke_url="{token_url}/revoke",
         revoke_token="refresh_token",
         revoke_params={"token_type_hint": "refresh_token"},
+        introspect_url="{token_url}/introspect",
+        introspect_params={"token_type_hint": "access_token"},
         # A deleted account is told by status BAD_HUB alone: its RFC 6749 code is access_denied.
         error_fields=("status", "error"),
         dead_grant=frozenset({"invalid_grant", "BAD_REFRESH_TOKEN", "BAD_HUB"}),
         bad_client=frozenset({"invalid_client", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_REDIRECT_URI"}),
-        # `hub_id` is optional in the token reply; account details need no scope beyond `oauth`.
+        # `hub_id` is optional in the token reply; account details need no scope beyond `oauth`. The account's domain,
+        # which people know better than its number, stands only in what introspection tells.
         identity=Identity(
             account_id=("token.hub_id", "identity.portalId"),
-            account_name=("token.hub_domain", "token.hub_id", "identity.portalId"),
+            account_name=("introspection.hub_domain", "token.hub_domain", "token.hub_id", "identity.portalId"),
             grantee=("token.user_id",),
             url="{api_url}/account-info/2026-03/details",
         ),

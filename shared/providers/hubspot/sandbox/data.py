@@ -7,6 +7,8 @@ made once and shared, which keeps thirty thousand rows quick to make and small.
 from __future__ import annotations
 
 import random
+import re
+import unicodedata
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
 
@@ -26,6 +28,13 @@ Own = dict[str, str | None]
 def properties(row: Row, resource: str) -> dict[str, str | None]:
     """All properties of a row that have a value, and some that are null."""
     return {**backdrops(resource)[row.body["backdrop"]], **row.body["own"]}
+
+
+def domain(account: Account) -> str:
+    """The account's own, from its name: at most 63 characters before ``.example``, the longest label of a host name."""
+    plain = unicodedata.normalize("NFKD", account.name).encode("ascii", "ignore").decode().lower()
+    slug = re.sub("[^a-z0-9]+", "-", plain)[:63].strip("-")
+    return f"{slug or f'portal-{account.id}'}.example"
 
 
 class HubSpotWorld:

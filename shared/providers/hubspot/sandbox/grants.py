@@ -10,6 +10,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from shared.providers.hubspot.sandbox.answers import AnyRequest, admit, answer, refusal
 from shared.providers.hubspot.sandbox.catalogue import VERSIONS
+from shared.providers.hubspot.sandbox.data import domain
 from shared.providers.hubspot.sandbox.tokens import authenticate, read_form, user_id
 from shared.sandbox import Token, World
 
@@ -46,14 +47,14 @@ def _legacy_routes(world: World) -> list[HTTPRouteHandler]:
     async def access(request: AnyRequest) -> Response[bytes]:
         value: str = request.path_params["value"]
         token = _live(world, value, "access")
-        about = {**_about(token), "expires_in": _left(world, token), "app_id": APP_ID, "token_type": "access"}
+        about = {**_about(world, token), "expires_in": _left(world, token), "app_id": APP_ID, "token_type": "access"}
         return answer({"token": value, **about})
 
     @get("/oauth/v1/refresh-tokens/{value:str}")
     async def refresh(request: AnyRequest) -> Response[bytes]:
         value: str = request.path_params["value"]
         token = _live(world, value, "refresh")
-        return answer({"token": value, **_about(token), "client_id": token.client_id, "token_type": "refresh"})
+        return answer({"token": value, **_about(world, token), "client_id": token.client_id, "token_type": "refresh"})
 
     @delete("/oauth/v1/refresh-tokens/{value:str}", status_code=204)
     async def forget(request: AnyRequest) -> None:
@@ -77,14 +78,14 @@ def _introspected(world: World, value: str) -> dict[str, Any]:
         return {"active": False}
     use = {"access": "access_token", "refresh": "refresh_token"}[token.kind]
     body = {"active": True, "token": value, "token_type": "Bearer", "token_use": use, "client_id": token.client_id}
-    body |= {**_about(token), "app_id": APP_ID, "is_private_distribution": False}
+    body |= {**_about(world, token), "app_id": APP_ID, "is_private_distribution": False}
     return body if token.expires is None else {**body, "expires_in": _left(world, token)}
 
 
-def _about(token: Token) -> dict[str, Any]:
+def _about(world: World, token: Token) -> dict[str, Any]:
     return {
         "hub_id": int(token.account),
-        "hub_domain": f"portal-{token.account}.example",
+        "hub_domain": domain(world.accounts[token.account]),
         "user": "sam@northwind.example",
         "user_id": user_id(token.account),
         "scopes": list(token.scopes),

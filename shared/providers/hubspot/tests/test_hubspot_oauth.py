@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.providers.hubspot import PROVIDER
 from shared.providers.hubspot.tests.serving import (
     CLIENT,
     REDIRECT,
@@ -205,6 +206,30 @@ def test_introspection_tells_live_tokens_from_unknown_ones(sandbox: Serving) -> 
     form = {"client_id": CLIENT.id, "client_secret": CLIENT.secret, "token": pair["refresh_token"]}
     sandbox.http.post("/oauth/2026-03/token/revoke", data=form)
     assert ask(pair["refresh_token"]) == {"active": False}
+
+
+@pytest.mark.parametrize(
+    ("name", "domain"),
+    [
+        ("Northwind Outfitters", "northwind-outfitters.example"),
+        ("  Café Söhne & Co. ", "cafe-sohne-co.example"),
+        ("N" * 300, "n" * 63 + ".example"),
+    ],
+)
+def test_an_account_has_a_domain_made_from_its_name(sandbox: Serving, name: str, domain: str) -> None:
+    account = sandbox.world.add_account(name, 7, {})
+    token = tokens(sandbox, account=account.id)["access_token"]
+    url = (PROVIDER.oauth.introspect_url or "").format(token_url="/oauth/2026-03/token")
+    form = {"client_id": CLIENT.id, "client_secret": CLIENT.secret, "token": token, **PROVIDER.oauth.introspect_params}
+    assert sandbox.http.post(url, data=form).json()["hub_domain"] == domain
+    assert sandbox.http.get(f"/oauth/v1/access-tokens/{token}").json()["hub_domain"] == domain
+
+
+def test_an_account_whose_name_has_no_latin_letter_has_its_number_for_a_domain(sandbox: Serving) -> None:
+    account = sandbox.world.add_account("شركة النور للتجارة", 7, {})
+    token = tokens(sandbox, account=account.id)["access_token"]
+    about = sandbox.http.get(f"/oauth/v1/access-tokens/{token}").json()
+    assert about["hub_domain"] == f"portal-{account.id}.example"
 
 
 def test_codes_and_tokens_survive_a_restart(sandbox: Serving) -> None:
