@@ -94,8 +94,9 @@ def loading(running: Product, page: Page) -> None:
         running.control("PUT", f"{slug}/limits", json={"latency_ms": SLOW_MS})
     later: dict[str, Any] = {
         "match": {"path": f"{LISTED}/contacts*"},
-        "status": 423,
+        "status": 429,
         "headers": {"Retry-After": str(WAIT_S)},
+        "body": {"status": "error", "errorType": "RATE_LIMIT", "policyName": "TEN_SECONDLY_ROLLING"},
         "times": 1,
     }
     for slug in RESOURCES:

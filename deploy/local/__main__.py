@@ -49,6 +49,7 @@ async def _run(made: Composition, *, sandbox: bool) -> None:
     async with running(made, sandbox=sandbox):
         gc.freeze()  # what is loaded by now stays: later collections need not look at it
         _greet(made)
+        print("Ctrl-C stops it; a load that is running goes on at the next start.", file=sys.stderr)
         await stop.wait()
 
 

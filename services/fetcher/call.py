@@ -106,5 +106,6 @@ def _body(answer: HttpResponse) -> object:
     try:
         return decode_json(answer.body, answer.headers.get("content-type"))
     except MalformedBody as error:
-        log.info("body_not_json", status=answer.status, why=str(error))
+        if answer.status < 300:
+            log.info("body_not_json", status=answer.status, why=str(error))
         return None

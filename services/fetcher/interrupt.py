@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 async def interrupted(work: Slice, tools: Tools, error: Interruption) -> None:
     """Write down what is next for the job; on return it is running (try again now), ready or over."""
-    log.info("page_not_read", job=work.job.id, resource=work.job.resource, code=error.code, why=error.reason)
+    log.info("page_not_read", job=work.job.id, resource=work.job.resource, error=error.code, why=error.reason)
     match error:
         case RetryLater():
             await _retry(work, tools, error)

@@ -10,7 +10,11 @@ Mode = Literal["full"]
 
 
 class SyncRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """Load ``resources`` of ``connection`` (all granted ones when None)."""
+    """Load ``resources`` of ``connection`` (all granted ones when None).
+
+    ``covers`` are the resources that the sync tells of, in order: those that were chosen, or all that the provider had
+    when it was asked for, granted or not.
+    """
 
     sync: str
     connection: str
@@ -18,6 +22,7 @@ class SyncRequested(msgspec.Struct, frozen=True, kw_only=True):
     resources: tuple[str, ...] | None = None
     why: str = "asked"
     requested: str
+    covers: tuple[str, ...] = ()
 
 
 class ReadAgain(msgspec.Struct, frozen=True, kw_only=True):

@@ -50,7 +50,7 @@ GENERAL: Final = (
         kind="path",
         read=readers.folder,
         default=".tributary",
-        description="Databases, the log, keys and the sandbox's state.",
+        description="Databases, the Kafka log, keys and the sandbox's state.",
     ),
     Variable(
         name="PUBLIC_URL",

@@ -41,11 +41,20 @@ def configure_logging(
             foreign_pre_chain=_ours(), processors=_last(pretty=pretty, colors=target.isatty())
         )
     )
+    if pretty:
+        handler.addFilter(_worth_a_line)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
     _quieten()
+
+
+def _worth_a_line(record: logging.LogRecord) -> bool:
+    """On a terminal a request that went well says nothing, unless debugging was asked for."""
+    said = record.msg if isinstance(record.msg, dict) else {}
+    well = said.get("event") == "request" and said.get("status", 500) < 400
+    return not well or logging.getLogger().isEnabledFor(logging.DEBUG)
 
 
 def _ours() -> list[Processor]:

@@ -61,7 +61,7 @@ class Broker:
             opened.push_async_callback(self._stop_tidying, tidying)
             opened.push_async_callback(self._hang_up, server)
             self._open = opened.pop_all()
-        _logger.warning(
+        _logger.info(
             "local_broker_started",
             address=f"{self.host}:{self.port}",
             note="for one machine only: one copy of the data, loopback only; use Apache Kafka for anything else",

@@ -56,7 +56,7 @@ class Upkeep:
                 await self._replace(log, group, found)
         left = sum(segment.records for segment in log.segments)
         self._seen[log] = (left, 0)
-        _logger.info("local_broker_compacted", partition=str(log.directory), records=found.records, left=left)
+        _logger.debug("local_broker_compacted", partition=str(log.directory), records=found.records, left=left)
 
     async def _survey(self, log: PartitionLog) -> Survey:
         files = [(segment.path, segment.durable) for segment in log.segments]
