@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +14,7 @@ from services.gateway.api.docs import openapi_config
 from services.gateway.api.edge import MAX_BODY, Edge, own_origins, page_policy
 from services.gateway.api.ready import not_ready
 from services.gateway.api.routes import EXCEPTION_HANDLERS, ping, routes
+from services.gateway.api.served import served_pages
 from services.gateway.clients import AuthClient
 from services.gateway.console import routes as console
 from services.gateway.consumers import listen
@@ -40,7 +41,7 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: GatewaySettings) -> AsyncIterator[Resources]:
+async def open_resources(settings: GatewaySettings, *, served: Callable[[str], bool]) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         database = Database(settings.database)
         stack.push_async_callback(database.close)
@@ -58,6 +59,7 @@ async def open_resources(settings: GatewaySettings) -> AsyncIterator[Resources]:
             log_id=await cluster_id(settings.bootstrap),
             page_tokens=Signer(settings.signing_secret),
             handles=Signer(settings.signing_secret, purpose="connection handle"),
+            served=served,
         )
         sending = relay(database, producer)
         sending.start()
@@ -75,8 +77,8 @@ def create_app(settings: GatewaySettings) -> App:
     opened: list[Resources] = []
 
     @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with open_resources(settings) as resources:
+    async def lifespan(running: Litestar) -> AsyncIterator[None]:
+        async with open_resources(settings, served=served_pages(running)) as resources:
             opened.append(resources)
             yield
             opened.clear()

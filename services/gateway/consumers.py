@@ -9,16 +9,19 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.project import item_row, project_items
-from services.gateway.snapshot import take_snapshot
+from services.gateway.snapshot import asked_sync, take_snapshot
 from services.gateway.store import positions, syncs
+from services.gateway.store.syncs import Sync
 from services.gateway.watch import Watch
 from shared.connector import Provider
 from shared.contracts import connections as connection_events
 from shared.contracts import progress as progress_events
+from shared.contracts import syncs as sync_events
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Undecodable, decode
 from shared.contracts.progress import JobProgress
-from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS
+from shared.contracts.syncs import ReadAgain, SyncRequested
+from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS
 from shared.db import Database
 from shared.kafka import Consumers, Received
 
@@ -51,6 +54,7 @@ def listen(
         (ITEMS, item_row, _on_items),
         (PROGRESS, _read_progress, syncs.save_progress),
         (CONNECTIONS, _read_connection, on_connections),
+        (SYNCS, _read_sync, _on_syncs),
     )
 
     def together(read: Read, fold: Fold) -> Callable[[list[Received]], Awaitable[None]]:
@@ -74,6 +78,18 @@ async def _on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
     late = await project_items(db, rows)
     if late:
         log.info("items_overtaken", count=late)
+
+
+async def _on_syncs(db: AsyncConnection, asked: list[Sync | None]) -> None:
+    """Our own requests: known already, unless the read model is being rebuilt."""
+    for sync in asked:
+        if sync is not None and sync.resources:
+            await syncs.add(db, sync)
+
+
+def _read_sync(one: Received) -> Sync | None:
+    body: SyncRequested | ReadAgain = decode(one.value, one.headers, sync_events.KINDS)[1]
+    return asked_sync(body) if isinstance(body, SyncRequested) else None
 
 
 def _read_progress(one: Received) -> JobProgress:

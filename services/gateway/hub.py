@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from services.gateway.clients import AuthClient
@@ -14,7 +15,11 @@ from shared.errors import BadRequest
 
 @dataclass(frozen=True, kw_only=True)
 class Hub:
-    """Open while the gateway runs. ``log_id`` is the identity of the log whose positions are stored."""
+    """Open while the gateway runs.
+
+    ``log_id`` is the identity of the log whose positions are stored. ``served`` tells whether a path of ours, without
+    its query, is a page that a browser can be sent to.
+    """
 
     settings: GatewaySettings
     database: Database
@@ -23,6 +28,7 @@ class Hub:
     log_id: str
     page_tokens: Signer
     handles: Signer
+    served: Callable[[str], bool]
 
     def offered(self, slug: str) -> Offered:
         """Raises ``BadRequest``."""

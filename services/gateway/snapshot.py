@@ -10,6 +10,8 @@ from services.gateway.store import connections, items, syncs
 from services.gateway.store.syncs import Sync
 from shared.connector import Provider
 from shared.contracts.connections import Connection
+from shared.contracts.envelope import Undecodable
+from shared.contracts.syncs import SyncRequested
 
 
 async def take_snapshot(db: AsyncConnection, snapshot: Connection, *, provider: Provider | None) -> None:
@@ -35,6 +37,23 @@ def first_sync(snapshot: Connection, id_: str, provider: Provider) -> Sync:
         whole=True,
         why="connected",
         created=_made_at(id_),
+    )
+
+
+def asked_sync(asked: SyncRequested) -> Sync:
+    """The sync that a request of ours made, as its row was written then. Raises ``Undecodable``."""
+    try:
+        created = syncs.moment(asked.requested)
+    except ValueError:
+        raise Undecodable("malformed", "requested is not a time") from None
+    return Sync(
+        id=asked.sync,
+        connection=asked.connection,
+        mode=asked.mode,
+        resources=asked.covers or asked.resources or (),
+        whole=asked.resources is None,
+        why=asked.why,
+        created=created,
     )
 
 

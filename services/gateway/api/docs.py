@@ -18,9 +18,9 @@ from shared.errors import NotFound
 
 OPENAPI_PATH: Final = "/schema/openapi.json"
 _FILES: Final = {
-    "swagger-ui.css": "text/css; charset=utf-8",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "swagger-ui-standalone-preset.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui-standalone-preset.js": "text/javascript",
     "favicon-32x32.png": "image/png",
 }
 _START: Final = f"""window.addEventListener("load", () => {{

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Collection, Iterable
+from contextlib import suppress
 from typing import Final, final
 
 from services.gateway.api.problems import ORIGINAL, PROBLEM_JSON, problem_json
@@ -40,9 +42,12 @@ class Edge:
             return
         origins = _values(scope, b"origin")
         origin = origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
+        started = False
 
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 message = {**message, "headers": self._completed(scope, list(message.get("headers", ())), origin)}
             await send(message)
 
@@ -55,7 +60,11 @@ class Edge:
             detail = "Requests are taken as they are: send the body without Content-Encoding."
             await _refuse(scope, send_with_headers, 415, "unsupported_encoding", detail)
         else:
-            await self._app(scope, receive, send_with_headers)
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except asyncio.CancelledError:
+                await _leave(scope, send_with_headers, started=started)
+                raise
 
     def _completed(self, scope: Scope, headers: list[Header], origin: bytes | None) -> list[Header]:
         present = {name.lower(): value for name, value in headers}
@@ -87,9 +96,23 @@ async def _preflight(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _refuse(scope: Scope, send: Send, status: int, code: str, detail: str) -> None:
+async def _leave(scope: Scope, send: Send, *, started: bool) -> None:
+    """The server stops and waits no longer for this request: its client is told so, or its stream is ended."""
+    with suppress(Exception):  # the client may be gone, or the answer shorter than was announced
+        if started:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            detail = "Tributary is stopping; ask again in a moment."
+            await _refuse(scope, send, 503, "stopping", detail, retry_after=b"1")
+
+
+async def _refuse(
+    scope: Scope, send: Send, status: int, code: str, detail: str, *, retry_after: bytes | None = None
+) -> None:
     body = problem_json(status, code=code, detail=detail, instance=str(scope["path"])[:256])
     headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(body)).encode())]
+    if retry_after:
+        headers.append((b"retry-after", retry_after))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

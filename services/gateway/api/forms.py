@@ -8,7 +8,7 @@ from litestar.datastructures import UploadFile
 from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody, Schema
 from litestar.openapi.spec.enums import OpenAPIType
 
-from services.gateway.api.problems import AnyRequest
+from services.gateway.api.words import AnyRequest
 from shared.errors import BadRequest
 
 LONGEST = 16_384

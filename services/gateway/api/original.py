@@ -12,7 +12,8 @@ from litestar.params import FromPath
 
 from services.gateway.api.forms import AccountForm, LoadForm, form_text
 from services.gateway.api.pages import close_window, explain
-from services.gateway.api.problems import AnyRequest, answer, wants_json
+from services.gateway.api.problems import answer, wants_json
+from services.gateway.api.words import AnyRequest
 from services.gateway.connect import Finished, finish_connect, start_connect
 from services.gateway.hub import Hub
 from services.gateway.load import OriginalItem, given_handle, load_everything, newest_connection, pending_handle

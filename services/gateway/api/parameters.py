@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 from litestar import Request
 from litestar.handlers import BaseRouteHandler
 
-from services.gateway.api.problems import AnyRequest
+from services.gateway.api.words import AnyRequest
 from shared.errors import BadRequest
 
 _NOT_QUERY = frozenset({"hub", "request", "data", "state", "headers", "cookies", "body", "scope", "socket", "query"})
@@ -15,6 +16,7 @@ _NOT_QUERY = frozenset({"hub", "request", "data", "state", "headers", "cookies",
 
 async def only_declared(request: Request[Any, Any, Any]) -> None:
     """A ``before_request`` hook. Raises ``BadRequest``."""
+    _check_text(request.scope["query_string"])
     declared = _declared(request.route_handler, request)
     given = [name for name, _ in request.query_params.multi_items()]
     unknown = sorted({name[:100] for name in given if name not in declared})
@@ -24,6 +26,13 @@ async def only_declared(request: Request[Any, Any, Any]) -> None:
     twice = sorted(name for name in declared if given.count(name) > 1)
     if twice:
         raise BadRequest(f"Given more than once: {', '.join(twice)}.", code="repeated_parameter")
+
+
+def _check_text(query: bytes) -> None:
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The query is not UTF-8. Send its text as UTF-8, percent-encoded.", code="bad_query") from None
 
 
 def _declared(handler: BaseRouteHandler, request: AnyRequest) -> set[str]:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 import structlog
-from litestar import Request, Response
+from litestar import Response
 from litestar.exceptions import HTTPException
 from litestar.openapi.datastructures import ResponseSpec
 
 from services.gateway.api.pages import explain
+from services.gateway.api.words import AnyRequest, FieldError, field_error
 from shared.errors import HubError
 from shared.telemetry import current_request_id
 
@@ -30,16 +31,7 @@ _WORDS: Final = {
     405: "This address does not take that method. /docs lists what it takes.",
     413: "The request is larger than 1 MiB, which is more than anything here needs.",
 }
-AnyRequest = Request[Any, Any, Any]
 log = structlog.get_logger("tributary.gateway")
-
-
-class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One wrong value: ``pointer`` (RFC 6901) into the body, or the name of a ``parameter``."""
-
-    detail: str
-    pointer: str | None = None
-    parameter: str | None = None
 
 
 class Problem(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,9 +115,12 @@ def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[byt
     status = error.status_code
     if status >= 500:
         return on_fault(request, error)
-    errors = [_field(one) for one in error.extra] if isinstance(error.extra, list) else []
-    named = "; ".join(f"{one.parameter or one.pointer or 'the request'}: {one.detail}" for one in errors)
-    fallback = "The request could not be read: is it valid JSON of the shape /docs shows?"
+    errors = [field_error(one, request) for one in error.extra] if isinstance(error.extra, list) else []
+    named = " ".join(one.detail for one in errors)
+    if request.url.path.startswith(ORIGINAL):
+        fallback = "The form could not be read. Send it as multipart/form-data or URL-encoded."
+    else:
+        fallback = "The request's body is not valid JSON. Send a JSON object in UTF-8; /docs shows its fields."
     detail = _WORDS.get(status) or named[:2000] or (fallback if status == 400 else error.detail)
     code = _CODES.get(status, "bad_request")
     return answer(request, status, code=code, detail=detail, errors=errors, headers=error.headers)
@@ -139,11 +134,3 @@ def on_fault(request: AnyRequest, error: Exception) -> Response[bytes]:
     log.error("request_failed", path=request.url.path[:256], exc_info=error)
     detail = "Something went wrong here, and it was not the request. The request id finds it in the logs."
     return answer(request, 500, code="internal", detail=detail)
-
-
-def _field(one: Any) -> FieldError:
-    message, key = str(one.get("message", "not valid"))[:300], str(one.get("key", ""))[:200]
-    if one.get("source") == "body":
-        pointer = "" if key in {"", "data"} else "/" + key.replace(".", "/")
-        return FieldError(detail=message, pointer=pointer or None)
-    return FieldError(detail=message, parameter=key or None)

@@ -19,7 +19,7 @@ from services.gateway.api.problems import problems
 from services.gateway.api.syncs import TAGS
 from services.gateway.hub import Hub
 from services.gateway.store.syncs import Progress
-from services.gateway.sync import SyncView, describe_sync, progress_since, resource_states
+from services.gateway.sync import SyncView, newest_event, progress_since, resource_states
 from services.gateway.watch import POLL_S
 from shared.errors import BadRequest
 
@@ -47,10 +47,11 @@ LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", descri
 @get("/syncs/{sync_id:str}/events", tags=TAGS, summary="A load as it goes", responses=EVENTS, media_type="text/plain")
 async def get_events(sync_id: FromPath[str], hub: NamedDependency[Hub], last_event_id: LastEventId = None) -> ASGIApp:
     """Server-sent events; a comment every 15 s. The stream ends after `done`."""
-    await describe_sync(sync_id, hub=hub)
+    newest = await newest_event(sync_id, hub=hub)
     if last_event_id is not None and not _EVENT_ID.fullmatch(last_event_id):
         raise BadRequest("Last-Event-ID has to be the id of an event of this stream.", code="bad_event_id")
-    return EventStream(sync_id, after=int(last_event_id or 0), hub=hub)
+    seen = int(last_event_id or 0)
+    return EventStream(sync_id, after=seen if seen <= newest else 0, hub=hub)
 
 
 @final

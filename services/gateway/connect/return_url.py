@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
@@ -15,11 +15,14 @@ _ALLOWED: Final = re.compile(r"[\[\]A-Za-z0-9\-._~!$&'()*+,;=:@/?#%]*")
 _ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
-def checked_return_url(url: str | None, *, allowed_origins: Collection[str]) -> str | None:
+def checked_return_url(
+    url: str | None, *, own: str, allowed_origins: Collection[str], served: Callable[[str], bool]
+) -> str | None:
     """The URL as it was given, None for None.
 
-    A path must start with one slash that no second one follows, in clear or encoded. An absolute URL must have exactly
-    an allowed origin: no user information, no other spelling of it.
+    A path must start with one slash that no second one follows, in clear or encoded, and ``served`` must know it; so
+    must the path of a URL with our ``own`` origin. Any other URL must have exactly an allowed origin: no user
+    information, no other spelling of it.
 
     Raises:
         BadRequest: anything else.
@@ -27,22 +30,25 @@ def checked_return_url(url: str | None, *, allowed_origins: Collection[str]) -> 
     if url is None:
         return None
     if len(url) <= LONGEST and _ALLOWED.fullmatch(url) and not _ESCAPE.search(url):
-        if url.startswith("/") and _is_own_path(url):
+        origin = _origin_of(url)
+        path = url if url.startswith("/") else url.removeprefix(own) or "/"
+        if (url.startswith("/") or origin == own) and _is_own_path(path, served):
             return url
-        if _origin_of(url) in allowed_origins:
+        if origin != own and origin in allowed_origins:
             return url
     raise BadRequest(
-        "return_url must be a path of this server, such as /, or a page of an allowed origin.", code="bad_return_url"
+        "return_url must be a page of this server, such as / or /docs, or a page of an allowed origin.",
+        code="bad_return_url",
     )
 
 
-def _is_own_path(url: str) -> bool:
-    path = re.split("[?#]", url, maxsplit=1)[0]
+def _is_own_path(url: str, served: Callable[[str], bool]) -> bool:
+    asked = path = re.split("[?#]", url, maxsplit=1)[0] or "/"
     for _ in range(3):  # an encoded slash may be encoded again
         if path.startswith("//") or "\\" in path or not path.isprintable() or "/.." in path or "/./" in path:
             return False
         path = unquote(path)
-    return True
+    return served(asked)
 
 
 def _origin_of(url: str) -> str | None:

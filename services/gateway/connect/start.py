@@ -14,12 +14,16 @@ async def start_connect(*, provider: str, org_id: str, user_id: str, return_url:
     Raises ``BadRequest`` for an unknown provider, an empty name or a return URL that is not ours to send to.
     """
     hub.offered(provider)
-    origins = {hub.settings.public_url, *hub.settings.allowed_origins}
     wanted = StartFlow(
         provider=provider,
         org_id=org_id,
         user_id=user_id,
-        return_url=checked_return_url(return_url, allowed_origins=origins),
+        return_url=checked_return_url(
+            return_url,
+            own=hub.settings.public_url,
+            allowed_origins=hub.settings.allowed_origins,
+            served=hub.served,
+        ),
     )
     flow = await hub.auth.start_flow(wanted)
     async with hub.database.write() as db:

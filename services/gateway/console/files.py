@@ -15,7 +15,7 @@ from services.gateway.console.render import AnyRequest
 from shared.errors import NotFound
 
 FOLDER = Path(__file__).parent / "static"
-TYPES = {".css": "text/css; charset=utf-8", ".js": "text/javascript; charset=utf-8", ".svg": "image/svg+xml"}
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 class File(msgspec.Struct, frozen=True):

@@ -59,4 +59,4 @@ def render(template: str, *, request: AnyRequest, status: int = 200, **values: A
     theme = chosen if chosen in {"light", "dark"} else None
     html = _environment().get_template(template).render(theme=theme, **values)
     body = html.encode("utf-8", "replace")  # a lone surrogate in a name must not cost the page
-    return Response(body, status_code=status, media_type="text/html; charset=utf-8", headers=HEADERS)
+    return Response(body, status_code=status, media_type="text/html", headers=HEADERS)

@@ -20,30 +20,35 @@ WAIT_S: Final = 600.0
 
 
 async def newest_connection(*, provider: str, org_id: str, user_id: str, hub: Hub) -> Connection | None:
-    """The newest connection of that user that can be loaded."""
+    """The connection of that user that was consented to last, of those that can be loaded."""
     async with hub.database.read() as db:
         found = await connections.find(
             db, org_id=org_id, user_id=user_id, provider=provider, statuses=("active", "degraded")
         )
-    return found[-1] if found else None
+    return max(found, key=_consented) if found else None
+
+
+def _consented(connection: Connection) -> tuple[str, str, str]:
+    """``sync_id`` is the UUIDv7 of the last consent's event, so it sorts by its time."""
+    return connection.sync_id or "", connection.created, connection.id
 
 
 async def load_everything(
     connection: Connection, *, hub: Hub, wait_s: float = WAIT_S, fresh_s: float = FRESH_S
 ) -> list[OriginalItem]:
-    """Join the load that runs, take the result of one that ended well not long ago, or start one; then all its items.
+    """Wait for what loads already; join it if it is whole, else take a good result that is not old, or start one.
 
     Raises ``Conflict`` when the account must be connected again, ``TimedOut`` with the counts so far, ``Upstream``
     naming each resource that failed and why.
     """
     provider = hub.offered(connection.provider).provider
-    sync = await _join_or_start(connection, provider, hub, fresh_s)
     deadline = time.monotonic() + wait_s
-    while (shown := await describe_sync(sync.id, hub=hub)).state == "running":
-        left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimedOut(f"Still loading: {_counts(shown)}. Ask again to go on waiting; nothing is lost.")
-        await hub.watch.wait(min(left, 0.5))
+    async with hub.database.read() as db:
+        running = await syncs.running(db, connection.id)
+    for one in running:
+        await _ended(one, deadline, hub)
+    sync = next((one for one in running if one.whole), None)
+    shown = await _ended(sync or await _join_or_start(connection, provider, hub, fresh_s), deadline, hub)
     if shown.state != "done":
         raise Upstream(_failures(shown, provider), code="load_failed")
     async with hub.database.read() as db:
@@ -51,6 +56,16 @@ async def load_everything(
         if now is None or now.status == "disconnected":
             raise Conflict("The account was disconnected while it was loading.", code="disconnected")
         return await original_rows(db, connection.id, provider)
+
+
+async def _ended(sync: Sync, deadline: float, hub: Hub) -> SyncView:
+    """Raises ``TimedOut`` when it still runs at ``deadline``, in monotonic seconds."""
+    while (shown := await describe_sync(sync.id, hub=hub)).state == "running":
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimedOut(f"Still loading: {_counts(shown)}. Ask again to go on waiting; nothing is lost.")
+        await hub.watch.wait(min(left, 0.5))
+    return shown
 
 
 async def _join_or_start(connection: Connection, provider: Provider, hub: Hub, fresh_s: float) -> Sync:

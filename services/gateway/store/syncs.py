@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -62,6 +62,12 @@ async def get(db: AsyncConnection, id_: str) -> Sync | None:
     return None if row is None else _sync(dict(row))
 
 
+async def running(db: AsyncConnection, connection: str) -> list[Sync]:
+    """Those that have not ended, newest first, whatever they asked for."""
+    query = select(syncs).where(syncs.c.connection == connection, syncs.c.ended.is_(None))
+    return await _newest(db, query, None)
+
+
 async def newest(db: AsyncConnection, connection: str, *, limit: int = 1) -> list[Sync]:
     return await _newest(db, select(syncs).where(syncs.c.connection == connection), limit)
 
@@ -73,14 +79,14 @@ async def newest_whole(db: AsyncConnection, connection: str) -> Sync | None:
     return found[0] if found else None
 
 
-async def _newest(db: AsyncConnection, query: Select[Any], limit: int) -> list[Sync]:
+async def _newest(db: AsyncConnection, query: Select[Any], limit: int | None) -> list[Sync]:
     rows = await db.execute(query.order_by(syncs.c.created.desc(), syncs.c.id.desc()).limit(limit))
     return [_sync(dict(row)) for row in rows.mappings()]
 
 
 async def save_progress(db: AsyncConnection, bodies: Sequence[JobProgress]) -> None:
     """Keep the newest step of each job; older ones change nothing."""
-    revision = await _revision(db)
+    revision = await newest_revision(db)
     rows = [
         {
             "sync": body.sync,
@@ -117,7 +123,7 @@ async def settle(db: AsyncConnection, *, log: str) -> None:
     if not ended:
         return
     read = await positions.load(db, ITEMS, log)
-    revision = await _revision(db)
+    revision = await newest_revision(db)
     for one in ended:
         if positions.passed(read, one.body.positions):
             revision += 1
@@ -131,13 +137,19 @@ async def _end(db: AsyncConnection, id_: str) -> None:
     sync = await get(db, id_)
     if sync is None:
         return
-    over = {one.body.resource for one in await progress(db, id_) if one.over}
-    if over.issuperset(sync.resources):
-        await db.execute(update(syncs).where(syncs.c.id == id_, syncs.c.ended.is_(None)).values(ended=time.time()))
+    over = {one.body.resource: one.body.ended for one in await progress(db, id_) if one.over}
+    if over.keys() >= set(sync.resources):
+        last = max((moment(ended) for ended in over.values() if ended), default=sync.created)
+        await db.execute(update(syncs).where(syncs.c.id == id_).values(ended=max(last, sync.created)))
 
 
-async def _revision(db: AsyncConnection) -> int:
+async def newest_revision(db: AsyncConnection) -> int:
     return int((await db.execute(select(func.coalesce(func.max(sync_jobs.c.revision), 0)))).scalar_one())
+
+
+def moment(text: str) -> float:
+    """Epoch seconds of an RFC 3339 time. Raises ``ValueError``."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def _progress(row: Row[tuple[object, ...]]) -> Progress:

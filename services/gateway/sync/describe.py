@@ -58,6 +58,17 @@ async def describe_sync(sync_id: str, *, hub: Hub) -> SyncView:
         return await view(db, sync)
 
 
+async def newest_event(sync_id: str, *, hub: Hub) -> int:
+    """The highest revision there is, of any sync: an event id above it was given out before the rows were made anew.
+
+    Raises ``NotFound``.
+    """
+    async with hub.database.read() as db:
+        if await syncs.get(db, sync_id) is None:
+            raise NotFound("There is no such sync.")
+        return await syncs.newest_revision(db)
+
+
 async def progress_since(sync_id: str, after: int, *, hub: Hub) -> tuple[SyncView, list[Progress]]:
     """The sync and, of the same moment, what became known of its jobs behind revision ``after``, in order.
 

@@ -52,7 +52,7 @@ async def add_sync(
         resources=resources,
         whole=whole,
         why=why,
-        created=time.time(),
+        created=round(time.time(), 3),  # as exact as the event says it, so that a rebuilt row is the same
     )
     asked = SyncRequested(
         sync=sync.id,
@@ -60,6 +60,7 @@ async def add_sync(
         resources=None if whole else resources,
         why=why,
         requested=timestamp(sync.created),
+        covers=resources,
     )
     await syncs.add(db, sync)
     trace = current_traceparent()

@@ -24,7 +24,7 @@ from services.gateway.tests.fake_auth import FakeAuth
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, event, timestamp
 from shared.contracts.items import Item, ItemRef, deletion, upsert
-from shared.contracts.progress import JobProgress
+from shared.contracts.progress import FINAL, JobProgress
 from shared.contracts.topics import CONNECTIONS, PROGRESS
 from shared.kafka import Producer, ensure_topics
 from shared.providers import load_providers
@@ -71,6 +71,8 @@ class Gateway:
         return await self.producer.send_all([item(connection, resource, version=version, **one) for one in items])
 
     async def progress(self, sync: str, connection: Connection, resource: str, **known: Any) -> None:
+        if known["state"] in FINAL:
+            known = {"ended": timestamp(), **known}
         body = JobProgress(
             sync=sync, job=f"job-{sync}-{resource}", connection=connection.id, resource=resource, **known
         )
@@ -121,15 +123,18 @@ def gone(connection: Connection, resource: str, id_: str, *, version: int) -> Me
 
 
 @asynccontextmanager
-async def serve(app_at: Callable[[str], Any]) -> AsyncIterator[str]:
-    """The app that ``app_at`` makes for an address, on a free loopback port; yields the address."""
+async def serve(app_at: Callable[[str], Any], *, grace_s: int = 2) -> AsyncIterator[str]:
+    """The app that ``app_at`` makes for an address, on a free loopback port; yields the address.
+
+    ``grace_s``: how long its end waits for requests that are under way.
+    """
     # asyncio turns Nagle's algorithm off only on sockets that say they are TCP: 40 ms per small answer otherwise.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
     url = f"http://localhost:{listener.getsockname()[1]}"
     with closing(listener):
         config = uvicorn.Config(
-            app_at(url), lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=2
+            app_at(url), lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=grace_s
         )
         async with _running(uvicorn.Server(config), listener):
             yield url
@@ -167,7 +172,7 @@ async def running_broker(folder: Path) -> AsyncIterator[tuple[str, Producer]]:
 
 @asynccontextmanager
 async def running_gateway(
-    folder: Path, bootstrap: str, producer: Producer, auth: FakeAuth, **change: Any
+    folder: Path, bootstrap: str, producer: Producer, auth: FakeAuth, *, grace_s: int = 2, **change: Any
 ) -> AsyncIterator[Gateway]:
     async with serve(lambda _: auth.app()) as auth_url:
         made: list[GatewaySettings] = []
@@ -177,7 +182,10 @@ async def running_gateway(
             made.append(settings_for(folder, bootstrap, auth_url, url, **change))
             return create_app(made[0])
 
-        async with serve(app_at) as url, httpx.AsyncClient(base_url=url, timeout=20, cookies=_NoCookies()) as http:
+        async with (
+            serve(app_at, grace_s=grace_s) as url,
+            httpx.AsyncClient(base_url=url, timeout=20, cookies=_NoCookies()) as http,
+        ):
             yield Gateway(url, http, auth, producer, made[0])
 
 

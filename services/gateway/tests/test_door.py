@@ -9,6 +9,7 @@ from services.gateway.tests.serving import ALLOWED, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 CONNECT = {"provider": "notion", "org_id": "o", "user_id": "u"}
+BODY = "This request needs a JSON body: an object with provider, org_id, user_id, return_url"
 ORIGINS = [
     "null",
     "http://localhost:3000.evil.example",
@@ -99,7 +100,7 @@ async def test_T10_a_field_that_is_not_asked_for_is_refused(api: Gateway) -> Non
     for extra in ({"status": "active"}, {"role": "admin"}, {"return_url": None, "id": "x"}):
         answer = await api.http.post("/v1/connect", json={**CONNECT, **extra})
         is_problem(answer, 400)
-        assert "unknown field" in answer.json()["errors"][0]["detail"]
+        assert "is not a field of this request" in answer.json()["errors"][0]["detail"]
     connection = await api.connect("notion", user="t10")
     is_problem(await api.http.post(f"/v1/connections/{connection.id}/syncs", json={"org_id": "other"}), 400)
 
@@ -169,6 +170,12 @@ async def test_T20_a_compressed_body_is_refused(api: Gateway) -> None:
         ("/v1/connections?page=2", 400, "unknown_parameter"),
         ("/v1/providers?x=", 400, "unknown_parameter"),
         ("/v1/items?page_token=AAAA", 400, "bad_token"),
+        ("/v1/items?q=a%00b", 400, "bad_search"),
+        ("/v1/items?q=%1b%5B31m", 400, "bad_search"),
+        ("/v1/items?q=%C2%85", 400, "bad_search"),
+        ("/v1/items?q=%FF", 400, "bad_query"),
+        ("/v1/connections?org_id=%C3%28", 400, "bad_query"),
+        ("/v1/providers?%FF", 400, "bad_query"),
     ],
 )
 async def test_what_is_not_known_is_refused(api: Gateway, path: str, status: int, code: str) -> None:
@@ -180,6 +187,46 @@ async def test_T41_a_page_size_out_of_range_is_refused_and_never_clamped(api: Ga
     answer = await api.http.get("/v1/items", params={"page_size": size})
     is_problem(answer, 400)
     assert "page_size" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "body", "detail", "pointer"),
+    [
+        ("GET /v1/items?page_size=1000000000", b"", "`page_size` must be 1 to 200; 1000000000 is not.", None),
+        ("GET /v1/items?page_size=", b"", "`page_size` must be 1 to 200; nothing is not.", None),
+        ("POST /v1/connect", b"", f"{BODY}.", None),
+        ("POST /v1/connect", b"[]", f"{BODY}; a list was sent.", None),
+        (
+            "POST /v1/connect",
+            b"{",
+            "The request's body is not valid JSON. Send a JSON object in UTF-8; /docs ",
+            None,
+        ),
+        ("POST /v1/connect", b"{}", "`provider` is missing; this request takes provider, ", "/provider"),
+        (
+            "POST /v1/connect",
+            b'{"provider": "notion", "org_id": "o", "user_id": "u", "color": 1}',
+            "`color` is not a field of this request: provider, org_id, user_id, return_url are.",
+            "/color",
+        ),
+        ("POST /v1/connect", b'{"provider": 7}', "`provider` must be a text; a whole number was sent.", "/provider"),
+        ("POST /v1/connections/c/syncs", b'{"resources": [1]}', "`resources[0]` must be a text", "/resources/0"),
+    ],
+)
+async def test_what_is_wrong_is_said_in_words_with_what_would_be_right(
+    api: Gateway, asked: str, body: bytes, detail: str, pointer: str | None
+) -> None:
+    answer = await api.http.request(*asked.split(), content=body)
+    is_problem(answer, 400)
+    assert answer.json()["detail"].startswith(detail)
+    assert not pointer or answer.json()["errors"][0]["pointer"] == pointer
+
+
+async def test_a_content_type_names_its_charset_once(api: Gateway) -> None:
+    for path in ("/", "/docs", "/events", "/docs/assets/swagger-ui.css", "/console/static/console.css"):
+        answer = await api.http.get(path, headers={"accept": "text/html"})
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].count("charset=utf-8") == 1
 
 
 async def test_a_method_that_is_not_there_is_a_problem(api: Gateway) -> None:

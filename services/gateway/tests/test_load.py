@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from services.gateway.api.stream import EventStream
 from services.gateway.clients import AuthClient
 from services.gateway.hub import Hub
-from services.gateway.load import load_everything
+from services.gateway.load import load_everything, newest_connection
 from services.gateway.project import item_row, project_items
 from services.gateway.snapshot import take_snapshot
 from services.gateway.store import syncs
+from services.gateway.sync import add_sync, describe_sync
 from services.gateway.tests.serving import PROVIDERS, SECRET, item, settings_for
+from services.gateway.views import list_connections
 from services.gateway.watch import Watch
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
@@ -45,6 +47,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
         log_id="log",
         page_tokens=Signer(SECRET),
         handles=Signer(SECRET, purpose="handle"),
+        served=lambda _: True,
     )
     await http.aclose()
     await database.close()
@@ -142,6 +145,71 @@ async def test_it_names_each_resource_that_failed_and_why(hub: Hub, connection: 
     assert "users failed: Notion did not grant users." in failed.value.detail
     assert "data_sources incomplete" in failed.value.detail
     assert "pages" not in failed.value.detail
+
+
+async def ask(hub: Hub, connection: Connection, *resources: str) -> str:
+    async with hub.database.write() as db:
+        return (await add_sync(db, connection, PROVIDERS["notion"], resources=resources, why="asked")).id
+
+
+async def test_it_waits_for_a_load_of_some_resources_before_it_takes_the_last_result(
+    hub: Hub, connection: Connection
+) -> None:
+    await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    part = await ask(hub, connection, "users")
+    with pytest.raises(TimedOut) as late:
+        await load_everything(connection, hub=hub, wait_s=0.01)
+    assert "users 0 (queued)" in late.value.detail
+    asked = asyncio.create_task(load_everything(connection, hub=hub))
+    await tell(hub, part, connection, users="done")
+    assert await asked == []
+    assert await count_syncs(hub, connection) == 2
+
+
+async def test_it_starts_a_load_once_one_of_some_resources_ended_and_the_last_result_is_old(
+    hub: Hub, connection: Connection
+) -> None:
+    await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    part = await ask(hub, connection, "pages", "users")
+    asked = asyncio.create_task(load_everything(connection, hub=hub, wait_s=0.5, fresh_s=0))
+    await tell(hub, part, connection, pages="done", users="failed")
+    with pytest.raises(TimedOut) as late:
+        await asked
+    assert "data_sources 0 (queued)" in late.value.detail
+    assert await count_syncs(hub, connection) == 3
+
+
+async def test_the_newest_connection_is_the_one_that_was_consented_to_last(hub: Hub, connection: Connection) -> None:
+    younger = replace(connection, id=new_id(), account=Account(id="b"), sync_id=new_id(), created=timestamp())
+    async with hub.database.write() as db:
+        await take_snapshot(db, younger, provider=PROVIDERS["notion"])
+    who = {"provider": "notion", "org_id": "demo", "user_id": "demo"}
+    assert await newest_connection(**who, hub=hub) == younger
+    recovered = replace(connection, version=2, sync_id=f"f{new_id()[1:]}")
+    async with hub.database.write() as db:
+        await take_snapshot(db, recovered, provider=PROVIDERS["notion"])
+    assert await newest_connection(**who, hub=hub) == recovered
+    assert [one.id for one in await list_connections(hub=hub)] == [connection.id, younger.id]
+
+
+async def test_a_sync_ended_when_the_last_of_its_jobs_did(hub: Hub, connection: Connection) -> None:
+    at = {"pages": "2099-01-01T00:00:01.500Z", "users": "2099-01-01T00:00:03.250Z", "data_sources": None}
+    bodies = [
+        JobProgress(
+            sync=connection.sync_id or "",
+            job=slug,
+            step=1,
+            connection=connection.id,
+            resource=slug,
+            state="done",
+            ended=ended,
+        )
+        for slug, ended in at.items()
+    ]
+    async with hub.database.write() as db:
+        await syncs.save_progress(db, bodies)
+        await syncs.settle(db, log=hub.log_id)
+    assert (await describe_sync(connection.sync_id or "", hub=hub)).ended == at["users"]
 
 
 async def test_a_load_that_failed_is_no_result_and_is_tried_again(hub: Hub, connection: Connection) -> None:

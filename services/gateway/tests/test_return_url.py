@@ -1,24 +1,36 @@
 from __future__ import annotations
 
 import pytest
+from litestar.di import Provide
 
+from services.gateway.api.served import served_pages
+from services.gateway.app import litestar_app
 from services.gateway.connect import checked_return_url
 from services.gateway.connect.finish import with_flow
 from shared.errors import BadRequest
 
-ORIGINS = {"http://localhost:3000", "https://app.example.com", "http://localhost:8000"}
+OWN = "http://localhost:8000"
+ORIGINS = {"http://localhost:3000", "https://app.example.com", OWN}
+SERVED = served_pages(litestar_app(hub=Provide(lambda: None, sync_to_thread=False), lifespan=[], extra=[]))
 GOOD = [
     "/",
-    "/done",
-    "/done?tab=1#top",
-    "/a/b%20c",
-    "/done?next=//not-followed",
+    "/?tab=items#top",
+    "/docs",
+    "/docs/",
+    "/events#tributary.items.v1",
+    "/docs?next=//not-followed",
+    "/console/items",
+    "/console/items/c1/records/app/tbl/rec%20x",
+    "/v1/connections",
+    f"{OWN}/docs?x=1",
+    f"{OWN}?x=1",
+    OWN,
     "http://localhost:3000",
     "http://localhost:3000/",
     "http://localhost:3000/after?x=1",
     "https://app.example.com/after#here",
     "https://app.example.com#@evil.example",
-    "http://localhost:8000/",
+    f"{OWN}/",
 ]
 EVIL = [
     "",
@@ -80,24 +92,53 @@ EVIL = [
     "/done\u2028",
     "/\uff0fevil.example",
     "http://localhost:3000\t/",
-    "/" + "a" * 3_000,
+    "/?x=" + "a" * 3_000,
 ]
+NOWHERE = [
+    "/nope",
+    "/docs/nope/nope",
+    "/Docs",
+    "/connect/0123",
+    "/%63onnect/0123",
+    "/v1/connect",
+    "/console/connect",
+    "/console/connect/0123",
+    "/integrations/notion/oauth2callback",
+    "/integrations/notion/load?x=1",
+    f"{OWN}/nope",
+    f"{OWN}/integrations/notion/oauth2callback",
+    f"{OWN}/connect/0123",
+    f"{OWN}//docs",
+    f"{OWN}@evil.example/docs",
+    f"{OWN}1/docs",
+]
+
+
+def checked(url: str | None) -> str | None:
+    return checked_return_url(url, own=OWN, allowed_origins=ORIGINS, served=SERVED)
 
 
 @pytest.mark.parametrize("url", GOOD)
 def test_a_path_of_ours_or_a_page_of_an_allowed_origin_is_taken_as_it_is(url: str) -> None:
-    assert checked_return_url(url, allowed_origins=ORIGINS) == url
+    assert checked(url) == url
 
 
 @pytest.mark.parametrize("url", EVIL)
 def test_T07_open_redirects_by_return_url_are_refused(url: str) -> None:
     with pytest.raises(BadRequest) as refused:
-        checked_return_url(url, allowed_origins=ORIGINS)
+        checked(url)
+    assert refused.value.code == "bad_return_url"
+
+
+@pytest.mark.parametrize("url", NOWHERE)
+def test_a_return_url_of_ours_where_no_page_is_is_refused(url: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        checked(url)
     assert refused.value.code == "bad_return_url"
 
 
 def test_nothing_given_is_nothing() -> None:
-    assert checked_return_url(None, allowed_origins=ORIGINS) is None
+    assert checked(None) is None
 
 
 @pytest.mark.parametrize(

@@ -183,8 +183,22 @@ async def test_a_stream_resumes_behind_the_last_event_that_was_seen(api: Gateway
 async def test_a_stream_of_a_sync_that_is_over_is_done_at_once(api: Gateway) -> None:
     connection = await api.connect("notion", user="over")
     await api.whole(connection, {})
-    async with stream(api, connection.sync_id or "", last=10**9) as shown:
+    async with stream(api, connection.sync_id or "") as shown:
+        seen = [one async for one in shown]
+    assert [one.kind for one in seen] == ["progress", "progress", "progress", "done"]
+    async with stream(api, connection.sync_id or "", last=seen[-1].id) as shown:
         assert [one.kind async for one in shown] == ["done"]
+
+
+async def test_an_event_id_from_the_future_starts_the_stream_anew(api: Gateway) -> None:
+    connection = await api.connect("notion", user="future")
+    id_ = connection.sync_id or ""
+    await api.progress(id_, connection, "pages", step=1, state="running", items=5)
+    await api.until(f"/v1/syncs/{id_}", lambda sync: sync["resources"][0]["state"] == "running")
+    async with asyncio.timeout(5), stream(api, id_, last=10**9) as shown:
+        assert (await anext(shown)).data["items"] == 5
+        await api.progress(id_, connection, "pages", step=2, state="running", items=6)
+        assert (await anext(shown)).data["items"] == 6
 
 
 async def test_many_changes_are_sent_at_most_four_times_a_second(api: Gateway) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
+from unicodedata import category
 
 import msgspec
 
@@ -112,9 +113,11 @@ def web_link(url: str | None) -> str | None:
 
 def _check(provider: str | None, resource: str | None, q: str | None, page_size: int, hub: Hub) -> None:
     if not 1 <= page_size <= LARGEST_PAGE:
-        raise BadRequest(f"page_size has to be from 1 to {LARGEST_PAGE}.", code="bad_page_size")
+        raise BadRequest(f"`page_size` must be 1 to {LARGEST_PAGE}; {page_size} is not.", code="bad_page_size")
     if q is not None and len(q) > LONGEST_SEARCH:
         raise BadRequest(f"q has to be at most {LONGEST_SEARCH} characters.", code="bad_search")
+    if q is not None and any(category(one) in {"Cc", "Cs"} for one in q):
+        raise BadRequest("q has to be plain text: it has a control character, which no name has.", code="bad_search")
     offered = hub.settings.providers.values() if provider is None else (hub.offered(provider),)
     if resource is not None and not any(one.provider.resource(resource) for one in offered):
         known = ", ".join(known.slug for one in offered for known in one.provider.resources)

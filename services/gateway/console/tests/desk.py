@@ -61,6 +61,7 @@ async def opened_hub(given: GatewaySettings) -> AsyncIterator[Hub]:
         log_id=LOG,
         page_tokens=Signer(SECRET),
         handles=Signer(SECRET, "handle"),
+        served=lambda _: True,
     )
     await http.aclose()
     await database.close()
