@@ -48,10 +48,11 @@ def _headers(script: str | None, style: str = _STYLE) -> dict[str, str]:
 
 
 def close_window() -> Response[str]:
-    """What the original app answered to a good callback, byte for byte but for the line without JavaScript."""
+    """What the original app answered to a good callback, with words for a tab that a script may not close."""
     page = (
-        f"<html><script>{CLOSE}</script>"
-        '<noscript>Connected. You can close this window, or <a href="/">go to the console</a>.</noscript></html>'
+        f'<html><script>{CLOSE}</script><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f"<title>Connected</title><style>{_STYLE}</style><main><h1>Connected</h1>"
+        '<p>You can close this window, or <a href="/">go to the console</a>.</p></main></html>'
     )
     return Response(page, media_type=MediaType.HTML, headers=_headers(CLOSE))
 
