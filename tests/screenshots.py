@@ -103,7 +103,7 @@ def loading(running: Product, page: Page) -> None:
         connect(page, slug)
     time.sleep(3)
     running.control("PUT", "hubspot/faults", json=[later])
-    page.get_by_text("Waiting until").wait_for()
+    page.get_by_text("Waiting until").first.wait_for()
     time.sleep(1)
 
 
