@@ -22,12 +22,30 @@ def under_way(one: Product, sync: str) -> bool:
     return bool(items)
 
 
+TROUBLE = [
+    {
+        "match": {"method": "GET", "path": f"/crm/objects/2026-03/{resource}*"},
+        "status": status,
+        "headers": headers,
+        "body": {"status": "error", "category": category},
+        "times": times,
+    }
+    for resource, status, headers, category, times in (
+        ("contacts", 429, {"Retry-After": "1"}, "RATE_LIMITS", 2),
+        ("companies", 401, {}, "EXPIRED_AUTHENTICATION", 1),
+    )
+]
+
+
 def test_a_load_goes_on_by_itself_after_kill_9_and_ends_equal_to_the_ledger(tmp_path: Path) -> None:
+    """With 429s and a 401 on the way, and killed twice."""
     with product(tmp_path) as one:
         account = one.account("hubspot", COUNTS)
         one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})
+        one.control("PUT", "hubspot/faults", json=TROUBLE)
         connection = one.connect("hubspot", account=account)
         sync = connection["sync_id"]
+        eventually(lambda: not any(fault["times"] for fault in one.control("GET", "hubspot/faults")), every=0.02)
         for _ in range(2):
             eventually(lambda: under_way(one, sync), every=0.02)
             one.kill()
