@@ -86,7 +86,11 @@ class Relay:
         self._wake = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
-        database.on_news(self._wake.set)
+        database.on_commit(self._committed)
+
+    def _committed(self, news: bool) -> None:  # noqa: FBT001  # the listener's one fact
+        if news:
+            self._wake.set()
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="outbox relay")

@@ -20,7 +20,7 @@ NEWS = "news"
 
 
 def mark_news(connection: AsyncConnection) -> None:
-    """This transaction wrote something that somebody waits for: see ``Database.on_news``."""
+    """This transaction wrote something that somebody waits for: see ``Database.on_commit``."""
     connection.info[NEWS] = True
 
 
@@ -41,15 +41,11 @@ class Database:
         self._writing: AsyncConnection | None = None
         self._idle: list[AsyncConnection] = []
         self._reading = asyncio.Semaphore(READERS)
-        self._listeners: list[Callable[[], None]] = []
-        self._news: list[Callable[[], None]] = []
+        self._listeners: list[Callable[[bool], None]] = []
 
-    def on_commit(self, listener: Callable[[], None]) -> None:
+    def on_commit(self, listener: Callable[[bool], None]) -> None:
+        """Called after each commit, with whether the transaction called ``mark_news``."""
         self._listeners.append(listener)
-
-    def on_news(self, listener: Callable[[], None]) -> None:
-        """Told after the commit of a transaction that called ``mark_news``."""
-        self._news.append(listener)
 
     @asynccontextmanager
     async def write(self) -> AsyncIterator[AsyncConnection]:
@@ -60,9 +56,9 @@ class Database:
             connection.info.pop(NEWS, None)
             async with connection.begin():
                 yield connection
-            news = self._news if connection.info.pop(NEWS, False) else []
-        for listener in (*self._listeners, *news):
-            listener()
+            news = bool(connection.info.pop(NEWS, False))
+        for listener in self._listeners:
+            listener(news)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:

@@ -59,10 +59,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     providers: Mapping[str, ProviderSettings]
 
     @property
-    def public_origin(self) -> str:
-        return self.public_url
-
-    @property
     def secure(self) -> bool:
         return self.public_url.startswith("https://")
 

@@ -36,7 +36,7 @@ def test_nothing_has_to_be_set() -> None:
 
 
 def test_the_public_url_follows_the_gateway_port() -> None:
-    assert load(GATEWAY_PORT="9000").public_origin == "http://localhost:9000"
+    assert load(GATEWAY_PORT="9000").public_url == "http://localhost:9000"
 
 
 @pytest.mark.parametrize(

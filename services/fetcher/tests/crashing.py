@@ -192,7 +192,7 @@ class Fetcher:
             await self.database.close()
             TEMPLATE.append(self._path.read_bytes())
             self.database = Database(self._path)
-        self.database.on_commit(self.crashes.moment)
+        self.database.on_commit(lambda _: self.crashes.moment())
         tools = Tools(
             database=self.database,
             producer=self.log,  # type: ignore[arg-type]  # Kafka in memory
