@@ -185,3 +185,13 @@ async def test_a_message_that_no_broker_takes_holds_up_no_other(database: Shaky)
     await until(lambda: log.values == [b"1", b"3"])
     await relay.stop()
     assert await left(database) == 0
+
+
+async def test_a_commit_wakes_the_relay_if_it_wrote_a_message_and_only_then(database: Shaky) -> None:
+    relay = Relay(database, outbox, Log())  # type: ignore[arg-type]  # Kafka in memory
+    async with database.write() as db:
+        await db.execute(select(func.count()).select_from(outbox))
+    assert not relay._wake.is_set()
+    async with database.write() as db:
+        await append(db, outbox, [Message(topic="t", key=b"k", value=b"v")])
+    assert relay._wake.is_set()
