@@ -7,8 +7,8 @@ in the future is a timer: parking a job is a delayed wake-up. Sent twice after a
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable
 
 import msgspec
 import structlog
@@ -16,29 +16,34 @@ from aiokafka.errors import MessageSizeTooLargeError
 from sqlalchemy import (
     Column,
     Float,
-    Integer,
     LargeBinary,
     MetaData,
     String,
     Table,
+    Text,
     bindparam,
     delete,
     func,
     insert,
+    literal,
     select,
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts.envelope import Message
-from shared.db import Database, mark_news
+from shared.db import Big, Database, among, db_now, listed, mark_news
 from shared.kafka import Producer
+from shared.pauses import reached
+from shared.telemetry import Count
 
 BATCH = 500
 IDLE_S = 1.0
-"""How long the relay sleeps at most: another process may have written a row."""
+"""How long the relay sleeps at most: the lead may have become free, or a row have been written beside us."""
 BACKOFF_S = 0.5
 LEAVE_S = 2.0
 """How long the relay tries to send what is due before it leaves; the rest waits for the next start."""
+
+GIVEN_UP = Count("tributary_outbox_given_up", "Messages that are too large for Kafka: they were logged and are lost.")
 
 log = structlog.get_logger()
 Headers = tuple[tuple[str, bytes], ...]
@@ -49,7 +54,7 @@ def outbox_table(metadata: MetaData) -> Table:
     return Table(
         "outbox",
         metadata,
-        Column("id", Integer, primary_key=True, autoincrement=True),
+        Column("id", Big, primary_key=True, autoincrement=True),
         Column("topic", String, nullable=False),
         Column("key", LargeBinary, nullable=False),
         Column("value", LargeBinary, nullable=True),
@@ -60,33 +65,39 @@ def outbox_table(metadata: MetaData) -> Table:
 
 
 async def append(
-    connection: AsyncConnection, table: Table, messages: Iterable[Message], *, not_before: float = 0.0
+    connection: AsyncConnection, table: Table, messages: Iterable[Message], *, delay_s: float = 0.0
 ) -> None:
-    """Write ``messages`` in the caller's transaction, due at ``not_before`` (epoch seconds; at once when 0)."""
+    """Write ``messages`` in the caller's transaction, due in ``delay_s`` seconds by the database's clock."""
     rows = [
         {
             "topic": message.topic,
             "key": message.key,
             "value": message.value,
             "headers": msgspec.msgpack.encode(message.headers),
-            "not_before": not_before,
         }
         for message in messages
     ]
     if rows:
-        await connection.execute(insert(table), rows)
+        due = db_now() + delay_s if delay_s else literal(0.0)
+        await connection.execute(insert(table).values(not_before=due), rows)
         mark_news(connection)
 
 
 class Relay:
-    """Sends a service's outbox. One loop; it wakes when a transaction that appended has committed."""
+    """Sends a service's outbox. Any number of processes may have one: the one that leads sends, the others stand by.
+
+    It wakes when a transaction that appended has committed, in whatever process.
+    """
 
     def __init__(self, database: Database, table: Table, producer: Producer) -> None:
         self._database, self._table, self._producer = database, table, producer
+        self._gone = delete(table).where(among(table.c.id, bindparam("ids", type_=Text)))
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._lead = database.lead
+        self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         database.on_commit(self._committed)
+        GIVEN_UP.add(by=0)
 
     def _committed(self, news: bool) -> None:  # noqa: FBT001  # the listener's one fact
         if news:
@@ -97,49 +108,62 @@ class Relay:
 
     async def stop(self) -> None:
         """Send what is due, then leave; a Kafka or database that is away is not waited for."""
-        self._stopping = True
+        self._stopping.set()
         self._wake.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=LEAVE_S)
             self._task.cancel()
             await asyncio.wait([self._task])
+        await self._lead.close()
 
     async def _run(self) -> None:
         while True:
             self._wake.clear()
             try:
-                if await self._send_due() == BATCH or self._wake.is_set():
+                sent = await self._send_due()
+                if sent == BATCH or (sent is not None and self._wake.is_set()):
                     continue
-                if self._stopping:
+                if self._stopping.is_set():
                     return
-                await self._sleep()
+                await self._sleep(leads=sent is not None)
             except Exception:  # whatever it is, the rows are still there
                 log.exception("outbox_not_sent")
-                if self._stopping:
+                if self._stopping.is_set():
                     return
                 await asyncio.sleep(BACKOFF_S)
 
-    async def _sleep(self) -> None:
-        async with self._database.read() as connection:
-            due = (await connection.execute(select(func.min(self._table.c.not_before)))).scalar()
-        delay = IDLE_S if due is None else min(IDLE_S, max(0.0, due - time.time()))
+    async def _sleep(self, *, leads: bool) -> None:
+        """Until there is news for the leader; the others look again whether the lead is free."""
+        delay, event = (min(IDLE_S, await self._due_in()), self._wake) if leads else (IDLE_S, self._stopping)
         try:
             async with asyncio.timeout(delay):
-                await self._wake.wait()
+                await event.wait()
         except TimeoutError:
             return
 
-    async def _send_due(self) -> int:
+    async def _due_in(self) -> float:
+        """Seconds until the next row is due; for ever when there is none."""
+        first = select(func.min(self._table.c.not_before) - db_now())
+        async with self._database.read() as connection:
+            left: float | None = (await connection.execute(first)).scalar()
+        return math.inf if left is None else max(0.0, left)
+
+    async def _send_due(self) -> int | None:
+        """How many rows were sent; None when another process leads."""
+        leads = await self._lead.held()
+        self._database.announces = not leads
+        if not leads:
+            return None
         table = self._table
         async with self._database.read() as connection:
-            query = select(table).where(table.c.not_before <= time.time()).order_by(table.c.id).limit(BATCH)
+            query = select(table).where(table.c.not_before <= db_now()).order_by(table.c.id).limit(BATCH)
             rows = (await connection.execute(query)).all()
-        if not rows:
+        if not rows or not self._lead.sure():
             return 0
         await self._send([_message(row) for row in rows])
+        reached("after_relay_send")
         async with self._database.write() as connection:
-            gone: Sequence[dict[str, int]] = [{"sent": row.id} for row in rows]
-            await connection.execute(delete(table).where(table.c.id == bindparam("sent")), gone)
+            await connection.execute(self._gone, {"ids": listed(row.id for row in rows)})
         return len(rows)
 
     async def _send(self, messages: list[Message]) -> None:
@@ -151,6 +175,7 @@ class Relay:
                 for message in messages:
                     await self._send([message])
                 return
+            GIVEN_UP.add()
             log.exception("outbox_message_too_large", topic=messages[0].topic, key=messages[0].key[:200])
 
 

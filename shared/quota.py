@@ -17,10 +17,16 @@ from uuid import uuid4
 
 import msgspec
 import structlog
-from redis.asyncio import Redis
+from fakeredis import FakeServer
+from fakeredis.aioredis import FakeRedis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from shared.settings import SecretStr
+
 HORIZON_S = 2.0
+WAIT_S = 2.0
+"""For Redis; longer, and it counts as away."""
 MARGIN_S = 0.25
 """Permits given apart arrive closer together: windows are taken this much longer than the provider's."""
 
@@ -147,3 +153,13 @@ async def wait(seconds: float) -> None:
     """A little longer than told: the moment itself may still count as too early."""
     if seconds > 0:
         await asyncio.sleep(seconds + 0.002)
+
+
+def open_redis(url: SecretStr | None) -> Redis:
+    """The server at ``url``, or none that anybody else could reach: then this process counts for itself alone."""
+    if url is None:
+        return FakeRedis(server=FakeServer())
+    pool = BlockingConnectionPool.from_url(
+        url.reveal(), max_connections=50, timeout=WAIT_S, socket_timeout=WAIT_S, socket_connect_timeout=WAIT_S
+    )
+    return Redis.from_pool(pool)

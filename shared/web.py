@@ -1,4 +1,4 @@
-"""What every HTTP port of ours has: a check of the Host header, a door for services only, and health."""
+"""What every HTTP port of ours has: a check of the Host header, a door for services only, health, and metrics."""
 
 from __future__ import annotations
 
@@ -10,27 +10,34 @@ from typing import Any
 import msgspec
 from litestar import Controller, Response, get
 from litestar.connection import ASGIConnection
-from litestar.handlers import BaseRouteHandler
+from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from shared.errors import HubError
 from shared.settings import SecretStr
+from shared.telemetry import Sample, Scrape
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
+_NOT_REBOUND = re.compile(r"\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3}|[a-z0-9_-]+")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 HEALTH = ("/health/live", "/health/ready")
+METRICS = "/metrics"
 Checks = Callable[[], Awaitable[Mapping[str, str]]]
 """What is not well: part → what is wrong with it, in words; empty when ready."""
 
 
 class HostGuard:
-    """Pure ASGI, outermost: answers 421 to a request for a host that is not ours (DNS rebinding, a spoofed header)."""
+    """Pure ASGI, outermost: answers 421 to a request for a host that is not ours (DNS rebinding, a spoofed header).
+
+    Metrics are read by addresses and by containers' names too. A rebound name is neither: it is a public one, with a
+    dot in it.
+    """
 
     def __init__(self, app: Any, hosts: Collection[str]) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["type"] != "http" or host_name(scope) in self._hosts:
+        if scope["type"] != "http" or self._ours(scope):
             await self._app(scope, receive, send)
             return
         detail = "This server does not answer for that host name; use its own address."
@@ -39,6 +46,10 @@ class HostGuard:
         headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
         await send({"type": "http.response.start", "status": 421, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
+
+    def _ours(self, scope: Any) -> bool:
+        host = host_name(scope)
+        return host in self._hosts or (scope["path"] == METRICS and _NOT_REBOUND.fullmatch(host) is not None)
 
 
 def host_name(scope: Any) -> str:
@@ -52,12 +63,12 @@ def host_name(scope: Any) -> str:
 
 
 def services_only(secret: SecretStr) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
-    """A Litestar guard: everything but health wants ``Authorization: Bearer <service secret>``."""
+    """A Litestar guard: everything but health and metrics wants ``Authorization: Bearer <service secret>``."""
     expected = f"Bearer {secret.reveal()}".encode()
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         given = connection.headers.get("authorization", "").encode("utf-8", "surrogateescape")
-        if connection.url.path not in HEALTH and not secrets.compare_digest(given, expected):
+        if connection.url.path not in (*HEALTH, METRICS) and not secrets.compare_digest(given, expected):
             raise HubError("This port is for Tributary's own services.", code="unauthorized", status=401)
 
     return guard
@@ -80,6 +91,17 @@ def health(checks: Checks) -> type[Controller]:
             return Response(content, status_code=503 if wrong else 200)
 
     return Health
+
+
+def metrics(parts: Callable[[], Mapping[str, Sample]]) -> HTTPRouteHandler:
+    """``/metrics`` of the service that answers: what it counted, and ``parts`` read at that moment."""
+    scrape = Scrape(parts)
+
+    @get(METRICS, include_in_schema=False)
+    async def show() -> Response[bytes]:
+        return Response(await scrape.text(), media_type="text/plain; version=0.0.4")
+
+    return show
 
 
 def error_body(_: object, error: HubError) -> Response[dict[str, str]]:

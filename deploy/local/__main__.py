@@ -10,11 +10,12 @@ import signal
 import sys
 from pathlib import Path
 
-from deploy.local.compose import Composition, compose, provider_defaults
-from deploy.local.serve import PortBusy, StartFailed
+from deploy.local.compose import Composition, compose
 from deploy.local.stack import AlreadyRunning, running
 from shared.errors import HubError
+from shared.installation import provider_defaults
 from shared.kafka import ClusterUnsuitable
+from shared.serve import PortBusy, StartFailed
 from shared.settings import SettingsError, load_settings
 from shared.telemetry import configure_logging
 
@@ -58,7 +59,7 @@ def _greet(made: Composition) -> None:
     print(f"Console         {url}")
     print(f"API docs        {url}/docs")
     print(f"Events docs     {url}/events")
-    print(f"Kafka bootstrap {made.bootstrap}", flush=True)
+    print(f"Kafka bootstrap {made.kafka.bootstrap}", flush=True)
 
 
 if __name__ == "__main__":

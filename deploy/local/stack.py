@@ -10,17 +10,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
-from fakeredis import FakeServer
-from fakeredis.aioredis import FakeRedis
-
 from deploy.local.broker import Broker
 from deploy.local.compose import HOST, Composition
-from deploy.local.serve import PortBusy, Served, bind
 from deploy.sandbox.app import create_app as create_sandbox
 from services.auth.app import create_app as create_auth
 from services.fetcher.app import create_app as create_fetcher
 from services.gateway.app import create_app as create_gateway
 from shared.kafka import ensure_topics
+from shared.quota import open_redis
+from shared.serve import PortBusy, Served, bind
 
 
 class AlreadyRunning(Exception):
@@ -40,7 +38,7 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
         stack.callback(_lock(settings.data_dir).close)
         sockets = {name: _taken(made, name) for name in ("auth", "fetcher", "gateway", *(["sandbox"] * sandbox))}
         await _start_broker(made, stack)
-        redis = FakeRedis(server=FakeServer())
+        redis = open_redis(settings.redis_url)
         stack.push_async_callback(redis.aclose)
         apps: dict[str, Any] = {
             "auth": create_auth(made.auth),
@@ -73,7 +71,7 @@ async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
             raise
         raise PortBusy(port, "Kafka", "TRIBUTARY_KAFKA_PORT") from None
     stack.push_async_callback(broker.stop)
-    await ensure_topics(made.bootstrap, local=True)
+    await ensure_topics(made.kafka, local=True)
 
 
 def _lock(data_dir: Path) -> TextIO:

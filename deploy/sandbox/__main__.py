@@ -15,8 +15,8 @@ from deploy.sandbox.app import SandboxModule, create_app, sandbox_modules
 from deploy.sandbox.clients import sandbox_clients
 
 
-def listen(port: int) -> socket.socket:
-    """A loopback socket that listens on ``port``, on a free one for 0.
+def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
+    """A socket that listens on ``port``, on a free one for 0.
 
     Raises:
         SystemExit: the port is busy.
@@ -24,7 +24,7 @@ def listen(port: int) -> socket.socket:
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named: asyncio sets TCP_NODELAY
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind((host, port))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
@@ -39,10 +39,14 @@ def serve(arguments: list[str], modules: Mapping[str, SandboxModule] | None = No
     parser.add_argument("--port", type=int, default=8003, help="0 takes a free one (default: 8003)")
     parser.add_argument("--data-dir", type=Path, default=Path(".tributary"), help="default: .tributary")
     parser.add_argument("--public-url", default="http://localhost:8000", help="where the product's callbacks are")
+    parser.add_argument("--host", default="127.0.0.1", help="the IPv4 address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--name", action="append", default=[], help="a host name it is reached by, beside localhost")
     given = parser.parse_args(arguments)
     served = sandbox_modules() if modules is None else modules
-    listener = listen(given.port)
-    app = create_app(given.data_dir, sandbox_clients(given.data_dir, given.public_url, served), served)
+    listener = listen(given.port, given.host)
+    app = create_app(
+        given.data_dir, sandbox_clients(given.data_dir, given.public_url, served), served, names=given.name
+    )
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(
         app, lifespan="on", access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=3

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -43,11 +43,16 @@ def sandbox_modules() -> dict[str, SandboxModule]:
 
 
 def create_app(
-    data_dir: Path, clients: Mapping[str, Client], modules: Mapping[str, SandboxModule] | None = None
+    data_dir: Path,
+    clients: Mapping[str, Client],
+    modules: Mapping[str, SandboxModule] | None = None,
+    *,
+    names: Collection[str] = (),
 ) -> ASGIApp:
     """The server for every module that ``clients`` has a client for; all found ones when ``modules`` is None.
 
-    State is ``sandbox.db`` in ``data_dir``; from start-up to shutdown (ASGI lifespan) no other process may serve it.
+    ``names`` are hosts it is reached by beside those of this machine. State is ``sandbox.db`` in ``data_dir``; from
+    start-up to shutdown (ASGI lifespan) no other process may serve it.
     """
     served = sandbox_modules() if modules is None else modules
     store = Store(data_dir / FILE)
@@ -56,7 +61,7 @@ def create_app(
         slug: Stage(World(served[slug].SIMULATED, store, clock, clients[slug])) for slug in served if slug in clients
     }
     apps = {slug: _provider_app(stage, served[slug]) for slug, stage in stages.items()}
-    return guarded(by_slug(apps, _control_app(Stages(stages, clock), data_dir, store)))
+    return guarded(by_slug(apps, _control_app(Stages(stages, clock), data_dir, store)), names)
 
 
 def _provider_app(stage: Stage, module: SandboxModule) -> ASGIApp:

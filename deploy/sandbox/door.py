@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -33,12 +33,13 @@ def by_slug(apps: Mapping[str, ASGIApp], rest: ASGIApp) -> ASGIApp:
     return serve
 
 
-def guarded(app: ASGIApp) -> ASGIApp:
-    """Only loopback hosts; no foreign web page may use the control API (its browser would send an Origin)."""
+def guarded(app: ASGIApp, names: Collection[str] = ()) -> ASGIApp:
+    """Only loopback hosts and ``names``; no foreign page may use the control API (its browser would send an Origin)."""
+    hosts = LOOPBACK | {name.lower() for name in names}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == ScopeType.HTTP:
-            refusal = _refusal(scope)
+            refusal = _refusal(scope, hosts)
             if refusal:
                 await _refuse(send, *refusal)
                 return
@@ -47,10 +48,10 @@ def guarded(app: ASGIApp) -> ASGIApp:
     return serve
 
 
-def _refusal(scope: Scope) -> tuple[int, str] | None:
+def _refusal(scope: Scope, hosts: Collection[str]) -> tuple[int, str] | None:
     headers = dict(scope["headers"])
     host = headers.get(b"host", b"").decode("latin-1")
-    if _name(f"//{host}") not in LOOPBACK:
+    if _name(f"//{host}") not in hosts:
         return 400, "the sandbox answers only as localhost, 127.0.0.1 or [::1]: use one of them in the URL"
     origin = headers.get(b"origin")
     if origin and scope["path"].startswith(CONTROL) and _name(origin.decode("latin-1")) not in LOOPBACK:

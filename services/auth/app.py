@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Final, cast
@@ -11,21 +11,21 @@ from typing import Final, cast
 from litestar import Litestar
 from litestar.datastructures import State
 from litestar.di import Provide
-from sqlalchemy.exc import SQLAlchemyError
 
 from services.auth import api
 from services.auth.call import Means, TokenEndpoint
+from services.auth.metrics import from_zero, parts
 from services.auth.refresh import Refreshes
 from services.auth.settings import AuthSettings
 from services.auth.store import canary, outbox
 from services.auth.sweep import keep_sweeping
 from shared.db import Database
 from shared.http import HttpClient
-from shared.kafka import Producer
+from shared.kafka import Producer, check_topics
 from shared.outbox import Relay
 from shared.telemetry import RequestContextMiddleware
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, health, services_only
+from shared.web import HostGuard, health, metrics, services_only
 
 BODY_CAP: Final = 1_048_576
 """Room for whatever a provider puts into a callback's query: it is refused in words, not by its size."""
@@ -52,11 +52,18 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
             app.state.resources = await _open(settings, make_producer, stack)
             yield
 
-    async def checks() -> dict[str, str]:
-        return await _not_well(app.state.resources)
+    async def checks() -> Mapping[str, str]:
+        """The server takes requests only once its producer has started; what is left is whether it can write."""
+        return await cast("Resources", app.state.resources).means.database.trouble()
 
     app = Litestar(
-        route_handlers=[*api.connect_routes, *api.connection_routes, *api.token_routes, health(checks)],
+        route_handlers=[
+            *api.connect_routes,
+            *api.connection_routes,
+            *api.token_routes,
+            health(checks),
+            metrics(lambda: parts(cast("Resources", app.state.resources).means.database)),
+        ],
         lifespan=[lifespan],
         dependencies={
             "means": Provide(_means, sync_to_thread=False),
@@ -71,23 +78,17 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
     return RequestContextMiddleware(HostGuard(app, settings.hosts), service="auth")
 
 
-async def _not_well(resources: Resources) -> dict[str, str]:
-    """The server takes requests only once its producer has started; what is left is whether it can write."""
-    try:
-        async with resources.means.database.write():
-            return {}
-    except SQLAlchemyError:
-        return {"database": "it cannot be written"}
-
-
 async def _open(
     settings: AuthSettings, make_producer: Callable[[], Producer] | None, stack: AsyncExitStack
 ) -> Resources:
-    database = Database(settings.database, durable=True)
+    from_zero(settings.providers)
+    database = Database(settings.database, durable=True, serial=True)
     stack.push_async_callback(database.close)
     await database.migrate("services.auth:migrations")
     async with database.write() as tx:
         await canary.prove(tx, settings.keyring)
+    if make_producer is None:
+        await check_topics(settings.kafka)
     producer = make_producer() if make_producer else Producer(settings.kafka, client_id="tributary-auth")
     stack.push_async_callback(producer.stop)
     await producer.start()

@@ -7,36 +7,40 @@ from pathlib import Path
 
 import msgspec
 
-from shared.connector import Provider
-from shared.crypto import KeyRing
-from shared.settings import SecretStr
-
-
-class ProviderRuntime(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider as this installation uses it. ``client_secret`` None: a public client, where the provider takes one.
-
-    The URLs are complete and without a trailing slash; ``scopes`` are those asked for.
-    """
-
-    provider: Provider
-    client_id: str
-    client_secret: SecretStr | None
-    scopes: tuple[str, ...]
-    authorize_url: str
-    token_url: str
-    api_url: str
+from shared.crypto import KeyRing, load_keyring
+from shared.db import Schema
+from shared.installation import ProviderRuntime, hosts, place, provider_runtimes, service_secret
+from shared.settings import Cluster, SecretStr, Settings
+from shared.web import LOOPBACK
 
 
 class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``public_url`` is the gateway's origin as browsers see it; ``providers`` by slug; ``kafka`` is host:port.
+    """``public_url`` is the gateway's origin as browsers see it; ``providers`` by slug.
 
     ``hosts`` are the names that a request may be addressed to, without port.
     """
 
-    database: Path
+    database: Path | Schema
     keyring: KeyRing
     service_secret: SecretStr
     public_url: str
     providers: Mapping[str, ProviderRuntime]
-    kafka: str
-    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    kafka: Cluster
+    hosts: tuple[str, ...] = LOOPBACK
+
+
+def auth_settings(settings: Settings) -> AuthSettings:
+    """Auth's part of what the person set.
+
+    Raises:
+        SecretFileRefused: a file of the data folder is not safe or not sound.
+    """
+    return AuthSettings(
+        database=place(settings, "auth"),
+        keyring=load_keyring(settings.keys, settings.data_dir / "keys"),
+        service_secret=service_secret(settings),
+        public_url=settings.public_url,
+        providers=provider_runtimes(settings),
+        kafka=settings.kafka,
+        hosts=hosts(settings, "auth"),
+    )

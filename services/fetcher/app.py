@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from litestar import Litestar
 from redis.asyncio import Redis
 
 from services.fetcher.consumers import listen
+from services.fetcher.metrics import from_zero, parts
 from services.fetcher.reap import arrive, keep_alive, leave
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.store import relay as open_relay
@@ -20,13 +22,15 @@ from services.fetcher.worker import Worker
 from shared.db import Database
 from shared.errors import HubError
 from shared.http import HttpClient
-from shared.kafka import Consumers, Producer
+from shared.kafka import Consumers, Producer, check_topics
 from shared.outbox import Relay
 from shared.providers import load_connector
 from shared.quota import Quota
-from shared.telemetry import RequestContextMiddleware
+from shared.telemetry import RequestContextMiddleware, Sample
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, error_body, health, services_only
+from shared.web import HostGuard, error_body, health, metrics, services_only
+
+EX_SOFTWARE = 70
 
 
 @dataclass(frozen=True)
@@ -44,23 +48,27 @@ class Resources:
 @asynccontextmanager
 async def open_resources(settings: FetcherSettings, redis: Redis) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
+        from_zero(settings.providers)
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await database.migrate("services.fetcher:migrations")
-        producer = Producer(settings.bootstrap, client_id="fetcher")
+        await check_topics(settings.kafka)
+        producer = Producer(settings.kafka, client_id="fetcher")
         await producer.start()
         stack.push_async_callback(producer.stop)
         relay = open_relay(database, producer)
+        stack.push_async_callback(redis.aclose)
         tools = await _tools(settings, stack, database=database, producer=producer, redis=redis)
         worker = Worker(tools, slots=settings.slots)
-        consumers = Consumers(settings.bootstrap, service="fetcher", producer=producer)
+        consumers = Consumers(settings.kafka, service="fetcher", producer=producer)
         providers = {slug: runtime.provider for slug, runtime in settings.providers.items()}
         listen(consumers, database=database, worker=worker, providers=providers)
         await arrive(database, worker.id, alone=settings.alone)
         relay.start()
         stack.push_async_callback(relay.stop)
         stack.push_async_callback(leave, database, worker.id)
-        stack.push_async_callback(_cancel, asyncio.create_task(keep_alive(database, worker.id), name="heartbeat"))
+        beating = keep_alive(database, worker.id, died=leave_at_once)
+        stack.push_async_callback(_cancel, asyncio.create_task(beating, name="heartbeat"))
         stack.push_async_callback(worker.stop)
         await consumers.start()
         stack.push_async_callback(consumers.stop)
@@ -88,6 +96,11 @@ async def _tools(
     )
 
 
+def leave_at_once() -> None:
+    """Without flushing: what the producer still holds is old by now, and appended late it would win compaction."""
+    os._exit(EX_SOFTWARE)
+
+
 async def _cancel(task: asyncio.Task[None]) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
@@ -106,10 +119,18 @@ def create_app(settings: FetcherSettings, *, redis: Redis) -> App:
             opened.clear()
 
     async def checks() -> Mapping[str, str]:
-        return dict(opened[0].consumers.failing) if opened else {"fetcher": "still starting"}
+        if not opened:
+            return {"fetcher": "still starting"}
+        return {**opened[0].consumers.failing, **await opened[0].database.trouble()}
+
+    def figures() -> Mapping[str, Sample]:
+        if not opened:
+            return {}
+        at = opened[0]
+        return parts(at.database, at.consumers, slots=settings.slots, in_use=lambda: at.worker.busy)
 
     app = Litestar(
-        route_handlers=[health(checks)],
+        route_handlers=[health(checks), metrics(figures)],
         lifespan=[lifespan],
         guards=[services_only(settings.service_secret)],
         exception_handlers={HubError: error_body},

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import structlog
 
+from services.fetcher.metrics import LIMITED, waited
 from services.fetcher.settings import Runtime
 from services.fetcher.tokens import Tokens
 from shared.connector import Bucket, Connector, Reauthorize, Reject, Request, Response, RetryLater
@@ -62,6 +63,7 @@ class ProviderCall:
                 raise RetryLater("The provider answered with something that is not JSON.", code="malformed_page")
             return response
         if isinstance(problem, RetryLater) and problem.limit:
+            LIMITED.add(self._connection.provider)
             seconds = RATE_LIMIT_S if problem.after_s is None else problem.after_s
             await self._quota.close([window.key for window in windows], seconds)
         raise problem
@@ -85,10 +87,12 @@ class ProviderCall:
         permit = await self._quota.permit(windows)
         left = permit.wait_s
         if permit.granted:
+            waited(self._connection.provider, permit.wait_s)
             await wait(permit.wait_s)
             # While this request waited for its time, another one may have been told that nobody may ask.
             left = await self._quota.closed([window.key for window in windows]) if permit.wait_s else 0.0
         if left > 0:
+            waited(self._connection.provider, left)
             reason = f"{self._runtime.provider.name}'s rate limit is used up; going on when it allows more."
             raise RetryLater(reason, code="rate_limited", after_s=left)
 

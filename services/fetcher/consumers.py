@@ -10,7 +10,7 @@ from shared.connector import Provider
 from shared.contracts import connections, pages, syncs
 from shared.contracts.envelope import decode
 from shared.contracts.syncs import ReadAgain, SyncRequested
-from shared.contracts.topics import CONNECTIONS, PAGES, SYNCS
+from shared.contracts.topics import BACKGROUND, CONNECTIONS, PAGES, SYNCS
 from shared.db import Database
 from shared.kafka import Consumers, Received
 
@@ -20,12 +20,12 @@ def listen(consumers: Consumers, *, database: Database, worker: Worker, provider
         if received.value is None:
             return
         _, snapshot = decode(received.value, received.headers, connections.KINDS)
-        async with database.write() as db:
+        async with database.write(lock=snapshot.id) as db:
             await plan_connection(db, snapshot, providers=providers)
 
     async def on_sync(received: Received) -> None:
         _, request = decode(received.value, received.headers, syncs.KINDS)
-        async with database.write() as db:
+        async with database.write(lock=request.connection) as db:
             match request:
                 case SyncRequested():
                     await plan_sync(db, request, providers=providers)
@@ -34,8 +34,14 @@ def listen(consumers: Consumers, *, database: Database, worker: Worker, provider
 
     async def on_load_page(received: Received) -> None:
         _, wake_up = decode(received.value, received.headers, pages.KINDS)
-        await worker.take(wake_up)
+        await worker.take(wake_up, connection=_connection(received), background=received.topic == BACKGROUND)
 
     consumers.each(CONNECTIONS, on_connection)
     consumers.each(SYNCS, on_sync)
     consumers.each(PAGES, on_load_page)
+    consumers.each(BACKGROUND, on_load_page)
+
+
+def _connection(received: Received) -> str:
+    """Of the lane that is the key of a wake-up."""
+    return received.key.decode(errors="replace").partition("/")[0]

@@ -52,7 +52,7 @@ async def _delete(work: Slice, tools: Tools, gone: list[str]) -> None:
     job, at = work.job, work.next_version()
     job.positions = {**job.positions, **await send_deletions(work, tools, gone, version=at, reason="gone")}
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(gone))
-    async with tools.database.write() as db:
+    async with tools.write(job) as db:
         await seen.forget(db, job.connection, job.resource, gone)
         await jobs.go_on(db, job, pause=work.over or tools.stopping.is_set())
 
@@ -72,7 +72,7 @@ async def send_deletions(work: Slice, tools: Tools, ids: list[str], *, version: 
 async def _close(work: Slice, tools: Tools, problem: Problem | None, *, held: int | None) -> None:
     job = work.job
     job.state, job.error = ("done" if problem is None else "incomplete"), problem
-    async with tools.database.write() as db:
+    async with tools.write(job) as db:
         await store.hold_deletions(db, job.connection, job.resource, held)
         await store.lane_loaded(db, job.connection, job.resource, loaded=True)
         await jobs.save(db, job, "JobFinished")

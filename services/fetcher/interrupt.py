@@ -50,7 +50,7 @@ async def _retry(work: Slice, tools: Tools, error: RetryLater) -> None:
     seconds = backoff(job.attempts) if error.after_s is None else error.after_s
     if seconds <= PARK_OVER_S and not work.over and await _slept(tools, seconds):
         return
-    async with tools.database.write() as db:
+    async with tools.write(job) as db:
         await jobs.park(db, job, seconds=seconds, reason=error.reason)
 
 
@@ -62,14 +62,14 @@ async def _restart(work: Slice, tools: Tools, error: Restart) -> None:
     if job.receipt.restarts > RESTARTS:
         await fail(job, tools, Problem(code=error.code, detail=f"Started again {RESTARTS} times. {error.reason}"))
         return
-    async with tools.database.write() as db:
+    async with tools.write(job) as db:
         await seen.forget_cursors(db, job.id)
         await jobs.save(db, job, "PageLoaded")
 
 
 async def fail(job: Job, tools: Tools, problem: Problem) -> None:
     job.state, job.error = "failed", problem
-    async with tools.database.write() as db:
+    async with tools.write(job) as db:
         await jobs.save(db, job, "JobFailed")
 
 

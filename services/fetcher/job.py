@@ -10,10 +10,10 @@ from shared.connector import Cursor
 from shared.contracts.envelope import Message, event, new_id, timestamp
 from shared.contracts.pages import LoadPage
 from shared.contracts.progress import JobProgress, JobState, Problem, Receipt, Waiting
-from shared.contracts.topics import PAGES, PROGRESS
+from shared.contracts.topics import BACKGROUND, PAGES, PROGRESS
 
 Kind = Literal["load", "read", "purge"]
-State = Literal["ready", "running", "waiting", "done", "incomplete", "failed"]
+State = Literal["ready", "running", "turn", "waiting", "done", "incomplete", "failed"]
 OVER = ("done", "incomplete", "failed")
 JSON_COLUMNS: dict[str, Any] = {
     "cursor": Cursor | None,
@@ -31,6 +31,7 @@ class Job(msgspec.Struct, kw_only=True):
     ``seq`` counts the checkpoints, ``step`` the progress events, ``first_version`` is the lane's version at the start
     of the run: what is not sighted at it or later is gone. ``empty`` counts pages without records at ``place``.
     ``pending`` are ids that are being sent and not yet recorded as seen: a reader may have them already.
+    ``background``: its wake-ups go to the topic of work that nobody waits for.
     """
 
     id: str
@@ -38,6 +39,7 @@ class Job(msgspec.Struct, kw_only=True):
     resource: str
     generation: int
     kind: Kind = "load"
+    background: bool = False
     state: State = "ready"
     wake: int = 1
     worker: str | None = None
@@ -70,13 +72,17 @@ class Job(msgspec.Struct, kw_only=True):
         return self.state in OVER
 
 
-def new_job(connection: str, resource: str, generation: int, kind: Kind = "load") -> Job:
-    return Job(id=new_id(), connection=connection, resource=resource, generation=generation, kind=kind)
+def new_job(connection: str, resource: str, generation: int, kind: Kind = "load", *, background: bool = False) -> Job:
+    """What is read again or purged is always background work."""
+    behind = background or kind != "load"
+    return Job(
+        id=new_id(), connection=connection, resource=resource, generation=generation, kind=kind, background=behind
+    )
 
 
 def wake_up(job: Job) -> Message:
     body = LoadPage(job=job.id, wake=job.wake)
-    return event(PAGES, key=job.lane, kind="LoadPage", source="fetcher", body=body)
+    return event(BACKGROUND if job.background else PAGES, key=job.lane, kind="LoadPage", source="fetcher", body=body)
 
 
 def progress(job: Job, sync: str, kind: str) -> Message:
@@ -108,7 +114,7 @@ def _public_state(job: Job) -> JobState:
             return "waiting"
         case "ready" if job.pages == 0:
             return "queued"
-        case "waiting":
+        case "waiting" | "turn" if job.pages == 0:
             return "queued"
         case _:
             return "running"

@@ -1,7 +1,8 @@
 """The job table: claimed with an epoch, changed only by who holds the claim, each change told to the job's syncs.
 
-A job is ``ready`` (a wake-up is on its way), ``running`` (a worker holds it), ``waiting`` (its lane is taken), or over:
-``done``, ``incomplete`` or ``failed``.
+A job is ``ready`` (a wake-up is on its way), ``running`` (a worker holds it), waits for its ``turn`` (as many of the
+connection's are out as may be) or for its lane (``waiting``), or is over: ``done``, ``incomplete`` or ``failed``.
+Whatever changes a job holds the lock of its connection (``Database.write``).
 """
 
 from __future__ import annotations
@@ -10,10 +11,12 @@ import time
 from typing import Any
 
 from sqlalchemy import insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import seen, store
+from services.fetcher import seen, store, turns
 from services.fetcher.job import OVER, Job, State, from_row, progress, to_row, wake_up
+from services.fetcher.metrics import ENDED
 from services.fetcher.tables import job_syncs, jobs, outbox
 from shared.contracts.envelope import timestamp
 from shared.contracts.progress import Problem, Waiting
@@ -50,8 +53,10 @@ async def find(db: AsyncConnection, *where: Any) -> list[Job]:
 
 
 async def add(db: AsyncConnection, job: Job, *, syncs: tuple[str, ...] = ()) -> None:
-    """Write a new job; a ready one gets its first wake-up in the same transaction."""
+    """Write a new job; a ready one gets its first wake-up in the same transaction, unless it has to wait its turn."""
     job.changed = time.time()
+    if job.state == "ready" and not await turns.free(db, job.connection, besides=job.id):
+        job.state = "turn"
     job.ended = job.changed if job.over else None
     await db.execute(insert(jobs).values(to_row(job)))
     await join(db, job, syncs)
@@ -62,7 +67,7 @@ async def add(db: AsyncConnection, job: Job, *, syncs: tuple[str, ...] = ()) -> 
 async def join(db: AsyncConnection, job: Job, syncs: tuple[str, ...]) -> None:
     """From now on these syncs are told of the job; what is known of it they are told at once."""
     if syncs:
-        await db.execute(insert(job_syncs).prefix_with("OR IGNORE"), [{"job": job.id, "sync": s} for s in syncs])
+        await db.execute(upsert(job_syncs).on_conflict_do_nothing(), [{"job": job.id, "sync": s} for s in syncs])
         job.step += 1
         await db.execute(update(jobs).where(jobs.c.id == job.id).values(step=job.step))
         await append(db, outbox, [progress(job, sync, "JobFailed" if job.over else "JobStarted") for sync in syncs])
@@ -73,17 +78,21 @@ async def claim(db: AsyncConnection, *, job: str, wake: int, worker: str) -> Job
     found = await get(db, job)
     if found is None or found.state != "ready" or found.wake != wake:
         return None
+    if not await turns.free(db, found.connection, besides=job):
+        await db.execute(update(jobs).where(jobs.c.id == job).values(state="turn"))
+        return None
     blocked = await _purged_first(db, found)
     epoch = None if blocked else await store.take_lane(db, found.connection, found.resource, job=job)
     if epoch is None:
         await db.execute(update(jobs).where(jobs.c.id == job).values(state="waiting", changed=time.time()))
+        await turns.give(db, found.connection)
         return None
     found.epoch = epoch
     found.state, found.worker, found.waiting = "running", worker, None
     found.changed = time.time()
     found.started = found.started or found.changed
-    await db.execute(update(jobs).where(jobs.c.id == found.id).values(to_row(found)))
-    return found
+    mine = (jobs.c.id == found.id) & (jobs.c.state == "ready") & (jobs.c.wake == wake)
+    return found if (await db.execute(update(jobs).where(mine).values(to_row(found)))).rowcount == 1 else None
 
 
 async def intend(db: AsyncConnection, job: Job, ids: tuple[str, ...]) -> None:
@@ -115,8 +124,9 @@ async def save(db: AsyncConnection, job: Job, kind: str | None) -> None:
     await _settle_pending(db, job)
     job.seq += 1
     job.changed = time.time()
-    if job.state == "ready":
-        job.wake, job.worker = job.wake + 1, None
+    if job.state in {"ready", "turn"}:
+        job.worker = None
+        job.wake += job.state == "ready"
     if job.over:
         job.ended = job.changed
     # A sync may have joined since the job was read: its step counts too.
@@ -129,6 +139,8 @@ async def save(db: AsyncConnection, job: Job, kind: str | None) -> None:
         await tell(db, job, kind)
     if job.over:
         await _free_lane(db, job)
+    if job.state != "running":
+        await turns.give(db, job.connection)
 
 
 async def go_on(db: AsyncConnection, job: Job, *, pause: bool, told: bool = True) -> None:
@@ -141,22 +153,21 @@ async def go_on(db: AsyncConnection, job: Job, *, pause: bool, told: bool = True
 
 async def park(db: AsyncConnection, job: Job, *, seconds: float, reason: str | None) -> None:
     """Give the job back until ``seconds`` from now; with a reason that people can read when it has to wait."""
-    due = time.time() + seconds if seconds else 0.0
-    job.state = "ready"
-    job.waiting = Waiting(reason=reason, until=timestamp(due or None)) if reason else None
+    job.state = "turn" if not seconds and await turns.others_wait(db, job.connection) else "ready"
+    job.waiting = Waiting(reason=reason, until=timestamp(time.time() + seconds)) if reason else None
     await save(db, job, "JobWaiting" if reason else "PageLoaded")
     if job.state == "ready":
-        await append(db, outbox, [wake_up(job)], not_before=due)
+        await append(db, outbox, [wake_up(job)], delay_s=seconds)
 
 
 async def wake_again(db: AsyncConnection, job: Job) -> None:
     """Return a dead worker's or a forgotten job to ready, with a new wake-up and without its claim."""
-    lost = (jobs.c.id == job.id) & (jobs.c.wake == job.wake) & (jobs.c.state == job.state)
-    await _settle_pending(db, job)
+    lost = (jobs.c.id == job.id) & (jobs.c.wake == job.wake) & (jobs.c.seq == job.seq) & (jobs.c.state == job.state)
     job.state, job.wake = "ready", job.wake + 1
     values = {"state": "ready", "wake": job.wake, "worker": None, "seq": jobs.c.seq + 1, "changed": time.time()}
     changed = await db.execute(update(jobs).where(lost).values({**values, "pending": "[]"}))
     if changed.rowcount == 1:
+        await _settle_pending(db, job)
         await append(db, outbox, [wake_up(job)])
 
 
@@ -167,6 +178,7 @@ async def end(db: AsyncConnection, job: Job, problem: Problem) -> None:
     await db.execute(update(jobs).where(jobs.c.id == job.id).values({**to_row(job), "seq": jobs.c.seq + 1}))
     await tell(db, job, "JobFailed")
     await _free_lane(db, job)
+    await turns.give(db, job.connection)
 
 
 async def tell(db: AsyncConnection, job: Job, kind: str) -> None:
@@ -192,6 +204,7 @@ async def _settle_pending(db: AsyncConnection, job: Job) -> None:
 
 async def _free_lane(db: AsyncConnection, job: Job) -> None:
     """Wake whoever waits for the lane: first what deletes, then the oldest."""
+    ENDED.add(job.state)
     await store.free_lane(db, job.connection, job.resource, job=job.id)
     await seen.forget_cursors(db, job.id)
     waiting = [other for other in await unfinished(db, job.connection, job.resource) if other.state == "waiting"]

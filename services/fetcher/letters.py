@@ -7,6 +7,7 @@ from shared.connector import Page
 from shared.contracts.envelope import Message
 from shared.contracts.items import MAX_BYTES
 from shared.contracts.topics import ITEMS, dead_letters
+from shared.kafka.metrics import kept
 
 
 async def send_dead_letters(work: Slice, tools: Tools, page: Page) -> None:
@@ -27,3 +28,4 @@ async def send_dead_letters(work: Slice, tools: Tools, page: Page) -> None:
             for rejected in page.rejected
         ]
     )
+    kept(ITEMS, len(page.rejected))

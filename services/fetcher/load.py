@@ -18,12 +18,14 @@ from services.fetcher.finish import FINISHING, finish
 from services.fetcher.interrupt import interrupted
 from services.fetcher.job import Job
 from services.fetcher.letters import send_dead_letters
+from services.fetcher.metrics import recorded
 from services.fetcher.purge import purge
 from services.fetcher.read import read_again
 from services.fetcher.work import Slice, Tools, open_slice
 from shared.connector import Interruption, Page
 from shared.contracts.items import version
 from shared.contracts.progress import Problem
+from shared.pauses import reached
 
 SLICE_S = 5.0
 ASKED_PAGES = 10
@@ -46,8 +48,10 @@ async def load(job: Job, tools: Tools) -> None:
     if job.first_version is None:
         job.first_version = version(job.epoch, 0)
     while job.state == "running":
+        pages, receipt = job.pages, job.receipt
         try:
             await _step(job)(work, tools)
+            recorded(source.provider, job, pages=pages, receipt=receipt)
         except Interruption as error:
             await interrupted(work, tools, error)
 
@@ -64,15 +68,20 @@ def _step(job: Job) -> Callable[[Slice, Tools], Awaitable[None]]:
 
 async def _page(work: Slice, tools: Tools) -> None:
     job, at = work.job, work.next_version()
+    reached("before_fetch")
     page = await _read(work)
-    async with tools.database.write() as db:
+    reached("after_page")
+    async with tools.write(job) as db:
         known = await seen.known(db, job.connection, job.resource, [record.id for record in page.records])
         emitted = emission(job, work.source, page, version=at, known=known)
         if emitted.sent:
             await jobs.intend(db, job, emitted.sent)
+    reached("after_intend")
     await send_dead_letters(work, tools, page)
     positions = await tools.producer.send_all(emitted.messages)
+    reached("after_items")
     await _checkpoint(work, tools, page, emitted, positions)
+    reached("after_checkpoint")
 
 
 async def _read(work: Slice) -> Page:
@@ -102,7 +111,7 @@ async def _expected(work: Slice) -> int | None:
 async def _checkpoint(work: Slice, tools: Tools, page: Page, emitted: Emission, positions: dict[int, int]) -> None:
     job = work.job
     _count(job, page, emitted, positions)
-    async with tools.database.write() as db:
+    async with tools.write(job) as db:
         await seen.record(db, job.connection, job.resource, emitted.sightings)
         problem = _stuck(work, page) or await _looping(db, job)
         if problem is not None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import jobs, store
-from services.fetcher.job import new_job
+from services.fetcher import jobs, seen, store
+from services.fetcher.job import Job, new_job
 from shared.connector import Provider
 from shared.contracts.connections import Connection
 from shared.contracts.progress import Problem
@@ -25,7 +25,8 @@ async def plan_connection(db: AsyncConnection, snapshot: Connection, *, provider
     and a generation that was never seen to end has ended.
     """
     before = await store.connection(db, snapshot.id)
-    if not await store.save_connection(db, snapshot):
+    provider = providers[snapshot.provider]
+    if not await store.save_connection(db, snapshot, parallel=provider.parallel):
         return
     live_before = before is not None and before.status != "disconnected"
     if snapshot.status == "disconnected":
@@ -34,7 +35,7 @@ async def plan_connection(db: AsyncConnection, snapshot: Connection, *, provider
         await _purge(db, snapshot, generation=before.generation)
     if snapshot.status != "disconnected" and snapshot.sync_id:
         await _load(db, snapshot, sync=snapshot.sync_id, resources=None, providers=providers)
-    for request in await store.take_put_aside(db, connection_id=snapshot.id):
+    for request in await store.take_put_aside(db, snapshot.id):
         await plan_sync(db, request, providers=providers)
 
 
@@ -42,29 +43,40 @@ async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: P
     """Make or join a job per resource; a request for a connection not yet known waits a minute."""
     snapshot = await store.connection(db, request.connection)
     if snapshot is not None:
-        await _load(db, snapshot, sync=request.sync, resources=request.resources, providers=providers)
+        await _load(
+            db,
+            snapshot,
+            sync=request.sync,
+            resources=request.resources,
+            providers=providers,
+            background=request.background,
+        )
     elif not await store.planned(db, request.sync):
         await store.put_aside(db, request, seconds=UNKNOWN_CONNECTION_S)
 
 
 async def plan_read(db: AsyncConnection, request: ReadAgain, *, providers: Providers) -> None:
-    """A job on the lane that reads these ids again; none for a connection or resource that is not there."""
+    """A job on the lane that reads these ids again; of a connection that is gone they are deleted again."""
     snapshot = await store.connection(db, request.connection)
-    if snapshot is None or not request.ids:
-        return
-    provider = providers[snapshot.provider]
-    if provider.resource(request.resource) is None or _cannot_load(snapshot, provider, request.resource):
+    if snapshot is None or not request.ids or providers[snapshot.provider].resource(request.resource) is None:
         return
     await store.open_lane(db, snapshot.id, request.resource)
-    job = new_job(snapshot.id, request.resource, snapshot.generation, kind="read")
-    job.cursor = {"ids": list(dict.fromkeys(request.ids))}
-    await jobs.add(db, job)
+    if snapshot.status == "disconnected":
+        await seen.doubt(db, snapshot.id, request.resource, request.ids)
+        await jobs.add(db, new_job(snapshot.id, request.resource, snapshot.generation, kind="purge"))
+    elif _cannot_load(snapshot, providers[snapshot.provider], request.resource) is None:
+        job = new_job(snapshot.id, request.resource, snapshot.generation, kind="read")
+        job.cursor = {"ids": list(dict.fromkeys(request.ids))}
+        await jobs.add(db, job)
+    else:
+        # It cannot be read now: the next load of the lane sends it again, whatever it holds, or deletes it.
+        await seen.doubt(db, snapshot.id, request.resource, request.ids)
 
 
-async def give_up_unclaimed(db: AsyncConnection) -> None:
-    """A request whose connection never came: its sync is told so, resource by resource."""
+async def give_up_unclaimed(db: AsyncConnection, connection: str) -> None:
+    """Requests whose connection never came: their syncs are told so, resource by resource."""
     problem = Problem(code="unknown_connection", detail="There is no such connection here.")
-    for request in await store.take_put_aside(db):
+    for request in await store.take_put_aside(db, connection):
         await store.first_time(db, request.sync, request.connection)
         for resource in request.resources or ("*",):
             job = new_job(request.connection, resource, 0)
@@ -79,6 +91,7 @@ async def _load(
     sync: str,
     resources: tuple[str, ...] | None,
     providers: Providers,
+    background: bool = False,
 ) -> None:
     if not await store.first_time(db, sync, snapshot.id):
         return
@@ -93,18 +106,20 @@ async def _load(
             job.state, job.error = "failed", problem
             await jobs.add(db, job, syncs=(sync,))
             continue
-        await _make_or_join(db, snapshot, resource.slug, sync=sync, loaded=loaded)
+        job = new_job(snapshot.id, resource.slug, snapshot.generation, background=background)
+        await _join_or_add(db, job, sync=sync, loaded=loaded)
 
 
-async def _make_or_join(db: AsyncConnection, snapshot: Connection, resource: str, *, sync: str, loaded: bool) -> None:
-    for job in await jobs.unfinished(db, snapshot.id, resource):
-        if job.kind != "load" or job.generation != snapshot.generation:
+async def _join_or_add(db: AsyncConnection, new: Job, *, sync: str, loaded: bool) -> None:
+    """A request joins what already does its work, but nothing that somebody waits for joins work in the background."""
+    for job in await jobs.unfinished(db, new.connection, new.resource):
+        if job.kind != "load" or job.generation != new.generation or (job.background and not new.background):
             continue
         queued = job.pages == 0 and job.state != "running"
         if queued or not loaded:
             await jobs.join(db, job, (sync,))
             return
-    await jobs.add(db, new_job(snapshot.id, resource, snapshot.generation), syncs=(sync,))
+    await jobs.add(db, new, syncs=(sync,))
 
 
 def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> Problem | None:

@@ -20,7 +20,7 @@ async def purge(work: Slice, tools: Tools) -> None:
     sent = await send_deletions(work, tools, ids, version=work.next_version(), reason="disconnected")
     job.positions = {**job.positions, **sent}
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
-    async with tools.database.write() as db:
+    async with tools.write(job) as db:
         await seen.forget(db, job.connection, job.resource, ids)
         if ids:
             await jobs.go_on(db, job, pause=work.over or tools.stopping.is_set())

@@ -21,7 +21,7 @@ async def read_again(work: Slice, tools: Tools) -> None:
     emitted = emission(job, work.source, page, version=at, known={})
     found = {sighting.id for sighting in emitted.sightings}
     gone = [] if page.rejected else [id_ for id_ in ids[:CHUNK] if id_ not in found]
-    async with tools.database.write() as db:
+    async with tools.write(job) as db:
         await jobs.intend(db, job, tuple(found))
     await send_dead_letters(work, tools, page)
     sent = await tools.producer.send_all(emitted.messages)
@@ -30,7 +30,7 @@ async def read_again(work: Slice, tools: Tools) -> None:
     job.pages, job.items, job.attempts, job.pending = job.pages + 1, job.items + len(found), 0, ()
     job.receipt = msgspec.structs.replace(emitted.receipt, deleted=emitted.receipt.deleted + len(gone))
     job.cursor = {"ids": ids[CHUNK:]}
-    async with tools.database.write() as db:
+    async with tools.write(job) as db:
         await seen.record(db, job.connection, job.resource, emitted.sightings)
         await seen.forget(db, job.connection, job.resource, gone)
         if ids[CHUNK:]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 
 import structlog
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import jobs, store
 from services.fetcher.job import Job
@@ -21,16 +21,20 @@ FORGOTTEN_AFTER_S = 600.0
 log = structlog.get_logger()
 
 
-async def keep_alive(database: Database, worker: str) -> None:
-    """Beat, and look after the others' jobs, until cancelled."""
+async def keep_alive(database: Database, worker: str, *, died: Callable[[], None]) -> None:
+    """Beat, and look after the others' jobs, until cancelled. ``died`` is called when the others have given us up."""
     while True:
         await asyncio.sleep(BEAT_S)
         try:
             async with database.write() as db:
-                await store.beat(db, worker)
+                alive = await store.beat(db, worker)
                 await store.forget_workers(db, silent_s=DEAD_AFTER_S)
-                await reap(db)
-                await give_up_unclaimed(db)
+            if not alive:
+                log.critical("declared_dead", worker=worker, why="it did not beat for too long; others have its jobs")
+                died()
+                return
+            await reap(database)
+            await give_up_late(database)
         except Exception:
             log.exception("heartbeat_failed")
 
@@ -43,8 +47,8 @@ async def arrive(database: Database, worker: str, *, alone: bool) -> int:
     async with database.write() as db:
         if alone:
             await store.forget_workers(db)
-        await store.beat(db, worker)
-        return await reap(db)
+        await store.arrive(db, worker)
+    return await reap(database)
 
 
 async def leave(database: Database, worker: str) -> None:
@@ -52,23 +56,35 @@ async def leave(database: Database, worker: str) -> None:
     try:
         async with database.write() as db:
             await store.forget_workers(db, only=worker)
-            await reap(db)
+        await reap(database)
     except Exception:
         log.exception("left_without_goodbye")
 
 
-async def reap(db: AsyncConnection) -> int:
+async def reap(database: Database) -> int:
     """Return dead workers' jobs to ready, and wake again what has been ready for too long."""
-    live = await store.live_workers(db)
-    orphaned = [job for job in await jobs.in_state(db, "running") if job.worker not in live]
     cutoff = time.time() - FORGOTTEN_AFTER_S
-    forgotten = [job for job in await jobs.in_state(db, "ready", unchanged_since=cutoff) if _overdue(job, cutoff)]
+    async with database.read() as db:
+        live = await store.live_workers(db)
+        orphaned = [job for job in await jobs.in_state(db, "running") if job.worker not in live]
+        ready = await jobs.in_state(db, "ready", unchanged_since=cutoff)
+    forgotten = [job for job in ready if _overdue(job, cutoff)]
     for job in [*orphaned, *forgotten]:
         log.info("job_goes_on", job=job.id, was=job.state)
-        await jobs.wake_again(db, job)
+        async with database.write(lock=job.connection) as db:
+            await jobs.wake_again(db, job)
     return len(orphaned) + len(forgotten)
 
 
 def _overdue(job: Job, cutoff: float) -> bool:
     """A parked job is only forgotten when its time has long come."""
     return job.waiting is None or job.waiting.until < timestamp(cutoff)
+
+
+async def give_up_late(database: Database) -> None:
+    """Requests whose connection has not come in time."""
+    async with database.read() as db:
+        connections = await store.waited_too_long(db)
+    for connection in sorted(connections):
+        async with database.write(lock=connection) as db:
+            await give_up_unclaimed(db, connection)

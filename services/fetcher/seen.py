@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import delete, func, insert, select, text
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Text, bindparam, delete, func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.tables import cursors, seen
-from shared.db import Bulk
+from shared.db import Bulk, among, listed
 
 CHUNK = 500
 
@@ -21,9 +21,10 @@ class Sighting(msgspec.Struct, frozen=True):
     version: int
 
 
-_KNOWN = text(
-    "SELECT id, digest, version FROM seen "
-    "WHERE connection = :connection AND resource = :resource AND id IN (SELECT value FROM json_each(:ids))"
+_KNOWN = select(seen.c.id, seen.c.digest, seen.c.version).where(
+    seen.c.connection == bindparam("connection"),
+    seen.c.resource == bindparam("resource"),
+    among(seen.c.id, bindparam("ids", type_=Text)),
 )
 _RECORD = upsert(seen)
 _RECORD = _RECORD.on_conflict_do_update(
@@ -36,7 +37,7 @@ _DOUBT = upsert(seen).on_conflict_do_update(index_elements=["connection", "resou
 
 
 async def known(db: AsyncConnection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Sighting]:
-    given = {"connection": connection, "resource": resource, "ids": msgspec.json.encode(ids).decode()}
+    given = {"connection": connection, "resource": resource, "ids": listed(ids)}
     return {id_: Sighting(id_, digest, version) for id_, digest, version in await db.execute(_KNOWN, given)}
 
 
@@ -78,7 +79,7 @@ async def forget(db: AsyncConnection, connection: str, resource: str, ids: Seque
 
 async def first_sighting(db: AsyncConnection, job: str, cursor: bytes) -> bool:
     """Remember the digest of a cursor of this job; False when the provider has given it before."""
-    statement = insert(cursors).prefix_with("OR IGNORE").values(job=job, digest=cursor)
+    statement = upsert(cursors).values(job=job, digest=cursor).on_conflict_do_nothing()
     return (await db.execute(statement)).rowcount == 1
 
 

@@ -7,7 +7,10 @@ from pathlib import Path
 import msgspec
 
 from shared.connector import Provider
-from shared.settings import SecretStr
+from shared.db import Schema
+from shared.installation import hosts, place, provider_runtimes, service_secret
+from shared.settings import Cluster, SecretStr, Settings
+from shared.web import LOOPBACK
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,13 +24,35 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 class FetcherSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``alone``: no other fetcher shares the database, so at start every claim found is a dead one's."""
 
-    database: Path
-    bootstrap: str
+    database: Path | Schema
+    kafka: Cluster
     auth_url: str
     service_secret: SecretStr
     providers: dict[str, Runtime]
-    redis_url: str | None = None
-    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    hosts: tuple[str, ...] = LOOPBACK
     slots: int = 8
     max_pages: int | None = None
     alone: bool = True
+
+
+def fetcher_settings(settings: Settings, *, alone: bool) -> FetcherSettings:
+    """The fetcher's part of what the person set.
+
+    Raises:
+        SecretFileRefused: a file of the data folder is not safe or not sound.
+    """
+    providers = {
+        slug: Runtime(provider=runtime.provider, client_id=runtime.client_id, api_url=runtime.api_url)
+        for slug, runtime in provider_runtimes(settings).items()
+    }
+    return FetcherSettings(
+        database=place(settings, "fetcher"),
+        kafka=settings.kafka,
+        auth_url=settings.auth_url,
+        service_secret=service_secret(settings),
+        providers=providers,
+        hosts=hosts(settings, "fetcher"),
+        slots=settings.slots,
+        max_pages=settings.max_pages,
+        alone=alone,
+    )

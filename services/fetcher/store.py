@@ -6,13 +6,13 @@ import time
 
 import msgspec
 from sqlalchemy import ColumnElement, delete, exists, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.tables import connections, lanes, outbox, syncs, unclaimed, workers
 from shared.contracts.connections import Connection
 from shared.contracts.syncs import SyncRequested
-from shared.db import Database
+from shared.db import Database, db_now
 from shared.kafka import Producer
 from shared.outbox import Relay
 
@@ -22,14 +22,18 @@ async def connection(db: AsyncConnection, id_: str) -> Connection | None:
     return None if raw is None else msgspec.json.decode(raw, type=Connection)
 
 
-async def save_connection(db: AsyncConnection, snapshot: Connection) -> bool:
-    """Keep the snapshot if it is newer than what is known; False when it is an old one."""
+async def save_connection(db: AsyncConnection, snapshot: Connection, *, parallel: int) -> bool:
+    """Keep the snapshot if it is newer than what is known; False when it is an old one.
+
+    ``parallel`` is how many wake-ups of it may be out at once.
+    """
     row = {
         "id": snapshot.id,
         "version": snapshot.version,
         "generation": snapshot.generation,
         "status": snapshot.status,
         "snapshot": msgspec.json.encode(snapshot),
+        "parallel": parallel,
     }
     statement = upsert(connections).values(row)
     newer = statement.on_conflict_do_update(
@@ -48,7 +52,7 @@ async def is_gone(db: AsyncConnection, id_: str, generation: int) -> bool:
 async def open_lane(db: AsyncConnection, connection_id: str, resource: str) -> bool:
     """Make the lane if it is new. Returns whether it has ever been loaded to its end."""
     row = {"connection": connection_id, "resource": resource, "epoch": 0, "loaded": 0}
-    await db.execute(insert(lanes).prefix_with("OR IGNORE").values(row))
+    await db.execute(upsert(lanes).values(row).on_conflict_do_nothing())
     lane = _lane(connection_id, resource)
     return bool((await db.execute(select(lanes.c.loaded).where(lane))).scalar_one())
 
@@ -91,7 +95,7 @@ async def hold_deletions(db: AsyncConnection, connection_id: str, resource: str,
 async def first_time(db: AsyncConnection, sync: str, connection_id: str) -> bool:
     """Register a sync; False when it was planned before (messages come at least once)."""
     row = {"id": sync, "connection": connection_id, "requested": time.time()}
-    return (await db.execute(insert(syncs).prefix_with("OR IGNORE").values(row))).rowcount == 1
+    return (await db.execute(upsert(syncs).values(row).on_conflict_do_nothing())).rowcount == 1
 
 
 async def planned(db: AsyncConnection, sync: str) -> bool:
@@ -104,27 +108,34 @@ async def put_aside(db: AsyncConnection, request: SyncRequested, *, seconds: flo
         "sync": request.sync,
         "connection": request.connection,
         "request": msgspec.json.encode(request),
-        "until": time.time() + seconds,
     }
-    await db.execute(insert(unclaimed).prefix_with("OR IGNORE").values(row))
+    statement = upsert(unclaimed).values({**row, "until": db_now() + seconds})
+    await db.execute(statement.on_conflict_do_nothing())
 
 
-async def take_put_aside(db: AsyncConnection, *, connection_id: str | None = None) -> list[SyncRequested]:
-    """Remove and return the requests of a connection, or those that waited too long when none is named."""
-    which = unclaimed.c.until < time.time() if connection_id is None else unclaimed.c.connection == connection_id
-    found = (await db.execute(select(unclaimed.c.request).where(which))).scalars().all()
-    await db.execute(delete(unclaimed).where(which))
-    return [msgspec.json.decode(raw, type=SyncRequested) for raw in found]
+async def waited_too_long(db: AsyncConnection) -> set[str]:
+    """Connections that requests wait for, though they have waited their time."""
+    return set((await db.execute(select(unclaimed.c.connection).where(unclaimed.c.until < db_now()))).scalars())
 
 
-async def beat(db: AsyncConnection, worker: str) -> None:
-    row = {"id": worker, "beat": time.time()}
-    await db.execute(upsert(workers).values(row).on_conflict_do_update(index_elements=["id"], set_=row))
+async def take_put_aside(db: AsyncConnection, connection_id: str) -> list[SyncRequested]:
+    """Remove and return the requests that wait for a connection."""
+    taken = delete(unclaimed).where(unclaimed.c.connection == connection_id).returning(unclaimed.c.request)
+    return [msgspec.json.decode(raw, type=SyncRequested) for raw in (await db.execute(taken)).scalars()]
+
+
+async def arrive(db: AsyncConnection, worker: str) -> None:
+    await db.execute(insert(workers).values(id=worker, beat=db_now()))
+
+
+async def beat(db: AsyncConnection, worker: str) -> bool:
+    """False when the others have given this worker up: its jobs are somebody else's now."""
+    return (await db.execute(update(workers).where(workers.c.id == worker).values(beat=db_now()))).rowcount == 1
 
 
 async def forget_workers(db: AsyncConnection, *, silent_s: float = 0.0, only: str | None = None) -> None:
     """Workers whose last beat is older than ``silent_s`` are dead; or ``only`` this one, which leaves."""
-    dead = workers.c.beat <= time.time() - silent_s if only is None else workers.c.id == only
+    dead = workers.c.beat <= db_now() - silent_s if only is None else workers.c.id == only
     await db.execute(delete(workers).where(dead))
 
 

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, Float, Index, Integer, LargeBinary, MetaData, PrimaryKeyConstraint, String, Table, Text
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    false,
+)
 
+from shared.db import Big, Key
 from shared.outbox import outbox_table
 
 metadata = MetaData()
@@ -12,21 +26,22 @@ connections = Table(
     "connections",
     metadata,
     Column("id", String, primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("version", Big, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("status", String, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
+    Column("parallel", Integer, nullable=False, server_default="4"),
 )
 
 lanes = Table(
     "lanes",
     metadata,
-    Column("connection", String, nullable=False),
-    Column("resource", String, nullable=False),
-    Column("epoch", Integer, nullable=False),
+    Column("connection", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("epoch", Big, nullable=False),
     Column("job", String, nullable=True),
     Column("loaded", Integer, nullable=False),
-    Column("held", Integer, nullable=True),
+    Column("held", Big, nullable=True),
     PrimaryKeyConstraint("connection", "resource"),
 )
 
@@ -38,19 +53,20 @@ jobs = Table(
     Column("resource", String, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("kind", String, nullable=False),
+    Column("background", Boolean, nullable=False, server_default=false()),
     Column("state", String, nullable=False),
-    Column("wake", Integer, nullable=False),
+    Column("wake", Big, nullable=False),
     Column("worker", String, nullable=True),
-    Column("epoch", Integer, nullable=False),
-    Column("seq", Integer, nullable=False),
-    Column("step", Integer, nullable=False),
-    Column("first_version", Integer, nullable=True),
+    Column("epoch", Big, nullable=False),
+    Column("seq", Big, nullable=False),
+    Column("step", Big, nullable=False),
+    Column("first_version", Big, nullable=True),
     Column("cursor", Text, nullable=True),
     Column("place", String, nullable=True),
-    Column("empty", Integer, nullable=False),
-    Column("pages", Integer, nullable=False),
-    Column("items", Integer, nullable=False),
-    Column("expected", Integer, nullable=True),
+    Column("empty", Big, nullable=False),
+    Column("pages", Big, nullable=False),
+    Column("items", Big, nullable=False),
+    Column("expected", Big, nullable=True),
     Column("attempts", Integer, nullable=False),
     Column("receipt", Text, nullable=False),
     Column("positions", Text, nullable=False),
@@ -102,11 +118,11 @@ cursors = Table(
 seen = Table(
     "seen",
     metadata,
-    Column("connection", String, nullable=False),
-    Column("resource", String, nullable=False),
-    Column("id", String, nullable=False),
+    Column("connection", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("id", Key, nullable=False),
     Column("digest", LargeBinary, nullable=False),
-    Column("version", Integer, nullable=False),
+    Column("version", Big, nullable=False),
     PrimaryKeyConstraint("connection", "resource", "id"),
     sqlite_with_rowid=False,
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.call import Learned, ProviderCall
 from services.fetcher.job import Job
@@ -19,6 +22,15 @@ from shared.kafka import Producer
 from shared.quota import Quota
 
 TELL_S = 0.3
+SHORT_S = 0.5
+"""How long a slice lasts at most, of the pages it has begun, while others wait for a slot."""
+
+
+@dataclass
+class Queue:
+    """How many wake-ups wait for a slot."""
+
+    waiting: int = 0
 
 
 @dataclass(frozen=True)
@@ -38,18 +50,25 @@ class Tools:
     max_pages: int | None = None
     learned: Learned = field(default_factory=dict)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    queue: Queue = field(default_factory=Queue)
+
+    def write(self, job: Job) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction that may change the job."""
+        return self.database.write(lock=job.connection)
 
 
 @dataclass
 class Slice:
-    """One claim's work on a job: the pages until ``deadline`` (event loop time)."""
+    """One claim's work on a job: the pages of the next ``seconds``."""
 
     job: Job
     source: Connection
     connector: Connector
     runtime: Runtime
     call: ProviderCall
-    deadline: float
+    began: float
+    seconds: float
+    queue: Queue
     page: int = 0
     told: float = 0.0
 
@@ -68,7 +87,9 @@ class Slice:
 
     @property
     def over(self) -> bool:
-        return asyncio.get_running_loop().time() >= self.deadline
+        """Whether the next page border is the end: sooner, when somebody waits for a slot."""
+        lasted = asyncio.get_running_loop().time() - self.began
+        return lasted >= (min(self.seconds, SHORT_S) if self.queue.waiting else self.seconds)
 
 
 def open_slice(job: Job, source: Connection, tools: Tools, *, seconds: float) -> Slice:
@@ -82,5 +103,13 @@ def open_slice(job: Job, source: Connection, tools: Tools, *, seconds: float) ->
         tokens=tools.tokens,
         learned=tools.learned,
     )
-    deadline = asyncio.get_running_loop().time() + seconds
-    return Slice(job=job, source=source, connector=connector, runtime=runtime, call=call, deadline=deadline)
+    return Slice(
+        job=job,
+        source=source,
+        connector=connector,
+        runtime=runtime,
+        call=call,
+        began=asyncio.get_running_loop().time(),
+        seconds=seconds,
+        queue=tools.queue,
+    )

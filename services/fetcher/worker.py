@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from contextlib import AsyncExitStack
 
 import structlog
 
@@ -18,10 +19,13 @@ from shared.contracts.envelope import new_id
 from shared.contracts.pages import LoadPage
 from shared.contracts.progress import Problem
 from shared.kafka import is_away
+from shared.pauses import reached
 
 LEAVE_S = 1.5
 """How long slices may go on to their next page border when the worker leaves."""
 GIVE_BACK_S = 0.5
+BACKGROUND_SHARE = 4
+"""Work that nobody waits for has this part of the slots at most."""
 
 log = structlog.get_logger()
 
@@ -33,26 +37,38 @@ class Worker:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
         self._tools = tools
         self._free = asyncio.Semaphore(slots)
+        self._background = asyncio.Semaphore(max(1, slots // BACKGROUND_SHARE))
         self._running: set[asyncio.Task[None]] = set()
 
-    async def take(self, wake_up: LoadPage) -> None:
+    @property
+    def busy(self) -> int:
+        """Slots in use."""
+        return len(self._running)
+
+    async def take(self, wake_up: LoadPage, *, connection: str, background: bool = False) -> None:
         """Claim the job of a wake-up and run its slice beside the others; waits for a free slot.
 
         Returns when the claim is committed: from then on the job's row says who has it, not the message.
         """
-        await self._free.acquire()
-        try:
-            async with self._tools.database.write() as db:
+        async with AsyncExitStack() as held:
+            if background:
+                await held.enter_async_context(self._background)
+            await self._slot(held)
+            async with self._tools.database.write(lock=connection) as db:
                 job = await jobs.claim(db, job=wake_up.job, wake=wake_up.wake, worker=self.id)
-        except BaseException:
-            self._free.release()
-            raise
-        if job is None:
-            self._free.release()
-            return
-        task = asyncio.create_task(self._run(job), name=f"slice {job.lane}")
-        self._running.add(task)
-        task.add_done_callback(self._done)
+            reached("after_claim")
+            if job is None:
+                return
+            task = asyncio.create_task(self._run(job, held.pop_all()), name=f"slice {job.lane}")
+            self._running.add(task)
+            task.add_done_callback(self._done)
+
+    async def _slot(self, held: AsyncExitStack) -> None:
+        self._tools.queue.waiting += 1
+        try:
+            await held.enter_async_context(self._free)
+        finally:
+            self._tools.queue.waiting -= 1
 
     async def stop(self) -> None:
         """What does not come to a page border in time is cut off: its job goes on elsewhere, from its checkpoint."""
@@ -65,12 +81,15 @@ class Worker:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._free.release()
         if not task.cancelled() and task.exception() is not None:
             log.error("slice_ended_badly", exc_info=task.exception())
 
-    async def _run(self, job: Job) -> None:
+    async def _run(self, job: Job, slot: AsyncExitStack) -> None:
         epoch = job.epoch
+        async with slot:
+            await self._slice(job, epoch)
+
+    async def _slice(self, job: Job, epoch: int) -> None:
         try:
             await load(job, self._tools)
         except LostClaimError:
@@ -106,5 +125,5 @@ class Worker:
             detail = f"An error of Tributary's own ({type(error).__name__}); its log says more."
             await fail(job, self._tools, Problem(code="internal", detail=detail))
             return
-        async with self._tools.database.write() as db:
+        async with self._tools.write(job) as db:
             await jobs.park(db, job, seconds=backoff(job.attempts), reason=reason)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.di import Provide
 
+from services.gateway.access import Guard, bound_hub, key_guard
 from services.gateway.api.docs import openapi_config
 from services.gateway.api.edge import MAX_BODY, Edge, own_origins, page_policy
 from services.gateway.api.ready import not_ready
@@ -19,16 +20,17 @@ from services.gateway.clients import AuthClient
 from services.gateway.console import routes as console
 from services.gateway.consumers import listen
 from services.gateway.hub import Hub
+from services.gateway.metrics import from_zero, parts
 from services.gateway.settings import GatewaySettings
 from services.gateway.store.messages import relay
 from services.gateway.watch import Watch
 from shared.crypto import Signer
 from shared.db import Database
 from shared.http import HttpClient
-from shared.kafka import Consumers, Producer, cluster_id
-from shared.telemetry import RequestContextMiddleware
+from shared.kafka import Consumers, Producer, check_topics, cluster_id
+from shared.telemetry import RequestContextMiddleware, Sample
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, health
+from shared.web import HostGuard, health, metrics
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class Resources:
 @asynccontextmanager
 async def open_resources(settings: GatewaySettings, *, served: Callable[[str], bool]) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
+        from_zero()
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await database.migrate("services.gateway:migrations")
         http = HttpClient()
         stack.push_async_callback(http.aclose)
-        producer = Producer(settings.bootstrap, client_id="gateway")
+        await check_topics(settings.kafka)
+        producer = Producer(settings.kafka, client_id="gateway")
         await producer.start()
         stack.push_async_callback(producer.stop)
         hub = Hub(
@@ -56,7 +60,7 @@ async def open_resources(settings: GatewaySettings, *, served: Callable[[str], b
             database=database,
             auth=AuthClient(http, url=settings.auth_url, secret=settings.service_secret),
             watch=Watch(),
-            log_id=await cluster_id(settings.bootstrap),
+            log_id=await cluster_id(settings.kafka),
             page_tokens=Signer(settings.signing_secret),
             handles=Signer(settings.signing_secret, purpose="connection handle"),
             served=served,
@@ -64,7 +68,7 @@ async def open_resources(settings: GatewaySettings, *, served: Callable[[str], b
         sending = relay(database, producer)
         sending.start()
         stack.push_async_callback(sending.stop)
-        consumers = Consumers(settings.bootstrap, service="gateway", producer=producer)
+        consumers = Consumers(settings.kafka, service="gateway", producer=producer)
         providers = {slug: offered.provider for slug, offered in settings.providers.items()}
         listen(consumers, database=database, log_id=hub.log_id, watch=hub.watch, providers=providers)
         await consumers.start()
@@ -86,12 +90,17 @@ def create_app(settings: GatewaySettings) -> App:
     async def checks() -> Mapping[str, str]:
         if not opened:
             return {"gateway": "still starting"}
-        failing = opened[0].consumers.failing
+        failing = {**opened[0].consumers.failing, **await opened[0].hub.database.trouble()}
         return {**failing, **await not_ready(settings.ready_urls, http=opened[0].http)}
 
-    app = litestar_app(
-        hub=Provide(lambda: opened[0].hub, sync_to_thread=False), lifespan=[lifespan], extra=[health(checks)]
-    )
+    def figures() -> Mapping[str, Sample]:
+        return parts(opened[0].hub.database, opened[0].consumers) if opened else {}
+
+    def hub() -> Hub:
+        return opened[0].hub
+
+    guard = key_guard(hub, keys_required=settings.keys_required)
+    app = litestar_app(hub, guards=[guard], lifespan=[lifespan], extra=[health(checks), metrics(figures)])
     edge = Edge(
         HostGuard(app, settings.hosts),
         own=own_origins(settings.public_url, settings.hosts),
@@ -103,11 +112,18 @@ def create_app(settings: GatewaySettings) -> App:
     return RequestContextMiddleware(edge, service="gateway")
 
 
-def litestar_app(*, hub: Provide, lifespan: list[Any], extra: list[Any]) -> Litestar:
+def litestar_app(
+    hub: Callable[[], Hub], *, guards: list[Guard], lifespan: list[Any] | None = None, extra: Sequence[Any] = ()
+) -> Litestar:
     """The routes with their errors; also what the API's schema is generated from."""
+
+    def within(request: Request[Any, Any, Any]) -> Hub:
+        return bound_hub(hub(), request)
+
     return Litestar(
         route_handlers=[*routes(), *console, *extra],
-        dependencies={"hub": hub},
+        guards=guards,
+        dependencies={"hub": Provide(within, sync_to_thread=False)},
         lifespan=lifespan,
         before_request=ping,
         exception_handlers=EXCEPTION_HANDLERS,
@@ -117,8 +133,15 @@ def litestar_app(*, hub: Provide, lifespan: list[Any], extra: list[Any]) -> Lite
     )
 
 
+def bare_app() -> Litestar:
+    """The routes and nothing that runs: to be described, not to be called."""
+
+    def nothing() -> Hub:
+        raise NotImplementedError
+
+    return litestar_app(nothing, guards=[])
+
+
 def openapi_document() -> dict[str, Any]:
-    """The API's schema as OpenAPI 3.1, without anything running."""
-    return litestar_app(
-        hub=Provide(lambda: None, sync_to_thread=False), lifespan=[], extra=[]
-    ).openapi_schema.to_schema()
+    """The API's schema as OpenAPI 3.1."""
+    return bare_app().openapi_schema.to_schema()

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.project import item_row, project_items
+from services.gateway.metrics import OVERTAKEN
+from services.gateway.project import item_row, project_items, read_again
 from services.gateway.snapshot import asked_sync, take_snapshot
-from services.gateway.store import positions, syncs
+from services.gateway.store import READ_MODEL, messages, positions, syncs
 from services.gateway.store.syncs import Sync
 from services.gateway.watch import Watch
 from shared.connector import Provider
@@ -24,6 +25,7 @@ from shared.contracts.syncs import ReadAgain, SyncRequested
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS
 from shared.db import Database
 from shared.kafka import Consumers, Received
+from shared.pauses import reached
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -62,10 +64,11 @@ def listen(
 
         async def handle(batch: list[Received]) -> None:
             readable = await _readable(consumers, batch, read)
-            async with database.write() as db:
+            async with database.write(lock=READ_MODEL) as db:
                 await fold(db, readable)
                 await positions.save(db, batch[0].topic, log_id, {one.partition: one.offset + 1 for one in batch})
                 await syncs.settle(db, log=log_id)
+                reached("before_batch_commit")
             watch.changed()
 
         return handle
@@ -75,9 +78,12 @@ def listen(
 
 
 async def _on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+    """What came too late stays the last of its key on the topic, where it would win compaction: it is read again."""
     late = await project_items(db, rows)
+    OVERTAKEN.add(by=len(late))
     if late:
-        log.info("items_overtaken", count=late)
+        log.warning("items_overtaken", count=len(late), connections=sorted({one[0] for one in late})[:10])
+        await messages.send(db, *read_again(late))
 
 
 async def _on_syncs(db: AsyncConnection, asked: list[Sync | None]) -> None:

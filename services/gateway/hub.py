@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
 
 from services.gateway.clients import AuthClient
+from services.gateway.keys import Throttle
 from services.gateway.settings import GatewaySettings, Offered
 from services.gateway.watch import Watch
 from shared.crypto import Signer
 from shared.db import Database
-from shared.errors import BadRequest
+from shared.errors import BadRequest, Forbidden
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,7 +22,8 @@ class Hub:
     """Open while the gateway runs.
 
     ``log_id`` is the identity of the log whose positions are stored. ``served`` tells whether a path of ours, without
-    its query, is a page that a browser can be sent to.
+    its query, is a page that a browser can be sent to. ``org`` is the organisation whose rows are seen and changed, for
+    all others there are none; None is everyone's.
     """
 
     settings: GatewaySettings
@@ -29,6 +34,17 @@ class Hub:
     page_tokens: Signer
     handles: Signer
     served: Callable[[str], bool]
+    throttle: Throttle = field(default_factory=Throttle)
+    org: str | None = None
+
+    def check_org(self, org_id: str) -> None:
+        """Raises ``Forbidden`` when something is to be made for, or read of, another organisation by name."""
+        if not self.sees(org_id):
+            raise Forbidden("The key is for another organisation than org_id names.", code="foreign_org")
+
+    def sees(self, org_id: str | None) -> bool:
+        """Whether a filter by ``org_id`` can find anything; None filters nothing."""
+        return self.org is None or org_id in {None, self.org}
 
     def offered(self, slug: str) -> Offered:
         """Raises ``BadRequest``."""
@@ -37,3 +53,7 @@ class Hub:
             known = ", ".join(self.settings.providers)
             raise BadRequest(f"There is no provider of that name here. Known: {known}.", code="unknown_provider")
         return found
+
+
+TheHub = NamedDependency[SkipValidation[Hub]]
+"""How a handler asks for it; checking each time that it is one would cost more than many a request."""

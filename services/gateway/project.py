@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.store import connections, items
-from shared.contracts.envelope import Undecodable, header
+from shared.contracts.envelope import Message, Undecodable, event, header
 from shared.contracts.items import parse_key
+from shared.contracts.syncs import ReadAgain
+from shared.contracts.topics import SYNCS
 from shared.kafka import Received
 
-log = structlog.get_logger()
+CHUNK = 200
 
 
 class Projected(msgspec.Struct, frozen=True):
@@ -33,20 +34,41 @@ class Projected(msgspec.Struct, frozen=True):
 DECODER = msgspec.json.Decoder(Projected)
 
 
-async def project_items(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> int:
-    """Write item rows of one batch; returns how many came too late to count.
+async def project_items(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[items.Key]:
+    """Write item rows of one batch, in the order of their offsets.
 
-    Late are those below a version of the same batch, and those of a generation that a disconnect has closed.
+    Returns the keys of those that were overtaken: appended behind a newer version of their key, or behind the deletion
+    that a disconnect brought. A paused worker that wakes can do that; on the topic its item is the last word.
     """
     newest: dict[items.Key, dict[str, Any]] = {}
+    overtaken: set[items.Key] = set()
     for row in rows:
-        key = (row["connection"], row["resource"], row["id"])
+        key = items.key(row)
         if key not in newest or newest[key]["version"] < row["version"]:
             newest[key] = row
+        elif newest[key]["version"] > row["version"]:
+            overtaken.add(key)
     lowest = await connections.open_generations(db, {key[0] for key in newest})
-    live = [row for key, row in sorted(newest.items()) if row["generation"] >= lowest.get(key[0], 0)]
-    await items.write(db, live)
-    return len(rows) - len(live)
+    closed = [row for row in newest.values() if row["generation"] < lowest.get(row["connection"], 0)]
+    over = {items.key(row) for row in closed if not row["deleted"]}
+    writable = [row for key, row in sorted(newest.items()) if key not in over]
+    late = [newest[key] for key in over]
+    if await items.write(db, writable) < len(writable):
+        late += writable
+    return sorted(overtaken | await items.overtaken(db, late))
+
+
+def read_again(late: Sequence[items.Key]) -> list[Message]:
+    """The requests that make the fetcher send these keys once more, under newer versions."""
+    lanes: dict[tuple[str, str], list[str]] = {}
+    for connection, resource, id_ in late:
+        lanes.setdefault((connection, resource), []).append(id_)
+    asked = [
+        ReadAgain(connection=connection, resource=resource, ids=tuple(ids[start : start + CHUNK]))
+        for (connection, resource), ids in lanes.items()
+        for start in range(0, len(ids), CHUNK)
+    ]
+    return [event(SYNCS, key=one.connection, kind="ReadAgain", source="gateway", body=one) for one in asked]
 
 
 def item_row(received: Received) -> dict[str, Any]:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.connector import Provider
-from shared.settings import SecretStr
+from shared.crypto import load_or_make_secret
+from shared.db import Schema
+from shared.installation import ProviderRuntime, place, provider_runtimes, service_secret
+from shared.settings import Cluster, SecretStr, Settings
+from shared.web import LOOPBACK
 
 
 class Offered(msgspec.Struct, frozen=True, kw_only=True):
@@ -21,14 +26,43 @@ class Offered(msgspec.Struct, frozen=True, kw_only=True):
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """``public_url`` is the only address we ever show; it is never taken from a request."""
 
-    database: Path
-    bootstrap: str
+    database: Path | Schema
+    kafka: Cluster
     auth_url: str
     service_secret: SecretStr
     signing_secret: SecretStr
     providers: dict[str, Offered]
     public_url: str
     allowed_origins: tuple[str, ...] = ("http://localhost:3000",)
-    hosts: tuple[str, ...] = ("localhost", "127.0.0.1", "[::1]")
+    hosts: tuple[str, ...] = LOOPBACK
+    keys_required: bool = False
+    """Every request has to show an API key; the console asks for one."""
     ready_urls: tuple[str, ...] = ()
     """Health addresses that must answer before the gateway calls itself ready."""
+
+
+def gateway_settings(settings: Settings, *, ready_urls: tuple[str, ...]) -> GatewaySettings:
+    """The gateway's part of what the person set.
+
+    Raises:
+        SecretFileRefused: a file of the data folder is not safe or not sound.
+    """
+    return GatewaySettings(
+        database=place(settings, "gateway"),
+        kafka=settings.kafka,
+        auth_url=settings.auth_url,
+        service_secret=service_secret(settings),
+        signing_secret=load_or_make_secret(settings.data_dir / "signing-secret"),
+        providers={slug: _offered(runtime) for slug, runtime in provider_runtimes(settings).items()},
+        public_url=settings.public_url,
+        allowed_origins=settings.allowed_origins,
+        hosts=(*LOOPBACK, urlsplit(settings.public_url).hostname or "localhost"),
+        keys_required=settings.open_to_others,
+        ready_urls=ready_urls,
+    )
+
+
+def _offered(runtime: ProviderRuntime) -> Offered:
+    parts = urlsplit(runtime.authorize_url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return Offered(provider=runtime.provider, simulated=runtime.simulated, origins=(origin,))

@@ -15,6 +15,7 @@ from sqlalchemy import (
     Table,
 )
 
+from shared.db import Big, Key
 from shared.outbox import outbox_table
 
 metadata = MetaData()
@@ -23,7 +24,7 @@ connections = Table(
     "connections",
     metadata,
     Column("id", String, primary_key=True),
-    Column("version", Integer, nullable=False),
+    Column("version", Big, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("org_id", String, nullable=False),
     Column("user_id", String, nullable=False),
@@ -54,8 +55,8 @@ sync_jobs = Table(
     Column("sync", String, nullable=False),
     Column("resource", String, nullable=False),
     Column("job", String, nullable=False),
-    Column("step", Integer, nullable=False),
-    Column("revision", Integer, nullable=False, index=True),
+    Column("step", Big, nullable=False),
+    Column("revision", Big, nullable=False, index=True),
     Column("final", Boolean, nullable=False),
     Column("readable", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
@@ -76,25 +77,25 @@ flows = Table(
 items = Table(
     "items",
     metadata,
-    Column("connection", String, nullable=False),
-    Column("resource", String, nullable=False),
-    Column("id", String, nullable=False),
+    Column("connection", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("id", Key, nullable=False),
     Column("provider", String, nullable=False),
     Column("org_id", String, nullable=False),
     Column("generation", Integer, nullable=False),
-    Column("version", Integer, nullable=False),
+    Column("version", Big, nullable=False),
     Column("partition", Integer, nullable=False),
-    Column("offset", Integer, nullable=False),
+    Column("offset", Big, nullable=False),
     Column("deleted", Boolean, nullable=False),
     Column("name", String, nullable=False),
     Column("folded", String, nullable=False),
-    Column("parent_id", String, nullable=True),
+    Column("parent_id", Key, nullable=True),
     Column("url", String, nullable=True),
     Column("created", String, nullable=True),
     Column("modified", String, nullable=True),
     Column("updated", String, nullable=False),
     Column("raw", LargeBinary, nullable=True),
-    Column("raw_bytes", Integer, nullable=True),
+    Column("raw_bytes", Big, nullable=True),
     Column("digest", String, nullable=True),
     PrimaryKeyConstraint("connection", "resource", "id"),
     Index("items_counted", "connection", "resource", "deleted"),
@@ -106,8 +107,44 @@ positions = Table(
     Column("topic", String, nullable=False),
     Column("partition", Integer, nullable=False),
     Column("log", String, nullable=False),
-    Column("next", Integer, nullable=False),
+    Column("next", Big, nullable=False),
     PrimaryKeyConstraint("topic", "partition"),
 )
 
 outbox = outbox_table(metadata)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("prefix", String, primary_key=True),
+    Column("digest", String, nullable=False),
+    Column("org_id", String, nullable=False),
+    Column("scope", String, nullable=False),
+    Column("name", String, nullable=False),
+    Column("created", Float, nullable=False),
+    Column("expires", Float, nullable=True),
+    Column("last_used", Float, nullable=True),
+    Column("revoked", Float, nullable=True),
+    Index("api_keys_by_org", "org_id", "created"),
+)
+
+sessions = Table(
+    "sessions",
+    metadata,
+    Column("id", String, primary_key=True),
+    Column("prefix", String, nullable=False, index=True),
+    Column("created", Float, nullable=False),
+    Column("used", Float, nullable=False, index=True),
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("log", String, nullable=False),
+    Column("letter", String, nullable=False),
+    Column("begun", Float, nullable=False),
+    Column("sent", Float, nullable=True),
+    Column("partition", Integer, nullable=True),
+    Column("offset", Big, nullable=True),
+    PrimaryKeyConstraint("log", "letter"),
+)

@@ -13,7 +13,7 @@ class SyncRequested(msgspec.Struct, frozen=True, kw_only=True):
     """Load ``resources`` of ``connection`` (all granted ones when None).
 
     ``covers`` are the resources that the sync tells of, in order: those that were chosen, or all that the provider had
-    when it was asked for, granted or not.
+    when it was asked for, granted or not. ``background``: nobody waits for it, others go first.
     """
 
     sync: str
@@ -23,6 +23,7 @@ class SyncRequested(msgspec.Struct, frozen=True, kw_only=True):
     why: str = "asked"
     requested: str
     covers: tuple[str, ...] = ()
+    background: bool = False
 
 
 class ReadAgain(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ DAY_MS = 86_400_000
 CONNECTIONS = "tributary.connections.v1"
 SYNCS = "tributary.syncs.v1"
 PAGES = "tributary.pages.v1"
+BACKGROUND = "tributary.pages.background.v1"
 PROGRESS = "tributary.progress.v1"
 ITEMS = "tributary.items.v1"
 
@@ -52,6 +53,13 @@ PUBLIC: tuple[Topic, ...] = (
         key="lane",
         owner="fetcher",
         about="Wake-ups: a pointer to a job whose next slice may run.",
+        config=_trimmed(7),
+    ),
+    Topic(
+        name=BACKGROUND,
+        key="lane",
+        owner="fetcher",
+        about="Wake-ups of work that nobody waits for: it gets a quarter of a fetcher's slots at most.",
         config=_trimmed(7),
     ),
     Topic(

@@ -1,22 +1,28 @@
-"""One write transaction at a time on SQLite, reads beside it."""
+"""Two doors to a service's tables, in SQLite or in PostgreSQL; its code does not know in which."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
 
-from alembic import command, context
-from alembic.config import Config
-from sqlalchemy import Connection, MetaData, event, pool
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db.inline import InlineConnection, connect
+from shared.db import doors
+from shared.db.kept import Kept
+from shared.db.lead import Lead, channel, lead
+from shared.db.migrating import migrate
+from shared.db.place import Schema
 
 READERS = 4
+WRITERS = 6
 NEWS = "news"
+
+_PROBE = text("SELECT 1")
+_NOTIFY = text("SELECT pg_notify(:channel, '')")
+_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
 def mark_news(connection: AsyncConnection) -> None:
@@ -25,98 +31,81 @@ def mark_news(connection: AsyncConnection) -> None:
 
 
 class Database:
-    """Two doors to one database.
+    """``place`` is an SQLite file, or a schema of a PostgreSQL database.
 
-    ``write()`` is a transaction that commits at its end and rolls back on any error (cancellation included); its
-    commits are told to ``on_commit`` listeners. Nothing may be awaited inside but the connection itself: no network,
-    no Kafka. ``read()`` sees what is committed. ``durable`` makes every commit survive a power cut, not only a killed
-    process. Connections are kept: opening one per transaction costs more than most statements.
+    ``durable`` makes every commit on SQLite survive a power cut, not only a killed process; on PostgreSQL each does.
+    ``serial`` lets writing transactions come one after the other on PostgreSQL too, in whatever process.
     """
 
-    def __init__(self, path: Path, *, durable: bool = False) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._writer = _engine(path, "BEGIN IMMEDIATE", size=1, durable=durable)
-        self._reader = _engine(path, "BEGIN", size=READERS, durable=durable)
-        self._turn = asyncio.Lock()
-        self._writing: AsyncConnection | None = None
-        self._idle: list[AsyncConnection] = []
-        self._reading = asyncio.Semaphore(READERS)
+    def __init__(self, place: Path | Schema, *, durable: bool = False, serial: bool = False) -> None:
+        self._place = place
+        self._lock = "write" if serial else None
+        if isinstance(place, Schema):
+            self._writers = Kept(doors.postgresql(place, readonly=False), size=WRITERS)
+            self._readers = Kept(doors.postgresql(place, readonly=True), size=READERS)
+        else:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            self._writers = Kept(doors.sqlite(place, "BEGIN IMMEDIATE", durable=durable), size=1)
+            self._readers = Kept(doors.sqlite(place, "BEGIN", durable=durable), size=READERS)
         self._listeners: list[Callable[[bool], None]] = []
+        self.lead: Lead = lead(place, lambda: self._tell(news=True))
+        """Among the processes that share these tables."""
+        self.announces = True
+        """Whether the other processes are told of news; who acts on them itself need not (PostgreSQL only)."""
 
     def on_commit(self, listener: Callable[[bool], None]) -> None:
-        """Called after each commit, with whether the transaction called ``mark_news``."""
+        """Called after each commit of this process, with whether the transaction called ``mark_news``.
+
+        Whoever has asked for the lead is told of the other processes' news as well.
+        """
         self._listeners.append(listener)
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
-        async with self._turn:
-            if self._writing is None:
-                self._writing = await self._writer.connect()
-            connection = self._writing
+    async def write(self, lock: str | None = None) -> AsyncIterator[AsyncConnection]:
+        """A transaction that commits at its end and rolls back on any error, cancellation included.
+
+        Transactions with the same ``lock`` come one after the other, in whatever process (on SQLite all of them do).
+        Nothing may be awaited inside but the connection itself: no network, no Kafka.
+        """
+        async with self._writers.connection() as connection:
             connection.info.pop(NEWS, None)
             async with connection.begin():
+                if (name := lock or self._lock) and isinstance(self._place, Schema):
+                    await connection.execute(_LOCK, {"name": f"{self._place.name}:{name}"})
                 yield connection
-            news = bool(connection.info.pop(NEWS, False))
-        for listener in self._listeners:
-            listener(news)
+                news = bool(connection.info.pop(NEWS, False))
+                if news and self.announces and isinstance(self._place, Schema):
+                    await connection.execute(_NOTIFY, {"channel": channel(self._place)})
+        self._tell(news=news)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        async with self._reading:
-            connection = self._idle.pop() if self._idle else await self._reader.connect()
-            try:
-                yield connection
-            finally:
-                await connection.rollback()
-                self._idle.append(connection)
+        """What is committed, as it was at the first statement."""
+        async with self._readers.connection() as connection:
+            yield connection
+
+    async def trouble(self) -> Mapping[str, str]:
+        """What a health check says of it; empty when it takes writes."""
+        try:
+            async with self.write() as connection:
+                await connection.execute(_PROBE)
+        except (SQLAlchemyError, OSError) as error:
+            return {"database": f"it cannot be written ({type(error).__name__})"}
+        return {}
 
     async def migrate(self, script_location: str) -> None:
-        """Bring the schema to its newest revision; ``script_location`` is a package: ``services.auth:migrations``."""
-        async with self.write() as connection:
-            await connection.run_sync(_upgrade, script_location)
+        """Bring the schema to its newest revision; ``script_location`` is a package: ``services.auth:migrations``.
+
+        Several processes may do this at once. A schema that a newer version has made is left as it is.
+        """
+        async with self._writers.connection() as connection, connection.begin():
+            await migrate(connection, script_location, self._place.name if isinstance(self._place, Schema) else None)
+
+    def _tell(self, *, news: bool) -> None:
+        for listener in self._listeners:
+            listener(news)
 
     async def close(self) -> None:
-        for connection in (*self._idle, *([self._writing] if self._writing else [])):
-            await connection.close()
-        self._idle, self._writing = [], None
-        await self._writer.dispose()
-        await self._reader.dispose()
-
-
-def _engine(path: Path, begin: str, *, size: int, durable: bool) -> AsyncEngine:
-    def opened(*_arguments: Any, **_options: Any) -> Coroutine[Any, Any, InlineConnection]:
-        return connect(path, durable=durable)
-
-    engine = create_async_engine(
-        f"sqlite+aiosqlite:///{path}",
-        poolclass=pool.AsyncAdaptedQueuePool,
-        pool_size=size,
-        max_overflow=0,
-        connect_args={"async_creator_fn": opened},
-    )
-
-    @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Connection) -> None:
-        """SQLAlchemy's own BEGIN on SQLite loses updates without an error."""
-        driver = cast("InlineConnection", connection.connection.driver_connection)
-        driver.begin(begin)  # straight to the driver: as a statement of SQLAlchemy it costs four times as much
-
-    return engine
-
-
-def _upgrade(connection: Connection, script_location: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", script_location)
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
-
-
-def run_migrations(metadata: MetaData) -> None:
-    """What each service's ``migrations/env.py`` calls: migrate on the connection that ``Database.migrate`` holds."""
-    context.configure(
-        connection=context.config.attributes["connection"],
-        target_metadata=metadata,
-        render_as_batch=True,
-        transactional_ddl=True,
-    )
-    context.run_migrations()
+        await self.lead.close()
+        await self._writers.close()
+        await self._readers.close()

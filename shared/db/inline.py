@@ -66,6 +66,9 @@ class InlineConnection:
     async def create_function(self, *arguments: Any, **options: Any) -> None:
         self._live.create_function(*arguments, **options)
 
+    def is_closed(self) -> bool:
+        return self._connection is None
+
     async def close(self) -> None:
         self.stop()
 

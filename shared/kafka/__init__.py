@@ -4,10 +4,30 @@ FastStream runs the consumers; none of its acknowledgement policies does this, s
 themselves.
 """
 
-from shared.kafka.admin import ClusterUnsuitable, cluster_id, ensure_topics
+from shared.kafka.admin import ClusterUnsuitable, check_topics, cluster_id, ensure_topics
 from shared.kafka.away import is_away
 from shared.kafka.consume import Consumers
+from shared.kafka.dead_letters import MOST_OF_A_LETTER
+from shared.kafka.limit import DeadLetterLimit
+from shared.kafka.lossless import UnsafeClient
 from shared.kafka.produce import Producer
+from shared.kafka.read_log import Logged, LogReader
 from shared.kafka.received import Received
+from shared.kafka.sign_in import SignInRefused
 
-__all__ = ["ClusterUnsuitable", "Consumers", "Producer", "Received", "cluster_id", "ensure_topics", "is_away"]
+__all__ = [
+    "MOST_OF_A_LETTER",
+    "ClusterUnsuitable",
+    "Consumers",
+    "DeadLetterLimit",
+    "LogReader",
+    "Logged",
+    "Producer",
+    "Received",
+    "SignInRefused",
+    "UnsafeClient",
+    "check_topics",
+    "cluster_id",
+    "ensure_topics",
+    "is_away",
+]

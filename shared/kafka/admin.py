@@ -2,29 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from typing import Any
+
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
 
 from shared.contracts.topics import TOPICS
+from shared.errors import HubError
+from shared.kafka.access import client_options
+from shared.settings import Cluster
+
+COPIES = 3
+"""Of each topic, where there are as many brokers."""
 
 
-class ClusterUnsuitable(Exception):  # a fact about the cluster, said in words
-    """The cluster has a topic of ours with too few partitions, or refuses to make one."""
+class ClusterUnsuitable(HubError):
+    """The cluster has no topic of ours, or one with too few partitions, or refuses to make one."""
+
+    code = "cluster_unsuitable"
 
 
-async def ensure_topics(bootstrap: str, *, local: bool) -> None:
+async def ensure_topics(cluster: Cluster, *, local: bool) -> None:
     """Create what is missing; ``local`` takes the small partition counts of the embedded broker.
 
     Raises:
         ClusterUnsuitable: says which topic, why, and what to do.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(cluster))
     await admin.start()
     try:
         existing = set(await admin.list_topics())
         wanted = {topic.name: topic.local if local else topic.partitions for topic in TOPICS}
+        copies = 1 if local else min(COPIES, len((await admin.describe_cluster())["brokers"]))
         fresh = [
-            NewTopic(topic.name, wanted[topic.name], -1 if not local else 1, topic_configs=topic.config)
+            NewTopic(topic.name, wanted[topic.name], copies, topic_configs=topic.config)
             for topic in TOPICS
             if topic.name not in existing
         ]
@@ -33,12 +45,37 @@ async def ensure_topics(bootstrap: str, *, local: bool) -> None:
     finally:
         await admin.close()
     for topic in described:
-        count = len(topic["partitions"])
-        if count != wanted[topic["topic"]]:
-            raise ClusterUnsuitable(
-                f"topic {topic['topic']} has {count} partitions, {wanted[topic['topic']]} are needed: keys would move. "
-                "Use another cluster, or delete the topic if its content may go."
-            )
+        _check(topic, {wanted[topic["topic"]]})
+
+
+async def check_topics(cluster: Cluster) -> None:
+    """Whether all topics are there, as a cluster or the embedded broker has them; a service reads and writes no others.
+
+    Raises:
+        ClusterUnsuitable: says which topic, why, and what to do.
+    """
+    admin = AIOKafkaAdminClient(**client_options(cluster))
+    await admin.start()
+    try:
+        existing = set(await admin.list_topics())
+        missing = [topic.name for topic in TOPICS if topic.name not in existing]
+        if missing:
+            raise ClusterUnsuitable(f"Kafka has no topic {missing[0]}. Make the topics: python -m deploy.setup")
+        described = await admin.describe_topics([topic.name for topic in TOPICS])
+    finally:
+        await admin.close()
+    sizes = {topic.name: {topic.partitions, topic.local} for topic in TOPICS}
+    for topic in described:
+        _check(topic, sizes[topic["topic"]])
+
+
+def _check(described: Mapping[str, Any], wanted: Collection[int]) -> None:
+    count = len(described["partitions"])
+    if count not in wanted:
+        raise ClusterUnsuitable(
+            f"Topic {described['topic']} has {count} partitions, {max(wanted)} are needed: keys would move. "
+            "Use another cluster, or delete the topic if its content may go."
+        )
 
 
 async def _create(admin: AIOKafkaAdminClient, fresh: list[NewTopic]) -> None:
@@ -47,12 +84,12 @@ async def _create(admin: AIOKafkaAdminClient, fresh: list[NewTopic]) -> None:
     answer = await admin.create_topics(fresh)
     for name, code, *rest in answer.topic_errors:
         if code not in {0, TopicAlreadyExistsError.errno}:
-            raise ClusterUnsuitable(f"topic {name} cannot be made: error {code} {rest[0] if rest else ''}".rstrip())
+            raise ClusterUnsuitable(f"Topic {name} cannot be made: error {code} {rest[0] if rest else ''}".rstrip())
 
 
-async def cluster_id(bootstrap: str) -> str:
+async def cluster_id(cluster: Cluster) -> str:
     """The identity of the log: positions stored for another one mean nothing here."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**client_options(cluster))
     await admin.start()
     try:
         return str((await admin.describe_cluster())["cluster_id"])

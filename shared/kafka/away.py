@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 PAUSE_S = 0.5
 AWAY = (OperationalError, InterfaceError, PoolTimeoutError, KafkaError, OSError)
+PASSING = ("08", "40", "53", "55", "57", "58", "25P03")
+"""SQLSTATE classes that pass (PostgreSQL, appendix A): no connection, a deadlock, no resources or room, a lock that
+somebody holds too long, an operator or time limit that intervened, the system's own trouble."""
 
 
 def is_away(error: BaseException) -> bool:
     """Whether to try again for as long as it takes; a message that is too large stays too large."""
-    return isinstance(error, AWAY) and not isinstance(error, MessageSizeTooLargeError)
+    if isinstance(error, MessageSizeTooLargeError):
+        return False
+    if isinstance(error, DBAPIError):
+        state = getattr(error.orig, "sqlstate", None) or ""
+        return error.connection_invalidated or isinstance(error, AWAY) or state.startswith(PASSING)
+    return isinstance(error, AWAY)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -11,11 +11,20 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from shared.kafka.access import security
 from shared.kafka.dead_letters import DeadLetters
 from shared.kafka.deliver import Delivery, Many
+from shared.kafka.limit import DeadLetterLimit
+from shared.kafka.lossless import check_consumers, check_subscribers
+from shared.kafka.metrics import COMMIT_FAILURES, Reading, State
+from shared.kafka.poll import Poll, Rewind, rewind_to_committed
 from shared.kafka.produce import Producer
 from shared.kafka.received import Received, undecoded, untouched
 from shared.kafka.seek import Positions, SeekToPositions
+from shared.kafka.sign_in import signing_in
+from shared.pauses import reached
+from shared.settings import Cluster
+from shared.telemetry import Sample
 
 BATCH = 1000
 POLL_MS = 50
@@ -33,13 +42,18 @@ log = structlog.get_logger()
 class Consumers:
     """All consumers of one service: ``each`` and ``batches`` declare them, ``start`` and ``stop`` run them."""
 
-    def __init__(self, bootstrap: str, *, service: str, producer: Producer) -> None:
-        self._service = service
-        self._letters = DeadLetters(producer, service=service)
-        self._delivery = Delivery(self._letters)
+    def __init__(
+        self, cluster: Cluster, *, service: str, producer: Producer, limit: DeadLetterLimit | None = None
+    ) -> None:
+        self._cluster, self._service = cluster, service
+        self._delivery = Delivery(DeadLetters(producer, service=service), limit or DeadLetterLimit())
+        self._reading = Reading(self._state)
+        self._unreadable: dict[str, str] = {}
+        self._checked = asyncio.Event()
         self._stopping = False
         self._broker = KafkaBroker(
-            bootstrap,
+            cluster.bootstrap.split(","),
+            security=security(cluster),
             client_id=service,
             ack_policy=AckPolicy.MANUAL,
             allow_auto_create_topics=False,
@@ -47,11 +61,32 @@ class Consumers:
             apply_types=False,
             logger=None,
         )
-        self.failing = self._delivery.failing
+
+    @property
+    def failing(self) -> Mapping[str, str]:
         """Topic → what its consumer is waiting for; empty when all is well."""
+        return {**self._unreadable, **self._delivery.failing}
+
+    def parts(self) -> Mapping[str, Sample]:
+        """Lag and states, for ``/metrics``."""
+        return self._reading.parts()
+
+    def _state(self, topic: str) -> State:
+        if topic in self._delivery.stopped:
+            return "stopped"
+        return "waiting" if topic in self.failing else "reading"
 
     async def start(self) -> None:
-        await self._broker.start()
+        """Raises ``UnsafeClient`` or ``SignInRefused``; then nothing was read."""
+        check_subscribers(self._broker)
+        try:
+            async with signing_in(self._cluster):
+                await self._broker.start()
+            check_consumers(self._broker)
+        except BaseException:
+            await self._broker.stop()
+            raise
+        self._checked.set()
 
     async def stop(self) -> None:
         self._stopping = True
@@ -64,10 +99,13 @@ class Consumers:
             for received in batch:
                 if self._stopping:
                     return
-                await self._delivery.deliver([received], lambda messages: handle(messages[0]))
+                if not await self._delivery.deliver([received], lambda messages: handle(messages[0])):
+                    return
+                self._reading.passed([received])
+                reached("before_commit")
                 await _commit(consumer, received)
 
-        self._subscribe(topic, one_by_one, listener=None, records=100)
+        self._subscribe(topic, one_by_one, listener=None, rewind=rewind_to_committed, records=100)
 
     def batches(self, topic: str, handle: Many, positions: Positions) -> None:
         """Whole batches; ``handle`` writes its position with them, and reading goes on from there after any restart.
@@ -76,19 +114,32 @@ class Consumers:
         """
 
         async def whole(batch: list[Received], consumer: AIOKafkaConsumer) -> None:
-            await self._delivery.deliver(batch, handle)
-            await _commit(consumer, *{received.partition: received for received in batch}.values())
-            await asyncio.sleep(GATHER_S)
+            if await self._delivery.deliver(batch, handle):
+                self._reading.passed(batch)
+                await _commit(consumer, *{received.partition: received for received in batch}.values())
+                await asyncio.sleep(GATHER_S)
+
+        async def rewind(consumer: AIOKafkaConsumer) -> None:
+            await listener.on_partitions_assigned(consumer.assignment())
 
         listener = SeekToPositions(topic, positions)
-        listener.consumer_of = self._subscribe(topic, whole, listener=listener, records=BATCH)
+        listener.consumer_of = self._subscribe(topic, whole, listener=listener, rewind=rewind, records=BATCH)
 
     async def dead_letter(self, received: Received, error: Exception) -> None:
-        """For a handler that sorts out what it cannot read; returns once the message is kept."""
-        await self._letters.keep(received, error)
+        """For a handler that sorts out what it cannot read; returns once the message is kept.
+
+        Raises ``LimitReached``, which the handler lets pass.
+        """
+        await self._delivery.keep(received, error)
 
     def _subscribe(
-        self, topic: str, handle: OnBatch, *, listener: ConsumerRebalanceListener | None, records: int
+        self,
+        topic: str,
+        handle: OnBatch,
+        *,
+        listener: ConsumerRebalanceListener | None,
+        rewind: Rewind,
+        records: int,
     ) -> Callable[[], AIOKafkaConsumer]:
         subscriber = self._broker.subscriber(
             topic,
@@ -103,15 +154,26 @@ class Consumers:
             parser=untouched,
             decoder=undecoded,
         )
+        subscriber.get_msg = Poll(subscriber, topic, rewind, self._unreadable)  # type: ignore[method-assign]
 
         def consumer() -> AIOKafkaConsumer:
             if subscriber.consumer is None:
                 raise RuntimeError(f"the consumer of {topic} is not running")
             return subscriber.consumer
 
+        self._reading.opened(topic, consumer)
+
         @subscriber
         async def _on_batch(batch: list[Received]) -> None:
-            await handle(batch, consumer())
+            await self._checked.wait()
+            if topic not in self._delivery.stopped:
+                self._reading.taken(batch)
+                await handle(batch, consumer())
+            if topic in self._delivery.stopped:
+                # Again after every rebalance; as a member of its group it keeps others from making more dead letters.
+                consumer().pause(*consumer().assignment())
+            else:
+                self._reading.done(batch)
 
         return consumer
 
@@ -122,4 +184,5 @@ async def _commit(consumer: AIOKafkaConsumer, *read: Received) -> None:
         await consumer.commit({TopicPartition(one.topic, one.partition): one.offset + 1 for one in read})
     except (KafkaError, ConsumerStoppedError) as error:
         # The group moved on without us: whoever has the partition now reads the message again, which is harmless.
+        COMMIT_FAILURES.add(read[0].topic)
         log.warning("commit_failed", topic=read[0].topic, error=type(error).__name__)

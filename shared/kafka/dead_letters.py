@@ -10,8 +10,12 @@ from aiokafka.errors import MessageSizeTooLargeError
 from shared.contracts.envelope import Message
 from shared.contracts.topics import dead_letters
 from shared.kafka.away import PAUSE_S
+from shared.kafka.metrics import kept
 from shared.kafka.produce import Producer
 from shared.kafka.received import Received
+
+MOST_OF_A_LETTER = 1_048_000
+"""A little less than what Kafka takes by itself, and more than anything we send: room for where it came from."""
 
 log = structlog.get_logger()
 
@@ -33,13 +37,14 @@ class DeadLetters:
         )
         while True:
             try:
-                await self._producer.send_all([letter])
+                await self._producer.send_all([letter], most=MOST_OF_A_LETTER)
             except MessageSizeTooLargeError:
-                letter = _cut(letter, self._origin(received, error, attempts), len(received.value or b""))
+                letter = _cut(letter, self._origin(received, error, attempts))
             except Exception as why:  # noqa: BLE001  # whatever it is, passing on would lose the message
                 log.warning("dead_letter_waits", topic=received.topic, offset=received.offset, error=str(why)[:200])
                 await asyncio.sleep(PAUSE_S)
             else:
+                kept(received.topic)
                 return
 
     def _origin(self, received: Received, error: Exception, attempts: int) -> tuple[tuple[str, bytes], ...]:
@@ -54,8 +59,8 @@ class DeadLetters:
         )
 
 
-def _cut(letter: Message, origin: tuple[tuple[str, bytes], ...], size: int) -> Message:
+def _cut(letter: Message, origin: tuple[tuple[str, bytes], ...]) -> Message:
     """A message that fills its frame leaves no room for where it came from: keep the beginning, and say its size."""
-    value = None if letter.value is None else letter.value[: len(letter.value) * 9 // 10]
-    headers = (*origin, ("dlq_bytes", str(size).encode()))
-    return Message(topic=letter.topic, key=letter.key[:1000], value=value, headers=headers)
+    key, value = letter.key[:1000], letter.value
+    headers = (*origin, ("dlq_bytes", str(len(value or b"")).encode()))
+    return Message(topic=letter.topic, key=key, value=value and value[: MOST_OF_A_LETTER - 10_000], headers=headers)

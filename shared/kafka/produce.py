@@ -12,6 +12,10 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from shared.contracts.envelope import Message
+from shared.kafka.access import client_options
+from shared.kafka.lossless import check_producer
+from shared.kafka.sign_in import signing_in
+from shared.settings import Cluster
 
 MAX_REQUEST_BYTES = 1_000_000
 OVERHEAD_BYTES = 1_000
@@ -26,9 +30,10 @@ Place = tuple[str, int]
 class Producer:
     """One per process and service."""
 
-    def __init__(self, bootstrap: str, *, client_id: str) -> None:
+    def __init__(self, cluster: Cluster, *, client_id: str) -> None:
+        self._cluster = cluster
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **client_options(cluster),
             client_id=client_id,
             acks="all",
             enable_idempotence=True,
@@ -39,7 +44,14 @@ class Producer:
         )
 
     async def start(self) -> None:
-        await self._producer.start()
+        """Raises ``UnsafeClient`` or ``SignInRefused``."""
+        try:
+            check_producer(self._producer)
+            async with signing_in(self._cluster):
+                await self._producer.start()
+        except BaseException:
+            await self._producer.stop()
+            raise
 
     async def stop(self) -> None:
         """Flush and leave; while Kafka is away nothing can be flushed, and whoever sent it has not been told it was."""
@@ -49,13 +61,13 @@ class Producer:
         except TimeoutError:
             log.warning("producer_left_unflushed")
 
-    async def send_all(self, messages: Sequence[Message]) -> dict[int, int]:
-        """Send and wait for every acknowledgement, however long that takes.
+    async def send_all(self, messages: Sequence[Message], *, most: int = MAX_REQUEST_BYTES) -> dict[int, int]:
+        """Send and wait for every acknowledgement, however long that takes. None may have more than ``most`` bytes.
 
         Returns partition → highest offset, of interest when all messages are of one topic. Messages of one key keep
         their order. The wait is shielded: an idempotent batch never expires, and a late append would win compaction.
         """
-        _refuse_oversized(messages)
+        _refuse_oversized(messages, most)
         sent = [await self._submit(place, some) for place, some in (await self._placed(messages)).items()]
         batches = [batch for submitted in sent for batch in submitted]
         acknowledged = await asyncio.shield(asyncio.gather(*(future for future, _ in batches)))
@@ -89,10 +101,8 @@ class Producer:
         return sent
 
 
-def _refuse_oversized(messages: Sequence[Message]) -> None:
+def _refuse_oversized(messages: Sequence[Message], most: int) -> None:
     for one in messages:
         size = len(one.key) + len(one.value or b"") + sum(len(name) + len(value) for name, value in one.headers)
-        if size > MAX_REQUEST_BYTES - OVERHEAD_BYTES:
-            raise MessageSizeTooLargeError(
-                f"a message of {size} bytes for {one.topic}; {MAX_REQUEST_BYTES} is the limit"
-            )
+        if size > most - OVERHEAD_BYTES:
+            raise MessageSizeTooLargeError(f"a message of {size} bytes for {one.topic}; {most} is the limit")

@@ -22,10 +22,10 @@ async def untouched(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaM
 
 
 async def undecoded(message: KafkaMessage) -> list[Received]:
-    return [_received(record) for record in message.raw_message]
+    return [received(record) for record in message.raw_message]
 
 
-def _received(record: ConsumerRecord[bytes, bytes]) -> Received:
+def received(record: ConsumerRecord[bytes, bytes]) -> Received:
     return Received(
         record.topic,
         record.partition,

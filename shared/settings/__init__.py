@@ -1,10 +1,12 @@
 """What the person who runs Tributary decides: read once at start, from ``TRIBUTARY_*`` and `.env`, never at import."""
 
+from shared.settings.cluster import Cluster
 from shared.settings.declared import settings_table
 from shared.settings.load import ProviderDefaults, ProviderSettings, Settings, SettingsError, load_settings
 from shared.settings.secret import SecretStr
 
 __all__ = [
+    "Cluster",
     "ProviderDefaults",
     "ProviderSettings",
     "SecretStr",

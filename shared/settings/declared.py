@@ -2,48 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any, Final
-
-import msgspec
+from collections.abc import Iterable
+from typing import Final
 
 from shared.settings import readers
+from shared.settings.servers import ADDRESSES, DATABASE, KAFKA, REDIS
+from shared.settings.variable import Variable, port
 
 PREFIX: Final = "TRIBUTARY_"
 KNOWN_ELSEWHERE: Final = frozenset({"TRIBUTARY_PAUSE_AT"})
 
-
-class Variable(msgspec.Struct, frozen=True, kw_only=True):
-    """``default`` is the text that stands in when nothing is set, read like any other; None leaves the value None."""
-
-    name: str
-    kind: str
-    read: Callable[[str], Any]
-    description: str
-    default: str | None = None
-    secret: bool = False
-
-    @property
-    def field(self) -> str:
-        return self.name.lower()
-
-
-def _port(name: str, default: str, what: str) -> Variable:
-    return Variable(name=name, kind="port", read=readers.port, default=default, description=what)
-
-
 GENERAL: Final = (
-    _port("GATEWAY_PORT", "8000", "The only public door: REST, console, OAuth callback."),
-    _port("AUTH_PORT", "8001", "The auth service; answers only to the other services."),
-    _port("FETCHER_PORT", "8002", "The fetcher; answers only to the other services."),
-    _port("SANDBOX_PORT", "8003", "The simulated providers."),
-    _port("KAFKA_PORT", "9092", "The Kafka bootstrap port."),
+    port("GATEWAY_PORT", "8000", "The only public door: REST, console, OAuth callback."),
+    port("AUTH_PORT", "8001", "The auth service; answers only to the other services."),
+    port("FETCHER_PORT", "8002", "The fetcher; answers only to the other services."),
+    port("SANDBOX_PORT", "8003", "The simulated providers."),
+    port("KAFKA_PORT", "9092", "The Kafka bootstrap port."),
     Variable(
         name="HOST",
         kind="address",
-        read=readers.loopback,
+        read=readers.address,
         default="localhost",
-        description="The gateway's address: `localhost` is 127.0.0.1 and ::1. Only loopback, until API keys exist.",
+        description="The gateway's address: `localhost` is 127.0.0.1 and ::1. Beyond loopback it asks for API keys.",
     ),
     Variable(
         name="DATA_DIR",
@@ -93,6 +73,17 @@ GENERAL: Final = (
         read=readers.count,
         description="Pages per job after which a load stops, visibly. Not set, there is no limit.",
     ),
+    Variable(
+        name="SLOTS",
+        kind="count",
+        read=readers.count,
+        default="8",
+        description="How many jobs a fetcher runs at once; a quarter of them, at least one, is for background work.",
+    ),
+    *ADDRESSES,
+    *DATABASE,
+    *KAFKA,
+    *REDIS,
 )
 
 
@@ -133,5 +124,9 @@ def settings_table(providers: Iterable[str] = ()) -> str:
 
 
 def _shown(variable: Variable) -> str:
-    default = f"`{variable.default.replace('{gateway_port}', '{gateway port}')}`" if variable.default else "not set"
+    default = (
+        f"`{variable.default.replace('_', ' ') if '{' in variable.default else variable.default}`"
+        if variable.default
+        else "not set"
+    )
     return f"{default} | {variable.description}{' Secret.' if variable.secret else ''}"

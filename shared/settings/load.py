@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, final
@@ -10,9 +11,12 @@ from typing import Any, Literal, final
 import msgspec
 from typing_extensions import override
 
-from shared.settings.declared import GENERAL, KNOWN_ELSEWHERE, PER_PROVIDER, PREFIX, Variable, provider_prefix
+from shared.settings.cluster import Cluster
+from shared.settings.declared import GENERAL, KNOWN_ELSEWHERE, PER_PROVIDER, PREFIX, provider_prefix
 from shared.settings.envfile import parse_env
 from shared.settings.secret import SecretStr
+from shared.settings.together import conflicts, with_password
+from shared.settings.variable import Variable
 
 
 class ProviderDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +44,8 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """``keys`` are (key id, base64 of 32 bytes) pairs, empty when a key file is to be used; the first one writes.
 
-    ``public_url`` is an origin: no path, no trailing slash. ``max_pages`` is per job, None for no limit.
+    ``public_url`` and the other URLs are origins: no path, no trailing slash. ``max_pages`` is per job, None for no
+    limit. ``database_url`` None: SQLite files in ``data_dir``; ``redis_url`` None: none is shared.
     """
 
     gateway_port: int
@@ -56,11 +61,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     log_format: Literal["auto", "json", "pretty"]
     max_pages: int | None
+    slots: int
+    internal_host: str
+    auth_url: str
+    sandbox_url: str
+    sandbox_public_url: str
+    database_url: SecretStr | None
+    redis_url: SecretStr | None
+    kafka: Cluster
     providers: Mapping[str, ProviderSettings]
 
     @property
     def secure(self) -> bool:
         return self.public_url.startswith("https://")
+
+    @property
+    def open_to_others(self) -> bool:
+        """Whether the gateway can be reached from other machines: then it asks for API keys."""
+        return self.host != "localhost" and not ipaddress.ip_address(self.host).is_loopback
 
 
 @final
@@ -90,10 +108,29 @@ def load_settings(
     values["providers"] = {
         slug: _provider(slug, defaults, given, problems) for slug, defaults in sorted(providers.items())
     }
-    problems += _shared_ports(values)
+    problems += conflicts(values)
+    with_password(values, problems)
+    values["kafka"] = _cluster(values)
     if problems:
         raise SettingsError(problems)
     return Settings(**values)
+
+
+def _cluster(values: dict[str, Any]) -> Cluster:
+    """Takes the variables of Kafka out of ``values``."""
+    found = {field.removeprefix("kafka_"): values.pop(field) for field in [*values] if field.startswith("kafka_")}
+    port = found.pop("port")
+    values["kafka_port"] = port
+    return Cluster(
+        bootstrap=",".join(found["bootstrap_servers"] or (f"127.0.0.1:{port}",)),
+        protocol=found["security_protocol"] or "",
+        mechanism=found["sasl_mechanism"] or "",
+        username=found["sasl_username"],
+        password=found["sasl_password"],
+        cafile=found["ssl_cafile"],
+        certfile=found["ssl_certfile"],
+        keyfile=found["ssl_keyfile"],
+    )
 
 
 def _from_file(env_file: Path | None) -> tuple[dict[str, str], list[str]]:
@@ -137,10 +174,10 @@ def _read_all(
 
 
 def _default(variable: Variable, values: Mapping[str, Any]) -> str | None:
-    """A gateway port that was wrong is reported already: any port stands in for it here."""
-    if variable.default is None:
-        return None
-    return variable.default.replace("{gateway_port}", str(values.get("gateway_port") or 1))
+    """What a default names in braces was read before; if it was wrong it is reported already, and 1 stands in."""
+    if variable.default is None or "{" not in variable.default:
+        return variable.default
+    return variable.default.format_map({name: value or 1 for name, value in values.items()})
 
 
 def _provider(slug: str, defaults: ProviderDefaults, given: Mapping[str, str], problems: list[str]) -> ProviderSettings:
@@ -155,15 +192,3 @@ def _provider(slug: str, defaults: ProviderDefaults, given: Mapping[str, str], p
             f"{prefix}CLIENT_ID is set without {prefix}CLIENT_SECRET. Set both, or neither for the sandbox."
         )
     return found
-
-
-def _shared_ports(values: Mapping[str, Any]) -> list[str]:
-    users: dict[int, list[str]] = {}
-    for variable in GENERAL:
-        if variable.kind == "port" and values[variable.field] is not None:
-            users.setdefault(values[variable.field], []).append(PREFIX + variable.name)
-    return [
-        f"{' and '.join(names)} are all {port}, but a port serves one thing. Give each a port of its own."
-        for port, names in users.items()
-        if len(names) > 1
-    ]

@@ -29,17 +29,15 @@ def count(text: str) -> int:
     return int(text)
 
 
-def loopback(text: str) -> str:
-    """Host names are not resolved: only ``localhost`` is known to stay on this machine."""
-    try:
-        inside = text == "localhost" or ipaddress.ip_address(text).is_loopback
-    except ValueError:
-        inside = False
-    if not inside:
-        raise ValueError(
-            "is not a loopback address, and whoever reaches the gateway sees all data until API keys exist. "
-            "Use 127.0.0.1, ::1 or localhost, and put your own authenticating proxy in front."
-        )
+def address(text: str) -> str:
+    """An IP address to listen on, or ``localhost``: other names are not resolved."""
+    if text != "localhost":
+        try:
+            ipaddress.ip_address(text)
+        except ValueError:
+            raise ValueError(
+                "is no address. Write an IP address, such as 127.0.0.1 or 0.0.0.0, or localhost."
+            ) from None
     return text
 
 

@@ -7,26 +7,33 @@ from shared.telemetry.context import (
     bind_request,
     bind_service,
     current_request_id,
+    current_service,
     current_traceparent,
     new_request_id,
     new_traceparent,
     parse_traceparent,
 )
 from shared.telemetry.logs import configure_logging, escape_controls
+from shared.telemetry.metrics import Count, Sample, Scrape, gauge
 from shared.telemetry.middleware import RequestContextMiddleware
 from shared.telemetry.redaction import redact, redact_text
 
 __all__ = [
     "Bound",
+    "Count",
     "RequestContextMiddleware",
+    "Sample",
+    "Scrape",
     "Trace",
     "accepted_request_id",
     "bind_request",
     "bind_service",
     "configure_logging",
     "current_request_id",
+    "current_service",
     "current_traceparent",
     "escape_controls",
+    "gauge",
     "new_request_id",
     "new_traceparent",
     "parse_traceparent",

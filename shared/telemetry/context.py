@@ -63,6 +63,11 @@ def accepted_request_id(header: str | None) -> str:
     return header if header and _REQUEST_ID.fullmatch(header) else new_request_id()
 
 
+def current_service() -> str:
+    """Empty where none is bound."""
+    return _service.get()
+
+
 def bind_service(name: str) -> None:
     """Names the service on the log lines of this task and the tasks it starts."""
     _service.set(name)

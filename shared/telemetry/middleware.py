@@ -9,6 +9,7 @@ from typing import Any, Final, final
 import structlog
 
 from shared.telemetry.context import accepted_request_id, bind_request, bind_service
+from shared.telemetry.metrics import Count
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -17,7 +18,12 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _LONGEST_PATH: Final = 256
-_PROBES: Final = ("/health/live", "/health/ready")
+_PROBES: Final = ("/health/live", "/health/ready", "/metrics")
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_UNMATCHED: Final = "unmatched"
+REQUESTS: Final = Count(
+    "tributary_http_requests", "HTTP requests answered, by route and status.", "method", "route", "status"
+)
 _log = structlog.get_logger("tributary.http")
 
 
@@ -57,10 +63,17 @@ class RequestContextMiddleware:
         try:
             await self._app(scope, receive, send_with_id)
         finally:
+            _count(scope, status)
             quiet = scope["path"] in _PROBES and status < 500
             say = _log.debug if quiet else _log.info
             elapsed = round((time.perf_counter() - started) * 1000, 1)
             say("request", method=scope["method"], path=scope["path"][:_LONGEST_PATH], status=status, ms=elapsed)
+
+
+def _count(scope: Scope, status: int) -> None:
+    """By the route's template, which the router leaves in the scope; what a caller makes up is no label."""
+    method = scope["method"] if scope["method"] in _METHODS else "other"
+    REQUESTS.add(method, scope.get("path_template") or _UNMATCHED, str(status))
 
 
 def _header(scope: Scope, name: bytes) -> str | None:

@@ -1,4 +1,4 @@
-"""A real local broker on a free port with all topics, and what a test wants to put on them and read from them."""
+"""Kafka with all our topics and one of the test's own, and what a test wants to put on them and read from them."""
 
 from __future__ import annotations
 
@@ -6,19 +6,50 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from deploy.local.broker import Broker
 from shared.contracts.envelope import Message
-from shared.kafka import Consumers, Producer, ensure_topics
+from shared.contracts.topics import dead_letters
+from shared.kafka import Consumers, DeadLetterLimit, Producer, ensure_topics
+from shared.settings import Cluster
 
 
 class Kafka:
-    """``producer`` is real; ``bootstrap`` is where it is."""
+    """``producer`` is real; ``bootstrap`` is where it is. ``topic`` is nobody else's, it and its dead letters."""
 
     def __init__(self, bootstrap: str, producer: Producer) -> None:
         self.bootstrap, self.producer = bootstrap, producer
+        self.topic = f"test.{uuid4().hex}"
+        self.cluster = Cluster(bootstrap=bootstrap)
+
+    async def another(self) -> str:
+        """One more topic, with its dead letters."""
+        topic = f"test.{uuid4().hex}"
+        await _made(self.bootstrap, topic, dead_letters(topic))
+        return topic
+
+    async def committed(self, topic: str) -> int:
+        """How many messages of a topic the group of ``consuming`` is done with."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=f"tributary.test.{topic}")
+        await consumer.start()
+        try:
+            offsets = [await consumer.committed(partition) for partition in await self._partitions(consumer, topic)]
+        finally:
+            await consumer.stop()
+        return sum(offset or 0 for offset in offsets)
+
+    async def ends(self, topic: str) -> int:
+        """How many messages it has."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
+        await consumer.start()
+        try:
+            return sum((await consumer.end_offsets(await self._partitions(consumer, topic))).values())
+        finally:
+            await consumer.stop()
 
     async def put(self, topic: str, *values: bytes | None, key: bytes = b"k", **headers: bytes) -> None:
         named = tuple(headers.items())
@@ -48,24 +79,50 @@ class Kafka:
 
 @asynccontextmanager
 async def kafka_on(folder: Path) -> AsyncIterator[Kafka]:
+    """The local broker on a free port."""
     broker = Broker(folder / "kafka", port=0)
     await broker.start()
     try:
         bootstrap = f"127.0.0.1:{broker.port}"
-        await ensure_topics(bootstrap, local=True)
-        producer = Producer(bootstrap, client_id="test")
-        await producer.start()
-        try:
-            yield Kafka(bootstrap, producer)
-        finally:
-            await producer.stop()
+        await ensure_topics(Cluster(bootstrap=bootstrap), local=True)
+        async with kafka_at(bootstrap) as kafka:
+            yield kafka
     finally:
         await broker.stop()
 
 
 @asynccontextmanager
-async def consuming(kafka: Kafka, declare: Callable[[Consumers], None]) -> AsyncIterator[Consumers]:
-    consumers = Consumers(kafka.bootstrap, service="test", producer=kafka.producer)
+async def kafka_at(bootstrap: str) -> AsyncIterator[Kafka]:
+    """One that runs already; of our topics it has those that it has."""
+    producer = Producer(Cluster(bootstrap=bootstrap), client_id="test")
+    await producer.start()
+    try:
+        kafka = Kafka(bootstrap, producer)
+        await _made(bootstrap, kafka.topic, dead_letters(kafka.topic))
+        yield kafka
+    finally:
+        await producer.stop()
+
+
+async def _made(bootstrap: str, *topics: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        answer = await admin.create_topics([NewTopic(topic, 4, 1) for topic in topics])
+        assert all(code == 0 for _, code, *_ in answer.topic_errors), answer
+    finally:
+        await admin.close()
+
+
+@asynccontextmanager
+async def consuming(
+    kafka: Kafka,
+    declare: Callable[[Consumers], None],
+    *,
+    producer: Producer | None = None,
+    limit: DeadLetterLimit | None = None,
+) -> AsyncIterator[Consumers]:
+    consumers = Consumers(kafka.cluster, service="test", producer=producer or kafka.producer, limit=limit)
     declare(consumers)
     await consumers.start()
     try:

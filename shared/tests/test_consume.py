@@ -4,29 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 
 import pytest
 from aiokafka.errors import KafkaConnectionError
-from faststream import AckPolicy
 from sqlalchemy.exc import OperationalError
 
 from shared.contracts.envelope import Undecodable
-from shared.contracts.topics import ITEMS, SYNCS, dead_letters
-from shared.kafka import Consumers, Received
-from shared.kafka.dead_letters import DeadLetters
+from shared.contracts.topics import dead_letters
+from shared.kafka import Received
+from shared.kafka.dead_letters import MOST_OF_A_LETTER, DeadLetters
 from shared.kafka.deliver import ATTEMPTS
-from shared.tests.kafka_harness import Kafka, consuming, kafka_on, until
+from shared.kafka.produce import MAX_REQUEST_BYTES, OVERHEAD_BYTES
+from shared.tests.kafka_harness import Kafka, consuming, until
 
 AWAY = OperationalError("select", {}, Exception("the disk is away"))
-
-
-@pytest.fixture
-async def kafka(tmp_path: Path) -> AsyncIterator[Kafka]:
-    async with kafka_on(tmp_path) as kafka:
-        yield kafka
 
 
 class Reader:
@@ -69,49 +62,47 @@ class Positions:
         self.next.update({received.partition: received.offset + 1 for received in batch})
 
 
-def test_no_consumer_acknowledges_before_its_work_is_done(kafka: Kafka) -> None:
-    consumers = Consumers(kafka.bootstrap, service="test", producer=kafka.producer)
-    consumers.each(SYNCS, Reader().one)
-    consumers.batches(ITEMS, Reader().many, Positions())
-    policies = [subscriber.ack_policy for subscriber in consumers._broker.subscribers]
-    assert policies == [AckPolicy.MANUAL] * 2
-
-
 async def test_a_database_that_is_away_is_waited_for_and_costs_no_message(kafka: Kafka) -> None:
-    await kafka.put(SYNCS, b"1", b"2")
+    await kafka.put(kafka.topic, b"1", b"2")
     reader = Reader(AWAY, OSError("gone"), AWAY, AWAY)
-    async with consuming(kafka, lambda consumers: consumers.each(SYNCS, reader.one)) as consumers:
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, reader.one)) as consumers:
         await until(lambda: reader.calls == 2)
-        assert SYNCS in consumers.failing
+        assert kafka.topic in consumers.failing
         await until(lambda: len(reader.values) == 2)
         await until(lambda: not consumers.failing)
     assert reader.values == [b"1", b"2"]
 
 
 async def test_a_fault_of_ours_is_tried_again_and_then_kept_with_its_count(kafka: Kafka) -> None:
-    await kafka.put(SYNCS, b"1", b"2", kind=b"\xff\xfe")
+    await kafka.put(kafka.topic, b"1", b"2", kind=b"\xff\xfe")
     reader = Reader(*[ValueError("cannot")] * ATTEMPTS)
-    async with consuming(kafka, lambda consumers: consumers.each(SYNCS, reader.one)):
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, reader.one)):
         await until(lambda: reader.values == [b"2"])
-        (letter,) = await kafka.read(dead_letters(SYNCS), 1)
+        (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
     headers = dict(letter.headers)
     assert (letter.key, letter.value, headers["kind"]) == (b"k", b"1", b"\xff\xfe")
-    assert (headers["dlq_topic"], headers["dlq_offset"], headers["dlq_service"]) == (SYNCS.encode(), b"0", b"test")
+    assert (headers["dlq_topic"], headers["dlq_offset"], headers["dlq_service"]) == (
+        kafka.topic.encode(),
+        b"0",
+        b"test",
+    )
     assert (headers["dlq_error"], headers["dlq_attempts"]) == (b"ValueError: cannot", str(ATTEMPTS).encode())
 
 
 async def test_one_bad_message_of_a_batch_is_kept_and_the_others_are_read(kafka: Kafka) -> None:
-    await kafka.put(SYNCS, b"1", b"bad", b"3")
+    await kafka.put(kafka.topic, b"1", b"bad", b"3")
     reader = Reader()
-    async with consuming(kafka, lambda consumers: consumers.batches(SYNCS, reader.many, Positions())) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.batches(kafka.topic, reader.many, Positions())
+    ) as consumers:
         await until(lambda: b"3" in reader.values)
-        (letter,) = await kafka.read(dead_letters(SYNCS), 1)
+        (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
         await until(lambda: not consumers.failing)
     assert letter.value == b"bad"
 
 
 async def test_what_was_not_finished_when_the_consumers_stopped_comes_again(kafka: Kafka) -> None:
-    await kafka.put(SYNCS, b"1", b"2", b"3")
+    await kafka.put(kafka.topic, b"1", b"2", b"3")
     reader, hanging = Reader(), asyncio.Event()
 
     async def hangs(received: Received) -> None:
@@ -120,21 +111,21 @@ async def test_what_was_not_finished_when_the_consumers_stopped_comes_again(kafk
             await asyncio.Event().wait()
         await reader.one(received)
 
-    async with consuming(kafka, lambda consumers: consumers.each(SYNCS, hangs)) as consumers:
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, hangs)) as consumers:
         await asyncio.wait_for(hanging.wait(), 10)
         begun = time.monotonic()
         await consumers.stop()
         assert time.monotonic() - begun < 3
     assert reader.values == [b"1"]
-    async with consuming(kafka, lambda consumers: consumers.each(SYNCS, reader.one)):
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, reader.one)):
         await until(lambda: len(reader.values) == 3)
     assert reader.values == [b"1", b"2", b"3"]
 
 
 async def test_consumers_stop_while_a_handler_waits_for_its_database(kafka: Kafka) -> None:
-    await kafka.put(SYNCS, b"1")
+    await kafka.put(kafka.topic, b"1")
     reader = Reader(*[AWAY] * 1000)
-    async with consuming(kafka, lambda consumers: consumers.each(SYNCS, reader.one)) as consumers:
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, reader.one)) as consumers:
         await until(lambda: bool(consumers.failing))
         begun = time.monotonic()
         await consumers.stop()
@@ -144,29 +135,29 @@ async def test_consumers_stop_while_a_handler_waits_for_its_database(kafka: Kafk
 async def test_a_reader_with_its_own_positions_reads_on_exactly_once_over_restarts(kafka: Kafka) -> None:
     own = Positions()
     for start in range(3):
-        await kafka.put(SYNCS, *[f"{start}-{n}".encode() for n in range(5)])
+        await kafka.put(kafka.topic, *[f"{start}-{n}".encode() for n in range(5)])
         wanted = 5 * (start + 1)
-        async with consuming(kafka, lambda consumers: consumers.batches(SYNCS, own.apply, own)):
+        async with consuming(kafka, lambda consumers: consumers.batches(kafka.topic, own.apply, own)):
             await until(partial(lambda count: len(own.values) >= count, wanted))
     assert sorted(filter(None, own.values)) == sorted(f"{start}-{n}".encode() for start in range(3) for n in range(5))
 
 
 async def test_a_reader_of_another_log_starts_from_its_beginning_whatever_kafka_has_committed(kafka: Kafka) -> None:
-    await kafka.put(SYNCS, b"1", b"2")
+    await kafka.put(kafka.topic, b"1", b"2")
     for own in (Positions(), Positions()):
-        async with consuming(kafka, lambda consumers, own=own: consumers.batches(SYNCS, own.apply, own)):  # type: ignore[misc]
+        async with consuming(kafka, lambda consumers, own=own: consumers.batches(kafka.topic, own.apply, own)):  # type: ignore[misc]
             await until(partial(lambda of: len(of.values) == 2, own))
 
 
 async def test_nothing_is_read_before_the_positions_are_known(kafka: Kafka) -> None:
-    await kafka.put(SYNCS, b"1", b"2")
+    await kafka.put(kafka.topic, b"1", b"2")
     own = Positions()
-    async with consuming(kafka, lambda consumers: consumers.batches(SYNCS, own.apply, own)):
+    async with consuming(kafka, lambda consumers: consumers.batches(kafka.topic, own.apply, own)):
         await until(lambda: len(own.values) == 2)
     own.errors = [AWAY, ValueError("odd")]
-    await kafka.put(SYNCS, b"3")
+    await kafka.put(kafka.topic, b"3")
     own.next = dict.fromkeys(own.next, 0)
-    async with consuming(kafka, lambda consumers: consumers.batches(SYNCS, own.apply, own)):
+    async with consuming(kafka, lambda consumers: consumers.batches(kafka.topic, own.apply, own)):
         await until(lambda: len(own.values) >= 5)
     assert own.values == [b"1", b"2", b"1", b"2", b"3"]
 
@@ -177,26 +168,36 @@ class Faulty:
     def __init__(self, kafka: Kafka, *errors: Exception) -> None:
         self._kafka, self.errors = kafka, list(errors)
 
-    async def send_all(self, messages: object) -> dict[int, int]:
+    async def send_all(self, messages: object, *, most: int) -> dict[int, int]:
         if self.errors:
             raise self.errors.pop(0)
-        return await self._kafka.producer.send_all(messages)  # type: ignore[arg-type]
+        return await self._kafka.producer.send_all(messages, most=most)  # type: ignore[arg-type]
 
 
 async def test_no_message_is_passed_before_its_dead_letter_is_kept(kafka: Kafka) -> None:
     letters = DeadLetters(Faulty(kafka, KafkaConnectionError(), OSError()), service="test")  # type: ignore[arg-type]
-    await letters.keep(Received(SYNCS, 0, 7, b"k", b"v", ()), Undecodable("malformed", "not JSON"))
-    (letter,) = await kafka.read(dead_letters(SYNCS), 1)
+    await letters.keep(Received(kafka.topic, 0, 7, b"k", b"v", ()), Undecodable("malformed", "not JSON"))
+    (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
     assert dict(letter.headers)["dlq_error"] == b"malformed: not JSON"
+
+
+async def test_the_largest_message_of_ours_is_kept_whole_with_its_origin(kafka: Kafka) -> None:
+    received = Received(kafka.topic, 0, 7, b"k", b"v" * (MAX_REQUEST_BYTES - OVERHEAD_BYTES - 10), (("h", b"kept"),))
+    await DeadLetters(kafka.producer, service="test").keep(received, ValueError("x" * 2000))
+    (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
+    headers = dict(letter.headers)
+    assert (letter.value == received.value, headers["h"], headers["dlq_offset"]) == (True, b"kept", b"7")
+    assert "dlq_bytes" not in headers
 
 
 @pytest.mark.parametrize(("key", "headers"), [(b"k", ()), (b"k" * 700_000, ()), (b"k", (("h", b"x" * 900_000),))])
 async def test_a_message_with_no_room_for_its_origin_is_kept_cut(
     kafka: Kafka, key: bytes, headers: tuple[tuple[str, bytes], ...]
 ) -> None:
-    received = Received(SYNCS, 0, 7, key, b"v" * 999_990, headers)
+    received = Received(kafka.topic, 0, 7, key, b"v" * MOST_OF_A_LETTER, headers)
     await DeadLetters(kafka.producer, service="test").keep(received, ValueError("cannot"))
-    (letter,) = await kafka.read(dead_letters(SYNCS), 1)
-    assert dict(letter.headers)["dlq_bytes"] == b"999990"
+    (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
+    assert dict(letter.headers)["dlq_bytes"] == str(MOST_OF_A_LETTER).encode()
+    assert dict(letter.headers)["dlq_offset"] == b"7"
     assert letter.value
     assert set(letter.value) == {ord("v")}

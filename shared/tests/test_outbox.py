@@ -81,9 +81,9 @@ def message(value: bytes, key: bytes = b"k") -> Message:
     return Message(topic="t", key=key, value=value, headers=(("h", b"\xff"),))
 
 
-async def put(database: Database, *messages: Message, not_before: float = 0.0) -> None:
+async def put(database: Database, *messages: Message, delay_s: float = 0.0) -> None:
     async with database.write() as db:
-        await append(db, outbox, messages, not_before=not_before)
+        await append(db, outbox, messages, delay_s=delay_s)
 
 
 async def left(database: Database) -> int:
@@ -115,7 +115,7 @@ async def test_a_delayed_message_leaves_when_it_is_due_and_holds_up_no_other(dat
     log = Log()
     relay = relay_of(database, log)
     due = time.time() + 0.4
-    await put(database, message(b"later"), not_before=due)
+    await put(database, message(b"later"), delay_s=0.4)
     await put(database, message(b"now"))
     relay.start()
     await until(lambda: log.values == [b"now"])

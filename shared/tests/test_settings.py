@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.settings import ProviderDefaults, SecretStr, Settings, SettingsError, load_settings, settings_table
+from shared.settings import Cluster, ProviderDefaults, SecretStr, Settings, SettingsError, load_settings, settings_table
 
 PROVIDERS = {"acme": ProviderDefaults(), "open-crm": ProviderDefaults(secret_optional=True)}
 KEY = "A" * 43 + "="
@@ -84,15 +84,84 @@ def test_ports_are_distinct() -> None:
     assert "TRIBUTARY_GATEWAY_PORT and TRIBUTARY_AUTH_PORT and TRIBUTARY_KAFKA_PORT are all 8000" in problem
 
 
-@pytest.mark.parametrize("wrong", ["0.0.0.0", "::", "192.168.1.4", "example.com", "localhost.example.com"])
-def test_anything_but_loopback_is_refused_until_api_keys_exist(wrong: str) -> None:
+@pytest.mark.parametrize("wrong", ["example.com", "localhost.example.com", "256.1.1.1", "0.0.0.0:80"])
+def test_a_name_is_no_address(wrong: str) -> None:
     (problem,) = problems(HOST=wrong)
-    assert "until API keys exist" in problem
+    assert "Write an IP address" in problem
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_loopback_is_accepted(host: str) -> None:
-    assert load(HOST=host).host == host
+def test_on_loopback_the_gateway_is_open(host: str) -> None:
+    assert not load(HOST=host).open_to_others
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4"])
+def test_beyond_loopback_the_gateway_asks_for_keys(host: str) -> None:
+    assert load(HOST=host).open_to_others
+
+
+def test_without_a_word_everything_is_on_this_machine() -> None:
+    settings = load(KAFKA_PORT="9999", SANDBOX_PORT="8888")
+    assert settings.kafka == Cluster(bootstrap="127.0.0.1:9999", protocol="PLAINTEXT")
+    assert (settings.database_url, settings.redis_url) == (None, None)
+    assert (settings.sandbox_url, settings.sandbox_public_url) == ("http://127.0.0.1:8888", "http://127.0.0.1:8888")
+    assert settings.auth_url == "http://127.0.0.1:8001"
+
+
+def test_servers_are_taken_as_they_are_given() -> None:
+    settings = load(
+        KAFKA_BOOTSTRAP_SERVERS="k1:9092, [::1]:9093",
+        KAFKA_SECURITY_PROTOCOL="sasl_ssl",
+        KAFKA_SASL_USERNAME="app",
+        KAFKA_SASL_PASSWORD="s3cret",
+        DATABASE_URL="postgresql://app:pa%40ss@db:5432/tributary",
+        REDIS_URL="rediss://cache:6379/1",
+    )
+    assert (settings.kafka.bootstrap, settings.kafka.protocol) == ("k1:9092,[::1]:9093", "SASL_SSL")
+    assert settings.kafka.signs_in
+    assert settings.kafka.encrypted
+    assert settings.database_url is not None
+    assert settings.database_url.reveal().endswith("@db:5432/tributary")
+    assert "s3cret" not in repr(settings)
+    assert "pa%40ss" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [
+        ("DATABASE_URL", "mysql://u:hush@h/d"),
+        ("DATABASE_URL", "postgresql://u:hush@h"),
+        ("DATABASE_URL", "postgresql://u:hush@h:99999/d"),
+        ("REDIS_URL", "http://:hush@h"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka"),
+        ("KAFKA_BOOTSTRAP_SERVERS", "kafka:0"),
+        ("KAFKA_SECURITY_PROTOCOL", "TLS"),
+        ("KAFKA_SSL_CAFILE", "/no/such/file"),
+    ],
+)
+def test_a_server_that_cannot_be_meant_is_refused_without_its_password(name: str, wrong: str) -> None:
+    (problem,) = problems(**{name: wrong})
+    assert f"TRIBUTARY_{name}" in problem
+    assert "Write" in problem or "Name an existing" in problem
+    assert "hush" not in problem
+
+
+def test_signing_in_takes_a_name_and_a_password() -> None:
+    assert "KAFKA_SASL_USERNAME" in problems(KAFKA_SECURITY_PROTOCOL="SASL_PLAINTEXT")[0]
+    assert "nothing signs in" in problems(KAFKA_SASL_PASSWORD="p")[0]
+
+
+def test_a_database_password_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "password"
+    file.write_text("p@ss/word\n")
+    found = load(DATABASE_URL="postgresql://app@db/tributary", DATABASE_PASSWORD_FILE=str(file)).database_url
+    assert found is not None
+    assert found.reveal() == "postgresql://app:p%40ss%2Fword@db/tributary"
+    given = {"DATABASE_URL": "postgresql://app:one@db/t", "DATABASE_PASSWORD_FILE": str(file)}
+    assert "Keep one" in problems(**given)[0]
+    assert "Set both" in problems(DATABASE_PASSWORD_FILE=str(file))[0]
+    away = {"DATABASE_URL": "postgresql://app@db/t", "DATABASE_PASSWORD_FILE": str(tmp_path / "none")}
+    assert "cannot be read" in problems(**away)[0]
 
 
 def test_the_first_key_writes() -> None:
@@ -134,7 +203,7 @@ def test_an_unknown_name_is_refused_with_the_one_that_was_meant() -> None:
 
 
 def test_everything_wrong_is_reported_at_once() -> None:
-    found = problems(GATEWAY_PORT="x", HOST="0.0.0.0", LOG_LEVEL="loud", MAX_PAGES="0", ACME_CLIENT_ID="i", NOPE="1")
+    found = problems(GATEWAY_PORT="x", HOST="nowhere", LOG_LEVEL="loud", MAX_PAGES="0", ACME_CLIENT_ID="i", NOPE="1")
     assert len(found) == 6
 
 

@@ -26,7 +26,7 @@ COUNTS = {
 }
 DATA_CALL = {"hubspot": "/crm/objects/*", "notion": "/v1/search", "airtable": "/v0/meta/bases"}
 SAID = "what-a-provider-said-<b>raw</b>"
-OWN_FILES = {"sandbox.db", "sandbox-client.json", "keys", "service-secret", "signing-secret"}
+OWN_FILES = {"sandbox.db", "sandbox-secret", "keys", "service-secret", "signing-secret"}
 """They keep what they are named for; the sandbox stands for the providers themselves."""
 
 
@@ -152,7 +152,7 @@ def client_secrets(running: Product) -> set[str]:
     """Also as HTTP Basic authentication has them."""
     clients = sandbox_clients(running.folder / "data", running.url, RESOURCES).values()
     basic = {base64.b64encode(f"{one.id}:{one.secret}".encode()).decode() for one in clients}
-    seed = json.loads((running.folder / "data" / "sandbox-client.json").read_text())["secret"]
+    seed = (running.folder / "data" / "sandbox-secret").read_text().strip()
     return {one.secret for one in clients} | basic | {seed}
 
 

@@ -86,7 +86,7 @@ def test_a_second_one_on_the_same_data_is_refused(one: Product, tmp_path: Path) 
 
 def test_keys_and_secrets_are_readable_by_their_owner_only(one: Product) -> None:
     data = Path(one.settings["TRIBUTARY_DATA_DIR"])
-    for name in ("keys", "service-secret", "signing-secret", "sandbox-client.json"):
+    for name in ("keys", "service-secret", "signing-secret", "sandbox-secret"):
         assert stat.S_IMODE((data / name).stat().st_mode) == 0o600
 
 

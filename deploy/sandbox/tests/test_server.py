@@ -82,8 +82,8 @@ def test_the_client_secret_is_made_once_and_read_by_every_process(tmp_path: Path
     assert first["plums"].secret != first["pears"].secret
     assert first["plums"].id == "tributary-sandbox-plums"
     assert first["plums"].redirect_uris == ("http://localhost:8000/integrations/plums/oauth2callback",)
-    assert stat.S_IMODE((tmp_path / "sandbox-client.json").stat().st_mode) == 0o600
-    assert [path.name for path in tmp_path.iterdir()] == ["sandbox-client.json"]
+    assert stat.S_IMODE((tmp_path / "sandbox-secret").stat().st_mode) == 0o600
+    assert [path.name for path in tmp_path.iterdir()] == ["sandbox-secret"]
 
 
 def test_another_data_directory_has_another_secret(tmp_path: Path) -> None:

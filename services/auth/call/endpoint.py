@@ -11,9 +11,9 @@ from urllib.parse import urlencode, urlsplit
 
 from services.auth.call.failures import Away, Lost, ProviderFailure, answer_failure, transport_failure
 from services.auth.call.reply import Grant, Unreadable, read_grant
-from services.auth.settings import ProviderRuntime
 from services.auth.store.credentials import Pair
 from shared.http import HttpClient, HttpError, HttpResponse
+from shared.installation import ProviderRuntime
 from shared.settings import SecretStr
 
 DEADLINE_S: Final = 10.0

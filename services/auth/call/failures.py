@@ -11,6 +11,8 @@ ProviderFailure
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import httpcore
 import httpx
 
@@ -21,7 +23,9 @@ _NEVER_SENT = (httpcore.ConnectError, httpcore.ConnectTimeout, httpx.ConnectErro
 
 
 class ProviderFailure(Exception):
-    """``code`` is the provider's own word, cut to 64 characters, for the log only."""
+    """``code`` is the provider's own word, cut to 64 characters, for the log only; ``outcome`` is counted."""
+
+    outcome: ClassVar = "refused"
 
     def __init__(self, code: str = "", *, status: int = 0, after_s: float | None = None) -> None:
         super().__init__(f"{type(self).__name__} {status or ''} {code[:64]!r}")
@@ -31,11 +35,11 @@ class ProviderFailure(Exception):
 
 
 class DeadGrant(ProviderFailure):
-    pass
+    outcome = "dead_grant"
 
 
 class BadClient(ProviderFailure):
-    pass
+    outcome = "bad_client"
 
 
 class Refused(ProviderFailure):
@@ -43,7 +47,7 @@ class Refused(ProviderFailure):
 
 
 class Away(ProviderFailure):
-    pass
+    outcome = "away"
 
 
 class JustRefreshed(Away):
@@ -51,7 +55,7 @@ class JustRefreshed(Away):
 
 
 class Lost(ProviderFailure):
-    pass
+    outcome = "lost"
 
 
 def transport_failure(error: HttpError) -> ProviderFailure:

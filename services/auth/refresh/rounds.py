@@ -16,10 +16,12 @@ from services.auth.call import (
     Refused,
     TokenEndpoint,
 )
+from services.auth.metrics import REFRESHES
 from services.auth.refresh import outcome
 from services.auth.refresh.attempt import Busy, Claim, begin
 from services.auth.store import connections, credentials
 from shared.crypto import DecryptFailed, UnknownKey
+from shared.pauses import reached
 
 ROUNDS: Final = 3
 """A refresh, the replay of a lost one, and the verdict when the replay is lost too."""
@@ -48,21 +50,30 @@ async def refresh(connection_id: str, epoch: int, endpoint: TokenEndpoint, *, me
 
 
 async def _attempt(claim: Claim, endpoint: TokenEndpoint, means: Means) -> Literal["done", "again"]:
+    slug = endpoint.provider.slug
     try:
         pair = credentials.opened(claim.connection, claim.credential, means.keyring)
     except DecryptFailed:
+        REFRESHES.add(slug, "unreadable")
         await outcome.give_up(claim, UNREADABLE, means=means)
         return "done"
     except UnknownKey:  # an operator's mistake that can be mended: nothing is overwritten
+        REFRESHES.add(slug, "unreadable")
         await outcome.retry_later(claim, None, known=not claim.unresolved, means=means)
         raise
     if pair.refresh is None or not await _may_send(claim, endpoint, means):
         return "done"
+    reached("before_refresh_send")
     try:
         grant = await endpoint.refresh(pair.refresh)
     except ProviderFailure as failure:
+        REFRESHES.add(slug, failure.outcome)
         return await _failed(claim, failure, endpoint, means)
-    if not await outcome.keep(claim, grant, means=means):
+    reached("after_refresh_answer")
+    kept = await outcome.keep(claim, grant, means=means)
+    reached("after_refresh_store")
+    REFRESHES.add(slug, "refreshed" if kept else "unwanted")
+    if not kept:
         await _forget_late(grant.pair, claim, endpoint, means)
     return "done"
 

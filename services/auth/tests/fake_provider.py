@@ -15,8 +15,8 @@ import httpx
 import msgspec
 from typing_extensions import override
 
-from services.auth.settings import ProviderRuntime
 from shared.connector import Identity, OAuth2, Original, Provider, Resource
+from shared.installation import ProviderRuntime
 from shared.settings import SecretStr
 
 REDIRECT = "http://localhost:8000/integrations/{slug}/oauth2callback"

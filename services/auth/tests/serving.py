@@ -18,15 +18,16 @@ from deploy.local.broker import Broker
 from deploy.sandbox import create_app as create_sandbox
 from deploy.sandbox import sandbox_clients
 from services.auth.app import create_app
-from services.auth.settings import AuthSettings, ProviderRuntime
+from services.auth.settings import AuthSettings
 from services.auth.tests.fake_provider import runtime
 from services.auth.tests.harness import KEY
 from shared.connector import Provider
 from shared.contracts.envelope import Message
+from shared.installation import ProviderRuntime
 from shared.kafka import Producer, ensure_topics
 from shared.providers import load_providers
 from shared.sandbox import Client
-from shared.settings import SecretStr
+from shared.settings import Cluster, SecretStr
 
 SERVICE_SECRET = "service-secret-0123456789-0123456789"
 BEARER = {"authorization": f"Bearer {SERVICE_SECRET}"}
@@ -103,7 +104,7 @@ async def open_stack(folder: Path) -> AsyncIterator[Stack]:
     await broker.start()
     kafka = f"{broker.host}:{broker.port}"
     try:
-        await ensure_topics(kafka, local=True)
+        await ensure_topics(Cluster(bootstrap=kafka), local=True)
         async with serve(create_sandbox(folder, clients)) as sandbox:
             runtimes = {slug: at_sandbox(PROVIDERS[slug], clients[slug], sandbox) for slug in PROVIDERS}
             async with (
@@ -142,5 +143,5 @@ def _settings(folder: Path, providers: dict[str, ProviderRuntime], kafka: str) -
         service_secret=SecretStr(SERVICE_SECRET),
         public_url=PUBLIC,
         providers=providers,
-        kafka=kafka,
+        kafka=Cluster(bootstrap=kafka),
     )

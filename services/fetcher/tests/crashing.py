@@ -40,12 +40,14 @@ from shared.contracts.items import parse_key
 from shared.contracts.pages import LoadPage
 from shared.contracts.progress import JobProgress
 from shared.contracts.syncs import SyncRequested
-from shared.contracts.topics import ITEMS, PAGES, PROGRESS
+from shared.contracts.topics import BACKGROUND, ITEMS, PAGES, PROGRESS
 from shared.db import Database
 from shared.outbox import Relay
 
 RESOURCES = ("apples", "pears")
 PAGE = 3
+ALSO = {PAGES: BACKGROUND}
+"""Both hold wake-ups; one reader takes them in the order in which they came."""
 TEMPLATE: list[bytes] = []
 """A migrated, empty database: migrating once is enough for a hundred crashes."""
 PROVIDER = Provider(
@@ -100,7 +102,7 @@ class Log:
         return {0: len(self.messages) - 1} if messages else {}
 
     def of(self, topic: str) -> list[Message]:
-        return [message for message in self.messages if message.topic == topic]
+        return [message for message in self.messages if message.topic in {topic, ALSO.get(topic)}]
 
     def live_items(self) -> dict[str, dict[str, int]]:
         """Resource → id → version, as a reader has them who applies greater versions only."""
@@ -259,7 +261,7 @@ class Fetcher:
         """Hand the next wake-up to the worker; without ``commit`` it will come again."""
         waiting = self.log.of(PAGES)[self.read :]
         if waiting and waiting[0].value is not None:
-            await self.worker.take(msgspec.json.decode(waiting[0].value, type=LoadPage))
+            await self.worker.take(msgspec.json.decode(waiting[0].value, type=LoadPage), connection="conn")
             self.read += commit
 
     async def time_passes(self) -> None:
@@ -286,7 +288,8 @@ class Fetcher:
         """Unfinished jobs that nothing will ever move: each must be on its way, in work, or behind another."""
         found = []
         async with self.database.read() as db:
-            pending = (await db.execute(select(outbox.c.value).where(outbox.c.topic == PAGES))).scalars().all()
+            wakes = select(outbox.c.value).where(outbox.c.topic.in_((PAGES, BACKGROUND)))
+            pending = (await db.execute(wakes)).scalars().all()
             holders = {(lane.connection, lane.resource): lane.job for lane in (await db.execute(select(lanes))).all()}
         unread = [message.value for message in self.log.of(PAGES)[self.read :]]
         on_the_way = {
@@ -302,7 +305,8 @@ class Fetcher:
                 for other in others
             )
             ready = job.state == "ready" and (job.id, job.wake) in on_the_way
-            if [in_work, behind, ready].count(True) != 1:
+            turn = job.state == "turn" and any(other.state in {"ready", "running"} for other in unfinished)
+            if [in_work, behind, ready, turn].count(True) != 1:
                 found.append(f"{job.id} {job.resource} {job.state} wake {job.wake}")
         return found
 

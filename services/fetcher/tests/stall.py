@@ -33,7 +33,7 @@ from shared.connector import (
 from shared.contracts.auth import AccessToken, ErrorBody
 from shared.http import HttpClient
 from shared.quota import Quota
-from shared.settings import SecretStr
+from shared.settings import Cluster, SecretStr
 
 Answer = Callable[[httpx.Request], httpx.Response | None]
 PAGE = 2
@@ -127,7 +127,7 @@ class Market:
         self.redis = FakeRedis(server=FakeServer())
         settings = FetcherSettings(
             database=folder / "unused.db",
-            bootstrap="",
+            kafka=Cluster(bootstrap=""),
             auth_url="http://auth",
             service_secret=SecretStr("service"),
             providers={},

@@ -16,8 +16,8 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import jobs, store
-from services.fetcher.plan import UNKNOWN_CONNECTION_S, give_up_unclaimed, plan_read
-from services.fetcher.reap import DEAD_AFTER_S, FORGOTTEN_AFTER_S, leave, reap
+from services.fetcher.plan import UNKNOWN_CONNECTION_S, plan_read
+from services.fetcher.reap import DEAD_AFTER_S, FORGOTTEN_AFTER_S, give_up_late, leave, reap
 from services.fetcher.tables import jobs as rows
 from services.fetcher.tables import unclaimed, workers
 from services.fetcher.tests.crashing import PROVIDER, Fetcher
@@ -98,7 +98,7 @@ async def test_who_comes_back_while_the_old_items_are_deleted_finds_all_of_them_
     await fetcher.relay_once()
     waiting = [msgspec.json.decode(m.value or b"", type=LoadPage) for m in fetcher.log.of(PAGES)[fetcher.read :]]
     for wake_up in reversed(waiting):
-        await fetcher.worker.take(wake_up)
+        await fetcher.worker.take(wake_up, connection="conn")
     fetcher.read += len(waiting)
     await fetcher.settle()
     assert await fetcher.stranded() == []
@@ -189,18 +189,17 @@ async def test_a_sync_does_not_join_a_later_load_that_is_under_way(fetcher: Fetc
 
 async def test_a_request_for_an_unknown_connection_waits_and_is_given_up_in_words(fetcher: Fetcher) -> None:
     await fetcher.ask("early", connection="nobody")
-    async with fetcher.database.write() as db:
-        await give_up_unclaimed(db)
+    await give_up_late(fetcher.database)
     assert await fetcher.all_jobs() == []
     async with fetcher.database.write() as db:
         await db.execute(update(unclaimed).values(until=unclaimed.c.until - UNKNOWN_CONNECTION_S - 1))
-        await give_up_unclaimed(db)
+    await give_up_late(fetcher.database)
     await fetcher.relay_once()
     (heard,) = told(fetcher, "early")
     assert (heard.state, heard.error.code if heard.error else None) == ("failed", "unknown_connection")
     await fetcher.ask("early", connection="nobody")
     async with fetcher.database.write() as db:
-        assert await store.take_put_aside(db, connection_id="nobody") == []
+        assert await store.take_put_aside(db, "nobody") == []
 
 
 async def test_a_request_that_came_before_its_connection_is_done_when_it_comes(fetcher: Fetcher) -> None:
@@ -213,14 +212,16 @@ async def test_a_request_that_came_before_its_connection_is_done_when_it_comes(f
 async def test_the_jobs_of_a_dead_worker_go_on_and_those_of_a_live_one_are_left_alone(fetcher: Fetcher) -> None:
     await fetcher.connect(1)
     async with fetcher.database.write() as db:
-        await store.beat(db, "other")
+        await store.arrive(db, "other")
         for job in await jobs.find(db):
             assert await jobs.claim(db, job=job.id, wake=1, worker="other")
         await store.forget_workers(db, silent_s=DEAD_AFTER_S)
-        assert await reap(db) == 0
-        await db.execute(update(workers).where(workers.c.id == "other").values(beat=time.time() - DEAD_AFTER_S - 1))
+    assert await reap(fetcher.database) == 0
+    async with fetcher.database.write() as db:
+        await db.execute(update(workers).where(workers.c.id == "other").values(beat=workers.c.beat - DEAD_AFTER_S - 1))
         await store.forget_workers(db, silent_s=DEAD_AFTER_S)
-        assert await reap(db) == 2
+        assert not await store.beat(db, "other")
+    assert await reap(fetcher.database) == 2
     assert await fetcher.stranded() == []
     await fetcher.run_until_over()
     assert {progress.state for progress in fetcher.newest_progress().values()} == {"done"}
@@ -230,10 +231,10 @@ async def test_a_wake_up_that_got_lost_is_sent_again(fetcher: Fetcher) -> None:
     await fetcher.connect(1)
     await fetcher.relay_once()
     fetcher.read = len(fetcher.log.of(PAGES))
+    assert await reap(fetcher.database) == 0
     async with fetcher.database.write() as db:
-        assert await reap(db) == 0
         await db.execute(update(rows).values(changed=rows.c.changed - FORGOTTEN_AFTER_S - 1))
-        assert await reap(db) == 2
+    assert await reap(fetcher.database) == 2
     await fetcher.run_until_over()
 
 
@@ -257,11 +258,11 @@ class Failing:
         self._database, self.left = database, times
 
     @asynccontextmanager
-    async def write(self) -> AsyncIterator[AsyncConnection]:
+    async def write(self, lock: str | None = None) -> AsyncIterator[AsyncConnection]:
         if self.left > 0:
             self.left -= 1
             raise OperationalError("update", {}, Exception("the disk is away"))
-        async with self._database.write() as db:
+        async with self._database.write(lock) as db:
             yield db
 
     def __getattr__(self, name: str) -> Any:

@@ -77,7 +77,7 @@ async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
 
 
 def listening(kafka: Kafka, fetcher: Fetcher) -> Consumers:
-    consumers = Consumers(kafka.bootstrap, service="fetcher", producer=kafka.producer)
+    consumers = Consumers(kafka.cluster, service="fetcher", producer=kafka.producer)
     listen(consumers, database=fetcher.database, worker=fetcher.worker, providers={"orchard": PROVIDER})
     return consumers
 

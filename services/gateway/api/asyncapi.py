@@ -9,7 +9,7 @@ import msgspec
 
 from shared.contracts import connections, items, pages, progress, syncs, topics
 from shared.contracts.envelope import TYPE_PREFIX
-from shared.contracts.topics import CONNECTIONS, ITEMS, PAGES, PROGRESS, PUBLIC, SYNCS, Topic
+from shared.contracts.topics import BACKGROUND, CONNECTIONS, ITEMS, PAGES, PROGRESS, PUBLIC, SYNCS, Topic
 
 Json = dict[str, Any]
 ABOUT: Final = """Every item of every connected account, as one keyed stream.
@@ -22,6 +22,7 @@ KINDS: Final[Mapping[str, Mapping[str, type[msgspec.Struct]]]] = {
     CONNECTIONS: connections.KINDS,
     SYNCS: syncs.KINDS,
     PAGES: pages.KINDS,
+    BACKGROUND: pages.KINDS,
     PROGRESS: progress.KINDS,
     ITEMS: {"Item": items.Item},
 }

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import msgspec
 from litestar import delete, get
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from services.gateway.api.problems import problems
 from services.gateway.disconnect import disconnect
-from services.gateway.hub import Hub
+from services.gateway.hub import TheHub
 from services.gateway.views import ConnectionView, list_connections, read_connection
 
 TAGS = ["Connections"]
@@ -21,7 +20,7 @@ class ConnectionList(msgspec.Struct, frozen=True, kw_only=True):
 
 @get("/connections", tags=TAGS, summary="Connected accounts, oldest first", responses=problems())
 async def get_connections(
-    hub: NamedDependency[Hub],
+    hub: TheHub,
     org_id: FromQuery[str | None] = None,
     user_id: FromQuery[str | None] = None,
     provider: FromQuery[str | None] = None,
@@ -31,7 +30,7 @@ async def get_connections(
 
 
 @get("/connections/{connection_id:str}", tags=TAGS, summary="One connected account", responses=problems(404))
-async def get_connection(connection_id: FromPath[str], hub: NamedDependency[Hub]) -> ConnectionView:
+async def get_connection(connection_id: FromPath[str], hub: TheHub) -> ConnectionView:
     return await read_connection(connection_id, hub=hub)
 
 
@@ -42,7 +41,7 @@ async def get_connection(connection_id: FromPath[str], hub: NamedDependency[Hub]
     summary="Disconnect an account",
     responses=problems(404, 503),
 )
-async def delete_connection(connection_id: FromPath[str], hub: NamedDependency[Hub]) -> ConnectionView:
+async def delete_connection(connection_id: FromPath[str], hub: TheHub) -> ConnectionView:
     """Ends the grant at the provider where it can be ended, deletes the tokens and every item.
 
     Done again it answers the same.

@@ -23,7 +23,7 @@ Header = tuple[bytes, bytes]
 
 @final
 class Edge:
-    """Until API keys exist every caller on this machine may do everything, so a page of another origin may do nothing.
+    """Where no keys are needed every caller may do everything, so a page of another origin may do nothing.
 
     A request with a foreign ``Origin``, or more than one, is refused with 403 whatever its method, ``null`` included.
     ``own`` are our own addresses, ``allowed`` the listed origins, which also get CORS headers on every answer. HTML
@@ -59,6 +59,9 @@ class Edge:
         elif any(coding.strip().lower() != b"identity" for coding in _values(scope, b"content-encoding")):
             detail = "Requests are taken as they are: send the body without Content-Encoding."
             await _refuse(scope, send_with_headers, 415, "unsupported_encoding", detail)
+        elif "\0" in scope["path"]:  # no name here has one, and PostgreSQL takes none, not even to look for
+            detail = "There is nothing at this address. /docs lists what there is."
+            await _refuse(scope, send_with_headers, 404, "not_found", detail)
         else:
             try:
                 await self._app(scope, receive, send_with_headers)

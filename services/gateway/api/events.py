@@ -7,21 +7,20 @@ from html import escape
 from typing import Any
 
 from litestar import Response, get
-from litestar.di import NamedDependency
 
 from services.gateway.api.asyncapi import Json, asyncapi_document
 from services.gateway.api.pages import plain_page
-from services.gateway.hub import Hub
+from services.gateway.hub import TheHub
 
 
 @get("/events/asyncapi.json", include_in_schema=False)
-async def events_json(hub: NamedDependency[Hub]) -> Json:
-    return asyncapi_document(hub.settings.bootstrap)
+async def events_json(hub: TheHub) -> Json:
+    return asyncapi_document(hub.settings.kafka.bootstrap)
 
 
 @get("/events", include_in_schema=False)
-async def events_page(hub: NamedDependency[Hub]) -> Response[bytes]:
-    document = asyncapi_document(hub.settings.bootstrap)
+async def events_page(hub: TheHub) -> Response[bytes]:
+    document = asyncapi_document(hub.settings.kafka.bootstrap)
     return plain_page("Tributary events", "".join(_body(document)))
 
 

@@ -23,7 +23,7 @@ async def form_text(request: AnyRequest, *required: str, optional: tuple[str, ..
     found: dict[str, str] = {}
     for name in (*required, *optional):
         value = form.get(name)
-        if isinstance(value, UploadFile) or len(str(value or "")) > LONGEST:
+        if isinstance(value, UploadFile) or len(str(value or "")) > LONGEST or "\0" in str(value or ""):
             raise BadRequest(f"{name} has to be a short text.", code="bad_form")
         if value:
             found[name] = str(value)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
 from services.gateway.api.problems import problems
-from services.gateway.hub import Hub
+from services.gateway.hub import TheHub
 from services.gateway.views import ItemPage, ItemView, list_items, read_item
 
 TAGS = ["Items"]
@@ -17,7 +16,7 @@ TAGS = ["Items"]
 
 @get("/items", tags=TAGS, summary="Items, in a stable order", responses=problems(404))
 async def get_items(
-    hub: NamedDependency[Hub],
+    hub: TheHub,
     *,
     connection_id: FromQuery[str | None] = None,
     org_id: FromQuery[str | None] = None,
@@ -44,7 +43,7 @@ async def get_items(
 
 @get("/items/{connection_id:str}/{resource:str}/{item_id:path}", tags=TAGS, summary="One item", responses=problems(404))
 async def get_item(
-    connection_id: FromPath[str], resource: FromPath[str], item_id: FromPath[str], hub: NamedDependency[Hub]
+    connection_id: FromPath[str], resource: FromPath[str], item_id: FromPath[str], hub: TheHub
 ) -> ItemView:
     """An id may hold slashes."""
     return await read_item(connection_id, resource, item_id.removeprefix("/"), hub=hub)

@@ -7,7 +7,6 @@ from typing import Any
 
 import msgspec
 from litestar import Request, Response, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from services.gateway.api.forms import AccountForm, LoadForm, form_text
@@ -15,7 +14,7 @@ from services.gateway.api.pages import close_window, explain
 from services.gateway.api.problems import answer, wants_json
 from services.gateway.api.words import AnyRequest
 from services.gateway.connect import Finished, finish_connect, start_connect
-from services.gateway.hub import Hub
+from services.gateway.hub import Hub, TheHub
 from services.gateway.load import OriginalItem, given_handle, load_everything, newest_connection, pending_handle
 from shared.contracts.connections import Connection
 from shared.errors import BadRequest, NotFound
@@ -25,9 +24,7 @@ PATH = "/integrations/{provider:str}"
 
 
 @post(f"{PATH}/authorize", status_code=200, tags=TAGS, summary="Start connecting", operation_class=AccountForm)
-async def post_authorize(
-    provider: FromPath[str], request: Request[Any, Any, Any], hub: NamedDependency[Hub]
-) -> Response[bytes]:
+async def post_authorize(provider: FromPath[str], request: Request[Any, Any, Any], hub: TheHub) -> Response[bytes]:
     """Answers the link to open, as a bare JSON string."""
     _known(provider, hub)
     form = await form_text(request, "user_id", "org_id")
@@ -36,9 +33,7 @@ async def post_authorize(
 
 
 @get(f"{PATH}/oauth2callback", tags=TAGS, summary="Where a provider sends the browser back")
-async def get_callback(
-    provider: FromPath[str], request: Request[Any, Any, Any], hub: NamedDependency[Hub]
-) -> Response[Any]:
+async def get_callback(provider: FromPath[str], request: Request[Any, Any, Any], hub: TheHub) -> Response[Any]:
     """A page that closes itself, a redirect to the flow's return_url, or a page that says what went wrong."""
     _known(provider, hub)
     params = {name: request.query_params.getall(name)[0] for name in request.query_params}
@@ -51,9 +46,7 @@ async def get_callback(
 
 
 @post(f"{PATH}/credentials", status_code=200, tags=TAGS, summary="A handle", operation_class=AccountForm)
-async def post_credentials(
-    provider: FromPath[str], request: Request[Any, Any, Any], hub: NamedDependency[Hub]
-) -> dict[str, str]:
+async def post_credentials(provider: FromPath[str], request: Request[Any, Any, Any], hub: TheHub) -> dict[str, str]:
     """Answers an opaque handle of the newest active connection: tokens never leave the server."""
     _known(provider, hub)
     form = await form_text(request, "user_id", "org_id")
@@ -61,9 +54,7 @@ async def post_credentials(
 
 
 @post(f"{PATH}/load", status_code=200, tags=TAGS, summary="Load everything and wait", operation_class=LoadForm)
-async def post_load(
-    provider: FromPath[str], request: Request[Any, Any, Any], hub: NamedDependency[Hub]
-) -> list[OriginalItem]:
+async def post_load(provider: FromPath[str], request: Request[Any, Any, Any], hub: TheHub) -> list[OriginalItem]:
     """Takes user_id and org_id, or credentials; answers every item of the newest active connection."""
     _known(provider, hub)
     connection = await _connection(provider, request, hub)

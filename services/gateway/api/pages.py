@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from html import escape
 from http import HTTPStatus
 from typing import Final
@@ -57,7 +58,9 @@ def close_window() -> Response[str]:
     return Response(page, media_type=MediaType.HTML, headers=_headers(CLOSE))
 
 
-def explain(status: int, detail: str, *, back: str | None = None, popup: bool = False) -> Response[bytes]:
+def explain(
+    status: int, detail: str, *, back: str | None = None, popup: bool = False, headers: Mapping[str, str] | None = None
+) -> Response[bytes]:
     """``detail`` is ours, never a provider's text. In a popup the page closes itself after 12 s, or by its button.
 
     ``back`` was checked: it is a path of ours or of an allowed origin.
@@ -71,8 +74,8 @@ def explain(status: int, detail: str, *, back: str | None = None, popup: bool = 
         f"<title>{title}</title><style>{_STYLE}</style><main><h1>{title}</h1><p>{escape(detail)}</p>"
         f"<p>{button}{link}</p><p><small>{status} {HTTPStatus(status).phrase}</small></p></main>{script}</html>"
     )
-    headers = _headers(CLOSE_LATER if popup else None)
-    return Response(page.encode(), status_code=status, media_type=MediaType.HTML, headers=headers)
+    shown = {**_headers(CLOSE_LATER if popup else None), **(headers or {})}
+    return Response(page.encode(), status_code=status, media_type=MediaType.HTML, headers=shown)
 
 
 def plain_page(title: str, body: str) -> Response[bytes]:

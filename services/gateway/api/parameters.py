@@ -18,7 +18,8 @@ async def only_declared(request: Request[Any, Any, Any]) -> None:
     """A ``before_request`` hook. Raises ``BadRequest``."""
     _check_text(request.scope["query_string"])
     declared = _declared(request.route_handler, request)
-    given = [name for name, _ in request.query_params.multi_items()]
+    sent = list(request.query_params.multi_items())
+    given = [name for name, _ in sent]
     unknown = sorted({name[:100] for name in given if name not in declared})
     if unknown:
         known = f"It takes: {', '.join(sorted(declared))}." if declared else "It takes none."
@@ -26,6 +27,8 @@ async def only_declared(request: Request[Any, Any, Any]) -> None:
     twice = sorted(name for name in declared if given.count(name) > 1)
     if twice:
         raise BadRequest(f"Given more than once: {', '.join(twice)}.", code="repeated_parameter")
+    if any("\0" in str(value) for name, value in sent if name != "q"):  # q is checked by who searches
+        raise BadRequest("A parameter has a zero character in it, which no name has.", code="bad_query")
 
 
 def _check_text(query: bytes) -> None:

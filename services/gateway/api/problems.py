@@ -14,7 +14,9 @@ from litestar.openapi.datastructures import ResponseSpec
 
 from services.gateway.api.pages import explain
 from services.gateway.api.words import AnyRequest, FieldError, field_error
+from services.gateway.keys import TooManyFailures, Unauthorized
 from shared.errors import HubError
+from shared.kafka import is_away
 from shared.telemetry import current_request_id
 
 ORIGINAL: Final = "/integrations/"
@@ -51,8 +53,11 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
     """For a handler's ``responses``: the errors its callers have to expect, besides those that any request may get."""
     words = {
         400: "Something in the request is not known, not valid or out of range.",
+        401: "An API key is needed, and none that is good was sent.",
+        403: "The key's scope, or its organisation, is another than this needs.",
         404: "There is no such thing.",
         409: "The account has to be connected again first.",
+        429: "Too many wrong keys came from there.",
         502: "The provider, or a resource of it, failed.",
         503: "A part of Tributary is away. Try again in a moment.",
     }
@@ -60,7 +65,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
         status: ResponseSpec(
             data_container=Problem, media_type=PROBLEM_JSON, description=words[status], generate_examples=False
         )
-        for status in (400, *statuses)
+        for status in sorted({400, 401, 403, 429, *statuses})
     }
 
 
@@ -100,14 +105,15 @@ def answer(
         if not wants_json(request):
             return explain(status, detail, popup=True)
     elif wants_page(request) and not path.startswith((ORIGINAL, "/v1")):
-        return explain(status, detail)
+        return explain(status, detail, headers=headers)
     body = problem_json(status, code=code, detail=detail, instance=path[:256], errors=errors)
     media = "application/json" if path.startswith(ORIGINAL) else PROBLEM_JSON
     return Response(body, status_code=status, media_type=media, headers=headers)
 
 
 def on_hub_error(request: AnyRequest, error: HubError) -> Response[bytes]:
-    return answer(request, error.status, code=error.code, detail=error.detail)
+    headers = error.headers if isinstance(error, Unauthorized | TooManyFailures) else None
+    return answer(request, error.status, code=error.code, detail=error.detail, headers=headers)
 
 
 def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[bytes]:
@@ -131,6 +137,10 @@ def on_recursion(request: AnyRequest, _: RecursionError) -> Response[bytes]:
 
 
 def on_fault(request: AnyRequest, error: Exception) -> Response[bytes]:
+    if is_away(error):
+        log.warning("database_away", path=request.url.path[:256], error=type(error).__name__)
+        detail = "The database does not answer. Nothing was changed; try again in a moment."
+        return answer(request, 503, code="unavailable", detail=detail, headers={"Retry-After": "1"})
     log.error("request_failed", path=request.url.path[:256], exc_info=error)
     detail = "Something went wrong here, and it was not the request. The request id finds it in the logs."
     return answer(request, 500, code="internal", detail=detail)

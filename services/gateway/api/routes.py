@@ -8,12 +8,14 @@ from litestar import Request, Response, Router, get
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
-from services.gateway.api import connect, connections, docs, events, items, original, stream, syncs
+from services.gateway.access import SignInFirst, on_sign_in_first
+from services.gateway.api import connect, connections, dead_letters, docs, events, items, keys, original, stream, syncs
 from services.gateway.api.parameters import only_declared
 from services.gateway.api.problems import on_fault, on_http_exception, on_hub_error, on_recursion, wants_json
 from shared.errors import HubError
 
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
+    SignInFirst: on_sign_in_first,
     HubError: on_hub_error,
     HTTPException: on_http_exception,
     RecursionError: on_recursion,
@@ -50,6 +52,12 @@ def routes() -> list[ControllerRouterHandler]:
             stream.get_events,
             items.get_items,
             items.get_item,
+            keys.get_keys,
+            keys.post_key,
+            keys.delete_key,
+            dead_letters.get_dead_letters,
+            dead_letters.get_dead_letter,
+            dead_letters.post_replay,
         ],
     )
     compatible: list[ControllerRouterHandler] = [

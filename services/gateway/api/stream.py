@@ -5,19 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Final, final
 
 import msgspec
 from litestar import get
-from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPResponseBodyEvent, Receive, Scope, Send
 
+from services.gateway.access import still_let_in
 from services.gateway.api.problems import problems
 from services.gateway.api.syncs import TAGS
-from services.gateway.hub import Hub
+from services.gateway.api.words import AnyRequest
+from services.gateway.hub import Hub, TheHub
 from services.gateway.store.syncs import Progress
 from services.gateway.sync import SyncView, newest_event, progress_since, resource_states
 from services.gateway.watch import POLL_S
@@ -32,6 +33,8 @@ _START: Final = {
     "status": 200,
     "headers": [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")],
 }
+_END: Final[HTTPResponseBodyEvent] = {"type": "http.response.body", "body": b"", "more_body": False}
+Allowed = Callable[[], Awaitable[bool]]
 EVENTS = {
     **problems(404),
     200: ResponseSpec(
@@ -45,26 +48,37 @@ LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", descri
 
 
 @get("/syncs/{sync_id:str}/events", tags=TAGS, summary="A load as it goes", responses=EVENTS, media_type="text/plain")
-async def get_events(sync_id: FromPath[str], hub: NamedDependency[Hub], last_event_id: LastEventId = None) -> ASGIApp:
+async def get_events(
+    sync_id: FromPath[str], request: AnyRequest, hub: TheHub, last_event_id: LastEventId = None
+) -> ASGIApp:
     """Server-sent events; a comment every 15 s. The stream ends after `done`."""
     newest = await newest_event(sync_id, hub=hub)
     if last_event_id is not None and not _EVENT_ID.fullmatch(last_event_id):
         raise BadRequest("Last-Event-ID has to be the id of an event of this stream.", code="bad_event_id")
     seen = int(last_event_id or 0)
-    return EventStream(sync_id, after=seen if seen <= newest else 0, hub=hub)
+    return EventStream(
+        sync_id, after=seen if seen <= newest else 0, hub=hub, allowed=lambda: still_let_in(request, hub)
+    )
 
 
 @final
 class EventStream:
-    """An ASGI response that ends with its reader: nothing of it runs on once the reader is gone."""
+    """An ASGI response that ends with its reader: nothing of it runs on once the reader is gone.
 
-    def __init__(self, sync_id: str, *, after: int, hub: Hub, comment_s: float = COMMENT_S) -> None:
+    It also ends, without ``done``, once the reader is no longer ``allowed``, which is asked every ``comment_s``.
+    """
+
+    def __init__(
+        self, sync_id: str, *, after: int, hub: Hub, comment_s: float = COMMENT_S, allowed: Allowed | None = None
+    ) -> None:
         self._sync, self._after, self._hub, self._comment_s = sync_id, after, hub, comment_s
+        self._allowed = allowed
         self._spoke = time.monotonic()
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         await send(_START)  # type: ignore[arg-type]  # a plain dict is what ASGI asks for
-        tasks = {asyncio.create_task(self._write(send)), asyncio.create_task(_gone(receive))}
+        watching = asyncio.create_task(self._forbidden())
+        tasks = {asyncio.create_task(self._write(send)), asyncio.create_task(_gone(receive)), watching}
         try:
             finished, _pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in finished:
@@ -73,6 +87,8 @@ class EventStream:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if finished == {watching}:
+            await send(_END)
 
     async def _write(self, send: Send) -> None:
         await self._say(send, "retry: 2000\n\n")
@@ -83,7 +99,7 @@ class EventStream:
                 await self._say(send, "".join(_events(news)))
             if shown.state != "running":
                 await self._say(send, _event("done", self._after, shown))
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await send(_END)
                 return
             if news:
                 await asyncio.sleep(PAUSE_S)
@@ -91,6 +107,13 @@ class EventStream:
             await self._hub.watch.wait(min(POLL_S, self._comment_s))
             if time.monotonic() - self._spoke >= self._comment_s:
                 await self._say(send, ": still here\n\n")
+
+    async def _forbidden(self) -> None:
+        """Returns once the reader is no longer allowed to read."""
+        while True:
+            await asyncio.sleep(self._comment_s)
+            if self._allowed is not None and not await self._allowed():
+                return
 
     async def _say(self, send: Send, text: str) -> None:
         self._spoke = time.monotonic()

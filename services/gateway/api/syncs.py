@@ -6,11 +6,10 @@ from typing import Annotated
 
 import msgspec
 from litestar import Response, get, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from services.gateway.api.problems import problems
-from services.gateway.hub import Hub
+from services.gateway.hub import TheHub
 from services.gateway.sync import SyncView, describe_sync, request_sync
 
 TAGS = ["Loading"]
@@ -31,7 +30,7 @@ class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     responses=problems(404, 409),
 )
 async def post_sync(
-    connection_id: FromPath[str], hub: NamedDependency[Hub], data: JSONBody[StartSync | None] = None
+    connection_id: FromPath[str], hub: TheHub, data: JSONBody[StartSync | None] = None
 ) -> Response[SyncView]:
     """Answered once the request is kept for good; work that already runs or waits is joined, not doubled."""
     asked = data or StartSync()
@@ -41,5 +40,5 @@ async def post_sync(
 
 
 @get("/syncs/{sync_id:str}", tags=TAGS, summary="How far a load has come", responses=problems(404))
-async def get_sync(sync_id: FromPath[str], hub: NamedDependency[Hub]) -> SyncView:
+async def get_sync(sync_id: FromPath[str], hub: TheHub) -> SyncView:
     return await describe_sync(sync_id, hub=hub)

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request
+from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
 
 _FIELD: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
@@ -51,6 +52,12 @@ def field_error(one: Mapping[str, Any], request: AnyRequest) -> FieldError:
         given = f"; {_kind(found[2])} was sent" if (found := _TYPE.match(message)) else ""
         return FieldError(detail=f"This request needs a JSON body: an object{takes}{given}.")
     return FieldError(detail=_of_value(key, message), pointer="/" + re.sub(r"\.|\[(\d+)\]", _step, key))
+
+
+def missing_field(name: str) -> ValidationException:
+    """What the framework raises for a field that is not there, for one that only some callers may leave out."""
+    found = {"message": f"Object missing required field `{name}`", "key": "data", "source": "body"}
+    return ValidationException(extra=[found])
 
 
 def _of_field(name: str, fault: str, fields: str) -> str:

@@ -11,7 +11,7 @@ import msgspec
 from services.gateway.connect.open import dropped_cookie, flow_cookies
 from services.gateway.hub import Hub
 from services.gateway.snapshot import take_snapshot
-from services.gateway.store import flows
+from services.gateway.store import READ_MODEL, flows
 from shared.contracts.auth import Callback, CallbackResult, ErrorBody, Flow
 from shared.contracts.connections import Connection
 
@@ -36,7 +36,7 @@ async def finish_connect(provider: str, *, params: Mapping[str, str], cookies: M
     offered = hub.offered(provider)
     cut = {name[:LONGEST_PARAMETER]: value[:LONGEST_PARAMETER] for name, value in params.items()}
     result = await hub.auth.finish_flow(Callback(provider=provider, params=cut, cookies=flow_cookies(cookies)))
-    async with hub.database.write() as db:
+    async with hub.database.write(lock=READ_MODEL) as db:
         if result.connection is not None:
             await take_snapshot(db, result.connection, provider=offered.provider)
         if result.flow is not None:

@@ -6,17 +6,17 @@ from typing import Any
 
 import msgspec
 from litestar import Response, post
-from litestar.di import NamedDependency
 from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Redirect
 
 from services.gateway.connect import start_connect
-from services.gateway.console.desk import ORG, USER, owned
+from services.gateway.console.acting import org_of, user_of
+from services.gateway.console.desk import owned
 from services.gateway.console.guard import same_origin
 from services.gateway.console.pages import first_page
 from services.gateway.console.render import THEMES, AnyRequest, Notice
 from services.gateway.disconnect import disconnect
-from services.gateway.hub import Hub
+from services.gateway.hub import Hub, TheHub
 from services.gateway.sync import request_sync
 from shared.errors import HubError
 
@@ -24,7 +24,11 @@ YEAR_S = 365 * 86_400
 
 
 class ConnectForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """``connection`` is the one to connect anew, ``csrf`` was read by whoever checked the session."""
+
     provider: str
+    connection: str = ""
+    csrf: str = ""
 
 
 class ThemeForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,16 +36,18 @@ class ThemeForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/console/connect", guards=[same_origin], include_in_schema=False)
-async def connect(request: AnyRequest, hub: NamedDependency[Hub], data: URLEncodedBody[ConnectForm]) -> Response[Any]:
+async def connect(request: AnyRequest, hub: TheHub, data: URLEncodedBody[ConnectForm]) -> Response[Any]:
     try:
-        flow = await start_connect(provider=data.provider, org_id=ORG, user_id=USER, return_url="/", hub=hub)
+        again = data.connection.replace("\0", "")
+        user = (await owned(hub, again))[0].user_id if again else user_of(hub)
+        flow = await start_connect(provider=data.provider, org_id=org_of(hub), user_id=user, return_url="/", hub=hub)
     except HubError as error:
         return await _refused(request, hub, "Connecting did not begin.", error)
     return Redirect(f"/console/connect/{flow.flow_id}", status_code=303)
 
 
 @post("/console/connections/{id_:str}/reload", guards=[same_origin], include_in_schema=False)
-async def reload(request: AnyRequest, hub: NamedDependency[Hub], id_: FromPath[str]) -> Response[Any]:
+async def reload(request: AnyRequest, hub: TheHub, id_: FromPath[str]) -> Response[Any]:
     try:
         connection, _, _ = await owned(hub, id_)
         await request_sync(connection.id, hub=hub)
@@ -51,7 +57,7 @@ async def reload(request: AnyRequest, hub: NamedDependency[Hub], id_: FromPath[s
 
 
 @post("/console/connections/{id_:str}/disconnect", guards=[same_origin], include_in_schema=False)
-async def end(request: AnyRequest, hub: NamedDependency[Hub], id_: FromPath[str]) -> Response[Any]:
+async def end(request: AnyRequest, hub: TheHub, id_: FromPath[str]) -> Response[Any]:
     try:
         connection, _, _ = await owned(hub, id_)
         await disconnect(connection.id, hub=hub)

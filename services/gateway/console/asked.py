@@ -10,6 +10,7 @@ LONGEST = 200
 
 
 def asked(query: Mapping[str, str]) -> Asked:
+    query = {name: value.replace("\0", "") for name, value in query.items()}
     page = query.get("page", "1")
     after = query.get("after", "")
     return Asked(

@@ -21,10 +21,11 @@ class Status(msgspec.Struct, frozen=True):
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection on its provider's card. ``stream`` is the sync to follow while it runs."""
+    """One connection on its provider's card: ``user`` connected it, ``stream`` is the sync to follow while it runs."""
 
     id: str
     name: str
+    user: str
     status: Status
     reason: str | None
     reconnect: bool
@@ -80,6 +81,7 @@ def account(
     return Account(
         id=connection.id,
         name=connection.account.name or connection.account.id,
+        user=connection.user_id,
         status=_status(connection, load),
         reason=connection.reason,
         reconnect=connection.status == "reauth_required" or _lacks_scope(load),

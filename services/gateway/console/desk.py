@@ -1,4 +1,4 @@
-"""Reads the gateway's rows into what the pages show. The console acts as one org and user until keys exist."""
+"""Reads the gateway's rows into what the pages show."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway.console.acting import org_of, shows, whose
 from services.gateway.console.cards import Account, Card, account, card
 from services.gateway.console.loads import load
 from services.gateway.console.table import FIRST, ROWS, Asked, Chip, Row, Table, paged, row, span, split
@@ -20,7 +21,6 @@ from services.gateway.sync import view
 from shared.contracts.connections import Connection
 from shared.errors import NotFound
 
-ORG, USER = "demo", "demo"
 Counts = Mapping[str, Mapping[str, int]]
 """Connection → resource → items that can be read."""
 
@@ -35,7 +35,7 @@ class Overview(msgspec.Struct, frozen=True, kw_only=True):
 
 async def overview(hub: Hub) -> Overview:
     async with hub.database.read() as db:
-        mine = await connections.find(db, org_id=ORG, user_id=USER)
+        mine = await connections.find(db, org_id=org_of(hub), user_id=whose(hub))
         counts = await _counts(db, mine)
         accounts = [(one.provider, await _account(db, hub, one, counts[one.id])) for one in mine]
     cards = tuple(
@@ -47,13 +47,13 @@ async def overview(hub: Hub) -> Overview:
 
 
 async def owned(hub: Hub, id_: str) -> tuple[Connection, str, int]:
-    """A connection of the console's own org and user, its provider's name, and how many items it has.
+    """A connection that the console shows, its provider's name, and how many items it has.
 
     Raises ``NotFound``, also for one that is disconnected or somebody else's.
     """
     async with hub.database.read() as db:
         found = await connections.get(db, id_)
-        if found is None or (found.org_id, found.user_id) != (ORG, USER) or found.status == "disconnected":
+        if found is None or not shows(hub, found) or found.status == "disconnected":
             raise NotFound("There is no such connection; it may have been disconnected meanwhile.")
         counts = await items.counts(db, id_)
     offered = hub.settings.providers.get(found.provider)
@@ -72,7 +72,7 @@ async def item(hub: Hub, key: items.Key) -> tuple[Mapping[str, Any], Offered | N
 
 async def table(hub: Hub, asked: Asked) -> Table:
     async with hub.database.read() as db:
-        mine = await connections.find(db, org_id=ORG, user_id=USER)
+        mine = await connections.find(db, org_id=org_of(hub), user_id=whose(hub))
         counts = await _counts(db, mine)
         wanted = [one.id for one in mine if not asked.provider or asked.provider == one.provider]
         found = [] if asked.cleared or not wanted else await items.page(db, _query(asked, wanted))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from services.gateway.console.desk import ORG, USER
+from services.gateway.console.acting import shows
 from services.gateway.console.render import Notice
 from services.gateway.hub import Hub
 from shared.errors import HubError
@@ -14,7 +14,7 @@ async def outcome(hub: Hub, flow_id: str) -> Notice | None:
         flow = await hub.auth.flow(flow_id)
     except HubError:
         return None
-    if (flow.org_id, flow.user_id) != (ORG, USER):
+    if not shows(hub, flow):
         return None
     offered = hub.settings.providers.get(flow.provider)
     name = offered.provider.name if offered else flow.provider

@@ -6,24 +6,24 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from litestar import Response, get
-from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import Redirect
 
+from services.gateway.connect import read_flow
 from services.gateway.console.asked import asked
 from services.gateway.console.desk import item, overview, owned, table
 from services.gateway.console.item import item_view
 from services.gateway.console.outcome import outcome
 from services.gateway.console.render import AnyRequest, Notice, render
 from services.gateway.console.words import plural
-from services.gateway.hub import Hub
+from services.gateway.hub import Hub, TheHub
 from shared.errors import HubError
 from shared.web import LOOPBACK, host_name
 
 
 @get("/", include_in_schema=False)
-async def console(request: AnyRequest, hub: NamedDependency[Hub]) -> Response[Any]:
-    elsewhere = _own_address(request, hub)
+async def console(request: AnyRequest, hub: TheHub) -> Response[Any]:
+    elsewhere = own_address(request, hub)
     if elsewhere:
         return Redirect(elsewhere, status_code=302)
     flow = request.query_params.get("flow_id")
@@ -38,19 +38,19 @@ async def first_page(
 
 
 @get("/console/cards", include_in_schema=False)
-async def cards(request: AnyRequest, hub: NamedDependency[Hub]) -> Response[bytes]:
+async def cards(request: AnyRequest, hub: TheHub) -> Response[bytes]:
     return render("cards.html", request=request, overview=await overview(hub))
 
 
 @get("/console/items", include_in_schema=False)
-async def items(request: AnyRequest, hub: NamedDependency[Hub]) -> Response[bytes]:
+async def items(request: AnyRequest, hub: TheHub) -> Response[bytes]:
     return render("items.html", request=request, table=await table(hub, asked(request.query_params)))
 
 
 @get("/console/items/{connection:str}/{resource:str}/{id_:path}", include_in_schema=False)
 async def one_item(
     request: AnyRequest,
-    hub: NamedDependency[Hub],
+    hub: TheHub,
     connection: FromPath[str],
     resource: FromPath[str],
     id_: FromPath[str],
@@ -65,7 +65,7 @@ async def one_item(
 
 
 @get("/console/connections/{id_:str}/disconnect", include_in_schema=False)
-async def ask_disconnect(request: AnyRequest, hub: NamedDependency[Hub], id_: FromPath[str]) -> Response[bytes]:
+async def ask_disconnect(request: AnyRequest, hub: TheHub, id_: FromPath[str]) -> Response[bytes]:
     try:
         connection, name, count = await owned(hub, id_)
     except HubError as error:
@@ -77,10 +77,10 @@ async def ask_disconnect(request: AnyRequest, hub: NamedDependency[Hub], id_: Fr
 
 
 @get("/console/connect/{flow_id:str}", include_in_schema=False)
-async def leave(request: AnyRequest, hub: NamedDependency[Hub], flow_id: FromPath[str]) -> Response[bytes]:
+async def leave(request: AnyRequest, hub: TheHub, flow_id: FromPath[str]) -> Response[bytes]:
     """From here a link leads on to the provider: see the policy on forms in ``render``."""
     try:
-        flow = await hub.auth.flow(flow_id)
+        flow = await read_flow(flow_id, hub=hub)
         name = hub.offered(flow.provider).provider.name
     except HubError as error:
         return problem(request, "This connect link is no longer good.", error)
@@ -91,7 +91,7 @@ def problem(request: AnyRequest, title: str, error: HubError) -> Response[bytes]
     return render("problem.html", request=request, status=error.status, notice=Notice("bad", title, error.detail))
 
 
-def _own_address(request: AnyRequest, hub: Hub) -> str | None:
+def own_address(request: AnyRequest, hub: Hub) -> str | None:
     """The public address of the same page, for a browser on another of our loopback names.
 
     Cookies and form origins belong to one name; anything but loopback is left alone, where a proxy may have its own.

@@ -10,7 +10,8 @@ import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Request, Response
 
-from services.gateway.console.desk import ORG, USER
+from services.gateway.access import caller_of
+from services.gateway.console.acting import ORG, SIGNED_IN, USER
 from services.gateway.console.words import number
 
 AnyRequest = Request[Any, Any, Any]
@@ -50,13 +51,25 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals |= {"number": number, "org": ORG, "user": USER, "themes": THEMES}
+    found.globals |= {"number": number, "themes": THEMES}
     return found
 
 
 def render(template: str, *, request: AnyRequest, status: int = 200, **values: Any) -> Response[bytes]:
     chosen = request.cookies.get("theme")
     theme = chosen if chosen in {"light", "dark"} else None
-    html = _environment().get_template(template).render(theme=theme, **values)
+    html = _environment().get_template(template).render(theme=theme, **_acting(request), **values)
     body = html.encode("utf-8", "replace")  # a lone surrogate in a name must not cost the page
     return Response(body, status_code=status, media_type="text/html", headers=HEADERS)
+
+
+def _acting(request: AnyRequest) -> dict[str, Any]:
+    """As whom the page is shown; ``acting`` is None on the page to sign in on."""
+    caller = caller_of(request)
+    signed_in = caller is not None and caller.org is not None
+    return {
+        "acting": caller,
+        "org": caller.org if caller and signed_in else ORG,
+        "user": SIGNED_IN if signed_in else USER,
+        "writes": caller is not None and caller.may("write"),
+    }

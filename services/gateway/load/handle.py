@@ -34,7 +34,7 @@ async def given_handle(text: str, *, provider: str, hub: Hub) -> Connection:
         raise BadRequest("credentials has to be the JSON that /credentials answered.", code="bad_handle") from None
     id_ = hub.handles.verify(handle.connection, provider).decode()
     async with hub.database.read() as db:
-        connection = await connections.get(db, id_)
+        connection = await connections.get(db, id_, org=hub.org)
     if connection is None or connection.status == "disconnected":
         raise BadRequest("This account was disconnected. Connect it again.", code="not_connected")
     return connection
@@ -46,8 +46,9 @@ async def pending_handle(*, provider: str, org_id: str, user_id: str, hub: Hub) 
     Without one it waits up to five seconds, but only while a consent of that user is on its way: the original client
     asks once, and may ask too early when a page of the popup's way cut the popup off from its opener.
 
-    Raises ``BadRequest`` when there is none.
+    Raises ``BadRequest`` when there is none, ``Forbidden`` for another organisation than the caller's.
     """
+    hub.check_org(org_id)
     deadline = time.monotonic() + WAIT_S
     while True:
         found = await newest_connection(provider=provider, org_id=org_id, user_id=user_id, hub=hub)

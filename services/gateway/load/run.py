@@ -7,7 +7,7 @@ from typing import Final
 
 from services.gateway.hub import Hub
 from services.gateway.load.rows import OriginalItem, original_rows
-from services.gateway.store import connections, syncs
+from services.gateway.store import READ_MODEL, connections, syncs
 from services.gateway.store.syncs import Sync
 from services.gateway.sync import SyncView, add_sync, describe_sync, view
 from services.gateway.sync.request import check_loadable, chosen_resources
@@ -20,7 +20,11 @@ WAIT_S: Final = 600.0
 
 
 async def newest_connection(*, provider: str, org_id: str, user_id: str, hub: Hub) -> Connection | None:
-    """The connection of that user that was consented to last, of those that can be loaded."""
+    """The connection of that user that was consented to last, of those that can be loaded.
+
+    Raises ``Forbidden`` for another organisation than the caller's.
+    """
+    hub.check_org(org_id)
     async with hub.database.read() as db:
         found = await connections.find(
             db, org_id=org_id, user_id=user_id, provider=provider, statuses=("active", "degraded")
@@ -69,7 +73,7 @@ async def _ended(sync: Sync, deadline: float, hub: Hub) -> SyncView:
 
 
 async def _join_or_start(connection: Connection, provider: Provider, hub: Hub, fresh_s: float) -> Sync:
-    async with hub.database.write() as db:
+    async with hub.database.write(lock=READ_MODEL) as db:
         newest = await syncs.newest_whole(db, connection.id)
         if newest is not None:
             if newest.ended is None:

@@ -6,15 +6,19 @@ from collections.abc import Collection
 
 import msgspec
 from sqlalchemy import select
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import connections
 from shared.contracts.connections import Connection
 
 
-async def get(db: AsyncConnection, id_: str) -> Connection | None:
-    raw = (await db.execute(select(connections.c.snapshot).where(connections.c.id == id_))).scalar()
+async def get(db: AsyncConnection, id_: str, *, org: str | None = None) -> Connection | None:
+    """``org``: only if it is of that organisation."""
+    query = select(connections.c.snapshot).where(connections.c.id == id_)
+    if org is not None:
+        query = query.where(connections.c.org_id == org)
+    raw = (await db.execute(query)).scalar()
     return None if raw is None else msgspec.json.decode(raw, type=Connection)
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from sqlalchemy import delete, insert, select
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import flows
@@ -18,7 +19,8 @@ async def add(db: AsyncConnection, flow: Flow) -> None:
     now = time.time()
     await db.execute(delete(flows).where(flows.c.expires < now))
     row = {name: getattr(flow, name) for name in ("org_id", "user_id", "provider")}
-    await db.execute(insert(flows).prefix_with("OR IGNORE").values(id=flow.flow_id, expires=now + LIFETIME_S, **row))
+    added = upsert(flows).values(id=flow.flow_id, expires=now + LIFETIME_S, **row)
+    await db.execute(added.on_conflict_do_nothing())
 
 
 async def forget(db: AsyncConnection, flow_id: str) -> None:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, delete, func, select, tuple_
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Row, Select, Text, bindparam, delete, func, select, tuple_
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import items
-from shared.db import Bulk
+from shared.db import Bulk, among, listed
 
 GUARDED = upsert(items)
 GUARDED = GUARDED.on_conflict_do_update(
@@ -23,6 +23,11 @@ GUARDED = GUARDED.on_conflict_do_update(
 _GUARDED_ALL = Bulk(GUARDED)
 _IN_ORDER = itemgetter(*_GUARDED_ALL.columns)
 Key = tuple[str, str, str]
+_STORED = select(items.c.id, items.c.version, items.c.offset).where(
+    items.c.connection == bindparam("connection"),
+    items.c.resource == bindparam("resource"),
+    among(items.c.id, bindparam("ids", type_=Text)),
+)
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,9 +43,30 @@ class Query(msgspec.Struct, frozen=True, kw_only=True):
     limit: int = 50
 
 
-async def write(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    """Upsert rows that are sorted by key; an older version than the stored one changes nothing."""
-    await _GUARDED_ALL.run(db, [_IN_ORDER(row) for row in rows])
+async def write(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> int:
+    """Upsert rows that are sorted by key; an older version than the stored one changes nothing.
+
+    Returns how many were written.
+    """
+    return await _GUARDED_ALL.run(db, [_IN_ORDER(row) for row in rows])
+
+
+async def overtaken(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[Key]:
+    """The keys of those rows that stand behind a newer version on the topic."""
+    lanes: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
+    for row in rows:
+        lanes.setdefault((row["connection"], row["resource"]), {})[row["id"]] = row
+    found: set[Key] = set()
+    for (connection, resource), mine in lanes.items():
+        given = {"connection": connection, "resource": resource, "ids": listed(mine)}
+        for id_, version, offset in await db.execute(_STORED, given):
+            if version > mine[id_]["version"] and offset < mine[id_]["offset"]:
+                found.add((connection, resource, id_))
+    return found
+
+
+def key(row: Mapping[str, Any]) -> Key:
+    return row["connection"], row["resource"], row["id"]
 
 
 async def page(db: AsyncConnection, query: Query) -> list[dict[str, Any]]:

@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, func, insert, select, update
-from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.store import positions
@@ -51,7 +51,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 async def add(db: AsyncConnection, sync: Sync) -> bool:
     """Write a new sync; False when it is known already."""
     row = msgspec.structs.asdict(sync) | {"resources": msgspec.json.encode(sync.resources)}
-    if (await db.execute(insert(syncs).prefix_with("OR IGNORE").values(row))).rowcount != 1:
+    if (await db.execute(upsert(syncs).values(row).on_conflict_do_nothing())).rowcount != 1:
         return False
     await _end(db, sync.id)  # its jobs may have been heard of, and ended, before it was
     return True

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.hub import Hub
-from services.gateway.store import syncs
+from services.gateway.store import connections, syncs
 from services.gateway.store.syncs import Progress, Sync
 from shared.contracts.envelope import timestamp
 from shared.contracts.progress import JobState, Problem, Receipt, Waiting
@@ -52,9 +52,7 @@ class SyncView(msgspec.Struct, frozen=True, kw_only=True):
 async def describe_sync(sync_id: str, *, hub: Hub) -> SyncView:
     """Raises ``NotFound``."""
     async with hub.database.read() as db:
-        sync = await syncs.get(db, sync_id)
-        if sync is None:
-            raise NotFound("There is no such sync.")
+        sync = await _seen(db, sync_id, hub)
         return await view(db, sync)
 
 
@@ -64,8 +62,7 @@ async def newest_event(sync_id: str, *, hub: Hub) -> int:
     Raises ``NotFound``.
     """
     async with hub.database.read() as db:
-        if await syncs.get(db, sync_id) is None:
-            raise NotFound("There is no such sync.")
+        await _seen(db, sync_id, hub)
         return await syncs.newest_revision(db)
 
 
@@ -75,10 +72,16 @@ async def progress_since(sync_id: str, after: int, *, hub: Hub) -> tuple[SyncVie
     Raises ``NotFound``.
     """
     async with hub.database.read() as db:
-        sync = await syncs.get(db, sync_id)
-        if sync is None:
-            raise NotFound("There is no such sync.")
+        sync = await _seen(db, sync_id, hub)
         return await view(db, sync), await syncs.progress(db, sync_id, after=after)
+
+
+async def _seen(db: AsyncConnection, sync_id: str, hub: Hub) -> Sync:
+    """A sync has the organisation of its connection. Raises ``NotFound``."""
+    sync = await syncs.get(db, sync_id)
+    if sync is None or (hub.org is not None and await connections.get(db, sync.connection, org=hub.org) is None):
+        raise NotFound("There is no such sync.")
+    return sync
 
 
 async def view(db: AsyncConnection, sync: Sync) -> SyncView:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.hub import Hub
-from services.gateway.store import connections, messages, syncs
+from services.gateway.store import READ_MODEL, connections, messages, syncs
 from services.gateway.store.syncs import Sync
 from shared.connector import Provider
 from shared.contracts.connections import Connection
@@ -16,6 +16,7 @@ from shared.contracts.envelope import event, new_id, timestamp
 from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import SYNCS
 from shared.errors import BadRequest, Conflict, NotFound
+from shared.pauses import reached
 from shared.telemetry import current_traceparent
 
 
@@ -30,14 +31,16 @@ async def request_sync(
     was disconnected or has to be connected again.
     """
     _check_mode(mode)
-    async with hub.database.write() as db:
-        connection = await connections.get(db, connection_id)
+    async with hub.database.write(lock=READ_MODEL) as db:
+        connection = await connections.get(db, connection_id, org=hub.org)
         if connection is None:
             raise NotFound("There is no such connection.")
         offered = hub.offered(connection.provider)
         chosen = chosen_resources(resources, offered.provider)
         check_loadable(connection, offered.provider)
-        return await add_sync(db, connection, offered.provider, resources=chosen, why="asked")
+        sync = await add_sync(db, connection, offered.provider, resources=chosen, why="asked")
+    reached("after_sync_row")
+    return sync
 
 
 async def add_sync(

@@ -28,7 +28,7 @@ from shared.contracts.progress import FINAL, JobProgress
 from shared.contracts.topics import CONNECTIONS, PROGRESS
 from shared.kafka import Producer, ensure_topics
 from shared.providers import load_providers
-from shared.settings import SecretStr
+from shared.settings import Cluster, SecretStr
 
 SECRET = SecretStr("a-service-secret-of-some-length-0123456789")
 ALLOWED = "http://localhost:3000"
@@ -160,8 +160,8 @@ async def running_broker(folder: Path) -> AsyncIterator[tuple[str, Producer]]:
     broker = Broker(folder / "log", port=0)
     await broker.start()
     bootstrap = f"{broker.host}:{broker.port}"
-    await ensure_topics(bootstrap, local=True)
-    producer = Producer(bootstrap, client_id="test")
+    await ensure_topics(Cluster(bootstrap=bootstrap), local=True)
+    producer = Producer(Cluster(bootstrap=bootstrap), client_id="test")
     await producer.start()
     try:
         yield bootstrap, producer
@@ -192,7 +192,7 @@ async def running_gateway(
 def settings_for(folder: Path, bootstrap: str, auth_at: str, url: str, **change: Any) -> GatewaySettings:
     given = GatewaySettings(
         database=folder / "gateway.sqlite3",
-        bootstrap=bootstrap,
+        kafka=Cluster(bootstrap=bootstrap),
         auth_url=auth_at,
         service_secret=SECRET,
         signing_secret=SECRET,

@@ -24,6 +24,8 @@ ROUTES = {
     "/v1/syncs/{sync_id}/events": {"get"},
     "/v1/items": {"get"},
     "/v1/items/{connection_id}/{resource}/{item_id}": {"get"},
+    "/v1/keys": {"get", "post"},
+    "/v1/keys/{prefix}": {"delete"},
     "/integrations/{provider}/authorize": {"post"},
     "/integrations/{provider}/oauth2callback": {"get"},
     "/integrations/{provider}/credentials": {"post"},
@@ -113,7 +115,7 @@ async def test_the_events_page_is_plain_and_complete(api: Gateway) -> None:
     for topic in PUBLIC:
         assert f"<code>{topic.name}</code>" in page.text
     document = (await api.http.get("/events/asyncapi.json")).json()
-    assert document["servers"]["kafka"]["host"] == api.settings.bootstrap
+    assert document["servers"]["kafka"]["host"] == api.settings.kafka.bootstrap
 
 
 @pytest.mark.asyncio(loop_scope="module")

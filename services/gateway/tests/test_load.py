@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from services.gateway.api.stream import EventStream
 from services.gateway.clients import AuthClient
 from services.gateway.hub import Hub
+from services.gateway.keys import create_key, opens, revoke_key
 from services.gateway.load import load_everything, newest_connection
 from services.gateway.project import item_row, project_items
 from services.gateway.snapshot import take_snapshot
@@ -243,3 +244,24 @@ async def test_a_stream_without_news_says_a_comment_now_and_then(hub: Hub, conne
     reading.set()
     await running
     assert [one.get("body") for one in said] == [None, b"retry: 2000\n\n", b": still here\n\n", b": still here\n\n"]
+
+
+async def test_a_stream_ends_without_done_once_its_reader_may_no_longer_read(hub: Hub, connection: Connection) -> None:
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    key = await create_key(org="demo", database=hub.database)
+    prefix = key.key.prefix
+
+    stream = EventStream(
+        connection.sync_id or "",
+        after=0,
+        hub=hub,
+        comment_s=0.05,
+        allowed=lambda: opens(prefix, database=hub.database),
+    )
+    running = asyncio.create_task(stream({}, asyncio.Event().wait, sent.put))  # type: ignore[arg-type]  # it reads nothing of it
+    said = [await sent.get() for _ in range(3)]
+    assert said[-1]["body"] == b": still here\n\n", "as long as the key is good"
+    await revoke_key(prefix, org=None, database=hub.database)
+    await running
+    last = [sent.get_nowait() for _ in range(sent.qsize())][-1]
+    assert last == {"type": "http.response.body", "body": b"", "more_body": False}

@@ -82,7 +82,7 @@ async def test_rebuilding_the_read_model_from_the_topics_gives_the_same_rows(tmp
 async def all_was_read(gateway: Gateway, folder: Path) -> None:
     """Wait until the gateway stands at the end of every topic."""
     topics = (ITEMS, PROGRESS, CONNECTIONS, SYNCS)
-    consumer = AIOKafkaConsumer(*topics, bootstrap_servers=gateway.settings.bootstrap)
+    consumer = AIOKafkaConsumer(*topics, bootstrap_servers=gateway.settings.kafka.bootstrap)
     await consumer.start()
     parts = [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic) or ()]
     ends = {(at.topic, at.partition): end for at, end in (await consumer.end_offsets(parts)).items() if end}

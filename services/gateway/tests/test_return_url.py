@@ -1,17 +1,16 @@
 from __future__ import annotations
 
 import pytest
-from litestar.di import Provide
 
 from services.gateway.api.served import served_pages
-from services.gateway.app import litestar_app
+from services.gateway.app import bare_app
 from services.gateway.connect import checked_return_url
 from services.gateway.connect.finish import with_flow
 from shared.errors import BadRequest
 
 OWN = "http://localhost:8000"
 ORIGINS = {"http://localhost:3000", "https://app.example.com", OWN}
-SERVED = served_pages(litestar_app(hub=Provide(lambda: None, sync_to_thread=False), lifespan=[], extra=[]))
+SERVED = served_pages(bare_app())
 GOOD = [
     "/",
     "/?tab=items#top",

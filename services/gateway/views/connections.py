@@ -35,15 +35,17 @@ async def list_connections(
     """Oldest first, without disconnected ones. Raises ``BadRequest`` for an unknown provider."""
     if provider is not None:
         hub.offered(provider)
+    if not hub.sees(org_id):
+        return []
     async with hub.database.read() as db:
-        found = await connections.find(db, org_id=org_id, user_id=user_id, provider=provider)
+        found = await connections.find(db, org_id=hub.org or org_id, user_id=user_id, provider=provider)
         return [await connection_view(db, one) for one in found]
 
 
 async def read_connection(connection_id: str, *, hub: Hub) -> ConnectionView:
     """Also one that was disconnected, with that status. Raises ``NotFound``."""
     async with hub.database.read() as db:
-        snapshot = await connections.get(db, connection_id)
+        snapshot = await connections.get(db, connection_id, org=hub.org)
         if snapshot is None:
             raise NotFound("There is no such connection.")
         return await connection_view(db, snapshot)

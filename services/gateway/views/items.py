@@ -10,6 +10,7 @@ from typing import Any, Final
 from unicodedata import category
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.hub import Hub
 from services.gateway.store import connections, items
@@ -73,11 +74,11 @@ async def list_items(
     """
     _check(provider, resource, q, page_size, hub)
     since = None if updated_since is None else _moment(updated_since)
-    filters = (connection_id, org_id, provider, resource, q, since)
+    filters = (connection_id, org_id, provider, resource, q, since, *([hub.org] if hub.org is not None else []))
     context = msgspec.json.encode(filters).decode()
     query = Query(
         connections=None if connection_id is None else [connection_id],
-        org_id=org_id,
+        org_id=hub.org or org_id,
         provider=provider,
         resource=resource,
         q=q,
@@ -86,9 +87,9 @@ async def list_items(
         limit=page_size + 1,
     )
     async with hub.database.read() as db:
-        if connection_id is not None and await connections.get(db, connection_id) is None:
+        if connection_id is not None and await connections.get(db, connection_id, org=hub.org) is None:
             raise NotFound("There is no such connection.")
-        rows = await items.page(db, query)
+        rows = await items.page(db, await _within(db, query, hub)) if hub.sees(org_id) else []
     token = None
     if len(rows) > page_size:
         last = rows[page_size - 1]
@@ -101,7 +102,7 @@ async def read_item(connection_id: str, resource: str, item_id: str, *, hub: Hub
     """Raises ``NotFound``."""
     async with hub.database.read() as db:
         row = await items.get(db, (connection_id, resource, item_id))
-    if row is None:
+    if row is None or hub.org not in {None, row["org_id"]}:
         raise NotFound("There is no such item.")
     return _view(row)
 
@@ -109,6 +110,14 @@ async def read_item(connection_id: str, resource: str, item_id: str, *, hub: Hub
 def web_link(url: str | None) -> str | None:
     """The URL if it is safe to be a link; None for ``javascript:`` and its like."""
     return url if url and url.lower().startswith(("https://", "http://")) else None
+
+
+async def _within(db: AsyncConnection, query: Query, hub: Hub) -> Query:
+    """The same items, sought through the organisation's own connections: past everyone else's would be a long way."""
+    if hub.org is None or query.connections is not None:
+        return query
+    own = await connections.find(db, org_id=hub.org, provider=query.provider)
+    return msgspec.structs.replace(query, connections=[one.id for one in own])
 
 
 def _check(provider: str | None, resource: str | None, q: str | None, page_size: int, hub: Hub) -> None:

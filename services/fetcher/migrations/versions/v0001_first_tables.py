@@ -8,12 +8,15 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+KEY = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
         "connections",
         sa.Column("id", sa.String(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("version", BIG, nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("status", sa.String(), nullable=False),
         sa.Column("snapshot", sa.LargeBinary(), nullable=False),
@@ -41,18 +44,18 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("kind", sa.String(), nullable=False),
         sa.Column("state", sa.String(), nullable=False),
-        sa.Column("wake", sa.Integer(), nullable=False),
+        sa.Column("wake", BIG, nullable=False),
         sa.Column("worker", sa.String(), nullable=True),
-        sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("seq", sa.Integer(), nullable=False),
-        sa.Column("step", sa.Integer(), nullable=False),
-        sa.Column("first_version", sa.Integer(), nullable=True),
+        sa.Column("epoch", BIG, nullable=False),
+        sa.Column("seq", BIG, nullable=False),
+        sa.Column("step", BIG, nullable=False),
+        sa.Column("first_version", BIG, nullable=True),
         sa.Column("cursor", sa.Text(), nullable=True),
         sa.Column("place", sa.String(), nullable=True),
-        sa.Column("empty", sa.Integer(), nullable=False),
-        sa.Column("pages", sa.Integer(), nullable=False),
-        sa.Column("items", sa.Integer(), nullable=False),
-        sa.Column("expected", sa.Integer(), nullable=True),
+        sa.Column("empty", BIG, nullable=False),
+        sa.Column("pages", BIG, nullable=False),
+        sa.Column("items", BIG, nullable=False),
+        sa.Column("expected", BIG, nullable=True),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("receipt", sa.Text(), nullable=False),
         sa.Column("positions", sa.Text(), nullable=False),
@@ -67,17 +70,17 @@ def upgrade() -> None:
     op.create_index("jobs_by_state", "jobs", ["state", "changed"], unique=False)
     op.create_table(
         "lanes",
-        sa.Column("connection", sa.String(), nullable=False),
-        sa.Column("resource", sa.String(), nullable=False),
-        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("connection", KEY, nullable=False),
+        sa.Column("resource", KEY, nullable=False),
+        sa.Column("epoch", BIG, nullable=False),
         sa.Column("job", sa.String(), nullable=True),
         sa.Column("loaded", sa.Integer(), nullable=False),
-        sa.Column("held", sa.Integer(), nullable=True),
+        sa.Column("held", BIG, nullable=True),
         sa.PrimaryKeyConstraint("connection", "resource"),
     )
     op.create_table(
         "outbox",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", BIG, autoincrement=True, nullable=False),
         sa.Column("topic", sa.String(), nullable=False),
         sa.Column("key", sa.LargeBinary(), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=True),
@@ -89,11 +92,11 @@ def upgrade() -> None:
     op.create_index(op.f("ix_outbox_not_before"), "outbox", ["not_before"], unique=False)
     op.create_table(
         "seen",
-        sa.Column("connection", sa.String(), nullable=False),
-        sa.Column("resource", sa.String(), nullable=False),
-        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("connection", KEY, nullable=False),
+        sa.Column("resource", KEY, nullable=False),
+        sa.Column("id", KEY, nullable=False),
         sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("version", BIG, nullable=False),
         sa.PrimaryKeyConstraint("connection", "resource", "id"),
         sqlite_with_rowid=False,
     )

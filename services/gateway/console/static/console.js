@@ -9,11 +9,19 @@ const IDLE_MS = 15000; // another tab or program may have changed something
 const SAY_MS = 5000; // a screen reader is told of progress at most this often
 const POLL_MS = 400;
 const FLOW_MS = 600000; // how long a consent may take
+const SIGN_IN = "/console/sign-in";
 
 // ---- parts of the page -----------------------------------------------------------------------------------------
 
+// The session is over: go where another begins, and come back here.
+function signIn() {
+  location.assign(`${SIGN_IN}?next=${encodeURIComponent(location.pathname + location.search)}`);
+  return new Promise(() => {}); // nothing goes on here
+}
+
 async function load(url, options = {}) {
   const answer = await fetch(url, { headers: { accept: "text/html" }, ...options });
+  if (answer.redirected && new URL(answer.url).pathname === SIGN_IN) await signIn();
   if (!answer.headers.get("content-type")?.startsWith("text/html")) throw new Error(`${url} answered ${answer.status}`);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   localise(page);
@@ -229,13 +237,13 @@ const NEXT = {
   expired: "The window was open for too long, so its link is no longer good.",
 };
 
-async function connect(provider) {
-  const again = () => connect(provider);
+async function connect(provider, user = document.body.dataset.user) {
+  const again = () => connect(provider, user);
   const name = $(`#name-${provider}`)?.firstChild.textContent.trim() ?? provider;
   // Opened by the click itself: after waiting for an answer a browser would block it.
   const popup = window.open("", "_blank", "popup,width=560,height=720");
   try {
-    const flow = await begin(provider, popup ? {} : { return_url: "/" });
+    const flow = await begin(provider, user, popup);
     if (!popup) {
       location.assign(flow.authorize_url); // the browser blocks windows: go on in this tab
       return;
@@ -257,13 +265,17 @@ async function connect(provider) {
   refresh();
 }
 
-async function begin(provider, more) {
-  const { org, user } = document.body.dataset;
+async function begin(provider, user, popup) {
+  const { org, csrf } = document.body.dataset;
   const answer = await fetch("/v1/connect", {
     method: "POST",
-    headers: { "content-type": "application/json" },
-    body: JSON.stringify({ provider, org_id: org, user_id: user, ...more }),
+    headers: { "content-type": "application/json", ...(csrf && { "x-csrf-token": csrf }) },
+    body: JSON.stringify({ provider, org_id: org, user_id: user, ...(!popup && { return_url: "/" }) }),
   });
+  if (answer.status === 401) {
+    popup?.close();
+    await signIn();
+  }
   const body = await answer.json();
   if (!answer.ok) throw new Error(body.detail);
   return body;
@@ -278,6 +290,7 @@ async function ended(id, popup, onClosed) {
   while (Date.now() < until) {
     const gone = popup.closed;
     const answer = await fetch(`/v1/connect/${encodeURIComponent(id)}`);
+    if (answer.status === 401) await signIn();
     if (answer.status === 404 || answer.status === 410) return { status: "failed" };
     const flow = await answer.json();
     if (flow.status && flow.status !== "pending") return flow;
@@ -316,7 +329,7 @@ document.addEventListener("submit", (event) => {
   const button = event.submitter;
   if (form.matches(".theme")) chooseTheme(button);
   else if (form.matches(".find")) search();
-  else if (form.dataset.connect !== undefined) connect(form.dataset.connect);
+  else if (form.dataset.connect !== undefined) connect(form.dataset.connect, form.dataset.user);
   else if (form.dataset.swap !== undefined && drawer) send(form, button);
   else return;
   event.preventDefault();

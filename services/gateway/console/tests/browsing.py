@@ -80,12 +80,12 @@ class Person:
 
 
 @asynccontextmanager
-async def running_console(folder: Path) -> AsyncIterator[Gateway]:
+async def running_console(folder: Path, **change: Any) -> AsyncIterator[Gateway]:
     auth = AskingAuth(SECRET)
     async with (
         serve(lambda _: auth.consent_app()) as consent_url,
         running_broker(folder) as (bootstrap, producer),
-        running_gateway(folder, bootstrap, producer, auth) as gateway,
+        running_gateway(folder, bootstrap, producer, auth, **change) as gateway,
     ):
         auth.consent_url = consent_url
         yield gateway

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Litestar
+from litestar import Litestar, Request
 from litestar.di import Provide
 
+from services.gateway.access import SignInFirst, bound_hub, key_guard, on_sign_in_first
 from services.gateway.clients import AuthClient
 from services.gateway.console import routes
 from services.gateway.hub import Hub
@@ -27,7 +28,7 @@ from shared.db import Database
 from shared.errors import HubError
 from shared.http import HttpClient
 from shared.providers import load_providers
-from shared.settings import SecretStr
+from shared.settings import Cluster, SecretStr
 from shared.web import error_body
 
 SECRET = SecretStr("only for tests, 32 characters ok")
@@ -35,16 +36,19 @@ LOG = "log"
 NOBODY = "http://127.0.0.1:9"
 
 
-def settings(folder: Path, *, public_url: str = "http://localhost:8000", auth_url: str = NOBODY) -> GatewaySettings:
+def settings(
+    folder: Path, *, public_url: str = "http://localhost:8000", auth_url: str = NOBODY, keys_required: bool = False
+) -> GatewaySettings:
     offered = {slug: Offered(provider=one, simulated=True) for slug, one in load_providers().items()}
     return GatewaySettings(
         database=folder / "gateway.db",
-        bootstrap="127.0.0.1:9",
+        kafka=Cluster(bootstrap="127.0.0.1:9"),
         auth_url=auth_url,
         service_secret=SECRET,
         signing_secret=SECRET,
         providers=offered,
         public_url=public_url,
+        keys_required=keys_required,
     )
 
 
@@ -68,10 +72,14 @@ async def opened_hub(given: GatewaySettings) -> AsyncIterator[Hub]:
 
 
 def console_app(hub: Hub) -> Any:
+    def within(request: Request[Any, Any, Any]) -> Hub:
+        return bound_hub(hub, request)
+
     return Litestar(
         route_handlers=routes,
-        dependencies={"hub": Provide(lambda: hub, sync_to_thread=False)},
-        exception_handlers={HubError: error_body},
+        guards=[key_guard(lambda: hub, keys_required=hub.settings.keys_required)],
+        dependencies={"hub": Provide(within, sync_to_thread=False)},
+        exception_handlers={SignInFirst: on_sign_in_first, HubError: error_body},
         openapi_config=None,
         logging_config=None,
     )

@@ -8,12 +8,15 @@ down_revision = None
 branch_labels = None
 depends_on = None
 
+BIG = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
+KEY = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
 
 def upgrade() -> None:
     op.create_table(
         "connections",
         sa.Column("id", sa.String(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("version", BIG, nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
         sa.Column("org_id", sa.String(), nullable=False),
         sa.Column("user_id", sa.String(), nullable=False),
@@ -36,32 +39,32 @@ def upgrade() -> None:
     op.create_index(op.f("ix_flows_expires"), "flows", ["expires"], unique=False)
     op.create_table(
         "items",
-        sa.Column("connection", sa.String(), nullable=False),
-        sa.Column("resource", sa.String(), nullable=False),
-        sa.Column("id", sa.String(), nullable=False),
+        sa.Column("connection", KEY, nullable=False),
+        sa.Column("resource", KEY, nullable=False),
+        sa.Column("id", KEY, nullable=False),
         sa.Column("provider", sa.String(), nullable=False),
         sa.Column("org_id", sa.String(), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("version", sa.Integer(), nullable=False),
+        sa.Column("version", BIG, nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
-        sa.Column("offset", sa.Integer(), nullable=False),
+        sa.Column("offset", BIG, nullable=False),
         sa.Column("deleted", sa.Boolean(), nullable=False),
         sa.Column("name", sa.String(), nullable=False),
         sa.Column("folded", sa.String(), nullable=False),
-        sa.Column("parent_id", sa.String(), nullable=True),
+        sa.Column("parent_id", KEY, nullable=True),
         sa.Column("url", sa.String(), nullable=True),
         sa.Column("created", sa.String(), nullable=True),
         sa.Column("modified", sa.String(), nullable=True),
         sa.Column("updated", sa.String(), nullable=False),
         sa.Column("raw", sa.LargeBinary(), nullable=True),
-        sa.Column("raw_bytes", sa.Integer(), nullable=True),
+        sa.Column("raw_bytes", BIG, nullable=True),
         sa.Column("digest", sa.String(), nullable=True),
         sa.PrimaryKeyConstraint("connection", "resource", "id"),
     )
     op.create_index("items_counted", "items", ["connection", "resource", "deleted"], unique=False)
     op.create_table(
         "outbox",
-        sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
+        sa.Column("id", BIG, autoincrement=True, nullable=False),
         sa.Column("topic", sa.String(), nullable=False),
         sa.Column("key", sa.LargeBinary(), nullable=False),
         sa.Column("value", sa.LargeBinary(), nullable=True),
@@ -76,7 +79,7 @@ def upgrade() -> None:
         sa.Column("topic", sa.String(), nullable=False),
         sa.Column("partition", sa.Integer(), nullable=False),
         sa.Column("log", sa.String(), nullable=False),
-        sa.Column("next", sa.Integer(), nullable=False),
+        sa.Column("next", BIG, nullable=False),
         sa.PrimaryKeyConstraint("topic", "partition"),
     )
     op.create_table(
@@ -84,8 +87,8 @@ def upgrade() -> None:
         sa.Column("sync", sa.String(), nullable=False),
         sa.Column("resource", sa.String(), nullable=False),
         sa.Column("job", sa.String(), nullable=False),
-        sa.Column("step", sa.Integer(), nullable=False),
-        sa.Column("revision", sa.Integer(), nullable=False),
+        sa.Column("step", BIG, nullable=False),
+        sa.Column("revision", BIG, nullable=False),
         sa.Column("final", sa.Boolean(), nullable=False),
         sa.Column("readable", sa.Boolean(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=False),

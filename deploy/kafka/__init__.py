@@ -1,0 +1,5 @@
+"""A real Apache Kafka on this machine: one node, KRaft, no Docker. Needs Java 17 and, the first time, Maven."""
+
+from deploy.kafka.node import Kafka
+
+__all__ = ["Kafka"]

@@ -1,0 +1,75 @@
+"""Kafka's jars, fetched once by Maven as ``pom.xml`` says."""
+
+from __future__ import annotations
+
+import fcntl
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from deploy.servers.commands import Unavailable, installed
+
+HERE = Path(__file__).parent
+POM = HERE / "pom.xml"
+CACHE = HERE.parents[1] / ".cache" / "kafka"
+
+
+def version() -> str:
+    found = re.search(r"<kafka\.version>(.+?)</", POM.read_text("utf-8"))
+    if found is None:
+        raise Unavailable(f"{POM.name} names no kafka.version.")
+    return found[1]
+
+
+@cache
+def class_path() -> str:
+    """Of all jars, as Java takes it. Several processes may ask at once: one fetches, the others wait.
+
+    Raises:
+        Unavailable: there is no Maven, or it could not fetch them.
+    """
+    folder = CACHE / version()
+    if not _complete(folder):
+        with alone():
+            if not _complete(folder):
+                _fetch(folder)
+    return f"{folder}/*"
+
+
+def _complete(folder: Path) -> bool:
+    """The copy of the pom is put there last."""
+    mark = folder / POM.name
+    return mark.exists() and mark.read_bytes() == POM.read_bytes()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """The only process that writes into the cache."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / "lock").open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _fetch(folder: Path) -> None:
+    maven = installed("mvn", ["maven"])
+    unfinished = CACHE / f"{folder.name}.part"
+    for stale in (unfinished, folder):
+        shutil.rmtree(stale, ignore_errors=True)
+    goal = ["dependency:copy-dependencies", f"-DoutputDirectory={unfinished}"]
+    ended = subprocess.run(  # noqa: S603, the command is ours
+        [maven, "--batch-mode", "--quiet", "--file", str(POM), *goal],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if ended.returncode:
+        first = next((line for line in ended.stdout.splitlines() if "ERROR" in line), ended.stderr.strip())
+        raise Unavailable(f"Maven could not fetch Kafka {version()}: {first}")
+    shutil.copy(POM, unfinished / POM.name)
+    unfinished.rename(folder)

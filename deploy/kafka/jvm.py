@@ -1,0 +1,56 @@
+"""The Java that runs Kafka, and how it is told to start quickly."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import NamedTuple
+
+from deploy.kafka.jars import CACHE, class_path, version
+from deploy.servers.commands import Unavailable, installed
+
+OLDEST = 17
+LOGGING = ("defaultLogLevel=warn", "showThreadName=false", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS")
+
+QUIET = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")
+"""A folder that was moved has an archive that does not fit: the start is slower, and that is all."""
+
+
+class Java(NamedTuple):
+    path: str
+    version: str
+
+
+@cache
+def java() -> Java:
+    """Raises ``Unavailable`` when there is none, or only an older one."""
+    found = installed("java", ["default-jre-headless"])
+    told = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    number = re.search(r'version "((\d+)[^"]*)"', told)
+    if number is None or int(number[2]) < OLDEST:
+        said = told.partition("\n")[0] or "nothing"
+        raise Unavailable(f"Kafka {version()} needs Java {OLDEST} or newer; {found} says: {said}")
+    return Java(found, number[1])
+
+
+def archive() -> Path:
+    """Of the classes Kafka loads, as this very Java lays them out: saves two seconds of CPU a start."""
+    return CACHE / version() / f"classes-{java().version}.jsa"
+
+
+def run(main: str, *arguments: str, heap_mb: int, brief: bool, archive_to: Path | None = None) -> list[str]:
+    """The command. ``brief``: compiles less, which starts sooner and runs slower.
+
+    Raises:
+        Unavailable: no Java, or no jars.
+    """
+    options = [f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", *(f"-Dorg.slf4j.simpleLogger.{one}" for one in LOGGING)]
+    if brief:
+        options.append("-XX:TieredStopAtLevel=1")
+    if archive_to is not None:
+        options.append(f"-XX:ArchiveClassesAtExit={archive_to}")
+    elif archive().exists():
+        options += [f"-XX:SharedArchiveFile={archive()}", *QUIET]
+    return [java().path, *options, "-cp", class_path(), main, *arguments]

@@ -1,0 +1,86 @@
+"""Commands of the system, installed where that is possible without asking."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+class Unavailable(Exception):
+    """A server cannot be had on this machine; the message says why and what would help."""
+
+
+def as_user(user: str | None, *, tied: signal.Signals | None = None) -> list[str]:
+    """What goes before a command, so that it runs as ``user`` if we are root, and gets ``tied`` when our thread ends.
+
+    ``setpriv`` replaces itself by the command: the process id is the command's own.
+    """
+    options: list[str] = []
+    if user is not None and os.geteuid() == 0:
+        options += [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+    if tied is not None:
+        options += ["--pdeathsig", tied.name.removeprefix("SIG")]
+    return ["setpriv", *options, "--"] if options and shutil.which("setpriv") else []
+
+
+def installed(what: str, packages: list[str], path: str | None = None) -> str:
+    """The path of a command, after its Debian packages were installed when we may.
+
+    Raises:
+        Unavailable: it is not there and cannot be installed.
+    """
+    return shutil.which(what, path=path) or _after_installing(what, packages, path)
+
+
+def _after_installing(what: str, packages: list[str], path: str | None) -> str:
+    install(what, packages)
+    found = shutil.which(what, path=path)
+    if found is None:
+        raise Unavailable(f"{' '.join(packages)} is installed, but there is no command {what}.")
+    return found
+
+
+def install(what: str, packages: list[str]) -> None:
+    """Raises ``Unavailable``."""
+    wanted = " ".join(packages)
+    if shutil.which("apt-get") is None:
+        raise Unavailable(f"There is no {what} here, and no apt-get to install {wanted}.")
+    if os.geteuid() != 0:
+        raise Unavailable(f"There is no {what} here, and only root can install it: sudo apt-get install {wanted}")
+    print(f"Installing {wanted} (once).", file=sys.stderr)
+    apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
+    with _services_stay_off():
+        for arguments in (["update"], ["install", "-y", "--no-install-recommends", *packages]):
+            ended = subprocess.run(  # noqa: S603, the command is ours
+                [*apt, *arguments],
+                env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if ended.returncode:
+                reason = (ended.stderr.strip() or ended.stdout.strip()).rpartition("\n")[2]
+                raise Unavailable(f"{wanted} could not be installed: {reason}")
+
+
+@contextmanager
+def _services_stay_off() -> Iterator[None]:
+    """Debian starts what it installs, unless this file forbids it."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n", "utf-8")
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink(missing_ok=True)

@@ -1,0 +1,45 @@
+"""A process and everything it has started, for the signals that must reach all of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+
+
+def family(pid: int) -> list[int]:
+    """``pid`` first, then its descendants. PostgreSQL's leave its process group, so the group is not enough."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and (parent := _parent(entry)) is not None:
+            children.setdefault(parent, []).append(int(entry.name))
+    found = [pid]
+    for one in found:
+        found += children.get(one, [])
+    return found
+
+
+def stopped(pid: int) -> bool:
+    """Whether a SIGSTOP has reached it."""
+    return _stat(Path(f"/proc/{pid}"))[:1] == ["T"]
+
+
+def _parent(entry: Path) -> int | None:
+    stat = _stat(entry)
+    return int(stat[1]) if stat else None
+
+
+def _stat(entry: Path) -> list[str]:
+    """State, parent and so on; empty when the process is gone."""
+    try:
+        stat = (entry / "stat").read_text("utf-8", errors="replace")
+    except OSError:
+        return []
+    return stat.rpartition(")")[2].split()  # the name before it may hold spaces and brackets
+
+
+def signal_all(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)

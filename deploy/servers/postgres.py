@@ -1,0 +1,81 @@
+"""PostgreSQL of the system, on a data folder of ours."""
+
+from __future__ import annotations
+
+import signal
+import struct
+from pathlib import Path
+
+from typing_extensions import override
+
+from deploy.servers.child import Child, Sink
+from deploy.servers.cluster import DATABASE, ROLE, USER, DataFolder, binaries, make
+from deploy.servers.ports import HOST, Port, exchange
+from deploy.servers.secret import kept_password
+
+PROTOCOL = 196_608
+RELAXED = ("fsync=off", "full_page_writes=off")
+
+
+class Postgres(Child):
+    """``url`` is a database named ``tributary``, owned by the role it names. ``close`` stops it and frees the port."""
+
+    stop_signal = signal.SIGINT  # its "fast": open transactions are rolled back, clients are sent away
+
+    def __init__(
+        self,
+        data: Path,
+        name: str = "postgres",
+        *,
+        port: int = 0,
+        durable: bool = True,
+        options: tuple[str, ...] = (),
+        sink: Sink | None = None,
+        tied: bool = False,
+    ) -> None:
+        """``durable=False`` survives kill -9 of the server, not of the machine. ``options`` are ``name=value``."""
+        super().__init__(name, sink=sink, user=USER, tied=tied)
+        self.data = data.absolute()
+        self.port = Port(port)
+        self._options = (*options, *(() if durable else RELAXED))
+        self._open: DataFolder | None = None
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://{ROLE}:{self._password()}@{self.port.address}/{DATABASE}"
+
+    def _password(self) -> str:
+        return kept_password(self.data.with_name(f"{self.data.name}-password"))
+
+    @override
+    def prepare(self) -> None:
+        make(self.data, self._password())
+        if self._open is None:
+            self._open = DataFolder(self.data)
+
+    @override
+    def command(self) -> list[str]:
+        settings = (f"listen_addresses={HOST}", f"port={self.port.number}", "unix_socket_directories=", *self._options)
+        where = [] if self._open is None else ["-D", self._open.path]
+        return [f"{binaries()}/postgres", *where, *(word for one in settings for word in ("-c", one))]
+
+    @override
+    def folder(self) -> Path:
+        return Path("/")
+
+    @override
+    def handles(self) -> tuple[int, ...]:
+        return () if self._open is None else (self._open.handle,)
+
+    @override
+    def answers(self) -> bool:
+        """It asks for a password only when it takes connections; before, and while it recovers, it sends an error."""
+        parameters = f"user\0{ROLE}\0database\0{DATABASE}\0\0".encode()
+        return exchange(self.port.number, struct.pack(">ii", len(parameters) + 8, PROTOCOL) + parameters)[:1] == b"R"
+
+    def close(self) -> None:
+        self.stop()
+        self.port.close()
+        if self._open is not None:
+            self._open.close()
+            self._open = None

@@ -1,0 +1,51 @@
+"""``python -m deploy.setup``: what has to be there before the services start, made where it is missing.
+
+The secrets of the data folder, the schemas of the three services, and the topics. Running it again changes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+from pathlib import Path
+
+from deploy.sandbox.clients import sandbox_clients
+from services.auth.settings import auth_settings
+from services.fetcher.settings import fetcher_settings
+from services.gateway.settings import gateway_settings
+from shared.db import Database, Schema
+from shared.kafka import ensure_topics
+from shared.process import guarded, read_settings
+from shared.settings import Settings
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser("python -m deploy.setup", description=__doc__)
+    parser.add_argument(
+        "--local-broker", action="store_true", help="topics of the size that the built-in broker is made for"
+    )
+    given = parser.parse_args(arguments)
+    return guarded(lambda: asyncio.run(_set_up(read_settings(), local=given.local_broker)))
+
+
+async def _set_up(settings: Settings, *, local: bool) -> None:
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    sandbox_clients(settings.data_dir, settings.public_url, settings.providers)
+    places: dict[str, Path | Schema] = {
+        "auth": auth_settings(settings).database,
+        "fetcher": fetcher_settings(settings, alone=False).database,
+        "gateway": gateway_settings(settings, ready_urls=()).database,
+    }
+    for service, place in places.items():
+        database = Database(place)
+        try:
+            await database.migrate(f"services.{service}:migrations")
+        finally:
+            await database.close()
+    await ensure_topics(settings.kafka, local=local)
+    print("Secrets, schemas and topics are there.")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

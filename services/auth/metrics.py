@@ -1,0 +1,46 @@
+"""What auth counts, and what it shows of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from functools import partial
+from typing import Final
+
+from prometheus_client.core import Metric
+from sqlalchemy import func, select
+
+from services.auth.tables import connections, outbox
+from shared.backlog import backlog
+from shared.db import Database
+from shared.telemetry import Count, Sample, gauge
+
+REFRESHES: Final = Count("tributary_refreshes", "Refreshes of tokens, by how they ended.", "provider", "outcome")
+OUTCOMES: Final = (
+    "refreshed",
+    "unwanted",  # the connection had ended, or been consented to again, before the answer came
+    "dead_grant",
+    "bad_client",
+    "refused",
+    "away",
+    "lost",
+    "unreadable",  # the stored tokens could not be opened
+)
+_STATUSES = select(connections.c.provider, connections.c.status, func.count()).group_by(
+    connections.c.provider, connections.c.status
+)
+
+
+def from_zero(providers: Iterable[str]) -> None:
+    for slug in providers:
+        for outcome in OUTCOMES:
+            REFRESHES.add(slug, outcome, by=0)
+
+
+def parts(database: Database) -> Mapping[str, Sample]:
+    return {"connections": partial(_connections, database), "outbox": partial(backlog, database, outbox)}
+
+
+async def _connections(database: Database) -> Iterable[Metric]:
+    async with database.read() as db:
+        found = {(slug, status): count for slug, status, count in await db.execute(_STATUSES)}
+    return [gauge("tributary_connections", "Connections, by provider and status.", found, "provider", "status")]

@@ -1,0 +1,98 @@
+"""What auth's ``/metrics`` shows while connections are made, refreshed and ended."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import closing
+from pathlib import Path
+
+import httpx
+import pytest
+
+from services.auth.tests.serving import SERVICE_SECRET, Stack, open_stack
+from shared.tests.scraped import Figures, rise
+
+PROVIDER = "notion"
+
+
+@pytest.fixture
+async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
+    async with open_stack(tmp_path) as opened:
+        yield opened
+
+
+async def scrape(stack: Stack) -> Figures:
+    """As Prometheus does: without the service secret."""
+    async with httpx.AsyncClient() as prometheus:
+        answer = await prometheus.get(f"{stack.auth.base_url}/metrics")
+    assert answer.status_code == 200, answer.text
+    return Figures(answer.text)
+
+
+async def fail_next_refresh(stack: Stack, status: int, body: dict[str, str]) -> None:
+    fault = {"match": {"method": "POST", "path": "*/token"}, "status": status, "body": body, "times": 1}
+    answer = await stack.control.put(f"/_sandbox/{PROVIDER}/faults", json=[fault])
+    assert answer.status_code < 300, answer.text
+
+
+async def test_connections_are_shown_by_provider_and_status(stack: Stack) -> None:
+    assert (await scrape(stack)).get("tributary_connections") is None
+    connection = (await stack.consent(PROVIDER))["connection"]
+    assert (await scrape(stack))("tributary_connections", provider=PROVIDER, status="active") == 1
+    await stack.auth.delete(f"/connections/{connection['id']}")
+    figures = await scrape(stack)
+    assert figures("tributary_connections", provider=PROVIDER, status="disconnected") == 1
+    assert figures.get("tributary_connections", status="active") is None
+
+
+async def test_each_refresh_is_counted_by_how_it_ended(stack: Stack) -> None:
+    connection = (await stack.consent(PROVIDER))["connection"]["id"]
+    before = await scrape(stack)
+    assert before("tributary_refreshes_total", provider=PROVIDER, outcome="lost") >= 0
+    epoch = (await stack.token(connection)).json()["epoch"]
+    await stack.token(connection, not_epoch=epoch)
+    after = await scrape(stack)
+    risen = rise(before, after)
+    assert risen("tributary_refreshes_total", provider=PROVIDER, outcome="refreshed") == 1
+    assert risen("tributary_refreshes_total") == 1
+    await fail_next_refresh(stack, 400, {"error": "invalid_grant"})
+    await stack.token(connection, not_epoch=epoch + 1)
+    last = await scrape(stack)
+    assert rise(after, last)("tributary_refreshes_total", provider=PROVIDER, outcome="dead_grant") == 1
+    assert last("tributary_connections", provider=PROVIDER, status="reauth_required") == 1
+
+
+async def test_the_outbox_and_the_process_are_shown(stack: Stack) -> None:
+    figures = await scrape(stack)
+    assert figures("tributary_outbox_rows") == 0
+    assert figures("tributary_outbox_oldest_due_seconds") == 0
+    assert figures("process_open_fds") > 0
+    assert figures("tributary_scrape_part_failed") == 0
+
+
+async def test_a_part_whose_statement_fails_leaves_the_rest_to_be_seen(stack: Stack, tmp_path: Path) -> None:
+    await stack.consent(PROVIDER)
+    rename(tmp_path / "auth.db", "connections", "hidden")
+    figures = await scrape(stack)
+    assert figures.get("tributary_connections") is None
+    assert figures("tributary_scrape_part_failed", part="connections") == 1
+    assert figures("tributary_scrape_part_failed", part="outbox") == 0
+    assert figures("process_open_fds") > 0
+    rename(tmp_path / "auth.db", "hidden", "connections")
+    assert (await scrape(stack))("tributary_connections") == 1
+
+
+def rename(database: Path, table: str, name: str) -> None:
+    with closing(sqlite3.connect(database)) as connection, connection:
+        connection.execute(f"ALTER TABLE {table} RENAME TO {name}")
+
+
+async def test_figures_name_no_customer_and_no_secret(stack: Stack) -> None:
+    connection = (await stack.consent(PROVIDER, org="acme-of-the-customer"))["connection"]
+    token = (await stack.token(connection["id"])).json()["access_token"]
+    async with httpx.AsyncClient() as prometheus:
+        text = (await prometheus.get(f"{stack.auth.base_url}/metrics")).text
+    assert 'route="/connections/{connection_id}/token"' in text
+    for told in (connection["id"], "acme-of-the-customer", connection["account"]["id"], token, SERVICE_SECRET):
+        assert told not in text

@@ -1,0 +1,92 @@
+"""What the fetcher counts, and what it shows of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Final, get_args
+
+from prometheus_client.core import Metric
+from sqlalchemy import func, select
+
+from services.fetcher.job import OVER, Job, State
+from services.fetcher.tables import jobs, outbox, workers
+from shared.backlog import backlog
+from shared.contracts.progress import Receipt
+from shared.db import Database
+from shared.kafka import Consumers
+from shared.telemetry import Count, Sample, gauge
+
+PAGES: Final = Count("tributary_pages", "Pages read from a provider and recorded.", "provider")
+ITEMS: Final = Count(
+    "tributary_items",
+    "Items of recorded pages and deletions: sent, unchanged, deleted, or dropped because they could not be read.",
+    "provider",
+    "outcome",
+)
+ENDED: Final = Count("tributary_jobs_ended", "Jobs that came to their end, by how.", "state")
+WAITS: Final = Count("tributary_quota_waits", "Calls that had to wait for a provider's quota.", "provider")
+WAITED: Final = Count(
+    "tributary_quota_wait_seconds", "Seconds for which calls were told to wait for quota.", "provider"
+)
+LIMITED: Final = Count("tributary_rate_limited", "Calls that a provider refused for its own rate limit.", "provider")
+
+_OUTCOMES: Final = ("sent", "unchanged", "deleted", "dropped")
+_OPEN: Final = tuple(state for state in get_args(State) if state not in OVER)
+_STATES = select(jobs.c.state, func.count()).where(jobs.c.state.in_(_OPEN)).group_by(jobs.c.state)
+
+
+def from_zero(providers: Iterable[str]) -> None:
+    for slug in providers:
+        for count in (PAGES, WAITS, WAITED, LIMITED):
+            count.add(slug, by=0)
+        for outcome in _OUTCOMES:
+            ITEMS.add(slug, outcome, by=0)
+    for state in OVER:
+        ENDED.add(state, by=0)
+
+
+def recorded(provider: str, job: Job, *, pages: int, receipt: Receipt) -> None:
+    """What ``job`` has more than before, when that is committed."""
+    now = job.receipt
+    more = (now.emitted - receipt.emitted, now.unchanged - receipt.unchanged, now.deleted - receipt.deleted)
+    PAGES.add(provider, by=job.pages - pages)
+    for outcome, count in zip(_OUTCOMES, (*more, now.dropped - receipt.dropped), strict=True):
+        ITEMS.add(provider, outcome, by=count)
+
+
+def waited(provider: str, seconds: float) -> None:
+    """A call was told to wait so long; not at all is no wait."""
+    if seconds > 0:
+        WAITS.add(provider)
+        WAITED.add(provider, by=seconds)
+
+
+def parts(database: Database, consumers: Consumers, *, slots: int, in_use: Callable[[], int]) -> Mapping[str, Sample]:
+    async def of_slots() -> Iterable[Metric]:
+        return [
+            gauge("tributary_slots", "Jobs that this fetcher works on at once, at most.", slots),
+            gauge("tributary_slots_in_use", "Jobs that this fetcher is working on.", in_use()),
+        ]
+
+    return {
+        "jobs": partial(_jobs, database),
+        "workers": partial(_workers, database),
+        "outbox": partial(backlog, database, outbox),
+        "slots": of_slots,
+        **consumers.parts(),
+    }
+
+
+async def _jobs(database: Database) -> Iterable[Metric]:
+    """Those that are over are counted as they end: the table keeps them, and this must stay cheap."""
+    async with database.read() as db:
+        found = dict.fromkeys(((state,) for state in _OPEN), 0.0)
+        found |= {(state,): count for state, count in await db.execute(_STATES)}
+    return [gauge("tributary_jobs", "Jobs that are not over, of all fetchers, by state.", found, "state")]
+
+
+async def _workers(database: Database) -> Iterable[Metric]:
+    async with database.read() as db:
+        count = (await db.execute(select(func.count()).select_from(workers))).scalar_one()
+    return [gauge("tributary_workers", "Fetchers that give signs of life.", count)]

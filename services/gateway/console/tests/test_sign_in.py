@@ -1,0 +1,274 @@
+"""The console of a gateway that asks for keys."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import select, update
+
+from services.gateway.console.tests.desk import (
+    add_connection,
+    add_items,
+    connection,
+    console_app,
+    opened_hub,
+    settings,
+)
+from services.gateway.hub import Hub
+from services.gateway.keys import create_key, revoke_key
+from services.gateway.keys.throttle import FREE
+from services.gateway.tables import sessions
+from shared.crypto import hash_token
+
+HERE = {"origin": "http://localhost:8000", "sec-fetch-site": "same-origin"}
+PAGE = {"accept": "text/html"}
+
+
+@pytest.fixture
+async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
+    async with opened_hub(settings(tmp_path, keys_required=True)) as hub:
+        yield hub
+
+
+@pytest.fixture
+async def http(hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=console_app(hub))
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", headers=PAGE) as http:
+        yield http
+
+
+async def key(hub: Hub, scope: str = "write", org: str = "acme") -> str:
+    made = await create_key(org=org, scope=scope, name="Ada's laptop", database=hub.database)
+    return made.written.reveal()
+
+
+async def sign_in(http: httpx.AsyncClient, text: str, **more: str) -> httpx.Response:
+    return await http.post("/console/sign-in", data={"key": text, **more}, headers=HERE)
+
+
+async def signed_in(http: httpx.AsyncClient, hub: Hub, scope: str = "write") -> str:
+    """The key."""
+    text = await key(hub, scope)
+    assert (await sign_in(http, text)).status_code == 303
+    return text
+
+
+def csrf(page: httpx.Response) -> str:
+    found = re.search(r'name="csrf" value="([^"]+)"', page.text)
+    assert found, page.text
+    return found[1]
+
+
+async def accounts(hub: Hub) -> None:
+    """One of a user of ours, one of another organisation."""
+    mine, theirs = connection("c1", "notion", org_id="acme", user_id="ada"), connection("c2", "notion", org_id="other")
+    for made in (mine, theirs):
+        await add_connection(hub, made)
+        await add_items(hub, made, "pages", {f"{made.id}-page": {}})
+
+
+async def test_without_a_session_every_page_leads_to_the_sign_in_and_back(http: httpx.AsyncClient, hub: Hub) -> None:
+    await accounts(hub)
+    for path, back in (
+        ("/", None),
+        ("/?q=plan&provider=notion", "/?q=plan&provider=notion"),
+        ("/console/items/c1/pages/c1-page", "/console/items/c1/pages/c1-page"),
+        ("/console/items?q=plan", "/?q=plan"),
+        ("/console/cards", None),
+    ):
+        asked = await http.get(path)
+        assert (asked.status_code, asked.text) == (303, "")
+        page = await http.get(asked.headers["location"])
+        assert page.status_code == 200
+        assert f'name="next" value="{html.escape(back or "/")}"' in page.text
+        signed = await sign_in(http, await key(hub), next=back or "/")
+        assert signed.headers["location"] == (back or "/")
+        http.cookies.clear()
+
+
+async def test_a_program_without_a_key_is_told_so_and_not_led_anywhere(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/", headers={"accept": "application/json"})
+    assert answer.status_code == 401
+
+
+async def test_the_page_shows_the_organisation_of_the_key_and_all_of_its_users(
+    http: httpx.AsyncClient, hub: Hub
+) -> None:
+    await accounts(hub)
+    text = await signed_in(http, hub)
+    page = (await http.get("/")).text
+    assert "c1-page" in page
+    assert "c2" not in page
+    assert "Organisation <code>acme</code>, signed in with the write key" in page
+    assert text.split("_")[1] in page
+    assert text.split("_")[2] not in page
+    assert (await http.get("/console/items/c1/pages/c1-page")).status_code == 200
+    foreign = await http.get("/console/items/c2/pages/c2-page")
+    assert (foreign.status_code, foreign.text) == (404, (await http.get("/console/items/c3/pages/c2-page")).text)
+
+
+async def test_a_key_that_only_reads_sees_no_button_that_writes(http: httpx.AsyncClient, hub: Hub) -> None:
+    await accounts(hub)
+    await signed_in(http, hub, "read")
+    page = await http.get("/")
+    assert "c1-page" in page.text
+    assert set(re.findall(r'action="([^"]+)"', page.text)) == {"/console/theme", "/console/sign-out", "/#items"}
+    assert "/disconnect" not in page.text
+    forged = {"provider": "notion", "csrf": csrf(page)}
+    assert (await http.post("/console/connect", data=forged, headers=HERE)).status_code == 403
+    assert (await http.get("/console/connections/c1/disconnect")).status_code == 403
+
+
+async def test_T39_every_sign_in_gives_another_session_and_ends_the_one_before(
+    http: httpx.AsyncClient, hub: Hub
+) -> None:
+    text, held = await key(hub), ["a-session-that-somebody-else-knows"]
+    for _ in range(2):
+        cookie = {**HERE, "cookie": f"tributary_session={held[-1]}"}
+        await http.post("/console/sign-in", data={"key": text}, headers=cookie)
+        held.append(http.cookies["tributary_session"])
+        http.cookies.clear()
+    planted, first, second = held
+    assert len({*held}) == 3
+    for token, status in ((planted, 303), (first, 303), (second, 200)):
+        assert (await http.get("/", headers={"cookie": f"tributary_session={token}"})).status_code == status
+    async with hub.database.read() as db:
+        kept = [row.id for row in await db.execute(select(sessions))]
+    assert kept == [hash_token(second)], "and only its digest is kept"
+
+
+async def test_T39_signing_out_ends_the_session_at_the_server(http: httpx.AsyncClient, hub: Hub) -> None:
+    await signed_in(http, hub)
+    token = http.cookies["tributary_session"]
+    page = await http.get("/")
+    out = await http.post("/console/sign-out", data={"csrf": csrf(page)}, headers=HERE)
+    assert (out.status_code, out.headers["location"]) == (303, "/console/sign-in")
+    assert "tributary_session" not in http.cookies
+    http.cookies.set("tributary_session", token)
+    assert (await http.get("/")).status_code == 303
+
+
+async def test_T39_a_session_ends_with_its_key(http: httpx.AsyncClient, hub: Hub) -> None:
+    text = await signed_in(http, hub)
+    assert (await http.get("/")).status_code == 200
+    await revoke_key(text.split("_")[1], org="acme", database=hub.database)
+    assert (await http.get("/")).status_code == 303
+    assert "tributary_session" not in http.cookies, "and the browser forgets it"
+
+
+@pytest.mark.parametrize(("hours", "status"), [(11.9, 200), (12.1, 303)])
+async def test_T39_a_session_that_nobody_uses_for_twelve_hours_ends(
+    http: httpx.AsyncClient, hub: Hub, hours: float, status: int
+) -> None:
+    await signed_in(http, hub)
+    async with hub.database.write() as db:
+        await db.execute(update(sessions).values(used=time.time() - hours * 3600))
+    assert (await http.get("/")).status_code == status
+    async with hub.database.read() as db:
+        used = (await db.execute(select(sessions.c.used))).scalar_one()
+    assert (used > time.time() - 60) is (status == 200), "using it keeps it"
+
+
+async def test_T36_a_form_needs_the_token_of_its_own_session(http: httpx.AsyncClient, hub: Hub) -> None:
+    await accounts(hub)
+    await signed_in(http, hub)
+    old = csrf(await http.get("/"))
+    http.cookies.clear()
+    await signed_in(http, hub)
+    good = csrf(await http.get("/"))
+    for sent in ({}, {"csrf": ""}, {"csrf": old}, {"csrf": good[:-1]}):
+        for path in ("connections/c1/reload", "connections/c1/disconnect", "connect", "sign-out"):
+            data = {**sent, "provider": "notion"} if path == "connect" else sent
+            answer = await http.post(f"/console/{path}", data=data, headers=HERE)
+            assert answer.status_code == 403, path
+    again = await http.post("/console/connections/c1/reload", data={"csrf": good}, headers=HERE)
+    assert (again.status_code, again.headers["location"]) == (303, "/#card-notion")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://localhost:3000", "sec-fetch-site": "same-site"},
+    ],
+)
+async def test_T36_another_site_cannot_sign_anybody_in_or_act_for_who_is(
+    http: httpx.AsyncClient, hub: Hub, headers: dict[str, str]
+) -> None:
+    text = await key(hub)
+    answer = await http.post("/console/sign-in", data={"key": text}, headers=headers)
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
+    await signed_in(http, hub)
+    token = csrf(await http.get("/"))
+    answer = await http.post("/console/sign-out", data={"csrf": token}, headers=headers)
+    assert answer.status_code == 403
+    assert (await http.get("/")).status_code == 200, "still signed in"
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_T36_the_cookie_is_for_this_host_and_no_script(tmp_path: Path, scheme: str) -> None:
+    public = f"{scheme}://localhost:8000"
+    async with opened_hub(settings(tmp_path, public_url=public, keys_required=True)) as hub:
+        transport = httpx.ASGITransport(app=console_app(hub))
+        async with httpx.AsyncClient(transport=transport, base_url=public, headers=PAGE) as http:
+            made = await http.post("/console/sign-in", data={"key": await key(hub)}, headers={"origin": public})
+            cookie = made.headers["set-cookie"]
+            assert (await http.get("/")).status_code == 200
+    name, _, rest = cookie.partition("=")
+    assert name == ("__Host-tributary_session" if scheme == "https" else "tributary_session")
+    attributes = set(rest.split("; ")[1:])
+    assert attributes == {"Path=/", "HttpOnly", "SameSite=Lax", *(["Secure"] if scheme == "https" else [])}
+
+
+async def test_a_wrong_key_is_said_on_the_page_and_never_repeated(http: httpx.AsyncClient, hub: Hub) -> None:
+    text = await key(hub)
+    await revoke_key(text.split("_")[1], org=None, database=hub.database)
+    for wrong in (text, '"><script>', ""):
+        answer = await sign_in(http, wrong, next="/docs")
+        assert answer.status_code == 401
+        assert "This key opens nothing here" in answer.text
+        assert "set-cookie" not in answer.headers
+        assert not wrong or wrong not in answer.text
+        assert 'name="next" value="/docs"' in answer.text
+
+
+async def test_T32_who_tries_keys_on_the_page_waits(http: httpx.AsyncClient) -> None:
+    for _ in range(FREE):
+        assert (await sign_in(http, "guess")).status_code == 401
+    answer = await sign_in(http, "guess")
+    assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
+    assert "Try again in 1 second." in answer.text
+
+
+async def test_T32_who_tries_sessions_waits(http: httpx.AsyncClient) -> None:
+    for number in range(FREE):
+        http.cookies.set("tributary_session", f"guess-{number}")
+        assert (await http.get("/")).status_code == 303
+    http.cookies.set("tributary_session", "one more")
+    assert (await http.get("/")).status_code == 429
+
+
+@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example/", "/\\evil", "javascript:a"])
+async def test_T07_signing_in_leads_nowhere_else(http: httpx.AsyncClient, hub: Hub, back: str) -> None:
+    assert (await sign_in(http, await key(hub), next=back)).headers["location"] == "/"
+
+
+async def test_where_no_keys_are_needed_there_is_nothing_to_sign_in_to(tmp_path: Path) -> None:
+    async with opened_hub(settings(tmp_path)) as hub:
+        transport = httpx.ASGITransport(app=console_app(hub))
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", headers=PAGE) as http:
+            page = (await http.get("/")).text
+            assert "Sign out" not in page
+            assert "csrf" not in page
+            for answer in (await http.get("/console/sign-in"), await sign_in(http, "anything")):
+                assert (answer.status_code, answer.headers["location"]) == (303, "/")
+                assert "set-cookie" not in answer.headers

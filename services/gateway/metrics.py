@@ -1,0 +1,25 @@
+"""What the gateway counts, and what it shows of its tables."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Final
+
+from services.gateway.tables import outbox
+from shared.backlog import backlog
+from shared.db import Database
+from shared.kafka import Consumers
+from shared.telemetry import Count, Sample
+
+OVERTAKEN: Final = Count(
+    "tributary_items_overtaken", "Items that reached the topic after a newer version, or after their connection's end."
+)
+
+
+def from_zero() -> None:
+    OVERTAKEN.add(by=0)
+
+
+def parts(database: Database, consumers: Consumers) -> Mapping[str, Sample]:
+    return {"outbox": partial(backlog, database, outbox), **consumers.parts()}

@@ -1,0 +1,122 @@
+"""What a paused worker appends too late is noticed and read again: on the topic it would be the last word."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from sqlalchemy import select
+
+from services.gateway.consumers import _on_items
+from services.gateway.store import connections, items
+from services.gateway.tables import outbox
+from shared.contracts.connections import Account, Connection
+from shared.contracts.envelope import new_id
+from shared.contracts.syncs import ReadAgain
+from shared.db import Database, Schema
+from shared.settings import SecretStr
+
+Row = dict[str, Any]
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Schema:
+    if request.param == "sqlite":
+        return tmp_path / "gateway.db"
+    return Schema(url=SecretStr(request.getfixturevalue("real_postgres")), name=f"gateway_{new_id()}")
+
+
+@pytest.fixture
+async def database(place: Path | Schema) -> AsyncIterator[Database]:
+    database = Database(place)
+    await database.migrate("services.gateway:migrations")
+    yield database
+    await database.close()
+
+
+def row(id_: str, *, version: int, offset: int, deleted: bool = False, generation: int = 1) -> Row:
+    text = dict.fromkeys(("provider", "name", "folded", "updated"), "")
+    nothing = dict.fromkeys(("parent_id", "url", "created", "modified", "raw", "raw_bytes", "digest"))
+    place = {"connection": "c", "resource": "pages", "id": id_, "org_id": "o", "partition": 0}
+    known = {"version": version, "offset": offset, "deleted": deleted, "generation": generation}
+    return {**text, **nothing, **place, **known}
+
+
+async def take(database: Database, *rows: Row) -> None:
+    async with database.write() as db:
+        await _on_items(db, list(rows))
+
+
+async def asked(database: Database) -> list[ReadAgain]:
+    async with database.read() as db:
+        sent = (await db.execute(select(outbox.c.value).order_by(outbox.c.id))).scalars()
+        return [msgspec.json.decode(value, type=ReadAgain) for value in sent]
+
+
+async def test_an_older_version_behind_a_newer_one_is_read_again(database: Database) -> None:
+    await take(database, row("a", version=5, offset=1), row("b", version=5, offset=2))
+    await take(database, row("a", version=4, offset=3), row("b", version=6, offset=4))
+    assert await asked(database) == [ReadAgain(connection="c", resource="pages", ids=("a",))]
+
+
+async def test_also_when_both_come_in_one_batch(database: Database) -> None:
+    await take(database, row("a", version=5, offset=1), row("b", version=1, offset=2), row("a", version=4, offset=3))
+    assert await asked(database) == [ReadAgain(connection="c", resource="pages", ids=("a",))]
+
+
+async def test_what_is_only_read_twice_is_left_alone(database: Database) -> None:
+    first, second = row("a", version=4, offset=1), row("a", version=5, offset=2)
+    for batch in ([first, second], [first, second], [first], [second]):
+        await take(database, *batch)
+    assert await asked(database) == []
+
+
+async def test_an_item_behind_its_own_deletion_is_read_again(database: Database) -> None:
+    await take(database, row("a", version=4, offset=1))
+    await take(database, row("a", version=6, offset=2, deleted=True))
+    await take(database, row("a", version=5, offset=3))
+    assert await asked(database) == [ReadAgain(connection="c", resource="pages", ids=("a",))]
+    async with database.read() as db:
+        assert await items.get(db, ("c", "pages", "a")) is None
+
+
+async def test_a_closed_connections_item_behind_the_deletion_is_read_again_and_one_before_it_is_not(
+    database: Database,
+) -> None:
+    gone = Connection(
+        id="c",
+        version=2,
+        generation=1,
+        org_id="o",
+        user_id="u",
+        provider="notion",
+        client_id="k",
+        account=Account(id="a"),
+        status="disconnected",
+        epoch=1,
+        created="",
+        updated="",
+    )
+    async with database.write() as db:
+        await connections.save(db, gone)
+    await take(database, row("before", version=4, offset=1))
+    await take(
+        database, row("before", version=6, offset=2, deleted=True), row("late", version=6, offset=3, deleted=True)
+    )
+    assert await asked(database) == []
+    await take(database, row("late", version=5, offset=4))
+    assert await asked(database) == [ReadAgain(connection="c", resource="pages", ids=("late",))]
+    async with database.read() as db:
+        assert await items.get(db, ("c", "pages", "late")) is None
+
+
+async def test_many_are_asked_for_in_several_requests(database: Database) -> None:
+    ids = [f"{number:03}" for number in range(450)]
+    await take(database, *(row(id_, version=9, offset=number) for number, id_ in enumerate(ids)))
+    await take(database, *(row(id_, version=8, offset=1000 + number) for number, id_ in enumerate(ids)))
+    found = await asked(database)
+    assert [len(one.ids) for one in found] == [200, 200, 50]
+    assert sorted(id_ for one in found for id_ in one.ids) == ids

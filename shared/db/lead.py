@@ -1,0 +1,141 @@
+"""Of all processes that share a database one leads: it alone does what must not be done twice at the same time.
+
+On PostgreSQL that is a lock of a session which ends when its process dies, or has been paused for ``IDLE_S``; on
+SQLite a lock of the kernel's. The session also hears what the other processes commit.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TextIO
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+from typing_extensions import override
+
+from shared.db.doors import COMMAND_S, CONNECT_S
+from shared.db.place import Schema
+
+IDLE_S = 10.0
+SURE_S = 4.0
+"""How long a lead that was confirmed counts without asking again; well below ``IDLE_S``."""
+ASK_S = 2.0
+
+
+class Lead(ABC):
+    """``held`` asks for it or confirms it; ``sure``: that was so lately that nobody else can lead by now."""
+
+    @abstractmethod
+    async def held(self) -> bool: ...
+
+    @abstractmethod
+    def sure(self) -> bool: ...
+
+    @abstractmethod
+    async def close(self) -> None: ...
+
+
+def lead(place: Path | Schema, on_news: Callable[[], None]) -> Lead:
+    """``on_news`` is called when another process has committed something marked as news (``mark_news``)."""
+    return _SessionLead(place, on_news) if isinstance(place, Schema) else _FileLead(place)
+
+
+def channel(schema: Schema) -> str:
+    return f"tributary_{schema.name}_news"
+
+
+class _FileLead(Lead):
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(f"{path.name}.lead")
+        self._file: TextIO | None = None
+
+    @override
+    async def held(self) -> bool:
+        if self._file is None:
+            file = self._path.open("w")
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                file.close()
+                return False
+            self._file = file
+        return True
+
+    @override
+    def sure(self) -> bool:
+        return self._file is not None
+
+    @override
+    async def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+
+class _SessionLead(Lead):
+    def __init__(self, schema: Schema, on_news: Callable[[], None]) -> None:
+        self._schema, self._on_news = schema, on_news
+        self._session: Any = None
+        self._leads = False
+        self._confirmed = 0.0
+
+    @override
+    async def held(self) -> bool:
+        """Raises ``OSError`` or asyncpg's errors when the database is away; then nobody here leads."""
+        if self._leads and time.monotonic() - self._confirmed < ASK_S and not self._session.is_closed():
+            return True
+        asked = time.monotonic()
+        try:
+            session = await self._open()
+            if self._leads:
+                await session.execute("SELECT 1")
+            else:
+                wanted = f"{self._schema.name}:lead"
+                self._leads = await session.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", wanted)
+        except BaseException:
+            self._end()
+            raise
+        self._confirmed = asked
+        return self._leads
+
+    @override
+    def sure(self) -> bool:
+        return self._leads and time.monotonic() - self._confirmed < SURE_S and not self._session.is_closed()
+
+    @override
+    async def close(self) -> None:
+        session, self._session, self._leads = self._session, None, False
+        if session is not None and not session.is_closed():
+            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+                await session.close(timeout=1)
+
+    async def _open(self) -> Any:
+        if self._session is not None and not self._session.is_closed():
+            return self._session
+        self._end()
+        parts = urlsplit(self._schema.for_driver())
+        self._session = await asyncpg.connect(
+            urlunsplit(parts._replace(scheme="postgresql")),
+            timeout=CONNECT_S,
+            command_timeout=min(COMMAND_S, SURE_S),
+            server_settings={
+                "idle_session_timeout": f"{int(IDLE_S)}s",
+                "application_name": f"tributary {self._schema.name} lead",
+            },
+        )
+        await self._session.add_listener(channel(self._schema), self._heard)
+        return self._session
+
+    def _heard(self, *_: Any) -> None:
+        self._on_news()
+
+    def _end(self) -> None:
+        session, self._session, self._leads = self._session, None, False
+        if session is not None:
+            with suppress(asyncpg.InterfaceError):
+                session.terminate()

@@ -1,0 +1,77 @@
+"""Asking Kafka for records so that an answer that cannot be read costs none of those that can.
+
+aiokafka throws away what it has unpacked of an answer when the next record of it does not unpack (a header's name that
+is not UTF-8, a wrong checksum), moves its position past them, and raises. FastStream then reads on in silence, or
+restarts its loop. Here the consumer goes back to where its work stands and asks for one record at a time, so that it
+comes to a halt exactly in front of the bad one, and says so.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import structlog
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import ConsumerStoppedError
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from shared.kafka.away import PAUSE_S
+
+Rewind = Callable[[AIOKafkaConsumer], Awaitable[None]]
+
+log = structlog.get_logger()
+
+
+class Poll:
+    """Stands before ``subscriber.get_msg``; ``failing`` is topic → what is wrong, as in ``Delivery``."""
+
+    def __init__(self, subscriber: BatchSubscriber, topic: str, rewind: Rewind, failing: dict[str, str]) -> None:
+        self._subscriber, self._topic, self._rewind, self._failing = subscriber, topic, rewind, failing
+        self._ask = subscriber.get_msg
+        self._most = subscriber.max_records
+        self._single = 0
+        """How many records are still asked for one by one."""
+        self._astray = False
+        """The position may be past records that nobody has seen."""
+
+    async def __call__(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
+        try:
+            if self._astray:
+                await self._rewind(consumer)
+                self._astray = False
+            records = await self._ask(consumer)
+        except ConsumerStoppedError:
+            raise
+        except Exception as error:  # noqa: BLE001  # whatever it is: out of here it would be passed over
+            await self._unreadable(error)
+            return ()
+        if records and self._single:
+            self._one_more()
+        return records
+
+    async def _unreadable(self, error: Exception) -> None:
+        self._astray = self._astray or not self._single
+        self._single, self._subscriber.max_records = self._most or 1, 1
+        self._failing[self._topic] = (
+            f"{type(error).__name__}: Kafka's answer cannot be read. Nothing is passed; this service's log tells more."
+        )
+        log.error("poll_failed", topic=self._topic, error=str(error)[:300])
+        await asyncio.sleep(PAUSE_S)
+
+    def _one_more(self) -> None:
+        self._single -= 1
+        if not self._single:
+            self._subscriber.max_records = self._most
+            self._failing.pop(self._topic, None)
+
+
+async def rewind_to_committed(consumer: AIOKafkaConsumer) -> None:
+    """Where nothing was committed yet, to the beginning."""
+    for partition in consumer.assignment():
+        committed = await consumer.committed(partition)
+        if committed is None:
+            await consumer.seek_to_beginning(partition)
+        else:
+            consumer.seek(partition, committed)

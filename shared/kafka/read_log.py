@@ -1,0 +1,101 @@
+"""Looking into topics at chosen places, as a member of no group: nobody's position moves by it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+import msgspec
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+
+from shared.kafka.access import client_options
+from shared.kafka.received import Received, received
+from shared.kafka.sign_in import signing_in
+from shared.settings import Cluster
+
+PATIENCE_S = 10.0
+POLL_MS = 200
+AT_ONCE = 100
+"""Records held in full at one time; each may have a megabyte."""
+
+T = TypeVar("T")
+
+
+class Logged(msgspec.Struct, frozen=True):
+    """``at`` is the record's time in epoch seconds."""
+
+    received: Received
+    at: float
+
+
+class LogReader:
+    """An async context. Every call raises ``TimeoutError`` or a ``KafkaError`` when Kafka does not answer in time."""
+
+    def __init__(self, cluster: Cluster, topics: Collection[str]) -> None:
+        self._cluster, self._topics = cluster, topics
+        self._consumer = AIOKafkaConsumer(
+            *topics, **client_options(cluster), client_id="log-reader", auto_offset_reset="earliest"
+        )
+
+    async def __aenter__(self) -> Self:
+        try:
+            async with signing_in(self._cluster), asyncio.timeout(PATIENCE_S):
+                await self._consumer.start()
+            self._places = [
+                TopicPartition(topic, number)
+                for topic in self._topics
+                for number in sorted(self._consumer.partitions_for_topic(topic) or ())
+            ]
+            self._consumer.unsubscribe()
+        except BaseException:
+            await self._consumer.stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._consumer.stop()
+
+    async def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
+        """First and next offset of each partition that holds something."""
+        async with asyncio.timeout(PATIENCE_S):
+            begins = await self._consumer.beginning_offsets(self._places)
+            ends = await self._consumer.end_offsets(self._places)
+        return {place: (begins[place], ends[place]) for place in self._places if begins[place] < ends[place]}
+
+    async def stretch(
+        self, stretches: Mapping[TopicPartition, tuple[int, int]], shape: Callable[[Logged], T]
+    ) -> dict[TopicPartition, Sequence[T]]:
+        """What lies between two offsets (the second not included), oldest first, each made into what ``shape`` makes.
+
+        Of a stretch that retention has trimmed meanwhile, what is left.
+        """
+        found: dict[TopicPartition, list[T]] = {place: [] for place in stretches}
+        self._consumer.assign(list(stretches))
+        for place, (begin, _) in stretches.items():
+            self._consumer.seek(place, begin)
+        open_ = set(stretches)
+        async with asyncio.timeout(PATIENCE_S):
+            while open_:
+                for place, records in (await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)).items():
+                    end = stretches[place][1]
+                    found[place] += [shape(_logged(record)) for record in records if record.offset < end]
+                passed = {place for place in open_ if await self._consumer.position(place) >= stretches[place][1]}
+                self._consumer.pause(*passed)
+                open_ -= passed
+        return {place: tuple(shapes) for place, shapes in found.items()}
+
+    async def one(self, place: TopicPartition, offset: int) -> Logged | None:
+        """None where there is no such record, or no longer."""
+        begin, end = (await self.bounds()).get(place, (0, 0))
+        if not begin <= offset < end:
+            return None
+        records = (await self.stretch({place: (offset, offset + 1)}, lambda logged: logged))[place]
+        return next((one for one in records if one.received.offset == offset), None)
+
+
+def _logged(record: ConsumerRecord[bytes, bytes]) -> Logged:
+    return Logged(received(record), record.timestamp / 1000)

@@ -1,0 +1,84 @@
+"""A service as a process of its own: settings, logging, one server, and a clean end at a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from shared.errors import HubError
+from shared.installation import addresses, provider_defaults
+from shared.kafka import ClusterUnsuitable, is_away
+from shared.pauses import VARIABLE, arm
+from shared.serve import PortBusy, Served, StartFailed, bind
+from shared.settings import Settings, SettingsError, load_settings
+from shared.telemetry import configure_logging
+from shared.telemetry.middleware import App
+
+REFUSED = 2
+
+
+def serve_alone(name: str, make_app: Callable[[Settings], App]) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit status. What is wrong is said on standard error, in words."""
+    return guarded(lambda: _serve(name, make_app))
+
+
+def guarded(run: Callable[[], None]) -> int:
+    """The exit status of ``run``; refusals end in a sentence, not in a traceback."""
+    try:
+        run()
+    except SettingsError as error:
+        return _refuse(str(error))
+    except HubError as error:
+        return _refuse(error.detail)
+    except (PortBusy, ClusterUnsuitable, StartFailed) as error:
+        return _refuse(str(error))
+    except Exception as error:
+        if not is_away(error):
+            raise
+        return _refuse(f"The database or Kafka does not answer ({error}). Start it, or check its setting.")
+    return 0
+
+
+def read_settings() -> Settings:
+    """From the environment and `.env`, with logging as they say. Raises ``SettingsError``."""
+    settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
+    configure_logging(settings.log_level, settings.log_format)
+    arm(os.environ.get(VARIABLE, ""))
+    return settings
+
+
+def _refuse(why: str) -> int:
+    sys.stderr.write(f"{why}\n")
+    return REFUSED
+
+
+def _serve(name: str, make_app: Callable[[Settings], App]) -> None:
+    settings = read_settings()
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    port = getattr(settings, f"{name}_port")
+    sockets = bind(port, what=name, setting=f"TRIBUTARY_{name.upper()}_PORT", host=addresses(settings)[name])
+    asyncio.run(_until_told(Served(name, make_app(settings), sockets)))
+
+
+async def _until_told(served: Served) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    starting = asyncio.create_task(served.start(), name="start")
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait([starting])
+    else:
+        await starting
+        gc.freeze()  # what is loaded by now stays: later collections need not look at it
+        await stopping
+    stopping.cancel()
+    await served.stop()

@@ -1,0 +1,75 @@
+"""What is wrong with settings that are right one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from shared.settings.declared import GENERAL, PREFIX
+from shared.settings.secret import SecretStr
+
+
+def conflicts(values: Mapping[str, Any]) -> list[str]:
+    """Sentences; ``values`` are by field, None where a variable was wrong or is not set."""
+    return [*_shared_ports(values), *_kafka(values), *_database(values)]
+
+
+def with_password(values: dict[str, Any], problems: list[str]) -> None:
+    """Takes the password file out of ``values``; what it holds goes into the URL that has no password."""
+    path: Path | None = values.pop("database_password_file")
+    url: SecretStr | None = values["database_url"]
+    if path is None or url is None:
+        return
+    try:
+        password = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as reason:
+        problems.append(f"{PREFIX}DATABASE_PASSWORD_FILE cannot be read ({type(reason).__name__}). Make it readable.")
+        return
+    parts = urlsplit(url.reveal())
+    user, _, place = parts.netloc.rpartition("@")
+    values["database_url"] = SecretStr(urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}")))
+
+
+def _kafka(values: Mapping[str, Any]) -> list[str]:
+    protocol = values["kafka_security_protocol"] or ""
+    problems = []
+    if protocol.startswith("SASL") and not (values["kafka_sasl_username"] and values["kafka_sasl_password"]):
+        problems.append(
+            f"{PREFIX}KAFKA_SECURITY_PROTOCOL={protocol} signs in. "
+            f"Set {PREFIX}KAFKA_SASL_USERNAME and {PREFIX}KAFKA_SASL_PASSWORD."
+        )
+    if values["kafka_sasl_password"] and not protocol.startswith("SASL"):
+        problems.append(
+            f"{PREFIX}KAFKA_SASL_PASSWORD is set, but nothing signs in. Set {PREFIX}KAFKA_SECURITY_PROTOCOL=SASL_SSL."
+        )
+    if bool(values["kafka_ssl_certfile"]) != bool(values["kafka_ssl_keyfile"]):
+        problems.append(f"{PREFIX}KAFKA_SSL_CERTFILE and {PREFIX}KAFKA_SSL_KEYFILE go together. Set both, or neither.")
+    return problems
+
+
+def _database(values: Mapping[str, Any]) -> list[str]:
+    url: SecretStr | None = values["database_url"]
+    if values["database_password_file"] is None:
+        return []
+    if url is None:
+        return [f"{PREFIX}DATABASE_PASSWORD_FILE is set without {PREFIX}DATABASE_URL. Set both, or neither."]
+    parts = urlsplit(url.reveal())
+    if parts.password is not None:
+        return [f"{PREFIX}DATABASE_URL has a password, and {PREFIX}DATABASE_PASSWORD_FILE as well. Keep one."]
+    if not parts.username:
+        return [f"{PREFIX}DATABASE_URL names no user. Write postgresql://user@host:5432/database."]
+    return []
+
+
+def _shared_ports(values: Mapping[str, Any]) -> list[str]:
+    users: dict[int, list[str]] = {}
+    for variable in GENERAL:
+        if variable.kind == "port" and values[variable.field] is not None:
+            users.setdefault(values[variable.field], []).append(PREFIX + variable.name)
+    return [
+        f"{' and '.join(names)} are all {port}, but a port serves one thing. Give each a port of its own."
+        for port, names in users.items()
+        if len(names) > 1
+    ]

@@ -1,0 +1,118 @@
+"""What each service counts and shows on ``/metrics``, in Prometheus' text format.
+
+Services may share a process, so each has a registry of its own: a figure goes to the service that speaks, as a log
+line does (``bind_service``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Final, TypeVar, final
+
+import structlog
+from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics, generate_latest
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from shared.telemetry.context import current_service
+
+PATIENCE_S: Final = 2.0
+"""How long a scrape waits for each part of it; Prometheus gives up on the whole after ten seconds."""
+Sample = Callable[[], Awaitable[Iterable[Metric]]]
+"""Reads gauges at the moment of a scrape."""
+At = TypeVar("At", bound=tuple[str, ...])
+
+log = structlog.get_logger("tributary.metrics")
+_registries: dict[str, CollectorRegistry] = {}
+
+
+@final
+class Count:
+    """A counter of every service that uses it. ``name`` goes without the ``_total`` that readers see.
+
+    No label may take values from outside without bound: each value is a series for ever.
+    """
+
+    def __init__(self, name: str, about: str, *labels: str) -> None:
+        self._name, self._about, self._labels = name, about, labels
+        self._counters: dict[str, Counter] = {}
+
+    def add(self, *labels: str, by: float = 1.0) -> None:
+        """``by`` 0 shows a series before its first event: a rate cannot see the step from nothing to one."""
+        counter = self._counters.get(current_service()) or self._open(current_service())
+        (counter.labels(*labels) if labels else counter).inc(by)
+
+    def _open(self, service: str) -> Counter:
+        counter = Counter(self._name, self._about, self._labels, registry=_registry(service))
+        self._counters[service] = counter
+        return counter
+
+
+def gauge(name: str, about: str, values: Mapping[At, float] | float, *labels: str) -> GaugeMetricFamily:
+    """``values`` by the values of ``labels``, in their order; a number where there are none."""
+    family = GaugeMetricFamily(name, about, labels=labels)
+    for at, value in values.items() if isinstance(values, Mapping) else [((), values)]:
+        family.add_metric(at, value)
+    return family
+
+
+@final
+class Scrape:
+    """One answer of ``/metrics`` after the other. A part that cannot be read is left out, and said to be."""
+
+    def __init__(self, parts: Callable[[], Mapping[str, Sample]], *, patience_s: float = PATIENCE_S) -> None:
+        self._parts, self._patience_s = parts, patience_s
+        self._late: dict[str, asyncio.Task[Iterable[Metric]]] = {}
+
+    async def text(self) -> bytes:
+        parts = self._parts()
+        found = await asyncio.gather(*(self._sampled(name, sample) for name, sample in parts.items()))
+        failed = {(name,): float(families is None) for name, families in zip(parts, found, strict=True)}
+        about = "1 when this part of the figures could not be read just now and is missing, else 0."
+        told = gauge("tributary_scrape_part_failed", about, failed, "part")
+        counted = _registry(current_service()).collect()
+        return generate_latest(_Collected([*counted, *(one for families in found for one in families or ()), told]))
+
+    async def _sampled(self, name: str, sample: Sample) -> Iterable[Metric] | None:
+        late = self._late.pop(name, None)
+        if late is not None and not late.done():
+            self._late[name] = late
+            return None
+        task = asyncio.ensure_future(sample())
+        task.add_done_callback(_noticed)
+        try:
+            # Not asyncio.timeout: a connection that hangs may take long to be given up, and nobody need wait for it.
+            await asyncio.wait([task], timeout=self._patience_s)
+        finally:
+            if not task.done():
+                task.cancel()
+                self._late[name] = task
+        if not task.done() or task.cancelled() or (error := task.exception()) is not None:
+            why = str(error)[:200] if task.done() and not task.cancelled() else "no answer in time"
+            log.warning("figures_unknown", part=name, why=why)
+            return None
+        return task.result()
+
+
+@final
+class _Collected:
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _noticed(task: asyncio.Future[Iterable[Metric]]) -> None:
+    """An exception that nobody asks for is reported by asyncio when the task is forgotten."""
+    if not task.cancelled():
+        task.exception()
+
+
+def _registry(service: str) -> CollectorRegistry:
+    if service not in _registries:
+        # Else each counter has a second series, which only says when the process started.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        _registries[service] = CollectorRegistry()
+        ProcessCollector(registry=_registries[service])
+    return _registries[service]

@@ -1,0 +1,81 @@
+"""How old the oldest message is that should have been sent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import MetaData
+from sqlalchemy.schema import CreateSchema
+
+from shared.backlog import backlog
+from shared.contracts.envelope import Message, timestamp
+from shared.db import Database, Schema
+from shared.outbox import append, outbox_table
+from shared.settings import SecretStr
+
+metadata = MetaData()
+outbox = outbox_table(metadata)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Schema:
+    if request.param == "sqlite":
+        return tmp_path / "own.db"
+    return Schema(url=SecretStr(request.getfixturevalue("real_postgres")), name=f"own_{uuid4().hex[:8]}")
+
+
+@pytest.fixture
+async def database(place: Path | Schema) -> AsyncIterator[Database]:
+    database = Database(place)
+    async with database.write() as db:
+        if isinstance(place, Schema):
+            await db.execute(CreateSchema(place.name))
+        await db.run_sync(metadata.create_all)
+    yield database
+    await database.close()
+
+
+async def put(database: Database, *, ago_s: float = 0.0, delay_s: float = 0.0, told: bytes | None = None) -> None:
+    at = timestamp(time.time() - ago_s).encode() if told is None else told
+    message = Message(topic="t", key=b"k", value=b"v", headers=(("ce_time", at),))
+    async with database.write() as db:
+        await append(db, outbox, [message], delay_s=delay_s)
+
+
+async def figures(database: Database) -> tuple[float, float]:
+    """Rows, and the age of the oldest that is due."""
+    rows, age = await backlog(database, outbox)
+    return rows.samples[0].value, age.samples[0].value
+
+
+async def test_an_empty_outbox_has_no_age(database: Database) -> None:
+    assert await figures(database) == (0, 0)
+
+
+async def test_a_message_that_is_due_at_once_is_as_old_as_its_event(database: Database) -> None:
+    await put(database, ago_s=40)
+    await put(database, ago_s=10)
+    rows, age = await figures(database)
+    assert rows == 2
+    assert age == pytest.approx(40, abs=3)
+
+
+async def test_a_timer_ages_from_when_it_is_due_and_not_before(database: Database) -> None:
+    await put(database, ago_s=500, delay_s=60)
+    assert await figures(database) == (1, 0)
+    await put(database, ago_s=500, delay_s=0.05)
+    await asyncio.sleep(0.3)
+    rows, age = await figures(database)
+    assert rows == 2
+    assert 0.2 <= age < 10
+
+
+async def test_a_message_that_does_not_say_its_time_is_counted_all_the_same(database: Database) -> None:
+    await put(database, told=b"\xff")
+    await put(database, told=b"yesterday")
+    assert await figures(database) == (2, 0)

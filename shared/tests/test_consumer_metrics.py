@@ -1,0 +1,153 @@
+"""How far behind consumers are, in which state, and what became of their messages."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from sqlalchemy.exc import OperationalError
+
+from shared.contracts.envelope import Undecodable
+from shared.contracts.topics import dead_letters
+from shared.kafka import Consumers, Received
+from shared.telemetry import Scrape
+from shared.tests.kafka_harness import Kafka, consuming
+from shared.tests.scraped import Figures, rise
+
+AWAY = OperationalError("select", {}, Exception("the disk is away"))
+LAG = "tributary_consumer_lag_messages"
+STATE = "tributary_consumer_state"
+
+
+class Gate:
+    """A handler that lets so many messages pass, waits for the next one, and fails while it has errors."""
+
+    def __init__(self, opens: int = 0) -> None:
+        self.opens = asyncio.Semaphore(opens)
+        self.errors: list[Exception] = []
+
+    async def one(self, received: Received) -> None:
+        if self.errors:
+            raise self.errors[0]
+        await self.opens.acquire()
+
+    async def many(self, batch: list[Received]) -> None:
+        for received in batch:
+            await self.one(received)
+
+    async def load(self, topic: str) -> Mapping[int, int]:
+        return {}
+
+
+async def scrape(consumers: Consumers) -> Figures:
+    return Figures((await Scrape(consumers.parts).text()).decode())
+
+
+async def seen(consumers: Consumers, name: str, value: float, **labels: str) -> Figures:
+    """The first scrape that shows ``value``."""
+    async with asyncio.timeout(10):
+        while (figures := await scrape(consumers)).get(name, **labels) != value:  # noqa: ASYNC110  # scraped, as it is
+            await asyncio.sleep(0.01)
+    return figures
+
+
+async def test_lag_is_what_is_not_settled_though_it_has_been_taken_from_kafka(kafka: Kafka) -> None:
+    gate = Gate(opens=2)
+    await kafka.put(kafka.topic, *[b"x"] * 5)
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+        figures = await seen(consumers, LAG, 3, topic=kafka.topic)
+        assert figures("tributary_scrape_part_failed", part="lag") == 0
+        await kafka.put(kafka.topic, b"x", b"x")
+        await seen(consumers, LAG, 5, topic=kafka.topic)
+        for _ in range(5):
+            gate.opens.release()
+        await seen(consumers, LAG, 0, topic=kafka.topic)
+
+
+async def test_a_batch_counts_as_lag_until_it_is_stored(kafka: Kafka) -> None:
+    gate = Gate()
+    await kafka.put(kafka.topic, *[b"x"] * 4)
+    async with consuming(kafka, lambda consumers: consumers.batches(kafka.topic, gate.many, gate)) as consumers:
+        await seen(consumers, LAG, 4, topic=kafka.topic)
+        for _ in range(3):
+            gate.opens.release()
+        assert (await scrape(consumers))(LAG, topic=kafka.topic) == 4
+        gate.opens.release()
+        await seen(consumers, LAG, 0, topic=kafka.topic)
+
+
+async def test_lag_is_told_by_partition(kafka: Kafka) -> None:
+    gate = Gate()
+    await kafka.put(kafka.topic, b"x", b"x", key=b"one")
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+        figures = await seen(consumers, LAG, 2, topic=kafka.topic)
+        behind = [sample.value for family in figures.families if family.name == LAG for sample in family.samples]
+        assert sorted(behind) == [0, 0, 0, 2]
+        gate.opens.release()
+        gate.opens.release()
+
+
+async def test_a_consumer_that_waits_says_so_and_reads_again_afterwards(kafka: Kafka) -> None:
+    gate = Gate(opens=1)
+    gate.errors = [AWAY]
+    await kafka.put(kafka.topic, b"x")
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+        figures = await seen(consumers, STATE, 1, topic=kafka.topic, state="waiting")
+        assert (figures(STATE, topic=kafka.topic, state="reading"), figures(STATE, topic=kafka.topic)) == (0, 1)
+        gate.errors.clear()
+        await seen(consumers, STATE, 1, topic=kafka.topic, state="reading")
+
+
+async def test_a_consumer_that_has_stopped_says_so_and_its_lag_stays(kafka: Kafka) -> None:
+    gate = Gate()
+    gate.errors = [Undecodable("malformed", "poison")]
+    await kafka.put(kafka.topic, *[b"x"] * 200)
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+        figures = await seen(consumers, STATE, 1, topic=kafka.topic, state="stopped")
+        kept = figures("tributary_dead_letters_total", topic=dead_letters(kafka.topic))
+        assert 0 < kept < 200
+        assert figures(LAG, topic=kafka.topic) == 200 - kept
+
+
+async def test_each_dead_letter_is_counted_under_the_topic_that_keeps_it(kafka: Kafka) -> None:
+    gate = Gate(opens=1)
+    gate.errors = [Undecodable("malformed", "poison")]
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+        before = await scrape(consumers)
+        assert before("tributary_dead_letters_total", topic=dead_letters(kafka.topic)) >= 0
+        await kafka.put(kafka.topic, b"poison")
+        wanted = before("tributary_dead_letters_total", topic=dead_letters(kafka.topic)) + 1
+        await seen(consumers, "tributary_dead_letters_total", wanted, topic=dead_letters(kafka.topic))
+        gate.errors.clear()
+        await kafka.put(kafka.topic, b"good")
+        await seen(consumers, LAG, 0, topic=kafka.topic)
+        risen = rise(before, await scrape(consumers))
+    assert risen("tributary_dead_letters_total") == 1
+    assert risen("tributary_messages_read_total", topic=kafka.topic) == 2
+
+
+async def test_a_commit_after_the_partition_has_moved_on_is_counted(kafka: Kafka) -> None:
+    gate = Gate()
+    for number in range(40):
+        await kafka.put(kafka.topic, b"x", key=b"%d" % number)
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as first:
+        before = await seen(first, LAG, 40, topic=kafka.topic)
+        async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as second:
+            await until_shared(first, second)
+            for _ in range(80):
+                gate.opens.release()
+            await seen(first, LAG, 0, topic=kafka.topic)
+            await seen(second, LAG, 0, topic=kafka.topic)
+            risen = rise(before, await scrape(second))
+    assert 0 < risen("tributary_commit_failures_total", topic=kafka.topic) <= 40
+
+
+def partitions(figures: Figures) -> int:
+    return sum(len(family.samples) for family in figures.families if family.name == LAG)
+
+
+async def until_shared(first: Consumers, second: Consumers) -> None:
+    """Each of the two reads half of the four partitions."""
+    async with asyncio.timeout(10):
+        while [partitions(await scrape(one)) for one in (first, second)] != [2, 2]:  # noqa: ASYNC110  # as above
+            await asyncio.sleep(0.01)

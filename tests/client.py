@@ -1,0 +1,120 @@
+"""What a person or a program does with a product that runs, whoever started it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import httpx
+
+RESOURCES = {
+    "hubspot": ("companies", "contacts", "deals"),
+    "notion": ("pages", "data_sources", "users"),
+    "airtable": ("bases", "tables", "records"),
+}
+PATIENCE_S = 90.0
+
+
+def eventually(check: Any, *, within: float = PATIENCE_S, every: float = 0.1) -> Any:
+    """The first truthy answer of ``check``; fails with its last answer when there is none in time."""
+    end = time.monotonic() + within
+    while True:
+        found = check()
+        if found:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {within} s; the last answer was {found!r}")
+        time.sleep(every)
+
+
+class Client:
+    """A customer, and the provider's people: they know three addresses and nothing of processes."""
+
+    def __init__(self, *, url: str, sandbox: str, bootstrap: str) -> None:
+        self.url, self.sandbox, self.bootstrap = url, sandbox, bootstrap
+        self.http = httpx.Client(timeout=60, trust_env=False)
+
+    # what a customer does
+
+    def browser(self) -> httpx.Client:
+        """Cookies and redirects as a browser has them."""
+        return httpx.Client(timeout=60, trust_env=False, follow_redirects=False)
+
+    def consent(self, link: str, *, decision: str = "allow", account: str | None = None) -> httpx.Response:
+        """From our short link through the sandbox's consent page back to our callback, whose answer is returned."""
+        with self.browser() as browser:
+            to_provider = browser.get(link)
+            assert to_provider.status_code == 302, to_provider.text
+            form = {"decision": decision} | ({"account": account} if account else {})
+            back = browser.post(to_provider.headers["location"], data=form)
+            assert back.status_code == 302, back.text
+            return browser.get(back.headers["location"])
+
+    def connect(self, provider: str, *, account: str | None = None, user: str = "demo") -> dict[str, Any]:
+        """Through v1, to the connection."""
+        asked = {"provider": provider, "org_id": "demo", "user_id": user}
+        flow = self.api("POST", "/v1/connect", json=asked)
+        self.consent(flow["authorize_url"], account=account)
+        ended = self.api("GET", f"/v1/connect/{flow['flow_id']}")
+        assert ended["status"] == "connected", ended
+        found: dict[str, Any] = self.api("GET", f"/v1/connections/{ended['connection_id']}")
+        return found
+
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        answer = self.http.request(method, self.url + path, **options)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def synced(self, sync: str, *, within: float = PATIENCE_S) -> dict[str, Any]:
+        """The sync once it has ended."""
+
+        def ended() -> dict[str, Any] | None:
+            found = self.api("GET", f"/v1/syncs/{sync}")
+            return found if found["state"] != "running" else None
+
+        result: dict[str, Any] = eventually(ended, within=within)
+        return result
+
+    def items(self, connection: str, resource: str | None = None) -> Iterator[dict[str, Any]]:
+        """All items, page by page."""
+        params = {"connection_id": connection, "page_size": "200"} | ({"resource": resource} if resource else {})
+        while True:
+            page = self.api("GET", "/v1/items", params=params)
+            yield from page["items"]
+            if not page["next_page_token"]:
+                return
+            params["page_token"] = page["next_page_token"]
+
+    # what the sandbox is told
+
+    def control(self, method: str, path: str, **options: Any) -> Any:
+        answer = self.http.request(method, f"{self.sandbox}/_sandbox/{path}", **options)
+        assert answer.is_success, f"{method} {path}: {answer.status_code} {answer.text}"
+        return answer.json() if answer.content else None
+
+    def unlimited(self, provider: str) -> None:
+        self.control("PUT", f"{provider}/limits", json={"off": True})
+
+    def account(self, provider: str, counts: Mapping[str, int], *, name: str = "Made", seed: int = 5) -> str:
+        made = self.control("POST", f"{provider}/accounts", json={"name": name, "seed": seed, "counts": dict(counts)})
+        return str(made["account_id"])
+
+    def ledger(self, provider: str, account: str, resource: str) -> dict[str, dict[str, Any]]:
+        """Id → row of what really exists there now."""
+        rows = self.control("GET", f"{provider}/accounts/{account}/ledger", params={"resource": resource})["items"]
+        return {row["id"]: row for row in rows if not row["archived"]}
+
+    def default_account(self, provider: str) -> str:
+        return str(self.control("GET", f"{provider}/accounts")["items"][0]["id"])
+
+    def differences(self, provider: str, account: str, connection: str) -> dict[str, tuple[int, int]]:
+        """Resource → (lost, phantom) where what we have is not what the ledger has."""
+        found = {}
+        for resource in RESOURCES[provider]:
+            ours = [item["id"] for item in self.items(connection, resource)]
+            theirs = self.ledger(provider, account, resource)
+            assert len(ours) == len(set(ours)), f"{resource}: doubled"
+            if set(ours) != set(theirs):
+                found[resource] = (len(set(theirs) - set(ours)), len(set(ours) - set(theirs)))
+        return found

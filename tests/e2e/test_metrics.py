@@ -1,0 +1,162 @@
+"""``/metrics`` of the whole product in one process: every port shows its own service's figures, and they move."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from shared.contracts.envelope import Message
+from shared.contracts.topics import ITEMS, PAGES, SYNCS, dead_letters
+from shared.kafka import Producer
+from shared.settings import Cluster
+from shared.tests.scraped import Figures, rise
+from tests.product import Product, eventually, product
+
+pytestmark = pytest.mark.e2e
+
+PROVIDER = "hubspot"
+COUNTS = {"companies": 250, "contacts": 450, "deals": 150}
+TOTAL = sum(COUNTS.values())
+SERVICES = ("AUTH", "FETCHER", "GATEWAY")
+OWN = {
+    "AUTH": "tributary_refreshes_total",
+    "FETCHER": "tributary_pages_total",
+    "GATEWAY": "tributary_items_overtaken_total",
+}
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with product(tmp_path_factory.mktemp("metrics")) as started:
+        yield started
+
+
+def scrape(running: Product, service: str) -> Figures:
+    """As Prometheus does: by an address, with nothing to show."""
+    answer = httpx.get(f"http://127.0.0.1:{running.ports[service]}/metrics", timeout=10, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return Figures(answer.text)
+
+
+def seen(running: Product, service: str, name: str, value: float, **labels: str) -> Figures:
+    """The first scrape that shows ``value``."""
+
+    def shown() -> Figures | None:
+        figures = scrape(running, service)
+        return figures if figures.get(name, **labels) == value else None
+
+    found: Figures = eventually(shown, within=20)
+    return found
+
+
+def load(running: Product, name: str) -> dict[str, Any]:
+    running.unlimited(PROVIDER)
+    connection = running.connect(PROVIDER, account=running.account(PROVIDER, COUNTS, name=name))
+    assert running.synced(connection["sync_id"])["state"] == "done"
+    return connection
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_every_port_shows_its_own_service_only_and_the_process(one: Product, service: str) -> None:
+    figures = scrape(one, service)
+    shown = {family for family in OWN.values() if figures.get(family) is not None}
+    assert shown == {OWN[service]}
+    assert figures("process_resident_memory_bytes") > 10e6
+    assert figures("tributary_outbox_oldest_due_seconds") < 5
+    assert figures("tributary_scrape_part_failed") == 0
+
+
+def test_a_load_raises_pages_items_and_jobs_and_leaves_no_lag(one: Product) -> None:
+    fetcher, gateway = scrape(one, "FETCHER"), scrape(one, "GATEWAY")
+    connection = load(one, "a load")
+    fetched = rise(fetcher, after := scrape(one, "FETCHER"))
+    assert fetched("tributary_items_total", provider=PROVIDER, outcome="sent") == TOTAL
+    assert fetched("tributary_items_total") == TOTAL
+    assert fetched("tributary_pages_total", provider=PROVIDER) >= len(COUNTS)
+    assert fetched("tributary_jobs_ended_total", state="done") == len(COUNTS)
+    assert after("tributary_jobs") == 0
+    assert (after("tributary_slots"), after("tributary_workers")) == (8, 1)
+    read = rise(gateway, seen(one, "GATEWAY", "tributary_consumer_lag_messages", 0, topic=ITEMS))
+    assert read("tributary_messages_read_total", topic=ITEMS) == TOTAL
+    assert read("tributary_http_requests_total", route="/v1/syncs/{sync_id}", status="200") >= 1
+    again = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
+    one.synced(again["id"])
+    assert rise(after, scrape(one, "FETCHER"))("tributary_items_total", outcome="unchanged") == TOTAL
+
+
+def test_a_poison_message_raises_the_dead_letters_of_each_service_that_reads_it(one: Product) -> None:
+    topics = {"FETCHER": PAGES, "GATEWAY": SYNCS}
+    before = {service: scrape(one, service) for service in topics}
+    asyncio.run(
+        put(one, *[Message(topic=topic, key=b"k", value=b"{not json", headers=()) for topic in topics.values()])
+    )
+    for service, topic in topics.items():
+        kept = dead_letters(topic)
+        wanted = before[service]("tributary_dead_letters_total", topic=kept) + 1
+        seen(one, service, "tributary_dead_letters_total", wanted, topic=kept)
+
+
+async def put(running: Product, *messages: Message) -> None:
+    producer = Producer(Cluster(bootstrap=running.bootstrap), client_id="poison")
+    await producer.start()
+    await producer.send_all(messages)
+    await producer.stop()
+
+
+def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> None:
+    one.unlimited(PROVIDER)
+    account = one.account(PROVIDER, COUNTS, name="limited")
+    limited = {"status": 429, "headers": {"Retry-After": "5"}, "body": {"status": "error", "policyName": "X"}}
+    fault = {"match": {"method": "GET", "path": "/crm/objects/2026-03/contacts*"}, "times": 1, **limited}
+    one.control("PUT", f"{PROVIDER}/faults", json=[fault])
+    before = scrape(one, "FETCHER")
+    connection = one.connect(PROVIDER, account=account)
+    waiting = eventually(lambda: timer(one), every=0.05)
+    assert waiting("tributary_jobs", state="ready") >= 1
+    assert waiting("tributary_outbox_oldest_due_seconds") < 2
+    assert one.synced(connection["sync_id"])["state"] == "done"
+    risen = rise(before, scrape(one, "FETCHER"))
+    assert risen("tributary_rate_limited_total", provider=PROVIDER) == 1
+    assert risen("tributary_quota_waits_total", provider=PROVIDER) >= 0
+    assert scrape(one, "FETCHER")("tributary_outbox_rows") == 0
+
+
+def timer(running: Product) -> Figures | None:
+    """A scrape that shows a message which waits for its time."""
+    figures = scrape(running, "FETCHER")
+    parked = figures("tributary_outbox_rows") >= 1 and figures("tributary_jobs", state="ready") >= 1
+    return figures if parked and figures("tributary_rate_limited_total", provider=PROVIDER) >= 1 else None
+
+
+def test_a_token_that_is_refused_early_is_counted_as_a_refresh(one: Product) -> None:
+    one.unlimited(PROVIDER)
+    account = one.account(PROVIDER, COUNTS, name="refused")
+    before = scrape(one, "AUTH")
+    refused = {"match": {"method": "GET", "path": "/crm/objects/2026-03/deals*"}, "status": 401, "times": 1}
+    one.control("PUT", f"{PROVIDER}/faults", json=[{**refused, "body": {"status": "error", "category": "EXPIRED"}}])
+    connection = one.connect(PROVIDER, account=account)
+    assert one.synced(connection["sync_id"])["state"] == "done"
+    after = scrape(one, "AUTH")
+    assert rise(before, after)("tributary_refreshes_total", provider=PROVIDER, outcome="refreshed") == 1
+    assert after("tributary_connections", provider=PROVIDER, status="active") >= 1
+
+
+def test_quota_that_is_used_up_is_counted_in_calls_and_seconds(one: Product) -> None:
+    """The real limit of the provider: more calls than it allows at once."""
+    before = scrape(one, "FETCHER")
+    one.control("PUT", f"{PROVIDER}/limits", json={"off": False})
+    big = one.account(PROVIDER, {"companies": 9_000, "contacts": 9_000, "deals": 9_000}, name="big")
+    one.connect(PROVIDER, account=big)
+
+    def waited() -> bool:
+        risen = rise(before, scrape(one, "FETCHER"))
+        waits, seconds = (
+            risen(f"tributary_quota_{what}_total", provider=PROVIDER) for what in ("waits", "wait_seconds")
+        )
+        return waits >= 1 and seconds > 0
+
+    eventually(waited, within=60)

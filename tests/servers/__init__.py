@@ -1,0 +1,97 @@
+"""Real servers for tests: one Kafka, PostgreSQL and Redis per test run, shared by its workers.
+
+A test that asks for one is skipped, with the reason, where it cannot be had. Servers of the environment are used
+instead where ``TRIBUTARY_TEST_KAFKA`` (host:port), ``TRIBUTARY_TEST_DATABASE_URL`` or ``TRIBUTARY_TEST_REDIS_URL``
+is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from deploy.kafka import Kafka
+from deploy.servers import Postgres, Redis, Unavailable
+from tests.servers.databases import database_of_its_own, emptied
+from tests.servers.shared import Shared, run_folder
+
+GIVEN = {
+    "kafka": "TRIBUTARY_TEST_KAFKA",
+    "postgres": "TRIBUTARY_TEST_DATABASE_URL",
+    "redis": "TRIBUTARY_TEST_REDIS_URL",
+}
+
+
+@pytest.fixture(scope="session")
+def shared_servers() -> Iterator[Shared]:
+    with Shared(run_folder()) as shared:
+        yield shared
+
+
+@pytest.fixture(scope="session")
+def real_kafka(shared_servers: Shared) -> str:
+    """``host:port`` of a broker for the whole run: take topics and groups of names nobody else has."""
+    return _server(shared_servers, "kafka")
+
+
+@pytest.fixture(scope="module")
+def real_postgres(shared_servers: Shared) -> Iterator[str]:
+    """The URL of an empty database of the module's own."""
+    with database_of_its_own(_server(shared_servers, "postgres")) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def real_redis(shared_servers: Shared) -> str:
+    """The URL of a database of this worker's own, emptied for the module."""
+    return emptied(_server(shared_servers, "redis"))
+
+
+@pytest.fixture(scope="module")
+def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
+    """A running broker of the module's own: to be killed, or for topics whose names are fixed. Takes seconds."""
+    with ExitStack() as stack:
+        kafka = Kafka(tmp_path_factory.mktemp("kafka"), brief=True)
+        stack.callback(kafka.close)
+        _started(kafka)
+        yield kafka
+
+
+@pytest.fixture(scope="module")
+def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """A running server of the module's own, to be killed."""
+    with ExitStack() as stack:
+        postgres = Postgres(tmp_path_factory.mktemp("postgres") / "data", durable=False)
+        stack.callback(postgres.close)
+        _started(postgres)
+        yield postgres
+
+
+@pytest.fixture(scope="module")
+def own_redis() -> Iterator[Redis]:
+    """A running server of the module's own, to be killed."""
+    with ExitStack() as stack:
+        redis = Redis()
+        stack.callback(redis.close)
+        _started(redis)
+        yield redis
+
+
+def _started(server: Kafka | Postgres | Redis) -> None:
+    try:
+        server.start()
+    except Unavailable as reason:
+        pytest.skip(f"no {server.name} here: {reason}")
+
+
+def _server(shared: Shared, kind: str) -> str:
+    given = os.environ.get(GIVEN[kind])
+    if given:
+        return given
+    try:
+        return shared.url(kind)
+    except Unavailable as reason:
+        pytest.skip(f"no {kind} here: {reason}")
