@@ -2,12 +2,14 @@
 # PYTHON names another interpreter, TESTS picks tests, WORKERS sets how many run at once.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run test lint bench screenshots lock clean dev
+.PHONY: help run stack test stack-test chaos lint bench screenshots lock clean dev
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
 WORKERS = 2
 TESTS =
+FETCHERS = 1
+CHAOS =
 UPGRADE =
 CODE = services shared deploy tests benchmarks
 COMPILE = $(DEV) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
@@ -16,7 +18,10 @@ COMPILE = $(DEV) -m uv pip compile pyproject.toml --quiet --universal --python-v
 help:
 	@printf '%s\n' \
 	  'make run          the whole product on this machine: http://localhost:8000' \
+	  'make stack        the same on a real Kafka, PostgreSQL and Redis, in processes of their own (FETCHERS=2)' \
 	  'make test         lint, types, import rules and every test (TESTS=path picks some)' \
+	  'make stack-test   the suites that need real servers' \
+	  'make chaos        long fault runs, here and on real Kafka; writes docs/reliability.md' \
 	  'make lint         lint, types, import rules and generated files only' \
 	  'make bench        loads 30,000 records and prints what that cost' \
 	  'make screenshots  pictures of the console for the README' \
@@ -27,9 +32,19 @@ run:
 	@sh deploy/bootstrap.sh .venv requirements.lock
 	@exec $(RUN) -m deploy.local
 
+stack:
+	@sh deploy/bootstrap.sh .venv requirements.lock
+	@exec $(RUN) -m deploy.native --fetchers $(FETCHERS)
+
 test: lint
 	@sh deploy/chromium.sh
 	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 $(TESTS)
+
+stack-test: dev
+	$(DEV) -m pytest -n $(WORKERS) --dist loadfile -m real --durations=10 $(TESTS)
+
+chaos: dev
+	@exec $(DEV) -m tests.chaos $(CHAOS)
 
 lint: dev
 	$(DEV) -m ruff check .

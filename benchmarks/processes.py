@@ -1,87 +1,83 @@
-"""The product and the sandbox, each in a process of its own, and what the kernel says of what they used."""
+"""Processes under measurement, and what the kernel says of what they used."""
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
-import httpx
 import psutil
 
-from tests.product import ROOT, Product, eventually
+from tests.client import Client
 
-PRODUCT: tuple[str, ...] = ("-m", "deploy.local")
-READY_S = 60.0
+SANDBOX: Final = "sandbox"
+SERVERS: Final = ("Kafka", "PostgreSQL", "Redis")
 
 
-class Pair:
-    """One product and its sandbox while they run."""
+@dataclass(frozen=True)
+class Part:
+    """``name`` is one of ``SERVERS``, the sandbox, or one of ours; several processes may have the same."""
 
-    def __init__(self, product: Product, *, pids: tuple[int, int]) -> None:
+    name: str
+    process: psutil.Process
+
+    @property
+    def family(self) -> list[psutil.Process]:
+        """PostgreSQL is many processes."""
+        return [self.process, *self.process.children(recursive=True)]
+
+
+class Running:
+    """Something that runs, in parts, and the client that drives it."""
+
+    def __init__(self, product: Client, parts: Sequence[Part]) -> None:
         self.product = product
-        self._product, self._sandbox = (psutil.Process(pid) for pid in pids)
+        self.parts = parts
 
-    def cpu_s(self) -> tuple[float, float]:
-        """Used since they were started: by the product, by the sandbox."""
-        return _cpu_s(self._product), _cpu_s(self._sandbox)
+    @property
+    def ours(self) -> set[str]:
+        return {part.name for part in self.parts} - {SANDBOX, *SERVERS}
 
-    def peak_mb(self) -> float:
-        """The most memory that the product has ever held (MB of 10^6 bytes)."""
-        status = Path(f"/proc/{self._product.pid}/status").read_text("ascii")
-        found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
-        if found is None:
-            raise RuntimeError("this kernel keeps no record of a process's peak memory")
-        return int(found[1]) * 1024 / 1e6
+    def cpu_s(self) -> dict[str, float]:
+        """Used since they were started, children that have ended included."""
+        used: dict[str, float] = defaultdict(float)
+        for part in self.parts:
+            used[part.name] += sum(_cpu_s(one) for one in part.family)
+        return used
 
+    def peak_mb(self) -> dict[str, float]:
+        """The most that one process of each part has ever held (MB of 10^6 bytes).
 
-@contextmanager
-def running(folder: Path, command: Sequence[str] = PRODUCT) -> Iterator[Pair]:
-    """Both answer while the context is open. ``command`` is the product, as arguments of the interpreter."""
-    product = Product(folder)
-    child = _environment(folder, product)
-    sandbox_log = folder / "sandbox.log"
-    with sandbox_log.open("wb") as log:
-        sandbox = subprocess.Popen(_sandbox(product), cwd=folder, env=child, stdout=log, stderr=log)
-    try:
-        eventually(lambda: _answers(f"{product.sandbox}/health/ready", sandbox, sandbox_log), within=READY_S)
-        with product.log.open("w") as log:
-            product.process = subprocess.Popen(
-                [sys.executable, *command, "--no-sandbox"], cwd=folder, env=child, stdout=log, stderr=log, text=True
-            )
-        eventually(lambda: _answers(f"{product.url}/health/ready", product.process, product.log), within=READY_S)
-        yield Pair(product, pids=(product.process.pid, sandbox.pid))
-    finally:
-        product.close()
-        sandbox.terminate()
-        sandbox.wait(timeout=20)
-
-
-def _environment(folder: Path, product: Product) -> dict[str, str]:
-    """Both run in ``folder``, so that the settings of the checkout's .env do not count either."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("TRIBUTARY_")}
-    return {**inherited, **product.settings, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
-
-
-def _sandbox(product: Product) -> list[str]:
-    data, port = product.settings["TRIBUTARY_DATA_DIR"], str(product.ports["SANDBOX"])
-    options = ["--port", port, "--data-dir", data, "--public-url", product.url]
-    return [sys.executable, "-m", "deploy.sandbox", *options]
-
-
-def _answers(url: str, process: subprocess.Popen[bytes] | subprocess.Popen[str] | None, log: Path) -> bool:
-    if process is not None and process.poll() is not None:
-        said = log.read_text(errors="replace")[-2000:]
-        raise RuntimeError(f"what should answer at {url} has ended with status {process.returncode}; it said: {said}")
-    with suppress(httpx.TransportError):
-        return httpx.get(url, trust_env=False).status_code == 200
-    return False
+        Of a part that is many processes: what they hold together now, shared pages counted once.
+        """
+        peaks: dict[str, float] = defaultdict(float)
+        for part in self.parts:
+            family = part.family
+            held = _peak_mb(part.process) if len(family) == 1 else sum(map(_share_mb, family))
+            peaks[part.name] = max(peaks[part.name], held)
+        return peaks
 
 
 def _cpu_s(process: psutil.Process) -> float:
-    used = process.cpu_times()
-    return float(used.user + used.system)
+    with suppress(psutil.NoSuchProcess):
+        used = process.cpu_times()
+        return float(used.user + used.system + used.children_user + used.children_system)
+    return 0.0
+
+
+def _peak_mb(process: psutil.Process) -> float:
+    status = Path(f"/proc/{process.pid}/status").read_text("ascii")
+    found = re.search(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    if found is None:
+        raise RuntimeError("this kernel keeps no record of a process's peak memory")
+    return int(found[1]) * 1024 / 1e6
+
+
+def _share_mb(process: psutil.Process) -> float:
+    with suppress(psutil.NoSuchProcess):
+        return float(process.memory_full_info().pss) / 1e6
+    return 0.0

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.sampling FILE …``: the product, and where its CPU time goes.
+"""``python -m benchmarks.sampling FILE MODULE …``: runs a module, and tells where its CPU time went.
 
 Every few milliseconds of CPU the main thread's stack is counted. FILE then holds ``[[stack, count], …]``, a stack being
 ``[file, function]`` pairs, innermost first. Other threads do not appear; they do little.
@@ -6,6 +6,7 @@ Every few milliseconds of CPU the main thread's stack is counted. FILE then hold
 
 from __future__ import annotations
 
+import runpy
 import signal
 import sys
 from collections import Counter
@@ -14,8 +15,6 @@ from types import FrameType
 
 import greenlet  # type: ignore[import-untyped]  # SQLAlchemy runs on it; it ships no types
 import msgspec
-
-from deploy.local.__main__ import main
 
 EVERY_S = 0.004
 """About a tick of the kernel's clock: a shorter time would bring no more samples."""
@@ -50,15 +49,17 @@ def _stack(frame: FrameType | None) -> Stack:
     return tuple(stack)
 
 
-def run() -> int:
-    out = Path(sys.argv.pop(1))
+def run() -> None:
+    _, out, module, *arguments = sys.argv
+    sys.argv = [module, *arguments]
     counts: Counter[Stack] = Counter()
     sampled(counts)
-    status = main()
-    signal.setitimer(signal.ITIMER_PROF, 0)
-    out.write_bytes(msgspec.json.encode(list(counts.items())))
-    return status
+    try:
+        runpy.run_module(module, run_name="__main__", alter_sys=True)
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        Path(out).write_bytes(msgspec.json.encode(list(counts.items())))
 
 
 if __name__ == "__main__":
-    sys.exit(run())
+    run()

@@ -52,7 +52,7 @@ def summary(path: Path, *, per_item_us: float) -> str:
 
 def stage_of(stack: Stack) -> str:
     for file, function in stack:
-        if file.endswith("deploy/local/__main__.py") and function == "main":
+        if file.endswith(("asyncio/runners.py", "shared/process.py")):
             break  # from here on all stacks are alike
         frame = f"{file} {function}"
         for stage, pattern in STAGES:

@@ -62,7 +62,11 @@ def _taken(made: Composition, name: str) -> list[socket.socket]:
 
 
 async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
+    """None when another Kafka was named: then its topics are checked, and made where they are missing."""
     port = made.settings.kafka_port
+    if made.kafka.bootstrap != f"{HOST}:{port}":
+        await ensure_topics(made.kafka, local=False)
+        return
     broker = Broker(made.settings.data_dir / "kafka", host=HOST, port=port)
     try:
         await broker.start()

@@ -41,11 +41,18 @@ def serve(arguments: list[str], modules: Mapping[str, SandboxModule] | None = No
     parser.add_argument("--public-url", default="http://localhost:8000", help="where the product's callbacks are")
     parser.add_argument("--host", default="127.0.0.1", help="the IPv4 address to listen on (default: 127.0.0.1)")
     parser.add_argument("--name", action="append", default=[], help="a host name it is reached by, beside localhost")
+    parser.add_argument(
+        "--return-origins", default="", help="comma-separated: where the callback may send a browser on to"
+    )
     given = parser.parse_args(arguments)
     served = sandbox_modules() if modules is None else modules
+    origins = tuple(one.strip() for one in given.return_origins.split(",") if one.strip())
     listener = listen(given.port, given.host)
     app = create_app(
-        given.data_dir, sandbox_clients(given.data_dir, given.public_url, served), served, names=given.name
+        given.data_dir,
+        sandbox_clients(given.data_dir, given.public_url, served, return_origins=origins),
+        served,
+        names=given.name,
     )
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(

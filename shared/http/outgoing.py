@@ -23,14 +23,14 @@ def outgoing(
     content, content_type = body
     given = {name.lower(): value for name, value in (headers or {}).items()}
     kind = {"content-type": content_type} if content_type else {}
+    if params:
+        url = f"{url}{'&' if '?' in url else '?'}{urlencode(_pairs(params), safe=',')}"
     try:
         address = httpx.URL(url)
     except httpx.InvalidURL:
         address = httpx.URL("")
     if address.scheme not in {"http", "https"} or not address.host:
         raise HttpError("A request was to go to something that is no http or https URL.")
-    if params:
-        address = address.copy_merge_params(httpx.QueryParams(tuple(_pairs(params))))
     return httpx.Request(method, address, headers={**_HEADERS, **kind, **given}, content=content)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+import asyncio
+import time
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -13,6 +15,7 @@ from shared.errors import HubError
 from shared.kafka.access import client_options
 from shared.settings import Cluster
 
+SETTLE_S = 15.0
 COPIES = 3
 """Of each topic, where there are as many brokers."""
 
@@ -41,7 +44,7 @@ async def ensure_topics(cluster: Cluster, *, local: bool) -> None:
             if topic.name not in existing
         ]
         await _create(admin, fresh)
-        described = await admin.describe_topics(sorted(wanted))
+        described = await _described(admin, sorted(wanted))
     finally:
         await admin.close()
     for topic in described:
@@ -61,12 +64,22 @@ async def check_topics(cluster: Cluster) -> None:
         missing = [topic.name for topic in TOPICS if topic.name not in existing]
         if missing:
             raise ClusterUnsuitable(f"Kafka has no topic {missing[0]}. Make the topics: python -m deploy.setup")
-        described = await admin.describe_topics([topic.name for topic in TOPICS])
+        described = await _described(admin, [topic.name for topic in TOPICS])
     finally:
         await admin.close()
     sizes = {topic.name: {topic.partitions, topic.local} for topic in TOPICS}
     for topic in described:
         _check(topic, sizes[topic["topic"]])
+
+
+async def _described(admin: AIOKafkaAdminClient, names: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    """A cluster that has just made a topic may not know its partitions yet."""
+    end = time.monotonic() + SETTLE_S
+    while True:
+        found: Sequence[Mapping[str, Any]] = await admin.describe_topics(list(names))
+        if all(topic["partitions"] for topic in found) or time.monotonic() > end:
+            return found
+        await asyncio.sleep(0.1)
 
 
 def _check(described: Mapping[str, Any], wanted: Collection[int]) -> None:

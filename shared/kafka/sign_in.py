@@ -6,13 +6,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka.conn import create_conn
-from aiokafka.errors import AuthenticationFailedError, IllegalSaslStateError, KafkaError, UnsupportedSaslMechanismError
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 from shared.errors import HubError
 from shared.kafka.access import client_options
 from shared.settings import Cluster
 
 PATIENCE_MS = 5_000
+REFUSALS = (
+    AuthenticationFailedError,
+    IllegalSaslStateError,
+    SaslAuthenticationFailed,
+    UnsupportedSaslMechanismError,
+)
 
 
 class SignInRefused(HubError):
@@ -38,7 +50,7 @@ async def _refusal(cluster: Cluster) -> str | None:
         host, _, port = server.rpartition(":")
         try:
             connection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=PATIENCE_MS, **options)
-        except (AuthenticationFailedError, UnsupportedSaslMechanismError, IllegalSaslStateError):
+        except REFUSALS:
             return (
                 f"Kafka at {server} does not let the user {cluster.username} in with {cluster.mechanism}. Check "
                 "TRIBUTARY_KAFKA_SASL_USERNAME, TRIBUTARY_KAFKA_SASL_PASSWORD and TRIBUTARY_KAFKA_SASL_MECHANISM."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,13 +15,14 @@ from shared.contracts.topics import ITEMS, PAGES, SYNCS, dead_letters
 from shared.kafka import Producer
 from shared.settings import Cluster
 from shared.tests.scraped import Figures, rise
-from tests.product import Product, eventually, product
+from tests.product import ROOT, Product, eventually, product
 
 pytestmark = pytest.mark.e2e
 
 PROVIDER = "hubspot"
 COUNTS = {"companies": 250, "contacts": 450, "deals": 150}
 TOTAL = sum(COUNTS.values())
+GUIDE = ROOT / "docs" / "operate.md"
 SERVICES = ("AUTH", "FETCHER", "GATEWAY")
 OWN = {
     "AUTH": "tributary_refreshes_total",
@@ -35,11 +37,15 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield started
 
 
-def scrape(running: Product, service: str) -> Figures:
+def text(running: Product, service: str) -> str:
     """As Prometheus does: by an address, with nothing to show."""
     answer = httpx.get(f"http://127.0.0.1:{running.ports[service]}/metrics", timeout=10, trust_env=False)
     assert answer.status_code == 200, answer.text
-    return Figures(answer.text)
+    return answer.text
+
+
+def scrape(running: Product, service: str) -> Figures:
+    return Figures(text(running, service))
 
 
 def seen(running: Product, service: str, name: str, value: float, **labels: str) -> Figures:
@@ -58,6 +64,16 @@ def load(running: Product, name: str) -> dict[str, Any]:
     connection = running.connect(PROVIDER, account=running.account(PROVIDER, COUNTS, name=name))
     assert running.synced(connection["sync_id"])["state"] == "done"
     return connection
+
+
+@pytest.mark.skipif(not GUIDE.exists(), reason="this checkout has no docs/operate.md")
+def test_every_metric_that_the_operators_guide_names_is_there(one: Product) -> None:
+    told = set(re.findall(r"\btributary_[a-z_]+", GUIDE.read_text("utf-8")))
+    shown = set(
+        re.findall(r"^# TYPE (tributary_[a-z_]+)", "\n".join(text(one, port) for port in SERVICES), re.MULTILINE)
+    )
+    assert told - shown == set()
+    assert shown - told == set()
 
 
 @pytest.mark.parametrize("service", SERVICES)
