@@ -104,8 +104,10 @@ class Child(ABC):
         end = time.monotonic() + self.start_within_s
         while not self.ready() and not stopping():
             if not self.alive:
-                raise Ended(f"{self.name} ended with status {self.status}:\n{self._drained()}")
+                self.kill()
+                raise Ended(f"{self.name} ended with status {self.status}:\n{self.tail()}")
             if time.monotonic() > end:
+                self.kill()
                 raise Ended(f"{self.name} does not answer after {self.start_within_s:.0f} s:\n{self.tail()}")
             time.sleep(POLL_S)
 
@@ -183,11 +185,6 @@ class Child(ABC):
         except subprocess.TimeoutExpired:
             return False
         return True
-
-    def _drained(self) -> str:
-        if self._reader is not None:
-            self._reader.join(1)
-        return self.tail()
 
     def _reap(self) -> None:
         if self._process is None or self._reader is None or self._process.stdout is None:

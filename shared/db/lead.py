@@ -22,9 +22,9 @@ from shared.db.doors import COMMAND_S, CONNECT_S
 from shared.db.place import Schema
 
 IDLE_S = 10.0
-SURE_S = 4.0
-"""How long a lead that was confirmed counts without asking again; well below ``IDLE_S``."""
-ASK_S = 2.0
+SURE_SHARE = 0.4
+"""How long a lead that was confirmed counts without asking again, as a part of ``IDLE_S``: well below it."""
+ASK_SHARE = 0.2
 
 
 class Lead(ABC):
@@ -40,9 +40,12 @@ class Lead(ABC):
     async def close(self) -> None: ...
 
 
-def lead(place: Path | Schema, on_news: Callable[[], None]) -> Lead:
-    """``on_news`` is called when another process has committed something marked as news (``mark_news``)."""
-    return _SessionLead(place, on_news) if isinstance(place, Schema) else _FileLead(place)
+def lead(place: Path | Schema, on_news: Callable[[], None], *, idle_s: float = IDLE_S) -> Lead:
+    """``on_news`` is called when another process has committed something marked as news (``mark_news``).
+
+    ``idle_s`` is how long a leader may be paused on PostgreSQL before another one leads.
+    """
+    return _SessionLead(place, on_news, idle_s) if isinstance(place, Schema) else _FileLead(place)
 
 
 def channel(schema: Schema) -> str:
@@ -78,8 +81,9 @@ class _FileLead(Lead):
 
 
 class _SessionLead(Lead):
-    def __init__(self, schema: Schema, on_news: Callable[[], None]) -> None:
+    def __init__(self, schema: Schema, on_news: Callable[[], None], idle_s: float) -> None:
         self._schema, self._on_news = schema, on_news
+        self._idle_s, self._sure_s, self._ask_s = idle_s, idle_s * SURE_SHARE, idle_s * ASK_SHARE
         self._session: Any = None
         self._leads = False
         self._confirmed = 0.0
@@ -87,7 +91,7 @@ class _SessionLead(Lead):
     @override
     async def held(self) -> bool:
         """Raises ``OSError`` or asyncpg's errors when the database is away; then nobody here leads."""
-        if self._leads and time.monotonic() - self._confirmed < ASK_S and not self._session.is_closed():
+        if self._leads and time.monotonic() - self._confirmed < self._ask_s and not self._session.is_closed():
             return True
         asked = time.monotonic()
         try:
@@ -105,7 +109,7 @@ class _SessionLead(Lead):
 
     @override
     def sure(self) -> bool:
-        return self._leads and time.monotonic() - self._confirmed < SURE_S and not self._session.is_closed()
+        return self._leads and time.monotonic() - self._confirmed < self._sure_s and not self._session.is_closed()
 
     @override
     async def close(self) -> None:
@@ -122,9 +126,9 @@ class _SessionLead(Lead):
         self._session = await asyncpg.connect(
             urlunsplit(parts._replace(scheme="postgresql")),
             timeout=CONNECT_S,
-            command_timeout=min(COMMAND_S, SURE_S),
+            command_timeout=min(COMMAND_S, self._sure_s),
             server_settings={
-                "idle_session_timeout": f"{int(IDLE_S)}s",
+                "idle_session_timeout": f"{int(self._idle_s * 1000)}ms",
                 "application_name": f"tributary {self._schema.name} lead",
             },
         )

@@ -21,7 +21,7 @@ from shared.kafka.poll import Poll, Rewind, rewind_to_committed
 from shared.kafka.produce import Producer
 from shared.kafka.received import Received, undecoded, untouched
 from shared.kafka.seek import Positions, SeekToPositions
-from shared.kafka.sign_in import signing_in
+from shared.kafka.sign_in import check_sign_in
 from shared.pauses import reached
 from shared.settings import Cluster
 from shared.telemetry import Sample
@@ -79,9 +79,9 @@ class Consumers:
     async def start(self) -> None:
         """Raises ``UnsafeClient`` or ``SignInRefused``; then nothing was read."""
         check_subscribers(self._broker)
+        await check_sign_in(self._cluster)
         try:
-            async with signing_in(self._cluster):
-                await self._broker.start()
+            await self._broker.start()
             check_consumers(self._broker)
         except BaseException:
             await self._broker.stop()

@@ -44,6 +44,12 @@ async def signing_in(cluster: Cluster) -> AsyncIterator[None]:
         raise
 
 
+async def check_sign_in(cluster: Cluster) -> None:
+    """Before the start of a client that is not closed when its start fails. Raises ``SignInRefused``."""
+    if cluster.signs_in and (refused := await _refusal(cluster)):
+        raise SignInRefused(refused)
+
+
 async def _refusal(cluster: Cluster) -> str | None:
     options = client_options(cluster)
     for server in options.pop("bootstrap_servers").split(","):

@@ -6,38 +6,24 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import MetaData
-from sqlalchemy.schema import CreateSchema
 
 from shared.backlog import backlog
 from shared.contracts.envelope import Message, timestamp
 from shared.db import Database, Schema
 from shared.outbox import append, outbox_table
-from shared.settings import SecretStr
+from tests.servers.places import tables_of
 
 metadata = MetaData()
 outbox = outbox_table(metadata)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Schema:
-    if request.param == "sqlite":
-        return tmp_path / "own.db"
-    return Schema(url=SecretStr(request.getfixturevalue("real_postgres")), name=f"own_{uuid4().hex[:8]}")
-
-
 @pytest.fixture
 async def database(place: Path | Schema) -> AsyncIterator[Database]:
-    database = Database(place)
-    async with database.write() as db:
-        if isinstance(place, Schema):
-            await db.execute(CreateSchema(place.name))
-        await db.run_sync(metadata.create_all)
-    yield database
-    await database.close()
+    async with tables_of(metadata, place) as database:
+        yield database
 
 
 async def put(database: Database, *, ago_s: float = 0.0, delay_s: float = 0.0, told: bytes | None = None) -> None:

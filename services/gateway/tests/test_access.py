@@ -32,6 +32,9 @@ EXPECTED = {
     "GET /favicon.ico": "200 200 200 200 200 200 200",
     "GET /connect/{flow_id}": "302 302 302 302 302 302 302",
     "GET /integrations/{provider}/oauth2callback": "400 400 400 400 400 400 400",
+    "GET /v1/dead-letters": "401 401 401 403 403 200 200",
+    "GET /v1/dead-letters/{letter_id}": "401 401 401 403 403 404 404",
+    "POST /v1/dead-letters/{letter_id}/replay": "401 401 401 403 403 404 404",
     "POST /integrations/{provider}/authorize": "401 401 401 403 200 200 403",
     "POST /integrations/{provider}/credentials": "401 401 401 200 200 200 403",
     "POST /integrations/{provider}/load": "401 401 401 403 400 400 403",
@@ -68,7 +71,7 @@ EXPECTED = {
 }
 ENDS = {"DELETE /v1/connections/{connection_id}", "POST /console/connections/{id_}/disconnect"}
 """The first caller who may ends it; the console knows nothing of it afterwards."""
-WORDS = {"name": "start.js", "path": "x", "provider": "notion", "resource": "pages", "item_id": "1"}
+WORDS = {"name": "start.js", "path": "x", "provider": "notion", "resource": "pages", "item_id": "1", "letter_id": "none"}
 ABSENT = "0" * 32
 
 

@@ -7,11 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+from zlib import crc32
 
 import msgspec
 import pytest
 from sqlalchemy import update
 
+from services.gateway.keys import create_key
 from services.gateway.letters import Desk, list_letters, replay_letter, show_letter
 from services.gateway.letters.command import main
 from services.gateway.tables import replays
@@ -253,6 +255,27 @@ async def test_an_organisation_sees_only_letters_that_name_it(tmp_path: Path) ->
             assert (await show_letter(own[0].id, desk=acme)).org_id == "acme"
         finally:
             await database.close()
+
+
+async def test_with_api_keys_only_an_admin_sees_letters_and_only_their_organisations_own(tmp_path: Path) -> None:
+    async with (
+        running_broker(tmp_path) as (bootstrap, producer),
+        running_gateway(tmp_path, bootstrap, producer, FakeAuth(SECRET), keys_required=True) as gateway,
+    ):
+        await keep(producer, received(0, org=b"acme"), received(1, org=b"other"), received(2))
+        database = Database(tmp_path / "gateway.sqlite3")
+        keys = {scope: await create_key(org="acme", scope=scope, database=database) for scope in ("write", "admin")}
+        await database.close()
+        may, may_not = ({"authorization": f"Bearer {keys[scope].written.reveal()}"} for scope in ("admin", "write"))
+        assert (await gateway.http.get(URL)).status_code == 401
+        assert (await gateway.http.get(URL, headers=may_not)).status_code == 403
+        (own,) = (await gateway.http.get(URL, headers=may)).json()["dead_letters"]
+        assert own["org_id"] == "acme"
+        theirs = f"{dead_letters(SYNCS)}~{crc32(b'k1') % 4}~0"
+        for id_, status in ((own["id"], 200), (theirs, 404), (f"{dead_letters(SYNCS)}~0~77", 404)):
+            assert (await gateway.http.get(f"{URL}/{id_}", headers=may)).status_code == status
+            assert (await gateway.http.post(f"{URL}/{id_}/replay", headers=may)).status_code == status
+            assert (await gateway.http.post(f"{URL}/{id_}/replay", headers=may_not)).status_code == 403
 
 
 async def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:

@@ -14,19 +14,10 @@ from services.gateway.consumers import _on_items
 from services.gateway.store import connections, items
 from services.gateway.tables import outbox
 from shared.contracts.connections import Account, Connection
-from shared.contracts.envelope import new_id
 from shared.contracts.syncs import ReadAgain
 from shared.db import Database, Schema
-from shared.settings import SecretStr
 
 Row = dict[str, Any]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Schema:
-    if request.param == "sqlite":
-        return tmp_path / "gateway.db"
-    return Schema(url=SecretStr(request.getfixturevalue("real_postgres")), name=f"gateway_{new_id()}")
 
 
 @pytest.fixture

@@ -1,0 +1,67 @@
+"""The programs of docs/consume.md do what the page says, on what a load, a change and a deletion leave behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.product import ROOT, Product, product
+
+pytestmark = pytest.mark.e2e
+
+COUNTS = {"bases": 1, "tables": 2, "records": 30}
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """Airtable with one record gone and one changed since the first load, and Notion connected and disconnected."""
+    with product(tmp_path_factory.mktemp("consumers")) as one:
+        account = one.account("airtable", COUNTS)
+        connection = one.connect("airtable", account=account)
+        assert one.synced(connection["sync_id"])["state"] == "done"
+        gone, *_ = sorted(one.ledger("airtable", account, "records"))
+        path = f"airtable/accounts/{account}/mutate"
+        one.control("POST", path, json={"resource": "records", "archive": [gone], "update": 1})
+        again = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
+        assert one.synced(again["id"])["state"] == "done"
+        left = one.connect("notion", account=one.account("notion", {"pages": 3, "users": 1}))
+        assert one.synced(left["sync_id"])["state"] == "done"
+        one.api("DELETE", f"/v1/connections/{left['id']}")
+        yield one
+
+
+def programs() -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "consume.md").read_text(), re.DOTALL)
+
+
+def run(code: str, loaded: Product, folder: Path) -> list[str]:
+    environ = {"PATH": os.environ["PATH"], "KAFKA": loaded.bootstrap, "DB": str(folder / "items.db")}
+    said = subprocess.run(
+        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=90, check=True
+    )
+    return said.stdout.splitlines()
+
+
+def test_the_table_and_the_exact_one_hold_what_there_is_now(loaded: Product, tmp_path: Path) -> None:
+    table, exact, _ = programs()
+    assert run(table, loaded, tmp_path) == ["32 items"]
+    assert run(exact, loaded, tmp_path) == ["32 items"]
+    assert run(exact, loaded, tmp_path) == ["32 items"]  # started again, it goes on behind its last transaction
+
+
+def test_the_progress_tells_how_each_job_ended(loaded: Product, tmp_path: Path) -> None:
+    *_, progress = programs()
+    said = run(progress, loaded, tmp_path)
+    assert said.count("records done 30") == 1
+    assert said.count("records done 29") == 1
+    assert said.count("pages done 3") == 1
+
+
+def test_each_program_is_short() -> None:
+    assert all(len(code.splitlines()) <= 25 for code in programs())

@@ -1,0 +1,124 @@
+"""Whatever is replayed, and however often: a wake-up, a progress event and an item change nothing that stands."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+
+from shared.contracts.envelope import header
+from shared.contracts.topics import ITEMS, PAGES, PROGRESS, dead_letters
+from shared.kafka import Producer, Received
+from shared.kafka.dead_letters import DeadLetters
+from shared.settings import Cluster
+from tests.e2e.topics import records
+from tests.product import Product, eventually, product
+
+pytestmark = pytest.mark.e2e
+
+COUNTS = {"companies": 120, "contacts": 260, "deals": 90}
+COPIES = 2
+
+
+@pytest.fixture(scope="module")
+def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    with product(tmp_path_factory.mktemp("letters")) as started:
+        yield started
+
+
+def read(one: Product, topic: str) -> list[ConsumerRecord[bytes, bytes]]:
+    return asyncio.run(records(one, topic))
+
+
+def page_calls(one: Product) -> list[str]:
+    log = one.control("GET", "hubspot/requests")["items"]
+    return sorted(row["path"] for row in log if "/objects/" in row["path"])
+
+
+def kept(one: Product, found: list[ConsumerRecord[bytes, bytes]], *, service: str) -> list[str]:
+    """Make dead letters of messages that were processed; their ids."""
+
+    async def keep() -> None:
+        producer = Producer(Cluster(bootstrap=one.bootstrap), client_id="test")
+        await producer.start()
+        for record in found:
+            received = Received(
+                record.topic, record.partition, record.offset, record.key or b"", record.value, tuple(record.headers)
+            )
+            await DeadLetters(producer, service=service).keep(received, ValueError("a fault that is mended by now"))
+        await producer.stop()
+
+    asyncio.run(keep())
+    page = one.api("GET", "/v1/dead-letters", params={"topic": found[0].topic, "page_size": 200})
+    assert len(page["dead_letters"]) == len(found)
+    return [letter["id"] for letter in page["dead_letters"]]
+
+
+def replayed(one: Product, ids: list[str]) -> None:
+    """Each ``COPIES`` times over: every time but the last the gateway dies before it can record that it was sent."""
+    for copy in range(COPIES):
+        for id_ in ids:
+            one.api("POST", f"/v1/dead-letters/{id_}/replay")
+        if copy < COPIES - 1:
+            with sqlite3.connect(one.folder / "data" / "gateway.db", timeout=10) as database:
+                database.execute("UPDATE replays SET sent = NULL, begun = 0")
+            database.close()
+
+
+def state(one: Product, connection: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "items": list(one.items(connection["id"])),
+        "sync": one.api("GET", f"/v1/syncs/{connection['sync_id']}"),
+        "connection": one.api("GET", f"/v1/connections/{connection['id']}"),
+    }
+
+
+def all_read(one: Product, topics: tuple[str, ...]) -> bool:
+    """The gateway has stored positions at the end of each topic it folds."""
+    ends: dict[tuple[str, int], int] = {}
+    for topic in topics:
+        for record in read(one, topic):
+            ends[topic, record.partition] = max(ends.get((topic, record.partition), 0), record.offset + 1)
+    with sqlite3.connect(one.folder / "data" / "gateway.db", timeout=10) as database:
+        stored = {(topic, partition): at for topic, partition, at in database.execute(POSITIONS)}
+    database.close()
+    return all(stored.get(place, 0) >= end for place, end in ends.items())
+
+
+POSITIONS = "SELECT topic, partition, next FROM positions"
+
+
+def test_R6_replaying_a_wake_up_progress_and_items_twice_leaves_everything_as_it_was(one: Product) -> None:
+    one.unlimited("hubspot")
+    account = one.account("hubspot", COUNTS)
+    connection = one.connect("hubspot", account=account)
+    assert one.synced(connection["sync_id"])["state"] == "done"
+    sent = {topic: read(one, topic) for topic in (PAGES, PROGRESS, ITEMS)}
+    letters = [
+        *kept(one, sent[PAGES], service="fetcher"),
+        *kept(one, sent[PROGRESS][:8], service="gateway"),
+        *kept(one, sent[ITEMS][:8], service="gateway"),
+    ]
+    before, calls = state(one, connection), page_calls(one)
+    one.control("DELETE", "hubspot/requests")
+    replayed(one, letters)
+
+    for topic, originals in sent.items():
+        copies = [row for row in read(one, topic) if header(row.headers, "dlq_replay")]
+        where = {(row.key, row.value): row.partition for row in originals}
+        assert len(copies) == COPIES * sum(dead_letters(topic) in letter for letter in letters)
+        assert all(where[row.key, row.value] == row.partition for row in copies)
+    eventually(lambda: all_read(one, (PROGRESS, ITEMS)))
+    # The fetcher reads wake-ups in order per connection: one more load goes through after all the copies.
+    again = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
+    assert one.synced(again["id"])["state"] == "done"
+
+    after = state(one, connection)
+    assert after["items"] == before["items"]
+    assert after["sync"] == before["sync"]
+    assert one.differences("hubspot", account, connection["id"]) == {}
+    assert page_calls(one) == calls

@@ -1,0 +1,46 @@
+"""Where a test keeps its tables: the same scenarios run on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import MetaData
+from sqlalchemy.schema import CreateSchema
+
+from shared.db import Database, Schema
+from shared.settings import SecretStr
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Schema:
+    """Empty, and the test's own. A test that is for PostgreSQL alone asks for ``schema``."""
+    if request.param == "sqlite":
+        return tmp_path / "own.db"
+    return _schema(request.getfixturevalue("real_postgres"))
+
+
+@pytest.fixture
+def schema(real_postgres: str) -> Schema:
+    return _schema(real_postgres)
+
+
+def _schema(url: str) -> Schema:
+    return Schema(url=SecretStr(url), name=f"own_{uuid4().hex[:12]}")
+
+
+@asynccontextmanager
+async def tables_of(metadata: MetaData, place: Path | Schema) -> AsyncIterator[Database]:
+    """The open database with these tables in it, made without a migration."""
+    database = Database(place)
+    try:
+        async with database.write() as db:
+            if isinstance(place, Schema):
+                await db.execute(CreateSchema(place.name))
+            await db.run_sync(metadata.create_all)
+        yield database
+    finally:
+        await database.close()
