@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from contextlib import suppress
+from typing import Any
 
 import msgspec
 import structlog
@@ -160,11 +162,23 @@ class Relay:
             rows = (await connection.execute(query)).all()
         if not rows or not self._lead.sure():
             return 0
-        await self._send([_message(row) for row in rows])
+        await self._leading(self._send([_message(row) for row in rows]))
         reached("after_relay_send")
         async with self._database.write() as connection:
             await connection.execute(self._gone, {"ids": listed(row.id for row in rows)})
         return len(rows)
+
+    async def _leading(self, sending: Coroutine[Any, Any, None]) -> None:
+        """Keep the lead while Kafka is away: another process would send the same rows, and later ones, past ours."""
+        task = asyncio.create_task(sending, name="outbox send")
+        try:
+            while not (await asyncio.wait([task], timeout=IDLE_S))[0]:
+                with suppress(Exception):
+                    await self._lead.held()
+            await task
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _send(self, messages: list[Message]) -> None:
         """A message that no broker would ever take is given up, loudly: it must not hold up all others for ever."""

@@ -5,6 +5,7 @@ from shared.db.bulk import Bulk
 from shared.db.clock import db_now
 from shared.db.columns import Big, Key
 from shared.db.database import Database, mark_news
+from shared.db.fetch import Fetch
 from shared.db.migrating import configured, run_migrations
 from shared.db.place import Schema
 
@@ -12,6 +13,7 @@ __all__ = [
     "Big",
     "Bulk",
     "Database",
+    "Fetch",
     "Key",
     "Schema",
     "among",

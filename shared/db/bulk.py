@@ -25,7 +25,8 @@ class Bulk:
         compiled: Any = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
         self.columns: tuple[str, ...] = tuple(compiled.positiontup or ())
         self._rows_sql = str(compiled)
-        self._arrays_sql = _from_arrays(self._rows_sql, [statement.table.c[name].type for name in self.columns])
+        types = [statement.table.c[name].type for name in self.columns if name in statement.table.c]
+        self._arrays_sql = _from_arrays(self._rows_sql, types)
 
     async def run(self, db: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
         """How many rows were written: those that the statement's condition let pass."""

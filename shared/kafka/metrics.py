@@ -80,15 +80,20 @@ class Reading:
         return [gauge("tributary_consumer_state", about, found, "topic", "state")]
 
     async def _lag(self) -> Iterable[Metric]:
-        behind: dict[tuple[str, ...], float] = {}
-        for consumer in [one() for one in self._consumers.values()]:
-            # From the broker: what a consumer knows of the end is as old as its last fetch.
-            for partition, end in (await consumer.end_offsets(consumer.assignment())).items():
-                at = await self._position(consumer, partition)
-                if at is not None:
-                    behind[partition.topic, str(partition.partition)] = max(0, end - at)
+        found = await asyncio.gather(*(self._behind(one()) for one in self._consumers.values()))
         about = "Messages between the end of a partition and what this process, which reads it, is done with."
+        behind = {at: lag for of_one in found for at, lag in of_one.items()}
         return [gauge("tributary_consumer_lag_messages", about, behind, "topic", "partition")]
+
+    async def _behind(self, consumer: AIOKafkaConsumer) -> Mapping[tuple[str, str], float]:
+        """The end is asked from Kafka: what a consumer knows of it is as old as its last fetch."""
+        ends: Mapping[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+        at = await asyncio.gather(*(self._position(consumer, partition) for partition in ends))
+        return {
+            (partition.topic, str(partition.partition)): max(0, end - position)
+            for (partition, end), position in zip(ends.items(), at, strict=True)
+            if position is not None
+        }
 
     async def _position(self, consumer: AIOKafkaConsumer, partition: TopicPartition) -> int | None:
         if partition in self._next:

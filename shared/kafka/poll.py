@@ -9,6 +9,7 @@ comes to a halt exactly in front of the bad one, and says so.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -19,6 +20,9 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.kafka.away import PAUSE_S
 
+CALM_S = 5.0
+"""Without an error for this long, and nothing to read, it was not a record: what cannot be read comes again at once."""
+
 Rewind = Callable[[AIOKafkaConsumer], Awaitable[None]]
 
 log = structlog.get_logger()
@@ -27,7 +31,16 @@ log = structlog.get_logger()
 class Poll:
     """Stands before ``subscriber.get_msg``; ``failing`` is topic → what is wrong, as in ``Delivery``."""
 
-    def __init__(self, subscriber: BatchSubscriber, topic: str, rewind: Rewind, failing: dict[str, str]) -> None:
+    def __init__(
+        self,
+        subscriber: BatchSubscriber,
+        topic: str,
+        rewind: Rewind,
+        failing: dict[str, str],
+        *,
+        calm_s: float = CALM_S,
+    ) -> None:
+        self._calm_s, self._failed_at = calm_s, 0.0
         self._subscriber, self._topic, self._rewind, self._failing = subscriber, topic, rewind, failing
         self._ask = subscriber.get_msg
         self._most = subscriber.max_records
@@ -47,12 +60,15 @@ class Poll:
         except Exception as error:  # noqa: BLE001  # whatever it is: out of here it would be passed over
             await self._unreadable(error)
             return ()
-        if records and self._single:
-            self._one_more()
+        if self._single:
+            self._single -= 1 if records else 0
+            if not self._single or (not records and time.monotonic() - self._failed_at > self._calm_s):
+                self._recover()
         return records
 
     async def _unreadable(self, error: Exception) -> None:
         self._astray = self._astray or not self._single
+        self._failed_at = time.monotonic()
         self._single, self._subscriber.max_records = self._most or 1, 1
         self._failing[self._topic] = (
             f"{type(error).__name__}: Kafka's answer cannot be read. Nothing is passed; this service's log tells more."
@@ -60,11 +76,9 @@ class Poll:
         log.error("poll_failed", topic=self._topic, error=str(error)[:300])
         await asyncio.sleep(PAUSE_S)
 
-    def _one_more(self) -> None:
-        self._single -= 1
-        if not self._single:
-            self._subscriber.max_records = self._most
-            self._failing.pop(self._topic, None)
+    def _recover(self) -> None:
+        self._single, self._subscriber.max_records = 0, self._most
+        self._failing.pop(self._topic, None)
 
 
 async def rewind_to_committed(consumer: AIOKafkaConsumer) -> None:

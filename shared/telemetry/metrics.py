@@ -36,16 +36,20 @@ class Count:
     def __init__(self, name: str, about: str, *labels: str) -> None:
         self._name, self._about, self._labels = name, about, labels
         self._counters: dict[str, Counter] = {}
+        self._series: dict[tuple[str, ...], Counter] = {}
 
     def add(self, *labels: str, by: float = 1.0) -> None:
         """``by`` 0 shows a series before its first event: a rate cannot see the step from nothing to one."""
-        counter = self._counters.get(current_service()) or self._open(current_service())
-        (counter.labels(*labels) if labels else counter).inc(by)
+        at = (current_service(), *labels)
+        series = self._series.get(at) or self._open(*at)
+        series.inc(by)
 
-    def _open(self, service: str) -> Counter:
-        counter = Counter(self._name, self._about, self._labels, registry=_registry(service))
-        self._counters[service] = counter
-        return counter
+    def _open(self, service: str, *labels: str) -> Counter:
+        if service not in self._counters:
+            self._counters[service] = Counter(self._name, self._about, self._labels, registry=_registry(service))
+        counter = self._counters[service]
+        self._series[service, *labels] = series = counter.labels(*labels) if labels else counter
+        return series
 
 
 def gauge(name: str, about: str, values: Mapping[At, float] | float, *labels: str) -> GaugeMetricFamily:

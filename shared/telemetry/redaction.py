@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 MASK: Final = "***"
@@ -22,17 +23,21 @@ _SECRET_PAIR: Final = re.compile(
 _SCHEME: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
 _SEALED: Final = re.compile(r"\bv1\.[\w-]+\.[\w-]{8,}\.[\w-]{8,}")
 _HEADER: Final = re.compile(r"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization)(\s*:\s*)[^\r\n]+")
+_PLAIN: Final = re.compile(r"(?:(?!v1\.)[\w/.-])*")
 _DEEPEST: Final = 8
 
 
 def redact_text(text: str) -> str:
     """Masks what looks like a bearer token, a sealed value, a header or parameter that carries a secret."""
+    if _PLAIN.fullmatch(text):
+        return text  # each of the patterns needs a space, a colon, an equals sign or "v1."
     text = _HEADER.sub(rf"\1\2{MASK}", text)
     text = _SCHEME.sub(rf"\1 {MASK}", text)
     text = _SEALED.sub(MASK, text)
     return _SECRET_PAIR.sub(rf"\g<name>{MASK}", text)
 
 
+@lru_cache(maxsize=1024)
 def sensitive(name: str) -> bool:
     """By the last word of the name: ``refresh_token`` is, ``token_url`` and ``error_code`` are not."""
     return _SENSITIVE_NAME.search(_CAMEL.sub("_", name).lower()) is not None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from zlib import crc32
 
 from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from typing_extensions import override
 
 from shared.kafka import Received
+from shared.kafka.poll import Poll
 from shared.tests.kafka_harness import Kafka, consuming, until
 
 FAR = next(key for key in (b"a", b"b", b"c", b"d", b"e") if crc32(key) % 4 != crc32(b"k") % 4)
@@ -75,3 +78,36 @@ async def test_the_same_holds_for_a_reader_with_its_own_positions(kafka: Kafka) 
         await until(lambda: own.values == [b"1", b"2", b"3"])
         assert "UnicodeDecodeError" in consumers.failing[kafka.topic]
     assert own.next == {crc32(b"k") % 4: 3}
+
+
+class Flaky:
+    """A subscriber whose first poll fails, and that has nothing to read."""
+
+    max_records: int | None = 100
+    asked: list[int | None]
+
+    def __init__(self) -> None:
+        self.asked = []
+
+    async def get_msg(self, consumer: object) -> tuple[object, ...]:
+        self.asked.append(self.max_records)
+        if len(self.asked) == 1:
+            raise KafkaError("once")
+        return ()
+
+
+async def test_an_error_that_passes_is_forgotten_although_nothing_comes_to_be_read() -> None:
+    flaky, failing, rewound = Flaky(), dict[str, str](), list[object]()
+
+    async def rewind(consumer: object) -> None:
+        rewound.append(consumer)
+
+    poll = Poll(flaky, "plums", rewind, failing, calm_s=0.6)  # type: ignore[arg-type]
+    assert await poll(None) == ()
+    assert list(failing) == ["plums"]
+    async with asyncio.timeout(10):
+        while failing:
+            assert await poll(None) == ()
+            await asyncio.sleep(0.01)
+    await poll(None)
+    assert (flaky.asked[:2], flaky.asked[-1], rewound) == ([100, 1], 100, [None])

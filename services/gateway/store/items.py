@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import Row, Select, Text, bindparam, delete, func, select, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Row, Text, bindparam, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import items
-from shared.db import Bulk, among, listed
+from shared.db import Bulk, Fetch, among, listed
 
+_UNSHOWN = {"generation", "partition", "offset", "deleted", "folded", "digest"}
 GUARDED = upsert(items)
 GUARDED = GUARDED.on_conflict_do_update(
     index_elements=["connection", "resource", "id"],
@@ -22,6 +25,10 @@ GUARDED = GUARDED.on_conflict_do_update(
 )
 _GUARDED_ALL = Bulk(GUARDED)
 _IN_ORDER = itemgetter(*_GUARDED_ALL.columns)
+_SHOWN = tuple(column.name for column in items.columns if column.name not in _UNSHOWN)
+_AFTER = ("after_connection", "after_resource", "after_id")
+_LIMIT = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
+_LIKE = re.compile("[/%_]")
 Key = tuple[str, str, str]
 _STORED = select(items.c.id, items.c.version, items.c.offset).where(
     items.c.connection == bindparam("connection"),
@@ -70,7 +77,7 @@ def key(row: Mapping[str, Any]) -> Key:
 
 
 async def page(db: AsyncConnection, query: Query) -> list[dict[str, Any]]:
-    """The next ``limit`` items in key order (connection, resource, id), with their raw bytes.
+    """The next ``limit`` items in key order (connection, resource, id), with what is shown of them.
 
     Named connections are read one after the other, so that the database seeks to the page whatever its depth.
     """
@@ -86,9 +93,19 @@ async def page(db: AsyncConnection, query: Query) -> list[dict[str, Any]]:
 
 
 async def _rows(db: AsyncConnection, query: Query, *, connection: str | None, limit: int) -> list[dict[str, Any]]:
-    selected = _behind(_where(select(items), query), query, connection)
-    rows = await db.execute(selected.order_by(items.c.connection, items.c.resource, items.c.id).limit(limit))
-    return [dict(row) for row in rows.mappings()]
+    given: dict[str, Any] = {
+        "connection": connection,
+        "org_id": query.org_id,
+        "provider": query.provider,
+        "resource": query.resource,
+        "folded": "%" + _LIKE.sub(r"/\g<0>", query.q.casefold()) + "%" if query.q else None,
+        "updated": query.updated_since,
+    }
+    if query.after is not None and connection in {None, query.after[0]}:
+        given |= dict(zip(_AFTER, query.after, strict=True))
+    statement = _statement(frozenset(name for name, value in given.items() if value is not None))
+    rows = await statement.rows(db, {**given, "limit": limit})
+    return [dict(zip(_SHOWN, row, strict=True)) for row in rows]
 
 
 async def get(db: AsyncConnection, key: Key) -> dict[str, Any] | None:
@@ -130,25 +147,27 @@ async def drop_generations(db: AsyncConnection, connection: str, *, up_to: int) 
     await db.execute(delete(items).where(items.c.connection == connection, items.c.generation <= up_to))
 
 
-def _where(selected: Select[Any], query: Query) -> Select[Any]:
-    selected = selected.where(items.c.deleted == False)  # noqa: E712  # SQL
-    for column, wanted in (("org_id", query.org_id), ("provider", query.provider), ("resource", query.resource)):
-        if wanted is not None:
-            selected = selected.where(items.c[column] == wanted)
-    if query.q:
-        selected = selected.where(items.c.folded.contains(query.q.casefold(), autoescape=True))
-    if query.updated_since is not None:
-        selected = selected.where(items.c.updated >= query.updated_since)
-    return selected
+@lru_cache(maxsize=512)
+def _statement(given: frozenset[str]) -> Fetch:
+    """The page's statement with the parameters that are given: as many shapes as there are sets of filters."""
+    conditions = {
+        **{name: items.c[name] == bindparam(name) for name in ("connection", "org_id", "provider", "resource")},
+        "folded": items.c.folded.like(bindparam("folded"), escape="/"),
+        "updated": items.c.updated >= bindparam("updated"),
+    }
+    selected = select(*(items.c[name] for name in _SHOWN)).where(~items.c.deleted)
+    selected = selected.where(*(condition for name, condition in conditions.items() if name in given))
+    if _AFTER[0] in given:
+        selected = selected.where(_behind(given))
+    order = (items.c.connection, items.c.resource, items.c.id)
+    return Fetch(selected.order_by(*order).suffix_with(_LIMIT))
 
 
-def _behind(selected: Select[Any], query: Query, connection: str | None) -> Select[Any]:
+def _behind(given: frozenset[str]) -> ColumnElement[bool]:
     """Behind the page token's key; what an equality fixes is left out of it, as SQLite seeks by one of the two."""
-    fixed = {"connection": connection, "resource": query.resource}
-    if connection is not None:
-        selected = selected.where(items.c.connection == connection)
-    if query.after is None or (connection is not None and connection != query.after[0]):
-        return selected
-    key = dict(zip(("connection", "resource", "id"), query.after, strict=True))
-    open_columns = [name for name in key if fixed.get(name) is None]
-    return selected.where(tuple_(*(items.c[name] for name in open_columns)) > tuple_(*map(key.get, open_columns)))
+    behind = dict(zip(("connection", "resource", "id"), _AFTER, strict=True))
+    free = {name: parameter for name, parameter in behind.items() if name not in given}
+    types = {name: items.c[name].type for name in free}
+    return tuple_(*(items.c[name] for name in free)) > tuple_(
+        *(bindparam(parameter, type_=types[name]) for name, parameter in free.items())
+    )

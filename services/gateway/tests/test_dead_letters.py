@@ -23,7 +23,7 @@ from shared.contracts.envelope import Message
 from shared.contracts.topics import CONNECTIONS, ITEMS, SYNCS, dead_letters
 from shared.db import Database
 from shared.errors import NotFound
-from shared.kafka import Producer, Received, cluster_id
+from shared.kafka import DeadLetterLimit, Producer, Received, cluster_id
 from shared.kafka.dead_letters import DeadLetters
 from shared.settings import Cluster
 
@@ -255,6 +255,23 @@ async def test_an_organisation_sees_only_letters_that_name_it(tmp_path: Path) ->
             assert (await show_letter(own[0].id, desk=acme)).org_id == "acme"
         finally:
             await database.close()
+
+
+async def test_a_stopped_consumer_turns_readiness_red_and_says_what_to_do_while_the_others_go_on(
+    gateway: Gateway,
+) -> None:
+    connection = await gateway.connect("notion")
+    bad = Message(topic=ITEMS, key=b"c/pages/p", value=b"{", headers=())
+    await gateway.producer.send_all([bad] * (DeadLetterLimit().run + 10))
+    ready = await gateway.until("/health/ready", lambda found: found["status"] == "not ready")
+    assert list(ready["waiting_for"]) == [ITEMS]
+    assert "stopped at the dead-letter limit: 50 messages in a row" in ready["waiting_for"][ITEMS]
+    assert f"dead-letters list --topic {ITEMS}" in ready["waiting_for"][ITEMS]
+    assert (await gateway.http.get("/health/ready")).status_code == 503
+    assert len(await listed(gateway, topic=ITEMS)) == DeadLetterLimit().run
+    assert connection.sync_id
+    await gateway.progress(connection.sync_id, connection, "pages", step=1, state="running", pages=3)
+    await gateway.until(f"/v1/syncs/{connection.sync_id}", lambda sync: "3" in str(sync["resources"]))
 
 
 async def test_with_api_keys_only_an_admin_sees_letters_and_only_their_organisations_own(tmp_path: Path) -> None:

@@ -87,9 +87,9 @@ async def list_items(
         limit=page_size + 1,
     )
     async with hub.database.read() as db:
-        if connection_id is not None and await connections.get(db, connection_id, org=hub.org) is None:
-            raise NotFound("There is no such connection.")
         rows = await items.page(db, await _within(db, query, hub)) if hub.sees(org_id) else []
+        if connection_id is not None and not rows and await connections.get(db, connection_id, org=hub.org) is None:
+            raise NotFound("There is no such connection.")
     token = None
     if len(rows) > page_size:
         last = rows[page_size - 1]

@@ -1,0 +1,247 @@
+"""What the services rely on of their database holds on SQLite and on PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Text, bindparam, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.exc import IntegrityError
+
+from shared.db import Bulk, Database, Schema, among, db_now, listed
+from shared.db.database import READERS, WRITERS
+from shared.kafka import is_away
+from tests.contract.child import add_ones
+from tests.contract.children import child, done
+from tests.contract.tables import counters, metadata, things
+from tests.servers.places import tables_of
+
+
+@pytest.fixture
+async def counter(database: Database) -> str:
+    async with database.write() as db:
+        await db.execute(insert(counters).values(name="c", value=0))
+    return "c"
+
+
+async def value(database: Database) -> int:
+    async with database.read() as db:
+        return int((await db.execute(select(counters.c.value))).scalar_one())
+
+
+async def all_things(database: Database) -> dict[str, int | None]:
+    async with database.read() as db:
+        return {row.id: row.number for row in await db.execute(select(things).order_by(things.c.id))}
+
+
+async def test_what_a_transaction_wrote_is_read_after_it_and_not_before(database: Database, another: Database) -> None:
+    async with database.write() as db:
+        await db.execute(insert(things).values(id="a", number=1))
+        assert await all_things(another) == {}
+    assert await all_things(another) == {"a": 1}
+
+
+async def test_an_error_rolls_a_transaction_back(database: Database) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with database.write() as db:
+            await db.execute(insert(things).values(id="a"))
+            _ = 1 / 0
+    with pytest.raises(IntegrityError) as refused:
+        async with database.write() as db:
+            await db.execute(insert(things).values(id="b"))
+            await db.execute(insert(things).values(id="b"))
+    assert not is_away(refused.value)
+    assert await all_things(database) == {}
+
+
+CHANCE = random.Random(11)
+
+
+async def cut_off(task: asyncio.Task[object]) -> None:
+    """Somewhere in its work, and once more while it rolls back."""
+    await asyncio.sleep(CHANCE.random() / 25)
+    for _ in range(2):
+        task.cancel()
+        await asyncio.sleep(CHANCE.random() / 500)
+    await asyncio.wait([task])
+
+
+async def test_two_hundred_cancelled_transactions_leave_nothing_behind(
+    database: Database, place: Path | Schema
+) -> None:
+    async def write(number: int) -> None:
+        async with database.write(lock="same" if number % 3 else None) as db:
+            await db.execute(insert(things).values(id=f"{number}"))
+            for _ in range(50):
+                await db.execute(select(func.count()).select_from(things))
+                if isinstance(place, Schema):  # SQLite's statements wait for nothing
+                    await asyncio.sleep(0)
+            raise LookupError  # whoever comes so far is rolled back as well
+
+    await asyncio.gather(*(all_things(database) for _ in range(4)))
+    for start in range(0, 200, 20):
+        writing: list[asyncio.Task[object]] = [asyncio.create_task(write(start + n)) for n in range(10)]
+        reading: list[asyncio.Task[object]] = [asyncio.create_task(all_things(database)) for _ in range(10)]
+        await asyncio.gather(*map(cut_off, [*writing, *reading]))
+        assert not any(task.exception() is None for task in writing if not task.cancelled())
+    assert await all_things(database) == {}
+    if isinstance(place, Schema):
+        assert await sessions(database, "state LIKE 'idle in%'") == 0
+        assert await sessions(database, "true") <= READERS + WRITERS
+    async with asyncio.timeout(20), database.write(lock="same") as db:
+        await db.execute(insert(things).values(id="works"))
+    assert await asyncio.gather(*(all_things(database) for _ in range(12))) == [{"works": None}] * 12
+
+
+async def sessions(database: Database, condition: str) -> int:
+    """How many others of the tests' own database there are of this kind."""
+    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    async with database.write() as db:
+        return int((await db.exec_driver_sql(f"{count} AND {condition}")).scalar_one())
+
+
+async def test_transactions_of_one_lock_lose_no_update(database: Database, another: Database, counter: str) -> None:
+    await asyncio.gather(*(add_ones(one, counter, 15) for one in (database, another) for _ in range(2)))
+    assert await value(database) == 60
+
+
+async def test_nor_do_those_of_several_processes(database: Database, place: Path | Schema, counter: str) -> None:
+    async with child(place, "add", counter, "40") as first, child(place, "add", counter, "40") as second:
+        await add_ones(database, counter, 40)
+        await done(first)
+        await done(second)
+    assert await value(database) == 120
+
+
+async def test_a_serial_database_needs_no_lock_to_be_named(place: Path | Schema, counter: str) -> None:
+    one, other = Database(place, serial=True), Database(place, serial=True)
+
+    async def add(database: Database) -> None:
+        for _ in range(20):
+            async with database.write() as db:
+                found = (await db.execute(select(counters.c.value))).scalar_one()
+                await db.execute(update(counters).where(counters.c.name == counter).values(value=found + 1))
+
+    await asyncio.gather(add(one), add(one), add(other))
+    assert await value(one) == 60
+    await one.close()
+    await other.close()
+
+
+async def test_a_reading_transaction_sees_one_state_from_beginning_to_end(
+    database: Database, another: Database, counter: str
+) -> None:
+    async with database.read() as db:
+        before = (await db.execute(select(counters.c.value))).scalar_one()
+        await add_ones(another, counter, 3)
+        async with another.write() as other:
+            await other.execute(insert(things).values(id="late"))
+        assert (await db.execute(select(counters.c.value))).scalar_one() == before
+        assert (await db.execute(select(func.count()).select_from(things))).scalar_one() == 0
+    assert await value(database) == before + 3
+
+
+async def test_a_commit_is_told_with_its_news_and_a_rollback_is_not(database: Database) -> None:
+    heard: list[bool] = []
+    database.on_commit(heard.append)
+    async with database.write() as db:
+        await db.execute(insert(things).values(id="a"))
+    with suppress(ZeroDivisionError):
+        async with database.write():
+            _ = 1 / 0
+    assert heard == [False]
+
+
+BULK = upsert(things)
+BULK = BULK.on_conflict_do_update(
+    index_elements=["id"],
+    set_={"number": BULK.excluded.number, "body": BULK.excluded.body},
+    where=things.c.number < BULK.excluded.number,
+)
+
+
+async def test_many_rows_at_once_keep_the_statements_condition_and_say_how_many_were_written(
+    database: Database,
+) -> None:
+    bulk = Bulk(BULK)
+    assert set(bulk.columns) == {"id", "number", "body"}
+
+    async def put(**numbers: int) -> int:
+        rows = [{"id": id_, "number": number, "body": b"\x00\xff"} for id_, number in sorted(numbers.items())]
+        async with database.write() as db:
+            return await bulk.run(db, [tuple(row[name] for name in bulk.columns) for row in rows])
+
+    assert await put() == 0
+    assert await put(a=5, b=5, c=1 << 50) == 3
+    assert await put(a=4, b=6, d=1) == 2
+    assert await put(a=5, b=5) == 0
+    assert await all_things(database) == {"a": 5, "b": 6, "c": 1 << 50, "d": 1}
+
+
+async def test_a_bulk_statement_with_parameters_outside_its_values_is_refused_when_it_is_made() -> None:
+    with pytest.raises(ValueError, match="outside its values"):
+        Bulk(upsert(things).on_conflict_do_update(index_elements=["id"], set_={"number": 7}))
+
+
+ODD = ["plain", "Größe", "a,b", 'say "a"', "back\\slash", "{curly}", "%_", "emoji 🦆", "'", "", "null", "x" * 3000]
+
+
+async def test_a_condition_on_many_values_takes_any_text_and_large_numbers(database: Database) -> None:
+    async with database.write() as db:
+        await db.execute(insert(things), [{"id": id_, "number": (1 << 45) + n} for n, id_ in enumerate(ODD)])
+    by_id = select(things.c.id).where(among(things.c.id, bindparam("ids", type_=Text)))
+    by_number = select(things.c.id).where(among(things.c.number, bindparam("ids", type_=Text)))
+    async with database.read() as db:
+        for id_ in ODD:
+            assert list((await db.execute(by_id, {"ids": listed([id_])})).scalars()) == [id_]
+        assert set((await db.execute(by_id, {"ids": listed([*ODD, "absent"])})).scalars()) == set(ODD)
+        assert list((await db.execute(by_id, {"ids": listed([])})).scalars()) == []
+        assert list((await db.execute(by_number, {"ids": listed([(1 << 45) + 1, 7])})).scalars()) == [ODD[1]]
+
+
+async def test_keys_are_in_the_order_of_their_bytes(database: Database) -> None:
+    ids = ["b", "B", "a", "ä", "A", "a-1", "a_1", "a1", "Z", "ß", "z", "0", "é", "É", "ﬀ", "🦆", "~"]
+    async with database.write() as db:
+        await db.execute(insert(things), [{"id": id_} for id_ in ids])
+    async with database.read() as db:
+        found = list((await db.execute(select(things.c.id).order_by(things.c.id))).scalars())
+        behind = list((await db.execute(select(things.c.id).where(things.c.id > "a").order_by(things.c.id))).scalars())
+    assert found == sorted(ids, key=lambda id_: id_.encode())
+    assert behind == found[found.index("a") + 1 :]
+
+
+async def test_the_databases_clock_agrees_with_ours_and_goes_on_inside_a_transaction(database: Database) -> None:
+    async with database.write() as db:
+        before = time.time()
+        moments = []
+        for _ in range(5):
+            moments.append((await db.execute(select(db_now()))).scalar_one())
+            await asyncio.sleep(0.01)
+        after = time.time()
+    assert before - 0.01 <= moments[0]
+    assert moments == sorted(moments)
+    assert moments[-1] - moments[0] >= 0.03
+    assert moments[-1] <= after + 0.01
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[Database]:
+    async with tables_of(metadata, tmp_path / "small.db") as database:
+        yield database
+
+
+async def test_a_disk_that_is_full_is_a_fault_that_passes(small: Database) -> None:
+    with pytest.raises(Exception, match="full") as refused:
+        async with small.write() as db:
+            await db.exec_driver_sql("PRAGMA max_page_count = 20")
+            await db.execute(insert(things), [{"id": f"{n}", "body": bytes(5000)} for n in range(50)])
+    assert is_away(refused.value)
+    async with small.write() as db:
+        await db.execute(insert(things).values(id="fits"))
+    assert await all_things(small) == {"fits": None}
