@@ -1,4 +1,4 @@
-"""``python -m services.gateway``: the gateway as a process of its own; its commands are ``keys`` and ``dead-letters``."""
+"""``python -m services.gateway``: the gateway as a process of its own. Commands: ``keys`` and ``dead-letters``."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence

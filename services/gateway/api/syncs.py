@@ -16,10 +16,11 @@ TAGS = ["Loading"]
 
 
 class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``resources`` absent means all of them."""
+    """``resources`` absent means all of them. ``background``: nobody waits for it, everything else goes first."""
 
     mode: Annotated[str | None, msgspec.Meta(examples=["full"])] = None
     resources: Annotated[list[str] | None, msgspec.Meta(description="Slugs of /v1/providers.")] = None
+    background: bool = False
 
 
 @post(
@@ -34,7 +35,9 @@ async def post_sync(
 ) -> Response[SyncView]:
     """Answered once the request is kept for good; work that already runs or waits is joined, not doubled."""
     asked = data or StartSync()
-    sync = await request_sync(connection_id, mode=asked.mode, resources=asked.resources, hub=hub)
+    sync = await request_sync(
+        connection_id, mode=asked.mode, resources=asked.resources, background=asked.background, hub=hub
+    )
     shown = await describe_sync(sync.id, hub=hub)
     return Response(shown, status_code=202, headers={"location": f"/v1/syncs/{sync.id}"})
 

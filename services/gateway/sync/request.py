@@ -21,11 +21,16 @@ from shared.telemetry import current_traceparent
 
 
 async def request_sync(
-    connection_id: str, *, mode: str | None = None, resources: Sequence[str] | None = None, hub: Hub
+    connection_id: str,
+    *,
+    mode: str | None = None,
+    resources: Sequence[str] | None = None,
+    background: bool = False,
+    hub: Hub,
 ) -> Sync:
     """Committed when this returns: the request outlives a crash. What it can join is decided by whoever loads.
 
-    ``resources`` None means all of them.
+    ``resources`` None means all of them; ``background``: everything else goes first.
 
     Raises ``NotFound``, ``BadRequest`` for a mode or resource that does not exist, ``Conflict`` for a connection that
     was disconnected or has to be connected again.
@@ -38,13 +43,20 @@ async def request_sync(
         offered = hub.offered(connection.provider)
         chosen = chosen_resources(resources, offered.provider)
         check_loadable(connection, offered.provider)
-        sync = await add_sync(db, connection, offered.provider, resources=chosen, why="asked")
+        provider = offered.provider
+        sync = await add_sync(db, connection, provider, resources=chosen, why="asked", background=background)
     reached("after_sync_row")
     return sync
 
 
 async def add_sync(
-    db: AsyncConnection, connection: Connection, provider: Provider, *, resources: tuple[str, ...], why: str
+    db: AsyncConnection,
+    connection: Connection,
+    provider: Provider,
+    *,
+    resources: tuple[str, ...],
+    why: str,
+    background: bool = False,
 ) -> Sync:
     """The sync's row and its event, in the caller's transaction."""
     whole = len(resources) == len(provider.resources)
@@ -64,6 +76,7 @@ async def add_sync(
         why=why,
         requested=timestamp(sync.created),
         covers=resources,
+        background=background,
     )
     await syncs.add(db, sync)
     trace = current_traceparent()

@@ -271,7 +271,9 @@ async def test_a_stopped_consumer_turns_readiness_red_and_says_what_to_do_while_
     assert len(await listed(gateway, topic=ITEMS)) == DeadLetterLimit().run
     assert connection.sync_id
     await gateway.progress(connection.sync_id, connection, "pages", step=1, state="running", pages=3)
-    await gateway.until(f"/v1/syncs/{connection.sync_id}", lambda sync: "3" in str(sync["resources"]))
+    await gateway.until(
+        f"/v1/syncs/{connection.sync_id}", lambda sync: any(row["pages"] == 3 for row in sync["resources"])
+    )
 
 
 async def test_with_api_keys_only_an_admin_sees_letters_and_only_their_organisations_own(tmp_path: Path) -> None:

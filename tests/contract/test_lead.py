@@ -1,0 +1,118 @@
+"""Of all processes on a database one leads, and another one does when it is gone; news reach all of them."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from shared.db import Database, Schema, mark_news
+from shared.db.lead import lead
+from tests.contract.children import child, done, says
+
+IDLE_S = 1.5
+
+
+async def test_one_leads_and_another_when_the_first_has_left(database: Database, another: Database) -> None:
+    assert [await database.lead.held(), await another.lead.held(), await database.lead.held()] == [True, False, True]
+    assert [database.lead.sure(), another.lead.sure()] == [True, False]
+    await database.lead.close()
+    assert not database.lead.sure()
+    assert await another.lead.held()
+    assert not await database.lead.held()
+
+
+async def test_when_the_leading_process_dies_another_one_leads(database: Database, place: Path | Schema) -> None:
+    async with child(place, "lead", "10") as other:
+        assert await says(other) == "leads"
+        assert not await database.lead.held()
+        other.kill()
+        await asyncio.wait_for(other.wait(), 20)
+        assert await leads_in_time(database)
+
+
+async def test_a_leader_that_was_paused_too_long_leads_no_more_and_knows_it_when_it_wakes(schema: Schema) -> None:
+    mine = lead(schema, lambda: None, idle_s=IDLE_S)
+    async with child(schema, "lead", str(IDLE_S)) as other:
+        assert await says(other) == "leads"
+        os.kill(other.pid, signal.SIGSTOP)
+        async with asyncio.timeout(20):
+            while not await mine.held():
+                await asyncio.sleep(0.1)
+        os.kill(other.pid, signal.SIGCONT)
+        assert await says(other) == "stands by"
+        assert mine.sure()
+    await mine.close()
+
+
+async def test_a_leader_is_not_sure_for_long_without_asking(schema: Schema) -> None:
+    mine = lead(schema, lambda: None, idle_s=0.5)
+    assert await mine.held()
+    assert mine.sure()
+    await asyncio.sleep(0.25)
+    assert not mine.sure(), "well before another one could lead"
+    assert await mine.held()
+    assert mine.sure()
+    await mine.close()
+
+
+async def test_a_leader_whose_session_was_ended_asks_anew(database: Database, another: Database) -> None:
+    if not isinstance(database._place, Schema):
+        pytest.skip("SQLite has no sessions")
+    assert await database.lead.held()
+    async with another.write() as db:
+        await db.exec_driver_sql(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            f" WHERE application_name = 'tributary {database._place.name} lead'"
+        )
+    assert await leads_in_time(another)
+    assert not database.lead.sure()
+    assert not await database.lead.held()
+
+
+async def test_news_of_other_processes_reach_whoever_has_asked_for_the_lead(schema: Schema) -> None:
+    listening, writing = Database(schema), Database(schema)
+    heard = asyncio.Event()
+    try:
+        async with writing.write() as db:
+            await db.exec_driver_sql(f"CREATE SCHEMA {schema.name}")
+        listening.on_commit(lambda news: heard.set() if news else None)
+        assert await listening.lead.held()
+        async with writing.write():
+            pass
+        async with asyncio.timeout(20), writing.write() as db:
+            mark_news(db)
+        async with asyncio.timeout(20):
+            await heard.wait()
+        heard.clear()
+        writing.announces = False
+        async with writing.write() as db:
+            mark_news(db)
+        async with asyncio.timeout(20), writing.read() as db:
+            await db.exec_driver_sql("SELECT 1")
+        assert not heard.is_set(), "who acts on its news itself need not tell"
+    finally:
+        await listening.close()
+        await writing.close()
+
+
+async def test_news_of_another_process_too(database: Database, place: Path | Schema) -> None:
+    if not isinstance(place, Schema):
+        pytest.skip("one process has an SQLite file for itself")
+    heard = asyncio.Event()
+    database.on_commit(lambda news: heard.set() if news else None)
+    assert await database.lead.held()
+    async with child(place, "put", "k", "0", "1") as other:
+        await done(other)
+    async with asyncio.timeout(20):
+        await heard.wait()
+
+
+async def leads_in_time(database: Database) -> bool:
+    async with asyncio.timeout(20):
+        while not await database.lead.held():
+            await asyncio.sleep(0.05)
+    return True
