@@ -81,6 +81,7 @@ class Served:
                 log_level="warning",
                 access_log=False,
                 server_header=False,
+                proxy_headers=False,  # whoever is on this machine could say that it is somebody else
                 timeout_graceful_shutdown=GRACE_S,
             )
         )

@@ -102,7 +102,7 @@ class Kafka(Child):
     def _format(self) -> None:
         shutil.rmtree(self._node.log, ignore_errors=True)
         identity = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", "--config", str(self._configuration), "--cluster-id", identity]
+        arguments = ["format", "--config", str(self._configuration), f"--cluster-id={identity}"]
         tool = jvm.run("kafka.tools.StorageTool", *arguments, heap_mb=64, brief=True)
         ended = subprocess.run(  # noqa: S603, the command is ours
             [*tool, *self._node.credentials()],

@@ -33,6 +33,7 @@ _RECORD = _RECORD.on_conflict_do_update(
     where=seen.c.version < _RECORD.excluded.version,
 )
 _RECORD_ALL = Bulk(_RECORD)
+_CURSOR = upsert(cursors).on_conflict_do_nothing()
 _DOUBT = upsert(seen).on_conflict_do_update(index_elements=["connection", "resource", "id"], set_={"digest": b""})
 
 
@@ -79,8 +80,7 @@ async def forget(db: AsyncConnection, connection: str, resource: str, ids: Seque
 
 async def first_sighting(db: AsyncConnection, job: str, cursor: bytes) -> bool:
     """Remember the digest of a cursor of this job; False when the provider has given it before."""
-    statement = upsert(cursors).values(job=job, digest=cursor).on_conflict_do_nothing()
-    return (await db.execute(statement)).rowcount == 1
+    return (await db.execute(_CURSOR, {"job": job, "digest": cursor})).rowcount == 1
 
 
 async def forget_cursors(db: AsyncConnection, job: str) -> None:

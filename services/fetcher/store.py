@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 import msgspec
-from sqlalchemy import ColumnElement, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +15,8 @@ from shared.contracts.syncs import SyncRequested
 from shared.db import Database, db_now
 from shared.kafka import Producer
 from shared.outbox import Relay
+
+_STANDING = select(connections.c.status, connections.c.generation).where(connections.c.id == bindparam("id"))
 
 
 async def connection(db: AsyncConnection, id_: str) -> Connection | None:
@@ -44,8 +46,7 @@ async def save_connection(db: AsyncConnection, snapshot: Connection, *, parallel
 
 async def is_gone(db: AsyncConnection, id_: str, generation: int) -> bool:
     """Whether this generation of the connection has been disconnected."""
-    query = select(connections.c.status, connections.c.generation).where(connections.c.id == id_)
-    found = (await db.execute(query)).first()
+    found = (await db.execute(_STANDING, {"id": id_})).first()
     return found is not None and (found.status == "disconnected" or found.generation != generation)
 
 

@@ -28,7 +28,7 @@ from shared.crypto import Signer
 from shared.db import Database
 from shared.http import HttpClient
 from shared.kafka import Consumers, Producer, check_topics, cluster_id
-from shared.telemetry import RequestContextMiddleware, Sample
+from shared.telemetry import RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, health, metrics
 
@@ -93,14 +93,12 @@ def create_app(settings: GatewaySettings) -> App:
         failing = {**opened[0].consumers.failing, **await opened[0].hub.database.trouble()}
         return {**failing, **await not_ready(settings.ready_urls, http=opened[0].http)}
 
-    def figures() -> Mapping[str, Sample]:
-        return parts(opened[0].hub.database, opened[0].consumers) if opened else {}
-
     def hub() -> Hub:
         return opened[0].hub
 
     guard = key_guard(hub, keys_required=settings.keys_required)
-    app = litestar_app(hub, guards=[guard], lifespan=[lifespan], extra=[health(checks), metrics(figures)])
+    figures = metrics(lambda: parts(opened[0].hub.database, opened[0].consumers) if opened else {})
+    app = litestar_app(hub, guards=[guard], lifespan=[lifespan], extra=[health(checks), figures])
     edge = Edge(
         HostGuard(app, settings.hosts),
         own=own_origins(settings.public_url, settings.hosts),

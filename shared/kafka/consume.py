@@ -28,7 +28,7 @@ from shared.telemetry import Sample
 
 BATCH = 1000
 POLL_MS = 50
-GATHER_S = 0.03
+GATHER_S = 0.1
 """A pause between batches: what comes meanwhile makes one larger batch, which costs less than several small ones."""
 LEAVE_S = 1.0
 """How long a handler may go on when the consumers stop; what it had not finished comes again."""
@@ -166,16 +166,20 @@ class Consumers:
         @subscriber
         async def _on_batch(batch: list[Received]) -> None:
             await self._checked.wait()
-            if topic not in self._delivery.stopped:
-                self._reading.taken(batch)
-                await handle(batch, consumer())
-            if topic in self._delivery.stopped:
-                # Again after every rebalance; as a member of its group it keeps others from making more dead letters.
-                consumer().pause(*consumer().assignment())
-            else:
-                self._reading.done(batch)
+            await self._hand_over(batch, handle, consumer())
 
         return consumer
+
+    async def _hand_over(self, batch: list[Received], handle: OnBatch, consumer: AIOKafkaConsumer) -> None:
+        topic = batch[0].topic
+        if topic not in self._delivery.stopped:
+            self._reading.taken(batch)
+            await handle(batch, consumer)
+        if topic in self._delivery.stopped:
+            # Again after every rebalance; as a member of its group it keeps others from making more dead letters.
+            consumer.pause(*consumer.assignment())
+        else:
+            self._reading.done(batch)
 
 
 async def _commit(consumer: AIOKafkaConsumer, *read: Received) -> None:

@@ -1,9 +1,9 @@
 """Asking Kafka for records so that an answer that cannot be read costs none of those that can.
 
-aiokafka throws away what it has unpacked of an answer when the next record of it does not unpack (a header's name that
-is not UTF-8, a wrong checksum), moves its position past them, and raises. FastStream then reads on in silence, or
-restarts its loop. Here the consumer goes back to where its work stands and asks for one record at a time, so that it
-comes to a halt exactly in front of the bad one, and says so.
+When a record of one partition does not unpack (a header's name that is not UTF-8, a wrong checksum), aiokafka raises
+and throws away what it has already taken from the other partitions of the same answer, whose positions are past it by
+then. FastStream reads on in silence, and the next commit loses them. Here the consumer goes back to where its work
+stands and asks for one record at a time, so that it halts exactly in front of the bad one, and says so.
 """
 
 from __future__ import annotations

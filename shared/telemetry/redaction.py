@@ -23,17 +23,19 @@ _SECRET_PAIR: Final = re.compile(
 _SCHEME: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
 _SEALED: Final = re.compile(r"\bv1\.[\w-]+\.[\w-]{8,}\.[\w-]{8,}")
 _HEADER: Final = re.compile(r"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization)(\s*:\s*)[^\r\n]+")
-_PLAIN: Final = re.compile(r"(?:(?!v1\.)[\w/.-])*")
+_KEY: Final = re.compile(r"\btrb_([0-9A-Za-z]{12})_[0-9A-Za-z]{40}")
+_PLAIN: Final = re.compile(r"(?:(?!v1\.|trb_)[\w/.-])*")
 _DEEPEST: Final = 8
 
 
 def redact_text(text: str) -> str:
-    """Masks what looks like a bearer token, a sealed value, a header or parameter that carries a secret."""
+    """Masks what looks like a bearer token, an API key, a sealed value, a header or parameter that carries a secret."""
     if _PLAIN.fullmatch(text):
-        return text  # each of the patterns needs a space, a colon, an equals sign or "v1."
+        return text  # each of the patterns needs a space, a colon, an equals sign, "v1." or "trb_"
     text = _HEADER.sub(rf"\1\2{MASK}", text)
     text = _SCHEME.sub(rf"\1 {MASK}", text)
     text = _SEALED.sub(MASK, text)
+    text = _KEY.sub(rf"trb_\1_{MASK}", text)
     return _SECRET_PAIR.sub(rf"\g<name>{MASK}", text)
 
 

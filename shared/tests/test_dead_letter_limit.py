@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import KafkaConnectionError
 from sqlalchemy.exc import OperationalError
 from typing_extensions import override
@@ -99,6 +100,22 @@ async def test_after_a_restart_it_tries_again_from_the_message_it_stopped_at(kaf
             await until(lambda: kafka.topic in running.failing or kept == 8)  # noqa: B023  # called right here
             await kafka.read(dead_letters(kafka.topic), kept)
     assert await letters(kafka) == bad(8)
+
+
+async def test_a_stopped_consumer_stays_stopped_when_its_group_gives_it_partitions_anew(kafka: Kafka) -> None:
+    await kafka.put(kafka.topic, *bad(8))
+    reader = Reader()
+    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, reader.one), limit=RUN) as consumers:
+        await until(lambda: kafka.topic in consumers.failing)
+        async with AIOKafkaConsumer(
+            kafka.topic, bootstrap_servers=kafka.bootstrap, group_id=f"tributary.test.{kafka.topic}"
+        ) as other:
+            await until(lambda: bool(other.assignment()))
+        for n in range(8):
+            await kafka.put(kafka.topic, b"good", key=f"{n}".encode())
+        (own,) = [one.consumer for one in consumers._broker.subscribers]  # type: ignore[attr-defined]
+        await until(lambda: len(own.assignment()) == 4 == len(own.paused()))
+    assert (reader.values, await kafka.committed(kafka.topic)) == ([], 5)
 
 
 async def test_one_good_message_ends_a_run(kafka: Kafka) -> None:

@@ -70,7 +70,7 @@ async def test_whoever_forgets_an_open_transaction_loses_it_and_holds_nobody_up_
 ) -> None:
     async with database.read() as db:
         assert (await db.exec_driver_sql("SHOW idle_in_transaction_session_timeout")).scalar_one() == "10s"
-    with pytest.raises(Exception, match="idle|closed|terminat") as lost:
+    with pytest.raises(DBAPIError) as lost:
         async with database.write() as db:
             await db.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = '300ms'")
             await db.execute(update(counters).values(value=100))
@@ -149,7 +149,7 @@ async def test_sessions_that_an_operator_ended_are_opened_again(database: Databa
 
 
 async def test_a_transaction_whose_session_was_ended_is_rolled_back(database: Database, another: Database) -> None:
-    with pytest.raises(Exception, match=r"clos|terminat") as lost:
+    with pytest.raises(DBAPIError) as lost:
         async with database.write() as db:
             await db.execute(update(counters).values(value=100))
             async with another.write() as other:
@@ -160,7 +160,6 @@ async def test_a_transaction_whose_session_was_ended_is_rolled_back(database: Da
 
 
 async def test_no_room_for_another_session_is_a_fault_that_passes(schema: Schema, real_postgres: str) -> None:
-    name = real_postgres.rpartition("/")[2]
     async with tables_of(metadata, schema) as database:
         async with database.write() as db:
             await db.execute(insert(counters).values(name="c", value=0))
@@ -181,7 +180,6 @@ async def test_no_room_for_another_session_is_a_fault_that_passes(schema: Schema
         await few.close()
         await operator.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
         await operator.close()
-        assert name
 
 
 async def test_a_server_that_is_killed_and_started_again_costs_the_open_transactions_and_no_more(

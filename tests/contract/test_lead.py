@@ -7,11 +7,13 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
+from sqlalchemy import MetaData
 
 from shared.db import Database, Schema, mark_news
-from shared.db.lead import lead
+from shared.db.lead import Lead, lead
 from tests.contract.children import child, done, says
+from tests.contract.tables import metadata
+from tests.servers.places import tables_of
 
 IDLE_S = 1.5
 
@@ -31,7 +33,7 @@ async def test_when_the_leading_process_dies_another_one_leads(database: Databas
         assert not await database.lead.held()
         other.kill()
         await asyncio.wait_for(other.wait(), 20)
-        assert await leads_in_time(database)
+        assert await leads_in_time(database.lead)
 
 
 async def test_a_leader_that_was_paused_too_long_leads_no_more_and_knows_it_when_it_wakes(schema: Schema) -> None:
@@ -59,18 +61,19 @@ async def test_a_leader_is_not_sure_for_long_without_asking(schema: Schema) -> N
     await mine.close()
 
 
-async def test_a_leader_whose_session_was_ended_asks_anew(database: Database, another: Database) -> None:
-    if not isinstance(database._place, Schema):
-        pytest.skip("SQLite has no sessions")
-    assert await database.lead.held()
-    async with another.write() as db:
-        await db.exec_driver_sql(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-            f" WHERE application_name = 'tributary {database._place.name} lead'"
-        )
-    assert await leads_in_time(another)
-    assert not database.lead.sure()
-    assert not await database.lead.held()
+async def test_a_leader_whose_session_was_ended_asks_anew(schema: Schema) -> None:
+    async with tables_of(metadata, schema) as database, tables_of(MetaData(), another_schema(schema)) as another:
+        assert await database.lead.held()
+        async with another.write() as db:
+            sessions = f"pg_stat_activity WHERE application_name = 'tributary {schema.name} lead'"
+            await db.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM {sessions}")
+        third = lead(schema, lambda: None)
+        assert await leads_in_time(third)
+        async with asyncio.timeout(20):
+            while database.lead.sure():
+                await asyncio.sleep(0.02)
+        assert not await database.lead.held()
+        await third.close()
 
 
 async def test_news_of_other_processes_reach_whoever_has_asked_for_the_lead(schema: Schema) -> None:
@@ -99,20 +102,23 @@ async def test_news_of_other_processes_reach_whoever_has_asked_for_the_lead(sche
         await writing.close()
 
 
-async def test_news_of_another_process_too(database: Database, place: Path | Schema) -> None:
-    if not isinstance(place, Schema):
-        pytest.skip("one process has an SQLite file for itself")
+async def test_news_of_another_process_too(schema: Schema) -> None:
     heard = asyncio.Event()
-    database.on_commit(lambda news: heard.set() if news else None)
-    assert await database.lead.held()
-    async with child(place, "put", "k", "0", "1") as other:
-        await done(other)
-    async with asyncio.timeout(20):
-        await heard.wait()
+    async with tables_of(metadata, schema) as database:
+        database.on_commit(lambda news: heard.set() if news else None)
+        assert await database.lead.held()
+        async with child(schema, "put", "k", "0", "1") as other:
+            await done(other)
+        async with asyncio.timeout(20):
+            await heard.wait()
 
 
-async def leads_in_time(database: Database) -> bool:
+async def leads_in_time(asking: Lead) -> bool:
     async with asyncio.timeout(20):
-        while not await database.lead.held():
+        while not await asking.held():
             await asyncio.sleep(0.05)
     return True
+
+
+def another_schema(schema: Schema) -> Schema:
+    return Schema(url=schema.url, name=f"{schema.name}_2")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from litestar import get, post
@@ -73,6 +73,9 @@ async def post_replay(letter_id: FromPath[str], hub: TheHub) -> Replayed:
     What was no message, a record of a provider's page, cannot be replayed: load the connection again.
     """
     return await replay_letter(letter_id, desk=_desk(hub))
+
+
+HANDLERS: Final = (get_dead_letters, get_dead_letter, post_replay)
 
 
 def _desk(hub: Hub) -> Desk:

@@ -17,6 +17,7 @@ DEPRECATED: Final = "@1795392000"
 _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 _EXPOSED: Final = b"Location, Link, Deprecation, X-Request-Id"
 _NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
+_NOTHING: Final = "There is nothing at this address. /docs lists what there is."
 _DATA_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
 Header = tuple[bytes, bytes]
 
@@ -60,8 +61,7 @@ class Edge:
             detail = "Requests are taken as they are: send the body without Content-Encoding."
             await _refuse(scope, send_with_headers, 415, "unsupported_encoding", detail)
         elif "\0" in scope["path"]:  # no name here has one, and PostgreSQL takes none, not even to look for
-            detail = "There is nothing at this address. /docs lists what there is."
-            await _refuse(scope, send_with_headers, 404, "not_found", detail)
+            await _refuse(scope, send_with_headers, 404, "not_found", _NOTHING)
         else:
             try:
                 await self._app(scope, receive, send_with_headers)

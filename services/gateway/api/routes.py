@@ -55,9 +55,7 @@ def routes() -> list[ControllerRouterHandler]:
             keys.get_keys,
             keys.post_key,
             keys.delete_key,
-            dead_letters.get_dead_letters,
-            dead_letters.get_dead_letter,
-            dead_letters.post_replay,
+            *dead_letters.HANDLERS,
         ],
     )
     compatible: list[ControllerRouterHandler] = [

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import msgspec
-from sqlalchemy import select
+from sqlalchemy import Text, bindparam, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import connections
 from shared.contracts.connections import Connection
+from shared.db import among, listed
+
+_STANDING = select(connections.c.id, connections.c.generation, connections.c.status).where(
+    among(connections.c.id, bindparam("ids", type_=Text))
+)
 
 
 async def get(db: AsyncConnection, id_: str, *, org: str | None = None) -> Connection | None:
@@ -61,5 +66,5 @@ async def save(db: AsyncConnection, snapshot: Connection) -> bool:
 
 async def open_generations(db: AsyncConnection, ids: Collection[str]) -> dict[str, int]:
     """Connection → lowest generation whose items still count (one above the last when it is disconnected)."""
-    query = select(connections.c.id, connections.c.generation, connections.c.status).where(connections.c.id.in_(ids))
-    return {id_: generation + (status == "disconnected") for id_, generation, status in await db.execute(query)}
+    rows = await db.execute(_STANDING, {"ids": listed(ids)})
+    return {id_: generation + (status == "disconnected") for id_, generation, status in rows}

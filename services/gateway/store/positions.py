@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import itemgetter
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import positions
+from shared.db import Bulk
 
 _SAVE = upsert(positions)
 _SAVE = _SAVE.on_conflict_do_update(
     index_elements=["topic", "partition"], set_={"next": _SAVE.excluded.next, "log": _SAVE.excluded.log}
 )
 
+_SAVE_ALL = Bulk(_SAVE)
+_IN_ORDER = itemgetter(*_SAVE_ALL.columns)
+_LOAD = select(positions.c.partition, positions.c.next).where(
+    positions.c.topic == bindparam("topic"), positions.c.log == bindparam("log")
+)
+
 
 async def load(db: AsyncConnection, topic: str, log: str) -> dict[int, int]:
     """Partition → next offset, of this log only: another log starts from 0."""
-    query = select(positions.c.partition, positions.c.next).where(positions.c.topic == topic, positions.c.log == log)
-    return {row.partition: row.next for row in await db.execute(query)}
+    rows = await db.execute(_LOAD, {"topic": topic, "log": log})
+    return {row.partition: row.next for row in rows}
 
 
 async def save(db: AsyncConnection, topic: str, log: str, read: Mapping[int, int]) -> None:
-    rows = [{"topic": topic, "partition": p, "log": log, "next": following} for p, following in sorted(read.items())]
-    await db.execute(_SAVE, rows)
+    values = {"topic": topic, "log": log}
+    rows = ({**values, "partition": partition, "next": following} for partition, following in sorted(read.items()))
+    await _SAVE_ALL.run(db, [_IN_ORDER(row) for row in rows])
 
 
 def passed(positions_of_items: Mapping[int, int], wanted: Mapping[int, int]) -> bool:

@@ -23,6 +23,12 @@ _SAVE = _SAVE.on_conflict_do_update(
     where=(sync_jobs.c.job != _SAVE.excluded.job) | (sync_jobs.c.step < _SAVE.excluded.step),
 )
 
+_UNREADABLE = select(sync_jobs).where(
+    sync_jobs.c.final == True,  # noqa: E712  # SQL
+    sync_jobs.c.readable == False,  # noqa: E712  # SQL
+)
+_NEWEST = select(func.coalesce(func.max(sync_jobs.c.revision), 0))
+
 
 class Sync(msgspec.Struct, frozen=True, kw_only=True):
     """One request to load a connection. ``whole`` when it asked for every resource; times are epoch seconds."""
@@ -115,11 +121,7 @@ async def settle(db: AsyncConnection, *, log: str) -> None:
 
     Belongs in the transaction that moved the positions.
     """
-    waiting = select(sync_jobs).where(
-        sync_jobs.c.final == True,  # noqa: E712  # SQL
-        sync_jobs.c.readable == False,  # noqa: E712  # SQL
-    )
-    ended = [_progress(row) for row in await db.execute(waiting)]
+    ended = [_progress(row) for row in await db.execute(_UNREADABLE)]
     if not ended:
         return
     read = await positions.load(db, ITEMS, log)
@@ -144,7 +146,7 @@ async def _end(db: AsyncConnection, id_: str) -> None:
 
 
 async def newest_revision(db: AsyncConnection) -> int:
-    return int((await db.execute(select(func.coalesce(func.max(sync_jobs.c.revision), 0)))).scalar_one())
+    return int((await db.execute(_NEWEST)).scalar_one())
 
 
 def moment(text: str) -> float:

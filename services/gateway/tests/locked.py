@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from sqlalchemy import update
+from sqlalchemy import delete, select, update
 
 from services.gateway.keys import create_key, revoke_key
 from services.gateway.tables import api_keys, sessions
@@ -113,3 +113,25 @@ async def connected(gateway: Gateway, org: str, key: str) -> Connection:
     await gateway.whole(connection, PAGES)
     del gateway.http.headers["authorization"]
     return connection
+
+
+async def kept_sessions(database: Database) -> dict[str, float]:
+    """What is stored of each session → when it was used."""
+    async with database.read() as db:
+        return {row.id: row.used for row in await db.execute(select(sessions))}
+
+
+async def leave_idle(database: Database, *, hours: float) -> None:
+    """Nobody has used any session for that long."""
+    async with database.write() as db:
+        await db.execute(update(sessions).values(used=time.time() - hours * 3600))
+
+
+async def end_sessions(database: Database) -> None:
+    async with database.write() as db:
+        await db.execute(delete(sessions))
+
+
+async def expire_keys(database: Database) -> None:
+    async with database.write() as db:
+        await db.execute(update(api_keys).values(expires=time.time() - 1))

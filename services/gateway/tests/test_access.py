@@ -71,7 +71,14 @@ EXPECTED = {
 }
 ENDS = {"DELETE /v1/connections/{connection_id}", "POST /console/connections/{id_}/disconnect"}
 """The first caller who may ends it; the console knows nothing of it afterwards."""
-WORDS = {"name": "start.js", "path": "x", "provider": "notion", "resource": "pages", "item_id": "1", "letter_id": "none"}
+WORDS = {
+    "name": "start.js",
+    "path": "x",
+    "provider": "notion",
+    "resource": "pages",
+    "item_id": "1",
+    "letter_id": "none",
+}
 ABSENT = "0" * 32
 
 

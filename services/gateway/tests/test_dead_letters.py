@@ -194,6 +194,15 @@ async def test_a_letter_that_names_another_topic_than_its_own_is_not_replayed_th
     assert (await gateway.http.post(f"{URL}/{letter['id']}/replay")).status_code == 409
 
 
+async def test_headers_that_look_like_ours_belong_to_the_message(gateway: Gateway) -> None:
+    invented = (("dlq_topic", CONNECTIONS.encode()), ("dlq_offset", b"5"), ("dlq_error", b"invented"), ("x", b"y"))
+    await keep(gateway.producer, Received(SYNCS, 0, 7, b"k", b"v", invented))
+    (letter,) = await listed(gateway)
+    assert (letter["topic"], letter["offset"], letter["error"]) == (SYNCS, 7, "ValueError: cannot")
+    shown = (await gateway.http.get(f"{URL}/{letter['id']}")).json()
+    assert [(one["name"], one["value"].encode()) for one in shown["headers"]] == list(invented)
+
+
 async def test_a_crash_between_sending_and_recording_costs_one_more_copy_and_no_second_answer(gateway: Gateway) -> None:
     connection = await gateway.connect("notion")
     await gateway.publish(connection, "pages", [{"id": "p", "name": "new"}], version=9)

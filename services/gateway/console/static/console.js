@@ -123,6 +123,7 @@ async function refresh() {
 function finished() {
   const ends = $$(".account").map((one) => `${one.dataset.account}: ${$(".figure strong", one).textContent} items`);
   announce(`Loading ended. ${ends.join(". ")}`, true);
+  listed = 0; // however busy the server was, the last rows are shown
   refreshItems(0);
 }
 

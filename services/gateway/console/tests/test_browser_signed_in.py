@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 from playwright.async_api import expect
-from sqlalchemy import delete
 
 from services.gateway.console.tests.browsing import CHROMIUM, Person, at_the_browser, running_console
 from services.gateway.keys import create_key, revoke_key
-from services.gateway.tables import sessions
+from services.gateway.tests.locked import end_sessions
 from services.gateway.tests.serving import Gateway
 from shared.db import Database
 
@@ -105,8 +104,7 @@ async def test_connecting_after_the_session_ended_leads_to_the_sign_in(place: Pl
         await sign_in(person, await place.key())
         button = person.page.get_by_role("button", name="Connect Notion")
         await expect(button).to_be_visible()
-        async with place.database.write() as db:
-            await db.execute(delete(sessions))
+        await end_sessions(place.database)
         await button.click()
         await expect(person.page).to_have_title("Sign in · Tributary")
         await expect(person.page.get_by_label("API key")).to_be_focused()

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import select, update
 
 from services.gateway.console.tests.desk import (
     add_connection,
@@ -23,7 +22,7 @@ from services.gateway.console.tests.desk import (
 from services.gateway.hub import Hub
 from services.gateway.keys import create_key, revoke_key
 from services.gateway.keys.throttle import FREE
-from services.gateway.tables import sessions
+from services.gateway.tests.locked import expire_keys, kept_sessions, leave_idle
 from shared.crypto import hash_token
 
 HERE = {"origin": "http://localhost:8000", "sec-fetch-site": "same-origin"}
@@ -104,7 +103,8 @@ async def test_the_page_shows_the_organisation_of_the_key_and_all_of_its_users(
     text = await signed_in(http, hub)
     page = (await http.get("/")).text
     assert "c1-page" in page
-    assert "c2" not in page
+    assert "c2-page" not in page
+    assert 'id="account-c2"' not in page
     assert "Organisation <code>acme</code>, signed in with the write key" in page
     assert text.split("_")[1] in page
     assert text.split("_")[2] not in page
@@ -138,9 +138,7 @@ async def test_T39_every_sign_in_gives_another_session_and_ends_the_one_before(
     assert len({*held}) == 3
     for token, status in ((planted, 303), (first, 303), (second, 200)):
         assert (await http.get("/", headers={"cookie": f"tributary_session={token}"})).status_code == status
-    async with hub.database.read() as db:
-        kept = [row.id for row in await db.execute(select(sessions))]
-    assert kept == [hash_token(second)], "and only its digest is kept"
+    assert [*await kept_sessions(hub.database)] == [hash_token(second)], "and only its digest is kept"
 
 
 async def test_T39_signing_out_ends_the_session_at_the_server(http: httpx.AsyncClient, hub: Hub) -> None:
@@ -167,11 +165,9 @@ async def test_T39_a_session_that_nobody_uses_for_twelve_hours_ends(
     http: httpx.AsyncClient, hub: Hub, hours: float, status: int
 ) -> None:
     await signed_in(http, hub)
-    async with hub.database.write() as db:
-        await db.execute(update(sessions).values(used=time.time() - hours * 3600))
+    await leave_idle(hub.database, hours=hours)
     assert (await http.get("/")).status_code == status
-    async with hub.database.read() as db:
-        used = (await db.execute(select(sessions.c.used))).scalar_one()
+    (used,) = (await kept_sessions(hub.database)).values()
     assert (used > time.time() - 60) is (status == 200), "using it keeps it"
 
 
@@ -272,3 +268,9 @@ async def test_where_no_keys_are_needed_there_is_nothing_to_sign_in_to(tmp_path:
             for answer in (await http.get("/console/sign-in"), await sign_in(http, "anything")):
                 assert (answer.status_code, answer.headers["location"]) == (303, "/")
                 assert "set-cookie" not in answer.headers
+
+
+async def test_T39_a_session_ends_when_its_key_expires(http: httpx.AsyncClient, hub: Hub) -> None:
+    await signed_in(http, hub)
+    await expire_keys(hub.database)
+    assert (await http.get("/")).status_code == 303

@@ -1,0 +1,81 @@
+"""What the tests of every service's migrations do."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.schema import CreateSchema
+
+from shared.db import Database, Schema, configured
+
+
+@asynccontextmanager
+async def at_revision(place: Path | Schema, scripts: str, revision: str) -> AsyncIterator[Database]:
+    """An open database whose tables are those of a former version."""
+    database = Database(place)
+    try:
+        async with database.write() as db:
+            if isinstance(place, Schema):
+                await db.execute(CreateSchema(place.name))
+            await db.run_sync(lambda connection: command.upgrade(configured(connection, scripts), revision))
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def migrated(place: Path | Schema, scripts: str) -> AsyncIterator[Database]:
+    database = Database(place)
+    try:
+        await database.migrate(scripts)
+        yield database
+    finally:
+        await database.close()
+
+
+async def revision_of(database: Database) -> str | None:
+    async with database.read() as db:
+        return await db.run_sync(lambda connection: MigrationContext.configure(connection).get_current_revision())
+
+
+def newest(scripts: str) -> str | None:
+    config = Config()
+    config.set_main_option("script_location", scripts)
+    return ScriptDirectory.from_config(config).get_current_head()
+
+
+async def check(database: Database, scripts: str) -> None:
+    """``alembic check``: raises when the tables are not those of the code."""
+    async with database.write() as db:
+        await db.run_sync(lambda connection: command.check(configured(connection, scripts)))
+
+
+async def marked(database: Database, revision: str) -> None:
+    async with database.write() as db:
+        await db.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+
+
+async def shape(database: Database) -> dict[str, dict[str, Any]]:
+    """Table → its columns, keys and indexes, as the database tells them."""
+
+    def looked_up(connection: Connection) -> dict[str, dict[str, Any]]:
+        seen = inspect(connection)
+        return {
+            table: {
+                "columns": [(one["name"], str(one["type"]), one["nullable"]) for one in seen.get_columns(table)],
+                "key": seen.get_pk_constraint(table)["constrained_columns"],
+                "indexes": sorted((one["name"] or "", tuple(one["column_names"])) for one in seen.get_indexes(table)),
+            }
+            for table in seen.get_table_names()
+        }
+
+    async with database.read() as db:
+        return await db.run_sync(looked_up)
