@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 from deploy.local.compose import Composition, compose
-from deploy.local.stack import AlreadyRunning, running
+from deploy.local.stack import running
+from deploy.lock import AlreadyRunning
 from shared.errors import HubError
 from shared.installation import provider_defaults
 from shared.kafka import ClusterUnsuitable

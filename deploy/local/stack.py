@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from deploy.local.broker import Broker
 from deploy.local.compose import HOST, Composition
+from deploy.lock import locked
 from deploy.sandbox.app import create_app as create_sandbox
 from services.auth.app import create_app as create_auth
 from services.fetcher.app import create_app as create_fetcher
@@ -19,10 +18,6 @@ from services.gateway.app import create_app as create_gateway
 from shared.kafka import ensure_topics
 from shared.quota import open_redis
 from shared.serve import PortBusy, Served, bind
-
-
-class AlreadyRunning(Exception):
-    """Another Tributary uses the data folder."""
 
 
 @asynccontextmanager
@@ -35,7 +30,7 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
     """
     settings = made.settings
     async with AsyncExitStack() as stack:
-        stack.callback(_lock(settings.data_dir).close)
+        stack.callback(locked(settings.data_dir).close)
         sockets = {name: _taken(made, name) for name in ("auth", "fetcher", "gateway", *(["sandbox"] * sandbox))}
         await _start_broker(made, stack)
         redis = open_redis(settings.redis_url)
@@ -76,16 +71,3 @@ async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
         raise PortBusy(port, "Kafka", "TRIBUTARY_KAFKA_PORT") from None
     stack.push_async_callback(broker.stop)
     await ensure_topics(made.kafka, local=True)
-
-
-def _lock(data_dir: Path) -> TextIO:
-    """Held while this process lives; the kernel lets go of it when the process is killed."""
-    held = (data_dir / "lock").open("w")
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        held.close()
-        raise AlreadyRunning(
-            f"Another Tributary is running on {data_dir}. Stop it, or choose another folder with TRIBUTARY_DATA_DIR."
-        ) from None
-    return held

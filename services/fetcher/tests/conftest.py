@@ -1,9 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
 
 import pytest
 from structlog.testing import capture_logs
+
+from shared.db import Schema
+from shared.settings import SecretStr
 
 
 @pytest.fixture(autouse=True)
@@ -11,3 +16,17 @@ def quiet() -> Iterator[None]:
     """A hundred crashes would print a hundred tracebacks."""
     with capture_logs():
         yield
+
+
+@pytest.fixture(scope="module")
+def schema_of_module(real_postgres: str) -> Schema:
+    return Schema(url=SecretStr(real_postgres), name=f"fetcher_{uuid4().hex[:8]}")
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Schema:
+    """Where a ``Fetcher`` keeps its tables; a schema is emptied between the tests of a module, not made anew."""
+    found: Path | Schema = tmp_path
+    if request.param == "postgresql":
+        found = request.getfixturevalue("schema_of_module")
+    return found

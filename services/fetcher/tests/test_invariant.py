@@ -10,14 +10,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.fetcher.tests.crashing import RESOURCES, Fetcher
+from shared.db import Schema
 
 COUNTS = {"apples": 10, "pears": 4}
 step = st.sampled_from(["deliver", "deliver", "repeat", "relay", "time", "ask", "settle"])
 schedule = st.lists(st.tuples(step, st.none() | st.integers(0, 12)), min_size=4, max_size=14)
 
 
-async def follow(folder: Path, steps: list[tuple[str, int | None]]) -> Fetcher:
-    fetcher = Fetcher(folder, COUNTS)
+async def follow(home: Path | Schema, steps: list[tuple[str, int | None]]) -> Fetcher:
+    fetcher = Fetcher(home, COUNTS)
     await fetcher.boot()
     await fetcher.connect(1)
     asked = 0
@@ -41,8 +42,8 @@ async def follow(folder: Path, steps: list[tuple[str, int | None]]) -> Fetcher:
     return fetcher
 
 
-async def followed(folder: Path, steps: list[tuple[str, int | None]]) -> Fetcher:
-    fetcher = await follow(folder, steps)
+async def followed(home: Path | Schema, steps: list[tuple[str, int | None]]) -> Fetcher:
+    fetcher = await follow(home, steps)
     await fetcher.database.close()
     return fetcher
 
@@ -51,7 +52,16 @@ async def followed(folder: Path, steps: list[tuple[str, int | None]]) -> Fetcher
 @given(schedule)
 def test_any_schedule_of_crashes_strands_no_job_and_loses_no_item(steps: list[tuple[str, int | None]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
-        fetcher = asyncio.run(followed(Path(folder), steps))
+        assert_complete(asyncio.run(followed(Path(folder), steps)))
+
+
+@settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=schedule)
+def test_nor_does_one_on_postgresql(schema_of_module: Schema, steps: list[tuple[str, int | None]]) -> None:
+    assert_complete(asyncio.run(followed(schema_of_module, steps)))
+
+
+def assert_complete(fetcher: Fetcher) -> None:
     live = fetcher.log.live_items()
     for resource in RESOURCES:
         assert sorted(live[resource]) == fetcher.orchard.ids[resource]

@@ -25,14 +25,14 @@ from shared.contracts.pages import LoadPage
 from shared.contracts.progress import JobProgress
 from shared.contracts.syncs import ReadAgain
 from shared.contracts.topics import ITEMS, PAGES, PROGRESS
-from shared.db import Database
+from shared.db import Database, Schema
 
 COUNTS = {"apples": 6, "pears": 2}
 
 
 @pytest.fixture
-async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
-    fetcher = Fetcher(tmp_path, COUNTS)
+async def fetcher(home: Path | Schema) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(home, COUNTS)
     await fetcher.boot()
     yield fetcher
     await fetcher.database.close()

@@ -84,7 +84,7 @@ def listening(kafka: Kafka, fetcher: Fetcher) -> Consumers:
 
 async def test_the_fetcher_acknowledges_nothing_before_its_work_is_done(kafka: Kafka, fetcher: Fetcher) -> None:
     consumers = listening(kafka, fetcher)
-    assert [subscriber.ack_policy for subscriber in consumers._broker.subscribers] == [AckPolicy.MANUAL] * 3
+    assert [subscriber.ack_policy for subscriber in consumers._broker.subscribers] == [AckPolicy.MANUAL] * 4
 
 
 @pytest.mark.parametrize("topic", KINDS)

@@ -56,7 +56,7 @@ def problems(*statuses: int) -> dict[int, ResponseSpec]:
         401: "An API key is needed, and none that is good was sent.",
         403: "The key's scope, or its organisation, is another than this needs.",
         404: "There is no such thing.",
-        409: "The account has to be connected again first.",
+        409: "It cannot be done as things stand; the detail says what to do first.",
         429: "Too many wrong keys came from there.",
         502: "The provider, or a resource of it, failed.",
         503: "A part of Tributary is away. Try again in a moment.",

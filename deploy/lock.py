@@ -1,0 +1,25 @@
+"""One installation at a time works on a data folder, in one process or in many."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path
+from typing import TextIO
+
+
+class AlreadyRunning(Exception):
+    """Another Tributary uses the data folder."""
+
+
+def locked(data_dir: Path) -> TextIO:
+    """Held while the file is open; the kernel lets go of it when the process is killed. Raises ``AlreadyRunning``."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    held = (data_dir / "lock").open("w")
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        held.close()
+        raise AlreadyRunning(
+            f"Another Tributary is running on {data_dir}. Stop it, or choose another folder with TRIBUTARY_DATA_DIR."
+        ) from None
+    return held

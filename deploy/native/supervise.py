@@ -1,0 +1,137 @@
+"""Starts the processes of a stack in order, restarts what dies, and stops all of it in order."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from deploy.native.service import Job
+from deploy.servers import Child, Ended, Unavailable
+
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 15.0
+SETTLED_S = 30.0
+"""Who has lived this long starts again without a pause."""
+POLL_S = 0.2
+STOP_WITHIN_S = (10.0, 5.0)
+
+
+class Processes(Protocol):
+    """``servers`` and ``services`` by name, in the order of their start; ``setup`` runs between the two."""
+
+    @property
+    def servers(self) -> Mapping[str, Child]: ...
+
+    @property
+    def services(self) -> Mapping[str, Child]: ...
+
+    def setup(self) -> Job: ...
+
+
+@dataclass
+class Care:
+    """What the supervisor knows about one child; times are of the monotonic clock."""
+
+    since: float
+    pause: float = 0.0
+    due: float | None = None
+    died: float | None = None
+
+
+class Supervisor:
+    """``say`` takes sentences for the person at the terminal; ``stopping`` ends every wait."""
+
+    def __init__(
+        self,
+        stack: Processes,
+        *,
+        say: Callable[[str], None],
+        stopping: Callable[[], bool],
+        stop_within_s: tuple[float, float] = STOP_WITHIN_S,
+    ) -> None:
+        """``stop_within_s``: what the services and what the servers are given."""
+        self._stack = stack
+        self._stop_within_s = stop_within_s
+        self._say = say
+        self._stopping = stopping
+        self._cares: dict[str, Care] = {}
+
+    def start(self) -> None:
+        """Servers, setup, services; returns when all of them answer, or at once when it is to stop.
+
+        Raises:
+            Unavailable: a server cannot be had here.
+            Ended: something did not come up; its last lines say why.
+        """
+        self._start(self._stack.servers.values())
+        if not self._stopping():
+            self._stack.setup().run(self._stopping)
+        self._start(self._stack.services.values())
+
+    def _start(self, children: Iterable[Child]) -> None:
+        """Side by side."""
+        started = [child for child in children if not self._stopping()]
+        for child in started:
+            child.spawn()
+            self._cares[child.name] = Care(since=time.monotonic())
+        for child in started:
+            child.wait_ready(self._stopping)
+
+    def watch(self) -> None:
+        """Until it is to stop."""
+        while not self._stopping():
+            for child in (*self._stack.servers.values(), *self._stack.services.values()):
+                self._look_after(child)
+            time.sleep(POLL_S)
+
+    def _look_after(self, child: Child) -> None:
+        """One look: notices a death, starts again what is due, and tells when it answers."""
+        care, now = self._cares[child.name], time.monotonic()
+        if not child.alive and care.due is None:
+            care.pause = FIRST_PAUSE_S if now - care.since > SETTLED_S else _longer(care.pause)
+            care.due = now + care.pause
+            care.died = care.died or now
+            self._say(f"{child.name} {_how(child.status)}; it is started again in {care.pause:g} s.")
+        elif care.due is not None and now >= care.due:
+            care.due, care.since = None, now
+            self._spawn(child)
+        elif care.died is not None and child.alive and child.ready():
+            self._say(f"{child.name} answers again, after {now - care.died:.1f} s.")
+            care.died = None
+
+    def _spawn(self, child: Child) -> None:
+        try:
+            child.spawn()
+        except (Ended, Unavailable, OSError) as reason:
+            self._say(f"{child.name} cannot be started: {reason}")
+
+    def stop(self) -> None:
+        """The gateway first, so that nobody is let in; the servers last, so that everyone can finish.
+
+        Whoever takes too long is killed: all of them are made for that.
+        """
+        services, servers = self._stop_within_s
+        self._stop(list(self._stack.services.values()), services)
+        self._stop(list(self._stack.servers.values()), servers)
+
+    def _stop(self, children: list[Child], within: float) -> None:
+        end = time.monotonic() + within
+        for child in reversed(children):
+            child.ask_to_stop()
+        for child in children:
+            if not child.wait(max(0.0, end - time.monotonic())):
+                self._say(f"{child.name} did not stop in time and is killed.")
+            child.kill()
+
+
+def _longer(pause: float) -> float:
+    return min(pause * 2, LONGEST_PAUSE_S) or FIRST_PAUSE_S
+
+
+def _how(status: int | None) -> str:
+    if status is None:
+        return "could not be started"
+    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"

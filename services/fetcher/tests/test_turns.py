@@ -1,0 +1,279 @@
+"""Nobody takes more than their part: so many wake-ups of a connection are out, background work has a quarter."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from services.fetcher.job import Job, new_job, wake_up
+from services.fetcher.plan import plan_read, plan_sync
+from services.fetcher.tests.crashing import Fetcher, orchard_of
+from services.fetcher.worker import Worker
+from shared.connector import Cursor, Page, Record
+from shared.contracts.envelope import timestamp
+from shared.contracts.pages import LoadPage
+from shared.contracts.syncs import ReadAgain, SyncRequested
+from shared.contracts.topics import BACKGROUND, ITEMS, PAGES
+from shared.db import Schema
+
+TREES = {f"tree-{number:02}": 7 for number in range(50)}
+FEW = {"apples": 9, "pears": 2}
+AT_ONCE = 4
+
+
+@pytest.fixture
+async def large(home: Path | Schema) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(home, TREES, provider=orchard_of(TREES, parallel=AT_ONCE))
+    await fetcher.boot()
+    yield fetcher
+    await fetcher.settle()
+    await fetcher.database.close()
+
+
+@pytest.fixture
+async def small(tmp_path: Path) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(tmp_path, FEW)
+    await fetcher.boot()
+    yield fetcher
+    await fetcher.settle()
+    await fetcher.database.close()
+
+
+async def by_state(fetcher: Fetcher) -> dict[str, list[Job]]:
+    found: dict[str, list[Job]] = {"ready": [], "running": [], "turn": []}
+    for job in await fetcher.unfinished():
+        found.setdefault(job.state, []).append(job)
+    return found
+
+
+def out(states: dict[str, list[Job]]) -> int:
+    return len(states["running"]) + len([job for job in states["ready"] if job.waiting is None])
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happens(large: Fetcher, seed: int) -> None:
+    chance = random.Random(seed)
+    large.orchard.size = chance.choice((2, 3, 7))
+    await large.connect(1)
+    for turn in range(30):
+        states = await by_state(large)
+        assert out(states) <= AT_ONCE
+        assert out(states) == AT_ONCE or not states["turn"], "nobody waits while there is room"
+        assert await large.stranded() == []
+        match chance.choice(("relay", "deliver", "deliver", "settle", "repeat", "die", "ask")):
+            case "relay":
+                await large.relay_once()
+            case "deliver" | "repeat" as how:
+                await large.deliver(commit=how == "deliver")
+            case "settle":
+                await large.settle()
+            case "die":
+                await large.kill()
+                await large.boot()
+            case "ask":
+                await large.ask(f"again-{turn}")
+    await large.run_until_over()
+    assert {resource: len(ids) for resource, ids in large.log.live_items().items()} == TREES
+    assert {progress.state for progress in large.newest_progress().values()} == {"done"}
+
+
+async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
+    """Every slice ends at its first page border: all fifty get a first page before anyone gets a second one."""
+    large.tools.stopping.set()
+    await large.connect(1)
+    for _ in range(40):
+        await large.relay_once()
+        while large.read < len(large.log.of(PAGES)):
+            await large.deliver()
+        await large.settle()
+    asked = [resource for resource, _ in large.orchard.asked]
+    first, second = asked[: len(TREES)], asked[len(TREES) : 2 * len(TREES)]
+    assert sorted(first) == sorted(TREES)
+    assert sorted(second) == sorted(TREES)
+    assert {job.pages for job in await large.all_jobs()} >= {3}
+
+
+async def test_one_that_is_parked_until_a_time_gives_its_place_to_another(large: Fetcher) -> None:
+    from shared.connector import RetryLater  # noqa: PLC0415
+
+    def told_to_wait(_: Cursor | None) -> Page:
+        raise RetryLater("Come back later.", after_s=600.0)
+
+    first = list(TREES)[:AT_ONCE]
+    large.orchard.script = dict.fromkeys(first, told_to_wait)
+    await large.connect(1)
+    for _ in range(3):
+        await large.relay_once()
+        while large.read < len(large.log.of(PAGES)):
+            await large.deliver()
+        await large.settle()
+    parked = [job for job in await large.unfinished() if job.waiting is not None]
+    assert {job.resource for job in parked} == set(first)
+    assert any(job.pages for job in await large.all_jobs())
+    large.orchard.script = {}
+    await large.run_until_over()
+    assert {resource: len(ids) for resource, ids in large.log.live_items().items()} == TREES
+
+
+async def test_the_connections_do_not_wait_for_one_another(large: Fetcher) -> None:
+    await large.connect(1)
+    async with large.database.write(lock="small") as db:
+        await plan_of_another(large, db)
+    jobs = [job for job in await large.unfinished() if job.connection == "small"]
+    assert [job.state for job in jobs].count("ready") == AT_ONCE
+
+
+async def plan_of_another(fetcher: Fetcher, db: object) -> None:
+    from services.fetcher import store  # noqa: PLC0415
+    from services.fetcher.plan import plan_connection  # noqa: PLC0415
+
+    known = await store.connection(db, "conn")  # type: ignore[arg-type]
+    assert known is not None
+    other = msgspec.structs.replace(known, id="small", sync_id="sync-of-small")
+    await plan_connection(db, other, providers={"orchard": fetcher.provider})  # type: ignore[arg-type]
+
+
+async def test_what_nobody_waits_for_goes_to_the_topic_of_the_background(small: Fetcher) -> None:
+    await small.connect(1)
+    assert await topics_of(small) == {"load": {PAGES}}
+    await small.run_until_over()
+    providers = {"orchard": small.provider}
+    request = SyncRequested(sync="nightly", connection="conn", requested=timestamp(0), background=True)
+    async with small.database.write(lock="conn") as db:
+        await plan_sync(db, request, providers=providers)
+        await plan_read(db, ReadAgain(connection="conn", resource="apples", ids=("apples-000",)), providers=providers)
+    assert await topics_of(small) == {"load": {BACKGROUND}, "read": {BACKGROUND}}
+    await small.run_until_over()
+    await small.connect(2, status="disconnected")
+    assert await topics_of(small) == {"purge": {BACKGROUND}}
+    await small.run_until_over()
+    assert small.log.live_items() == {"apples": {}, "pears": {}}
+
+
+async def topics_of(fetcher: Fetcher) -> dict[str, set[str]]:
+    """Kind of job → where its wake-ups go, of those under way."""
+    found: dict[str, set[str]] = {}
+    for job in await fetcher.unfinished():
+        found.setdefault(job.kind, set()).add(wake_up(job).topic)
+    return found
+
+
+async def test_a_load_that_somebody_waits_for_does_not_join_one_in_the_background(small: Fetcher) -> None:
+    await small.connect(1)
+    await small.run_until_over()
+    for sync, background in (("nightly", True), ("nightly-2", True), ("asked", False), ("asked-2", False)):
+        request = SyncRequested(sync=sync, connection="conn", requested=timestamp(0), background=background)
+        async with small.database.write(lock="conn") as db:
+            await plan_sync(db, request, providers={"orchard": small.provider})
+    under_way = await small.unfinished()
+    assert sorted((job.resource, job.background) for job in under_way) == [
+        (resource, background) for resource in FEW for background in (False, True)
+    ]
+    await small.run_until_over()
+    newest = small.newest_progress()
+    assert {newest[sync, resource].state for sync, resource in newest} == {"done"}
+    assert {sync for sync, _ in newest} >= {"nightly", "nightly-2", "asked", "asked-2"}
+
+
+@pytest.fixture
+async def held(tmp_path: Path) -> AsyncIterator[tuple[Fetcher, Worker]]:
+    """Twenty lanes of a provider that does not answer, and a worker with eight slots."""
+    fetcher = Fetcher(tmp_path, TREES, provider=orchard_of(TREES, parallel=100))
+    await fetcher.boot()
+    fetcher.orchard.gate = asyncio.Event()
+    worker = Worker(fetcher.tools, slots=8)
+    await fetcher.connect(1)
+    yield fetcher, worker
+    fetcher.orchard.gate.set()
+    await asyncio.gather(*worker._running)
+    await fetcher.database.close()
+
+
+async def test_background_work_has_a_quarter_of_the_slots_at_most(held: tuple[Fetcher, Worker]) -> None:
+    fetcher, worker = held
+    jobs = await fetcher.unfinished()
+    behind = [asyncio.create_task(take(worker, job, background=True)) for job in jobs[:5]]
+    await until(lambda: worker.busy == 2)
+    await asyncio.sleep(0.05)
+    assert worker.busy == 2
+    assert [task.done() for task in behind].count(True) == 2
+    for job in jobs[10:16]:
+        await asyncio.wait_for(take(worker, job), 20)
+    assert worker.busy == 8
+    assert fetcher.orchard.gate is not None
+    fetcher.orchard.gate.set()
+    await asyncio.wait_for(asyncio.gather(*behind), 20)
+
+
+async def test_waiting_background_work_does_not_make_others_slices_short(held: tuple[Fetcher, Worker]) -> None:
+    fetcher, worker = held
+    jobs = await fetcher.unfinished()
+    behind = [asyncio.create_task(take(worker, job, background=True)) for job in jobs[:4]]
+    await until(lambda: worker.busy == 2)
+    await asyncio.sleep(0.05)
+    assert fetcher.tools.queue.waiting == 0
+    assert fetcher.orchard.gate is not None
+    fetcher.orchard.gate.set()
+    await asyncio.wait_for(asyncio.gather(*behind), 20)
+
+
+async def test_a_slice_ends_at_its_next_page_border_when_somebody_waits_for_a_slot(tmp_path: Path) -> None:
+    fetcher = Fetcher(tmp_path, {"apples": 0, "pears": 2})
+    await fetcher.boot()
+    await fetcher.connect(1)
+    worker = Worker(fetcher.tools, slots=1)
+    apples, pears = sorted(await fetcher.unfinished(), key=lambda job: job.resource)
+    begun = asyncio.get_running_loop().time()
+
+    def endless(cursor: Cursor | None) -> Page:
+        number = cursor["n"] + 1 if cursor else 0
+        return Page(records=[Record(id=f"{number}", name="", raw={})], cursor={"n": number})
+
+    fetcher.orchard.script = {"apples": endless}
+    await take(worker, apples)
+    await asyncio.sleep(0.1)
+    assert worker.busy == 1
+    await asyncio.wait_for(take(worker, pears), 20)
+    assert asyncio.get_running_loop().time() - begun < 4, "a slice nobody waits for lasts five seconds"
+    (left,) = [job for job in await fetcher.unfinished() if job.resource == "apples"]
+    assert left.state == "ready"
+    assert left.pages > 1
+    await asyncio.gather(*worker._running)
+    await fetcher.database.close()
+
+
+async def test_a_read_that_comes_after_the_disconnect_deletes_again(home: Path | Schema) -> None:
+    fetcher = Fetcher(home, FEW)
+    await fetcher.boot()
+    await fetcher.connect(1)
+    await fetcher.run_until_over()
+    await fetcher.connect(2, status="disconnected")
+    await fetcher.run_until_over()
+    since = len(fetcher.log.messages)
+    request = ReadAgain(connection="conn", resource="apples", ids=("apples-001", "apples-zombie"))
+    async with fetcher.database.write(lock="conn") as db:
+        await plan_read(db, request, providers={"orchard": fetcher.provider})
+    await fetcher.run_until_over()
+    assert fetcher.sent(ITEMS, since) == {"apples-001": [False], "apples-zombie": [False]}
+    await fetcher.database.close()
+
+
+async def take(worker: Worker, job: Job, *, background: bool = False) -> None:
+    await worker.take(LoadPage(job=job.id, wake=job.wake), connection=job.connection, background=background)
+
+
+async def until(condition: object) -> None:
+    assert callable(condition)
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+def test_what_is_read_again_or_purged_is_background_work() -> None:
+    kinds = {kind: new_job("c", "r", 1, kind=kind).background for kind in ("load", "read", "purge")}
+    assert kinds == {"load": False, "read": True, "purge": True}

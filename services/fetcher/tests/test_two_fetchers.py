@@ -1,0 +1,219 @@
+"""Several fetchers on the same tables: one of them has a job, and who was given up can no longer write."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import pytest
+from sqlalchemy import update
+from typing_extensions import override
+
+from services.fetcher import jobs, store
+from services.fetcher.job import Job
+from services.fetcher.reap import DEAD_AFTER_S, arrive, keep_alive, reap
+from services.fetcher.tables import workers
+from services.fetcher.tests.crashing import Crashes, Fetcher, Orchard
+from services.fetcher.work import Tools
+from services.fetcher.worker import Worker
+from shared.connector import Call, Cursor, Page
+from shared.contracts.items import parse_key
+from shared.contracts.pages import LoadPage
+from shared.contracts.topics import ITEMS, PAGES
+from shared.db import Database, Schema
+
+COUNTS = {f"fruit-{number}": 7 for number in range(12)}
+CHANCE = random.Random(17)
+
+
+class Watched(Orchard):
+    """Tells when two pages of a lane are asked for at once, and takes its time."""
+
+    def __init__(self, crashes: Crashes, counts: dict[str, int]) -> None:
+        super().__init__(crashes, counts)
+        self.open: Counter[str] = Counter()
+        self.twice: list[str] = []
+
+    @override
+    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
+        self.open[resource] += 1
+        if self.open[resource] > 1:
+            self.twice.append(resource)
+        try:
+            await asyncio.sleep(CHANCE.random() / 100)
+            return await super().page(call, resource, cursor)
+        finally:
+            self.open[resource] -= 1
+
+
+class Second:
+    """Another fetcher on the tables of the first, with the same Kafka and provider."""
+
+    def __init__(self, first: Fetcher) -> None:
+        self.database = Database(first.place)
+        self.tools: Tools = replace(first.tools, database=self.database, stopping=asyncio.Event())
+        self.worker = Worker(self.tools, slots=4)
+
+    async def close(self) -> None:
+        if self.worker._running:
+            await asyncio.wait(self.worker._running)
+        await self.database.close()
+
+
+@pytest.fixture
+async def fetcher(home: Path | Schema) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(home, COUNTS)
+    watched = Watched(fetcher.crashes, COUNTS)
+    fetcher.orchard = watched
+    await fetcher.boot()
+    yield fetcher
+    await fetcher.settle()
+    await fetcher.database.close()
+
+
+@pytest.fixture
+async def second(fetcher: Fetcher) -> AsyncIterator[Second]:
+    second = Second(fetcher)
+    await arrive(second.database, second.worker.id, alone=False)
+    yield second
+    await second.close()
+
+
+def wake_ups(fetcher: Fetcher) -> list[LoadPage]:
+    """All that were sent and not yet delivered."""
+    found = fetcher.log.of(PAGES)[fetcher.read :]
+    fetcher.read += len(found)
+    return [msgspec.json.decode(message.value or b"", type=LoadPage) for message in found]
+
+
+async def test_one_wake_up_that_comes_to_many_is_one_claim(fetcher: Fetcher, second: Second) -> None:
+    await fetcher.connect(1)
+    waiting = [job for job in await fetcher.unfinished() if job.state == "ready"]
+    assert len(waiting) == fetcher.provider.parallel
+
+    async def claim(database: Database, job: Job, worker: str) -> Job | None:
+        await asyncio.sleep(CHANCE.random() / 200)
+        async with database.write(lock=job.connection) as db:
+            return await jobs.claim(db, job=job.id, wake=job.wake, worker=worker)
+
+    for job in waiting:
+        databases = (fetcher.database, second.database) * 5
+        claims = await asyncio.gather(*(claim(one, job, f"worker-{n}") for n, one in enumerate(databases)))
+        assert [bool(one) for one in claims].count(True) == 1
+    held = await fetcher.unfinished()
+    assert {job.epoch for job in held if job.state == "running"} == {1}
+
+
+async def test_two_fetchers_never_work_on_one_lane_at_once(fetcher: Fetcher, second: Second) -> None:
+    """Wake-ups come late, twice, to the wrong one, and old ones again; loads are asked for on top of one another."""
+    await fetcher.connect(1)
+    old: list[LoadPage] = []
+    for turn in range(60):
+        await fetcher.relay_once()
+        fresh = wake_ups(fetcher)
+        old += fresh
+        coming = [*fresh, *CHANCE.sample(old, min(4, len(old)))]
+        CHANCE.shuffle(coming)
+        takers = [CHANCE.choice((fetcher.worker, second.worker)) for _ in coming]
+        takes = (one.take(wake_up, connection="conn") for one, wake_up in zip(takers, coming, strict=True))
+        await asyncio.gather(*takes)
+        if turn in {5, 11, 17}:
+            await fetcher.ask(f"again-{turn}")
+        if turn % 4 == 0:
+            assert await reap(fetcher.database) == 0, "both live, so nothing is taken from either"
+        if not await fetcher.unfinished():
+            break
+    await fetcher.settle()
+    await asyncio.gather(*second.worker._running)
+    await fetcher.run_until_over()
+    orchard = fetcher.orchard
+    assert isinstance(orchard, Watched)
+    assert orchard.twice == []
+    assert {resource: len(ids) for resource, ids in fetcher.log.live_items().items()} == COUNTS
+    assert {progress.state for progress in fetcher.newest_progress().values()} == {"done"}
+    versions: dict[bytes, list[int]] = {}
+    for message in fetcher.log.of(ITEMS):
+        versions.setdefault(message.key, []).append(int(dict(message.headers)["version"]))
+    assert all(len(sent) == 1 for sent in versions.values()), "the content never changed"
+
+
+@pytest.mark.parametrize("held_at", ["provider", "kafka"])
+async def test_a_worker_that_was_given_up_writes_nothing_more(fetcher: Fetcher, second: Second, held_at: str) -> None:
+    gate = asyncio.Event()
+    fetcher.orchard.gate, fetcher.log.gate = (gate, None) if held_at == "provider" else (None, gate)
+    await fetcher.connect(1, resources=("fruit-0",))
+    await fetcher.relay_once()
+    for wake_up in wake_ups(fetcher):
+        await fetcher.worker.take(wake_up, connection="conn")
+    (paused,) = [job for job in await fetcher.unfinished() if job.state == "running"]
+    async with asyncio.timeout(20):
+        while not fetcher.orchard.asked:
+            await asyncio.sleep(0.01)
+    await given_up(fetcher, second)
+    await fetcher.relay_once()
+    fetcher.orchard.gate = fetcher.log.gate = None  # nothing holds up the second one
+    for wake_up in wake_ups(fetcher):
+        await second.worker.take(wake_up, connection="conn")
+    await asyncio.gather(*second.worker._running)
+    before = await row(fetcher, paused.id)
+    assert before.epoch == paused.epoch + 1
+    gate.set()
+    await fetcher.settle()
+    assert await row(fetcher, paused.id) == before
+    await fetcher.run_until_over()
+    done = await row(fetcher, paused.id)
+    assert (done.state, done.items, done.receipt.read) == ("done", COUNTS["fruit-0"], COUNTS["fruit-0"])
+    assert len(fetcher.log.live_items()["fruit-0"]) == COUNTS["fruit-0"]
+    if held_at == "provider":
+        assert {int(dict(m.headers)["version"]) >> 20 for m in fetcher.log.of(ITEMS)} == {before.epoch}
+
+
+async def test_a_worker_that_the_others_gave_up_is_told_and_a_live_one_is_not(fetcher: Fetcher, second: Second) -> None:
+    told: list[str] = []
+    await given_up(fetcher, second)
+    beating = asyncio.create_task(keep_alive(second.database, second.worker.id, died=lambda: told.append("second")))
+    async with asyncio.timeout(20):
+        await keep_alive(fetcher.database, fetcher.worker.id, died=lambda: told.append("first"))
+    assert told == ["first"]
+    async with fetcher.database.read() as db:
+        assert await store.live_workers(db) == {second.worker.id}
+    beating.cancel()
+    await asyncio.wait([beating])
+
+
+async def test_what_a_dead_fetcher_had_in_hand_goes_on_at_the_other(fetcher: Fetcher, second: Second) -> None:
+    fetcher.orchard.gate = asyncio.Event()
+    await fetcher.connect(1)
+    await fetcher.relay_once()
+    for wake_up in wake_ups(fetcher):
+        await fetcher.worker.take(wake_up, connection="conn")
+    for task in fetcher.worker._running:
+        task.cancel()
+    await fetcher.settle()
+    await given_up(fetcher, second)
+    fetcher.orchard.gate = None
+    fetcher.worker = second.worker
+    await fetcher.run_until_over()
+    assert {resource: len(ids) for resource, ids in fetcher.log.live_items().items()} == COUNTS
+    assert {parse_key(message.key).resource for message in fetcher.log.of(ITEMS)} == set(COUNTS)
+
+
+async def given_up(fetcher: Fetcher, second: Second) -> None:
+    """The first one has not beaten for too long, and the second one takes its jobs."""
+    async with second.database.write() as db:
+        mine = workers.c.id == fetcher.worker.id
+        await db.execute(update(workers).where(mine).values(beat=workers.c.beat - DEAD_AFTER_S - 1))
+        await store.forget_workers(db, silent_s=DEAD_AFTER_S)
+    await reap(second.database)
+
+
+async def row(fetcher: Fetcher, id_: str) -> Job:
+    async with fetcher.database.read() as db:
+        found = await jobs.get(db, id_)
+    assert found is not None
+    return found
