@@ -9,7 +9,8 @@ DEV = .venv-dev/bin/python
 WORKERS = 2
 TESTS =
 FETCHERS = 1
-CHAOS =
+SEEDS = 200
+REAL_SEEDS = 25
 UPGRADE =
 CODE = services shared deploy tests benchmarks
 COMPILE = $(DEV) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
@@ -41,10 +42,13 @@ test: lint
 	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 $(TESTS)
 
 stack-test: dev
-	$(DEV) -m pytest -n $(WORKERS) --dist loadfile -m real --durations=10 $(TESTS)
+	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 deploy/kafka deploy/servers deploy/native \
+		tests/servers tests/contract shared/tests
+	$(DEV) -m pytest --durations=10 -m real tests/chaos
 
 chaos: dev
-	@exec $(DEV) -m tests.chaos $(CHAOS)
+	$(DEV) -m tests.chaos --stack local --seeds $(SEEDS)
+	$(DEV) -m tests.chaos --stack real --seeds $(REAL_SEEDS)
 
 lint: dev
 	$(DEV) -m ruff check .

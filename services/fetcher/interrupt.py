@@ -10,6 +10,7 @@ import structlog
 
 from services.fetcher import jobs, seen
 from services.fetcher.job import Job
+from services.fetcher.tokens import AUTH_AWAY
 from services.fetcher.work import Slice, Tools
 from shared.connector import Interruption, Reauthorize, Reject, Restart, RetryLater
 from shared.contracts.progress import Problem
@@ -19,6 +20,8 @@ RESTARTS = 5
 FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 60.0
 PARK_OVER_S = 2.0
+UNCOUNTED = frozenset({"rate_limited", AUTH_AWAY})
+"""A limit is no failure, and what is away on our own side is waited for as long as it takes."""
 
 log = structlog.get_logger()
 
@@ -41,7 +44,7 @@ async def interrupted(work: Slice, tools: Tools, error: Interruption) -> None:
 
 async def _retry(work: Slice, tools: Tools, error: RetryLater) -> None:
     job = work.job
-    if not error.limit and error.code != "rate_limited":
+    if not error.limit and error.code not in UNCOUNTED:
         job.attempts += 1
         if job.attempts > ATTEMPTS:
             detail = f"Given up after {ATTEMPTS} attempts. The last one: {error.reason}"

@@ -12,6 +12,8 @@ from shared.contracts.auth import AccessToken, ErrorBody, TokenRequest
 from shared.http import HttpClient, HttpError
 
 EARLY_S = 60.0
+AUTH_AWAY = "auth_unavailable"
+AWAY_S = 3.0
 
 
 class Tokens:
@@ -44,7 +46,7 @@ class Tokens:
                 timeout_s=35,
             )
         except HttpError as error:
-            raise RetryLater("The auth service does not answer; trying again.", code="auth_unavailable") from error
+            raise _away("The auth service does not answer; going on when it does.") from error
         if answer.status < 300:
             return msgspec.json.decode(answer.body, type=AccessToken)
         self.forget(connection)
@@ -53,11 +55,17 @@ class Tokens:
             raise Reauthorize(problem.detail, code=problem.code)
         if answer.status in {404, 409, 410}:
             raise Reject(problem.detail, code=problem.code)
+        if answer.status == 503:
+            raise _away(problem.detail)
         raise RetryLater(problem.detail, code=problem.code)
+
+
+def _away(reason: str) -> RetryLater:
+    return RetryLater(reason, code=AUTH_AWAY, after_s=AWAY_S)
 
 
 def _error(body: bytes) -> ErrorBody:
     try:
         return msgspec.json.decode(body, type=ErrorBody)
     except msgspec.DecodeError:
-        return ErrorBody(code="auth_unavailable", detail="The auth service did not answer as expected.")
+        return ErrorBody(code=AUTH_AWAY, detail="The auth service did not answer as expected.")

@@ -10,20 +10,43 @@ from collections.abc import AsyncIterator
 import pytest
 from fakeredis import FakeServer
 from fakeredis.aioredis import FakeRedis
+from redis.asyncio import Redis
 
-from shared.quota import HORIZON_S, Permit, Quota, Window
+from shared.quota import HORIZON_S, Permit, Quota, Window, open_redis
+from shared.settings import SecretStr
+
+
+class Site:
+    """A Redis, in this process or a real one, and the clients of several fetchers on it."""
+
+    def __init__(self, url: str | None) -> None:
+        self._url = None if url is None else SecretStr(url)
+        self._server = FakeServer()
+        self._clients: list[Redis] = []
+
+    def client(self) -> Redis:
+        self._clients.append(FakeRedis(server=self._server) if self._url is None else open_redis(self._url))
+        return self._clients[-1]
+
+    def quota(self) -> Quota:
+        return Quota(self.client())
+
+    async def close(self) -> None:
+        for client in self._clients:
+            await client.aclose()
+
+
+@pytest.fixture(params=["fakeredis", "redis"])
+def url(request: pytest.FixtureRequest) -> str | None:
+    return request.getfixturevalue("real_redis") if request.param == "redis" else None
 
 
 @pytest.fixture
-async def server() -> FakeServer:
-    return FakeServer()
-
-
-@pytest.fixture
-async def redis(server: FakeServer) -> AsyncIterator[FakeRedis]:
-    redis = FakeRedis(server=server)
-    yield redis
-    await redis.aclose()
+async def site(url: str | None) -> AsyncIterator[Site]:
+    site = Site(url)
+    await site.client().flushdb()
+    yield site
+    await site.close()
 
 
 def times(permits: list[tuple[float, Permit]]) -> list[float]:
@@ -38,16 +61,16 @@ async def ask(quota: Quota, *windows: Window) -> tuple[float, Permit]:
     return time.time(), await quota.permit(windows)
 
 
-async def test_no_window_ever_holds_more_permits_than_it_may(redis: FakeRedis) -> None:
-    quota, window = Quota(redis), Window("a", 5, 0.6)
+async def test_no_window_ever_holds_more_permits_than_it_may(site: Site) -> None:
+    quota, window = site.quota(), Window("a", 5, 0.6)
     permits = [await ask(quota, window) for _ in range(30)]
     granted = times(permits)
     assert 10 <= len(granted) < 30
     assert most_within(granted, window.window_s) == 5
 
 
-async def test_windows_stay_exact_when_requests_take_several_of_them_in_any_order(redis: FakeRedis) -> None:
-    quota, chance = Quota(redis), random.Random(7)
+async def test_windows_stay_exact_when_requests_take_several_of_them_in_any_order(site: Site) -> None:
+    quota, chance = site.quota(), random.Random(7)
     narrow, wide = Window("narrow", 2, 0.3), Window("wide", 9, 0.6)
     permits = []
     for _ in range(60):
@@ -58,16 +81,14 @@ async def test_windows_stay_exact_when_requests_take_several_of_them_in_any_orde
         assert most_within(times(taken), window.window_s) <= window.requests
 
 
-async def test_two_fetchers_share_one_quota(server: FakeServer, redis: FakeRedis) -> None:
-    other = FakeRedis(server=server)
+async def test_two_fetchers_share_one_quota(site: Site) -> None:
     window = Window("a", 3, 1.0)
-    permits = [await ask(quota, window) for quota in (Quota(redis), Quota(other)) * 4]
+    permits = [await ask(quota, window) for quota in (site.quota(), site.quota()) * 4]
     assert most_within(times(permits), 1.0) == 3
-    await other.aclose()
 
 
-async def test_a_time_far_ahead_is_told_and_not_taken(redis: FakeRedis) -> None:
-    quota, window = Quota(redis), Window("a", 1, 30.0)
+async def test_a_time_far_ahead_is_told_and_not_taken(site: Site) -> None:
+    quota, window = site.quota(), Window("a", 1, 30.0)
     assert (await quota.permit([window])).granted
     for _ in range(3):
         refused = await quota.permit([window])
@@ -75,11 +96,8 @@ async def test_a_time_far_ahead_is_told_and_not_taken(redis: FakeRedis) -> None:
         assert HORIZON_S < refused.wait_s <= 30.3
 
 
-async def test_a_closed_window_gives_nothing_before_its_time_also_to_another_fetcher(
-    server: FakeServer, redis: FakeRedis
-) -> None:
-    other = FakeRedis(server=server)
-    first, second, window = Quota(redis), Quota(other), Window("a", 100, 1.0)
+async def test_a_closed_window_gives_nothing_before_its_time_also_to_another_fetcher(site: Site) -> None:
+    first, second, window = site.quota(), site.quota(), Window("a", 100, 1.0)
     await first.close(["a"], 20.0)
     await first.close(["a"], 1.0)
     for quota in (first, second):
@@ -88,11 +106,10 @@ async def test_a_closed_window_gives_nothing_before_its_time_also_to_another_fet
         assert 19.0 < refused.wait_s <= 20.0
         assert 19.0 < await quota.closed(["a"]) <= 20.0
         assert (await quota.permit([Window("b", 100, 1.0)])).wait_s == 0.0
-    await other.aclose()
 
 
-async def test_a_short_closing_is_waited_out_in_place(redis: FakeRedis) -> None:
-    quota = Quota(redis)
+async def test_a_short_closing_is_waited_out_in_place(site: Site) -> None:
+    quota = site.quota()
     await quota.close(["a"], 0.5)
     permit = await quota.permit([Window("a", 100, 1.0)])
     assert permit.granted
@@ -101,7 +118,9 @@ async def test_a_short_closing_is_waited_out_in_place(redis: FakeRedis) -> None:
     assert await quota.closed(["a"]) <= 0.01
 
 
-async def test_without_redis_permits_come_at_half_speed_and_closings_hold(server: FakeServer, redis: FakeRedis) -> None:
+async def test_without_redis_permits_come_at_half_speed_and_closings_hold() -> None:
+    server = FakeServer()
+    redis = FakeRedis(server=server)
     quota, window = Quota(redis), Window("a", 10, 1.0)
     await quota.close(["closed"], 20.0)
     server.connected = False
@@ -111,10 +130,11 @@ async def test_without_redis_permits_come_at_half_speed_and_closings_hold(server
     await quota.close(["later"], 20.0)
     server.connected = True
     assert not (await quota.permit([Window("later", 10, 1.0)])).granted, "what was told while Redis was away holds"
+    await redis.aclose()
 
 
-async def test_a_very_large_limit_costs_no_more_than_what_is_used(redis: FakeRedis) -> None:
-    quota, window = Quota(redis), Window("a", 1_000_000, 10.0)
+async def test_a_very_large_limit_costs_no_more_than_what_is_used(site: Site) -> None:
+    quota, window = site.quota(), Window("a", 1_000_000, 10.0)
     permits = [await quota.permit([window]) for _ in range(20)]
     assert {permit.wait_s for permit in permits} == {0.0}
-    assert await redis.zcard("quota:a") == 20
+    assert await site.client().zcard("quota:a") == 20

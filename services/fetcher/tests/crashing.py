@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -13,12 +13,12 @@ import msgspec
 from sqlalchemy import select, update
 
 from services.fetcher import jobs
-from services.fetcher.job import Job
+from services.fetcher.job import OVER, Job
 from services.fetcher.plan import plan_connection, plan_sync
 from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.tables import jobs as rows
-from services.fetcher.tables import lanes, outbox
+from services.fetcher.tables import lanes, metadata, outbox
 from services.fetcher.work import Tools
 from services.fetcher.worker import Worker
 from shared.connector import (
@@ -41,7 +41,7 @@ from shared.contracts.pages import LoadPage
 from shared.contracts.progress import JobProgress
 from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import BACKGROUND, ITEMS, PAGES, PROGRESS
-from shared.db import Database
+from shared.db import Database, Schema
 from shared.outbox import Relay
 
 RESOURCES = ("apples", "pears")
@@ -50,16 +50,25 @@ ALSO = {PAGES: BACKGROUND}
 """Both hold wake-ups; one reader takes them in the order in which they came."""
 TEMPLATE: list[bytes] = []
 """A migrated, empty database: migrating once is enough for a hundred crashes."""
-PROVIDER = Provider(
-    slug="orchard",
-    name="Orchard",
-    api_url="http://127.0.0.1",
-    oauth=OAuth2(authorize_url="", token_url="", identity=Identity(account_id=(), account_name=())),
-    resources=tuple(Resource(slug=slug, label=slug, original=Original(type=slug)) for slug in RESOURCES),
-    buckets=(Bucket(name="all", requests=1000, window_s=1),),
-    setup_url="",
-    consent_note="",
-)
+MIGRATED: set[str] = set()
+"""Schemas that are emptied instead of made anew."""
+
+
+def orchard_of(resources: Iterable[str], **changes: Any) -> Provider:
+    provider = Provider(
+        slug="orchard",
+        name="Orchard",
+        api_url="http://127.0.0.1",
+        oauth=OAuth2(authorize_url="", token_url="", identity=Identity(account_id=(), account_name=())),
+        resources=tuple(Resource(slug=slug, label=slug, original=Original(type=slug)) for slug in resources),
+        buckets=(Bucket(name="all", requests=1000, window_s=1),),
+        setup_url="",
+        consent_note="",
+    )
+    return msgspec.structs.replace(provider, **changes)
+
+
+PROVIDER = orchard_of(RESOURCES)
 
 
 class Killed(BaseException):
@@ -86,8 +95,9 @@ class Crashes:
 class Log:
     """Kafka in memory. What is appended stays, also when the sender dies before it hears of it."""
 
-    def __init__(self, crashes: Crashes) -> None:
+    def __init__(self, crashes: Crashes, resources: Iterable[str]) -> None:
         self.messages: list[Message] = []
+        self._resources = tuple(resources)
         self.gate: asyncio.Event | None = None
         """While it is there and not set, no item is appended."""
         self._crashes = crashes
@@ -112,7 +122,7 @@ class Log:
             at = int(dict(message.headers)["version"])
             if newest.get((ref.resource, ref.id), (-1, False))[0] < at:
                 newest[ref.resource, ref.id] = (at, message.value is not None)
-        found: dict[str, dict[str, int]] = {resource: {} for resource in RESOURCES}
+        found: dict[str, dict[str, int]] = {resource: {} for resource in self._resources}
         for (resource, id_), (at, live) in newest.items():
             if live:
                 found[resource][id_] = at
@@ -123,7 +133,7 @@ class Orchard:
     """A provider in memory that pages through ``ids``; satisfies Connector."""
 
     def __init__(self, crashes: Crashes, counts: dict[str, int]) -> None:
-        self.ids = {resource: [f"{resource}-{n:03}" for n in range(counts[resource])] for resource in RESOURCES}
+        self.ids = {resource: [f"{resource}-{n:03}" for n in range(count)] for resource, count in counts.items()}
         self.size = PAGE
         self.script: dict[str, Callable[[Cursor | None], Page]] = {}
         """Resource → what its pages are instead."""
@@ -170,16 +180,18 @@ class Orchard:
 class Fetcher:
     """The process, its database, and what survives it."""
 
-    def __init__(self, folder: Path, counts: dict[str, int], **changes: Any) -> None:
-        """``changes`` replace fields of the worker's ``Tools``."""
+    def __init__(
+        self, where: Path | Schema, counts: dict[str, int], *, provider: Provider | None = None, **changes: Any
+    ) -> None:
+        """``where`` is a folder, a database file or a schema; ``changes`` replace fields of the worker's ``Tools``."""
         self._changes = changes
+        self.provider = provider or orchard_of(counts)
         self.crashes = Crashes()
-        self.log = Log(self.crashes)
+        self.log = Log(self.crashes, counts)
         self.orchard = Orchard(self.crashes, counts)
         self.read = 0
-        self._path = folder / "fetcher.db"
-        if TEMPLATE:
-            self._path.write_bytes(TEMPLATE[0])
+        self.place = where / "fetcher.db" if isinstance(where, Path) and where.is_dir() else where
+        self._fresh = isinstance(self.place, Schema) or not self.place.exists()
         self.database: Database
         self.tools: Tools
         self.worker: Worker
@@ -188,17 +200,15 @@ class Fetcher:
     async def boot(self) -> None:
         """Start a process on what the last one left."""
         self.crashes.dead, self.crashes.left = False, None
-        self.database = Database(self._path)
-        if not TEMPLATE:
-            await self.database.migrate("services.fetcher:migrations")
-            await self.database.close()
-            TEMPLATE.append(self._path.read_bytes())
-            self.database = Database(self._path)
+        if self._fresh:
+            await self._made(self.place)
+            self._fresh = False
+        self.database = Database(self.place)
         self.database.on_commit(lambda _: self.crashes.moment())
         tools = Tools(
             database=self.database,
             producer=self.log,  # type: ignore[arg-type]  # Kafka in memory
-            runtimes={"orchard": Runtime(provider=PROVIDER, client_id="c", api_url="")},
+            runtimes={"orchard": Runtime(provider=self.provider, client_id="c", api_url="")},
             connectors={"orchard": self.orchard},
             http={"orchard": None},  # type: ignore[dict-item]  # nothing is called
             quota=None,  # type: ignore[arg-type]  # nothing is called
@@ -208,6 +218,24 @@ class Fetcher:
         self.worker = Worker(self.tools, slots=4)
         self.relay = Relay(self.database, outbox, self.log)  # type: ignore[arg-type]  # Kafka in memory
         await arrive(self.database, self.worker.id, alone=True)
+
+    async def _made(self, place: Path | Schema) -> None:
+        """Empty tables."""
+        if isinstance(place, Path) and TEMPLATE:
+            place.write_bytes(TEMPLATE[0])
+            return
+        database = Database(place)
+        if isinstance(place, Schema) and place.name in MIGRATED:
+            async with database.write() as db:
+                tables = ", ".join(table.name for table in metadata.sorted_tables)
+                await db.exec_driver_sql(f"TRUNCATE {tables}")
+        else:
+            await database.migrate("services.fetcher:migrations")
+        await database.close()
+        if isinstance(place, Schema):
+            MIGRATED.add(place.name)
+        else:
+            TEMPLATE.append(place.read_bytes())
 
     async def kill(self) -> None:
         """Nothing of the process runs on; the database keeps what was committed."""
@@ -227,7 +255,7 @@ class Fetcher:
         *,
         status: str = "active",
         generation: int = 1,
-        resources: tuple[str, ...] = RESOURCES,
+        resources: tuple[str, ...] | None = None,
         sync: str | None = None,
     ) -> None:
         snapshot = Connection(
@@ -240,19 +268,19 @@ class Fetcher:
             client_id="c",
             account=Account(id="a"),
             status=status,  # type: ignore[arg-type]  # one of the statuses
-            resources=resources,
+            resources=tuple(self.orchard.ids) if resources is None else resources,
             epoch=1,
             sync_id=sync or f"sync-{version}",
             created=timestamp(0),
             updated=timestamp(0),
         )
-        async with self.database.write() as db:
-            await plan_connection(db, snapshot, providers={"orchard": PROVIDER})
+        async with self.database.write(lock="conn") as db:
+            await plan_connection(db, snapshot, providers={"orchard": self.provider})
 
     async def ask(self, sync: str, connection: str = "conn") -> None:
         request = SyncRequested(sync=sync, connection=connection, requested=timestamp(0))
-        async with self.database.write() as db:
-            await plan_sync(db, request, providers={"orchard": PROVIDER})
+        async with self.database.write(lock=connection) as db:
+            await plan_sync(db, request, providers={"orchard": self.provider})
 
     async def relay_once(self) -> None:
         await self.relay._send_due()
@@ -282,7 +310,7 @@ class Fetcher:
 
     async def unfinished(self) -> list[Job]:
         async with self.database.read() as db:
-            return await jobs.find(db, rows.c.state.not_in(("done", "incomplete", "failed")))
+            return await jobs.find(db, rows.c.state.not_in(OVER))
 
     async def stranded(self) -> list[str]:
         """Unfinished jobs that nothing will ever move: each must be on its way, in work, or behind another."""
@@ -291,12 +319,12 @@ class Fetcher:
             wakes = select(outbox.c.value).where(outbox.c.topic.in_((PAGES, BACKGROUND)))
             pending = (await db.execute(wakes)).scalars().all()
             holders = {(lane.connection, lane.resource): lane.job for lane in (await db.execute(select(lanes))).all()}
+            unfinished = await jobs.find(db, rows.c.state.not_in(OVER))
         unread = [message.value for message in self.log.of(PAGES)[self.read :]]
         on_the_way = {
             (wake.job, wake.wake)
             for wake in (msgspec.json.decode(raw, type=LoadPage) for raw in [*pending, *unread] if raw)
         }
-        unfinished = await self.unfinished()
         for job in unfinished:
             in_work = job.state == "running" and job.worker == self.worker.id
             others = [other for other in unfinished if other.id != job.id and other.lane == job.lane]
