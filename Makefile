@@ -9,6 +9,7 @@ DEV = .venv-dev/bin/python
 WORKERS = 2
 TESTS =
 FETCHERS = 1
+PARTS =
 SEEDS = 200
 REAL_SEEDS = 25
 UPGRADE =
@@ -24,7 +25,7 @@ help:
 	  'make stack-test   the suites that need real servers' \
 	  'make chaos        long fault runs, here and on real Kafka; writes docs/reliability.md' \
 	  'make lint         lint, types, import rules and generated files only' \
-	  'make bench        loads 30,000 records and prints what that cost' \
+	  'make bench        what loading and reading cost (PARTS="load reads" picks some; all takes long)' \
 	  'make screenshots  pictures of the console for the README' \
 	  'make lock         writes both lock files from pyproject.toml (UPGRADE=--upgrade for newer versions)' \
 	  'make clean        removes what make installed and cached; data in .tributary stays'
@@ -58,7 +59,7 @@ lint: dev
 	@if [ -e deploy/generate.py ] || [ -d deploy/generate ]; then $(DEV) -m deploy.generate --check; fi
 
 bench: dev
-	@exec $(DEV) -m benchmarks
+	@exec $(DEV) -m benchmarks $(PARTS)
 
 screenshots: dev
 	@sh deploy/chromium.sh

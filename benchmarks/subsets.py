@@ -1,0 +1,98 @@
+"""What can be measured: each subset has its scenarios, and plays them in turn, round after round."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+from benchmarks.installations import PRODUCT, one_process, processes
+from benchmarks.load import COUNTS, Figures, load
+from benchmarks.processes import Running
+from benchmarks.reads import filled
+from deploy.servers import Unavailable
+
+Start = Callable[[Path], AbstractContextManager[Running]]
+Results = dict[str, list[Figures]]
+"""Scenario → one for each round."""
+FETCHERS = (1, 2, 4)
+SIZES = (10_000, 30_000, 90_000)
+LATENCIES_MS = (0, 100)
+
+
+def of_load(rounds: int, command: Sequence[str] = PRODUCT) -> Results:
+    """30,000 records through the product in one process."""
+    return _in_turn(rounds, {"one process": partial(_loaded, partial(one_process, command=command))})
+
+
+def of_latency(rounds: int) -> Results:
+    """The same, with a provider that takes its time for each answer."""
+    return _in_turn(rounds, {f"{ms} ms": partial(_loaded, one_process, latency_ms=ms) for ms in LATENCIES_MS})
+
+
+def of_memory(rounds: int) -> Results:
+    """What a fetcher holds, alone in its process, for accounts of three sizes (built-in broker, SQLite)."""
+    sizes = {f"{size:,}": {name: count * size // 30_000 for name, count in COUNTS.items()} for size in SIZES}
+    return _in_turn(rounds, {size: partial(_loaded, processes, counts=counts) for size, counts in sizes.items()})
+
+
+def of_stack(rounds: int) -> Results:
+    """30,000 records through real Kafka, PostgreSQL and Redis, with one, two and four fetchers."""
+    scenarios = {
+        f"{count} fetcher{'s' * (count > 1)}": partial(processes, fetchers=count, real=True) for count in FETCHERS
+    }
+    return _in_turn(rounds, {name: partial(_loaded, start) for name, start in scenarios.items()})
+
+
+def of_reads(rounds: int) -> Results:
+    """A page of 50 of 100,000 items through the gateway in a process of its own, on SQLite and on PostgreSQL."""
+    starts: dict[str, Start] = {"SQLite": processes, "PostgreSQL": partial(processes, real=True)}
+    with ExitStack() as stack:
+        ready: dict[str, Callable[[], Figures]] = {}
+        for name, start in starts.items():
+            try:
+                ready[name] = filled(stack.enter_context(_new(start)), "gateway")
+            except Unavailable as reason:
+                print(f"  {name}: left out. {reason}", file=sys.stderr)
+        return _in_turn(rounds, ready)
+
+
+SUBSETS: Mapping[str, Callable[[int], Results]] = {
+    "load": of_load,
+    "latency": of_latency,
+    "memory": of_memory,
+    "reads": of_reads,
+    "stack": of_stack,
+}
+
+
+def _in_turn(rounds: int, scenarios: Mapping[str, Callable[[], Figures]]) -> Results:
+    """Round by round rather than scenario by scenario: the machine's speed drifts, and then it does so for all."""
+    results: Results = {name: [] for name in scenarios}
+    for number in range(1, rounds + 1):
+        for name, play in scenarios.items():
+            results[name].append(play())
+            print(f"  round {number}, {name}: done, every id as in the ledger", flush=True)
+    return results
+
+
+def _loaded(start: Start, counts: Mapping[str, int] = COUNTS, *, latency_ms: int = 0) -> Figures:
+    with _new(start) as running:
+        return load(running, counts, latency_ms=latency_ms)
+
+
+@contextmanager
+def _new(start: Start) -> Iterator[Running]:
+    """On a new folder, which stays when something goes wrong, with the logs of all processes."""
+    folder = Path(tempfile.mkdtemp(prefix="tributary-bench-"))
+    try:
+        with start(folder) as running:
+            yield running
+    except Exception:
+        print(f"  The logs stay in {folder}", file=sys.stderr)
+        raise
+    shutil.rmtree(folder)
