@@ -49,7 +49,12 @@ class ProviderCall:
         except Reauthorize:
             # The provider ended the token early: one forced refresh, unless someone else has refreshed meanwhile.
             fresh = await self._tokens.get(self._connection.id, not_epoch=token.epoch)
+        try:
             return await self._attempt(request, fresh)
+        except Reauthorize as error:
+            # Were the grant dead, the refresh would have said so: this passes, or the attempts run out.
+            reason = f"{self._runtime.provider.name} refuses an access token that it has just given; trying again."
+            raise RetryLater(reason, code="fresh_token_refused") from error
 
     async def _attempt(self, request: Request, token: AccessToken) -> Response:
         windows = self._windows(request.buckets)

@@ -60,7 +60,7 @@ async def plan_read(db: AsyncConnection, request: ReadAgain, *, providers: Provi
     snapshot = await store.connection(db, request.connection)
     if snapshot is None or not request.ids or providers[snapshot.provider].resource(request.resource) is None:
         return
-    await store.open_lane(db, snapshot.id, request.resource)
+    await store.open_lanes(db, snapshot.id, [request.resource])
     if snapshot.status == "disconnected":
         await seen.doubt(db, snapshot.id, request.resource, request.ids)
         await jobs.add(db, new_job(snapshot.id, request.resource, snapshot.generation, kind="purge"))
@@ -96,30 +96,35 @@ async def _load(
     if not await store.first_time(db, sync, snapshot.id):
         return
     provider = providers[snapshot.provider]
-    for resource in provider.resources:
-        if resources is not None and resource.slug not in resources:
-            continue
-        loaded = await store.open_lane(db, snapshot.id, resource.slug)
-        problem = _cannot_load(snapshot, provider, resource.slug)
-        if problem is not None:
-            job = new_job(snapshot.id, resource.slug, snapshot.generation)
-            job.state, job.error = "failed", problem
-            await jobs.add(db, job, syncs=(sync,))
-            continue
-        job = new_job(snapshot.id, resource.slug, snapshot.generation, background=background)
-        await _join_or_add(db, job, sync=sync, loaded=loaded)
+    chosen = [one.slug for one in provider.resources if resources is None or one.slug in resources]
+    loaded = await store.open_lanes(db, snapshot.id, chosen)
+    lanes: dict[str, list[Job]] = {}
+    for job in await jobs.unfinished(db, snapshot.id):
+        lanes.setdefault(job.resource, []).append(job)
+    new, joined = [], []
+    for resource in chosen:
+        job = new_job(snapshot.id, resource, snapshot.generation, background=background)
+        job.error = _cannot_load(snapshot, provider, resource)
+        if job.error is not None:
+            job.state = "failed"
+            new.append(job)
+        elif (other := _same_work(job, lanes.get(resource, []), loaded=resource in loaded)) is not None:
+            joined.append(other)
+        else:
+            new.append(job)
+    await jobs.join(db, *joined, syncs=(sync,))
+    await jobs.add(db, *new, syncs=(sync,))
 
 
-async def _join_or_add(db: AsyncConnection, new: Job, *, sync: str, loaded: bool) -> None:
-    """A request joins what already does its work, but nothing that somebody waits for joins work in the background."""
-    for job in await jobs.unfinished(db, new.connection, new.resource):
+def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
+    """What a request joins instead; but nothing that somebody waits for joins work in the background."""
+    for job in others:
         if job.kind != "load" or job.generation != new.generation or (job.background and not new.background):
             continue
         queued = job.pages == 0 and job.state != "running"
         if queued or not loaded:
-            await jobs.join(db, job, (sync,))
-            return
-    await jobs.add(db, new, syncs=(sync,))
+            return job
+    return None
 
 
 def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> Problem | None:
@@ -145,8 +150,7 @@ async def _purge(db: AsyncConnection, snapshot: Connection, *, generation: int) 
     What runs finds the connection gone at its next checkpoint: ended here, the items of the page that is on its way
     would come after their own deletion.
     """
-    for job in await jobs.unfinished(db, snapshot.id):
-        if job.kind != "purge" and job.state != "running":
-            await jobs.end(db, job, jobs.DISCONNECTED)
-    for resource in await store.lanes_of(db, snapshot.id):
-        await jobs.add(db, new_job(snapshot.id, resource, generation, kind="purge"))
+    waits = [job for job in await jobs.unfinished(db, snapshot.id) if job.kind != "purge" and job.state != "running"]
+    await jobs.end(db, waits, jobs.DISCONNECTED)
+    resources = await store.lanes_of(db, snapshot.id)
+    await jobs.add(db, *(new_job(snapshot.id, resource, generation, kind="purge") for resource in resources))

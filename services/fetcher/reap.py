@@ -27,8 +27,10 @@ async def keep_alive(database: Database, worker: str, *, died: Callable[[], None
         await asyncio.sleep(BEAT_S)
         try:
             async with database.write() as db:
+                missed = await store.silent(db, worker) > 2 * BEAT_S
                 alive = await store.beat(db, worker)
-                await store.forget_workers(db, silent_s=DEAD_AFTER_S)
+                if not missed:  # else the database was away, and the others could not beat either: they come now
+                    await store.forget_workers(db, silent_s=DEAD_AFTER_S)
             if not alive:
                 log.critical("declared_dead", worker=worker, why="it did not beat for too long; others have its jobs")
                 died()

@@ -37,6 +37,9 @@ _CURSOR = upsert(cursors).on_conflict_do_nothing()
 _DOUBT = upsert(seen).on_conflict_do_update(index_elements=["connection", "resource", "id"], set_={"digest": b""})
 
 
+_FORGET_CURSORS = delete(cursors).where(among(cursors.c.job, bindparam("ids", type_=Text)))
+
+
 async def known(db: AsyncConnection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Sighting]:
     given = {"connection": connection, "resource": resource, "ids": listed(ids)}
     return {id_: Sighting(id_, digest, version) for id_, digest, version in await db.execute(_KNOWN, given)}
@@ -83,5 +86,5 @@ async def first_sighting(db: AsyncConnection, job: str, cursor: bytes) -> bool:
     return (await db.execute(_CURSOR, {"job": job, "digest": cursor})).rowcount == 1
 
 
-async def forget_cursors(db: AsyncConnection, job: str) -> None:
-    await db.execute(delete(cursors).where(cursors.c.job == job))
+async def forget_cursors(db: AsyncConnection, *jobs: str) -> None:
+    await db.execute(_FORGET_CURSORS, {"ids": listed(jobs)})

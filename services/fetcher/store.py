@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, delete, exists, insert, select, update
+from sqlalchemy import ColumnElement, Text, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.tables import connections, lanes, outbox, syncs, unclaimed, workers
 from shared.contracts.connections import Connection
 from shared.contracts.syncs import SyncRequested
-from shared.db import Database, db_now
+from shared.db import Database, among, db_now, listed
 from shared.kafka import Producer
 from shared.outbox import Relay
 
@@ -50,12 +51,13 @@ async def is_gone(db: AsyncConnection, id_: str, generation: int) -> bool:
     return found is not None and (found.status == "disconnected" or found.generation != generation)
 
 
-async def open_lane(db: AsyncConnection, connection_id: str, resource: str) -> bool:
-    """Make the lane if it is new. Returns whether it has ever been loaded to its end."""
-    row = {"connection": connection_id, "resource": resource, "epoch": 0, "loaded": 0}
-    await db.execute(upsert(lanes).values(row).on_conflict_do_nothing())
-    lane = _lane(connection_id, resource)
-    return bool((await db.execute(select(lanes.c.loaded).where(lane))).scalar_one())
+async def open_lanes(db: AsyncConnection, connection_id: str, resources: Sequence[str]) -> set[str]:
+    """Make the lanes that are new. Returns those that have ever been loaded to their end."""
+    rows = [{"connection": connection_id, "resource": resource, "epoch": 0, "loaded": 0} for resource in resources]
+    if rows:
+        await db.execute(upsert(lanes).on_conflict_do_nothing(), rows)
+    loaded = select(lanes.c.resource).where(lanes.c.connection == connection_id, lanes.c.loaded != 0)
+    return set((await db.execute(loaded)).scalars())
 
 
 async def lanes_of(db: AsyncConnection, connection_id: str) -> list[str]:
@@ -74,6 +76,12 @@ async def take_lane(db: AsyncConnection, connection_id: str, resource: str, *, j
 async def free_lane(db: AsyncConnection, connection_id: str, resource: str, *, job: str) -> None:
     mine = _lane(connection_id, resource) & (lanes.c.job == job)
     await db.execute(update(lanes).where(mine).values(job=None))
+
+
+async def free_lanes(db: AsyncConnection, connection_id: str, jobs: Sequence[str]) -> None:
+    """Those that one of these jobs has."""
+    theirs = (lanes.c.connection == connection_id) & among(lanes.c.job, bindparam("ids", type_=Text))
+    await db.execute(update(lanes).where(theirs).values(job=None), {"ids": listed(jobs)})
 
 
 async def lane_loaded(db: AsyncConnection, connection_id: str, resource: str, *, loaded: bool) -> None:
@@ -132,6 +140,12 @@ async def arrive(db: AsyncConnection, worker: str) -> None:
 async def beat(db: AsyncConnection, worker: str) -> bool:
     """False when the others have given this worker up: its jobs are somebody else's now."""
     return (await db.execute(update(workers).where(workers.c.id == worker).values(beat=db_now()))).rowcount == 1
+
+
+async def silent(db: AsyncConnection, worker: str) -> float:
+    """Seconds since the last beat of this worker."""
+    since = select(db_now() - workers.c.beat).where(workers.c.id == worker)
+    return float((await db.execute(since)).scalar() or 0.0)
 
 
 async def forget_workers(db: AsyncConnection, *, silent_s: float = 0.0, only: str | None = None) -> None:

@@ -78,6 +78,7 @@ jobs = Table(
     Column("changed", Float, nullable=False),
     Index("jobs_by_lane", "connection", "resource", "state"),
     Index("jobs_by_state", "state", "changed"),
+    Index("jobs_by_turn", "connection", "state", "changed"),
 )
 
 job_syncs = Table(

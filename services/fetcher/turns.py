@@ -16,6 +16,11 @@ from shared.outbox import append
 LEAST = 1
 
 
+async def room(db: AsyncConnection, connection: str) -> int:
+    """How many more may be out."""
+    return await _allowed(db, connection) - await _out(db, connection, besides="")
+
+
 async def free(db: AsyncConnection, connection: str, *, besides: str) -> bool:
     """Whether one more may be out, not counting the job ``besides``."""
     return await _out(db, connection, besides=besides) < await _allowed(db, connection)
@@ -43,8 +48,8 @@ async def _wake(db: AsyncConnection, job: Job) -> None:
 
 
 async def _out(db: AsyncConnection, connection: str, *, besides: str) -> int:
-    could_run = (jobs.c.state == "ready") & (jobs.c.waiting == "null")
-    counted = (jobs.c.connection == connection) & (jobs.c.id != besides) & ((jobs.c.state == "running") | could_run)
+    could_run = jobs.c.state.in_(("running", "ready")) & ((jobs.c.state == "running") | (jobs.c.waiting == "null"))
+    counted = (jobs.c.connection == connection) & (jobs.c.id != besides) & could_run
     return int((await db.execute(select(func.count()).select_from(jobs).where(counted))).scalar_one())
 
 

@@ -39,6 +39,7 @@ class Worker:
         self._free = asyncio.Semaphore(slots)
         self._background = asyncio.Semaphore(max(1, slots // BACKGROUND_SHARE))
         self._running: set[asyncio.Task[None]] = set()
+        self._at_work: set[tuple[str, int]] = set()
 
     @property
     def busy(self) -> int:
@@ -55,10 +56,11 @@ class Worker:
                 await held.enter_async_context(self._background)
             await self._slot(held)
             async with self._tools.database.write(lock=connection) as db:
-                job = await jobs.claim(db, job=wake_up.job, wake=wake_up.wake, worker=self.id)
+                job = await jobs.claim(db, job=wake_up.job, wake=wake_up.wake, worker=self.id, at_work=self._at_work)
             reached("after_claim")
             if job is None:
                 return
+            self._at_work.add((job.id, job.wake))
             task = asyncio.create_task(self._run(job, held.pop_all()), name=f"slice {job.lane}")
             self._running.add(task)
             task.add_done_callback(self._done)
@@ -85,9 +87,12 @@ class Worker:
             log.error("slice_ended_badly", exc_info=task.exception())
 
     async def _run(self, job: Job, slot: AsyncExitStack) -> None:
-        epoch = job.epoch
+        epoch, wake = job.epoch, job.wake
         async with slot:
-            await self._slice(job, epoch)
+            try:
+                await self._slice(job, epoch)
+            finally:
+                self._at_work.discard((job.id, wake))
 
     async def _slice(self, job: Job, epoch: int) -> None:
         try:

@@ -98,8 +98,13 @@ class Database:
 
         Several processes may do this at once. A schema that a newer version has made is left as it is.
         """
-        async with self._writers.connection() as connection, connection.begin():
-            await migrate(connection, script_location, self._place.name if isinstance(self._place, Schema) else None)
+        if not isinstance(self._place, Schema):
+            async with self._writers.connection() as connection, connection.begin():
+                await migrate(connection, script_location, None)
+            return
+        engine = doors.postgresql(self._place, readonly=False, command_s=None)  # a large table takes its time
+        async with engine.begin() as connection:
+            await migrate(connection, script_location, self._place.name)
 
     def _tell(self, *, news: bool) -> None:
         for listener in self._listeners:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any, cast
 
 from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -36,19 +38,22 @@ def sqlite(path: Path, begin: str, *, durable: bool) -> AsyncEngine:
     @event.listens_for(engine.sync_engine, "begin")
     def _begin(connection: Connection) -> None:
         driver = cast("InlineConnection", connection.connection.driver_connection)
-        driver.begin(begin)  # straight to the driver: as a statement of SQLAlchemy it costs four times as much
+        try:
+            driver.begin(begin)  # straight to the driver: as a statement of SQLAlchemy it costs four times as much
+        except sqlite3.OperationalError as error:  # nobody wraps what is raised here
+            raise OperationalError(begin, None, error) from error
 
     return engine
 
 
-def postgresql(schema: Schema, *, readonly: bool) -> AsyncEngine:
+def postgresql(schema: Schema, *, readonly: bool, command_s: float | None = COMMAND_S) -> AsyncEngine:
     """A reading transaction sees one state of the database from its first statement to its last."""
     engine = create_async_engine(
         schema.for_driver(),
         poolclass=NullPool,
         connect_args={
             "timeout": CONNECT_S,
-            "command_timeout": COMMAND_S,
+            "command_timeout": command_s,
             "server_settings": {**SESSION, "search_path": schema.name, "application_name": f"tributary {schema.name}"},
         },
     )

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO
-from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from typing_extensions import override
@@ -122,9 +121,8 @@ class _SessionLead(Lead):
         if self._session is not None and not self._session.is_closed():
             return self._session
         self._end()
-        parts = urlsplit(self._schema.for_driver())
         self._session = await asyncpg.connect(
-            urlunsplit(parts._replace(scheme="postgresql")),
+            self._schema.url.reveal(),
             timeout=CONNECT_S,
             command_timeout=min(COMMAND_S, self._sure_s),
             server_settings={

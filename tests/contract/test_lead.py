@@ -11,6 +11,7 @@ from sqlalchemy import MetaData
 
 from shared.db import Database, Schema, mark_news
 from shared.db.lead import Lead, lead
+from shared.settings import SecretStr
 from tests.contract.children import child, done, says
 from tests.contract.tables import metadata
 from tests.servers.places import tables_of
@@ -122,3 +123,9 @@ async def leads_in_time(asking: Lead) -> bool:
 
 def another_schema(schema: Schema) -> Schema:
     return Schema(url=schema.url, name=f"{schema.name}_2")
+
+
+async def test_a_database_whose_url_asks_for_a_kind_of_tls_has_a_leader_too(schema: Schema) -> None:
+    mine = lead(Schema(url=SecretStr(f"{schema.url.reveal()}?sslmode=prefer"), name=schema.name), lambda: None)
+    assert await mine.held()
+    await mine.close()

@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 from typing import Final, Literal
 
+import structlog
+
 from services.auth.call import (
     Away,
     BadClient,
     DeadGrant,
+    Grant,
     JustRefreshed,
     Lost,
     Means,
@@ -21,16 +24,19 @@ from services.auth.refresh import outcome
 from services.auth.refresh.attempt import Busy, Claim, begin
 from services.auth.store import connections, credentials
 from shared.crypto import DecryptFailed, UnknownKey
+from shared.kafka import is_away
 from shared.pauses import reached
 
 ROUNDS: Final = 3
 """A refresh, the replay of a lost one, and the verdict when the replay is lost too."""
 _LOOK_S: Final = 0.05
+_AGAIN_S: Final = 0.5
 _LOST: Final = (
     "The provider's answer to a token refresh was lost, and the old tokens are no longer accepted. Reconnect."
 )
 _DEAD: Final = "{name} no longer accepts this connection: access was withdrawn or has run out. Reconnect."
 UNREADABLE: Final = "The stored tokens of this connection cannot be opened: they were altered or moved. Reconnect."
+_log = structlog.get_logger("tributary.auth")
 
 
 async def refresh(connection_id: str, epoch: int, endpoint: TokenEndpoint, *, means: Means) -> None:
@@ -70,12 +76,24 @@ async def _attempt(claim: Claim, endpoint: TokenEndpoint, means: Means) -> Liter
         REFRESHES.add(slug, failure.outcome)
         return await _failed(claim, failure, endpoint, means)
     reached("after_refresh_answer")
-    kept = await outcome.keep(claim, grant, means=means)
+    kept = await _kept(claim, grant, means)
     reached("after_refresh_store")
     REFRESHES.add(slug, "refreshed" if kept else "unwanted")
     if not kept:
         await _forget_late(grant.pair, claim, endpoint, means)
     return "done"
+
+
+async def _kept(claim: Claim, grant: Grant, means: Means) -> bool:
+    """Until it is written down, however long the database is away: the old tokens may be worth nothing by now."""
+    while True:
+        try:
+            return await outcome.keep(claim, grant, means=means)
+        except Exception as error:
+            if not is_away(error):
+                raise
+            _log.warning("refreshed_not_stored", connection=claim.connection.id, error=type(error).__name__)
+            await asyncio.sleep(_AGAIN_S)
 
 
 async def _may_send(claim: Claim, endpoint: TokenEndpoint, means: Means) -> bool:

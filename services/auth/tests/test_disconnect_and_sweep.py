@@ -1,4 +1,5 @@
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from services.auth.tables import metadata
 from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
 from shared.crypto import DecryptFailed, KeyRing, UnknownKey
+from shared.db import Database, Schema
 from shared.errors import NotFound
+from shared.settings import SecretStr
 
 HOUR = 3600
 
@@ -145,3 +148,14 @@ async def test_other_keys_than_those_of_the_data_are_refused_at_start(auth: Auth
             await canary.prove(tx, KeyRing({"k2": b"k" * 32}, writing="k2"))
         with pytest.raises(DecryptFailed):
             await canary.prove(tx, KeyRing({"k1": b"x" * 32}, writing="k1"))
+
+
+async def test_the_sweeper_goes_on_after_a_database_that_did_not_answer(auth: Auth) -> None:
+    nobody = Database(Schema(url=SecretStr("postgresql://u:p@127.0.0.1:1/none"), name="auth"))
+    away, stopping = replace(auth.means, database=nobody), asyncio.Event()
+    sweeper = asyncio.create_task(keep_sweeping(stopping, refreshes=auth.refreshes, means=away))
+    await asyncio.wait([sweeper], timeout=0.3)
+    assert not sweeper.done()
+    stopping.set()
+    await sweeper
+    await nobody.close()

@@ -1,4 +1,6 @@
 import asyncio
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -318,3 +320,17 @@ async def test_a_public_client_names_itself_and_sends_no_secret(tmp_path: Path) 
         connection = await auth.connect()
         assert (await auth.token(connection, not_epoch=1)).epoch == 2
         assert msgspec.json.encode(connection)
+
+
+async def test_new_tokens_are_kept_until_a_database_that_is_away_is_back(auth: Auth, tmp_path: Path) -> None:
+    connection = await auth.connect()
+    auth.fake.gate.clear()
+    asked = asyncio.create_task(auth.token(connection, not_epoch=1))
+    await auth.fake.arrived("refresh_token")
+    with closing(sqlite3.connect(tmp_path / "auth.db")) as operator:
+        operator.execute("ALTER TABLE outbox RENAME TO away")
+        auth.fake.gate.set()
+        await asyncio.wait([asked], timeout=0.7)
+        operator.execute("ALTER TABLE away RENAME TO outbox")
+    assert (await asked).epoch == 2
+    assert auth.fake.seen["refresh_token"] == 1

@@ -6,9 +6,10 @@ Whatever changes a job holds the lock of its connection (``Database.write``).
 """
 
 from services.fetcher.jobs.claim import LostClaimError, claim, intend
+from services.fetcher.jobs.end import end
 from services.fetcher.jobs.find import find, get, in_state, unfinished
 from services.fetcher.jobs.made import add, join
-from services.fetcher.jobs.save import DISCONNECTED, end, go_on, park, save
+from services.fetcher.jobs.save import DISCONNECTED, go_on, park, save
 from services.fetcher.jobs.wake import wake_again
 
 __all__ = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from typing import Any
 
 from sqlalchemy import bindparam, update
@@ -27,13 +28,20 @@ class LostClaimError(Exception):
     """Another worker has the job, or it was ended: nothing of this slice may be written."""
 
 
-async def claim(db: AsyncConnection, *, job: str, wake: int, worker: str) -> Job | None:
-    """Take the job for ``worker`` if this wake-up is the one that counts and its lane is free; epoch + 1."""
+async def claim(
+    db: AsyncConnection, *, job: str, wake: int, worker: str, at_work: Collection[tuple[str, int]] = ()
+) -> Job | None:
+    """Take the job for ``worker`` if this wake-up is the one that counts and its lane is free; epoch + 1.
+
+    ``at_work`` are the claims that the worker knows of: one that is not among them was committed unheard.
+    """
     found = await get(db, job)
+    if found is not None and _unheard(found, wake, worker, at_work):
+        return found
     if found is None or found.state != "ready" or found.wake != wake:
         return None
     if not await turns.free(db, found.connection, besides=job):
-        await db.execute(update(jobs).where(jobs.c.id == job).values(state="turn"))
+        await db.execute(update(jobs).where(jobs.c.id == job).values(state="turn", waiting="null"))
         return None
     blocked = await _purged_first(db, found)
     epoch = None if blocked else await store.take_lane(db, found.connection, found.resource, job=job)
@@ -47,6 +55,12 @@ async def claim(db: AsyncConnection, *, job: str, wake: int, worker: str) -> Job
     found.started = found.started or found.changed
     mine = (jobs.c.id == found.id) & (jobs.c.state == "ready") & (jobs.c.wake == wake)
     return found if (await db.execute(update(jobs).where(mine).values(to_row(found)))).rowcount == 1 else None
+
+
+def _unheard(job: Job, wake: int, worker: str, at_work: Collection[tuple[str, int]]) -> bool:
+    """Whether the claim was committed, but the connection broke before anybody was told."""
+    ours = job.state == "running" and job.worker == worker and job.wake == wake
+    return ours and (job.id, wake) not in at_work
 
 
 async def intend(db: AsyncConnection, job: Job, ids: tuple[str, ...]) -> None:

@@ -21,7 +21,9 @@ from shared.outbox import append
 
 DISCONNECTED = Problem(code="disconnected", detail="The account was disconnected while it was loading.")
 
-_STEPPED: dict[str, Any] = {column.name: bindparam(column.name) for column in jobs.columns if column.name not in {"id", "step"}}
+_STEPPED: dict[str, Any] = {
+    column.name: bindparam(column.name) for column in jobs.columns if column.name not in {"id", "step"}
+}
 # Built once: building such a statement costs as much as running it, and these run for every page.
 _SAVE = update(jobs).where(HELD).values({**_STEPPED, "step": jobs.c.step + 1}).returning(jobs.c.step)
 _SYNCS = select(job_syncs.c.sync).where(job_syncs.c.job == bindparam("job"))
@@ -47,6 +49,7 @@ async def save(db: AsyncConnection, job: Job, kind: str | None) -> None:
         job.wake += job.state == "ready"
     if job.over:
         job.ended = job.changed
+        await doubt_unread(db, job)
     # A sync may have joined since the job was read: its step counts too.
     row = to_row(job)
     stepped = {name: row[name] for name in _STEPPED}
@@ -79,14 +82,10 @@ async def park(db: AsyncConnection, job: Job, *, seconds: float, reason: str | N
         await append(db, outbox, [wake_up(job)], delay_s=seconds)
 
 
-async def end(db: AsyncConnection, job: Job, problem: Problem) -> None:
-    """End a job that nobody runs."""
-    job.state, job.error, job.ended, job.waiting, job.worker = "failed", problem, time.time(), None, None
-    job.step += 1
-    await db.execute(update(jobs).where(jobs.c.id == job.id).values({**to_row(job), "seq": jobs.c.seq + 1}))
-    await _tell(db, job, "JobFailed")
-    await _free_lane(db, job)
-    await turns.give(db, job.connection)
+async def doubt_unread(db: AsyncConnection, job: Job) -> None:
+    """What should have been read again and was not: the next load sends it again, or a purge deletes it."""
+    if job.kind == "read" and job.state != "done":
+        await seen.doubt(db, job.connection, job.resource, (job.cursor or {"ids": []})["ids"])
 
 
 async def _tell(db: AsyncConnection, job: Job, kind: str) -> None:

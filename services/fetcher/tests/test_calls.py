@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from services.fetcher.interrupt import ATTEMPTS
 from services.fetcher.tests.crashing import PROVIDER
 from services.fetcher.tests.stall import Market
 from shared.contracts.auth import ErrorBody
@@ -92,15 +93,20 @@ async def test_a_401_in_the_middle_refreshes_once_and_asks_for_the_same_page_aga
     assert {told.state for told in market.fetcher.newest_progress().values()} == {"done"}
 
 
-async def test_a_401_that_a_new_token_does_not_cure_fails_the_job(market: Market) -> None:
+async def test_a_401_that_new_tokens_do_not_cure_fails_the_job_after_some_attempts(market: Market) -> None:
     market.stall.faults.append(on("/apples", lambda: httpx.Response(401, json={})))
     told = await loaded(market)
     assert (told["apples"].state, told["apples"].error.code if told["apples"].error else "") == (
         "failed",
-        "unauthorized",
+        "fresh_token_refused",
     )
-    assert [status for _, url, status in market.stall.asked if "apples" in url] == [401, 401]
+    assert [status for _, url, status in market.stall.asked if "apples" in url] == [401] * 2 * (ATTEMPTS + 1)
     assert told["pears"].state == "done"
+
+
+async def test_a_new_token_that_is_refused_for_a_moment_costs_no_load(market: Market) -> None:
+    market.stall.faults.append(on("/apples", lambda: httpx.Response(401, json={}), times=2))
+    assert {one.state for one in (await loaded(market)).values()} == {"done"}
 
 
 async def test_a_connection_that_must_be_connected_again_says_so(market: Market) -> None:

@@ -143,8 +143,7 @@ async def test_a_page_limit_is_an_outcome_with_its_reason_and_deletes_nothing(tm
     await fetcher.boot()
     await loaded(fetcher)
     await fetcher.kill()
-    limited = Fetcher(tmp_path / "..", COUNTS, max_pages=2)
-    limited._path = fetcher._path
+    limited = Fetcher(fetcher.place, COUNTS, max_pages=2)
     await limited.boot()
     told = await loaded(limited, "again")
     assert (told["apples"].state, code(told["apples"]), told["apples"].pages) == ("incomplete", "max_pages", 2)

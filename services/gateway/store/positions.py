@@ -14,7 +14,10 @@ from shared.db import Bulk
 
 _SAVE = upsert(positions)
 _SAVE = _SAVE.on_conflict_do_update(
-    index_elements=["topic", "partition"], set_={"next": _SAVE.excluded.next, "log": _SAVE.excluded.log}
+    index_elements=["topic", "partition"],
+    set_={"next": _SAVE.excluded.next, "log": _SAVE.excluded.log},
+    # A gateway that has lost the partition may still write the batch that it had taken before.
+    where=(positions.c.log != _SAVE.excluded.log) | (positions.c.next < _SAVE.excluded.next),
 )
 
 _SAVE_ALL = Bulk(_SAVE)

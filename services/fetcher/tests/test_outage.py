@@ -1,0 +1,29 @@
+"""A database that was away for long costs no fetcher its life."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from sqlalchemy import update
+
+from services.fetcher import store
+from services.fetcher.reap import BEAT_S, DEAD_AFTER_S, keep_alive
+from services.fetcher.tables import workers
+from services.fetcher.tests.crashing import Fetcher
+from shared.db import db_now
+
+
+async def test_the_first_to_beat_after_an_outage_does_not_bury_the_others(tmp_path: Path) -> None:
+    fetcher = Fetcher(tmp_path, {"apples": 4})
+    await fetcher.boot()
+    async with fetcher.database.write() as db:
+        await store.arrive(db, "other")
+        await db.execute(update(workers).values(beat=db_now() - DEAD_AFTER_S - 1))
+    beating = asyncio.create_task(keep_alive(fetcher.database, fetcher.worker.id, died=lambda: None))
+    await asyncio.wait([beating], timeout=BEAT_S + 0.5)
+    async with fetcher.database.read() as db:
+        assert "other" in await store.live_workers(db)
+    beating.cancel()
+    await asyncio.wait([beating])
+    await fetcher.kill()

@@ -1,0 +1,52 @@
+"""What was overtaken is put right in the end, also when it could not be read again at once."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from services.fetcher.plan import plan_read
+from services.fetcher.tests.crashing import Fetcher
+from shared.connector import Reject
+from shared.contracts.syncs import ReadAgain
+from shared.contracts.topics import ITEMS
+
+
+@pytest.fixture
+async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(tmp_path, {"apples": 4})
+    await fetcher.boot()
+    await fetcher.connect(1)
+    await fetcher.run_until_over()
+    yield fetcher
+    await fetcher.kill()
+
+
+async def ask_again(fetcher: Fetcher, *ids: str) -> None:
+    request = ReadAgain(connection="conn", resource="apples", ids=ids)
+    async with fetcher.database.write(lock="conn") as db:
+        await plan_read(db, request, providers={"orchard": fetcher.provider})
+
+
+async def test_an_id_that_the_provider_refuses_to_read_is_sent_by_the_next_load(fetcher: Fetcher) -> None:
+    async def refuse(*_: object) -> None:
+        raise Reject("one of these ids is malformed")
+
+    fetcher.orchard.read = refuse  # type: ignore[method-assign,assignment]
+    since = len(fetcher.log.messages)
+    await ask_again(fetcher, "apples-001")
+    await fetcher.run_until_over()
+    assert fetcher.sent(ITEMS, since) == {}
+    await fetcher.ask("next")
+    await fetcher.run_until_over()
+    assert fetcher.sent(ITEMS, since) == {"apples-001": [True]}
+
+
+async def test_what_was_to_be_read_again_when_the_account_was_disconnected_is_deleted_with_it(fetcher: Fetcher) -> None:
+    since = len(fetcher.log.messages)
+    await ask_again(fetcher, "late-one")  # deleted once, then appended late: the lane does not know it any more
+    await fetcher.connect(2, status="disconnected")
+    await fetcher.run_until_over()
+    assert fetcher.sent(ITEMS, since)["late-one"] == [False]

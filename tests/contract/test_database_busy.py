@@ -1,0 +1,27 @@
+"""An SQLite file that another process holds too long is a fault that passes."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from sqlalchemy.exc import OperationalError
+
+from shared.db import Database
+from shared.kafka import is_away
+
+
+async def test_a_file_that_another_process_holds_too_long_is_a_fault_that_passes(tmp_path: Path) -> None:
+    database = Database(tmp_path / "busy.db")
+    assert await database.trouble() == {}
+    with closing(sqlite3.connect(tmp_path / "busy.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError) as busy:
+            async with database.write():
+                pass
+        assert is_away(busy.value)
+        assert "database" in await database.trouble()
+    assert await database.trouble() == {}
+    await database.close()
