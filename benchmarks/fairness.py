@@ -18,10 +18,11 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import structlog
 from aiokafka import AIOKafkaConsumer
 
-from benchmarks.orchard import LARGE, SMALL, Endless, connection, orchard
+from benchmarks.orchard import FEW, Endless, connection, orchard
 from deploy.kafka import Kafka
 from deploy.local.broker import Broker
 from deploy.servers import Postgres
@@ -40,6 +41,7 @@ from shared.kafka import Consumers, Producer, ensure_topics
 from shared.settings import Cluster, SecretStr
 
 SLOTS = 8
+LARGE, SMALL = "orchard", "garden"
 PAUSE_S = 1.0
 PATIENCE_S = 120.0
 
@@ -47,8 +49,8 @@ PATIENCE_S = 120.0
 class Tenants:
     """Connects tenants, and hears of their first items."""
 
-    def __init__(self, producer: Producer, endless: Endless) -> None:
-        self._producer, self._endless = producer, endless
+    def __init__(self, producer: Producer) -> None:
+        self._producer = producer
         self._first: dict[str, asyncio.Event] = {}
 
     async def hear(self, consumer: AIOKafkaConsumer) -> None:
@@ -65,11 +67,10 @@ class Tenants:
         return time.perf_counter() - begun
 
     async def leave(self, source: Connection) -> None:
-        self._endless.over.add(source.id)
         await self._told(source, "Disconnected", version=2, status="disconnected")
 
     async def _told(self, source: Connection, kind: str, **changes: object) -> None:
-        body = connection(source.id, source.resources, **changes)
+        body = msgspec.structs.replace(source, **changes)
         await self._producer.send_all([event(CONNECTIONS, key=source.id, kind=kind, source="auth", body=body)])
 
 
@@ -82,19 +83,20 @@ async def fetcher(cluster: Cluster, place: Path | Schema, tables: int, page_s: f
         producer = Producer(cluster, client_id="fetcher")
         await producer.start()
         stack.push_async_callback(producer.stop)
-        endless, provider = Endless(page_s), orchard(tables)
+        endless = Endless(page_s)
+        providers = {LARGE: orchard(LARGE, tables), SMALL: orchard(SMALL, FEW)}
         tools = Tools(
             database=database,
             producer=producer,
-            runtimes={provider.slug: Runtime(provider=provider, client_id="", api_url="")},
-            connectors={provider.slug: endless},
-            http={provider.slug: None},  # type: ignore[dict-item]  # nothing is called
+            runtimes={slug: Runtime(provider=one, client_id="", api_url="") for slug, one in providers.items()},
+            connectors=dict.fromkeys(providers, endless),
+            http=dict.fromkeys(providers),  # type: ignore[arg-type]  # nothing is called
             quota=None,  # type: ignore[arg-type]  # nothing is called
             tokens=endless,  # type: ignore[arg-type]  # nothing is called
         )
         worker = Worker(tools, slots=SLOTS)
         consumers = Consumers(cluster, service="fetcher", producer=producer)
-        listen(consumers, database=database, worker=worker, providers={provider.slug: provider})
+        listen(consumers, database=database, worker=worker, providers=providers)
         await arrive(database, worker.id, alone=True)
         sending = relay(database, producer)
         sending.start()
@@ -102,7 +104,7 @@ async def fetcher(cluster: Cluster, place: Path | Schema, tables: int, page_s: f
         stack.push_async_callback(worker.stop)
         await consumers.start()
         stack.push_async_callback(consumers.stop)
-        yield await stack.enter_async_context(_hearing(cluster, Tenants(producer, endless)))
+        yield await stack.enter_async_context(_hearing(cluster, Tenants(producer)))
 
 
 @asynccontextmanager
@@ -140,19 +142,19 @@ async def servers(folder: Path, *, real: bool) -> AsyncIterator[tuple[Cluster, P
 
 async def measure(tenants: Tenants, large: int, times: int, tables: int) -> list[float]:
     """First items of one small tenant after another, while ``large`` others load."""
-    big = [connection(f"large-{large}-{number}", LARGE(tables)) for number in range(large)]
+    big = [connection(f"large-{large}-{number}", LARGE, tables) for number in range(large)]
     for one in big:
         took = await tenants.first_item_s(one)
         print(f"  a tenant with {len(one.resources):,} tables had its own first item after {took:.2f} s")
     await asyncio.sleep(PAUSE_S)
     found = []
     for number in range(times):
-        small = connection(f"small-{large}-{number}", SMALL)
+        small = connection(f"small-{large}-{number}", SMALL, FEW)
         found.append(await tenants.first_item_s(small))
         await tenants.leave(small)
         await asyncio.sleep(PAUSE_S / 2)
     if big:
-        late, behind = connection(f"late-{large}", LARGE(tables)), connection(f"behind-{large}", SMALL)
+        late, behind = connection(f"late-{large}", LARGE, tables), connection(f"behind-{large}", SMALL, FEW)
         together = await asyncio.gather(tenants.first_item_s(late), tenants.first_item_s(behind))
         print(f"  connected in the same moment as one more of them: {together[1]:.2f} s")
         big += [late, behind]
@@ -177,11 +179,8 @@ async def run(given: argparse.Namespace) -> None:
 
 def _say(how: str, found: list[float], alone: list[float]) -> None:
     later = statistics.median(found) - statistics.median(alone)
-    print(
-        f"{how}: first item after {statistics.median(found):.3f} s"
-        f" ({min(found):.3f} to {max(found):.3f}), {later:+.3f} s",
-        flush=True,
-    )
+    spread = f"{statistics.median(found):.3f} s ({min(found):.3f} to {max(found):.3f})"
+    print(f"{how}: first item after {spread}, {later:+.3f} s", flush=True)
 
 
 def main() -> int:
@@ -191,6 +190,7 @@ def main() -> int:
     parser.add_argument("--times", type=int, default=10)
     parser.add_argument("--large", type=int, nargs="*", default=[1, 3])
     parser.add_argument("--real", action="store_true")
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
     asyncio.run(run(parser.parse_args()))
     return 0

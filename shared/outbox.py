@@ -109,14 +109,16 @@ class Relay:
         self._task = asyncio.create_task(self._run(), name="outbox relay")
 
     async def stop(self) -> None:
-        """Send what is due, then leave; a Kafka or database that is away is not waited for."""
+        """Send what is due, then leave; a Kafka or database that is away is not waited for.
+
+        The lead ends with the database, which closes after the producer: nobody sends before that has let go.
+        """
         self._stopping.set()
         self._wake.set()
         if self._task is not None:
             await asyncio.wait([self._task], timeout=LEAVE_S)
             self._task.cancel()
             await asyncio.wait([self._task])
-        await self._lead.close()
 
     async def _run(self) -> None:
         while True:

@@ -21,6 +21,8 @@ _NOT_REBOUND = re.compile(r"\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3}|[a-z0-9_-]+")
 LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
 HEALTH = ("/health/live", "/health/ready")
 METRICS = "/metrics"
+PROBED = (*HEALTH, METRICS)
+"""Also answered at an address or a container's name: probes and scrapers know no other."""
 Checks = Callable[[], Awaitable[Mapping[str, str]]]
 """What is not well: part → what is wrong with it, in words; empty when ready."""
 
@@ -49,7 +51,7 @@ class HostGuard:
 
     def _ours(self, scope: Any) -> bool:
         host = host_name(scope)
-        return host in self._hosts or (scope["path"] == METRICS and _NOT_REBOUND.fullmatch(host) is not None)
+        return host in self._hosts or (scope["path"] in PROBED and _NOT_REBOUND.fullmatch(host) is not None)
 
 
 def host_name(scope: Any) -> str:

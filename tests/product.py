@@ -54,7 +54,7 @@ class Product(Client):
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "deploy.local"],
-                cwd=ROOT,
+                cwd=self.folder,
                 env={**clean(os.environ), **self.settings},
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -96,8 +96,9 @@ class Product(Client):
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """Without settings of ours that happen to be there."""
-    return {name: value for name, value in environ.items() if not name.startswith("TRIBUTARY_")}
+    """Without settings of ours that happen to be there; for a process in another folder, where no .env says more."""
+    kept = {name: value for name, value in environ.items() if not name.startswith("TRIBUTARY_")}
+    return {**kept, "PYTHONPATH": str(ROOT)}
 
 
 @contextmanager

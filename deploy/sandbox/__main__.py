@@ -1,4 +1,4 @@
-"""``python -m deploy.sandbox``: the sandboxes alone, on loopback."""
+"""``python -m deploy.sandbox``: the sandboxes alone; on loopback, unless told otherwise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``python -m tests.contract.child WHAT …``: one more process on the tables of a test, told where by the environment."""
+"""``python -m tests.contract.child WHAT …``: one more process on a test's tables, told where by the environment."""
 
 from __future__ import annotations
 

@@ -19,7 +19,6 @@ async def database(place: Path | Schema) -> AsyncIterator[Database]:
 @pytest.fixture
 async def another(database: Database, place: Path | Schema) -> AsyncIterator[Database]:
     """A second one on the same tables, as another process would have it."""
-    assert database
     another = Database(place)
     yield another
     await another.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Text, bindparam, func, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from shared.db import Bulk, Database, Schema, among, db_now, listed
 from shared.db.database import READERS, WRITERS
@@ -48,14 +48,16 @@ async def test_what_a_transaction_wrote_is_read_after_it_and_not_before(database
 
 
 async def test_an_error_rolls_a_transaction_back(database: Database) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def put(*ids: str) -> None:
         async with database.write() as db:
-            await db.execute(insert(things).values(id="a"))
+            for id_ in ids:
+                await db.execute(insert(things).values(id=id_))
             _ = 1 / 0
+
+    with pytest.raises(ZeroDivisionError):
+        await put("a")
     with pytest.raises(IntegrityError) as refused:
-        async with database.write() as db:
-            await db.execute(insert(things).values(id="b"))
-            await db.execute(insert(things).values(id="b"))
+        await put("b", "b")
     assert not is_away(refused.value)
     assert await all_things(database) == {}
 
@@ -237,10 +239,13 @@ async def small(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 async def test_a_disk_that_is_full_is_a_fault_that_passes(small: Database) -> None:
-    with pytest.raises(Exception, match="full") as refused:
+    async def put() -> None:
         async with small.write() as db:
             await db.exec_driver_sql("PRAGMA max_page_count = 20")
             await db.execute(insert(things), [{"id": f"{n}", "body": bytes(5000)} for n in range(50)])
+
+    with pytest.raises(OperationalError, match="full") as refused:
+        await put()
     assert is_away(refused.value)
     async with small.write() as db:
         await db.execute(insert(things).values(id="fits"))

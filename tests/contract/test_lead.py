@@ -12,7 +12,7 @@ from sqlalchemy import MetaData
 from shared.db import Database, Schema, mark_news
 from shared.db.lead import Lead, lead
 from shared.settings import SecretStr
-from tests.contract.children import child, done, says
+from tests.contract.children import child, done, says, until
 from tests.contract.tables import metadata
 from tests.servers.places import tables_of
 
@@ -34,7 +34,7 @@ async def test_when_the_leading_process_dies_another_one_leads(database: Databas
         assert not await database.lead.held()
         other.kill()
         await asyncio.wait_for(other.wait(), 20)
-        assert await leads_in_time(database.lead)
+        await until(database.lead.held)
 
 
 async def test_a_leader_that_was_paused_too_long_leads_no_more_and_knows_it_when_it_wakes(schema: Schema) -> None:
@@ -42,9 +42,7 @@ async def test_a_leader_that_was_paused_too_long_leads_no_more_and_knows_it_when
     async with child(schema, "lead", str(IDLE_S)) as other:
         assert await says(other) == "leads"
         os.kill(other.pid, signal.SIGSTOP)
-        async with asyncio.timeout(20):
-            while not await mine.held():
-                await asyncio.sleep(0.1)
+        await until(mine.held)
         os.kill(other.pid, signal.SIGCONT)
         assert await says(other) == "stands by"
         assert mine.sure()
@@ -69,10 +67,8 @@ async def test_a_leader_whose_session_was_ended_asks_anew(schema: Schema) -> Non
             sessions = f"pg_stat_activity WHERE application_name = 'tributary {schema.name} lead'"
             await db.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM {sessions}")
         third = lead(schema, lambda: None)
-        assert await leads_in_time(third)
-        async with asyncio.timeout(20):
-            while database.lead.sure():
-                await asyncio.sleep(0.02)
+        await until(third.held)
+        await until(lambda: unsure(database.lead))
         assert not await database.lead.held()
         await third.close()
 
@@ -114,11 +110,8 @@ async def test_news_of_another_process_too(schema: Schema) -> None:
             await heard.wait()
 
 
-async def leads_in_time(asking: Lead) -> bool:
-    async with asyncio.timeout(20):
-        while not await asking.held():
-            await asyncio.sleep(0.05)
-    return True
+async def unsure(asking: Lead) -> bool:
+    return not asking.sure()
 
 
 def another_schema(schema: Schema) -> Schema:

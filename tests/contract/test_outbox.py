@@ -14,7 +14,7 @@ from shared.contracts.envelope import Message
 from shared.db import Database, Schema
 from shared.outbox import Relay, append
 from tests.contract.child import put
-from tests.contract.children import child, done, says
+from tests.contract.children import child, done, says, until
 from tests.contract.tables import metadata, outbox
 from tests.servers.places import tables_of
 
@@ -56,9 +56,10 @@ async def left(database: Database) -> int:
 
 
 async def until_empty(database: Database) -> None:
-    async with asyncio.timeout(60):
-        while await left(database):
-            await asyncio.sleep(0.02)
+    async def empty() -> bool:
+        return await left(database) == 0
+
+    await until(empty)
 
 
 async def test_two_relays_send_each_message_once_and_in_the_order_of_its_key(
@@ -72,7 +73,7 @@ async def test_two_relays_send_each_message_once_and_in_the_order_of_its_key(
     await until_empty(database)
     for relay in relays:
         await relay.stop()
-    assert {key: log.numbers(key) for key in KEYS} == dict.fromkeys(KEYS, list(range(EACH)))
+    assert {key: log.numbers(key) for key in KEYS} == {key: list(range(EACH)) for key in KEYS}
 
 
 async def test_when_the_relay_that_sends_stops_the_other_one_goes_on(database: Database, another: Database) -> None:
@@ -127,7 +128,7 @@ async def test_relays_of_several_processes_with_appends_from_several(
     for line in file.read_text().splitlines():
         key, number = line.split()
         found.setdefault(key, []).append(int(number))
-    assert {key: found[key] for key in KEYS} == dict.fromkeys(KEYS, list(range(EACH)))
+    assert {key: found[key] for key in KEYS} == {key: list(range(EACH)) for key in KEYS}
     assert sorted(found["shared"]) == [*range(EACH), *range(1000, 1030)]
     for part in (range(EACH), range(1000, 1030)):
         assert [number for number in found["shared"] if number in part] == list(part)
@@ -140,9 +141,7 @@ async def test_a_leading_process_that_is_killed_costs_at_most_a_repetition(
     async with child(place, "relay", str(file)) as first, child(place, "relay", str(file)) as second:
         assert [await says(first), await says(second)] == ["started", "started"]
         putting = asyncio.gather(*(put(database, key, 0, 60) for key in KEYS))
-        async with asyncio.timeout(30):
-            while not file.exists() or not file.read_text():
-                await asyncio.sleep(0.01)
+        await until(lambda: begun(file))
         first.kill()
         await putting
         await until_empty(database)
@@ -153,6 +152,10 @@ async def test_a_leading_process_that_is_killed_costs_at_most_a_repetition(
         numbers = [int(number) for line in file.read_text().splitlines() for k, number in [line.split()] if k == key]
         first_times = list(dict.fromkeys(numbers))
         assert first_times == list(range(60)), "nothing is lost, and each comes first in its order"
+
+
+async def begun(file: Path) -> bool:
+    return bool(await asyncio.to_thread(file.read_text))
 
 
 async def test_a_row_that_becomes_visible_late_is_neither_skipped_nor_deleted(schema: Schema) -> None:

@@ -38,7 +38,7 @@ def launch(settings: Mapping[str, str], log: Path, *arguments: str) -> subproces
     with log.open("a") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "deploy.native", *arguments],
-            cwd=ROOT,
+            cwd=log.parent,
             env={**clean(os.environ), **settings},
             stdout=subprocess.PIPE,
             stderr=file,

@@ -222,7 +222,7 @@ class Fetcher:
     async def _made(self, place: Path | Schema) -> None:
         """Empty tables."""
         if isinstance(place, Path) and TEMPLATE:
-            place.write_bytes(TEMPLATE[0])
+            place.write_bytes(TEMPLATE[0])  # noqa: ASYNC240  # a test's own file
             return
         database = Database(place)
         if isinstance(place, Schema) and place.name in MIGRATED:
@@ -235,7 +235,7 @@ class Fetcher:
         if isinstance(place, Schema):
             MIGRATED.add(place.name)
         else:
-            TEMPLATE.append(place.read_bytes())
+            TEMPLATE.append(place.read_bytes())  # noqa: ASYNC240  # a test's own file
 
     async def kill(self) -> None:
         """Nothing of the process runs on; the database keeps what was committed."""

@@ -132,7 +132,7 @@ class Market:
             service_secret=SecretStr("service"),
             providers={},
         )
-        tools = {
+        tools: dict[str, Any] = {
             "connectors": {"orchard": StallConnector()},
             "http": {"orchard": HttpClient(transport=httpx.MockTransport(self.stall), body_cap=1 << 20)},
             "tokens": Tokens(HttpClient(transport=httpx.MockTransport(self.auth)), settings),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import msgspec
@@ -21,6 +21,7 @@ from shared.contracts.pages import LoadPage
 from shared.contracts.syncs import ReadAgain, SyncRequested
 from shared.contracts.topics import BACKGROUND, ITEMS, PAGES
 from shared.db import Schema
+from shared.tests.kafka_harness import until
 
 TREES = {f"tree-{number:02}": 7 for number in range(50)}
 FEW = {"apples": 9, "pears": 2}
@@ -260,12 +261,6 @@ async def test_a_read_that_comes_after_the_disconnect_deletes_again(home: Path |
 
 async def take(worker: Worker, job: Job, *, background: bool = False) -> None:
     await worker.take(LoadPage(job=job.id, wake=job.wake), connection=job.connection, background=background)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  # looks at what another task changes
-            await asyncio.sleep(0.005)
 
 
 def test_what_is_read_again_or_purged_is_background_work() -> None:

@@ -26,6 +26,7 @@ from shared.contracts.items import parse_key
 from shared.contracts.pages import LoadPage
 from shared.contracts.topics import ITEMS, PAGES
 from shared.db import Database, Schema
+from shared.tests.kafka_harness import until
 
 COUNTS = {f"fruit-{number}": 7 for number in range(12)}
 CHANCE = random.Random(17)
@@ -151,9 +152,7 @@ async def test_a_worker_that_was_given_up_writes_nothing_more(fetcher: Fetcher, 
     for wake_up in wake_ups(fetcher):
         await fetcher.worker.take(wake_up, connection="conn")
     (paused,) = [job for job in await fetcher.unfinished() if job.state == "running"]
-    async with asyncio.timeout(20):
-        while not fetcher.orchard.asked:
-            await asyncio.sleep(0.01)
+    await until(lambda: bool(fetcher.orchard.asked))
     await given_up(fetcher, second)
     await fetcher.relay_once()
     fetcher.orchard.gate = fetcher.log.gate = None  # nothing holds up the second one

@@ -24,9 +24,11 @@ def caller_of(connection: AnyConnection) -> Caller | None:
 
 
 async def still_let_in(connection: AnyConnection, hub: Hub) -> bool:
-    """Asked by what goes on for long: whether the key was revoked or has expired meanwhile."""
+    """Asked by what goes on for long: whether the key was revoked or has expired, or somebody signed out meanwhile."""
     caller = caller_of(connection)
-    return caller is None or caller.prefix is None or await opens(caller.prefix, database=hub.database)
+    if caller is None or caller.prefix is None:
+        return True
+    return await opens(caller.prefix, session=caller.session, database=hub.database)
 
 
 def bound_hub(hub: Hub, connection: AnyConnection) -> Hub:

@@ -12,7 +12,7 @@ from litestar.handlers import BaseRouteHandler
 from services.gateway.access.caller import AnyConnection, keep_caller
 from services.gateway.access.cookie import session_token
 from services.gateway.access.needs import needed
-from services.gateway.access.origin import own_page
+from services.gateway.access.origin import followed, own_page
 from services.gateway.access.sign_in_first import SignInFirst, is_page
 from services.gateway.hub import Hub
 from services.gateway.keys import ANYONE, Caller, Unauthorized, authenticate, caller_with, session_caller
@@ -66,7 +66,7 @@ async def _by_session(connection: AnyConnection, hub: Hub) -> Caller | None:
     if token is None:
         return None
     reads, page = connection.scope.get("method") in _READS, is_page(connection)
-    if not own_page(connection, must_tell=not reads) and not (reads and page):
+    if not own_page(connection, must_tell=not reads) and not (reads and page and followed(connection)):
         if page:
             raise Forbidden("This form was sent from another site. Open the console itself and try again.")
         return None

@@ -18,5 +18,13 @@ def own_page(connection: AnyConnection, *, must_tell: bool) -> bool:
     return own and (told or not must_tell) and site in ({None, "same-origin"} if must_tell else _READING)
 
 
+def followed(connection: AnyConnection) -> bool:
+    """Whether a person came by a link, from wherever; a script that asks so cannot read the answer.
+
+    Browsers send no Origin when they go to a page.
+    """
+    return connection.headers.get("origin") is None and connection.headers.get("sec-fetch-mode") in {None, "navigate"}
+
+
 _READING = {None, "same-origin", "none"}
 """``none`` is a person who typed the address."""

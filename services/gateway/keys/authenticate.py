@@ -21,20 +21,17 @@ _NOBODYS: Final = hash_token("")
 async def authenticate(text: str, *, address: str | None, throttle: Throttle, database: Database) -> ApiKey:
     """Does the same work for a prefix that exists and one that does not.
 
-    Raises ``Unauthorized``, or ``TooManyFailures`` without having looked.
+    Raises ``Unauthorized``, or ``TooManyFailures`` for a wrong key after too many wrong ones.
     """
     given = parse_key(text)
     sources = [address_source(address), *([f"prefix {given.prefix}"] if given else [])]
-    digest = hash_token(text)
-    throttle.check(sources, digest)
     async with database.read() as db:
         key = await keys.get(db, given.prefix if given else "")
     right = same(key.digest if key else _NOBODYS, hash_token(given.secret if given else text))
     now = time.time()
     if key is None or not right or not key.good(now):
-        throttle.failed(sources, digest)
+        throttle.failed(sources)
         raise Unauthorized
-    throttle.passed(digest)
     if key.last_used is None or key.last_used < now - COARSE_S:
         async with database.write() as db:
             await keys.touch(db, key.prefix, now=now, older_than=now - COARSE_S)

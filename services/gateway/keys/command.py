@@ -16,20 +16,32 @@ from services.gateway.keys.view import KeyView, key_view, list_keys
 from shared.db import Database, Schema
 from shared.errors import HubError
 from shared.installation import place, provider_defaults
+from shared.kafka import is_away
 from shared.settings import SettingsError, load_settings
+
+REFUSED, MISUSED = 1, 2
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code. A new key is the only thing on standard output; words about it go to standard error."""
+    """The exit code: 1 when something was refused or is away, 2 for wrong settings or arguments.
+
+    A new key is the only thing on standard output; words about it go to standard error.
+    """
     asked = _parser().parse_args(arguments)
     try:
         settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         return asyncio.run(_run(asked, place(settings, "gateway")))
     except SettingsError as wrong:
         sys.stderr.write(f"{wrong}\n")
+        return MISUSED
     except HubError as refused:
         sys.stderr.write(f"{refused.detail}\n")
-    return 1
+    except Exception as error:
+        if not is_away(error):
+            raise
+        sys.stderr.write(f"The database does not answer ({type(error).__name__}). Start it, then repeat.\n")
+    return REFUSED
 
 
 def _parser() -> argparse.ArgumentParser:

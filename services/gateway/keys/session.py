@@ -49,22 +49,20 @@ async def session_caller(
     Raises ``TooManyFailures``.
     """
     sources, id_ = [address_source(address)], hash_token(token[:_LONGEST])
-    throttle.check(sources, id_)
     now = time.time() if now is None else now
     async with database.read() as db:
         session = await sessions.get(db, id_)
         key = None if session is None else await keys.get(db, session.prefix)
     if session is None:
-        throttle.failed(sources, id_)
+        throttle.failed(sources)
         return None
     if key is None or not key.good(now) or session.used < now - IDLE_S:
         return None
-    throttle.passed(id_)
     if session.used < now - COARSE_S:
         async with database.write() as db:
             await sessions.touch(db, id_, now=now, older_than=now - COARSE_S)
             await keys.touch(db, key.prefix, now=now, older_than=now - COARSE_S)
-    return caller_with(key, csrf=csrf_token(token))
+    return caller_with(key, csrf=csrf_token(token), session=id_)
 
 
 def csrf_token(token: str) -> str:

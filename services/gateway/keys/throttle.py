@@ -32,44 +32,34 @@ class Throttle:
     """Counts in this process only, for as long as it runs.
 
     Failures are counted per source: an address, and a key's public prefix. Either would let a stranger lock others out
-    (one address may be a whole office, a prefix is no secret), so a credential that was right lately passes whatever
-    was tried around it: give ``check`` its digest.
+    (one address may be a whole office, a prefix is no secret), so only wrong keys are slowed down: at 238 random bits
+    nobody guesses a right one.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
-        self._right: OrderedDict[str, None] = OrderedDict()
 
-    def check(self, sources: Iterable[str], digest: str) -> None:
-        """Raises ``TooManyFailures``; what it refuses is not counted, so waiting helps."""
-        if digest in self._right:
-            return
-        now = self._clock()
+    def failed(self, sources: Iterable[str]) -> None:
+        """Raises ``TooManyFailures`` while a source has to wait; what that refuses is not counted, so waiting helps."""
+        now, sources = self._clock(), list(sources)
         wait = max((self._failures[one].until - now for one in sources if one in self._failures), default=0.0)
         if wait > 0:
             raise TooManyFailures(math.ceil(wait))
-
-    def failed(self, sources: Iterable[str], digest: str) -> None:
-        self._right.pop(digest, None)
-        now = self._clock()
         for one in sources:
-            known = self._failures.pop(one, None)
-            if known is None or now - known.last > FORGOTTEN_S:
-                known = _Failures()
-            known.count += 1
-            known.last = now
-            if known.count >= FREE:
-                known.until = now + min(2.0 ** min(known.count - FREE, 60), LONGEST_S)
-            self._failures[one] = known
-            if len(self._failures) > MOST:
-                self._failures.popitem(last=False)
+            self._count(one, now)
 
-    def passed(self, digest: str) -> None:
-        self._right[digest] = None
-        self._right.move_to_end(digest)
-        if len(self._right) > MOST:
-            self._right.popitem(last=False)
+    def _count(self, source: str, now: float) -> None:
+        known = self._failures.pop(source, None)
+        if known is None or now - known.last > FORGOTTEN_S:
+            known = _Failures()
+        known.count += 1
+        known.last = now
+        if known.count >= FREE:
+            known.until = now + min(2.0 ** min(known.count - FREE, 60), LONGEST_S)
+        self._failures[source] = known
+        if len(self._failures) > MOST:
+            self._failures.popitem(last=False)
 
 
 def address_source(host: str | None) -> str:

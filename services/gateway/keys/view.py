@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from services.gateway.store import keys
+from services.gateway.store import keys, sessions
 from services.gateway.store.keys import ApiKey, Scope
 from shared.contracts.envelope import timestamp
 from shared.db import Database
@@ -33,11 +33,12 @@ async def list_keys(*, org: str | None, database: Database) -> list[KeyView]:
         return [key_view(key) for key in await keys.find(db, org=org)]
 
 
-async def opens(prefix: str, *, database: Database) -> bool:
-    """Whether a key that was good a while ago still is."""
+async def opens(prefix: str, *, session: str | None = None, database: Database) -> bool:
+    """Whether a key that was good a while ago still is, and the session that it was used by, if any, is not over."""
     async with database.read() as db:
         key = await keys.get(db, prefix)
-    return key is not None and key.good(time.time())
+        ended = session is not None and await sessions.get(db, session) is None
+    return key is not None and key.good(time.time()) and not ended
 
 
 def key_view(key: ApiKey) -> KeyView:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -197,10 +196,8 @@ async def test_T32_guessing_is_slowed_down_by_address(locked: Locked) -> None:
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_failures")
         assert refused.headers["retry-after"] == "1"
         fresh = bearer(await locked.key())
-        assert (await http.get("/v1/items", headers=fresh)).status_code == 429, "a right guess gains nothing yet"
+        assert (await http.get("/v1/items", headers=fresh)).status_code == 200, "who has a key is not held up by others"
         assert (await http.get("/v1/items")).status_code == 401, "no key is no guess"
-        await asyncio.sleep(1.1)
-        assert (await http.get("/v1/items", headers=fresh)).status_code == 200
     async with locked.somewhere() as elsewhere:
         assert (await elsewhere.get("/v1/items", headers=bearer("one"))).status_code == 401
 
@@ -250,6 +247,10 @@ async def test_T36_the_api_takes_a_session_from_our_own_pages_only(locked: Locke
         for site in ({"origin": ALLOWED, "sec-fetch-site": "same-site"}, {"sec-fetch-site": "cross-site"}):
             answer = await http.get("/v1/items", headers={"cookie": cookie, **site})
             assert answer.status_code == 401
+            script = {**site, "sec-fetch-mode": "cors", "accept": "text/html"}
+            assert (await http.get("/", headers={"cookie": cookie, **script})).status_code == 403
+        link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "accept": "text/html"}
+        assert (await http.get("/", headers={"cookie": cookie, **link})).status_code == 200
         assert (await http.post("/v1/connect", json=asked, headers={"cookie": cookie})).status_code == 401
         for token in ({}, {"x-csrf-token": csrf[::-1]}):
             refused = await http.post("/v1/connect", json=asked, headers={**own, **token})

@@ -35,7 +35,6 @@ async def database(place: Path | Schema) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def another(database: Database, place: Path | Schema) -> AsyncIterator[Database]:
-    assert database
     another = Database(place)
     yield another
     await another.close()
@@ -57,9 +56,7 @@ async def take(database: Database, *rows: dict[str, Any]) -> None:
 
 async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(database: Database) -> None:
     rows = [
-        named(id_, id_, offset=n, connection=connection)
-        for connection in ("c", "C", "ç")
-        for n, id_ in enumerate(IDS)
+        named(id_, id_, offset=n, connection=connection) for connection in ("c", "C", "ç") for n, id_ in enumerate(IDS)
     ]
     CHANCE.shuffle(rows)
     await take(database, *rows)
@@ -77,7 +74,19 @@ async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(d
         assert all(before < after for before, after in pairwise(found)), "in Python's own order of text"
 
 
-NAMES = ["100% wool", "under_score", "back\\slash", "STRASSE", "Straße", "Ünïcode", "ünÏCODE", "it's", 'say "x"', "İzmir", ""]
+NAMES = [
+    "100% wool",
+    "under_score",
+    "back\\slash",
+    "STRASSE",
+    "Straße",
+    "Ünïcode",
+    "ünÏCODE",
+    "it's",
+    'say "x"',
+    "İzmir",
+    "",
+]
 
 
 @pytest.mark.parametrize(

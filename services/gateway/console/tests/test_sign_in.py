@@ -20,7 +20,7 @@ from services.gateway.console.tests.desk import (
     settings,
 )
 from services.gateway.hub import Hub
-from services.gateway.keys import create_key, revoke_key
+from services.gateway.keys import create_key, opens, revoke_key
 from services.gateway.keys.throttle import FREE
 from services.gateway.tests.locked import expire_keys, kept_sessions, leave_idle
 from shared.crypto import hash_token
@@ -142,12 +142,14 @@ async def test_T39_every_sign_in_gives_another_session_and_ends_the_one_before(
 
 
 async def test_T39_signing_out_ends_the_session_at_the_server(http: httpx.AsyncClient, hub: Hub) -> None:
-    await signed_in(http, hub)
+    prefix = (await signed_in(http, hub)).split("_")[1]
     token = http.cookies["tributary_session"]
+    assert await opens(prefix, session=hash_token(token), database=hub.database)
     page = await http.get("/")
     out = await http.post("/console/sign-out", data={"csrf": csrf(page)}, headers=HERE)
     assert (out.status_code, out.headers["location"]) == (303, "/console/sign-in")
     assert "tributary_session" not in http.cookies
+    assert not await opens(prefix, session=hash_token(token), database=hub.database), "a stream of its goes on"
     http.cookies.set("tributary_session", token)
     assert (await http.get("/")).status_code == 303
 
@@ -243,6 +245,14 @@ async def test_T32_who_tries_keys_on_the_page_waits(http: httpx.AsyncClient) -> 
     answer = await sign_in(http, "guess")
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "1")
     assert "Try again in 1 second." in answer.text
+
+
+async def test_T32_who_signs_in_is_let_in_whatever_others_of_the_address_try(http: httpx.AsyncClient, hub: Hub) -> None:
+    text = await signed_in(http, hub)
+    for _ in range(FREE):
+        await sign_in(http, "guess")
+    assert (await sign_in(http, text)).status_code == 303
+    assert (await http.get("/")).status_code == 200
 
 
 async def test_T32_who_tries_sessions_waits(http: httpx.AsyncClient) -> None:

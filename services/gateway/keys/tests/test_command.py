@@ -102,5 +102,5 @@ def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], said: str, c
 
 def test_settings_that_are_wrong_are_said(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
     monkeypatch.setenv("TRIBUTARY_GATEWAY_PORT", "none")
-    assert main(["list"]) == 1
+    assert main(["list"]) == 2
     assert "TRIBUTARY_GATEWAY_PORT" in capsys.readouterr().err
