@@ -13,23 +13,10 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+import sqlalchemy as sa
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError
-from sqlalchemy import (
-    Column,
-    Float,
-    LargeBinary,
-    MetaData,
-    String,
-    Table,
-    Text,
-    bindparam,
-    delete,
-    func,
-    insert,
-    literal,
-    select,
-)
+from sqlalchemy import Column, Float, LargeBinary, MetaData, String, Table, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts.envelope import Message
@@ -80,8 +67,8 @@ async def append(
         for message in messages
     ]
     if rows:
-        due = db_now() + delay_s if delay_s else literal(0.0)
-        await connection.execute(insert(table).values(not_before=due), rows)
+        due = db_now() + delay_s if delay_s else sa.literal(0.0)
+        await connection.execute(sa.insert(table).values(not_before=due), rows)
         mark_news(connection)
 
 
@@ -93,7 +80,7 @@ class Relay:
 
     def __init__(self, database: Database, table: Table, producer: Producer) -> None:
         self._database, self._table, self._producer = database, table, producer
-        self._gone = delete(table).where(among(table.c.id, bindparam("ids", type_=Text)))
+        self._gone = sa.delete(table).where(among(table.c.id, bindparam("ids", type_=sa.Text)))
         self._wake = asyncio.Event()
         self._lead = database.lead
         self._stopping = asyncio.Event()
@@ -111,12 +98,13 @@ class Relay:
     async def stop(self) -> None:
         """Send what is due, then leave; a Kafka or database that is away is not waited for.
 
-        The lead ends with the database, which closes after the producer: nobody sends before that has let go.
+        Cut off, it leads until the database closes, after the producer: nobody sends before that has let go.
         """
         self._stopping.set()
         self._wake.set()
         if self._task is not None:
-            await asyncio.wait([self._task], timeout=LEAVE_S)
+            if (await asyncio.wait([self._task], timeout=LEAVE_S))[0]:
+                await self._lead.close()
             self._task.cancel()
             await asyncio.wait([self._task])
 

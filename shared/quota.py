@@ -1,4 +1,4 @@
-"""One quota for the whole fleet: sliding windows in Redis, taken in one round trip.
+"""One quota for the whole fleet: sliding windows in Redis, by its clock, taken in one round trip.
 
 A bucket holds the times of its last permits, also those still to come, so a permit is given at a moment at which no
 window of the provider's would hold too many. A time up to ``HORIZON_S`` ahead is reserved and waited for; a later one
@@ -8,7 +8,6 @@ is only told.
 from __future__ import annotations
 
 import asyncio
-import math
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -31,11 +30,11 @@ MARGIN_S = 0.25
 """Permits given apart arrive closer together: windows are taken this much longer than the provider's."""
 
 _TAKE = """
-local at = tonumber(ARGV[1])
-local now, horizon = at, tonumber(ARGV[2])
-at = math.max(at, tonumber(ARGV[3]))
+local time = redis.call('TIME')
+local now, horizon = tonumber(time[1]) + tonumber(time[2]) / 1000000, tonumber(ARGV[1])
+local at = now + tonumber(ARGV[2])
 for i = 1, #KEYS / 2 do
-  local requests, window = tonumber(ARGV[2 * i + 3]), tonumber(ARGV[2 * i + 4])
+  local requests, window = tonumber(ARGV[2 * i + 2]), tonumber(ARGV[2 * i + 3])
   at = math.max(at, tonumber(redis.call('GET', KEYS[2 * i]) or '0'))
   redis.call('ZREMRANGEBYSCORE', KEYS[2 * i - 1], '-inf', string.format('%.6f', now - window))
   local nth = redis.call('ZREVRANGE', KEYS[2 * i - 1], requests - 1, requests - 1, 'WITHSCORES')
@@ -43,17 +42,25 @@ for i = 1, #KEYS / 2 do
 end
 if at - now > horizon then return {0, tostring(at - now)} end
 for i = 1, #KEYS / 2 do
-  redis.call('ZADD', KEYS[2 * i - 1], string.format('%.6f', at), ARGV[4])
-  redis.call('PEXPIRE', KEYS[2 * i - 1], math.ceil(1000 * (tonumber(ARGV[2 * i + 4]) + horizon)))
+  redis.call('ZADD', KEYS[2 * i - 1], string.format('%.6f', at), ARGV[3])
+  redis.call('PEXPIRE', KEYS[2 * i - 1], math.ceil(1000 * (tonumber(ARGV[2 * i + 3]) + horizon)))
 end
 return {1, tostring(at - now)}
 """
 _CLOSE = """
+local time = redis.call('TIME')
+local opens = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[1])
 for i = 1, #KEYS do
-  if tonumber(ARGV[1]) > tonumber(redis.call('GET', KEYS[i]) or '0') then
-    redis.call('SET', KEYS[i], ARGV[1], 'PX', ARGV[2])
+  if opens > tonumber(redis.call('GET', KEYS[i]) or '0') then
+    redis.call('SET', KEYS[i], string.format('%.6f', opens), 'PX', math.max(1, math.ceil(1000 * tonumber(ARGV[1]))))
   end
 end
+"""
+_CLOSED = """
+local time, left = redis.call('TIME'), 0
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+for i = 1, #KEYS do left = math.max(left, tonumber(redis.call('GET', KEYS[i]) or '0') - now) end
+return tostring(left)
 """
 
 log = structlog.get_logger()
@@ -85,6 +92,7 @@ class Quota:
         self._redis = redis
         self._take = redis.register_script(_TAKE)
         self._close = redis.register_script(_CLOSE)
+        self._left = redis.register_script(_CLOSED)
         self._alone: dict[str, float] = defaultdict(float)
         self._closed: dict[str, float] = {}
         """Key → when it opens again: known here too, so that a Redis that comes or goes changes nothing."""
@@ -98,7 +106,7 @@ class Quota:
         now, keys = time.time(), [window.key for window in windows]
         earliest = now + self._closed_here(keys)
         sizes = [value for window in windows for value in window.careful()]
-        arguments = [repr(now), HORIZON_S, repr(earliest), f"{self._name}:{next(self._permits)}", *sizes]
+        arguments = [HORIZON_S, repr(earliest - now), f"{self._name}:{next(self._permits)}", *sizes]
         names = [name for key in keys for name in (f"quota:{key}", f"quota:{key}:closed")]
         try:
             granted, seconds = await self._take(keys=names, args=arguments)
@@ -116,7 +124,7 @@ class Quota:
             return
         try:
             names = [f"quota:{key}:closed" for key in keys]
-            await self._close(keys=names, args=[repr(until), max(1, math.ceil(seconds * 1000))])
+            await self._close(keys=names, args=[repr(seconds)])
         except RedisError as error:
             log.warning("quota_without_redis", error=type(error).__name__)
 
@@ -126,10 +134,9 @@ class Quota:
         if not keys:
             return here
         try:
-            known = await self._redis.mget([f"quota:{key}:closed" for key in keys])
+            return max(here, float(await self._left(keys=[f"quota:{key}:closed" for key in keys])))
         except RedisError:
             return here
-        return max(here, *(float(until) - time.time() if until else 0.0 for until in known))
 
     def _closed_here(self, keys: Sequence[str]) -> float:
         now, longest = time.time(), 0.0

@@ -109,7 +109,7 @@ class Worker:
             try:
                 await self._give_back(job, epoch, error)
             except LostClaimError:
-                return
+                continue  # a write of ours that had seemed to fail was committed after all: the row is read again
             except Exception as again:  # noqa: BLE001  # the database is away
                 log.warning("job_not_given_back", job=job, error=str(again)[:200])
                 await asyncio.sleep(GIVE_BACK_S)

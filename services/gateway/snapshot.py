@@ -19,8 +19,12 @@ async def take_snapshot(db: AsyncConnection, snapshot: Connection, *, provider: 
 
     An older one, or the same again, changes nothing.
     """
+    before = await connections.get(db, snapshot.id)
     if not await connections.save(db, snapshot):
         return
+    if before is not None and before.generation < snapshot.generation and before.status != "disconnected":
+        # Its end was not heard of: the answer to the consent that followed came first.
+        await items.drop_generations(db, snapshot.id, up_to=before.generation)
     if snapshot.status == "disconnected":
         await items.drop_generations(db, snapshot.id, up_to=snapshot.generation)
     elif snapshot.sync_id and provider is not None:

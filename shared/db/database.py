@@ -20,7 +20,7 @@ READERS = 4
 WRITERS = 6
 NEWS = "news"
 
-_PROBE = text("SELECT 1")
+_READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
 _NOTIFY = text("SELECT pg_notify(:channel, '')")
 _LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
@@ -87,11 +87,11 @@ class Database:
     async def trouble(self) -> Mapping[str, str]:
         """What a health check says of it; empty when it takes writes."""
         try:
-            async with self.write() as connection:
-                await connection.execute(_PROBE)
+            async with self._writers.connection() as connection, connection.begin():
+                only_read = isinstance(self._place, Schema) and (await connection.execute(_READ_ONLY)).scalar_one()
         except (SQLAlchemyError, OSError) as error:
             return {"database": f"it cannot be written ({type(error).__name__})"}
-        return {}
+        return {"database": "it can only be read"} if only_read else {}
 
     async def migrate(self, script_location: str) -> None:
         """Bring the schema to its newest revision; ``script_location`` is a package: ``services.auth:migrations``.

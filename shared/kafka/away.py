@@ -8,9 +8,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 PAUSE_S = 0.5
 AWAY = (OperationalError, InterfaceError, PoolTimeoutError, KafkaError, OSError)
-PASSING = ("08", "40", "53", "55", "57", "58", "25P03")
-"""SQLSTATE classes that pass (PostgreSQL, appendix A): no connection, a deadlock, no resources or room, a lock that
-somebody holds too long, an operator or time limit that intervened, the system's own trouble."""
+PASSING = ("08", "40", "53", "55", "57", "58", "25006", "25P03")
+"""Beginnings of SQLSTATE codes that pass (PostgreSQL, appendix A): no connection, a standby that only reads, a
+deadlock, no resources or room, a lock that somebody holds too long, an operator or a limit that intervened, the
+system's own trouble."""
 
 
 def is_away(error: BaseException) -> bool:

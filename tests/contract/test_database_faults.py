@@ -219,3 +219,30 @@ async def keeps_adding(database: Database, times: int) -> tuple[int, int]:
             certain, unsure = certain + 1, unsure + failed
             await asyncio.sleep(0.01)
     return certain, unsure
+
+
+async def test_a_server_that_only_reads_is_a_fault_that_passes_and_is_told(schema: Schema, real_postgres: str) -> None:
+    async with tables_of(metadata, schema):
+        operator, role = await asyncpg.connect(real_postgres), f"reads_{schema.name}"
+        await operator.execute(
+            f"CREATE ROLE {role} LOGIN PASSWORD 'reads'; ALTER ROLE {role} SET default_transaction_read_only = on;"
+            f"GRANT ALL ON SCHEMA {schema.name} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA {schema.name} TO {role}"
+        )
+        address = real_postgres.rpartition("@")[2]
+        reads = Database(Schema(url=SecretStr(f"postgresql://{role}:reads@{address}"), name=schema.name))
+        with pytest.raises(DBAPIError, match="read-only") as refused:
+            await add_one(reads)
+        assert is_away(refused.value)
+        assert "database" in await reads.trouble()
+        await reads.close()
+        await operator.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
+        await operator.close()
+
+
+async def test_a_health_check_waits_for_nobodys_lock(schema: Schema) -> None:
+    async with tables_of(metadata, schema):
+        one, other = Database(schema, serial=True), Database(schema, serial=True)
+        async with one.write():
+            assert await other.trouble() == {}
+        await one.close()
+        await other.close()

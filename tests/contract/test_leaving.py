@@ -29,7 +29,7 @@ async def test_nobody_else_leads_before_the_producer_is_closed(database: Databas
     relay = Relay(database, outbox, slow)  # type: ignore[arg-type]
     relay.start()
     async with asyncio.timeout(10):
-        while not slow.taken:
+        while not slow.taken:  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.01)
     await relay.stop()
     assert not await another.lead.held()

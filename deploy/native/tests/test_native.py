@@ -19,7 +19,7 @@ from deploy.servers import Unavailable
 from deploy.servers.cluster import binaries
 from deploy.servers.commands import installed
 from tests.client import Client, eventually
-from tests.product import ROOT, clean, reserved_ports
+from tests.product import clean, reserved_ports
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 NAMES = ("GATEWAY", "AUTH", "FETCHER", "SANDBOX", "KAFKA")

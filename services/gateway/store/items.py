@@ -143,8 +143,12 @@ async def outlines(db: AsyncConnection, connection: str, resource: str) -> list[
 
 
 async def drop_generations(db: AsyncConnection, connection: str, *, up_to: int) -> None:
-    """Forget the items of a connection that was disconnected, as far as its closed generation goes."""
-    await db.execute(delete(items).where(items.c.connection == connection, items.c.generation <= up_to))
+    """Forget the items of a connection that was disconnected, as far as its closed generation goes.
+
+    Deletions stay: without them nobody would notice an item that is appended behind its own deletion.
+    """
+    closed = (items.c.connection == connection) & (items.c.generation <= up_to) & ~items.c.deleted
+    await db.execute(delete(items).where(closed))
 
 
 @lru_cache(maxsize=512)

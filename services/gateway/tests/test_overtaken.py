@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from services.gateway.consumers import _on_items
+from services.gateway.snapshot import take_snapshot
 from services.gateway.store import connections, items
 from services.gateway.tables import outbox
 from shared.contracts.connections import Account, Connection
@@ -104,6 +105,31 @@ async def test_a_closed_connections_item_behind_the_deletion_is_read_again_and_o
         assert await items.get(db, ("c", "pages", "late")) is None
 
 
+async def test_a_generation_whose_end_was_overtaken_by_the_next_consent_is_not_shown(database: Database) -> None:
+    first = Connection(
+        id="c",
+        version=1,
+        generation=1,
+        org_id="o",
+        user_id="u",
+        provider="notion",
+        client_id="k",
+        account=Account(id="a"),
+        status="active",
+        epoch=1,
+        created="",
+        updated="",
+    )
+    async with database.write() as db:
+        await take_snapshot(db, first, provider=None)
+    await take(database, row("a", version=4, offset=1))
+    async with database.write() as db:
+        await take_snapshot(db, msgspec.structs.replace(first, version=3, generation=2), provider=None)
+        await take_snapshot(db, msgspec.structs.replace(first, version=2, status="disconnected"), provider=None)
+    async with database.read() as db:
+        assert await items.get(db, ("c", "pages", "a")) is None
+
+
 async def test_many_are_asked_for_in_several_requests(database: Database) -> None:
     ids = [f"{number:03}" for number in range(450)]
     await take(database, *(row(id_, version=9, offset=number) for number, id_ in enumerate(ids)))
@@ -111,3 +137,13 @@ async def test_many_are_asked_for_in_several_requests(database: Database) -> Non
     found = await asked(database)
     assert [len(one.ids) for one in found] == [200, 200, 50]
     assert sorted(id_ for one in found for id_ in one.ids) == ids
+
+
+async def test_an_item_behind_its_deletion_is_noticed_when_the_disconnect_was_heard_of_last(
+    database: Database,
+) -> None:
+    await take(database, row("late", version=4, offset=1), row("late", version=6, offset=2, deleted=True))
+    async with database.write() as db:
+        await items.drop_generations(db, "c", up_to=1)
+    await take(database, row("late", version=5, offset=3))
+    assert await asked(database) == [ReadAgain(connection="c", resource="pages", ids=("late",))]

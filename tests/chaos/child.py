@@ -1,0 +1,134 @@
+"""One process of a stack: started, killed, paused, and read."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from tests.client import eventually
+from tests.product import ROOT
+
+START_S = 60.0
+STOP_S = 30.0
+TAIL = 4000
+
+
+class Child:
+    """``ready`` says whether it answers. What it prints is appended to ``log`` over all its lives."""
+
+    def __init__(
+        self, name: str, command: Sequence[str], *, env: Mapping[str, str], log: Path, ready: Callable[[], bool]
+    ) -> None:
+        self.name, self.command, self.env, self.log, self.ready = name, tuple(command), dict(env), log, ready
+        self._lent = False
+        self._process: subprocess.Popen[bytes] | None = None
+        self._read_from = 0
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None, f"{self.name} was never started"
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    @property
+    def state(self) -> str:
+        """One letter as in ``ps``: T is stopped; empty when it is gone."""
+        try:
+            return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except FileNotFoundError:
+            return ""
+
+    @property
+    def disturbed(self) -> bool:
+        """Not simply running: gone, stopped, or in a life with settings of its own."""
+        return not self.alive or self.state == "T" or self._lent
+
+    def start(self, env: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
+        """With more settings for this life only; returns when it answers, unless told not to wait."""
+        assert not self.alive, f"{self.name} runs already"
+        self._read_from = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self.command,
+                cwd=ROOT,
+                env={**self.env, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self._lent = bool(env)
+        if wait:
+            self.wait_ready()
+
+    def wait_ready(self, within: float = START_S) -> None:
+        def answers() -> bool:
+            assert self.alive, f"{self.name} ended while it started:\n{self.said()[-TAIL:]}"
+            return self.ready()
+
+        eventually(answers, within=within, every=0.02)
+
+    def kill(self) -> None:
+        """kill -9; no matter in what state it is."""
+        if self.alive:
+            self._signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait(STOP_S)
+
+    def restart(self, env: Mapping[str, str] | None = None) -> None:
+        self.kill()
+        self.start(env)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
+        """Ask it to end; returns the seconds that took."""
+        started = time.monotonic()
+        self._signal(number)
+        self.wait()
+        return time.monotonic() - started
+
+    def end(self) -> None:
+        """Gone: in good order where it still can, so that Kafka need not miss it for ten seconds."""
+        if self.alive and self.state != "T":
+            self.stop()
+        self.kill()
+
+    def wait(self, within: float = STOP_S) -> int:
+        """Until it ends by itself; returns its exit status."""
+        assert self._process is not None
+        return self._process.wait(within)
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        self._signal(signal.SIGTERM)
+
+    def pause(self) -> None:
+        """SIGSTOP; returns when it stands."""
+        self._signal(signal.SIGSTOP)
+        eventually(lambda: self.state == "T", within=5, every=0.005)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def paused_at(self, point: str, *, within: float = START_S) -> None:
+        """Wait until it has stopped itself at this sync point."""
+
+        def paused() -> bool:
+            assert self.alive, f"{self.name} ended before {point}:\n{self.said()[-TAIL:]}"
+            return self.state == "T" and f"paused at {point}" in self.said()
+
+        eventually(paused, within=within, every=0.01)
+
+    def said(self) -> str:
+        """What it printed in this life."""
+        with self.log.open("rb") as log:
+            log.seek(self._read_from)
+            return log.read().decode(errors="replace")
+
+    def _signal(self, number: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)

@@ -1,0 +1,83 @@
+"""One stack per worker for all scenarios: whole again before each of them; its logs are shown when one fails."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from deploy.servers import Unavailable
+from tests.chaos.real import RealStack
+from tests.chaos.stack import Stack, started
+from tests.chaos.topic import Topic
+
+FOLDER = Path(__file__).parent
+TIMEOUT_S = 300
+PROXIED = ("broker", "auth", "sandbox")
+REAL = (*PROXIED, "postgres", "redis")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line(
+        "markers", "real: on Apache Kafka, PostgreSQL and Redis; skipped with a reason without them"
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Every scenario on both stacks, but for those of servers that only one has."""
+    if "kept" in metafunc.fixturenames:
+        local = [] if "real" in metafunc.fixturenames else ["local"]
+        stacks = [*local, pytest.param("real", marks=pytest.mark.real)]
+        metafunc.parametrize("kept", stacks, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """Two fetchers run, two more are there to be started."""
+    folder = tmp_path_factory.mktemp(f"{request.param}-stack")
+    try:
+        if request.param == "local":
+            made = Stack(folder, fetchers=2, spare=2, proxied=PROXIED)
+        else:
+            made = RealStack(folder, fetchers=2, spare=2, proxied=REAL)
+        with started(made):
+            yield made
+    except Unavailable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.fixture
+def running(kept: Stack) -> Stack:
+    kept.heal()
+    return kept
+
+
+@pytest.fixture
+def topic(running: Stack) -> Iterator[Topic]:
+    """The items topic, read from its beginning when first asked for."""
+    with running.topic() as opened:
+        yield opened
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    running = getattr(item, "funcargs", {}).get("running")
+    if report.failed and isinstance(running, Stack):
+        report.sections += [(f"log of {name}", text) for name, text in running.logs().items()]
+    return report
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Scenarios on real servers run when they are asked for (``-m real``): they take half an hour."""
+    ours = [item for item in items if FOLDER in item.path.parents]
+    for item in ours:
+        if item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
+    if "real" not in config.option.markexpr:
+        left = [item for item in ours if item.get_closest_marker("real")]
+        config.hook.pytest_deselected(items=left)
+        items[:] = [item for item in items if item not in left]

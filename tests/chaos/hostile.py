@@ -1,0 +1,117 @@
+"""A provider that means harm: passes requests on to the sandbox; certain lists get what it was told instead."""
+
+from __future__ import annotations
+
+import gzip
+import http.client
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from typing_extensions import override
+
+MIB = 1 << 20
+GIB = 1 << 30
+HOP = {"connection", "transfer-encoding", "content-length", "host", "keep-alive"}
+Answer = Callable[[BaseHTTPRequestHandler], None]
+
+
+def bomb(handler: BaseHTTPRequestHandler) -> None:
+    """About a megabyte that inflates to a gibibyte."""
+    body = BOMB
+    _head(handler, ("Content-Encoding", "gzip"), ("Content-Length", str(len(body))))
+    handler.wfile.write(body)
+
+
+def deep(handler: BaseHTTPRequestHandler) -> None:
+    body = b'{"results":' + b"[" * 10_000 + b"]" * 10_000 + b"}"
+    _head(handler, ("Content-Length", str(len(body))))
+    handler.wfile.write(body)
+
+
+def large(handler: BaseHTTPRequestHandler) -> None:
+    """A page of 50 MB, true JSON."""
+    _head(handler, ("Content-Length", str(50 * MIB + 30)))
+    handler.wfile.write(b'{"results":[{"id":"1","note":"')
+    for _ in range(50):
+        handler.wfile.write(b"x" * MIB)
+
+
+def endless(handler: BaseHTTPRequestHandler) -> None:
+    """Chunks for as long as somebody takes them."""
+    _head(handler, ("Transfer-Encoding", "chunked"))
+    chunk = b"%x\r\n" % MIB + b" " * MIB + b"\r\n"
+    while True:
+        handler.wfile.write(chunk)
+
+
+ANSWERS: dict[str, Answer] = {"bomb": bomb, "deep": deep, "large": large, "endless": endless}
+
+
+def _head(handler: BaseHTTPRequestHandler, *headers: tuple[str, str]) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Type", "application/json")
+    for name, value in headers:
+        handler.send_header(name, value)
+    handler.end_headers()
+
+
+def _bomb() -> bytes:
+    packed = gzip.compress(b" " * MIB, 9)
+    return packed * (GIB // MIB)
+
+
+BOMB = _bomb()
+
+
+@contextmanager
+def hostile(sandbox: int, answer: Answer, *, where: str) -> Iterator[str]:
+    """Yields its URL; lists whose path has ``where`` in it get ``answer``."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if where in self.path:
+                self.close_connection = True
+                try:
+                    answer(self)
+                except OSError:
+                    return
+            else:
+                self._pass_on()
+
+        def do_POST(self) -> None:
+            self._pass_on()
+
+        def _pass_on(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            there = http.client.HTTPConnection("127.0.0.1", sandbox, timeout=30)
+            given = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
+            there.request(self.command, self.path, body, given)
+            reply = there.getresponse()
+            data = reply.read()
+            self.send_response(reply.status)
+            for name, value in reply.getheaders():
+                if name.lower() not in HOP:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            there.close()
+
+        @override
+        def log_message(self, format: str, *args: object) -> None:
+            """Nobody reads it."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

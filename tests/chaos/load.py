@@ -1,0 +1,125 @@
+"""One account with a connection of its own: its load, what the provider was asked for, and the verdict."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from tests.chaos.checker import Report, check
+from tests.chaos.stack import Stack
+from tests.chaos.topic import Topic
+from tests.client import eventually
+
+PAGE = 100
+PAGES = {"hubspot": "/crm/objects/", "notion": "/v1/", "airtable": "/v0/"}
+"""Where a provider's pages begin."""
+SMALL = {"companies": 300, "contacts": 500, "deals": 200}
+_number = count(1)
+
+
+@dataclass
+class Load:
+    """Made by ``begin``. ``sync`` is the one that is waited for; ``again`` asks for the next."""
+
+    stack: Stack
+    provider: str
+    account: str
+    counts: Mapping[str, int]
+    connection: dict[str, Any]
+    sync: str
+
+    @property
+    def id(self) -> str:
+        return str(self.connection["id"])
+
+    def again(self, **body: Any) -> None:
+        self.sync = self.stack.client.api("POST", f"/v1/connections/{self.id}/syncs", json=body)["id"]
+
+    def reconnect(self) -> None:
+        """Consent again, to the same connection; that loads it again."""
+        connection = self.stack.client.connect(self.provider, account=self.account)
+        assert connection["id"] == self.id
+        assert connection["status"] == "active"
+        self.connection, self.sync = connection, connection["sync_id"]
+
+    def change(self, *, update: float = 0.0, archive: float = 0.0, create: float = 0.0) -> None:
+        """At the provider: these shares of each resource."""
+        for resource, held in self.counts.items():
+            change = {"update": int(update * held), "archive": int(archive * held), "create": int(create * held)}
+            path = f"{self.provider}/accounts/{self.account}/mutate"
+            self.stack.client.control("POST", path, json={"resource": resource, **change})
+
+    def state(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.stack.client.api("GET", f"/v1/syncs/{self.sync}")
+        return found
+
+    def items(self) -> int:
+        """How many of this sync are known to have been read so far."""
+        return sum(row["items"] for row in self.state()["resources"])
+
+    def under_way(self, *, share: float = 0.0) -> None:
+        """Wait until more than this share of the items has come; the load must not be over by then."""
+        wanted = share * sum(self.counts.values())
+        eventually(lambda: self.items() > wanted, every=0.02)
+        assert self.state()["state"] == "running", "the load was over before it could be disturbed"
+
+    def done(self, *, within: float = 90.0) -> None:
+        ended = self.stack.client.synced(self.sync, within=within)
+        assert ended["state"] == "done", ended
+
+    def verdict(self, topic: Topic) -> Report:
+        return check(self.stack.client, topic, self.provider, self.account, self.id)
+
+    def clean(self, topic: Topic) -> Report:
+        """Nothing lost, doubled, stale or phantom, at once: a sync that is done is complete."""
+        report = self.verdict(topic)
+        assert report.clean, str(report)
+        return report
+
+    def becomes_clean(self, topic: Topic, *, within: float = 60.0) -> None:
+        """What was put in disorder behind the product's back is put right by it, in time."""
+        end = time.monotonic() + within
+        while not (report := self.verdict(topic)).clean:
+            assert time.monotonic() < end, f"not within {within} s: {report}"
+            time.sleep(0.5)
+
+    def requests(self) -> list[dict[str, Any]]:
+        """Of this account, those with a token that is known."""
+        found = self.stack.client.control("GET", f"{self.provider}/requests")["items"]
+        return [row for row in found if row["account"] == self.account]
+
+    def page_requests(self) -> list[dict[str, Any]]:
+        """Pages that the provider served, oldest first."""
+        start = PAGES[self.provider]
+        return [
+            row
+            for row in self.requests()
+            if row["method"] == "GET" and row["status"] == 200 and row["path"].startswith(start)
+        ]
+
+    def pages(self) -> Counter[tuple[str, str]]:
+        """Page → how often the provider served it."""
+        return Counter((row["path"], row["query"]) for row in self.page_requests())
+
+    def refetched(self) -> int:
+        """Pages that were served more than once, counted as often as that was in vain."""
+        return sum(times - 1 for times in self.pages().values())
+
+
+def begin(
+    stack: Stack, counts: Mapping[str, int] | None = None, *, provider: str = "hubspot", name: str = "Load"
+) -> Load:
+    """A new account with a new connection; its first sync has begun."""
+    counts = SMALL if counts is None else counts
+    account = stack.client.account(provider, counts, name=f"{name} {next(_number)}")
+    connection = stack.client.connect(provider, account=account)
+    return Load(stack, provider, account, counts, connection, connection["sync_id"])
+
+
+def pace(stack: Stack, *, latency_ms: float = 0.0, provider: str = "hubspot") -> None:
+    """No limits, and this long for each answer."""
+    stack.client.control("PUT", f"{provider}/limits", json={"off": True, "latency_ms": latency_ms})

@@ -1,0 +1,38 @@
+"""R9: pages that would eat a worker's memory end as a typed error within a minute, and the worker stays small."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from tests.chaos.hostile import ANSWERS, hostile
+from tests.chaos.limits import forget_peak, peak_mib
+from tests.chaos.load import begin
+from tests.chaos.stack import Stack
+
+pytestmark = pytest.mark.e2e
+
+MOST_MIB = 256
+WITHIN_S = 60.0
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_R9_a_page_that_would_fill_the_memory_is_a_typed_error(running: Stack, kind: str) -> None:
+    for name in running.fetchers:
+        running[name].end()
+    with hostile(running.port("sandbox"), ANSWERS[kind], where="/contacts?") as url:
+        fetcher = running["fetcher1"]
+        fetcher.start({"TRIBUTARY_HUBSPOT_API_URL": f"{url}/hubspot"})
+        forget_peak(fetcher)
+        started = time.monotonic()
+        load = begin(running, {"companies": 100, "contacts": 100, "deals": 100})
+        ended = running.client.synced(load.sync, within=WITHIN_S)
+        took = time.monotonic() - started
+        peak = peak_mib(fetcher)
+    failed = next(row for row in ended["resources"] if row["resource"] == "contacts")
+    assert failed["state"] == "failed"
+    assert failed["error"]["code"] in {"page_too_large", "malformed_page", "body_too_large"}, failed["error"]
+    assert {row["state"] for row in ended["resources"] if row["resource"] != "contacts"} == {"done"}
+    assert took <= WITHIN_S
+    assert peak <= MOST_MIB

@@ -1,0 +1,221 @@
+"""A provider, and the network to it, at their worst: what was read is whole, what could not be read is said."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+from typing import Any
+
+import pytest
+
+from tests.chaos.load import Load, begin, pace
+from tests.chaos.modes import BlackHole, Drop, HalfClose, Mode, Pass, Reset, Truncate
+from tests.chaos.stack import Stack
+from tests.chaos.topic import Topic
+from tests.client import eventually
+
+pytestmark = pytest.mark.e2e
+
+CONTACTS = {"path": "/crm/objects/*/contacts*", "method": "GET"}
+LIMITED = {"status": 429, "body": {"status": "error", "policyName": "SECONDLY", "message": "limit"}}
+ON_THE_WAY_S = 0.5
+"""What had been sent when a refusal came may still arrive."""
+
+
+def order(running: Stack, *faults: dict[str, Any], provider: str = "hubspot") -> None:
+    running.client.control("PUT", f"{provider}/faults", json=list(faults))
+
+
+def resource(load: Load, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = next(row for row in load.state()["resources"] if row["resource"] == name)
+    return found
+
+
+def calls(load: Load, path: str) -> list[tuple[float, int]]:
+    """When each call came (epoch seconds) and how it was answered."""
+    return [
+        (datetime.fromisoformat(row["at"]).timestamp(), row["status"])
+        for row in load.stack.client.control("GET", f"{load.provider}/requests")["items"]
+        if row["account"] == load.account and row["method"] == "GET" and path in row["path"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("told", "at_least"),
+    [
+        ({"Retry-After": "3"}, 3.0),
+        ({"Retry-After": "date"}, 2.0),
+        ({"Retry-After": "0"}, 0.0),
+        ({}, 0.0),
+    ],
+    ids=["seconds", "HTTP-date", "zero", "absent"],
+)
+def test_F18_R7_a_429_is_waited_out_as_told(
+    running: Stack, topic: Topic, told: dict[str, str], at_least: float
+) -> None:
+    running.client.control("DELETE", "hubspot/requests")
+    if told.get("Retry-After") == "date":
+        told = {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)}
+    order(running, {"match": CONTACTS, "times": 1, "headers": told, **LIMITED})
+    load = begin(running)
+    load.done()
+    load.clean(topic)
+    found = calls(load, "/contacts")
+    refused = next(at for at, status in found if status == 429)
+    after = [at - refused for at, _ in found if at > refused]
+    assert after
+    assert all(gap < ON_THE_WAY_S or gap >= at_least - 0.1 for gap in after), after
+
+
+def test_F18_a_huge_retry_after_is_shown_and_other_connections_are_not_held_up(running: Stack, topic: Topic) -> None:
+    order(running, {"match": CONTACTS, "times": 1, "headers": {"Retry-After": "3600"}, **LIMITED})
+    held = begin(running)
+    waiting = eventually(lambda: resource(held, "contacts")["waiting"], every=0.05)
+    assert "limit" in waiting["reason"].lower()
+    assert datetime.fromisoformat(waiting["until"]) > datetime.now(UTC) + timedelta(minutes=1)
+    other = begin(running)
+    other.done()
+    other.clean(topic)
+    running.client.api("DELETE", f"/v1/connections/{held.id}")
+
+
+def test_F18_an_overloaded_notion_is_waited_for(running: Stack, topic: Topic) -> None:
+    away = {"match": {"path": "/v1/search"}, "status": 529, "headers": {"Retry-After": "1"}, "times": 2}
+    order(running, away | {"body": {"object": "error", "status": 529, "code": "overloaded"}}, provider="notion")
+    load = begin(running, {"pages": 40, "data_sources": 2, "users": 5}, provider="notion")
+    load.done()
+    load.clean(topic)
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504])
+def test_F19_server_errors_and_their_html_are_tried_again(running: Stack, topic: Topic, status: int) -> None:
+    order(running, {"match": CONTACTS, "status": status, "body": "<html><h1>Oops</h1></html>", "times": 3})
+    load = begin(running)
+    load.done()
+    load.clean(topic)
+
+
+def test_F19_after_six_attempts_the_job_fails_in_words_and_the_others_are_done(running: Stack) -> None:
+    order(running, {"match": CONTACTS, "status": 503, "body": "away"})
+    load = begin(running)
+    ended = running.client.synced(load.sync, within=110)
+    assert ended["state"] == "partial"
+    assert resource(load, "contacts")["error"]["detail"].startswith("Given up after 6 attempts")
+    assert [resource(load, name)["state"] for name in ("companies", "deals")] == ["done", "done"]
+    assert sum(status == 503 for _, status in calls(load, "/contacts")) == 7, "once, and six times more"
+
+
+@contextmanager
+def bad_network(running: Stack, load: Load, both: Mode | None = None, **ways: Mode) -> Iterator[None]:
+    load.under_way()
+    with running.proxies["sandbox"].being(both, **ways):
+        yield
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        {"both": Pass(delay_s=0.3, jitter_s=0.3)},
+        {"both": BlackHole()},
+        {"to_client": BlackHole()},
+        {"both": Drop()},
+    ],
+    ids=["slow", "black hole", "answers lost", "dropped"],
+)
+def test_F20_a_network_that_hangs_delays_and_loses_nothing(running: Stack, topic: Topic, ways: dict[str, Mode]) -> None:
+    pace(running, latency_ms=100)
+    load = begin(running)
+    with bad_network(running, load, **ways):
+        time.sleep(2)
+    load.done()
+    load.clean(topic)
+
+
+@pytest.mark.parametrize(
+    "ways",
+    [
+        {"both": Reset()},
+        {"to_client": HalfClose()},
+        {"to_client": Truncate(after=30_000)},
+        {"to_client": Truncate(after=150)},
+    ],
+    ids=["RST", "FIN", "cut in the body", "cut in the headers"],
+)
+def test_F21_an_answer_that_is_cut_off_is_never_half_a_page(
+    running: Stack, topic: Topic, ways: dict[str, Mode]
+) -> None:
+    pace(running, latency_ms=100)
+    load = begin(running)
+    with bad_network(running, load, **ways):
+        time.sleep(1)
+    load.done()
+    load.clean(topic)
+
+
+def test_F22_a_name_that_does_not_resolve_is_said_and_tried_again(running: Stack) -> None:
+    for name in running.fetchers:
+        running[name].end()
+    running["fetcher1"].start({"TRIBUTARY_HUBSPOT_API_URL": "http://nowhere.invalid"})
+    load = begin(running)
+    waiting = eventually(lambda: resource(load, "deals")["waiting"], every=0.05)
+    assert waiting["reason"]
+    running["fetcher1"].restart()
+    load.done()
+
+
+def test_F27_a_missing_scope_fails_its_own_resource_only(running: Stack) -> None:
+    scope = "crm.objects.contacts.read"
+    body = {
+        "status": "error",
+        "category": "MISSING_SCOPES",
+        "message": "missing",
+        "errors": [{"message": "missing", "context": {"requiredGranularScopes": [scope]}}],
+    }
+    order(running, {"match": CONTACTS, "status": 403, "body": body})
+    load = begin(running)
+    assert running.client.synced(load.sync)["state"] == "partial"
+    assert resource(load, "contacts")["error"]["scope"] == scope
+    assert [resource(load, name)["state"] for name in ("companies", "deals")] == ["done", "done"]
+    assert len(list(running.client.items(load.id))) == load.counts["companies"] + load.counts["deals"]
+
+
+def test_F28_an_expired_cursor_starts_again_and_counts_nothing_twice(running: Stack, topic: Topic) -> None:
+    pace(running, provider="airtable", latency_ms=100)
+    load = begin(running, {"bases": 1, "tables": 2, "records": 900}, provider="airtable")
+    eventually(lambda: resource(load, "records")["items"] > 100, every=0.02)
+    gone = {"error": {"type": "LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "message": "gone"}}
+    order(running, {"match": {"path": "/v0/app*"}, "status": 422, "body": gone, "times": 1}, provider="airtable")
+    load.done()
+    report = load.clean(topic)
+    assert report.records == report.items
+    assert resource(load, "records")["items"] == load.counts["records"]
+    assert load.refetched() > 0, "the fault did not come in the middle of a table"
+
+
+def test_F29_what_exists_all_the_while_is_not_missed_when_other_objects_come_and_go(
+    running: Stack, topic: Topic
+) -> None:
+    pace(running, latency_ms=150)
+    load = begin(running)
+    before = {name: running.client.ledger("hubspot", load.account, name).keys() for name in load.counts}
+    load.under_way()
+    for _ in range(3):
+        load.change(archive=0.03, create=0.03, update=0.05)
+    load.done()
+    for name in load.counts:
+        lasting = before[name] & running.client.ledger("hubspot", load.account, name).keys()
+        assert lasting <= {item["id"] for item in running.client.items(load.id, name)}
+    pace(running)
+    load.again()
+    load.done()
+    load.clean(topic)
+
+
+def test_F30_more_than_ten_thousand_objects_of_a_type_all_arrive(running: Stack, topic: Topic) -> None:
+    load = begin(running, {"contacts": 10_500})
+    load.done()
+    report = load.clean(topic)
+    assert report.items == report.records == 10_500

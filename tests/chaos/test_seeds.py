@@ -1,0 +1,30 @@
+"""R1 in short: loads under random faults end equal to the provider's ledger, seed by seed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.conftest import PROXIED
+from tests.chaos.seeds import COUNTS, Seeds
+from tests.chaos.stack import Stack, started
+
+SEEDS = int(os.environ.get("CHAOS_SEEDS", "25"))
+FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
+"""For a seed that has failed somewhere: ``CHAOS_FIRST=17 CHAOS_SEEDS=1``."""
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(900)
+def test_R1_twenty_five_seeded_chaos_loads_lose_and_double_nothing(tmp_path: Path) -> None:
+    with started(Stack(tmp_path, fetchers=2, proxied=PROXIED)) as running, running.topic() as topic:
+        seeds = Seeds(running, topic)
+        outcomes = list(seeds.run(range(FIRST, FIRST + SEEDS)))
+        assert [str(one) for one in outcomes if not one.report.clean] == []
+        assert len(outcomes) == SEEDS
+        assert all(one.report.items > 0.9 * sum(COUNTS.values()) for one in outcomes)
+        with running.topic() as afresh:
+            for load in seeds.loads:
+                load.clean(afresh)

@@ -1,0 +1,203 @@
+"""PostgreSQL and Redis at their worst: what is true stays true, what may be forgotten is not missed."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+import redis
+
+from tests.chaos.load import begin, pace
+from tests.chaos.modes import BlackHole, Reset
+from tests.chaos.real import RealStack
+from tests.chaos.stack import Stack
+from tests.chaos.topic import Topic
+from tests.client import eventually
+
+pytestmark = pytest.mark.e2e
+
+LONG = {"companies": 1500, "contacts": 1500, "deals": 1500}
+AWAY_S = 5.0
+Fault = Callable[[RealStack], Any]
+
+
+@pytest.fixture
+def real(running: Stack) -> RealStack:
+    assert isinstance(running, RealStack)
+    return running
+
+
+def load_through(real: RealStack, topic: Topic, fault: Fault) -> None:
+    """A load in the middle of which the fault comes and goes."""
+    pace(real, latency_ms=150)
+    load = begin(real, LONG)
+    load.under_way()
+    with fault(real):
+        time.sleep(AWAY_S)
+    pace(real)
+    load.done()
+    load.clean(topic)
+    eventually(real.ready, within=30)
+
+
+@contextmanager
+def killed(real: RealStack, name: str) -> Iterator[None]:
+    real[name].kill()
+    yield
+    real[name].start()
+
+
+@contextmanager
+def frozen(real: RealStack, name: str) -> Iterator[None]:
+    real[name].pause()
+    yield
+    real[name].resume()
+
+
+@contextmanager
+def flushed(real: RealStack) -> Iterator[None]:
+    with redis.Redis.from_url(real.redis.url) as client:
+        for _ in range(20):
+            client.flushall()
+            time.sleep(0.1)
+        yield
+
+
+@contextmanager
+def out_of_memory(real: RealStack) -> Iterator[None]:
+    with redis.Redis.from_url(real.redis.url) as client:
+        client.config_set("maxmemory-policy", "noeviction")
+        client.config_set("maxmemory", "1")
+        yield
+        client.config_set("maxmemory", "0")
+
+
+REDIS: dict[str, Fault] = {
+    "killed": lambda real: killed(real, "redis"),
+    "frozen": lambda real: frozen(real, "redis"),
+    "flushed": flushed,
+    "out of memory": out_of_memory,
+    "reset": lambda real: real.proxies["redis"].being(Reset()),
+    "silent": lambda real: real.proxies["redis"].being(BlackHole()),
+}
+
+
+@pytest.mark.parametrize("fault", REDIS)
+def test_F09_without_redis_loads_go_on_and_stay_correct(real: RealStack, topic: Topic, fault: str) -> None:
+    load_through(real, topic, REDIS[fault])
+
+
+@contextmanager
+def terminated(real: RealStack) -> Iterator[None]:
+    """Every session, again and again."""
+    others = "pid <> pg_backend_pid() AND datname IS NOT NULL"
+    for _ in range(5):
+        asyncio.run(_run(real, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+        time.sleep(0.3)
+    yield
+
+
+async def _run(real: RealStack, query: str) -> None:
+    connection = await asyncpg.connect(real.postgres.url)
+    try:
+        await connection.execute(query)
+    finally:
+        await connection.close()
+
+
+@contextmanager
+def used_up(real: RealStack) -> Iterator[None]:
+    """All connections that are left are taken, and stay so."""
+    with asyncio.Runner() as runner:
+        held = runner.run(_take_all(real))
+        yield
+        runner.run(_give_back(held))
+
+
+async def _take_all(real: RealStack) -> list[Any]:
+    held = []
+    try:
+        while True:
+            held.append(await asyncpg.connect(real.postgres.url))
+    except asyncpg.TooManyConnectionsError:
+        return held
+
+
+async def _give_back(held: list[Any]) -> None:
+    for one in held:
+        await one.close()
+
+
+POSTGRES: dict[str, Fault] = {
+    "killed": lambda real: killed(real, "postgres"),
+    "frozen": lambda real: frozen(real, "postgres"),
+    "sessions ended": terminated,
+    "connections used up": used_up,
+    "reset": lambda real: real.proxies["postgres"].being(Reset()),
+    "silent": lambda real: real.proxies["postgres"].being(BlackHole()),
+}
+
+
+@pytest.mark.parametrize("fault", POSTGRES)
+def test_F10_without_postgresql_no_page_is_half_and_all_goes_on_afterwards(
+    real: RealStack, topic: Topic, fault: str
+) -> None:
+    load_through(real, topic, POSTGRES[fault])
+
+
+@pytest.mark.parametrize("table", ["fetcher.jobs", "fetcher.outbox", "gateway.items", "auth.credentials"])
+def test_F11_a_table_that_is_locked_delays_and_loses_nothing(real: RealStack, topic: Topic, table: str) -> None:
+    @contextmanager
+    def locked(real: RealStack) -> Iterator[None]:
+        with asyncio.Runner() as runner:
+            connection = runner.run(asyncpg.connect(real.postgres.url))
+            runner.run(connection.execute(f"BEGIN; LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+            yield
+            runner.run(connection.execute("ROLLBACK"))
+            runner.run(connection.close())
+
+    load_through(real, topic, locked)
+
+
+def test_F12_deadlocks_are_tried_again_and_nobody_sees_them(real: RealStack, topic: Topic) -> None:
+    """Somebody locks the rows of a batch one by one in the opposite order."""
+    load = begin(real)
+    load.done()
+    load.change(update=0.9)
+    before = asyncio.run(_deadlocks(real))
+    load.again()
+    asyncio.run(_lock_backwards(real, load.id))
+    load.done()
+    load.clean(topic)
+    assert asyncio.run(_deadlocks(real)) >= before
+
+
+async def _lock_backwards(real: RealStack, connection_id: str) -> None:
+    connection = await asyncpg.connect(real.postgres.url)
+    rows = await connection.fetch(
+        "SELECT resource, id FROM gateway.items WHERE connection = $1 ORDER BY resource DESC, id DESC", connection_id
+    )
+    lock = "SELECT 1 FROM gateway.items WHERE connection = $1 AND resource = $2 AND id = $3 FOR UPDATE"
+    try:
+        for start in range(0, len(rows), 50):
+            try:
+                async with connection.transaction():
+                    for row in rows[start : start + 50]:
+                        await connection.execute(lock, connection_id, row["resource"], row["id"])
+            except asyncpg.DeadlockDetectedError:
+                continue
+    finally:
+        await connection.close()
+
+
+async def _deadlocks(real: RealStack) -> int:
+    connection = await asyncpg.connect(real.postgres.url)
+    try:
+        return int(await connection.fetchval("SELECT sum(deadlocks) FROM pg_stat_database"))
+    finally:
+        await connection.close()

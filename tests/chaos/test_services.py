@@ -1,0 +1,229 @@
+"""The gateway and auth killed between two steps: what was begun is finished, once."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from shared.contracts.topics import SYNCS
+from tests.chaos import log
+from tests.chaos.load import Load, begin, pace
+from tests.chaos.stack import HOST, Stack
+from tests.chaos.topic import Topic
+from tests.client import eventually
+
+pytestmark = pytest.mark.e2e
+
+TABLE = {"bases": 1, "tables": 2, "records": 250}
+REFRESH_STEPS = ("before_refresh_send", "after_refresh_answer", "after_refresh_store")
+CALLERS = 200
+
+
+def unanswered(ask: Callable[[], object]) -> threading.Thread:
+    """Begin a request whose answer nobody will get."""
+
+    def asked() -> None:
+        try:
+            ask()
+        except httpx.HTTPError:
+            return
+
+    thread = threading.Thread(target=asked, daemon=True)
+    thread.start()
+    return thread
+
+
+def ask_for_a_sync(load: Load) -> threading.Thread:
+    url = f"{load.stack.client.url}/v1/connections/{load.id}/syncs"
+    return unanswered(lambda: httpx.post(url, json={}, timeout=30, trust_env=False))
+
+
+def newest_sync(load: Load) -> str:
+    return str(load.stack.client.api("GET", f"/v1/connections/{load.id}")["sync_id"])
+
+
+def token_requests(running: Stack, provider: str) -> int:
+    rows = running.client.control("GET", f"{provider}/requests")["items"]
+    return sum(row["path"].endswith("/token") and row["method"] == "POST" for row in rows)
+
+
+def expire(running: Stack) -> None:
+    """Every access token that the sandbox has given out; our own clock does not know."""
+    running.client.control("POST", "clock", json={"advance_s": 3700})
+    for provider in ("hubspot", "airtable"):
+        running.client.control("DELETE", f"{provider}/requests")
+
+
+def test_F02_a_sync_that_was_written_down_runs_though_the_gateway_was_killed(running: Stack, topic: Topic) -> None:
+    load = begin(running)
+    load.done()
+    running["gateway"].restart({"TRIBUTARY_PAUSE_AT": "after_sync_row"})
+    asking = ask_for_a_sync(load)
+    running["gateway"].paused_at("after_sync_row")
+    running["gateway"].restart()
+    asking.join()
+    first, load.sync = load.sync, newest_sync(load)
+    assert load.sync != first
+    load.done()
+    load.clean(topic)
+
+
+def test_F03_a_request_that_was_sent_twice_is_carried_out_once(running: Stack, topic: Topic) -> None:
+    """The gateway's relay is killed when Kafka has the message and the outbox still has the row."""
+    load = begin(running)
+    load.done()
+    running["gateway"].restart({"TRIBUTARY_PAUSE_AT": "after_relay_send"})
+    asking = ask_for_a_sync(load)
+    running["gateway"].paused_at("after_relay_send")
+    running["gateway"].restart()
+    asking.join()
+    load.sync = newest_sync(load)
+    load.done()
+    log.caught_up(running.client.bootstrap, SYNCS)
+    asked = [one for one in log.read(running.client.bootstrap, SYNCS) if load.sync.encode() in (one.value or b"")]
+    assert len(asked) == 2
+    load.clean(topic)
+    assert set(load.pages().values()) == {2}, "every page once for each of the two syncs"
+
+
+def test_F03_a_wake_up_that_was_sent_twice_is_one_slice(running: Stack, topic: Topic) -> None:
+    """The fetcher's relay is killed in the same place: at most the page under way is read again."""
+    running["fetcher2"].end()
+    running["fetcher1"].end()
+    running["fetcher1"].start({"TRIBUTARY_PAUSE_AT": "after_relay_send"})
+    load = begin(running)
+    running["fetcher1"].paused_at("after_relay_send")
+    running["fetcher1"].restart()
+    load.done()
+    load.clean(topic)
+    assert load.refetched() <= len(load.counts)
+
+
+def test_F04_kill_9_of_auth_at_each_step_of_a_refresh(running: Stack, topic: Topic) -> None:
+    """At most two refreshes each; then the token works, or the account asks for consent and works after it."""
+    loads: dict[tuple[str, str], Load] = {}
+    for provider, counts in (("hubspot", None), ("airtable", TABLE)):
+        for step in REFRESH_STEPS:
+            loads[provider, step] = begin(running, counts, provider=provider)
+    for load in loads.values():
+        load.done()
+    expire(running)
+    for (_, step), load in loads.items():
+        running["auth"].kill()
+        running["auth"].start({"TRIBUTARY_PAUSE_AT": step})
+        load.again()
+        running["auth"].paused_at(step)
+    running["auth"].restart()
+    ended = {key: running.client.synced(load.sync, within=110) for key, load in loads.items()}
+    statuses = {key: running.client.api("GET", f"/v1/connections/{load.id}")["status"] for key, load in loads.items()}
+    for key, load in loads.items():
+        if statuses[key] == "reauth_required":
+            assert key == ("airtable", "after_refresh_answer"), "only here the provider has ended the token we hold"
+            load.reconnect()
+            load.done()
+        else:
+            assert (statuses[key], ended[key]["state"]) == ("active", "done"), (key, ended[key])
+        load.clean(topic)
+    consents = list(statuses.values()).count("reauth_required")
+    assert token_requests(running, "hubspot") == 4, "one each, and a second where the first answer was lost"
+    assert token_requests(running, "airtable") - consents <= 4
+
+
+def test_F05_kill_9_of_the_projector_in_the_middle_of_a_batch(running: Stack, topic: Topic) -> None:
+    """Rows and positions are one transaction: nothing of the batch is there, and all of it comes again."""
+    pace(running, latency_ms=100)
+    load = begin(running)
+    for times in (2, 1, 1):
+        running["gateway"].kill()
+        running["gateway"].start({"TRIBUTARY_PAUSE_AT": f"before_batch_commit:{times}"}, wait=False)
+        running["gateway"].paused_at("before_batch_commit")
+    running["gateway"].restart()
+    load.done()
+    report = load.clean(topic)
+    assert report.records == report.items
+
+
+@pytest.mark.parametrize("provider", ["hubspot", "airtable"])
+def test_F23_a_refresh_whose_answer_is_lost_is_sent_twice_at_most(running: Stack, topic: Topic, provider: str) -> None:
+    load = begin(running, TABLE if provider == "airtable" else None, provider=provider)
+    load.done()
+    expire(running)
+    lost = {"match": {"method": "POST", "path": "*/token"}, "drop": "answer", "times": 1}
+    running.client.control("PUT", f"{provider}/faults", json=[lost])
+    load.again()
+    running.client.synced(load.sync)
+    assert token_requests(running, provider) <= 2
+    connection = running.client.api("GET", f"/v1/connections/{load.id}")
+    if connection["status"] == "reauth_required":
+        assert provider == "airtable"
+        assert "Reconnect" in connection["reason"]
+        load.reconnect()
+    load.done()
+    load.clean(topic)
+
+
+def test_F24_two_hundred_callers_at_two_processes_make_one_refresh(running: Stack) -> None:
+    load = begin(running)
+    load.done()
+    expire(running)
+    running["auth2"].start()
+    secret = (running.data / "service-secret").read_text().strip()
+
+    async def ask() -> list[httpx.Response]:
+        headers = {"authorization": f"Bearer {secret}"}
+        limits = httpx.Limits(max_connections=CALLERS)
+        async with httpx.AsyncClient(headers=headers, timeout=60, limits=limits, trust_env=False) as http:
+            urls = [f"http://{HOST}:{running.port(name)}/connections/{load.id}/token" for name in ("auth", "auth2")]
+            held = (await http.post(urls[0], json={})).json()["epoch"]
+            body = {"not_epoch": held}
+            return await asyncio.gather(*(http.post(urls[at % 2], json=body) for at in range(CALLERS)))
+
+    answers = asyncio.run(ask())
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({answer.json()["access_token"] for answer in answers}) == 1
+    assert token_requests(running, "hubspot") == 1
+
+
+def test_F25_a_grant_that_was_withdrawn_is_not_asked_again_and_a_new_consent_goes_on(
+    running: Stack, topic: Topic
+) -> None:
+    load = begin(running)
+    load.done()
+    expire(running)
+    dead = {
+        "match": {"method": "POST", "path": "*/token"},
+        "status": 400,
+        "body": {"status": "BAD_REFRESH_TOKEN", "error": "invalid_grant", "message": "withdrawn"},
+    }
+    running.client.control("PUT", "hubspot/faults", json=[dead])
+    load.again()
+    assert running.client.synced(load.sync)["state"] == "failed"
+    connection = running.client.api("GET", f"/v1/connections/{load.id}")
+    assert (connection["status"], "Reconnect" in connection["reason"]) == ("reauth_required", True)
+    refused = httpx.post(f"{running.client.url}/v1/connections/{load.id}/syncs", json={}, timeout=30, trust_env=False)
+    assert (refused.status_code, refused.json()["code"]) == (409, "reauth_required")
+    assert token_requests(running, "hubspot") == 1, "no loop"
+    running.client.control("PUT", "hubspot/faults", json=[])
+    load.reconnect()
+    load.done()
+    load.clean(topic)
+
+
+def test_F26_a_token_that_is_refused_in_the_middle_is_one_refresh_and_the_same_page_again(
+    running: Stack, topic: Topic
+) -> None:
+    pace(running, latency_ms=60)
+    load = begin(running)
+    running.client.control("DELETE", "hubspot/requests")
+    load.under_way()
+    refused = {"match": {"path": "/crm/objects/*/contacts*"}, "status": 401, "times": 1}
+    running.client.control("PUT", "hubspot/faults", json=[refused | {"body": {"category": "EXPIRED_AUTHENTICATION"}}])
+    eventually(lambda: not running.client.control("GET", "hubspot/faults"), every=0.02)
+    load.done()
+    load.clean(topic)
+    assert token_requests(running, "hubspot") == 1
+    assert load.refetched() == 0

@@ -1,0 +1,182 @@
+"""Workers that die, hang, come and go: another one goes on, and nobody's late words count."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Mapping
+from datetime import datetime
+
+import pytest
+
+from tests.chaos.load import Load, begin, pace
+from tests.chaos.stack import Stack
+from tests.chaos.topic import Topic
+from tests.client import eventually
+
+pytestmark = pytest.mark.e2e
+
+SENDING = ("after_page", "after_intend", "after_items")
+STEPS = ("after_claim", "before_fetch", *SENDING, "after_checkpoint", "before_commit")
+PAUSED_S = 60.0
+RESUME_S = 15.0
+LEAVE_S = 10.0
+LONG = {"companies": 1500, "contacts": 1500, "deals": 1500}
+
+
+def resumed(load: Load, killed: float) -> list[float]:
+    """For each lane that was under way when its worker was killed (epoch seconds): when it read its next page."""
+    lanes: dict[str, list[float]] = {}
+    for row in load.page_requests():
+        lanes.setdefault(row["path"], []).append(datetime.fromisoformat(row["at"]).timestamp())
+    after = [[moment for moment in at if moment >= killed] for at in lanes.values() if at[0] < killed]
+    return [at[0] for at in after if at]
+
+
+def alone_and_paused(running: Stack, point: str, counts: Mapping[str, int] | None = None) -> Load:
+    """A load whose only worker stands at this point."""
+    for name in running.fetchers:
+        running[name].end()
+    running["fetcher1"].start({"TRIBUTARY_PAUSE_AT": point})
+    load = begin(running, counts)
+    running["fetcher1"].paused_at(point.partition(":")[0])
+    return load
+
+
+@pytest.mark.parametrize("point", STEPS)
+def test_F01_kill_9_of_a_worker_between_any_two_steps(running: Stack, topic: Topic, point: str) -> None:
+    """R3: at most one page per running job is read again, and the job runs again within 15 s."""
+    load = alone_and_paused(running, point)
+    running["fetcher2"].start()
+    killed = time.time()
+    running["fetcher1"].kill()
+    load.done()
+    load.clean(topic)
+    again = load.pages()
+    assert max(again.values()) <= 2, again
+    lanes = [path for (path, _), times in again.items() if times > 1]
+    assert len(lanes) == len(set(lanes)), f"more than one page of a job was read again: {lanes}"
+    assert all(at - killed <= RESUME_S for at in resumed(load, killed))
+
+
+def one_of_two_paused(running: Stack, point: str) -> list[Load]:
+    """Loads, one of which at least is in the hands of fetcher1, which stands at this point; fetcher2 works on.
+
+    fetcher2 came first and relays the outbox. A paused process that leads lets go of it on PostgreSQL only: on SQLite
+    the lead is a lock of the kernel's.
+    """
+    for name in running.fetchers:
+        running[name].end()
+    running["fetcher2"].start()
+    running["fetcher1"].start({"TRIBUTARY_PAUSE_AT": point})
+    loads = [begin(running)]
+    end = time.monotonic() + PAUSED_S
+    while running["fetcher1"].state != "T":
+        assert time.monotonic() < end, "fetcher1 was given no job"
+        if loads[-1].state()["state"] != "running":
+            loads.append(begin(running))
+    running["fetcher1"].paused_at(point)
+    return loads
+
+
+@pytest.mark.parametrize("point", SENDING)
+def test_F17_a_paused_worker_that_wakes_up_changes_nothing(running: Stack, topic: Topic, point: str) -> None:
+    """It appends what it had read before its job was given to another; readers of the topic get the newer content."""
+    load = one_of_two_paused(running, point)[-1]
+    load.done()
+    load.change(update=0.5, archive=0.04, create=0.02)
+    load.again()
+    load.done()
+    load.clean(topic)
+    before = list(running.client.items(load.id))
+    zombie = running["fetcher1"]
+    zombie.resume()
+    eventually(lambda: not zombie.alive or "claim_lost" in zombie.said(), within=30)
+    load.becomes_clean(topic)
+    shown = {(item["resource"], item["id"]): item for item in running.client.items(load.id)}
+    assert shown.keys() == {(item["resource"], item["id"]) for item in before}
+    for item in before:
+        now = shown[item["resource"], item["id"]]
+        assert now["version"] >= item["version"]
+        assert now["modified"] == item["modified"]
+
+
+def test_F15_workers_that_join_and_leave_lose_nothing_and_read_little_twice(running: Stack, topic: Topic) -> None:
+    """R8 in short: the whole of it is measured by ``python -m tests.chaos``."""
+    pace(running, latency_ms=100)
+    loads = [begin(running, LONG) for _ in range(2)]
+    for number in range(6):
+        name = running.spare[number % 2]
+        if running[name].alive:
+            running[name].stop()
+        else:
+            running[name].start()
+    for load in loads:
+        load.done()
+        load.clean(topic)
+    assert sum(load.refetched() for load in loads) <= 0.05 * sum(len(load.pages()) for load in loads)
+
+
+@pytest.mark.parametrize("twice", [False, True], ids=["SIGTERM", "SIGTERM twice"])
+def test_F33_a_stop_in_the_middle_of_a_page_is_quick_and_nothing_is_read_again(
+    running: Stack, topic: Topic, *, twice: bool
+) -> None:
+    """R5: the page is finished or rolled back, offsets are committed, nothing is redelivered."""
+    running["fetcher2"].stop()
+    pace(running, latency_ms=300)
+    load = begin(running, LONG)
+    load.under_way()
+    fetcher = running["fetcher1"]
+    started = time.monotonic()
+    fetcher.terminate()
+    if twice:
+        fetcher.terminate()
+    assert fetcher.wait() == 0
+    assert time.monotonic() - started <= LEAVE_S
+    pace(running)
+    fetcher.start()
+    load.done()
+    load.clean(topic)
+    assert load.refetched() == 0
+
+
+def test_F33_a_stop_during_a_wait_does_not_wait(running: Stack, topic: Topic) -> None:
+    running["fetcher2"].stop()
+    away = {"match": {"path": "/crm/objects/*"}, "status": 503, "headers": {"Retry-After": "1.9"}, "times": 4}
+    running.client.control("PUT", "hubspot/faults", json=[away])
+    load = begin(running)
+    eventually(lambda: not running.client.control("GET", "hubspot/faults"), every=0.02)
+    assert running["fetcher1"].stop(signal.SIGTERM) <= LEAVE_S
+    running["fetcher1"].start()
+    load.done()
+    load.clean(topic)
+
+
+def test_F37_what_is_disconnected_while_it_loads_stops_and_is_gone_everywhere(running: Stack, topic: Topic) -> None:
+    """The worker stands with a page in its hands while the account is disconnected, and sends it afterwards."""
+    load = alone_and_paused(running, "after_intend:3", LONG)
+    asked = sum(load.pages().values())
+    running.client.api("DELETE", f"/v1/connections/{load.id}")
+    assert list(running.client.items(load.id)) == []
+    running["fetcher1"].resume()
+
+    def gone() -> bool:
+        topic.read_on()
+        kept = {(record.resource, record.id): record for record in topic.records.get(load.id, [])}
+        return bool(kept) and all(record.content is None for record in kept.values())
+
+    eventually(gone, within=40)
+    assert sum(load.pages().values()) <= asked + len(load.counts), "it went on reading"
+    assert list(running.client.items(load.id)) == []
+    assert load.state()["state"] != "running"
+
+
+def test_F17_a_paused_worker_that_relayed_for_all_is_relieved(running: Stack, topic: Topic) -> None:
+    if running.kind == "local":
+        pytest.skip("on SQLite the lead is a lock of the kernel's, which a stopped process keeps")
+    load = alone_and_paused(running, "after_items")
+    running["fetcher2"].start()
+    load.done()
+    load.clean(topic)
+    running["fetcher1"].resume()
+    load.becomes_clean(topic)
