@@ -118,7 +118,7 @@ def test_F31_a_disk_that_is_full_leaves_nothing_half_written(running: Stack, top
 
 
 def test_F36_a_backlog_is_worked_off_within_bounds_of_memory(running: Stack) -> None:
-    """In short: a million messages are worked off by ``python -m tests.chaos``."""
+    """In short: 30,000 messages, of which the gateway holds a batch at a time."""
     load = begin(running)
     load.done()
     bootstrap = running.client.bootstrap

@@ -165,7 +165,7 @@ def test_F11_a_table_that_is_locked_delays_and_loses_nothing(real: RealStack, to
 
 
 def test_F12_deadlocks_are_tried_again_and_nobody_sees_them(real: RealStack, topic: Topic) -> None:
-    """Somebody locks the rows of a batch one by one in the opposite order."""
+    """Somebody holds the last row of a batch until the batch waits for it, and then asks for the rows before it."""
     load = begin(real)
     load.done()
     load.change(update=0.9)
@@ -174,7 +174,7 @@ def test_F12_deadlocks_are_tried_again_and_nobody_sees_them(real: RealStack, top
     asyncio.run(_lock_backwards(real, load.id))
     load.done()
     load.clean(topic)
-    assert asyncio.run(_deadlocks(real)) >= before
+    eventually(lambda: asyncio.run(_deadlocks(real)) > before, within=20)
 
 
 async def _lock_backwards(real: RealStack, connection_id: str) -> None:
@@ -183,14 +183,21 @@ async def _lock_backwards(real: RealStack, connection_id: str) -> None:
         "SELECT resource, id FROM gateway.items WHERE connection = $1 ORDER BY resource DESC, id DESC", connection_id
     )
     lock = "SELECT 1 FROM gateway.items WHERE connection = $1 AND resource = $2 AND id = $3 FOR UPDATE"
+    waits = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'tributary%'"
+    )
     try:
-        for start in range(0, len(rows), 50):
-            try:
-                async with connection.transaction():
-                    for row in rows[start : start + 50]:
-                        await connection.execute(lock, connection_id, row["resource"], row["id"])
-            except asyncpg.DeadlockDetectedError:
-                continue
+        async with connection.transaction():
+            # The last of every resource: a batch holds one or more of them, and takes its rows in their order.
+            for row in {row["resource"]: row for row in reversed(rows)}.values():
+                await connection.execute(lock, connection_id, row["resource"], row["id"])
+            async with asyncio.timeout(60):
+                while not await connection.fetchval(waits):  # noqa: ASYNC110  # PostgreSQL tells nobody
+                    await asyncio.sleep(0.02)
+            for row in rows:
+                await connection.execute(lock, connection_id, row["resource"], row["id"])
+    except asyncpg.DeadlockDetectedError:
+        return
     finally:
         await connection.close()
 
