@@ -6,7 +6,7 @@
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
-WORKERS = 2
+WORKERS = 3
 TESTS =
 FETCHERS = 1
 PARTS =

@@ -7,8 +7,11 @@ import gc
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+
+import structlog
 
 from shared.errors import HubError
 from shared.installation import addresses, provider_defaults
@@ -20,6 +23,10 @@ from shared.telemetry import configure_logging
 from shared.telemetry.middleware import App
 
 REFUSED = 2
+PATIENCE_S = 60.0
+AGAIN_S = 1.0
+
+log = structlog.get_logger()
 
 
 def serve_alone(name: str, make_app: Callable[[Settings], App]) -> int:
@@ -62,23 +69,50 @@ def _serve(name: str, make_app: Callable[[Settings], App]) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     port = getattr(settings, f"{name}_port")
     sockets = bind(port, what=name, setting=f"TRIBUTARY_{name.upper()}_PORT", host=addresses(settings)[name])
-    asyncio.run(_until_told(Served(name, make_app(settings), sockets)))
+    asyncio.run(_until_told(lambda: Served(name, make_app(settings), sockets)))
 
 
-async def _until_told(served: Served) -> None:
+async def _until_told(make: Callable[[], Served]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
-    starting = asyncio.create_task(served.start(), name="start")
-    stopping = asyncio.create_task(stop.wait(), name="stop")
-    await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
-    if not starting.done():
-        starting.cancel()
-        await asyncio.wait([starting])
-    else:
-        await starting
+    served = await _started(make, stop)
+    if served is not None:
         gc.freeze()  # what is loaded by now stays: later collections need not look at it
-        await stopping
-    stopping.cancel()
+        await stop.wait()
+        await served.stop()
+
+
+async def _started(make: Callable[[], Served], stop: asyncio.Event) -> Served | None:
+    """None when it was told to stop before. A database or Kafka that is away just now is waited for.
+
+    Raises:
+        StartFailed: it cannot start, or what it needs did not come back in ``PATIENCE_S``.
+    """
+    end = time.monotonic() + PATIENCE_S
+    stopping = asyncio.create_task(stop.wait(), name="stop")
+    try:
+        while not stop.is_set():
+            served = make()
+            starting = asyncio.create_task(served.start(), name="start")
+            await asyncio.wait([starting, stopping], return_when=asyncio.FIRST_COMPLETED)
+            if not starting.done():
+                await _abandoned(starting, served)
+                return None
+            error = starting.exception()
+            if error is None:
+                return served
+            if time.monotonic() > end or not isinstance(error, StartFailed) or not error.passing:
+                raise error
+            log.warning("start_waits", why=str(error)[:300])
+            await asyncio.wait([stopping], timeout=AGAIN_S)
+        return None
+    finally:
+        stopping.cancel()
+
+
+async def _abandoned(starting: asyncio.Task[None], served: Served) -> None:
+    starting.cancel()
+    await asyncio.wait([starting])
     await served.stop()

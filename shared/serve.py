@@ -13,6 +13,7 @@ import uvicorn
 from typing_extensions import override
 
 from shared.errors import HubError
+from shared.kafka import is_away
 
 GRACE_S = 2
 
@@ -63,7 +64,11 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
 
 
 class StartFailed(Exception):
-    """A service could not open what it needs; says which and why."""
+    """A service could not open what it needs; says which and why. ``passing``: what it needs is away just now."""
+
+    def __init__(self, why: str, *, passing: bool = False) -> None:
+        super().__init__(why)
+        self.passing = passing
 
 
 class Served:
@@ -93,7 +98,9 @@ class Served:
         while not self._server.started:
             if self._task.done():
                 await self._task
-                raise StartFailed(f"{self.name} did not start: {self._opening.why()}") from self._opening.failure
+                away = _away(self._opening.failure)
+                why = f"what it needs does not answer: {away}" if away else self._opening.why()
+                raise StartFailed(f"{self.name} did not start: {why}", passing=bool(away)) from self._opening.failure
             await asyncio.sleep(0.005)
 
     async def _serve(self) -> None:
@@ -139,6 +146,14 @@ def _words(error: BaseException | None) -> str | None:
         return error.detail if error else None
     inner = [*(error.exceptions if isinstance(error, BaseExceptionGroup) else []), error.__cause__, error.__context__]
     return next((words for one in inner if (words := _words(one))), None)
+
+
+def _away(error: BaseException | None) -> BaseException | None:
+    """The fault of a database or Kafka that is away, in a failure, however deep it is wrapped."""
+    if error is None or isinstance(error, HubError) or is_away(error):
+        return None if isinstance(error, HubError) else error
+    inner = error.exceptions if isinstance(error, BaseExceptionGroup) else []
+    return next((found for one in inner if (found := _away(one))), None)
 
 
 class _Unsignalled(uvicorn.Server):

@@ -72,20 +72,38 @@ class Supervisor:
         self._start(self._stack.services.values())
 
     def _start(self, children: Iterable[Child]) -> None:
-        """Side by side."""
-        started = [child for child in children if not self._stopping()]
-        for child in started:
+        """Side by side; what was started before is looked after meanwhile."""
+        waiting = [child for child in children if not self._stopping()]
+        for child in waiting:
             child.spawn()
             self._cares[child.name] = Care(since=time.monotonic())
-        for child in started:
-            child.wait_ready(self._stopping)
+        while waiting and not self._stopping():
+            for child in waiting:
+                self._refuse(child)
+            self._look_after_all()
+            waiting = [child for child in waiting if not child.ready()]
+            time.sleep(POLL_S)
+
+    def _refuse(self, child: Child) -> None:
+        """Whoever ends by itself while all servers answer has a reason that will not pass. Raises ``Ended``."""
+        ended = not child.alive and (child.status or 0) > 0
+        late = child.alive and time.monotonic() - self._cares[child.name].since > child.start_within_s
+        if not (ended or late) or not all(server.ready() for server in self._stack.servers.values() if server != child):
+            return
+        how = f"ended with status {child.status}" if ended else f"does not answer after {child.start_within_s:.0f} s"
+        child.kill()
+        raise Ended(f"{child.name} {how}:\n{child.tail()}")
 
     def watch(self) -> None:
         """Until it is to stop."""
         while not self._stopping():
-            for child in (*self._stack.servers.values(), *self._stack.services.values()):
-                self._look_after(child)
+            self._look_after_all()
             time.sleep(POLL_S)
+
+    def _look_after_all(self) -> None:
+        for child in (*self._stack.servers.values(), *self._stack.services.values()):
+            if child.name in self._cares:
+                self._look_after(child)
 
     def _look_after(self, child: Child) -> None:
         """One look: notices a death, starts again what is due, and tells when it answers."""

@@ -25,6 +25,9 @@ signal.signal(signal.SIGTERM, end)
 note("starts")
 if manner == "dies":
     sys.exit("its last words")
+if manner == "falls" and not os.path.exists(f"{folder}/{name}.fell"):
+    open(f"{folder}/{name}.fell", "w").close()
+    os.kill(os.getpid(), signal.SIGKILL)
 open(f"{folder}/{name}.{os.getpid()}", "w").close()
 while True:
     time.sleep(60)
@@ -32,7 +35,7 @@ while True:
 
 
 class Small(Child):
-    """``manner``: ``deaf`` does not end when asked, ``dies`` ends at once with status 1."""
+    """``manner``: ``deaf`` does not end when asked, ``dies`` ends at once with status 1, ``falls`` is killed once."""
 
     start_within_s = 20.0
 

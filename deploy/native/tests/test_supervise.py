@@ -99,6 +99,17 @@ def test_one_that_does_not_come_up_ends_the_start_with_its_last_words(tmp_path: 
         stack.close()
 
 
+def test_one_that_is_killed_while_the_others_start_is_started_again(tmp_path: Path) -> None:
+    stack = SmallStack(tmp_path, worker="falls")
+    watched = Watched(stack)
+    try:
+        watched.supervisor.start()
+        assert watched.says("worker was ended by SIGKILL; it is started again")
+        assert stack.notes().count("worker starts") == 2
+    finally:
+        stack.close()
+
+
 def test_one_that_does_not_end_when_asked_is_killed_and_named(tmp_path: Path) -> None:
     stack = SmallStack(tmp_path, worker="deaf")
     watched = Watched(stack)
