@@ -40,7 +40,7 @@ stack:
 
 test: lint
 	@sh deploy/chromium.sh
-	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 $(TESTS)
+	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
 
 stack-test: dev
 	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 deploy/kafka deploy/servers deploy/native \

@@ -64,4 +64,4 @@ def test_the_progress_tells_how_each_job_ended(loaded: Product, tmp_path: Path) 
 
 
 def test_each_program_is_short() -> None:
-    assert all(len(code.splitlines()) <= 25 for code in programs())
+    assert all(sum(bool(line) for line in code.splitlines()) <= 25 for code in programs())

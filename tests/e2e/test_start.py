@@ -69,7 +69,7 @@ def test_a_busy_port_is_named_with_the_setting_that_changes_it(tmp_path: Path) -
 def test_wrong_settings_are_reported_all_at_once_in_words(tmp_path: Path) -> None:
     said = refused(
         tmp_path,
-        TRIBUTARY_HOST="0.0.0.0",  # an address beyond loopback
+        TRIBUTARY_HOST="nowhere",
         TRIBUTARY_PUBLIC_URL="nonsense",
         TRIBUTARY_HUBSPOT_CLIENT_ID="id-without-a-secret",
         TRIBUTARY_GATWAY_PORT="8000",

@@ -123,7 +123,7 @@ def test_a_test_is_skipped_with_the_reason_where_a_server_cannot_be_had(tmp_path
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(tmp_path)],
         cwd=ROOT,
-        env={"PATH": str(tmp_path), "TMPDIR": str(tmp_path)},
+        env={"PATH": str(tmp_path)},
         capture_output=True,
         text=True,
         timeout=100,
