@@ -99,7 +99,9 @@ class Served:
             if self._task.done():
                 await self._task
                 away = _away(self._opening.failure)
-                why = f"what it needs does not answer: {away}" if away else self._opening.why()
+                # Of an error of the database the first line only: below it stand the statement and what it was given.
+                told = str(away).partition("\n")[0]
+                why = f"what it needs does not answer: {told}" if away else self._opening.why()
                 raise StartFailed(f"{self.name} did not start: {why}", passing=bool(away)) from self._opening.failure
             await asyncio.sleep(0.005)
 
