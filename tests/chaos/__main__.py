@@ -23,7 +23,7 @@ from tests.chaos.conftest import PROXIED, REAL
 from tests.chaos.figures import Figure
 from tests.chaos.real import RealStack
 from tests.chaos.report import render, save
-from tests.chaos.seeds import Outcome, SeedFailed, Seeds
+from tests.chaos.seeds import Outcome, SeedFailed, opened, run
 from tests.chaos.stack import Stack, started
 
 FIGURES: dict[str, Callable[[Stack], Figure]] = {
@@ -76,14 +76,14 @@ def _stack(kind: str, folder: Path) -> Stack:
 
 def _random(kind: str, folder: Path, first: int, count: int) -> dict[str, Any]:
     wanted, outcomes, failed = range(first, first + count), list[Outcome](), ""
-    with started(_stack(kind, folder)) as stack, stack.topic() as topic:
-        seeds, began = Seeds(stack, topic), time.monotonic()
+    with opened(lambda place: _stack(kind, place), folder) as places:
+        began = time.monotonic()
         try:
-            for outcome in seeds.run(wanted):
+            for outcome in run(places, wanted):
                 _say(str(outcome))
                 outcomes.append(outcome)
         except SeedFailed as error:
-            _say("\n".join(f"log of {name}\n{text}" for name, text in stack.logs().items()))
+            _say("\n".join(f"log of {name}\n{text}" for name, text in error.stack.logs().items()))
             failed = str(error)
         took = time.monotonic() - began
     clean = sum(outcome.report.clean for outcome in outcomes)

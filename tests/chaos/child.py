@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from tests.client import eventually
-from tests.product import ROOT
 
 START_S = 60.0
 STOP_S = 30.0
@@ -17,7 +16,7 @@ TAIL = 4000
 
 
 class Child:
-    """``ready`` says whether it answers. What it prints is appended to ``log`` over all its lives."""
+    """``ready`` says whether it answers. What it prints is appended to ``log``, beside which it always runs."""
 
     def __init__(
         self, name: str, command: Sequence[str], *, env: Mapping[str, str], log: Path, ready: Callable[[], bool]
@@ -56,7 +55,7 @@ class Child:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self.command,
-                cwd=ROOT,
+                cwd=self.log.parent,
                 env={**self.env, **(env or {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
 
 from typing_extensions import override
 
@@ -14,18 +17,28 @@ from tests.chaos.chance import Plan, Step, plan
 from tests.chaos.checker import Report
 from tests.chaos.disturb import Disturber
 from tests.chaos.load import Load, begin, pace
-from tests.chaos.stack import Stack
+from tests.chaos.stack import Stack, started
 from tests.chaos.topic import Topic
 
 COUNTS = {"companies": 2000, "contacts": 2000, "deals": 2000}
 LATENCY_MS = 120.0
 CHANGE = {"create": 0.02, "update": 0.03, "archive": 0.025}
-TOGETHER = 4
+STACKS = 2
+"""A fault stops all loads of a stack for seconds: those of the other one go on meanwhile."""
+TOGETHER = 3
+"""Loads that one stack has at once."""
 WITHIN_S = 120.0
 
 
 class SeedFailed(Exception):
-    """A load that did not end, or not as done; the message has the seed and its plan."""
+    """A load that did not end, or not as done; the message has the seed and its plan.
+
+    ``stack`` is where it ran.
+    """
+
+    def __init__(self, why: str, *, stack: Stack) -> None:
+        super().__init__(why)
+        self.stack = stack
 
 
 @dataclass(frozen=True)
@@ -44,28 +57,15 @@ class Outcome:
 
 
 class Seeds:
-    """Runs plans side by side on one stack: each has an account and a connection of its own, all meet the faults."""
+    """Runs the plans of seeds on one stack: each has an account and a connection of its own, all meet the faults."""
 
-    def __init__(self, stack: Stack, topic: Topic, *, counts: dict[str, int] | None = None) -> None:
-        self._stack, self._topic, self._counts = stack, topic, counts or COUNTS
+    def __init__(self, stack: Stack, topic: Topic) -> None:
+        self._stack, self._topic = stack, topic
         self._reading = threading.Lock()
         self._disturber = Disturber(stack)
         self._dead = [name for name in stack.children if name not in {"sandbox", *stack.extra}]
-        self.loads: list[Load] = []
+        self._loads: list[Load] = []
         pace(stack, latency_ms=LATENCY_MS)
-
-    def run(self, seeds: Sequence[int], *, together: int = TOGETHER) -> Iterator[Outcome]:
-        """As they end.
-
-        Raises:
-            SeedFailed: names the seed; seeds that have not begun are left out.
-        """
-        pool = ThreadPoolExecutor(together, thread_name_prefix="seed")
-        try:
-            for ended in as_completed([pool.submit(self.one, seed) for seed in seeds]):
-                yield ended.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
     def one(self, seed: int) -> Outcome:
         drawn = plan(seed, dead=self._dead, cut=list(self._stack.proxies))
@@ -73,12 +73,18 @@ class Seeds:
         try:
             return self._outcome(drawn)
         except Exception as error:
-            raise SeedFailed(f"{drawn}: {error}") from error
+            raise SeedFailed(f"{drawn}: {error}", stack=self._stack) from error
+
+    def clean_afresh(self) -> None:
+        """All loads once more, by a topic that is read anew from offset 0."""
+        with self._stack.topic() as topic:
+            for load in self._loads:
+                load.clean(topic)
 
     def _outcome(self, drawn: Plan) -> Outcome:
         started = time.monotonic()
-        load = begin(self._stack, self._counts, name=f"Seed {drawn.seed}")
-        self.loads.append(load)
+        load = begin(self._stack, COUNTS, name=f"Seed {drawn.seed}")
+        self._loads.append(load)
         self._disturbed(load, drawn.first)
         report = self._verdict(load)
         if drawn.changes and report.clean:
@@ -95,3 +101,39 @@ class Seeds:
     def _verdict(self, load: Load) -> Report:
         with self._reading:
             return load.verdict(self._topic)
+
+
+def run(places: Sequence[Seeds], seeds: Sequence[int], *, together: int = TOGETHER) -> Iterator[Outcome]:
+    """Side by side, each seed wherever there is room; outcomes as they end.
+
+    Raises:
+        SeedFailed: names the seed; seeds that have not begun are left out.
+    """
+    rooms: SimpleQueue[Seeds] = SimpleQueue()
+    for place in [*places] * together:
+        rooms.put(place)
+
+    def one(seed: int) -> Outcome:
+        place = rooms.get()
+        try:
+            return place.one(seed)
+        finally:
+            rooms.put(place)
+
+    pool = ThreadPoolExecutor(rooms.qsize(), thread_name_prefix="seed")
+    try:
+        for ended in as_completed([pool.submit(one, seed) for seed in seeds]):
+            yield ended.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+@contextmanager
+def opened(make: Callable[[Path], Stack], folder: Path) -> Iterator[list[Seeds]]:
+    """Stacks that have started, for ``run``; all are gone at the end."""
+    with ExitStack() as held:
+        places = []
+        for number in range(STACKS):
+            stack = held.enter_context(started(make(folder / f"stack{number + 1}")))
+            places.append(Seeds(stack, held.enter_context(stack.topic())))
+        yield places

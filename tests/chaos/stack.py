@@ -17,7 +17,7 @@ from tests.chaos.customer import Customer
 from tests.chaos.proxy import Network, Proxy
 from tests.chaos.topic import Topic
 from tests.client import RESOURCES
-from tests.product import ROOT, clean, reserved_ports
+from tests.product import clean, reserved_ports
 
 HOST = "127.0.0.1"
 SETUP_S = 60
@@ -110,7 +110,7 @@ class Stack:
         """Secrets, migrations and topics; may run again at any time."""
         done = subprocess.run(
             [sys.executable, "-m", "deploy.setup", *self.setup_options],
-            cwd=ROOT,
+            cwd=self.folder,
             env=self.environment(),
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -25,7 +25,6 @@ from tests.chaos.modes import BlackHole, Drop
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
 from tests.client import eventually
-from tests.product import ROOT
 
 pytestmark = pytest.mark.e2e
 
@@ -130,7 +129,7 @@ def test_F08_a_topic_with_too_few_partitions_is_refused_in_words(bare: Stack) ->
     asyncio.run(create_topic(bare.client.bootstrap, ITEMS, partitions=1))
     done = subprocess.run(
         [sys.executable, "-m", "deploy.setup", "--local-broker"],
-        cwd=ROOT,
+        cwd=bare.folder,
         env=bare.environment(),
         stdin=subprocess.DEVNULL,
         capture_output=True,

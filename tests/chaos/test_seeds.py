@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos.conftest import PROXIED
-from tests.chaos.seeds import COUNTS, Seeds
-from tests.chaos.stack import Stack, started
+from tests.chaos.seeds import COUNTS, opened, run
+from tests.chaos.stack import Stack
 
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "25"))
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
@@ -19,12 +19,10 @@ FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
 @pytest.mark.e2e
 @pytest.mark.timeout(900)
 def test_R1_twenty_five_seeded_chaos_loads_lose_and_double_nothing(tmp_path: Path) -> None:
-    with started(Stack(tmp_path, fetchers=2, proxied=PROXIED)) as running, running.topic() as topic:
-        seeds = Seeds(running, topic)
-        outcomes = list(seeds.run(range(FIRST, FIRST + SEEDS)))
+    with opened(lambda folder: Stack(folder, fetchers=2, proxied=PROXIED), tmp_path) as places:
+        outcomes = list(run(places, range(FIRST, FIRST + SEEDS)))
         assert [str(one) for one in outcomes if not one.report.clean] == []
         assert len(outcomes) == SEEDS
         assert all(one.report.items > 0.9 * sum(COUNTS.values()) for one in outcomes)
-        with running.topic() as afresh:
-            for load in seeds.loads:
-                load.clean(afresh)
+        for place in places:
+            place.clean_afresh()

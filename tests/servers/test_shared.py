@@ -88,6 +88,7 @@ def run_tests(tmp_path: Path, *, waits: bool) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        start_new_session=True,
     )
 
 
@@ -102,10 +103,11 @@ def test_two_workers_share_a_server_that_ends_with_the_run(tmp_path: Path) -> No
 
 
 def test_ctrl_c_ends_the_servers_too(tmp_path: Path) -> None:
+    """A terminal sends it to the run and to its workers alike."""
     with run_tests(tmp_path, waits=True) as run:
         notes = tmp_path / "notes"
         eventually(lambda: notes.exists() and len(notes.read_text().splitlines()) == 2, within=60)
-        run.send_signal(signal.SIGINT)
+        os.killpg(run.pid, signal.SIGINT)
         run.communicate(timeout=60)
     eventually(lambda: not answers(notes.read_text().splitlines()[0]), within=20)
 

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from services.gateway.keys.caller import SCOPES
 from services.gateway.keys.create import create_key
 from services.gateway.keys.revoke import revoke_key
 from services.gateway.keys.view import KeyView, key_view, list_keys
-from shared.db import Database, Schema
-from shared.errors import HubError
-from shared.installation import place, provider_defaults
-from shared.kafka import is_away
-from shared.settings import SettingsError, load_settings
-
-REFUSED, MISUSED = 1, 2
+from shared.command import run_command
+from shared.db import Database
+from shared.installation import place
+from shared.settings import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,20 +22,7 @@ def main(arguments: Sequence[str]) -> int:
     A new key is the only thing on standard output; words about it go to standard error.
     """
     asked = _parser().parse_args(arguments)
-    try:
-        settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
-        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return asyncio.run(_run(asked, place(settings, "gateway")))
-    except SettingsError as wrong:
-        sys.stderr.write(f"{wrong}\n")
-        return MISUSED
-    except HubError as refused:
-        sys.stderr.write(f"{refused.detail}\n")
-    except Exception as error:
-        if not is_away(error):
-            raise
-        sys.stderr.write(f"The database does not answer ({type(error).__name__}). Start it, then repeat.\n")
-    return REFUSED
+    return run_command(lambda settings: _run(asked, settings), needs="The database")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -59,8 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(asked: argparse.Namespace, tables: Path | Schema) -> int:
-    database = Database(tables)
+async def _run(asked: argparse.Namespace, settings: Settings) -> int:
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(place(settings, "gateway"))
     try:
         await database.migrate("services.gateway:migrations")
         match asked.command:

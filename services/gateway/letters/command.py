@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
-import os
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 from services.gateway.letters.desk import Desk, sending
 from services.gateway.letters.listing import list_letters
@@ -16,32 +13,20 @@ from services.gateway.letters.replay import Replayed, replay_letter
 from services.gateway.letters.show import show_letter
 from services.gateway.letters.table import described, table
 from services.gateway.letters.view import LetterSummary
+from shared.command import MISUSED, REFUSED, run_command
 from shared.db import Database
 from shared.errors import HubError
-from shared.installation import place, provider_defaults
-from shared.kafka import cluster_id, is_away
-from shared.settings import Settings, SettingsError, load_settings
+from shared.installation import place
+from shared.kafka import cluster_id
+from shared.settings import Settings
 
-REFUSED, MISUSED = 1, 2
 PAGE = 200
 
 
 def main(arguments: Sequence[str]) -> int:
     """The exit code: 1 when something was refused or is away, 2 for wrong settings or arguments."""
     asked = _parser().parse_args(arguments)
-    try:
-        settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
-        return asyncio.run(_run(asked, settings))
-    except SettingsError as wrong:
-        sys.stderr.write(f"{wrong}\n")
-        return MISUSED
-    except HubError as refused:
-        sys.stderr.write(f"{refused.detail}\n")
-    except Exception as error:
-        if not is_away(error):
-            raise
-        sys.stderr.write(f"The database or Kafka does not answer ({type(error).__name__}). Start it, then repeat.\n")
-    return REFUSED
+    return run_command(lambda settings: _run(asked, settings), needs="The database or Kafka")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -43,7 +43,7 @@ async def served(world: World) -> AsyncIterator[str]:
     # Named as TCP, else asyncio leaves Nagle's algorithm on and every answer waits 40 ms.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", lifespan="off"))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     server.config.load()
     server.lifespan = server.config.lifespan_class(server.config)
     await server.startup([listening])
