@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.tables import cursors, seen
-from shared.db import Bulk, among, listed
+from shared.db import Bulk, Keyed, among, listed
 
 CHUNK = 500
 
@@ -21,10 +21,12 @@ class Sighting(msgspec.Struct, frozen=True):
     version: int
 
 
-_KNOWN = select(seen.c.id, seen.c.digest, seen.c.version).where(
-    seen.c.connection == bindparam("connection"),
-    seen.c.resource == bindparam("resource"),
-    among(seen.c.id, bindparam("ids", type_=Text)),
+_KNOWN = Keyed(
+    seen.c.id,
+    seen.c.digest,
+    seen.c.version,
+    within=(seen.c.connection == bindparam("connection"), seen.c.resource == bindparam("resource")),
+    last=seen.c.id,
 )
 _RECORD = upsert(seen)
 _RECORD = _RECORD.on_conflict_do_update(
@@ -41,8 +43,8 @@ _FORGET_CURSORS = delete(cursors).where(among(cursors.c.job, bindparam("ids", ty
 
 
 async def known(db: AsyncConnection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Sighting]:
-    given = {"connection": connection, "resource": resource, "ids": listed(ids)}
-    return {id_: Sighting(id_, digest, version) for id_, digest, version in await db.execute(_KNOWN, given)}
+    rows = await _KNOWN.rows(db, {"connection": connection, "resource": resource}, ids)
+    return {id_: Sighting(id_, digest, version) for id_, digest, version in rows}
 
 
 async def record(db: AsyncConnection, connection: str, resource: str, sightings: Sequence[Sighting]) -> None:

@@ -6,6 +6,7 @@ from shared.db.clock import db_now
 from shared.db.columns import Big, Key
 from shared.db.database import Database, mark_news
 from shared.db.fetch import Fetch
+from shared.db.keyed import Keyed
 from shared.db.migrating import configured, run_migrations
 from shared.db.place import Schema
 
@@ -15,6 +16,7 @@ __all__ = [
     "Database",
     "Fetch",
     "Key",
+    "Keyed",
     "Schema",
     "among",
     "configured",

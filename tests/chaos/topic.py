@@ -50,7 +50,7 @@ class Topic:
         }
         self._consumer = Consumer(options)
         self._asker = Consumer(options)
-        """Its questions do not wait behind a fetch, which a broker answers half a second later when there is nothing."""
+        """Its questions do not wait behind a fetch, which a broker answers half a second late when there is nothing."""
         self._next: dict[int, int] = {}
 
     def __enter__(self) -> Self:

@@ -24,4 +24,13 @@ things = Table(
     Column("body", LargeBinary, nullable=True),
 )
 
+placed = Table(
+    "placed",
+    metadata,
+    Column("connection", Key, primary_key=True),
+    Column("resource", Key, primary_key=True),
+    Column("id", Key, primary_key=True),
+    Column("number", Big, nullable=False),
+)
+
 outbox = outbox_table(metadata)

@@ -10,16 +10,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Text, bindparam, func, insert, select, update
+from sqlalchemy import Text, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from shared.db import Bulk, Database, Schema, among, db_now, listed
+from shared.db import Bulk, Database, Keyed, Schema, among, db_now, listed
 from shared.db.database import READERS, WRITERS
 from shared.kafka import is_away
 from tests.contract.child import add_ones
 from tests.contract.children import child, done
-from tests.contract.tables import counters, metadata, things
+from tests.contract.tables import counters, metadata, placed, things
 from tests.servers.places import tables_of
 
 
@@ -205,6 +205,39 @@ async def test_a_condition_on_many_values_takes_any_text_and_large_numbers(datab
         assert set((await db.execute(by_id, {"ids": listed([*ODD, "absent"])})).scalars()) == set(ODD)
         assert list((await db.execute(by_id, {"ids": listed([])})).scalars()) == []
         assert list((await db.execute(by_number, {"ids": listed([(1 << 45) + 1, 7])})).scalars()) == [ODD[1]]
+
+
+LANE = {"connection": "c", "resource": "r"}
+IN_LANE = Keyed(
+    placed.c.id,
+    placed.c.number,
+    within=(placed.c.connection == bindparam("connection"), placed.c.resource == bindparam("resource")),
+    last=placed.c.id,
+)
+
+
+async def test_rows_are_found_by_many_keys(database: Database) -> None:
+    others = [{"connection": "c", "resource": "s", "id": id_, "number": 0} for id_ in ODD]
+    async with database.write() as db:
+        await db.execute(insert(placed), [*others, *({**LANE, "id": id_, "number": n} for n, id_ in enumerate(ODD))])
+    async with database.read() as db:
+        found = await IN_LANE.rows(db, LANE, [*ODD[1:], "absent"])
+        assert {(id_, number) for id_, number in found} == {(id_, n) for n, id_ in enumerate(ODD) if n}
+        assert list(await IN_LANE.rows(db, LANE, [])) == []
+
+
+async def test_rows_of_a_lane_that_nobody_has_counted_yet_are_looked_up_one_by_one(
+    database: Database, place: Path | Schema
+) -> None:
+    async with database.write() as db:
+        await db.execute(insert(placed), [{**LANE, "id": str(n), "number": n} for n in range(5000)])
+    looked_at = text(
+        "SELECT idx_tup_fetch + seq_tup_read FROM pg_stat_xact_user_tables WHERE relid = 'placed'::regclass"
+    )
+    async with database.read() as db:
+        assert len(await IN_LANE.rows(db, LANE, [str(n) for n in range(0, 5000, 50)])) == 100
+        if isinstance(place, Schema):  # SQLite does not tell how many it has looked at
+            assert (await db.execute(looked_at)).scalar_one() == 100
 
 
 async def test_keys_are_in_the_order_of_their_bytes(database: Database) -> None:

@@ -9,12 +9,12 @@ from operator import itemgetter
 from typing import Any
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Row, Text, bindparam, delete, func, select, text, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Row, bindparam, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import items
-from shared.db import Bulk, Fetch, among, listed
+from shared.db import Bulk, Fetch, Keyed
 
 _UNSHOWN = {"generation", "partition", "offset", "deleted", "folded", "digest"}
 GUARDED = upsert(items)
@@ -30,10 +30,12 @@ _AFTER = ("after_connection", "after_resource", "after_id")
 _LIMIT = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
 _LIKE = re.compile("[/%_]")
 Key = tuple[str, str, str]
-_STORED = select(items.c.id, items.c.version, items.c.offset).where(
-    items.c.connection == bindparam("connection"),
-    items.c.resource == bindparam("resource"),
-    among(items.c.id, bindparam("ids", type_=Text)),
+_STORED = Keyed(
+    items.c.id,
+    items.c.version,
+    items.c.offset,
+    within=(items.c.connection == bindparam("connection"), items.c.resource == bindparam("resource")),
+    last=items.c.id,
 )
 
 
@@ -65,8 +67,7 @@ async def overtaken(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[
         lanes.setdefault((row["connection"], row["resource"]), {})[row["id"]] = row
     found: set[Key] = set()
     for (connection, resource), mine in lanes.items():
-        given = {"connection": connection, "resource": resource, "ids": listed(mine)}
-        for id_, version, offset in await db.execute(_STORED, given):
+        for id_, version, offset in await _STORED.rows(db, {"connection": connection, "resource": resource}, mine):
             if version > mine[id_]["version"] and offset < mine[id_]["offset"]:
                 found.add((connection, resource, id_))
     return found
