@@ -24,14 +24,14 @@ _SCHEME: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
 _SEALED: Final = re.compile(r"\bv1\.[\w-]+\.[\w-]{8,}\.[\w-]{8,}")
 _HEADER: Final = re.compile(r"(?i)\b((?:set-)?cookie|(?:proxy-)?authorization)(\s*:\s*)[^\r\n]+")
 _KEY: Final = re.compile(r"\btrb_([0-9A-Za-z]{12})_[0-9A-Za-z]{40}")
-_PLAIN: Final = re.compile(r"(?:(?!v1\.|trb_)[\w/.-])*")
+_PLAIN: Final = re.compile(r"(?:(?!v1\.|trb_)[\w/.-]|(?<=\d):)*")
 _DEEPEST: Final = 8
 
 
 def redact_text(text: str) -> str:
     """Masks what looks like a bearer token, an API key, a sealed value, a header or parameter that carries a secret."""
     if _PLAIN.fullmatch(text):
-        return text  # each of the patterns needs a space, a colon, an equals sign, "v1." or "trb_"
+        return text  # each pattern needs a space, an equals sign, a colon that follows no digit, "v1." or "trb_"
     text = _HEADER.sub(rf"\1\2{MASK}", text)
     text = _SCHEME.sub(rf"\1 {MASK}", text)
     text = _SEALED.sub(MASK, text)
@@ -43,6 +43,11 @@ def redact_text(text: str) -> str:
 def sensitive(name: str) -> bool:
     """By the last word of the name: ``refresh_token`` is, ``token_url`` and ``error_code`` are not."""
     return _SENSITIVE_NAME.search(_CAMEL.sub("_", name).lower()) is not None
+
+
+@lru_cache(maxsize=1024)
+def _name(name: str) -> str:
+    return redact_text(name)
 
 
 def redact(value: Any, depth: int = 0) -> Any:
@@ -58,7 +63,7 @@ def redact(value: Any, depth: int = 0) -> Any:
 
 def _container(value: Any, depth: int) -> Any:
     if isinstance(value, Mapping):
-        return {redact_text(str(name)): _entry(str(name), item, depth) for name, item in value.items()}
+        return {_name(str(name)): _entry(str(name), item, depth) for name, item in value.items()}
     return [redact(item, depth + 1) for item in value]
 
 

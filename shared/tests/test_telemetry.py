@@ -135,6 +135,7 @@ def test_harmless_names_stay(name: str) -> None:
         "{'client_secret': 'sesame'}",
         "code_verifier = sesame",
         "v1.k1.sesamesesame.sesamesesamesesame",
+        "12:30:v1.k1.sesamesesame.sesamesesamesesame",
     ],
 )
 def test_T11_secrets_in_a_text_are_masked_by_their_shape(text: str) -> None:
