@@ -35,6 +35,8 @@ _RECORD = _RECORD.on_conflict_do_update(
     where=seen.c.version < _RECORD.excluded.version,
 )
 _RECORD_ALL = Bulk(_RECORD)
+# One by one: of many at once PostgreSQL may make a walk through the whole lane, as in ``Keyed``.
+_FORGET = delete(seen).where(*(column == bindparam(column.name) for column in seen.primary_key))
 _CURSOR = upsert(cursors).on_conflict_do_nothing()
 _DOUBT = upsert(seen).on_conflict_do_update(index_elements=["connection", "resource", "id"], set_={"digest": b""})
 
@@ -78,9 +80,8 @@ async def unsighted(db: AsyncConnection, connection: str, resource: str, *, belo
 
 
 async def forget(db: AsyncConnection, connection: str, resource: str, ids: Sequence[str]) -> None:
-    for start in range(0, len(ids), CHUNK):
-        gone = seen.c.id.in_(ids[start : start + CHUNK])
-        await db.execute(delete(seen).where(seen.c.connection == connection, seen.c.resource == resource, gone))
+    if ids:
+        await db.execute(_FORGET, [{"connection": connection, "resource": resource, "id": id_} for id_ in ids])
 
 
 async def first_sighting(db: AsyncConnection, job: str, cursor: bytes) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,6 +16,7 @@ from services.gateway.console.words import initials, number
 from services.gateway.hub import Hub
 from services.gateway.settings import Offered
 from services.gateway.store import connections, items, syncs
+from services.gateway.store.stored import StoredItem
 from services.gateway.sync import view
 from shared.contracts.connections import Connection
 from shared.errors import NotFound
@@ -60,7 +60,7 @@ async def owned(hub: Hub, id_: str) -> tuple[Connection, str, int]:
     return found, offered.provider.name if offered else found.provider, sum(counts.values())
 
 
-async def item(hub: Hub, key: items.Key) -> tuple[Mapping[str, Any], Offered | None]:
+async def item(hub: Hub, key: items.Key) -> tuple[StoredItem, Offered | None]:
     """Raises ``NotFound``."""
     connection, _, _ = await owned(hub, key[0])
     async with hub.database.read() as db:
@@ -111,26 +111,26 @@ async def _account(db: AsyncConnection, hub: Hub, connection: Connection, counts
     return account(connection, shown, labels=labels, counts=counts, now=time.time())
 
 
-async def _rows(db: AsyncConnection, hub: Hub, found: Sequence[Mapping[str, Any]]) -> tuple[Row, ...]:
+async def _rows(db: AsyncConnection, hub: Hub, found: Sequence[StoredItem]) -> tuple[Row, ...]:
     parents: dict[items.Key, str | None] = {}
     rows = []
     for item in found:
-        offered = hub.settings.providers.get(item["provider"])
+        offered = hub.settings.providers.get(item.provider)
         above = _parent(offered, item)
         if above and above not in parents:
             parent = await items.get(db, above)
-            parents[above] = parent["name"] if parent else None
+            parents[above] = parent.name if parent else None
         mark = initials(offered.provider.name) if offered else "?"
         rows.append(row(item, offered, mark=mark, parent=parents[above] if above else None))
     return tuple(rows)
 
 
-def _parent(offered: Offered | None, item: Mapping[str, Any]) -> items.Key | None:
+def _parent(offered: Offered | None, item: StoredItem) -> items.Key | None:
     """Where the item's parent is, for resources whose parents are all of one kind."""
-    resource = offered.provider.resource(item["resource"]) if offered else None
-    if resource is None or resource.original.parent_resource is None or item["parent_id"] is None:
+    resource = offered.provider.resource(item.resource) if offered else None
+    if resource is None or resource.original.parent_resource is None or item.parent_id is None:
         return None
-    return item["connection"], resource.original.parent_resource, item["parent_id"]
+    return item.connection, resource.original.parent_resource, item.parent_id
 
 
 async def _counts(db: AsyncConnection, found: Sequence[Connection]) -> Counts:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
-from typing import Any
 
 import msgspec
 
 from services.gateway.console.table import web_address
 from services.gateway.console.words import Moment, day, number
 from services.gateway.settings import Offered
+from services.gateway.store.stored import StoredItem
 
 COLOURED = 200_000
 """Characters of JSON up to which pieces are coloured; more would be slow to draw."""
@@ -46,23 +45,23 @@ class ItemView(msgspec.Struct, frozen=True, kw_only=True):
     api: str
 
 
-def item_view(item: Mapping[str, Any], offered: Offered | None, *, api: str) -> ItemView:
-    resource = offered.provider.resource(item["resource"]) if offered else None
-    raw = item["raw"]
-    empty = raw in {None, b"null"}
+def item_view(item: StoredItem, offered: Offered | None, *, api: str) -> ItemView:
+    resource = offered.provider.resource(item.resource) if offered else None
+    raw = item.raw or b"null"
+    empty = raw == b"null"
     return ItemView(
-        name=item["name"],
-        id=item["id"],
-        provider=offered.provider.name if offered else item["provider"],
-        kind=resource.label if resource else item["resource"],
-        connection=item["connection"],
-        parent=item["parent_id"],
-        url=web_address(item["url"]),
-        created=day(item["created"]),
-        modified=day(item["modified"]),
-        updated=day(item["updated"]),
+        name=item.name,
+        id=item.id,
+        provider=offered.provider.name if offered else item.provider,
+        kind=resource.label if resource else item.resource,
+        connection=item.connection,
+        parent=item.parent_id,
+        url=web_address(item.url),
+        created=day(item.created),
+        modified=day(item.modified),
+        updated=day(item.updated),
         pieces=() if empty else pieces(raw),
-        missing=_why_missing(item["raw_bytes"]) if empty else None,
+        missing=_why_missing(item.raw_bytes) if empty else None,
         api=api,
     )
 

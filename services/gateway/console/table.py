@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -10,6 +10,7 @@ import msgspec
 
 from services.gateway.console.words import Moment, day, number
 from services.gateway.settings import Offered
+from services.gateway.store.stored import StoredItem
 
 ROWS = 25
 LONGEST_TRAIL = 40
@@ -86,24 +87,24 @@ def web_address(url: str | None) -> str | None:
     return url if parts.scheme in {"http", "https"} and parts.netloc else None
 
 
-def row(item: Mapping[str, Any], offered: Offered | None, *, mark: str, parent: str | None) -> Row:
-    resource = offered.provider.resource(item["resource"]) if offered else None
+def row(item: StoredItem, offered: Offered | None, *, mark: str, parent: str | None) -> Row:
+    resource = offered.provider.resource(item.resource) if offered else None
     return Row(
-        href="/console/items/" + "/".join(quote(item[part], safe="/") for part in ("connection", "resource", "id")),
-        name=item["name"],
-        provider=offered.provider.name if offered else item["provider"],
+        href="/console/items/" + "/".join(quote(part, safe="/") for part in item.key),
+        name=item.name,
+        provider=offered.provider.name if offered else item.provider,
         mark=mark,
-        kind=resource.label if resource else item["resource"],
+        kind=resource.label if resource else item.resource,
         parent=parent,
-        created=day(item["created"]),
-        modified=day(item["modified"]),
-        url=web_address(item["url"]),
+        created=day(item.created),
+        modified=day(item.modified),
+        url=web_address(item.url),
     )
 
 
-def start(item: Mapping[str, Any]) -> str:
+def start(item: StoredItem) -> str:
     """What the address of a page calls the item before it."""
-    return f"{item['connection']}/{item['resource']}/{item['id']}"
+    return "/".join(item.key)
 
 
 def split(after: str) -> Key | None:
@@ -111,7 +112,7 @@ def split(after: str) -> Key | None:
     return (parts[0], parts[1], parts[2]) if len(parts) == 3 else None
 
 
-def paged(asked: Asked, found: Sequence[Mapping[str, Any]]) -> tuple[str | None, str | None]:
+def paged(asked: Asked, found: Sequence[StoredItem]) -> tuple[str | None, str | None]:
     """Links to the page before and after this one; ``found`` has one row more than a page when there is a next."""
     before = None
     if asked.page > 1 and asked.trail:

@@ -13,10 +13,10 @@ from sqlalchemy import BigInteger, ColumnElement, Row, bindparam, delete, func, 
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway.store.stored import StoredItem
 from services.gateway.tables import items
 from shared.db import Bulk, Fetch, Keyed
 
-_UNSHOWN = {"generation", "partition", "offset", "deleted", "folded", "digest"}
 GUARDED = upsert(items)
 GUARDED = GUARDED.on_conflict_do_update(
     index_elements=["connection", "resource", "id"],
@@ -25,7 +25,6 @@ GUARDED = GUARDED.on_conflict_do_update(
 )
 _GUARDED_ALL = Bulk(GUARDED)
 _IN_ORDER = itemgetter(*_GUARDED_ALL.columns)
-_SHOWN = tuple(column.name for column in items.columns if column.name not in _UNSHOWN)
 _AFTER = ("after_connection", "after_resource", "after_id")
 _LIMIT = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
 _LIKE = re.compile("[/%_]")
@@ -37,6 +36,7 @@ _STORED = Keyed(
     within=(items.c.connection == bindparam("connection"), items.c.resource == bindparam("resource")),
     last=items.c.id,
 )
+_SHOWN = [items.c[name] for name in StoredItem._fields]
 
 
 class Query(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,14 +77,14 @@ def key(row: Mapping[str, Any]) -> Key:
     return row["connection"], row["resource"], row["id"]
 
 
-async def page(db: AsyncConnection, query: Query) -> list[dict[str, Any]]:
-    """The next ``limit`` items in key order (connection, resource, id), with what is shown of them.
+async def page(db: AsyncConnection, query: Query) -> list[StoredItem]:
+    """The next ``limit`` items in key order (connection, resource, id).
 
     Named connections are read one after the other, so that the database seeks to the page whatever its depth.
     """
     if query.connections is None:
         return await _rows(db, query, connection=None, limit=query.limit)
-    found: list[dict[str, Any]] = []
+    found: list[StoredItem] = []
     for connection in sorted(query.connections):
         if len(found) == query.limit:
             break
@@ -93,7 +93,7 @@ async def page(db: AsyncConnection, query: Query) -> list[dict[str, Any]]:
     return found
 
 
-async def _rows(db: AsyncConnection, query: Query, *, connection: str | None, limit: int) -> list[dict[str, Any]]:
+async def _rows(db: AsyncConnection, query: Query, *, connection: str | None, limit: int) -> list[StoredItem]:
     given: dict[str, Any] = {
         "connection": connection,
         "org_id": query.org_id,
@@ -106,19 +106,19 @@ async def _rows(db: AsyncConnection, query: Query, *, connection: str | None, li
         given |= dict(zip(_AFTER, query.after, strict=True))
     statement = _statement(frozenset(name for name, value in given.items() if value is not None))
     rows = await statement.rows(db, {**given, "limit": limit})
-    return [dict(zip(_SHOWN, row, strict=True)) for row in rows]
+    return [StoredItem._make(row) for row in rows]
 
 
-async def get(db: AsyncConnection, key: Key) -> dict[str, Any] | None:
+async def get(db: AsyncConnection, key: Key) -> StoredItem | None:
     connection, resource, id_ = key
-    found = select(items).where(
+    found = select(*_SHOWN).where(
         items.c.connection == connection,
         items.c.resource == resource,
         items.c.id == id_,
         items.c.deleted == False,  # noqa: E712  # SQL
     )
-    row = (await db.execute(found)).mappings().first()
-    return None if row is None else dict(row)
+    row = (await db.execute(found)).first()
+    return None if row is None else StoredItem._make(row)
 
 
 async def counts(db: AsyncConnection, connection: str) -> dict[str, int]:
@@ -160,7 +160,7 @@ def _statement(given: frozenset[str]) -> Fetch:
         "folded": items.c.folded.like(bindparam("folded"), escape="/"),
         "updated": items.c.updated >= bindparam("updated"),
     }
-    selected = select(*(items.c[name] for name in _SHOWN)).where(~items.c.deleted)
+    selected = select(*_SHOWN).where(~items.c.deleted)
     selected = selected.where(*(condition for name, condition in conditions.items() if name in given))
     if _AFTER[0] in given:
         selected = selected.where(_behind(given))

@@ -88,12 +88,12 @@ async def test_the_read_model_and_the_positions_are_kept_and_reading_goes_on(pla
         await check(database, SCRIPTS)
         async with database.write() as db:
             assert await connections.get(db, "c") == SOURCE
-            assert [one["id"] for one in await items.page(db, Query(connections=["c"]))] == ["a", "b"]
+            assert [one.id for one in await items.page(db, Query(connections=["c"]))] == ["a", "b"]
             assert await positions.load(db, ITEMS, "log") == {0: 2}
             await project_items(db, [row("a", version=6, offset=2), row("b", version=8, offset=3, deleted=True)])
             await syncs.settle(db, log="log")
         async with database.read() as db:
-            assert [one["id"] for one in await items.page(db, Query())] == ["a"]
+            assert [one.id for one in await items.page(db, Query())] == ["a"]
             ended = await syncs.get(db, "s")
             assert ended is not None
             assert ended.ended is not None

@@ -65,7 +65,7 @@ async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(d
         query = Query(connections=connections, limit=4)
         while True:
             async with database.read() as db:
-                page = [items.key(one) for one in await items.page(db, query)]
+                page = [one.key for one in await items.page(db, query)]
             if not page:
                 break
             found += page
@@ -113,7 +113,7 @@ async def test_a_search_finds_a_part_of_the_name_in_any_case_and_takes_no_charac
 ) -> None:
     await take(database, *(named(f"{n:02}", name, offset=n) for n, name in enumerate(NAMES)))
     async with database.read() as db:
-        found = [one["name"] for one in await items.page(db, Query(connections=["c"], q=q))]
+        found = [one.name for one in await items.page(db, Query(connections=["c"], q=q))]
     assert found == expected
 
 
@@ -131,7 +131,7 @@ async def test_batches_with_the_same_keys_in_any_order_do_not_hold_one_another_u
     await asyncio.gather(*(write(one, version) for version in range(1, 9) for one in (database, another)))
     async with database.read() as db:
         page = await items.page(db, Query(connections=["c"], limit=500))
-    assert [one["version"] for one in page] == [8] * 150
+    assert [one.version for one in page] == [8] * 150
 
 
 def ended(sync: str, resource: str, partition: int, offset: int, step: int = 3) -> JobProgress:

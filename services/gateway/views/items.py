@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from contextlib import suppress
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.hub import Hub
 from services.gateway.store import connections, items
 from services.gateway.store.items import Key, Query
+from services.gateway.store.stored import StoredItem
 from shared.contracts.envelope import timestamp
 from shared.crypto import BadToken
 from shared.errors import BadRequest, NotFound
@@ -92,9 +92,7 @@ async def list_items(
             raise NotFound("There is no such connection.")
     token = None
     if len(rows) > page_size:
-        last = rows[page_size - 1]
-        key = msgspec.json.encode((last["connection"], last["resource"], last["id"]))
-        token = hub.page_tokens.sign(key, context)
+        token = hub.page_tokens.sign(msgspec.json.encode(rows[page_size - 1].key), context)
     return ItemPage(items=[_view(row) for row in rows[:page_size]], next_page_token=token)
 
 
@@ -102,7 +100,7 @@ async def read_item(connection_id: str, resource: str, item_id: str, *, hub: Hub
     """Raises ``NotFound``."""
     async with hub.database.read() as db:
         row = await items.get(db, (connection_id, resource, item_id))
-    if row is None or hub.org not in {None, row["org_id"]}:
+    if row is None or hub.org not in {None, row.org_id}:
         raise NotFound("There is no such item.")
     return _view(row)
 
@@ -150,21 +148,21 @@ def _after(token: str, context: str, hub: Hub) -> Key:
     return key
 
 
-def _view(row: Mapping[str, Any]) -> ItemView:
-    raw: Any = msgspec.Raw(row["raw"] or b"null")
+def _view(row: StoredItem) -> ItemView:
+    raw: Any = msgspec.Raw(row.raw or b"null")
     return ItemView(
-        id=row["id"],
-        resource=row["resource"],
-        connection_id=row["connection"],
-        provider=row["provider"],
-        org_id=row["org_id"],
-        name=row["name"],
-        parent_id=row["parent_id"],
-        url=web_link(row["url"]),
-        created=row["created"],
-        modified=row["modified"],
-        updated=row["updated"],
-        version=row["version"],
+        id=row.id,
+        resource=row.resource,
+        connection_id=row.connection,
+        provider=row.provider,
+        org_id=row.org_id,
+        name=row.name,
+        parent_id=row.parent_id,
+        url=web_link(row.url),
+        created=row.created,
+        modified=row.modified,
+        updated=row.updated,
+        version=row.version,
         raw=raw,  # goes out as the bytes that came in
-        raw_bytes=row["raw_bytes"],
+        raw_bytes=row.raw_bytes,
     )

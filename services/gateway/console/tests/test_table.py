@@ -8,6 +8,7 @@ import httpx
 from services.gateway.console.table import LONGEST_TRAIL, ROWS, Asked, paged, span
 from services.gateway.console.tests.desk import add_connection, add_items, connection
 from services.gateway.hub import Hub
+from services.gateway.store.stored import StoredItem
 
 NAME = re.compile(r"data-dialog><bdi>([^<]*)</bdi>")
 
@@ -105,7 +106,8 @@ async def test_an_address_that_makes_no_sense_shows_the_first_page(http: httpx.A
 
 def test_the_address_forgets_the_start_of_a_very_long_way() -> None:
     asked = Asked()
-    found = [{"connection": "c", "resource": "r", "id": str(n)} for n in range(ROWS + 1)]
+    one = StoredItem("c", "r", "0", "hubspot", "o", 1, "Name", None, None, None, None, "", None, None)
+    found = [one._replace(id=str(n)) for n in range(ROWS + 1)]
     for number in range(1, LONGEST_TRAIL + 20):
         _, following = paged(asked, found)
         assert following is not None
