@@ -27,7 +27,6 @@ from shared.settings import Cluster
 from shared.telemetry import Sample
 
 BATCH = 1000
-POLL_MS = 50
 GATHER_S = 0.1
 """A pause between batches: what comes meanwhile makes one larger batch, which costs less than several small ones."""
 LEAVE_S = 1.0
@@ -145,7 +144,6 @@ class Consumers:
             topic,
             group_id=f"tributary.{self._service}.{topic}",  # of its own: one group would rebalance at each start
             batch=True,
-            batch_timeout_ms=POLL_MS,
             max_records=records,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from itertools import chain
 from typing import Any
 
 import structlog
@@ -20,6 +21,8 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.kafka.away import PAUSE_S
 
+WAIT_MS = 1000
+"""For records, at most; those that come are taken at once. FastStream's own way sleeps after each empty answer."""
 CALM_S = 5.0
 """Without an error for this long, and nothing to read, it was not a record: what cannot be read comes again at once."""
 
@@ -42,7 +45,6 @@ class Poll:
     ) -> None:
         self._calm_s, self._failed_at = calm_s, 0.0
         self._subscriber, self._topic, self._rewind, self._failing = subscriber, topic, rewind, failing
-        self._ask = subscriber.get_msg
         self._most = subscriber.max_records
         self._single = 0
         """How many records are still asked for one by one."""
@@ -65,6 +67,10 @@ class Poll:
             if not self._single or (not records and time.monotonic() - self._failed_at > self._calm_s):
                 self._recover()
         return records
+
+    async def _ask(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
+        found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._subscriber.max_records)
+        return tuple(chain(*found.values()))
 
     async def _unreadable(self, error: Exception) -> None:
         self._astray = self._astray or not self._single
