@@ -22,6 +22,7 @@ SESSION = {
     "statement_timeout": "20s",
     "idle_in_transaction_session_timeout": "10s",  # of a process that was paused: others wait for its locks
     "jit": "off",
+    "plan_cache_mode": "force_custom_plan",  # a plan made while a table was small would stay when it has grown
 }
 
 

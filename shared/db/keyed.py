@@ -15,8 +15,8 @@ class Keyed:
     """``columns`` of the rows that satisfy ``within`` and whose ``last`` is among the given values.
 
     PostgreSQL knows nothing of a lane that has just been opened, takes it to have one row, and then prefers to compare
-    each row of the lane with each value: 20 ms for a page when there are ten thousand. The fence of OFFSET leaves it
-    no other way than to look up each key.
+    each row of the lane with each value: 20 ms for a page when there are ten thousand. Behind the fence of OFFSET it
+    looks for one whole key at a time.
     """
 
     def __init__(self, *columns: Column[Any], within: Sequence[ColumnElement[bool]], last: Column[Any]) -> None:

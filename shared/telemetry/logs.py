@@ -6,6 +6,8 @@ import json
 import logging
 import sys
 import unicodedata
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any, Final, Literal, TextIO
 
 import structlog
@@ -30,7 +32,7 @@ def configure_logging(
     """
     target = stream or sys.stderr
     pretty = fmt == "pretty" or (fmt == "auto" and target.isatty())
-    last = _last(pretty=pretty, colors=target.isatty())
+    last = [_whatever_it_holds(_last(pretty=pretty, colors=target.isatty()))]
     told: list[Processor] = [_worth_a_line] if pretty and level != "debug" else []
     structlog.configure(
         processors=[*told, *_ours(), *last],
@@ -52,7 +54,7 @@ class _Lines(structlog.stdlib.LoggerFactory):
     """Our own lines go straight to the stream: the way through the standard library's records takes as long again."""
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__()
+        super().__init__(ignore_frame_names=[__name__])  # an unnamed logger is called after whoever asks for it
         self._stream = stream
 
     @override
@@ -61,14 +63,18 @@ class _Lines(structlog.stdlib.LoggerFactory):
 
 
 class _Line:
-    """What structlog takes for a logger: a method for each level, called with the finished line."""
+    """What structlog takes for a logger: a method for each level, called with the finished line.
+
+    A stream that takes nothing (a closed pipe, a full disk) is no reason for work to fail: the line is lost.
+    """
 
     def __init__(self, name: str, stream: TextIO) -> None:
         self.name, self._stream = name, stream
 
     def msg(self, line: str) -> None:
-        self._stream.write(f"{line}\n")
-        self._stream.flush()
+        with suppress(OSError, ValueError):
+            self._stream.write(f"{line}\n")
+            self._stream.flush()
 
     debug = info = warning = error = critical = msg
 
@@ -95,6 +101,23 @@ def _last(*, pretty: bool, colors: bool) -> list[Processor]:
     if pretty:
         return [_redacted, _printable, structlog.dev.ConsoleRenderer(colors=colors)]
     return [_redacted, _json_line]
+
+
+def _whatever_it_holds(chain: Sequence[Processor]) -> Processor:
+    """The chain as one step that never raises: a value that cannot be shown costs its line, not the work around it."""
+
+    def shown(logger: WrappedLogger, method: str, event: EventDict) -> Any:
+        line: Any = event
+        try:
+            for step in chain:
+                line = step(logger, method, line)
+        except Exception as error:  # noqa: BLE001  # whatever a value's own methods raise
+            return _json_line(
+                logger, method, {"event": "line_not_shown", "level": method, "error": type(error).__name__}
+            )
+        return line
+
+    return shown
 
 
 def _add_context(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

@@ -4,10 +4,13 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 import structlog
+from typing_extensions import override
 
 from shared.settings import SecretStr
 from shared.telemetry import (
@@ -70,6 +73,40 @@ def test_a_log_line_is_json_with_service_request_and_trace(out: io.StringIO) -> 
     assert (line["service"], line["request_id"], line["trace_id"]) == ("gateway", "req-1", TRACE[3:35])
     assert (line["event"], line["level"], line["logger"], line["items"]) == ("loaded", "info", "tributary.x", 3)
     assert line["timestamp"].endswith("Z")
+
+
+def test_an_unnamed_logger_is_called_after_its_module(out: io.StringIO) -> None:
+    configure_logging("info", "json", out)
+    structlog.get_logger().info("said")
+    assert lines(out)[0]["logger"] == __name__
+
+
+@pytest.mark.parametrize("fmt", ["json", "pretty"])
+def test_work_does_not_fail_because_a_line_cannot_be_written(fmt: Literal["json", "pretty"]) -> None:
+    with Path("/dev/full").open("w") as full:
+        configure_logging("info", fmt, full)
+        structlog.get_logger().warning("no room")
+        with suppress(OSError):
+            full.close()
+        structlog.get_logger().warning("closed")
+
+
+class Unshowable:
+    @override
+    def __repr__(self) -> str:
+        raise RuntimeError("sesame")
+
+
+@pytest.mark.parametrize("fmt", ["json", "pretty"])
+def test_a_value_that_cannot_be_shown_costs_its_line_only(out: io.StringIO, fmt: Literal["json", "pretty"]) -> None:
+    configure_logging("info", fmt, out)
+    structlog.get_logger().info("odd", value=Unshowable(), number=10**5000)
+    structlog.get_logger().info("next")
+    first, second = out.getvalue().splitlines()
+    assert "line_not_shown" in first
+    assert "RuntimeError" in first
+    assert "sesame" not in first
+    assert "next" in second
 
 
 def test_lines_of_libraries_take_the_same_way_and_chatter_is_dropped(out: io.StringIO) -> None:

@@ -183,8 +183,10 @@ async def _lock_backwards(real: RealStack, connection_id: str) -> None:
         "SELECT resource, id FROM gateway.items WHERE connection = $1 ORDER BY resource DESC, id DESC", connection_id
     )
     lock = "SELECT 1 FROM gateway.items WHERE connection = $1 AND resource = $2 AND id = $3 FOR UPDATE"
+    # For a row: for an advisory lock somebody waits all the time.
     waits = (
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'tributary%'"
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'tributary%' "
+        "AND wait_event IN ('transactionid', 'tuple')"
     )
     try:
         async with connection.transaction():
