@@ -152,7 +152,8 @@ class Consumers:
             parser=untouched,
             decoder=undecoded,
         )
-        subscriber.get_msg = Poll(subscriber, topic, rewind, self._unreadable)  # type: ignore[method-assign]
+        poll = Poll(subscriber, topic, rewind, self._unreadable)
+        subscriber.get_msg = poll  # type: ignore[method-assign]
 
         def consumer() -> AIOKafkaConsumer:
             if subscriber.consumer is None:
@@ -164,7 +165,10 @@ class Consumers:
         @subscriber
         async def _on_batch(batch: list[Received]) -> None:
             await self._checked.wait()
-            await self._hand_over(batch, handle, consumer())
+            try:
+                await self._hand_over(batch, handle, consumer())
+            except Exception as error:  # noqa: BLE001  # FastStream would pass over it and read on
+                await poll.again(error)
 
         return consumer
 

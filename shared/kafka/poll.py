@@ -68,6 +68,12 @@ class Poll:
                 self._recover()
         return records
 
+    async def again(self, error: Exception) -> None:
+        """What was handed out last had no outcome: it is read once more, after a pause."""
+        self._astray = True
+        log.error("batch_again", topic=self._topic, exc_info=error)
+        await asyncio.sleep(PAUSE_S)
+
     async def _ask(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
         found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._subscriber.max_records)
         return tuple(chain(*found.values()))

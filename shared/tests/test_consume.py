@@ -10,10 +10,11 @@ from functools import partial
 import pytest
 from aiokafka.errors import KafkaConnectionError
 from sqlalchemy.exc import OperationalError
+from typing_extensions import override
 
 from shared.contracts.envelope import Undecodable
 from shared.contracts.topics import dead_letters
-from shared.kafka import Received
+from shared.kafka import Consumers, Received
 from shared.kafka.dead_letters import MOST_OF_A_LETTER, DeadLetters
 from shared.kafka.deliver import ATTEMPTS
 from shared.kafka.produce import MAX_REQUEST_BYTES, OVERHEAD_BYTES
@@ -71,6 +72,32 @@ async def test_a_database_that_is_away_is_waited_for_and_costs_no_message(kafka:
         await until(lambda: len(reader.values) == 2)
         await until(lambda: not consumers.failing)
     assert reader.values == [b"1", b"2"]
+
+
+class Unsayable(OSError):
+    """Whoever wants to tell of it fails himself."""
+
+    @override
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+async def test_a_fault_outside_of_the_handler_costs_no_message(kafka: Kafka, *, whole: bool) -> None:
+    await kafka.put(kafka.topic, b"1", b"2")
+    reader, place = Reader(Unsayable()), Positions()
+
+    async def many(batch: list[Received]) -> None:
+        if reader.errors:
+            raise reader.errors.pop()
+        await place.apply(batch)
+
+    def listen(consumers: Consumers) -> None:
+        consumers.batches(kafka.topic, many, place) if whole else consumers.each(kafka.topic, reader.one)
+
+    async with consuming(kafka, listen):
+        await until(lambda: len(place.values + reader.values) == 2)
+    assert place.values + reader.values == [b"1", b"2"]
 
 
 async def test_a_fault_of_ours_is_tried_again_and_then_kept_with_its_count(kafka: Kafka) -> None:
