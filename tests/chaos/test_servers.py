@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import redis
 
-from tests.chaos.load import begin, pace
+from tests.chaos.load import Load, begin, pace
 from tests.chaos.modes import BlackHole, Reset
 from tests.chaos.real import RealStack
 from tests.chaos.stack import Stack
@@ -168,20 +168,28 @@ def test_F12_deadlocks_are_tried_again_and_nobody_sees_them(real: RealStack, top
     """Somebody holds the last row of a batch until the batch waits for it, and then asks for the rows before it."""
     load = begin(real)
     load.done()
+    old = _modified(load)
     load.change(update=0.9)
+    changed = sorted(key for key, modified in _modified(load).items() if modified != old[key])
     before = asyncio.run(_deadlocks(real))
     load.again()
-    asyncio.run(_lock_backwards(real, load.id))
+    asyncio.run(_lock_backwards(real, load.id, changed))
     load.done()
     load.clean(topic)
     eventually(lambda: asyncio.run(_deadlocks(real)) > before, within=20)
 
 
-async def _lock_backwards(real: RealStack, connection_id: str) -> None:
+def _modified(load: Load) -> dict[tuple[str, str], str]:
+    """Resource and id → when it was changed last, at the provider."""
+    return {
+        (resource, id_): row["modified"]
+        for resource in load.counts
+        for id_, row in load.stack.client.ledger(load.provider, load.account, resource).items()
+    }
+
+
+async def _lock_backwards(real: RealStack, connection_id: str, keys: Sequence[tuple[str, str]]) -> None:
     connection = await asyncpg.connect(real.postgres.url)
-    rows = await connection.fetch(
-        "SELECT resource, id FROM gateway.items WHERE connection = $1 ORDER BY resource DESC, id DESC", connection_id
-    )
     lock = "SELECT 1 FROM gateway.items WHERE connection = $1 AND resource = $2 AND id = $3 FOR UPDATE"
     # For a row: for an advisory lock somebody waits all the time.
     waits = (
@@ -190,14 +198,14 @@ async def _lock_backwards(real: RealStack, connection_id: str) -> None:
     )
     try:
         async with connection.transaction():
-            # The last of every resource: a batch holds one or more of them, and takes its rows in their order.
-            for row in {row["resource"]: row for row in reversed(rows)}.values():
-                await connection.execute(lock, connection_id, row["resource"], row["id"])
+            # The last of every resource: its batch takes its rows in their order, and has all those before it by then.
+            for resource, id_ in dict(keys).items():
+                await connection.execute(lock, connection_id, resource, id_)
             async with asyncio.timeout(60):
                 while not await connection.fetchval(waits):  # noqa: ASYNC110  # PostgreSQL tells nobody
                     await asyncio.sleep(0.02)
-            for row in rows:
-                await connection.execute(lock, connection_id, row["resource"], row["id"])
+            for resource, id_ in reversed(keys):
+                await connection.execute(lock, connection_id, resource, id_)
     except asyncpg.DeadlockDetectedError:
         return
     finally:
