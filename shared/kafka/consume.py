@@ -152,8 +152,7 @@ class Consumers:
             parser=untouched,
             decoder=undecoded,
         )
-        poll = Poll(subscriber, topic, rewind, self._unreadable)
-        subscriber.get_msg = poll  # type: ignore[method-assign]
+        subscriber.get_msg = poll = Poll(subscriber, topic, rewind, self._unreadable)  # type: ignore[method-assign]
 
         def consumer() -> AIOKafkaConsumer:
             if subscriber.consumer is None:

@@ -81,6 +81,7 @@ def test_an_unnamed_logger_is_called_after_its_module(out: io.StringIO) -> None:
     assert lines(out)[0]["logger"] == __name__
 
 
+@pytest.mark.usefixtures("out")
 @pytest.mark.parametrize("fmt", ["json", "pretty"])
 def test_work_does_not_fail_because_a_line_cannot_be_written(fmt: Literal["json", "pretty"]) -> None:
     with Path("/dev/full").open("w") as full:

@@ -92,7 +92,7 @@ async def test_the_same_holds_for_a_reader_with_its_own_positions(kafka: Kafka, 
 
 
 class Flaky:
-    """A subscriber whose first poll fails, and that has nothing to read."""
+    """A subscriber and its consumer, whose first poll fails, and that has nothing to read."""
 
     max_records: int | None = 100
     asked: list[int | None]
@@ -100,11 +100,12 @@ class Flaky:
     def __init__(self) -> None:
         self.asked = []
 
-    async def get_msg(self, consumer: object) -> tuple[object, ...]:
-        self.asked.append(self.max_records)
+    async def getmany(self, *, timeout_ms: int, max_records: int | None) -> dict[object, list[object]]:
+        assert timeout_ms > 0
+        self.asked.append(max_records)
         if len(self.asked) == 1:
             raise KafkaError("once")
-        return ()
+        return {}
 
 
 async def test_an_error_that_passes_is_forgotten_although_nothing_comes_to_be_read() -> None:
@@ -114,11 +115,11 @@ async def test_an_error_that_passes_is_forgotten_although_nothing_comes_to_be_re
         rewound.append(consumer)
 
     poll = Poll(flaky, "plums", rewind, failing, calm_s=0.6)  # type: ignore[arg-type]
-    assert await poll(None) == ()
+    assert await poll(flaky) == ()
     assert list(failing) == ["plums"]
     async with asyncio.timeout(10):
         while failing:
-            assert await poll(None) == ()
+            assert await poll(flaky) == ()
             await asyncio.sleep(0.01)
-    await poll(None)
-    assert (flaky.asked[:2], flaky.asked[-1], rewound) == ([100, 1], 100, [None])
+    await poll(flaky)
+    assert (flaky.asked[:2], flaky.asked[-1], rewound) == ([100, 1], 100, [flaky])
