@@ -79,20 +79,7 @@ def run_tests(tmp_path: Path, *, waits: bool) -> subprocess.Popen[str]:
     """Two files of tests on two workers, in a run of their own."""
     for name in ("test_a.py", "test_b.py"):
         (tmp_path / name).write_text(TESTS.format(notes=str(tmp_path / "notes"), waits=waits))
-    options = [
-        "-p",
-        "no:cacheprovider",
-        "-n",
-        "2",
-        "--dist",
-        "loadfile",
-        "-p",
-        "tests.servers",
-        "--rootdir",
-        str(tmp_path),
-        "-c",
-        os.devnull,
-    ]
+    options = ["-n", "2", "--dist", "loadfile", "-p", "tests.servers", "--rootdir", str(tmp_path), "-c", os.devnull]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     # Of a job in the background Ctrl-C is ignored, and by whatever it starts.
     command = ["env", "--default-signal=INT", sys.executable, "-m", "pytest"]
