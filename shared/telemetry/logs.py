@@ -32,7 +32,7 @@ def configure_logging(
     """
     target = stream or sys.stderr
     pretty = fmt == "pretty" or (fmt == "auto" and target.isatty())
-    last = [_whatever_it_holds(_last(pretty=pretty, colors=target.isatty()))]
+    last = [_never_raising(_last(pretty=pretty, colors=target.isatty()))]
     told: list[Processor] = [_worth_a_line] if pretty and level != "debug" else []
     structlog.configure(
         processors=[*told, *_ours(), *last],
@@ -103,7 +103,7 @@ def _last(*, pretty: bool, colors: bool) -> list[Processor]:
     return [_redacted, _json_line]
 
 
-def _whatever_it_holds(chain: Sequence[Processor]) -> Processor:
+def _never_raising(chain: Sequence[Processor]) -> Processor:
     """The chain as one step that never raises: a value that cannot be shown costs its line, not the work around it."""
 
     def shown(logger: WrappedLogger, method: str, event: EventDict) -> Any:
