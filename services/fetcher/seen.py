@@ -21,13 +21,7 @@ class Sighting(msgspec.Struct, frozen=True):
     version: int
 
 
-_KNOWN = Keyed(
-    seen.c.id,
-    seen.c.digest,
-    seen.c.version,
-    within=(seen.c.connection == bindparam("connection"), seen.c.resource == bindparam("resource")),
-    last=seen.c.id,
-)
+_KNOWN = Keyed(seen.c.id, seen.c.digest, seen.c.version)
 _RECORD = upsert(seen)
 _RECORD = _RECORD.on_conflict_do_update(
     index_elements=["connection", "resource", "id"],

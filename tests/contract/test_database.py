@@ -208,12 +208,7 @@ async def test_a_condition_on_many_values_takes_any_text_and_large_numbers(datab
 
 
 LANE = {"connection": "c", "resource": "r"}
-IN_LANE = Keyed(
-    placed.c.id,
-    placed.c.number,
-    within=(placed.c.connection == bindparam("connection"), placed.c.resource == bindparam("resource")),
-    last=placed.c.id,
-)
+IN_LANE = Keyed(placed.c.id, placed.c.number)
 
 
 async def test_rows_are_found_by_many_keys(database: Database) -> None:

@@ -29,13 +29,7 @@ _AFTER = ("after_connection", "after_resource", "after_id")
 _LIMIT = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
 _LIKE = re.compile("[/%_]")
 Key = tuple[str, str, str]
-_STORED = Keyed(
-    items.c.id,
-    items.c.version,
-    items.c.offset,
-    within=(items.c.connection == bindparam("connection"), items.c.resource == bindparam("resource")),
-    last=items.c.id,
-)
+_STORED = Keyed(items.c.id, items.c.version, items.c.offset)
 _SHOWN = [items.c[name] for name in StoredItem._fields]
 
 
