@@ -14,8 +14,10 @@ SEEDS = 200
 REAL_SEEDS = 25
 UPGRADE =
 CODE = services shared deploy tests benchmarks
-COMPILE = $(DEV) -m uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+COMPILE = $(DEV) -m uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
+NPM_LOCK = npm install --prefix tests/strangers --package-lock-only --omit-lockfile-registry-resolved --ignore-scripts \
+	--no-audit --no-fund
 
 help:
 	@printf '%s\n' \
@@ -27,7 +29,7 @@ help:
 	  'make lint         lint, types, import rules and generated files only' \
 	  'make bench        what loading and reading cost (PARTS="load reads" picks some; all takes long)' \
 	  'make screenshots  pictures of the console for the README' \
-	  'make lock         writes both lock files from pyproject.toml (UPGRADE=--upgrade for newer versions)' \
+	  'make lock         writes the lock files (UPGRADE=--upgrade for newer versions)' \
 	  'make clean        removes what make installed and cached; data in .tributary stays'
 
 run:
@@ -40,6 +42,7 @@ stack:
 
 test: lint
 	@sh deploy/chromium.sh
+	@sh tests/strangers/install.sh
 	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
 
 stack-test: dev
@@ -66,11 +69,13 @@ screenshots: dev
 	@exec $(DEV) -m tests.screenshots
 
 lock: dev
-	$(COMPILE) --output-file requirements.lock
-	$(COMPILE) --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --output-file requirements.lock
+	$(COMPILE) pyproject.toml --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) --group pyproject.toml:strangers --output-file requirements-strangers.lock
+	@if command -v npm >/dev/null 2>&1; then $(NPM_LOCK); else echo 'no npm here: package-lock.json is as it was'; fi
 
 clean:
-	rm -rf .venv .venv-dev .cache .hypothesis
+	rm -rf .venv .venv-dev .venv-strangers .cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 dev:

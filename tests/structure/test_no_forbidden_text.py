@@ -30,7 +30,11 @@ def test_lock_files_hold_hashes_and_no_urls() -> None:
     locks = [path for path in tracked_files() if path.name.endswith(".lock")]
     assert [path.name for path in locks if LOCK_URL.search(text(path))] == []
     assert [path.name for path in locks if "--hash=sha256:" not in text(path)] == []
-    assert sorted(path.name for path in locks) == ["requirements-dev.lock", "requirements.lock"]
+    assert sorted(path.name for path in locks) == [
+        "requirements-dev.lock",
+        "requirements-strangers.lock",
+        "requirements.lock",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PRODUCT = ("services", "shared", "deploy")
 EXEMPT = {"tests", "migrations"}
-UNTRACKED = {".git", ".venv", ".venv-dev", ".cache", ".tributary", ".hypothesis", "__pycache__", ".env", "results"}
+VENVS = {".venv", ".venv-dev", ".venv-strangers"}
+UNTRACKED = VENVS | {".git", ".cache", ".tributary", ".hypothesis", "__pycache__", ".env", "results"}
 
 
 def tracked_files() -> Iterator[Path]:

@@ -1,0 +1,48 @@
+"""The tools are there, and are the ones that were locked."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+
+from tests.strangers.tools import BIN, LOCK, NODE_LOCK, NODE_MODULES, needs_node_tools, needs_python_tools, run
+
+PROGRAMS = {
+    "openapi-python-client": "openapi-python-client",
+    "openapi-spec-validator": "openapi-spec-validator",
+    "schemathesis": "schemathesis",
+}
+
+
+def test_a_whole_run_has_the_tools() -> None:
+    whole_run = os.environ.get("CI") == "true"
+    assert not whole_run or (BIN.parent / "installed.lock").exists()
+    assert not whole_run or shutil.which("npm") is None or (NODE_MODULES.parent / "installed.json").exists()
+
+
+@needs_python_tools
+def test_the_python_tools_are_the_locked_ones() -> None:
+    locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", LOCK.read_text(), re.MULTILINE))
+    for program, package in PROGRAMS.items():
+        shown = run(BIN / program, "--version", within=60)
+        assert shown.returncode == 0, shown.stderr
+        assert locked[package] in shown.stdout
+
+
+@needs_node_tools
+def test_the_node_tools_are_the_locked_ones() -> None:
+    locked = json.loads(NODE_LOCK.read_text())["packages"]
+    wanted = locked[""]["devDependencies"]
+    assert wanted
+    for package, version in wanted.items():
+        installed = json.loads((NODE_MODULES / package / "package.json").read_text())
+        assert installed["version"] == version == locked[f"node_modules/{package}"]["version"], package
+
+
+def test_the_node_lock_holds_hashes_and_no_addresses() -> None:
+    packages = {name: package for name, package in json.loads(NODE_LOCK.read_text())["packages"].items() if name}
+    assert packages
+    assert [name for name, package in packages.items() if "resolved" in package] == []
+    assert [name for name, package in packages.items() if not package["integrity"].startswith("sha512-")] == []

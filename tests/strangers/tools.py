@@ -1,0 +1,49 @@
+"""Where other people's tools are, and how they are run: as programs of their own, as their users run them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.product import ROOT, clean
+
+BIN: Final = ROOT / ".venv-strangers/bin"
+NODE_MODULES: Final = ROOT / ".cache/strangers/node_modules"
+LOCK: Final = ROOT / "requirements-strangers.lock"
+NODE_LOCK: Final = ROOT / "tests/strangers/package-lock.json"
+
+needs_python_tools = pytest.mark.skipif(
+    not (BIN.parent / "installed.lock").exists(),
+    reason="the tools are not installed: sh tests/strangers/install.sh",
+)
+needs_node_tools = pytest.mark.skipif(
+    shutil.which("node") is None or not (NODE_MODULES.parent / "installed.json").exists(),
+    reason="the tools are not installed: sh tests/strangers/install.sh, which needs Node 20 or newer with npm",
+)
+
+
+def run(
+    *command: str | Path, within: float, folder: Path | None = None, settings: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Return what ``command`` printed and its exit code; ``within`` is in seconds.
+
+    It sees none of our code: a generated client that needed it would be none.
+    """
+    environ = clean(os.environ)
+    environ.pop("PYTHONPATH", None)
+    return subprocess.run(
+        [str(part) for part in command],
+        cwd=folder,
+        env={**environ, "NO_COLOR": "1", **(settings or {})},
+        capture_output=True,
+        text=True,
+        timeout=within,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
