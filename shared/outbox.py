@@ -20,14 +20,14 @@ from sqlalchemy import Column, Float, LargeBinary, MetaData, String, Table, bind
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts.envelope import Message
-from shared.db import Big, Database, among, db_now, listed, mark_news
+from shared.db import Big, Database, db_now, in_array, json_array, notify_on_commit
 from shared.kafka import Producer
 from shared.pauses import reached
 from shared.telemetry import Count
 
 BATCH = 500
 IDLE_S = 1.0
-"""How long the relay sleeps at most: the lead may have become free, or a row have been written beside us."""
+"""How long the relay sleeps at most: the leader may be gone, or a row may have been written beside us."""
 BACKOFF_S = 0.5
 LEAVE_S = 2.0
 """How long the relay tries to send what is due before it leaves; the rest waits for the next start."""
@@ -69,7 +69,7 @@ async def append(
     if rows:
         due = db_now() + delay_s if delay_s else sa.literal(0.0)
         await connection.execute(sa.insert(table).values(not_before=due), rows)
-        mark_news(connection)
+        notify_on_commit(connection)
 
 
 class Relay:
@@ -80,16 +80,16 @@ class Relay:
 
     def __init__(self, database: Database, table: Table, producer: Producer) -> None:
         self._database, self._table, self._producer = database, table, producer
-        self._gone = sa.delete(table).where(among(table.c.id, bindparam("ids", type_=sa.Text)))
+        self._gone = sa.delete(table).where(in_array(table.c.id, bindparam("ids", type_=sa.Text)))
         self._wake = asyncio.Event()
-        self._lead = database.lead
+        self._leader = database.leader
         self._stopping = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         database.on_commit(self._committed)
         GIVEN_UP.add(by=0)
 
-    def _committed(self, news: bool) -> None:  # noqa: FBT001  # the listener's one fact
-        if news:
+    def _committed(self, notified: bool) -> None:  # noqa: FBT001  # the listener's one fact
+        if notified:
             self._wake.set()
 
     def start(self) -> None:
@@ -104,7 +104,7 @@ class Relay:
         self._wake.set()
         if self._task is not None:
             if (await asyncio.wait([self._task], timeout=LEAVE_S))[0]:
-                await self._lead.close()
+                await self._leader.close()
             self._task.cancel()
             await asyncio.wait([self._task])
 
@@ -125,7 +125,7 @@ class Relay:
                 await asyncio.sleep(BACKOFF_S)
 
     async def _sleep(self, *, leads: bool) -> None:
-        """Until there is news for the leader; the others look again whether the lead is free."""
+        """The leader sleeps until it is notified; the others look again whether it is gone."""
         delay, event = (min(IDLE_S, await self._due_in()), self._wake) if leads else (IDLE_S, self._stopping)
         try:
             async with asyncio.timeout(delay):
@@ -142,29 +142,29 @@ class Relay:
 
     async def _send_due(self) -> int | None:
         """How many rows were sent; None when another process leads."""
-        leads = await self._lead.held()
-        self._database.announces = not leads
+        leads = await self._leader.acquire()
+        self._database.notifies_others = not leads
         if not leads:
             return None
         table = self._table
         async with self._database.read() as connection:
             query = select(table).where(table.c.not_before <= db_now()).order_by(table.c.id).limit(BATCH)
             rows = (await connection.execute(query)).all()
-        if not rows or not self._lead.sure():
+        if not rows or not self._leader.is_certain():
             return 0
         await self._leading(self._send([_message(row) for row in rows]))
         reached("after_relay_send")
         async with self._database.write() as connection:
-            await connection.execute(self._gone, {"ids": listed(row.id for row in rows)})
+            await connection.execute(self._gone, {"ids": json_array(row.id for row in rows)})
         return len(rows)
 
     async def _leading(self, sending: Coroutine[Any, Any, None]) -> None:
-        """Keep the lead while Kafka is away: another process would send the same rows, and later ones, past ours."""
+        """Keep leading while Kafka is away: another process would send the same rows, and later ones, past ours."""
         task = asyncio.create_task(sending, name="outbox send")
         try:
             while not (await asyncio.wait([task], timeout=IDLE_S))[0]:
                 with suppress(Exception):
-                    await self._lead.held()
+                    await self._leader.acquire()
             await task
         finally:
             task.cancel()

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.tables import cursors, seen
-from shared.db import Bulk, Keyed, among, listed
+from shared.db import BulkUpsert, KeyLookup, in_array, json_array
 
 CHUNK = 500
 
@@ -21,21 +21,21 @@ class Sighting(msgspec.Struct, frozen=True):
     version: int
 
 
-_KNOWN = Keyed(seen.c.id, seen.c.digest, seen.c.version)
+_KNOWN = KeyLookup(seen.c.id, seen.c.digest, seen.c.version)
 _RECORD = upsert(seen)
 _RECORD = _RECORD.on_conflict_do_update(
     index_elements=["connection", "resource", "id"],
     set_={"digest": _RECORD.excluded.digest, "version": _RECORD.excluded.version},
     where=seen.c.version < _RECORD.excluded.version,
 )
-_RECORD_ALL = Bulk(_RECORD)
-# One by one: of many at once PostgreSQL may make a walk through the whole lane, as in ``Keyed``.
+_RECORD_ALL = BulkUpsert(_RECORD)
+# One by one: of many at once PostgreSQL may make a walk through the whole lane, as in ``KeyLookup``.
 _FORGET = delete(seen).where(*(column == bindparam(column.name) for column in seen.primary_key))
 _CURSOR = upsert(cursors).on_conflict_do_nothing()
 _DOUBT = upsert(seen).on_conflict_do_update(index_elements=["connection", "resource", "id"], set_={"digest": b""})
 
 
-_FORGET_CURSORS = delete(cursors).where(among(cursors.c.job, bindparam("ids", type_=Text)))
+_FORGET_CURSORS = delete(cursors).where(in_array(cursors.c.job, bindparam("ids", type_=Text)))
 
 
 async def known(db: AsyncConnection, connection: str, resource: str, ids: Sequence[str]) -> dict[str, Sighting]:
@@ -84,4 +84,4 @@ async def first_sighting(db: AsyncConnection, job: str, cursor: bytes) -> bool:
 
 
 async def forget_cursors(db: AsyncConnection, *jobs: str) -> None:
-    await db.execute(_FORGET_CURSORS, {"ids": listed(jobs)})
+    await db.execute(_FORGET_CURSORS, {"ids": json_array(jobs)})

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.fetcher.tables import connections, lanes, outbox, syncs, unclaimed, workers
 from shared.contracts.connections import Connection
 from shared.contracts.syncs import SyncRequested
-from shared.db import Database, among, db_now, listed
+from shared.db import Database, db_now, in_array, json_array
 from shared.kafka import Producer
 from shared.outbox import Relay
 
@@ -80,8 +80,8 @@ async def free_lane(db: AsyncConnection, connection_id: str, resource: str, *, j
 
 async def free_lanes(db: AsyncConnection, connection_id: str, jobs: Sequence[str]) -> None:
     """Those that one of these jobs has."""
-    theirs = (lanes.c.connection == connection_id) & among(lanes.c.job, bindparam("ids", type_=Text))
-    await db.execute(update(lanes).where(theirs).values(job=None), {"ids": listed(jobs)})
+    theirs = (lanes.c.connection == connection_id) & in_array(lanes.c.job, bindparam("ids", type_=Text))
+    await db.execute(update(lanes).where(theirs).values(job=None), {"ids": json_array(jobs)})
 
 
 async def lane_loaded(db: AsyncConnection, connection_id: str, resource: str, *, loaded: bool) -> None:

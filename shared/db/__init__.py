@@ -1,27 +1,23 @@
 """The SQL truth of a service."""
 
-from shared.db.among import among, listed
-from shared.db.bulk import Bulk
-from shared.db.clock import db_now
-from shared.db.columns import Big, Key
-from shared.db.database import Database, mark_news
-from shared.db.fetch import Fetch
-from shared.db.keyed import Keyed
-from shared.db.migrating import configured, run_migrations
-from shared.db.place import Schema
+from shared.db.database import Database, notify_on_commit
+from shared.db.engines import Location, Schema
+from shared.db.migrations import alembic_config, run_migrations
+from shared.db.statements import Big, BulkUpsert, CompiledSelect, Key, KeyLookup, db_now, in_array, json_array
 
 __all__ = [
     "Big",
-    "Bulk",
+    "BulkUpsert",
+    "CompiledSelect",
     "Database",
-    "Fetch",
     "Key",
-    "Keyed",
+    "KeyLookup",
+    "Location",
     "Schema",
-    "among",
-    "configured",
+    "alembic_config",
     "db_now",
-    "listed",
-    "mark_news",
+    "in_array",
+    "json_array",
+    "notify_on_commit",
     "run_migrations",
 ]

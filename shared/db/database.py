@@ -1,62 +1,60 @@
-"""Two doors to a service's tables, in SQLite or in PostgreSQL; its code does not know in which."""
+"""Reading and writing a service's tables, in SQLite or in PostgreSQL; its code does not know in which."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import Final
 
 from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db import doors
-from shared.db.kept import Kept
-from shared.db.lead import Lead, channel, lead
-from shared.db.migrating import migrate
-from shared.db.place import Schema
+from shared.db.engines import ConnectionPool, Location, Schema, postgresql_engine, sqlite_engine
+from shared.db.leader import LeaderLock, channel, leader_lock
+from shared.db.migrations import migrate
 
-READERS = 4
-WRITERS = 6
-NEWS = "news"
+READERS: Final = 4
+WRITERS: Final = 6
 
-_READ_ONLY = text("SELECT current_setting('transaction_read_only') = 'on'")
-_NOTIFY = text("SELECT pg_notify(:channel, '')")
-_LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_NOTIFIES: Final = "notifies"
+_READ_ONLY: Final = text("SELECT current_setting('transaction_read_only') = 'on'")
+_NOTIFY: Final = text("SELECT pg_notify(:channel, '')")
+_LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 
-def mark_news(connection: AsyncConnection) -> None:
-    """This transaction wrote something that somebody waits for: see ``Database.on_commit``."""
-    connection.info[NEWS] = True
+def notify_on_commit(db: AsyncConnection) -> None:
+    """Tell those who listen (``Database.on_commit``) that this transaction wrote something they wait for."""
+    db.info[_NOTIFIES] = True
 
 
 class Database:
-    """``place`` is an SQLite file, or a schema of a PostgreSQL database.
+    """The tables of a service at ``location``.
 
     ``durable`` makes every commit on SQLite survive a power cut, not only a killed process; on PostgreSQL each does.
     ``serial`` lets writing transactions come one after the other on PostgreSQL too, in whatever process.
     """
 
-    def __init__(self, place: Path | Schema, *, durable: bool = False, serial: bool = False) -> None:
-        self._place = place
+    def __init__(self, location: Location, *, durable: bool = False, serial: bool = False) -> None:
+        self._location = location
         self._lock = "write" if serial else None
-        if isinstance(place, Schema):
-            self._writers = Kept(doors.postgresql(place, readonly=False), size=WRITERS)
-            self._readers = Kept(doors.postgresql(place, readonly=True), size=READERS)
+        if isinstance(location, Schema):
+            self._writers = ConnectionPool(postgresql_engine(location, readonly=False), size=WRITERS)
+            self._readers = ConnectionPool(postgresql_engine(location, readonly=True), size=READERS)
         else:
-            place.parent.mkdir(parents=True, exist_ok=True)
-            self._writers = Kept(doors.sqlite(place, "BEGIN IMMEDIATE", durable=durable), size=1)
-            self._readers = Kept(doors.sqlite(place, "BEGIN", durable=durable), size=READERS)
+            location.parent.mkdir(parents=True, exist_ok=True)
+            self._writers = ConnectionPool(sqlite_engine(location, "BEGIN IMMEDIATE", durable=durable), size=1)
+            self._readers = ConnectionPool(sqlite_engine(location, "BEGIN", durable=durable), size=READERS)
         self._listeners: list[Callable[[bool], None]] = []
-        self.lead: Lead = lead(place, lambda: self._tell(news=True))
+        self.leader: LeaderLock = leader_lock(location, lambda: self._tell(notified=True))
         """Among the processes that share these tables."""
-        self.announces = True
-        """Whether the other processes are told of news; who acts on them itself need not (PostgreSQL only)."""
+        self.notifies_others = True
+        """False where this process acts on its own notifications: the others need not hear (PostgreSQL only)."""
 
     def on_commit(self, listener: Callable[[bool], None]) -> None:
-        """Called after each commit of this process, with whether the transaction called ``mark_news``.
+        """Call ``listener`` after each commit of this process, with whether it called ``notify_on_commit``.
 
-        Whoever has asked for the lead is told of the other processes' news as well.
+        Who has tried to acquire the leader's lock hears the other processes' notifications as well.
         """
         self._listeners.append(listener)
 
@@ -68,15 +66,15 @@ class Database:
         Nothing may be awaited inside but the connection itself: no network, no Kafka.
         """
         async with self._writers.connection() as connection:
-            connection.info.pop(NEWS, None)
+            connection.info.pop(_NOTIFIES, None)
             async with connection.begin():
-                if (name := lock or self._lock) and isinstance(self._place, Schema):
-                    await connection.execute(_LOCK, {"name": f"{self._place.name}:{name}"})
+                if (name := lock or self._lock) and isinstance(self._location, Schema):
+                    await connection.execute(_LOCK, {"name": f"{self._location.name}:{name}"})
                 yield connection
-                news = bool(connection.info.pop(NEWS, False))
-                if news and self.announces and isinstance(self._place, Schema):
-                    await connection.execute(_NOTIFY, {"channel": channel(self._place)})
-        self._tell(news=news)
+                notified = bool(connection.info.pop(_NOTIFIES, False))
+                if notified and self.notifies_others and isinstance(self._location, Schema):
+                    await connection.execute(_NOTIFY, {"channel": channel(self._location)})
+        self._tell(notified=notified)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -88,7 +86,7 @@ class Database:
         """What a health check says of it; empty when it takes writes."""
         try:
             async with self._writers.connection() as connection, connection.begin():
-                only_read = isinstance(self._place, Schema) and (await connection.execute(_READ_ONLY)).scalar_one()
+                only_read = isinstance(self._location, Schema) and (await connection.execute(_READ_ONLY)).scalar_one()
         except (SQLAlchemyError, OSError) as error:
             return {"database": f"it cannot be written ({type(error).__name__})"}
         return {"database": "it can only be read"} if only_read else {}
@@ -98,19 +96,19 @@ class Database:
 
         Several processes may do this at once. A schema that a newer version has made is left as it is.
         """
-        if not isinstance(self._place, Schema):
+        if not isinstance(self._location, Schema):
             async with self._writers.connection() as connection, connection.begin():
                 await migrate(connection, script_location, None)
             return
-        engine = doors.postgresql(self._place, readonly=False, command_s=None)  # a large table takes its time
+        engine = postgresql_engine(self._location, readonly=False, command_s=None)  # a large table takes its time
         async with engine.begin() as connection:
-            await migrate(connection, script_location, self._place.name)
+            await migrate(connection, script_location, self._location.name)
 
-    def _tell(self, *, news: bool) -> None:
+    def _tell(self, *, notified: bool) -> None:
         for listener in self._listeners:
-            listener(news)
+            listener(notified)
 
     async def close(self) -> None:
-        await self.lead.close()
+        await self.leader.close()
         await self._writers.close()
         await self._readers.close()

@@ -13,7 +13,7 @@ from sqlalchemy import select, update
 
 from shared.contracts.envelope import Message
 from shared.db import Database, Schema
-from shared.db.lead import lead
+from shared.db.leader import leader_lock
 from shared.outbox import Relay, append
 from shared.settings import SecretStr
 from tests.contract.tables import counters, outbox
@@ -88,11 +88,11 @@ async def _relay(database: Database, path: Path) -> None:
 
 async def _lead(idle_s: float) -> None:
     """Says each change of what it believes, and asks again at once: it never stops believing by itself."""
-    mine = lead(_place(), lambda: None, idle_s=idle_s)
+    mine = leader_lock(_place(), lambda: None, idle_s=idle_s)
     believed: bool | None = None
     while True:
         try:
-            now = await mine.held()
+            now = await mine.acquire()
         except Exception:  # noqa: BLE001  # the session was ended while we were stopped
             now = False
         if now != believed:

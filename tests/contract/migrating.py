@@ -14,7 +14,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.schema import CreateSchema
 
-from shared.db import Database, Schema, configured
+from shared.db import Database, Schema, alembic_config
 
 
 @asynccontextmanager
@@ -25,7 +25,7 @@ async def at_revision(place: Path | Schema, scripts: str, revision: str) -> Asyn
         async with database.write() as db:
             if isinstance(place, Schema):
                 await db.execute(CreateSchema(place.name))
-            await db.run_sync(lambda connection: command.upgrade(configured(connection, scripts), revision))
+            await db.run_sync(lambda connection: command.upgrade(alembic_config(connection, scripts), revision))
         yield database
     finally:
         await database.close()
@@ -55,7 +55,7 @@ def newest(scripts: str) -> str | None:
 async def check(database: Database, scripts: str) -> None:
     """``alembic check``: raises when the tables are not those of the code."""
     async with database.write() as db:
-        await db.run_sync(lambda connection: command.check(configured(connection, scripts)))
+        await db.run_sync(lambda connection: command.check(alembic_config(connection, scripts)))
 
 
 async def marked(database: Database, revision: str) -> None:

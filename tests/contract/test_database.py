@@ -14,7 +14,7 @@ from sqlalchemy import Text, bindparam, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from shared.db import Bulk, Database, Keyed, Schema, among, db_now, listed
+from shared.db import BulkUpsert, Database, KeyLookup, Schema, db_now, in_array, json_array
 from shared.db.database import READERS, WRITERS
 from shared.kafka import is_away
 from tests.contract.child import add_ones
@@ -171,7 +171,7 @@ BULK = BULK.on_conflict_do_update(
 async def test_many_rows_at_once_keep_the_statements_condition_and_say_how_many_were_written(
     database: Database,
 ) -> None:
-    bulk = Bulk(BULK)
+    bulk = BulkUpsert(BULK)
     assert set(bulk.columns) == {"id", "number", "body"}
 
     async def put(**numbers: int) -> int:
@@ -188,7 +188,7 @@ async def test_many_rows_at_once_keep_the_statements_condition_and_say_how_many_
 
 async def test_a_bulk_statement_with_parameters_outside_its_values_is_refused_when_it_is_made() -> None:
     with pytest.raises(ValueError, match="outside its values"):
-        Bulk(upsert(things).on_conflict_do_update(index_elements=["id"], set_={"number": 7}))
+        BulkUpsert(upsert(things).on_conflict_do_update(index_elements=["id"], set_={"number": 7}))
 
 
 ODD = ["plain", "Größe", "a,b", 'say "a"', "back\\slash", "{curly}", "%_", "emoji 🦆", "'", "", "null", "x" * 3000]
@@ -197,18 +197,18 @@ ODD = ["plain", "Größe", "a,b", 'say "a"', "back\\slash", "{curly}", "%_", "em
 async def test_a_condition_on_many_values_takes_any_text_and_large_numbers(database: Database) -> None:
     async with database.write() as db:
         await db.execute(insert(things), [{"id": id_, "number": (1 << 45) + n} for n, id_ in enumerate(ODD)])
-    by_id = select(things.c.id).where(among(things.c.id, bindparam("ids", type_=Text)))
-    by_number = select(things.c.id).where(among(things.c.number, bindparam("ids", type_=Text)))
+    by_id = select(things.c.id).where(in_array(things.c.id, bindparam("ids", type_=Text)))
+    by_number = select(things.c.id).where(in_array(things.c.number, bindparam("ids", type_=Text)))
     async with database.read() as db:
         for id_ in ODD:
-            assert list((await db.execute(by_id, {"ids": listed([id_])})).scalars()) == [id_]
-        assert set((await db.execute(by_id, {"ids": listed([*ODD, "absent"])})).scalars()) == set(ODD)
-        assert list((await db.execute(by_id, {"ids": listed([])})).scalars()) == []
-        assert list((await db.execute(by_number, {"ids": listed([(1 << 45) + 1, 7])})).scalars()) == [ODD[1]]
+            assert list((await db.execute(by_id, {"ids": json_array([id_])})).scalars()) == [id_]
+        assert set((await db.execute(by_id, {"ids": json_array([*ODD, "absent"])})).scalars()) == set(ODD)
+        assert list((await db.execute(by_id, {"ids": json_array([])})).scalars()) == []
+        assert list((await db.execute(by_number, {"ids": json_array([(1 << 45) + 1, 7])})).scalars()) == [ODD[1]]
 
 
 LANE = {"connection": "c", "resource": "r"}
-IN_LANE = Keyed(placed.c.id, placed.c.number)
+IN_LANE = KeyLookup(placed.c.id, placed.c.number)
 
 
 async def test_rows_are_found_by_many_keys(database: Database) -> None:

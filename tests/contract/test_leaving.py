@@ -32,6 +32,6 @@ async def test_nobody_else_leads_before_the_producer_is_closed(database: Databas
         while not slow.taken:  # noqa: ASYNC110  # nothing tells of it
             await asyncio.sleep(0.01)
     await relay.stop()
-    assert not await another.lead.held()
+    assert not await another.leader.acquire()
     await database.close()
-    assert await another.lead.held()
+    assert await another.leader.acquire()

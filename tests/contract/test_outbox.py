@@ -100,7 +100,7 @@ async def test_after_a_crash_what_was_under_way_comes_again_and_nothing_else(
     try:
         await crashed._send_due()
     except RuntimeError:
-        await database.lead.close()
+        await database.leader.close()
     await put(database, "a", 5, 5, per=5)
     relay = relay_of(another, log)
     relay.start()
@@ -180,4 +180,4 @@ async def test_a_row_that_becomes_visible_late_is_neither_skipped_nor_deleted(sc
         async with database.read() as db:
             newest = (await db.exec_driver_sql("SELECT last_value FROM outbox_id_seq")).scalar_one()
         assert newest == 6
-        await database.lead.close()
+        await database.leader.close()

@@ -17,13 +17,13 @@ from services.fetcher.jobs.wake import wake_again
 from services.fetcher.metrics import ENDED
 from services.fetcher.tables import job_syncs, jobs, outbox
 from shared.contracts.progress import Problem
-from shared.db import among, listed
+from shared.db import in_array, json_array
 from shared.outbox import append
 
 _CHANGED = ("state", "error", "ended", "waiting", "worker", "step")
 _END = update(jobs).where(jobs.c.id == bindparam("over"))
 _END = _END.values({**{name: bindparam(f"new_{name}") for name in _CHANGED}, "seq": jobs.c.seq + 1})
-_SYNCS = select(job_syncs).where(among(job_syncs.c.job, bindparam("ids", type_=Text)))
+_SYNCS = select(job_syncs).where(in_array(job_syncs.c.job, bindparam("ids", type_=Text)))
 
 
 async def end(db: AsyncConnection, over: Sequence[Job], problem: Problem) -> None:
@@ -39,7 +39,7 @@ async def end(db: AsyncConnection, over: Sequence[Job], problem: Problem) -> Non
     by_id = {job.id: job for job in over}
     for job in over:
         await doubt_unread(db, job)
-    told = (await db.execute(_SYNCS, {"ids": listed(by_id)})).all()
+    told = (await db.execute(_SYNCS, {"ids": json_array(by_id)})).all()
     await append(db, outbox, [progress(by_id[row.job], row.sync, "JobFailed") for row in told])
     connection = over[0].connection
     await store.free_lanes(db, connection, list(by_id))

@@ -11,10 +11,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import connections
 from shared.contracts.connections import Connection
-from shared.db import among, listed
+from shared.db import in_array, json_array
 
 _STANDING = select(connections.c.id, connections.c.generation, connections.c.status).where(
-    among(connections.c.id, bindparam("ids", type_=Text))
+    in_array(connections.c.id, bindparam("ids", type_=Text))
 )
 
 
@@ -66,5 +66,5 @@ async def save(db: AsyncConnection, snapshot: Connection) -> bool:
 
 async def open_generations(db: AsyncConnection, ids: Collection[str]) -> dict[str, int]:
     """Connection → lowest generation whose items still count (one above the last when it is disconnected)."""
-    rows = await db.execute(_STANDING, {"ids": listed(ids)})
+    rows = await db.execute(_STANDING, {"ids": json_array(ids)})
     return {id_: generation + (status == "disconnected") for id_, generation, status in rows}

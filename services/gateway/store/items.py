@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.store.stored import StoredItem
 from services.gateway.tables import items
-from shared.db import Bulk, Fetch, Keyed
+from shared.db import BulkUpsert, CompiledSelect, KeyLookup
 
 GUARDED = upsert(items)
 GUARDED = GUARDED.on_conflict_do_update(
@@ -23,13 +23,13 @@ GUARDED = GUARDED.on_conflict_do_update(
     set_={column.name: GUARDED.excluded[column.name] for column in items.columns if not column.primary_key},
     where=items.c.version < GUARDED.excluded.version,
 )
-_GUARDED_ALL = Bulk(GUARDED)
+_GUARDED_ALL = BulkUpsert(GUARDED)
 _IN_ORDER = itemgetter(*_GUARDED_ALL.columns)
 _AFTER = ("after_connection", "after_resource", "after_id")
 _LIMIT = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
 _LIKE = re.compile("[/%_]")
 Key = tuple[str, str, str]
-_STORED = Keyed(items.c.id, items.c.version, items.c.offset)
+_STORED = KeyLookup(items.c.id, items.c.version, items.c.offset)
 _SHOWN = [items.c[name] for name in StoredItem._fields]
 
 
@@ -147,7 +147,7 @@ async def drop_generations(db: AsyncConnection, connection: str, *, up_to: int) 
 
 
 @lru_cache(maxsize=512)
-def _statement(given: frozenset[str]) -> Fetch:
+def _statement(given: frozenset[str]) -> CompiledSelect:
     """The page's statement with the parameters that are given: as many shapes as there are sets of filters."""
     conditions = {
         **{name: items.c[name] == bindparam(name) for name in ("connection", "org_id", "provider", "resource")},
@@ -159,7 +159,7 @@ def _statement(given: frozenset[str]) -> Fetch:
     if _AFTER[0] in given:
         selected = selected.where(_behind(given))
     order = (items.c.connection, items.c.resource, items.c.id)
-    return Fetch(selected.order_by(*order).suffix_with(_LIMIT))
+    return CompiledSelect(selected.order_by(*order).suffix_with(_LIMIT))
 
 
 def _behind(given: frozenset[str]) -> ColumnElement[bool]:

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import positions
-from shared.db import Bulk
+from shared.db import BulkUpsert
 
 _SAVE = upsert(positions)
 _SAVE = _SAVE.on_conflict_do_update(
@@ -20,7 +20,7 @@ _SAVE = _SAVE.on_conflict_do_update(
     where=(positions.c.log != _SAVE.excluded.log) | (positions.c.next < _SAVE.excluded.next),
 )
 
-_SAVE_ALL = Bulk(_SAVE)
+_SAVE_ALL = BulkUpsert(_SAVE)
 _IN_ORDER = itemgetter(*_SAVE_ALL.columns)
 _LOAD = select(positions.c.partition, positions.c.next).where(
     positions.c.topic == bindparam("topic"), positions.c.log == bindparam("log")

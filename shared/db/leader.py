@@ -1,4 +1,4 @@
-"""Of all processes that share a database one leads: it alone does what must not be done twice at the same time.
+"""One leader of all processes that share a database: it alone does what must not be done twice at the same time.
 
 On PostgreSQL that is a lock of a session which ends when its process dies, or has been paused for ``IDLE_S``; on
 SQLite a lock of the kernel's. The session also hears what the other processes commit.
@@ -12,52 +12,56 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Final, TextIO
 
 import asyncpg
 from typing_extensions import override
 
-from shared.db.doors import COMMAND_S, CONNECT_S
-from shared.db.place import Schema
+from shared.db.engines import COMMAND_S, CONNECT_S, Location, Schema
 
-IDLE_S = 10.0
-SURE_SHARE = 0.4
-"""How long a lead that was confirmed counts without asking again, as a part of ``IDLE_S``: well below it."""
-ASK_SHARE = 0.2
+IDLE_S: Final = 10.0
+CERTAIN_SHARE: Final = 0.4
+"""How long a confirmed lock counts without asking again, as a part of ``IDLE_S``: well below it."""
+ASK_SHARE: Final = 0.2
 
 
-class Lead(ABC):
-    """``held`` asks for it or confirms it; ``sure``: that was so lately that nobody else can lead by now."""
-
-    @abstractmethod
-    async def held(self) -> bool: ...
+class LeaderLock(ABC):
+    """The lock that makes this process the leader."""
 
     @abstractmethod
-    def sure(self) -> bool: ...
+    async def acquire(self) -> bool:
+        """Take the lock or confirm it; return False at once when another process leads."""
+
+    @abstractmethod
+    def is_certain(self) -> bool:
+        """Return True if it was confirmed so lately that nobody else can lead by now."""
 
     @abstractmethod
     async def close(self) -> None: ...
 
 
-def lead(place: Path | Schema, on_news: Callable[[], None], *, idle_s: float = IDLE_S) -> Lead:
-    """``on_news`` is called when another process has committed something marked as news (``mark_news``).
+def leader_lock(location: Location, on_notification: Callable[[], None], *, idle_s: float = IDLE_S) -> LeaderLock:
+    """``on_notification`` is called when another process's transaction has committed with ``notify_on_commit``.
 
     ``idle_s`` is how long a leader may be paused on PostgreSQL before another one leads.
     """
-    return _SessionLead(place, on_news, idle_s) if isinstance(place, Schema) else _FileLead(place)
+    if isinstance(location, Schema):
+        return _SessionLock(location, on_notification, idle_s)
+    return _FileLock(location)
 
 
 def channel(schema: Schema) -> str:
-    return f"tributary_{schema.name}_news"
+    """Return the channel of PostgreSQL's NOTIFY on which the processes hear of each other's commits."""
+    return f"tributary_{schema.name}_commits"
 
 
-class _FileLead(Lead):
+class _FileLock(LeaderLock):
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(f"{path.name}.lead")
+        self._path = path.with_name(f"{path.name}.lead")  # the same file for every version of the product
         self._file: TextIO | None = None
 
     @override
-    async def held(self) -> bool:
+    async def acquire(self) -> bool:
         if self._file is None:
             file = self._path.open("w")
             try:
@@ -69,7 +73,7 @@ class _FileLead(Lead):
         return True
 
     @override
-    def sure(self) -> bool:
+    def is_certain(self) -> bool:
         return self._file is not None
 
     @override
@@ -79,16 +83,16 @@ class _FileLead(Lead):
             self._file = None
 
 
-class _SessionLead(Lead):
-    def __init__(self, schema: Schema, on_news: Callable[[], None], idle_s: float) -> None:
-        self._schema, self._on_news = schema, on_news
-        self._idle_s, self._sure_s, self._ask_s = idle_s, idle_s * SURE_SHARE, idle_s * ASK_SHARE
+class _SessionLock(LeaderLock):
+    def __init__(self, schema: Schema, on_notification: Callable[[], None], idle_s: float) -> None:
+        self._schema, self._on_notification = schema, on_notification
+        self._idle_s, self._certain_s, self._ask_s = idle_s, idle_s * CERTAIN_SHARE, idle_s * ASK_SHARE
         self._session: Any = None
         self._leads = False
         self._confirmed = 0.0
 
     @override
-    async def held(self) -> bool:
+    async def acquire(self) -> bool:
         """Raises ``OSError`` or asyncpg's errors when the database is away; then nobody here leads."""
         if self._leads and time.monotonic() - self._confirmed < self._ask_s and not self._session.is_closed():
             return True
@@ -107,8 +111,8 @@ class _SessionLead(Lead):
         return self._leads
 
     @override
-    def sure(self) -> bool:
-        return self._leads and time.monotonic() - self._confirmed < self._sure_s and not self._session.is_closed()
+    def is_certain(self) -> bool:
+        return self._leads and time.monotonic() - self._confirmed < self._certain_s and not self._session.is_closed()
 
     @override
     async def close(self) -> None:
@@ -124,17 +128,17 @@ class _SessionLead(Lead):
         self._session = await asyncpg.connect(
             self._schema.url.reveal(),
             timeout=CONNECT_S,
-            command_timeout=min(COMMAND_S, self._sure_s),
+            command_timeout=min(COMMAND_S, self._certain_s),
             server_settings={
                 "idle_session_timeout": f"{int(self._idle_s * 1000)}ms",
-                "application_name": f"tributary {self._schema.name} lead",
+                "application_name": f"tributary {self._schema.name} leader",
             },
         )
         await self._session.add_listener(channel(self._schema), self._heard)
         return self._session
 
     def _heard(self, *_: Any) -> None:
-        self._on_news()
+        self._on_notification()
 
     def _end(self) -> None:
         session, self._session, self._leads = self._session, None, False

@@ -10,9 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
-BUSY_S = 5.0
+BUSY_S: Final = 5.0
 
 
 class Cursor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import structlog
 from alembic import command, context
 from alembic.config import Config
@@ -11,9 +13,9 @@ from sqlalchemy import Connection, MetaData, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateSchema
 
-_PATIENT = text("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
-_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
-_THERE = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+_PATIENT: Final = text("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
+_ALONE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+_THERE: Final = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
 
 log = structlog.get_logger()
 
@@ -28,8 +30,8 @@ async def migrate(connection: AsyncConnection, script_location: str, schema: str
     await connection.run_sync(_upgrade, script_location)
 
 
-def configured(connection: Connection, script_location: str) -> Config:
-    """Alembic's configuration for the commands of this connection."""
+def alembic_config(connection: Connection, script_location: str) -> Config:
+    """Return Alembic's configuration for the commands of this connection."""
     config = Config()
     config.set_main_option("script_location", script_location)
     config.attributes["connection"] = connection
@@ -48,7 +50,7 @@ def run_migrations(metadata: MetaData) -> None:
 
 
 def _upgrade(connection: Connection, script_location: str) -> None:
-    config = configured(connection, script_location)
+    config = alembic_config(connection, script_location)
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     present = MigrationContext.configure(connection).get_current_revision()
     if present is not None and present not in known:

@@ -1,0 +1,140 @@
+"""How connections to either database are opened and kept."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+from sqlalchemy import Connection, event
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from shared.db.sqlite_driver import InlineConnection, connect
+from shared.settings import SecretStr
+
+CONNECT_S: Final = 5.0
+COMMAND_S: Final = 30.0
+SESSION: Final = {
+    "lock_timeout": "2s",
+    "statement_timeout": "20s",
+    "idle_in_transaction_session_timeout": "10s",  # of a process that was paused: others wait for its locks
+    "jit": "off",
+    "plan_cache_mode": "force_custom_plan",  # a plan made while a table was small would stay when it has grown
+}
+
+
+class Schema(msgspec.Struct, frozen=True, kw_only=True):
+    """A schema of a PostgreSQL database, made when it is not there. ``url`` is ``postgresql://…``."""
+
+    url: SecretStr
+    name: str
+
+    def for_driver(self) -> str:
+        """Return the URL as SQLAlchemy takes it for asyncpg."""
+        parts = urlsplit(self.url.reveal())
+        query = parts.query.replace("sslmode=", "ssl=")
+        return urlunsplit(parts._replace(scheme="postgresql+asyncpg", query=query))
+
+
+Location = Path | Schema
+"""Where the tables of a service are: an SQLite file, or a schema of a PostgreSQL database."""
+
+
+def sqlite_engine(path: Path, begin: str, *, durable: bool) -> AsyncEngine:
+    """``begin`` is the statement that starts a transaction: SQLAlchemy's own loses updates without an error."""
+
+    def opened(*_arguments: Any, **_options: Any) -> Coroutine[Any, Any, InlineConnection]:
+        return connect(path, durable=durable)
+
+    engine = create_async_engine(
+        f"sqlite+aiosqlite:///{path}", poolclass=NullPool, connect_args={"async_creator_fn": opened}
+    )
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _begin(connection: Connection) -> None:
+        driver = cast("InlineConnection", connection.connection.driver_connection)
+        try:
+            driver.begin(begin)  # straight to the driver: as a statement of SQLAlchemy it costs four times as much
+        except sqlite3.OperationalError as error:  # nobody wraps what is raised here
+            raise OperationalError(begin, None, error) from error
+
+    return engine
+
+
+def postgresql_engine(schema: Schema, *, readonly: bool, command_s: float | None = COMMAND_S) -> AsyncEngine:
+    """A reading transaction sees one state of the database from its first statement to its last."""
+    engine = create_async_engine(
+        schema.for_driver(),
+        poolclass=NullPool,
+        connect_args={
+            "timeout": CONNECT_S,
+            "command_timeout": command_s,
+            "server_settings": {**SESSION, "search_path": schema.name, "application_name": f"tributary {schema.name}"},
+        },
+    )
+    if not readonly:
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+class ConnectionPool:
+    """At most ``size`` connections of an engine, each used by one task at a time.
+
+    They are kept: opening one per transaction costs more than most statements.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, size: int) -> None:
+        self._engine = engine
+        self._idle: list[tuple[AsyncConnection, Any]] = []
+        self._permits = asyncio.Semaphore(size)
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[AsyncConnection]:
+        """Lend one without a transaction; whatever transaction is left on it at the end is rolled back."""
+        async with self._permits:
+            connection, driver = await self._open()
+            try:
+                yield connection
+                await connection.rollback()
+            except BaseException:
+                await self._after_error(connection, driver)
+                raise
+            self._idle.append((connection, driver))
+
+    async def close(self) -> None:
+        for connection, _ in self._idle:
+            await _discard(connection)
+        self._idle.clear()
+        await self._engine.dispose()
+
+    async def _open(self) -> tuple[AsyncConnection, Any]:
+        while self._idle:
+            connection, driver = self._idle.pop()
+            if not driver.is_closed():
+                return connection, driver
+            await _discard(connection)  # the server went away meanwhile
+        connection = await self._engine.connect()
+        return connection, (await connection.get_raw_connection()).driver_connection
+
+    async def _after_error(self, connection: AsyncConnection, driver: Any) -> None:
+        """Keep it only if it is certain that nothing of it is left open, also when the task is cancelled again."""
+        if not connection.invalidated and not driver.is_closed():
+            with suppress(SQLAlchemyError, OSError):
+                await connection.rollback()
+                self._idle.append((connection, driver))
+                return
+        await asyncio.shield(_discard(connection))
+
+
+async def _discard(connection: AsyncConnection) -> None:
+    with suppress(SQLAlchemyError, OSError, TimeoutError):
+        await connection.invalidate()
+    with suppress(SQLAlchemyError, OSError, TimeoutError):
+        await connection.close()
