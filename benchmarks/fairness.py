@@ -24,7 +24,7 @@ from aiokafka import AIOKafkaConsumer
 
 from benchmarks.orchard import FEW, Endless, connection, orchard
 from deploy.kafka import Kafka
-from deploy.local.broker import Broker
+from deploy.localkafka import Broker
 from deploy.servers import Postgres
 from services.fetcher.consumers import listen
 from services.fetcher.reap import arrive

@@ -150,7 +150,7 @@ def _service(site: Site, name: str, place: str, samples: Path | None) -> Part:
 def _broker(site: Site) -> Part:
     port = site.ports["KAFKA"]
     options = ("--data-dir", str(site.data / "kafka"), "--port", str(port))
-    return site.started("broker", "-m", "deploy.local.broker", *options, port=port)
+    return site.started("broker", "-m", "deploy.localkafka", *options, port=port)
 
 
 def _servers(site: Site, folder: Path) -> list[Part]:

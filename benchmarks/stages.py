@@ -27,7 +27,7 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("produce", r"/aiokafka/(producer|partitioner)|shared/kafka/produce\.py"),
         ("consume: offsets", r"/aiokafka/consumer/group_coordinator\.py|shared/kafka/consume\.py _commit"),
         ("consume", r"/aiokafka/|/faststream/|shared/kafka/"),
-        ("broker", r"deploy/local/broker/"),
+        ("broker", r"deploy/localkafka/"),
         ("answers of the API", r"services/gateway/(api|views|console)/|services/gateway/store/items\.py (page|get)"),
         ("read model: SQL of items", r"services/gateway/(store/items|project)\.py (write|project_items)"),
         ("read model: rows", r"services/gateway/project\.py"),

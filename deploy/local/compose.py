@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploy.sandbox.clients import sandbox_clients
+from deploy.sandbox.world import Client
 from services.auth.settings import AuthSettings, auth_settings
 from services.fetcher.settings import FetcherSettings, fetcher_settings
 from services.gateway.settings import GatewaySettings, gateway_settings
-from shared.sandbox import Client
 from shared.settings import Cluster, Settings
 
 HOST = "127.0.0.1"

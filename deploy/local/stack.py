@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from deploy.local.broker import Broker
 from deploy.local.compose import HOST, Composition
+from deploy.localkafka import Broker
 from deploy.lock import locked
-from deploy.sandbox.app import create_app as create_sandbox
+from deploy.sandbox.server.app import create_app as create_sandbox
 from services.auth.app import create_app as create_auth
 from services.fetcher.app import create_app as create_fetcher
 from services.gateway.app import create_app as create_gateway

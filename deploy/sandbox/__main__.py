@@ -11,8 +11,9 @@ from pathlib import Path
 
 import uvicorn
 
-from deploy.sandbox.app import SandboxModule, create_app, sandbox_modules
 from deploy.sandbox.clients import sandbox_clients
+from deploy.sandbox.providers import SandboxModule, load_sandboxes
+from deploy.sandbox.server.app import create_app
 
 
 def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
@@ -45,7 +46,7 @@ def serve(arguments: list[str], modules: Mapping[str, SandboxModule] | None = No
         "--return-origins", default="", help="comma-separated: where the callback may send a browser on to"
     )
     given = parser.parse_args(arguments)
-    served = sandbox_modules() if modules is None else modules
+    served = load_sandboxes() if modules is None else modules
     origins = tuple(one.strip() for one in given.return_origins.split(",") if one.strip())
     listener = listen(given.port, given.host)
     app = create_app(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+from deploy.sandbox.world import Client
 from shared.installation import sandbox_client
-from shared.sandbox import Client
 
 
 def sandbox_clients(

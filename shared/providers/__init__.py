@@ -1,7 +1,6 @@
 """A provider is one folder here; this module finds them, so that no other file has to know a name.
 
-Each folder has ``PROVIDER`` (data, in ``__init__``), ``CONNECTOR`` (in ``connector``, for the fetcher alone) and
-``SIMULATED`` with ``routes`` (in ``sandbox``, for the sandbox server alone).
+Each folder has ``PROVIDER`` (data, in ``__init__``) and ``CONNECTOR`` (in ``connector``, for the fetcher alone).
 """
 
 from __future__ import annotations

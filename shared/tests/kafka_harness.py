@@ -11,7 +11,7 @@ from uuid import uuid4
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy.local.broker import Broker
+from deploy.localkafka import Broker
 from shared.contracts.envelope import Message
 from shared.contracts.topics import dead_letters
 from shared.kafka import Consumers, DeadLetterLimit, Producer, ensure_topics

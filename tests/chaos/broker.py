@@ -16,8 +16,8 @@ from pathlib import Path
 import structlog
 from typing_extensions import override
 
-from deploy.local.broker import Broker
-from deploy.local.broker.node import Node
+from deploy.localkafka import Broker
+from deploy.localkafka.node import Node
 
 
 class Advertised(Broker):

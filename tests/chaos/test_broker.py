@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from confluent_kafka.admin import AdminClient
 
-from deploy.local.broker.tests.harness import create_topic
+from deploy.localkafka.tests.harness import create_topic
 from shared.contracts.topics import CONNECTIONS, ITEMS, PAGES, PROGRESS, SYNCS, TOPICS, dead_letters
 from tests.chaos import log
 from tests.chaos.limits import disk_full

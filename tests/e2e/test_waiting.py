@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from deploy.local.broker import Broker
+from deploy.localkafka import Broker
 from shared.kafka import ensure_topics
 from shared.settings import Cluster
 from tests.client import eventually

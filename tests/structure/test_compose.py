@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from deploy.sandbox.control import HANDLERS
+from deploy.sandbox.server.control import HANDLERS
 from shared.installation import addresses, provider_defaults
 from shared.settings import Settings, load_settings
 from shared.settings.declared import GENERAL, PER_PROVIDER, PREFIX, provider_prefix

@@ -1,15 +1,16 @@
-"""What is known about a provider stays in its folder."""
+"""What is known about a provider stays in its two folders: the product's and the sandbox's."""
 
 import ast
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.structure.tree import ROOT, name, product_files, text
 
-PROVIDERS = ROOT / "shared" / "providers"
-SLUGS = sorted(path.name for path in PROVIDERS.glob("[a-z]*") if path.is_dir() and path.name != "tests")
+HOMES = (ROOT / "shared" / "providers", ROOT / "deploy" / "sandbox" / "providers")
+SLUGS = sorted({path.name for home in HOMES for path in home.glob("[a-z]*") if path.is_dir() and path.name != "tests"})
 
 
 def says_which_provider(node: ast.AST) -> bool:
@@ -44,9 +45,14 @@ def branches_on_a_provider(source: str) -> Iterator[int]:
                     yield node.lineno
 
 
+def owners(path: Path) -> set[str]:
+    """Return the slugs of the providers in whose folders ``path`` lies, one or none."""
+    return {slug for home in HOMES for slug in SLUGS if home / slug in path.parents}
+
+
 def test_no_provider_is_named_outside_its_folder() -> None:
     slugs = re.compile("|".join(SLUGS) or r"(?!)", re.IGNORECASE)
-    outside = (path for path in product_files() if PROVIDERS not in path.parents)
+    outside = (path for path in product_files() if not owners(path))
     found = [
         f"{name(path)}:{number} {line.strip()}"
         for path in outside
@@ -60,7 +66,7 @@ def test_a_provider_folder_does_not_name_another_provider() -> None:
     found = []
     for own in SLUGS:
         others = re.compile("|".join(slug for slug in SLUGS if slug != own) or r"(?!)", re.IGNORECASE)
-        files = (path for path in product_files(".py") if PROVIDERS / own in path.parents)
+        files = (path for path in product_files() if owners(path) == {own})
         found += [name(path) for path in files if others.search(text(path))]
     assert found == []
 

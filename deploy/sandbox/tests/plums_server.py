@@ -9,9 +9,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 
 from deploy.sandbox.__main__ import serve
+from deploy.sandbox.world import Code, Token, World, chosen_account, consent_page, redirect
+from deploy.sandbox.world.tests.plums import Plums
 from shared.errors import Forbidden
-from shared.sandbox import Code, Token, World, chosen_account, consent_page, redirect
-from shared.sandbox.tests.plums import Plums
 
 SIMULATED = Plums()
 AnyRequest = Request[Any, Any, Any]

@@ -6,10 +6,10 @@ import httpx
 import pytest
 
 from deploy.sandbox import create_app, sandbox_clients
-from deploy.sandbox.app import sandbox_modules
-from deploy.sandbox.control import HANDLERS
-from deploy.sandbox.door import claimed
-from deploy.sandbox.guide import CALLS
+from deploy.sandbox.providers import load_sandboxes
+from deploy.sandbox.server.control import HANDLERS
+from deploy.sandbox.server.door import claimed
+from deploy.sandbox.server.guide import CALLS
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8003", "[::1]:8003"])
@@ -100,10 +100,10 @@ def test_a_data_directory_is_served_by_one_process_at_a_time(tmp_path: Path) -> 
 
 
 def test_every_provider_folder_with_a_sandbox_is_found_by_its_slug() -> None:
-    assert all(module.SIMULATED.slug == slug for slug, module in sandbox_modules().items())
+    assert all(module.SIMULATED.slug == slug for slug, module in load_sandboxes().items())
 
 
-@pytest.mark.parametrize("slug", sorted(sandbox_modules()))
+@pytest.mark.parametrize("slug", sorted(load_sandboxes()))
 async def test_a_default_account_holds_what_its_counts_say(tmp_path: Path, slug: str) -> None:
     clients = sandbox_clients(tmp_path, "http://localhost:8000", [slug])
     transport = httpx.ASGITransport(create_app(tmp_path, clients))  # type: ignore[arg-type]

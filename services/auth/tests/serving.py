@@ -14,9 +14,10 @@ from urllib.parse import parse_qsl, urlsplit
 import httpx
 import uvicorn
 
-from deploy.local.broker import Broker
+from deploy.localkafka import Broker
 from deploy.sandbox import create_app as create_sandbox
 from deploy.sandbox import sandbox_clients
+from deploy.sandbox.world import Client
 from services.auth.app import create_app
 from services.auth.settings import AuthSettings
 from services.auth.tests.fake_provider import runtime
@@ -26,7 +27,6 @@ from shared.contracts.envelope import Message
 from shared.installation import ProviderRuntime
 from shared.kafka import Producer, ensure_topics
 from shared.providers import load_providers
-from shared.sandbox import Client
 from shared.settings import Cluster, SecretStr
 
 SERVICE_SECRET = "service-secret-0123456789-0123456789"

@@ -17,7 +17,7 @@ import uvicorn
 from aiokafka import AIOKafkaConsumer
 from typing_extensions import override
 
-from deploy.local.broker import Broker
+from deploy.localkafka import Broker
 from services.gateway.app import create_app
 from services.gateway.settings import GatewaySettings, Offered
 from services.gateway.tests.fake_auth import FakeAuth

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 import msgspec
 import pytest
 
+from deploy.sandbox.providers.airtable.tests.serving import access_token
+from deploy.sandbox.world import World
 from shared.connector import Interruption, Page, Reauthorize, Record, Reject, Response, Restart, RetryLater
 from shared.providers.airtable import PROVIDER, SCHEMA
 from shared.providers.airtable.connector import CONNECTOR, STARTS_ANEW
 from shared.providers.airtable.items import spoken
 from shared.providers.airtable.problems import problem
-from shared.providers.airtable.tests.serving import RealCall, ScriptedCall, access_token, walk
-from shared.sandbox import World
+from shared.providers.airtable.tests.caller import RealCall, ScriptedCall, walk
 
 BASE, TABLE = "appAAAAAAAAAAAAAA", "tblBBBBBBBBBBBBBB"
 BASES = {"bases": [{"id": BASE, "name": "Orchard", "permissionLevel": "create"}]}

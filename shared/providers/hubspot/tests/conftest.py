@@ -1,28 +1,3 @@
-from __future__ import annotations
+from deploy.sandbox.providers.hubspot.tests.conftest import sandbox, server, small
 
-from collections.abc import Iterator
-
-import pytest
-
-from shared.providers.hubspot.tests.serving import Serving, new_world, serving
-from shared.sandbox import Account, Limiter
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    folder = tmp_path_factory.mktemp("sandbox")
-    with serving(new_world(folder), folder) as running:
-        yield running
-
-
-@pytest.fixture
-def sandbox(server: Serving) -> Serving:
-    """The module's server with its quotas untouched."""
-    server.world.limiter = Limiter(server.world.simulated.limits)
-    return server
-
-
-@pytest.fixture
-def small(sandbox: Serving, request: pytest.FixtureRequest) -> Account:
-    """An account of this test alone, quick to walk."""
-    return sandbox.world.add_account(request.node.name, 3, {"companies": 12, "contacts": 250, "deals": 30})
+__all__ = ["sandbox", "server", "small"]

@@ -5,6 +5,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from deploy.sandbox.providers.hubspot.tests.serving import Serving, tokens
+from deploy.sandbox.world import Account, Limit
 from shared.connector import (
     Interruption,
     Page,
@@ -18,8 +20,7 @@ from shared.providers import load_connector, load_providers
 from shared.providers.hubspot import PROVIDER
 from shared.providers.hubspot.connector import CONNECTOR, chunks
 from shared.providers.hubspot.records import read_rows
-from shared.providers.hubspot.tests.serving import Caller, Serving, tokens, walk
-from shared.sandbox import Account, Limit
+from shared.providers.hubspot.tests.caller import Caller, walk
 
 RESOURCES = tuple(resource.slug for resource in PROVIDER.resources)
 

@@ -9,16 +9,17 @@ import httpx
 import msgspec
 import pytest
 
+from deploy.sandbox.providers.notion import SIMULATED
+from deploy.sandbox.providers.notion.rows import source_of
+from deploy.sandbox.providers.notion.tests.serving import Fault, live
+from deploy.sandbox.providers.notion.words import NASTY
+from deploy.sandbox.world import Limit, World
 from shared.connector import Cursor, Reject, Request, Response, Restart
 from shared.providers.notion import PROVIDER
 from shared.providers.notion.connector import CONNECTOR
 from shared.providers.notion.records import read
-from shared.providers.notion.sandbox import SIMULATED
-from shared.providers.notion.sandbox.rows import source_of
-from shared.providers.notion.sandbox.words import NASTY
-from shared.providers.notion.tests.serving import Fault, connected, live
+from shared.providers.notion.tests.caller import calling
 from shared.providers.notion.walk import Walk
-from shared.sandbox import Limit, World
 
 DEFAULT = SIMULATED.default.id
 
@@ -30,8 +31,8 @@ def answering(pattern: str, status: int, body: Any) -> Fault:
 
 @pytest.mark.parametrize("resource", [resource.slug for resource in PROVIDER.resources])
 async def test_every_item_of_the_ledger_is_read_with_its_time(world: World, resource: str) -> None:
-    async with connected(world) as session:
-        pages = await session.pages(resource)
+    async with calling(world) as caller:
+        pages = await caller.pages(resource)
     records = [record for page in pages for record in page.records]
     assert {record.id for record in records} == set(live(world, resource))
     assert not [rejected for page in pages for rejected in page.rejected]
@@ -42,8 +43,8 @@ async def test_every_item_of_the_ledger_is_read_with_its_time(world: World, reso
 
 
 async def test_rows_that_search_does_not_find_come_from_their_data_source(world: World) -> None:
-    async with connected(world) as session:
-        pages = await session.pages("pages")
+    async with calling(world) as caller:
+        pages = await caller.pages("pages")
     searched = {record.id for page in pages if page.place == "search" for record in page.records}
     counted = Counter(record.id for page in pages for record in page.records)
     assert set(counted) - searched == {row.id for row in world.rows(DEFAULT, "pages").values() if row.body["hidden"]}
@@ -51,8 +52,8 @@ async def test_rows_that_search_does_not_find_come_from_their_data_source(world:
 
 
 async def test_no_place_of_the_walk_looks_like_a_loop_and_no_cursor_comes_twice(world: World) -> None:
-    async with connected(world) as session:
-        pages = await session.pages("pages")
+    async with calling(world) as caller:
+        pages = await caller.pages("pages")
     empty = Counter(page.place for page in pages if not page.records)
     cursors = [json.dumps(page.cursor) for page in pages]
     assert max(empty.values()) < PROVIDER.max_empty_pages
@@ -61,10 +62,10 @@ async def test_no_place_of_the_walk_looks_like_a_loop_and_no_cursor_comes_twice(
 
 
 async def test_a_walk_goes_on_from_its_cursor_as_json(world: World) -> None:
-    async with connected(world) as session:
+    async with calling(world) as caller:
         found, cursor = set(), None
         while True:
-            page = await CONNECTOR.page(session, "pages", cursor)
+            page = await CONNECTOR.page(caller, "pages", cursor)
             found |= {record.id for record in page.records}
             if page.cursor is None:
                 break
@@ -73,11 +74,11 @@ async def test_a_walk_goes_on_from_its_cursor_as_json(world: World) -> None:
 
 
 async def test_every_request_names_its_bucket_and_the_version(world: World) -> None:
-    async with connected(world) as session:
+    async with calling(world) as caller:
         for resource in SIMULATED.resources:
-            await session.pages(resource)
-    assert {request.buckets for request in session.sent} == {("requests",)}
-    assert {request.headers["Notion-Version"] for request in session.sent} == {"2025-09-03"}
+            await caller.pages(resource)
+    assert {request.buckets for request in caller.sent} == {("requests",)}
+    assert {request.headers["Notion-Version"] for request in caller.sent} == {"2025-09-03"}
     limits = {bucket.name: Limit(bucket.requests, bucket.window_s) for bucket in PROVIDER.buckets}
     assert limits == SIMULATED.limits
 
@@ -88,10 +89,10 @@ async def test_more_rows_than_a_query_gives_are_read_in_windows(world: World) ->
     (source,) = world.rows(account, "data_sources")
     statuses = []
 
-    async with connected(world, account) as session:
+    async with calling(world, account) as caller:
 
         async def call(request: Request) -> Response:
-            answer = await session(request)
+            answer = await caller(request)
             statuses.append(answer.body.get("request_status"))
             return answer
 
@@ -129,8 +130,8 @@ def test_a_limit_that_is_told_early_holds_for_the_whole_query() -> None:
 
 async def test_a_data_source_that_is_gone_is_passed_over(world: World) -> None:
     gone = {"object": "error", "status": 404, "code": "object_not_found", "message": "Could not find data_source"}
-    async with connected(world, fault=answering("/query", 404, gone)) as session:
-        pages = await session.pages("pages")
+    async with calling(world, fault=answering("/query", 404, gone)) as caller:
+        pages = await caller.pages("pages")
     assert len({record.id for page in pages for record in page.records}) == 400 - 17
 
 
@@ -140,11 +141,11 @@ async def test_a_data_source_that_cannot_be_read_is_told_when_all_else_is_read(w
     found: set[str] = set()
 
     async def walk_on(cursor: Cursor | None) -> Cursor | None:
-        page = await CONNECTOR.page(session, "pages", cursor)
+        page = await CONNECTOR.page(caller, "pages", cursor)
         found.update(record.id for record in page.records)
         return page.cursor
 
-    async with connected(world, fault=answering(source, 400, refusal)) as session:
+    async with calling(world, fault=answering(source, 400, refusal)) as caller:
         cursor = await walk_on(None)
         while cursor is not None and cursor.get("stage") != "left":
             cursor = await walk_on(cursor)
@@ -161,39 +162,39 @@ async def test_a_data_source_that_cannot_be_read_is_told_when_all_else_is_read(w
 )
 async def test_a_missing_capability_is_named(world: World, resource: str, scope: str) -> None:
     refusal = {"object": "error", "status": 403, "code": "restricted_resource", "message": "Insufficient permissions"}
-    async with connected(
+    async with calling(
         world, fault=answering("/v1/users" if resource == "users" else "/v1/search", 403, refusal)
-    ) as session:
+    ) as caller:
         with pytest.raises(Reject, match=scope) as refused:
-            await session.pages(resource)
-        assert await session.pages("data_sources" if resource == "users" else "users")
+            await caller.pages(resource)
+        assert await caller.pages("data_sources" if resource == "users" else "users")
     assert (refused.value.scope, refused.value.code) == (scope, "restricted_resource")
 
 
 async def test_a_cursor_that_ran_out_restarts_the_walk(world: World) -> None:
-    async with connected(world) as session:
-        page = await CONNECTOR.page(session, "pages", None)
+    async with calling(world) as caller:
+        page = await CONNECTOR.page(caller, "pages", None)
         world.clock.advance(7200)
         with pytest.raises(Restart):
-            await CONNECTOR.page(session, "pages", page.cursor)
+            await CONNECTOR.page(caller, "pages", page.cursor)
     with pytest.raises(Restart):
-        await CONNECTOR.page(session, "pages", {"somewhere": "else"})
+        await CONNECTOR.page(caller, "pages", {"somewhere": "else"})
 
 
 async def test_items_are_read_again_by_id_and_what_is_gone_is_absent(world: World) -> None:
     for resource in SIMULATED.resources:
         ids = list(live(world, resource))[:3]
         world.mutate(DEFAULT, resource, create=0, update=[ids[0]], archive=[ids[1]])
-        async with connected(world) as session:
-            page = await CONNECTOR.read(session, resource, (*ids, "00000000-0000-4000-8000-000000000000"))
+        async with calling(world) as caller:
+            page = await CONNECTOR.read(caller, resource, (*ids, "00000000-0000-4000-8000-000000000000"))
         assert [record.id for record in page.records] == [ids[0], ids[2]]
         assert "(edit 1)" in page.records[0].name
         assert all("request_id" not in record.raw for record in page.records)
 
 
 async def test_names_are_whole_and_what_has_none_is_called_so(world: World) -> None:
-    async with connected(world) as session:
-        names = {record.name for page in await session.pages("pages") for record in page.records}
+    async with calling(world) as caller:
+        names = {record.name for page in await caller.pages("pages") for record in page.records}
     assert {nasty.strip() or "Untitled" for nasty in NASTY} <= names
     assert max(map(len, names)) > 10_000
 
@@ -216,12 +217,12 @@ async def test_T21_a_page_that_is_not_a_page_is_refused(world: World) -> None:
         answer = httpx.Response(200, text=sent[-1], headers={"Content-Type": kind})
         return None if "oauth" in request.url.path else answer
 
-    async with connected(world, fault=fault) as session:
+    async with calling(world, fault=fault) as caller:
         for body in MALFORMED:
             sent.append(body)
             for resource in SIMULATED.resources:
                 with pytest.raises(Reject) as refused:
-                    await CONNECTOR.page(session, resource, None)
+                    await CONNECTOR.page(caller, resource, None)
                 assert refused.value.code == "malformed_page"
 
 

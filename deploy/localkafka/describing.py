@@ -1,0 +1,123 @@
+"""Metadata and the administration of topics."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from deploy.localkafka import policy
+from deploy.localkafka.errors import Code, Refused
+from deploy.localkafka.node import NODE_ID, Client, Node
+from deploy.localkafka.topics import Topic
+from deploy.localkafka.wire import Fields
+
+_TOPIC_RESOURCE = 2
+_SET_ON_TOPIC, _DEFAULT = 1, 5
+
+
+async def metadata(node: Node, _: Client, request: Fields) -> Fields:
+    wanted = request["topics"]
+    return {
+        "throttle_time_ms": 0,
+        "brokers": [{"node_id": NODE_ID, "host": node.host, "port": node.port, "rack": None}],
+        "cluster_id": node.cluster_id,
+        "controller_id": NODE_ID,
+        "topics": [_described(node, name) for name in (node.topics.names() if wanted is None else wanted)],
+    }
+
+
+async def create_topics(node: Node, _: Client, request: Fields) -> Fields:
+    errors = []
+    for wanted in request["create_topic_requests"]:
+        try:
+            await _create(node, wanted, only_check=request.get("validate_only", False))
+        except Refused as refused:
+            errors.append(_topic_error(wanted["topic"], refused.code, str(refused)))
+        else:
+            errors.append(_topic_error(wanted["topic"], Code.NONE, None))
+    return {"throttle_time_ms": 0, "topic_errors": errors}
+
+
+async def delete_topics(node: Node, _: Client, request: Fields) -> Fields:
+    errors = []
+    for name in request["topics"]:
+        try:
+            async with node.topics.changing:
+                node.topics.delete(name)
+            node.groups.offsets.forget_topic(name)
+        except Refused as refused:
+            errors.append(_topic_error(name, refused.code, None))
+        else:
+            errors.append(_topic_error(name, Code.NONE, None))
+    return {"throttle_time_ms": 0, "topic_error_codes": errors}
+
+
+async def describe_configs(node: Node, _: Client, request: Fields) -> Fields:
+    return {"throttle_time_ms": 0, "resources": [_configs(node, resource) for resource in request["resources"]]}
+
+
+def _described(node: Node, name: str) -> Fields:
+    try:
+        topic = node.topics.get(name)
+    except Refused as refused:
+        return {"error_code": refused.code, "topic": name, "is_internal": False, "partitions": []}
+    partitions = [_partition(number) for number in range(len(topic.partitions))]
+    return {"error_code": Code.NONE, "topic": name, "is_internal": False, "partitions": partitions}
+
+
+def _partition(number: int) -> Fields:
+    return {
+        "error_code": Code.NONE,
+        "partition": number,
+        "leader": NODE_ID,
+        "replicas": [NODE_ID],
+        "isr": [NODE_ID],
+        "offline_replicas": [],
+    }
+
+
+async def _create(node: Node, wanted: Fields, *, only_check: bool) -> None:
+    if wanted["replication_factor"] not in {1, -1}:
+        raise Refused(Code.INVALID_REPLICATION_FACTOR, "there is one broker, so the replication factor is 1")
+    configs = {item["config_key"]: item["config_value"] for item in wanted["configs"] or ()}
+    partitions = len(wanted["replica_assignment"] or ()) or wanted["num_partitions"]
+    async with node.topics.changing:
+        description = node.topics.check_new(wanted["topic"], partitions, configs)
+        if not only_check:
+            await asyncio.to_thread(node.topics.create, wanted["topic"], description)
+
+
+def _topic_error(name: str, code: Code, message: str | None) -> dict[str, Any]:
+    return {"topic": name, "error_code": code, "error_message": message}
+
+
+def _configs(node: Node, resource: Fields) -> Fields:
+    answer = {
+        "error_code": Code.NONE,
+        "error_message": None,
+        "resource_type": resource["resource_type"],
+        "resource_name": resource["resource_name"],
+        "config_entries": [],
+    }
+    if resource["resource_type"] != _TOPIC_RESOURCE:
+        return answer
+    try:
+        topic = node.topics.get(resource["resource_name"])
+    except Refused as refused:
+        return answer | {"error_code": refused.code, "error_message": str(refused)}
+    wanted = resource["config_names"]
+    return answer | {"config_entries": list(_entries(topic, policy.DEFAULTS if wanted is None else wanted))}
+
+
+def _entries(topic: Topic, names: Iterable[str]) -> Iterable[Fields]:
+    for name in names:
+        if name in policy.DEFAULTS:
+            own = topic.configs.get(name)
+            yield {
+                "config_names": name,
+                "config_value": policy.DEFAULTS[name] if own is None else own,
+                "read_only": True,
+                "is_default": own is None,
+                "config_source": _DEFAULT if own is None else _SET_ON_TOPIC,
+                "is_sensitive": False,
+                "config_synonyms": [],
+            }

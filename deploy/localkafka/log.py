@@ -1,0 +1,200 @@
+"""One partition: an append-only log in segments, of which only what is durable is shown to readers."""
+
+import os
+import time
+from asyncio import Future
+from bisect import bisect_right
+from pathlib import Path
+
+import structlog
+
+from deploy.localkafka import batches
+from deploy.localkafka.batches import Header
+from deploy.localkafka.errors import Code, Refused
+from deploy.localkafka.files import sync_data, sync_directory
+from deploy.localkafka.flusher import FlushPoint
+from deploy.localkafka.policy import Policy
+from deploy.localkafka.producers import Producers
+from deploy.localkafka.segment import Segment, scan
+
+_logger = structlog.get_logger()
+SUFFIX = ".log"
+CLEANED = ".cleaned"
+
+
+class PartitionLog:
+    """Only the last segment is written to; all before it are durable.
+
+    It is never deleted, as its name keeps the next offset when everything before was compacted away or trimmed.
+    """
+
+    def __init__(self, directory: Path, policy: Policy) -> None:
+        """Repairs what a crash left: unfinished compactions and a torn tail."""
+        self.directory = directory
+        self.policy = policy
+        self.waiters: set[Future[None]] = set()
+        self.failed = False
+        self.producers = Producers(directory / "producers.json")
+        self.segments: list[Segment] = []
+        self._recover()
+        self.high_watermark = self.end_offset
+
+    @property
+    def start_offset(self) -> int:
+        return self.segments[0].base_offset
+
+    @property
+    def end_offset(self) -> int:
+        return self.segments[-1].next_offset
+
+    def append(self, batch: bytes) -> int:
+        """The base offset given to the batch, or the one it already has; durable only after a flush.
+
+        Raises:
+            Refused: the batch, its producer's sequence or the disk does not allow it; nothing was appended.
+        """
+        header = batches.checked(batch, limit=self.policy.max_message_bytes)
+        if self.policy.compacted:
+            _require_keys(header, batch)
+        if self.failed:
+            raise Refused(Code.KAFKA_STORAGE_ERROR)
+        repeated = self.producers.repeated(header)
+        if repeated is not None:
+            return repeated
+        try:
+            return self._write(header, batch)
+        except OSError as error:
+            _logger.exception("local_broker_write_failed", partition=str(self.directory))
+            raise Refused(Code.KAFKA_STORAGE_ERROR) from error
+
+    def read(self, offset: int, max_bytes: int) -> bytes:
+        """Durable batches from `offset` on, at least one if there is any; the last one may be cut.
+
+        Raises:
+            Refused: the offset lies outside [start_offset, high_watermark].
+        """
+        if not self.start_offset <= offset <= self.high_watermark:
+            raise Refused(Code.OFFSET_OUT_OF_RANGE)
+        if offset == self.high_watermark:
+            return b""
+        first = bisect_right(self.segments, offset, key=lambda segment: segment.base_offset) - 1
+        for segment in self.segments[first:]:
+            data = segment.read(offset, max_bytes)
+            if data:
+                return data
+        return b""
+
+    def find_time(self, timestamp: int) -> tuple[int, int] | None:
+        """Offset and time of the first durable record of that time (milliseconds) or later."""
+        for segment in self.segments:
+            batch = segment.read_from_time(timestamp) if segment.max_timestamp >= timestamp else b""
+            if batch:
+                header = batches.header_at(batch)
+                try:
+                    _, found = batches.records(header, batch)
+                    return next((item.offset, item.timestamp) for item in found if item.timestamp >= timestamp)
+                except (Refused, StopIteration):  # compressed in a way we cannot read, or compacted since
+                    return header.base_offset, header.max_timestamp
+        return None
+
+    def flush_point(self) -> FlushPoint | None:
+        active = self.segments[-1]
+        if active.durable == active.size:
+            return None
+        size, end = active.size, active.next_offset
+
+        def done() -> None:
+            active.durable = max(active.durable, size)
+            self._show(end)
+
+        return FlushPoint(active.writer_copy(), done, self.fail)
+
+    def sync_now(self) -> None:
+        """Blocks the caller; for the rare moments that need all of the log durable before anything else happens."""
+        point = self.flush_point()
+        if point is None:
+            return
+        try:
+            sync_data(point.fd)
+        except OSError:
+            self.fail()
+            raise
+        finally:
+            os.close(point.fd)
+        point.done()
+
+    def roll(self) -> None:
+        """Seals the active segment, durably, and starts another."""
+        self.sync_now()
+        active = self.segments[-1]
+        if active.size:
+            active.close()
+            self._start_segment(active.next_offset)
+
+    def fail(self) -> None:
+        """Refuses to write from now on: after a failed sync only a restart can tell what the disk holds."""
+        self.failed = True
+        self._wake()
+
+    def close(self) -> None:
+        self.segments[-1].close()
+
+    def _write(self, header: Header, batch: bytes) -> int:
+        active = self.segments[-1]
+        if active.size and active.size + header.size > self.policy.segment_bytes:
+            self.roll()
+            active = self.segments[-1]
+        base_offset = active.next_offset
+        active.append(header, base_offset, batch)
+        if active.first_timestamp < 0:
+            active.first_timestamp = int(time.time() * 1000)
+        self.producers.remember(header, base_offset)
+        return base_offset
+
+    def _show(self, end: int) -> None:
+        self.high_watermark = max(self.high_watermark, end)
+        self._wake()
+
+    def _wake(self) -> None:
+        waiters, self.waiters = self.waiters, set()
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+    def _start_segment(self, base_offset: int) -> None:
+        segment = Segment(self.directory / f"{base_offset:020d}{SUFFIX}")
+        segment.open_for_writing()
+        sync_directory(self.directory)
+        self.segments.append(segment)
+
+    def _recover(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        for leftover in self.directory.glob(f"*{CLEANED}"):
+            leftover.unlink()
+        paths = sorted(self.directory.glob(f"*{SUFFIX}"))
+        for path in paths:
+            self._recover_segment(path, last=path == paths[-1])
+        if not self.segments:
+            self._start_segment(0)
+        elif self.segments[-1].path != paths[-1]:
+            self._start_segment(self.end_offset)
+        else:
+            self.segments[-1].open_for_writing()
+
+    def _recover_segment(self, path: Path, *, last: bool) -> None:
+        if self.segments and int(path.stem) < self.segments[-1].next_offset:
+            path.unlink()  # a compaction merged it into the segment before, then crashed
+            return
+        segment, torn = scan(path, verify=last, visit=self.producers.remember)
+        if torn and last:
+            _logger.warning("local_broker_truncated_torn_tail", file=str(path), bytes=torn)
+            os.truncate(path, segment.size)
+        elif torn:
+            _logger.error("local_broker_sealed_segment_damaged", file=str(path), unreadable_bytes=torn)
+        self.segments.append(segment)
+
+
+def _require_keys(header: Header, batch: bytes) -> None:
+    _, found = batches.records(header, batch)
+    if any(record.key is None for record in found):
+        raise Refused(Code.INVALID_RECORD, "records of a compacted topic need a key")

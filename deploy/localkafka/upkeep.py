@@ -1,0 +1,103 @@
+"""Compacting and trimming partitions while they are read and written."""
+
+import asyncio
+import time
+from pathlib import Path
+from weakref import WeakKeyDictionary
+
+import structlog
+
+from deploy.localkafka import compaction
+from deploy.localkafka.compaction import Survey
+from deploy.localkafka.files import sync_directory
+from deploy.localkafka.log import PartitionLog
+from deploy.localkafka.segment import Segment
+
+_logger = structlog.get_logger()
+
+
+class Upkeep:
+    """One partition at a time. `stop` makes running work end at the next batch with `compaction.Stopped`."""
+
+    def __init__(self) -> None:
+        self._one_at_a_time = asyncio.Lock()
+        # Records, and how many of them were stale, when a partition was last looked through.
+        self._seen: WeakKeyDictionary[PartitionLog, tuple[int, int]] = WeakKeyDictionary()
+        self._stopped = False
+
+    def stop(self) -> None:
+        self._stopped = True
+
+    async def tend(self, log: PartitionLog, *, thorough: bool = False) -> None:
+        """Compacts or trims as the topic's policy says; `thorough` compacts whatever is stale, else only over half."""
+        async with self._one_at_a_time:
+            if log.failed or self._stopped:
+                return
+            if log.policy.compacted:
+                await self._compact(log, thorough=thorough)
+            else:
+                trim(log, now_ms=int(time.time() * 1000))
+
+    async def _compact(self, log: PartitionLog, *, thorough: bool) -> None:
+        records = sum(segment.records for segment in log.segments)
+        known_records, known_stale = self._seen.get(log, (0, 0))
+        possibly_stale = known_stale + records - known_records
+        if not records or not (thorough or possibly_stale * 2 > records):
+            return
+        found = await self._survey(log)
+        self._seen[log] = (found.records, found.stale)
+        if not found.stale or not (thorough or found.stale * 2 > found.records):
+            return
+        log.roll()
+        log.producers.save(log.end_offset)
+        sealed = log.segments[:-1]
+        for group in compaction.groups(sealed, log.policy.segment_bytes):
+            if len(group) > 1 or group[0].path in found.stale_in:
+                await self._replace(log, group, found)
+        left = sum(segment.records for segment in log.segments)
+        self._seen[log] = (left, 0)
+        _logger.debug("local_broker_compacted", partition=str(log.directory), records=found.records, left=left)
+
+    async def _survey(self, log: PartitionLog) -> Survey:
+        files = [(segment.path, segment.durable) for segment in log.segments]
+        horizon = int(time.time() * 1000) - log.policy.delete_retention_ms
+        end = log.high_watermark
+        return await asyncio.to_thread(compaction.survey, files, end=end, horizon=horizon, go_on=self._going)
+
+    async def _replace(self, log: PartitionLog, group: list[Segment], found: Survey) -> None:
+        """In this order a crash leaves the old files, or the new one and old ones that recovery drops or may keep."""
+        cleaned = await asyncio.to_thread(compaction.rewrite, group, found, self._going)
+        first = log.segments.index(group[0])
+        cleaned.path = cleaned.path.replace(group[0].path)
+        log.segments[first : first + len(group)] = [cleaned]
+        await asyncio.to_thread(_forget, log.directory, [segment.path for segment in group[1:]])
+
+    def _going(self) -> bool:
+        return not self._stopped
+
+
+def trim(log: PartitionLog, *, now_ms: int) -> None:
+    """Removes whole segments that are too old, or too many bytes, from the start; the active one is sealed by age."""
+    policy, active = log.policy, log.segments[-1]
+    if active.size and now_ms - active.first_timestamp > policy.segment_ms:
+        log.roll()
+    excess = sum(segment.size for segment in log.segments) - policy.retention_bytes
+    gone = 0
+    for segment in log.segments[:-1]:
+        too_old = 0 <= policy.retention_ms < now_ms - segment.max_timestamp
+        too_much = policy.retention_bytes >= 0 and excess >= segment.size
+        if not (too_old or too_much):
+            break
+        excess -= segment.size
+        gone += 1
+    if gone:
+        log.sync_now()
+        log.producers.save(log.end_offset)
+        removed, log.segments[:gone] = log.segments[:gone], []
+        _forget(log.directory, [segment.path for segment in removed])
+
+
+def _forget(directory: Path, paths: list[Path]) -> None:
+    sync_directory(directory)  # the rename that made these superfluous comes first
+    for path in paths:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,26 @@
+"""A strict stand-in for Airtable: its paths, rules and answers, over accounts made from a seed."""
+
+from __future__ import annotations
+
+from litestar.handlers import HTTPRouteHandler
+
+from deploy.sandbox.providers.airtable.authorize import authorize_routes
+from deploy.sandbox.providers.airtable.data import SimulatedAirtable
+from deploy.sandbox.providers.airtable.meta import meta_routes
+from deploy.sandbox.providers.airtable.records import record_routes
+from deploy.sandbox.providers.airtable.token import token_routes
+from deploy.sandbox.providers.airtable.writes import write_routes
+from deploy.sandbox.world import Simulated, World
+
+SIMULATED: Simulated = SimulatedAirtable()
+
+
+def routes(world: World) -> list[HTTPRouteHandler]:
+    """Handlers below the provider's root, to be mounted under its slug."""
+    return [
+        *authorize_routes(world),
+        *token_routes(world),
+        *meta_routes(world),
+        *record_routes(world),
+        *write_routes(world),
+    ]

@@ -1,0 +1,168 @@
+"""The simulated accounts: bases, their tables and their records, the same for the same seed."""
+
+from __future__ import annotations
+
+import random
+import string
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import msgspec
+
+from deploy.sandbox.providers.airtable.blueprints import BASES, BLUEPRINTS, EPOCH, NASTY, Blueprint
+from deploy.sandbox.world import Account, Limit, Row
+from shared.errors import BadRequest
+
+ALPHABET = string.digits + string.ascii_letters
+NASTY_SHARE = 0.03
+EMPTY_SHARE = 0.02
+COPIED_FROM = 3
+"""From so many bases on, the last one begins with a copy of the first's first table: copies keep all their ids."""
+
+
+def new_id(rng: random.Random, prefix: str) -> str:
+    return prefix + "".join(rng.choices(ALPHABET, k=14))
+
+
+class SimulatedAirtable:
+    slug = "airtable"
+    resources = ("bases", "tables", "records")
+    limits: ClassVar[dict[str, Limit]] = {
+        "base": Limit(5, 1.0, penalty_s=30.0),
+        "token": Limit(50, 1.0, penalty_s=30.0),
+    }
+
+    def __init__(self) -> None:
+        counts = {"bases": 3, "tables": 10, "records": 1500}
+        name = "orchard@example.com"
+        self.default = Account(id=self.account_id(name, 1), name=name, seed=1, counts=counts)
+
+    def account_id(self, name: str, seed: int) -> str:
+        return new_id(random.Random(f"{seed}:{name}"), "usr")
+
+    def generate(self, account: Account) -> Iterator[tuple[str, Row]]:
+        """A record needs a table and a table a base: what the counts leave out of that is made, once."""
+        records = account.counts.get("records", 0)
+        tables = account.counts.get("tables", 0) or int(records > 0)
+        bases = account.counts.get("bases", 0) or int(tables > 0)
+        rng = random.Random(f"{account.seed}:{account.id}:bases")
+        ids = [new_id(rng, "app") for _ in range(bases)]
+        for number, id_ in enumerate(ids):
+            yield "bases", _base(id_, number)
+        sizes = _sizes(records, tables)
+        for number in range(tables):
+            home = number * bases // tables
+            first = number and (number - 1) * bases // tables < home == bases - 1 >= COPIED_FROM - 1
+            original = 0 if first else number
+            of = random.Random(f"{account.seed}:{account.id}:tables:{original}")
+            table = _table(ids[home], original, of)
+            yield "tables", table
+            yield from (("records", _record(table, n, of)) for n in range(sizes[number]))
+
+    def create(self, account: Account, rows: dict[str, dict[str, Row]], resource: str, at: str) -> Row:
+        number = len(rows[resource])
+        rng = random.Random(f"{account.seed}:{account.id}:{resource}:new:{number}")
+        bases = [row for row in rows["bases"].values() if not row.archived]
+        if resource == "bases":
+            return _base(new_id(rng, "app"), number)
+        if not bases:
+            raise BadRequest(f"no base is left to create {resource} in: create one first")
+        if resource == "tables":
+            return _table(bases[number % len(bases)].id, number, rng)
+        live = {base.id for base in bases}
+        tables = [row for row in rows["tables"].values() if not row.archived and row.id.split("/")[0] in live]
+        if not tables:
+            raise BadRequest("no table is left to create records in: create one first")
+        made = _record(tables[number % len(tables)], number, rng)
+        return msgspec.structs.replace(made, created=f"{at[:19]}.000Z")
+
+    def update(self, row: Row, resource: str, at: str) -> Row:
+        """Another name, or another text in a record: its content changes every time."""
+        times = row.body.get("times", 0) + 1
+        if resource != "records":
+            name = str(row.body["name"]).partition(" (renamed")[0]
+            return _with_body(row, {"name": f"{name} (renamed {times})", "times": times})
+        text = row.body["text"]
+        cells = row.body["fields"] | {text: f"Edited {times} times, last at {at}"}
+        return _with_body(row, {"fields": cells, "times": times})
+
+    def archive(self, rows: dict[str, dict[str, Row]], resource: str, row: Row, at: str) -> list[tuple[str, Row]]:  # noqa: ARG002  # deletions leave no time
+        """A base goes with its tables, a table with its records."""
+        inside = f"{row.id}/"
+        gone = [(resource, row)]
+        for kind in self.resources[self.resources.index(resource) + 1 :]:
+            gone += [(kind, one) for one in rows[kind].values() if one.id.startswith(inside) and not one.archived]
+        return [(kind, msgspec.structs.replace(one, archived=True)) for kind, one in gone]
+
+
+def _with_body(row: Row, changes: dict[str, Any]) -> Row:
+    return msgspec.structs.replace(row, body=row.body | changes)
+
+
+def _sizes(records: int, tables: int) -> list[int]:
+    """Uneven shares that add up; where there are four tables or more, the last one is empty."""
+    filled = tables - 1 if tables > COPIED_FROM else tables
+    if not filled:
+        return [0] * tables
+    weights = [1 + (number * 7 + 4) % 5 for number in range(filled)]
+    sizes = [records * weight // sum(weights) for weight in weights]
+    sizes[0] += records - sum(sizes)
+    return sizes + [0] * (tables - filled)
+
+
+def _base(id_: str, number: int) -> Row:
+    name = BASES[number % len(BASES)] + (f" {number + 1}" if number >= len(BASES) else "")
+    return Row(id=id_, created="", modified="", body={"name": name, "permissionLevel": "create"})
+
+
+def _table(base: str, number: int, rng: random.Random) -> Row:
+    blueprint = BLUEPRINTS[number % len(BLUEPRINTS)]
+    fields = [
+        {"id": new_id(rng, "fld"), "name": column.name, "type": column.type}
+        | ({"options": column.options} if column.options else {})
+        for column in blueprint.columns
+    ]
+    texts = [field["id"] for field in fields if field["type"] in {"singleLineText", "multilineText"}]
+    body = {
+        "name": blueprint.name + (f" {number + 1}" if number >= len(BLUEPRINTS) else ""),
+        "primaryFieldId": fields[0]["id"],
+        "fields": fields,
+        "views": [{"id": new_id(rng, "viw"), "name": "Grid view", "type": "grid"}],
+        "blueprint": number % len(BLUEPRINTS),
+        "text": texts[0],
+    }
+    return Row(id=f"{base}/{new_id(rng, 'tbl')}", created="", modified="", body=body)
+
+
+def _record(table: Row, number: int, rng: random.Random) -> Row:
+    made = EPOCH + timedelta(minutes=number * 7 + rng.randrange(7), seconds=rng.randrange(60))
+    cells = _cells(table, BLUEPRINTS[table.body["blueprint"]], number, rng)
+    return Row(
+        id=f"{table.id}/{new_id(rng, 'rec')}",
+        created=made.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        modified="",
+        body={"fields": cells, "text": table.body["text"]},
+    )
+
+
+def _cells(table: Row, blueprint: Blueprint, number: int, rng: random.Random) -> dict[str, Any]:
+    """Empty cells are absent, now and then the primary one, rarely all of them."""
+    cells: dict[str, Any] = {}
+    for field, column in zip(table.body["fields"], blueprint.columns, strict=True):
+        value = column.value(rng, number)
+        if filled(value):
+            cells[field["id"]] = value
+    luck = rng.random()
+    if luck < NASTY_SHARE:
+        cells[table.body["text"]] = rng.choice(NASTY)
+    elif luck < NASTY_SHARE + EMPTY_SHARE:
+        cells.pop(table.body["primaryFieldId"], None)
+    elif luck > 1 - EMPTY_SHARE / 4:
+        cells.clear()
+    return cells
+
+
+def filled(value: Any) -> bool:
+    """Whether Airtable shows the cell: null, false, empty text and empty lists never appear."""
+    return not (value is None or value is False or value in ("", []))

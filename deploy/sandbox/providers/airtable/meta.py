@@ -1,0 +1,73 @@
+"""Who the caller is, which bases it sees, and their tables (https://airtable.com/developers/web/api/list-bases)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Response, get
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from deploy.sandbox.providers.airtable.door import ERRORS, AnyRequest, Caller, answer, base_row, enter, invalid
+from deploy.sandbox.providers.airtable.listing import offset_at, place_of
+from deploy.sandbox.world import Row, World
+from shared.providers.airtable import EMAIL, SCHEMA
+
+BASES_PER_PAGE = 1000
+KEPT_BACK = frozenset({"blueprint", "text", "times"})
+
+
+def meta_routes(world: World) -> list[HTTPRouteHandler]:
+    @get("/v0/meta/whoami", exception_handlers=ERRORS)
+    async def whoami(request: AnyRequest) -> Response[bytes]:
+        caller = enter(world, request)
+        email = {"email": caller.account.name} if EMAIL in caller.scopes else {}
+        return answer({"id": caller.account.id, **email, "scopes": list(caller.scopes)})
+
+    @get("/v0/meta/bases", exception_handlers=ERRORS)
+    async def bases(request: AnyRequest) -> Response[bytes]:
+        caller = enter(world, request, scope=SCHEMA)
+        return answer(_bases(world, caller, request.query_params.get("offset")))
+
+    @get("/v0/meta/bases/{base:str}/tables", exception_handlers=ERRORS)
+    async def tables(request: AnyRequest, base: FromPath[str]) -> Response[bytes]:
+        caller = enter(world, request, scope=SCHEMA, base=base)
+        asked = [value for key in ("include", "include[]") for value in request.query_params.getall(key, [])]
+        if not {"visibleFieldIds"}.issuperset(asked):
+            raise invalid("include may only be visibleFieldIds")
+        return answer({"tables": _tables(world, caller, base, visible=bool(asked))})
+
+    return [whoami, bases, tables]
+
+
+def _bases(world: World, caller: Caller, offset: str | None) -> dict[str, Any]:
+    rows, query = world.rows(caller.account.id, "bases"), f"bases of {caller.account.id}"
+    ids = list(rows)
+    start = ids.index(place_of(world, query, offset)) if offset else 0
+    live = [rows[id_] for id_ in ids[start:] if not rows[id_].archived]
+    page = {"bases": [{"id": row.id, **_public(row)} for row in live[:BASES_PER_PAGE]]}
+    if len(live) <= BASES_PER_PAGE:
+        return page
+    return page | {"offset": offset_at(world, query, live[BASES_PER_PAGE].id)}
+
+
+def _tables(world: World, caller: Caller, base: str, *, visible: bool) -> list[dict[str, Any]]:
+    base_row(world, caller, base)
+    prefix = f"{base}/"
+    rows = world.rows(caller.account.id, "tables").values()
+    tables = [
+        {"id": row.id.removeprefix(prefix), **_public(row)}
+        for row in rows
+        if row.id.startswith(prefix) and not row.archived
+    ]
+    if not visible:
+        return tables
+    return [table | {"views": [_with_fields(view, table) for view in table["views"]]} for table in tables]
+
+
+def _with_fields(view: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    return view | {"visibleFieldIds": [field["id"] for field in table["fields"]]}
+
+
+def _public(row: Row) -> dict[str, Any]:
+    return {key: value for key, value in row.body.items() if key not in KEPT_BACK}

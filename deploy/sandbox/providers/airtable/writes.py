@@ -1,0 +1,140 @@
+"""Changing records, ten at a time: so much of it that the official client's calls work."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import msgspec
+from litestar import Response, delete, patch, post, put
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import FromPath
+
+from deploy.sandbox.providers.airtable.data import ALPHABET, filled
+from deploy.sandbox.providers.airtable.door import ERRORS, AnyRequest, Caller, answer, enter, invalid, table_row
+from deploy.sandbox.providers.airtable.query import Fields, Query, shown
+from deploy.sandbox.providers.airtable.records import record_row
+from deploy.sandbox.world import Row, World
+
+WRITE = "data.records:write"
+AT_ONCE = 10
+TABLE = "/v0/{base:str}/{table:str}"
+
+
+class Change(msgspec.Struct, frozen=True):
+    fields: dict[str, Any]
+    id: str = ""
+
+
+class Changes(msgspec.Struct, frozen=True, rename="camel"):
+    records: list[Change] | None = None
+    fields: dict[str, Any] | None = None
+    typecast: bool = False
+    return_fields_by_field_id: bool = False
+
+
+def write_routes(world: World) -> list[HTTPRouteHandler]:
+    @post(TABLE, status_code=200, exception_handlers=ERRORS)
+    async def create(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+        caller = enter(world, request, scope=WRITE, base=base)
+        return answer(_created(world, caller, table_row(world, caller, base, table), _changes(await request.body())))
+
+    @patch(TABLE, exception_handlers=ERRORS)
+    async def merge(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+        caller = enter(world, request, scope=WRITE, base=base)
+        found = table_row(world, caller, base, table)
+        return answer(_updated(world, caller, found, _changes(await request.body()), clear=False))
+
+    @put(TABLE, exception_handlers=ERRORS)
+    async def replace(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+        caller = enter(world, request, scope=WRITE, base=base)
+        found = table_row(world, caller, base, table)
+        return answer(_updated(world, caller, found, _changes(await request.body()), clear=True))
+
+    return [create, merge, replace, *_single(world), *_deletions(world)]
+
+
+def _single(world: World) -> list[HTTPRouteHandler]:
+    @patch(TABLE + "/{record:str}", exception_handlers=ERRORS)
+    async def merge_one(
+        request: AnyRequest, base: FromPath[str], table: FromPath[str], record: FromPath[str]
+    ) -> Response[bytes]:
+        caller = enter(world, request, scope=WRITE, base=base)
+        changes = _changes(await request.body())
+        found = table_row(world, caller, base, table)
+        one = msgspec.structs.replace(changes, records=[Change(fields=changes.fields or {}, id=record)], fields=None)
+        return answer(_updated(world, caller, found, one, clear=False)["records"][0])
+
+    return [merge_one]
+
+
+def _deletions(world: World) -> list[HTTPRouteHandler]:
+    @delete(TABLE, status_code=200, exception_handlers=ERRORS)
+    async def remove(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+        caller = enter(world, request, scope=WRITE, base=base)
+        ids = [id_ for key in ("records[]", "records") for id_ in request.query_params.getall(key, [])]
+        return answer({"records": _removed(world, caller, table_row(world, caller, base, table), ids)})
+
+    @delete(TABLE + "/{record:str}", status_code=200, exception_handlers=ERRORS)
+    async def remove_one(
+        request: AnyRequest, base: FromPath[str], table: FromPath[str], record: FromPath[str]
+    ) -> Response[bytes]:
+        caller = enter(world, request, scope=WRITE, base=base)
+        return answer(_removed(world, caller, table_row(world, caller, base, table), [record])[0])
+
+    return [remove, remove_one]
+
+
+def _changes(body: bytes) -> Changes:
+    try:
+        return msgspec.json.decode(body, type=Changes)
+    except (msgspec.DecodeError, RecursionError):
+        raise invalid("Could not parse request body") from None
+
+
+def _few(count: int) -> None:
+    if not 1 <= count <= AT_ONCE:
+        raise invalid(f"between 1 and {AT_ONCE} records may be changed at once")
+
+
+def _cells(fields: Fields, given: dict[str, Any]) -> dict[str, Any]:
+    return {fields.id(name): value for name, value in given.items()}
+
+
+def _created(world: World, caller: Caller, table: Row, changes: Changes) -> dict[str, Any]:
+    several = changes.records if changes.records is not None else [Change(fields=changes.fields or {})]
+    _few(len(several))
+    fields, at = Fields(table), f"{world.clock.iso()[:19]}.000Z"
+    rows = []
+    for change in several:
+        cells = {id_: value for id_, value in _cells(fields, change.fields).items() if filled(value)}
+        id_ = f"{table.id}/rec{''.join(secrets.choice(ALPHABET) for _ in range(14))}"
+        rows.append(Row(id=id_, created=at, modified="", body={"fields": cells, "text": table.body["text"]}))
+    world.save(caller.account.id, "records", rows)
+    made = _shown(rows, changes, fields)
+    return {"records": made} if changes.records is not None else made[0]
+
+
+def _updated(world: World, caller: Caller, table: Row, changes: Changes, *, clear: bool) -> dict[str, Any]:
+    several = changes.records or []
+    _few(len(several))
+    fields, rows = Fields(table), []
+    for change in several:
+        row = record_row(world, caller, table, change.id)
+        before = {} if clear else row.body["fields"]
+        cells = {id_: value for id_, value in (before | _cells(fields, change.fields)).items() if filled(value)}
+        rows.append(msgspec.structs.replace(row, body=row.body | {"fields": cells}))
+    world.save(caller.account.id, "records", rows)
+    return {"records": _shown(rows, changes, fields)}
+
+
+def _removed(world: World, caller: Caller, table: Row, ids: list[str]) -> list[dict[str, Any]]:
+    _few(len(ids))
+    rows = [record_row(world, caller, table, id_) for id_ in ids]
+    world.save(caller.account.id, "records", [msgspec.structs.replace(row, archived=True) for row in rows])
+    return [{"id": id_, "deleted": True} for id_ in ids]
+
+
+def _shown(rows: list[Row], changes: Changes, fields: Fields) -> list[dict[str, Any]]:
+    query = Query(return_fields_by_field_id=changes.return_fields_by_field_id)
+    return [shown(row, query, fields) for row in rows]

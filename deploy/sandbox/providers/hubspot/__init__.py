@@ -1,0 +1,33 @@
+"""HubSpot's stand-in: OAuth, account details, properties, owners, objects; both families of paths."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from litestar import Router
+from litestar.types import ControllerRouterHandler
+
+from deploy.sandbox.providers.hubspot.account import account_routes
+from deploy.sandbox.providers.hubspot.answers import Refused, refused
+from deploy.sandbox.providers.hubspot.consent import consent_routes
+from deploy.sandbox.providers.hubspot.data import SIMULATED
+from deploy.sandbox.providers.hubspot.grants import grant_routes
+from deploy.sandbox.providers.hubspot.objects import object_routes
+from deploy.sandbox.providers.hubspot.search import search_routes
+from deploy.sandbox.providers.hubspot.tokens import token_routes
+from deploy.sandbox.world import World
+
+__all__ = ["SIMULATED", "routes"]
+
+
+def routes(world: World) -> list[ControllerRouterHandler]:
+    """Everything below the provider's root."""
+    handlers: list[Any] = [
+        *consent_routes(world),
+        *token_routes(world),
+        *grant_routes(world),
+        *account_routes(world),
+        *object_routes(world),
+        *search_routes(world),
+    ]
+    return [Router(path="/", route_handlers=handlers, exception_handlers={Refused: refused})]

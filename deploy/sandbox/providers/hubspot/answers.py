@@ -1,0 +1,143 @@
+"""How the simulated API answers: envelopes, authentication, limits, scopes."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import msgspec
+from litestar import Request, Response
+
+from deploy.sandbox.providers.hubspot.catalogue import ALIASES, VERSIONS
+from deploy.sandbox.world import Limit, Token, World
+
+AnyRequest = Request[Any, Any, Any]
+
+JSON = msgspec.json.Encoder()
+UNLIMITED = Limit(1_000_000, 10.0)
+"""What the headers tell while limits are off."""
+URL_BYTES = 8192
+"""The edge in front of the API answers longer addresses itself."""
+NO_CREDENTIALS = (
+    "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at "
+    "https://developers.hubspot.com/docs/methods/auth/oauth-overview"
+)
+NO_SCOPES = (
+    "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: "
+    "https://developers.hubspot.com/scopes."
+)
+TOO_LONG = (
+    b"<html><head><title>414 Request-URI Too Large</title></head><body><h1>414 Request-URI Too Large</h1></body></html>"
+)
+
+
+class Refused(Exception):
+    """Ends a request with this answer."""
+
+    def __init__(self, answer: Response[bytes]) -> None:
+        super().__init__(answer.status_code)
+        self.answer = answer
+
+
+def refused(_: AnyRequest, refusal: Refused) -> Response[bytes]:
+    return refusal.answer
+
+
+def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+    """JSON with HubSpot's correlation id."""
+    headers = {"X-HubSpot-Correlation-Id": str(uuid.uuid4()), **(headers or {})}
+    return Response(JSON.encode(body), status_code=status, media_type="application/json;charset=utf-8", headers=headers)
+
+
+def refusal(status: int, message: str, *, category: str, **more: Any) -> Refused:
+    """The envelope of the error-handling page; ``more`` are further fields of it."""
+    correlation = str(uuid.uuid4())
+    body = {"status": "error", "message": message, "correlationId": correlation, "category": category, **more}
+    return Refused(answer(body, status, {"X-HubSpot-Correlation-Id": correlation}))
+
+
+def invalid(message: str) -> Refused:
+    return refusal(400, message, category="VALIDATION_ERROR")
+
+
+def version_of(request: AnyRequest, versions: frozenset[str]) -> str:
+    """The version in the path; the legacy paths, which spell it out, are v3."""
+    version: str = request.path_params.get("version", "v3")
+    if version not in versions:
+        raise refusal(404, "resource not found", category="OBJECT_NOT_FOUND")
+    return version
+
+
+def resource_of(request: AnyRequest) -> str:
+    """The object type behind any of its spellings."""
+    version_of(request, VERSIONS)
+    kind: str = request.path_params["kind"]
+    if kind not in ALIASES:
+        raise invalid(f"Unable to infer object type from: {kind[:60]}")
+    return ALIASES[kind]
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """Who calls, and the headers that go with the answer."""
+
+    token: Token
+    headers: dict[str, str]
+
+
+def admit(world: World, request: AnyRequest, *, scope: str, bucket: str = "ten_secondly") -> Caller:
+    """Check address, token, limit and scope, in this order; only calls with a good token count against a limit.
+
+    Raises:
+        Refused: with HubSpot's 401, 403, 414 or 429.
+    """
+    if len(request.scope["query_string"]) + len(request.scope["raw_path"]) > URL_BYTES:
+        raise Refused(Response(TOO_LONG, status_code=414, media_type="text/html"))
+    token = _token(world, request)
+    headers = _counted(world, token, bucket)
+    if scope not in token.scopes:
+        detail = {"message": "One or more of the following scopes are required."}
+        errors = [{**detail, "context": {"requiredGranularScopes": [scope]}}]
+        links = {"scopes": "https://developers.hubspot.com/scopes"}
+        raise refusal(403, NO_SCOPES, category="MISSING_SCOPES", errors=errors, links=links)
+    return Caller(token, headers)
+
+
+def _token(world: World, request: AnyRequest) -> Token:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    token = world.tokens.get(value.strip()) if scheme.lower() == "bearer" else None
+    if token is None or token.kind != "access" or token.revoked or token.account not in world.accounts:
+        raise refusal(401, NO_CREDENTIALS, category="INVALID_AUTHENTICATION")
+    if token.expires is not None and token.expires <= world.clock.now():
+        minutes = int((world.clock.now() - token.expires) // 60)
+        message = f"The OAuth token used to make this call expired {minutes} minute(s) ago."
+        raise refusal(401, message, category="EXPIRED_AUTHENTICATION")
+    return token
+
+
+def _counted(world: World, token: Token, bucket: str) -> dict[str, str]:
+    """Search has a limit of its own, and its answers carry no limit headers."""
+    searching = bucket == "search"
+    key = token.account if searching else f"{token.client_id}:{token.account}"
+    wait = world.limiter.take(bucket, key)
+    headers = {} if searching else _rate_headers(world, bucket, key)
+    if wait is None:
+        return headers
+    policy, named = ("SECONDLY", "secondly") if searching else ("TEN_SECONDLY_ROLLING", "ten_secondly_rolling")
+    correlation = str(uuid.uuid4())
+    body = {"status": "error", "message": f"You have reached your {named} limit.", "errorType": "RATE_LIMIT"}
+    body |= {"correlationId": correlation, "policyName": policy}
+    raise Refused(answer(body, 429, {**headers, "X-HubSpot-Correlation-Id": correlation}))
+
+
+def _rate_headers(world: World, bucket: str, key: str) -> dict[str, str]:
+    limit = world.limiter.limits[bucket]
+    left = world.limiter.remaining(bucket, key)
+    if world.limiter.off:
+        limit, left = UNLIMITED, UNLIMITED.requests
+    return {
+        "X-HubSpot-RateLimit-Max": str(limit.requests),
+        "X-HubSpot-RateLimit-Remaining": str(left),
+        "X-HubSpot-RateLimit-Interval-Milliseconds": str(int(limit.window_s * 1000)),
+        "X-HubSpot-RateLimit-Secondly": str(max(1, limit.requests // 10)),
+        "X-HubSpot-RateLimit-Secondly-Remaining": str(min(left, max(1, limit.requests // 10))),
+    }

@@ -1,0 +1,154 @@
+"""Objects by list, by id and in batches, under both families of paths."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar import Response, get, post
+from litestar.handlers import HTTPRouteHandler
+
+from deploy.sandbox.providers.hubspot.answers import AnyRequest, admit, answer, invalid, refusal, resource_of
+from deploy.sandbox.providers.hubspot.rows import Shelf, shown, wanted
+from deploy.sandbox.world import World
+
+LIST_LIMIT = 100
+BATCH_LIMIT = 100
+LIST_PATHS = ["/crm/v3/objects/{kind:str}", "/crm/objects/{version:str}/{kind:str}"]
+READ_PATHS = [f"{path}/{{id_:str}}" for path in LIST_PATHS]
+BATCH_PATHS = [f"{path}/batch/read" for path in LIST_PATHS]
+
+T = TypeVar("T")
+
+
+class ObjectId(msgspec.Struct):
+    id: str
+
+
+class BatchRead(msgspec.Struct):
+    """The body of a batch read, as the SDK and the documentation send it."""
+
+    inputs: list[ObjectId]
+    properties: list[str] = []
+    propertiesWithHistory: list[str] = []  # noqa: N815  # the wire's own name
+    idProperty: str | None = None  # noqa: N815  # the wire's own name
+
+
+class Query:
+    """A query string: arrays as comma lists or repeated keys, booleans in any case; brackets in names mean nothing."""
+
+    def __init__(self, request: AnyRequest) -> None:
+        pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+        self._values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            self._values.setdefault(name, []).append(value)
+
+    def names(self, key: str) -> list[str]:
+        return [name for value in self._values.get(key, []) for name in value.split(",") if name]
+
+    def flag(self, key: str) -> bool:
+        return self._values.get(key, ["false"])[-1].lower() == "true"
+
+    def number(self, key: str, default: int) -> int:
+        """A number of digits.
+
+        Raises:
+            Refused: it is something else.
+        """
+        value = self._values.get(key, [str(default)])[-1]
+        if not (value.isascii() and value.isdigit() and len(value) < 20):
+            raise invalid(f"{key} must be a non-negative integer.")
+        return int(value)
+
+
+def object_routes(world: World) -> list[HTTPRouteHandler]:
+    shelf = Shelf(world)
+
+    @get(LIST_PATHS)
+    async def list_objects(request: AnyRequest) -> Response[bytes]:
+        resource = resource_of(request)
+        caller = admit(world, request, scope=f"crm.objects.{resource}.read")
+        return answer(_listed(shelf, request, caller.token.account, resource), headers=caller.headers)
+
+    @get(READ_PATHS)
+    async def read_object(request: AnyRequest) -> Response[bytes]:
+        resource = resource_of(request)
+        caller = admit(world, request, scope=f"crm.objects.{resource}.read")
+        return answer(_read(world, request, caller.token.account, resource), headers=caller.headers)
+
+    @post(BATCH_PATHS, status_code=200)
+    async def read_batch(request: AnyRequest) -> Response[bytes]:
+        resource = resource_of(request)
+        caller = admit(world, request, scope=f"crm.objects.{resource}.read")
+        batch = parsed(await request.body(), BatchRead)
+        body = _batch(world, batch, caller.token.account, resource, archived=Query(request).flag("archived"))
+        return answer(body, 207 if "errors" in body else 200, caller.headers)
+
+    return [list_objects, read_object, read_batch]
+
+
+def parsed(body: bytes, shape: type[T]) -> T:
+    """The JSON of a request.
+
+    Raises:
+        Refused: it is no JSON, or of another shape.
+    """
+    try:
+        return msgspec.json.decode(body, type=shape)
+    except (msgspec.DecodeError, UnicodeDecodeError) as flaw:
+        raise invalid(f"Invalid input JSON: {str(flaw)[:120]}") from None
+
+
+def _listed(shelf: Shelf, request: AnyRequest, account: str, resource: str) -> dict[str, Any]:
+    query = Query(request)
+    limit, after = query.number("limit", 10), query.number("after", 0)
+    if not 1 <= limit <= LIST_LIMIT:
+        raise invalid(f"limit must be between 1 and {LIST_LIMIT}, but was {limit}.")
+    want = wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), limit)
+    rows, following = shelf.page(account, resource, after=after, limit=limit, archived=query.flag("archived"))
+    body: dict[str, Any] = {"results": [shown(row, resource, want) for row in rows]}
+    if following is not None:
+        # Where the server mounts this under a prefix, only the raw path still has it.
+        here = f"{request.scope['scheme']}://{request.headers.get('host', '')}{request.scope['raw_path'].decode()}"
+        body["paging"] = {"next": {"after": str(following), "link": f"{here}?limit={limit}&after={following}"}}
+    return body
+
+
+def _read(world: World, request: AnyRequest, account: str, resource: str) -> dict[str, Any]:
+    """Archived objects are found only by those who ask for archived ones."""
+    query = Query(request)
+    _only_ids(query.names("idProperty"))
+    row = world.rows(account, resource).get(request.path_params["id_"])
+    if row is None or row.archived is not query.flag("archived"):
+        raise refusal(404, "resource not found", category="OBJECT_NOT_FOUND")
+    return shown(row, resource, wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), 1))
+
+
+def _batch(world: World, batch: BatchRead, account: str, resource: str, *, archived: bool) -> dict[str, Any]:
+    _only_ids([batch.idProperty] if batch.idProperty else [])
+    if not 1 <= len(batch.inputs) <= BATCH_LIMIT:
+        raise invalid(f"A batch holds 1 to {BATCH_LIMIT} inputs, not {len(batch.inputs)}.")
+    want = wanted(resource, batch.properties, batch.propertiesWithHistory, len(batch.inputs))
+    rows, at = world.rows(account, resource), world.clock.iso()
+    ids = list(dict.fromkeys(given.id for given in batch.inputs))
+    found = [row for id_ in ids if (row := rows.get(id_)) is not None and row.archived is archived]
+    results = [shown(row, resource, want) for row in found]
+    body: dict[str, Any] = {"status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at}
+    missing = [id_ for id_ in ids if id_ not in {row.id for row in found}]
+    if missing:
+        error = {
+            "status": "error",
+            "id": str(uuid.uuid4()),
+            "category": "OBJECT_NOT_FOUND",
+            "context": {"ids": missing},
+        }
+        message = f"Could not get some {resource} objects, they may be deleted or not exist."
+        body |= {"numErrors": 1, "errors": [{**error, "message": message, "errors": [], "links": {}}]}
+    return body
+
+
+def _only_ids(names: list[str]) -> None:
+    if any(name != "hs_object_id" for name in names):
+        raise invalid("idProperty can only be hs_object_id in this simulation.")

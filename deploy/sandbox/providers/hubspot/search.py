@@ -1,0 +1,127 @@
+"""Search: filters, one sort, pages by offset, and a wall at 10,000 results."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from litestar import Response, post
+from litestar.handlers import HTTPRouteHandler
+
+from deploy.sandbox.providers.hubspot.answers import AnyRequest, admit, answer, invalid, resource_of
+from deploy.sandbox.providers.hubspot.catalogue import DEFAULTS, property_types
+from deploy.sandbox.providers.hubspot.data import properties
+from deploy.sandbox.providers.hubspot.filters import Filter, matches, sort_key
+from deploy.sandbox.providers.hubspot.objects import LIST_PATHS, parsed
+from deploy.sandbox.providers.hubspot.rows import Shelf, shown, wanted
+from deploy.sandbox.world import Row, World
+
+SEARCH_LIMIT = 200
+WALL = 10_000
+BODY_CHARS = 3000
+GROUPS, FILTERS, ALL_FILTERS = 5, 6, 18
+
+
+class Group(msgspec.Struct):
+    filters: list[Filter] = []
+
+
+class Sort(msgspec.Struct):
+    propertyName: str  # noqa: N815  # the wire's own name
+    direction: str = "ASCENDING"
+
+
+class Search(msgspec.Struct):
+    """The body of a search; null stands for absent, as the SDK may send it."""
+
+    filterGroups: list[Group] | None = None  # noqa: N815  # the wire's own name
+    sorts: list[Sort | str] | None = None
+    query: str | None = None
+    properties: list[str] | None = None
+    limit: int | None = None
+    after: str | int | None = None
+
+
+def search_routes(world: World) -> list[HTTPRouteHandler]:
+    shelf = Shelf(world)
+
+    @post([f"{path}/search" for path in LIST_PATHS], status_code=200)
+    async def search(request: AnyRequest) -> Response[bytes]:
+        resource = resource_of(request)
+        caller = admit(world, request, scope=f"crm.objects.{resource}.read", bucket="search")
+        raw = await request.body()
+        if len(raw) > BODY_CHARS:
+            raise invalid(f"The request body is longer than {BODY_CHARS} characters.")
+        return answer(_found(shelf, caller.token.account, resource, parsed(raw, Search)))
+
+    return [search]
+
+
+def _found(shelf: Shelf, account: str, resource: str, asked: Search) -> dict[str, Any]:
+    limit, offset = 10 if asked.limit is None else asked.limit, _offset(asked.after)
+    if not 1 <= limit <= SEARCH_LIMIT:
+        raise invalid(f"limit must be between 1 and {SEARCH_LIMIT}, but was {limit}.")
+    if offset + limit > WALL:
+        raise invalid(f"Paging past {WALL} results is not supported: after plus limit is {offset + limit}.")
+    rows = _sorted(_filtered(shelf.live(account, resource), resource, asked), resource, asked.sorts or [])
+    want = wanted(resource, asked.properties or [], [], limit)
+    results = [shown(row, resource, want) for row in rows[offset : offset + limit]]
+    body: dict[str, Any] = {"total": len(rows), "results": results}
+    if offset + limit < len(rows):
+        body["paging"] = {"next": {"after": str(offset + limit)}}
+    return body
+
+
+def _offset(after: str | int | None) -> int:
+    text = "0" if after is None else str(after)
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise invalid("after must be a non-negative integer.")
+    return int(text)
+
+
+def _filtered(rows: list[Row], resource: str, asked: Search) -> list[Row]:
+    groups = [group.filters for group in asked.filterGroups or [] if group.filters]
+    _within_limits(groups, property_types(resource))
+    if groups:
+        types = property_types(resource)
+        rows = [row for row in rows if _in_any(properties(row, resource), groups, types)]
+    if asked.query:
+        needle, names = asked.query.lower(), DEFAULTS[resource]
+        rows = [row for row in rows if _mentions(properties(row, resource), names, needle)]
+    return rows
+
+
+def _within_limits(groups: list[list[Filter]], types: dict[str, str]) -> None:
+    if len(groups) > GROUPS or sum(map(len, groups)) > ALL_FILTERS or any(len(group) > FILTERS for group in groups):
+        raise invalid(f"At most {GROUPS} filter groups of {FILTERS} filters each, {ALL_FILTERS} in all.")
+    if any(condition.propertyName not in types for group in groups for condition in group):
+        # Live answers do not name the property.
+        raise invalid("There was a problem with the request.")
+
+
+def _in_any(values: dict[str, str | None], groups: list[list[Filter]], types: dict[str, str]) -> bool:
+    return any(
+        all(
+            matches(condition, values.get(condition.propertyName), types[condition.propertyName]) for condition in group
+        )
+        for group in groups
+    )
+
+
+def _mentions(values: dict[str, str | None], names: tuple[str, ...], needle: str) -> bool:
+    return any(needle in (values.get(name) or "").lower() for name in names)
+
+
+def _sorted(rows: list[Row], resource: str, sorts: list[Sort | str]) -> list[Row]:
+    """Only the first sort counts; rows come in the order of their creation otherwise."""
+    if not sorts:
+        return rows
+    first = sorts[0]
+    name, direction = (first, "ASCENDING") if isinstance(first, str) else (first.propertyName, first.direction)
+    name, direction = (name[1:], "DESCENDING") if name.startswith("-") else (name, direction)
+    types = property_types(resource)
+    if name not in types or direction not in {"ASCENDING", "DESCENDING"}:
+        raise invalid("There was a problem with the request.")
+    keyed = [(sort_key(properties(row, resource).get(name), types[name]), row) for row in rows]
+    keyed.sort(key=lambda pair: pair[0], reverse=direction == "DESCENDING")
+    return [row for _, row in keyed]

@@ -1,0 +1,16 @@
+"""A strict stand-in for Notion: its OAuth and its data API of 2025-09-03, below one path."""
+
+from __future__ import annotations
+
+from litestar.handlers import HTTPRouteHandler
+
+from deploy.sandbox.providers.notion.content import content_routes
+from deploy.sandbox.providers.notion.oauth import oauth_routes
+from deploy.sandbox.providers.notion.rows import NotionWorkspace
+from deploy.sandbox.world import Simulated, World
+
+SIMULATED: Simulated = NotionWorkspace()
+
+
+def routes(world: World) -> list[HTTPRouteHandler]:
+    return [*oauth_routes(world), *content_routes(world)]

@@ -1,0 +1,197 @@
+"""What was asked, and how Notion refuses: every answer and refusal of this sandbox is made here."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import math
+from collections.abc import Callable, Iterable
+from typing import Any
+from uuid import UUID, uuid4
+
+import msgspec
+from litestar import HttpMethod, Request, Response, post, route
+from litestar.handlers import HTTPRouteHandler
+
+from deploy.sandbox.providers.notion.values import Json
+from deploy.sandbox.world import Token, World
+
+VERSIONS = ("2025-09-03", "2026-03-11")
+"""Those with data sources; the second one has no ``archived`` any more."""
+OLD_VERSIONS = ("2021-05-11", "2021-05-13", "2021-08-16", "2022-02-22", "2022-06-28")
+STATUSES = {
+    "unauthorized": 401,
+    "invalid_client": 401,
+    "restricted_resource": 403,
+    "object_not_found": 404,
+    "rate_limited": 429,
+}
+
+
+class Refused(Exception):
+    """An error of Notion's: its code, and a message in its style. The status follows from the code (400 otherwise)."""
+
+    def __init__(
+        self, code: str, message: str, *, extra: Json | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code, self.message, self.extra, self.headers = code, message, extra, headers or {}
+
+
+class Asked(msgspec.Struct, frozen=True, kw_only=True):
+    """One request. ``body`` is empty unless JSON came; ``path`` holds the parts of the path that vary."""
+
+    world: World
+    method: str
+    version: str
+    token: Token | None
+    path: dict[str, str]
+    query: dict[str, list[str]]
+    body: Json
+
+    @property
+    def account(self) -> str:
+        if self.token is None:
+            raise Refused("unauthorized", "API token is invalid.")
+        return self.token.account
+
+    def id(self, name: str) -> str:
+        """The UUID in the path, which may come without dashes."""
+        try:
+            return str(UUID(self.path[name]))
+        except ValueError:
+            raise invalid(
+                f'path failed validation: path.{name} should be a valid uuid, instead was `"{self.path[name][:60]}"`.'
+            ) from None
+
+
+Answer = Callable[[Asked], Json]
+
+
+def invalid(message: str) -> Refused:
+    return Refused("validation_error", message)
+
+
+def only(body: Json, allowed: Iterable[str], where: str = "body") -> None:
+    for name in body:
+        if name not in allowed:
+            raise invalid(f"body failed validation: {where}.{name[:60]} should be not present, instead was set.")
+
+
+def api(world: World, method: HttpMethod, path: str, answer: Answer) -> HTTPRouteHandler:
+    """A route that takes an access token, counted against the connection's request limit."""
+
+    @route(path, http_method=method, name=f"notion {method} {path}", status_code=200)
+    async def serve(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return await _answered(world, request, answer, authenticate=_bearer)
+
+    return serve
+
+
+def for_client(world: World, path: str, answer: Answer) -> HTTPRouteHandler:
+    """A POST that takes the app's own id and secret."""
+
+    @post(path, name=f"notion {path}", status_code=200)
+    async def serve(request: Request[Any, Any, Any]) -> Response[bytes]:
+        return await _answered(world, request, answer, authenticate=_basic)
+
+    return serve
+
+
+async def _answered(
+    world: World,
+    request: Request[Any, Any, Any],
+    answer: Answer,
+    *,
+    authenticate: Callable[[World, str], Token | None],
+) -> Response[bytes]:
+    request_id = str(uuid4())
+    status, headers = 200, {"x-notion-request-id": request_id}
+    try:
+        token = authenticate(world, request.headers.get("authorization", ""))
+        if token is not None:
+            _count(world, token)
+        asked = Asked(
+            world=world,
+            method=request.method,
+            version=_version(request.headers.get("notion-version"), request.url.path),
+            token=token,
+            path={name: str(value) for name, value in request.path_params.items()},
+            query=request.query_params.dict(),
+            body=await _body(request),
+        )
+        content = {**answer(asked), "request_id": request_id}
+    except Refused as refused:
+        status = STATUSES.get(refused.code, 400)
+        content = _envelope(refused, status, request_id)
+        headers |= refused.headers
+    return Response(msgspec.json.encode(content), status_code=status, headers=headers, media_type="application/json")
+
+
+def _envelope(refused: Refused, status: int, request_id: str) -> Json:
+    """Notion's error object; with ``error`` as well where OAuth has that name for it."""
+    told: Json = {"object": "error", "status": status, "code": refused.code, "message": refused.message}
+    if refused.code in {"invalid_grant", "invalid_client", "invalid_request", "unsupported_grant_type"}:
+        told |= {"error": refused.code, "error_description": refused.message}
+    if refused.extra:
+        told["additional_data"] = refused.extra
+    return {**told, "request_id": request_id}
+
+
+def _bearer(world: World, header: str) -> Token:
+    kind, _, given = header.partition(" ")
+    token = world.tokens.get(given) if kind.lower() == "bearer" else None
+    if token is None or token.kind != "access" or token.revoked:
+        raise Refused("unauthorized", "API token is invalid.")
+    return token
+
+
+def _basic(world: World, header: str) -> None:
+    kind, _, given = header.partition(" ")
+    try:
+        known = base64.b64decode(given, validate=True) if kind.lower() == "basic" else b""
+    except binascii.Error:
+        known = b""
+    if not hmac.compare_digest(known, f"{world.client.id}:{world.client.secret}".encode()):
+        raise Refused("invalid_client", "Client authentication failed: the client ID or secret is wrong.")
+
+
+def _count(world: World, token: Token) -> None:
+    wait = world.limiter.take("requests", token.grant.partition("/")[0])
+    if wait is None:
+        return
+    seconds = str(max(1, math.ceil(wait)))
+    raise Refused(
+        "rate_limited",
+        "You have been rate limited. Please try again in a few minutes.",
+        extra={"rate_limit_reason": "public_api_request_rate_limit", "retry_after": seconds},
+        headers={"Retry-After": seconds},
+    )
+
+
+def _version(version: str | None, path: str) -> str:
+    if not version:
+        raise Refused(
+            "missing_version", "Notion-Version header failed validation: Notion-Version header should be defined."
+        )
+    if version in OLD_VERSIONS and "/data_sources" in path:
+        raise Refused("invalid_request_url", "Invalid request URL.")
+    if version not in VERSIONS:
+        raise invalid(f"Notion-Version header should be one of {', '.join(VERSIONS)} in this sandbox.")
+    return version
+
+
+async def _body(request: Request[Any, Any, Any]) -> Json:
+    raw = await request.body()
+    if not raw:
+        return {}
+    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Refused("invalid_request", "The request body has to be JSON, with Content-Type: application/json.")
+    try:
+        body = msgspec.json.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise Refused("invalid_json", "Error parsing JSON body.") from None
+    if not isinstance(body, dict):
+        raise invalid("body failed validation: body should be an object.")
+    return body

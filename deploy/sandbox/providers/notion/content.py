@@ -1,0 +1,177 @@
+"""The data API: search, queries, and single objects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from litestar import HttpMethod
+from litestar.handlers import HTTPRouteHandler
+
+from deploy.sandbox.providers.notion.asked import Asked, Refused, api, invalid, only
+from deploy.sandbox.providers.notion.filters import compiled
+from deploy.sandbox.providers.notion.index import Index, Indexes
+from deploy.sandbox.providers.notion.paging import MOST_RESULTS, cut, listing
+from deploy.sandbox.providers.notion.people import me
+from deploy.sandbox.providers.notion.shown import missing, shown, title_of, with_some
+from deploy.sandbox.providers.notion.values import Json
+from deploy.sandbox.world import Row, World
+
+PAGING = ("start_cursor", "page_size")
+TRASH = ("archived", "in_trash", "is_archived")
+IN_PARTS = ("title", "rich_text", "relation", "people")
+
+
+class Content:
+    """Answers for one world."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._indexes = Indexes(world)
+
+    def search(self, asked: Asked) -> Json:
+        only(asked.body, ("query", "filter", "sort", *PAGING))
+        kind, words = _object(asked.body.get("filter")), asked.body.get("query") or ""
+        if not isinstance(words, str):
+            raise invalid("body failed validation: body.query should be a string.")
+        time, descending = _sort(asked.body.get("sort"), ("last_edited_time",), "body.sort")
+        index = self._indexes.of(asked.account)
+        keep = _titled(index, words) if words else None
+        query = {"search": words, "kind": kind, "time": time, "descending": descending}
+        part = cut(asked, index.found(kind, time), query=query, descending=descending, keep=keep)
+        return listing(part, [shown(index.by_id[id_], asked) for id_ in part.ids], "page_or_data_source")
+
+    def query(self, asked: Asked) -> Json:
+        only(asked.body, ("filter", "sorts", "result_type", *TRASH, *PAGING))
+        source = self._one(asked, "data_sources", "data_source_id")
+        if source.archived:
+            raise missing("data_sources", source.id)
+        sorts = asked.body.get("sorts") or [None]
+        if not isinstance(sorts, list) or len(sorts) > 1:
+            raise invalid("body failed validation: body.sorts should be an array; this sandbox sorts by one timestamp.")
+        time, descending = _sort(sorts[0], ("created_time", "last_edited_time"), "body.sorts[0]")
+        told = asked.body.get("filter")
+        index, test = self._indexes.of(asked.account), compiled(told) if told is not None else None
+        trash = any(asked.body.get(name) is True for name in TRASH) or asked.body.get("result_type") == "data_source"
+        part = cut(
+            asked,
+            [] if trash else index.rows_of(source.id, time),
+            query={"source": source.id, "filter": told, "time": time, "descending": descending},
+            descending=descending,
+            keep=None if test is None else lambda id_: test(index.by_id[id_]),
+            most=MOST_RESULTS,
+        )
+        some = asked.query.get("filter_properties") or asked.query.get("filter_properties[]")
+        results = [shown(index.by_id[id_], asked) for id_ in part.ids]
+        return listing(part, [with_some(page, some) for page in results] if some else results, "page_or_data_source")
+
+    def users(self, asked: Asked) -> Json:
+        index = self._indexes.of(asked.account)
+        part = cut(asked, index.users(), query={"users": True})
+        return listing(part, [shown(index.by_id[id_], asked) for id_ in part.ids], "user")
+
+    def one(self, resource: str, name: str) -> Callable[[Asked], Json]:
+        def answer(asked: Asked) -> Json:
+            row = self._one(asked, resource, name)
+            if row.archived and resource == "users":
+                raise missing(resource, row.id)
+            return shown(row, asked)
+
+        return answer
+
+    def database(self, asked: Asked) -> Json:
+        wanted = asked.id("database_id")
+        rows = self._world.rows(asked.account, "data_sources").values()
+        inside = [shown(row, asked) for row in rows if row.body["show"]["parent"]["database_id"] == wanted]
+        if not inside:
+            raise missing("databases", wanted)
+        kept = ("created_time", "last_edited_time", "title", "description", "icon", "cover", "is_inline", "url")
+        first = inside[0]
+        return {
+            "object": "database",
+            "id": wanted,
+            **{name: first[name] for name in (*kept, "in_trash", "is_locked", "public_url")},
+            "parent": first["database_parent"],
+            "data_sources": [{"id": source["id"], "name": title_of(source)} for source in inside],
+        }
+
+    def property(self, asked: Asked) -> Json:
+        page = self._one(asked, "pages", "page_id")
+        wanted = asked.path["property_id"]
+        for told in page.body["show"]["properties"].values():
+            if told["id"] == wanted:
+                kind = told["type"]
+                if kind not in IN_PARTS:
+                    return {"object": "property_item", **told}
+                parts = [{"object": "property_item", "id": wanted, "type": kind, kind: part} for part in told[kind]]
+                return {
+                    "object": "list",
+                    "results": parts,
+                    "next_cursor": None,
+                    "has_more": False,
+                    "type": "property_item",
+                }
+        raise missing("property", wanted)
+
+    def children(self, asked: Asked) -> Json:
+        """No page has blocks here: nothing that is loaded stands in them."""
+        self._one(asked, "pages", "block_id")
+        return listing(cut(asked, [], query={"children": True}), [], "block")
+
+    def _one(self, asked: Asked, resource: str, name: str) -> Row:
+        wanted = asked.id(name)
+        row = self._world.rows(asked.account, resource).get(wanted)
+        if row is None:
+            raise missing(resource, wanted)
+        return row
+
+
+def content_routes(world: World) -> list[HTTPRouteHandler]:
+    content = Content(world)
+    get, post, patch, delete = HttpMethod.GET, HttpMethod.POST, HttpMethod.PATCH, HttpMethod.DELETE
+    table: list[tuple[HttpMethod, str, Callable[[Asked], Json]]] = [
+        (post, "/v1/search", content.search),
+        (get, "/v1/users", content.users),
+        (get, "/v1/users/me", me),
+        (get, "/v1/users/{user_id:str}", content.one("users", "user_id")),
+        (get, "/v1/pages/{page_id:str}", content.one("pages", "page_id")),
+        (get, "/v1/pages/{page_id:str}/properties/{property_id:str}", content.property),
+        (get, "/v1/data_sources/{data_source_id:str}", content.one("data_sources", "data_source_id")),
+        (post, "/v1/data_sources/{data_source_id:str}/query", content.query),
+        (get, "/v1/databases/{database_id:str}", content.database),
+        (get, "/v1/blocks/{block_id:str}/children", content.children),
+    ]
+    table += [(method, "/v1/{elsewhere:path}", _nowhere) for method in (get, post, patch, delete)]
+    return [api(world, method, path, answer) for method, path, answer in table]
+
+
+def _nowhere(_: Asked) -> Json:
+    raise Refused("invalid_request_url", "Invalid request URL.")
+
+
+def _titled(index: Index, words: str) -> Callable[[str], bool]:
+    return lambda id_: words.casefold() in title_of(index.by_id[id_].body["show"]).casefold()
+
+
+def _object(told: Any) -> str:
+    if told is None:
+        return "any"
+    kind = told.get("value") if isinstance(told, dict) and told.get("property") == "object" else None
+    if kind not in ("page", "data_source"):
+        told = f"`{kind!r:.60}`"
+        raise invalid(
+            f'body failed validation: body.filter.value should be `"page"` or `"data_source"`, instead was {told}.'
+        )
+    return str(kind)
+
+
+def _sort(told: Any, allowed: tuple[str, ...], where: str) -> tuple[str, bool]:
+    if told is None:
+        return "", False
+    time = told.get("timestamp") if isinstance(told, dict) else None
+    if time not in allowed:
+        raise invalid(f"body failed validation: {where}.timestamp should be one of {', '.join(allowed)}.")
+    direction = told.get("direction", "ascending")
+    if direction not in ("ascending", "descending"):
+        raise invalid(f'body failed validation: {where}.direction should be `"ascending"` or `"descending"`.')
+    return str(time), direction == "descending"

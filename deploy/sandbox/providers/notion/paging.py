@@ -1,0 +1,151 @@
+"""Pages of a listing: cursors that survive a restart, pages that are short or empty, the limit of 10,000.
+
+A cursor holds the place itself (the last key given out), signed, so that nothing is kept and rows that come or go
+during a walk move no other row.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable
+from hashlib import blake2b
+from typing import Any
+
+import msgspec
+
+from deploy.sandbox.providers.notion.asked import Asked, Refused, invalid
+from deploy.sandbox.providers.notion.values import Json
+from deploy.sandbox.world import World
+
+LARGEST_PAGE = 100
+MOST_RESULTS = 10_000
+CURSOR_LIFETIME_S = 3600.0
+SHORT_EVERY, EMPTY_EVERY = 5, 7
+
+Key = tuple[str, str]
+"""What a listing is sorted by, and the id."""
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """``query`` is a digest of what was asked: a cursor fits only the query it came from. ``page`` counts from 0."""
+
+    query: str
+    issued: float
+    page: int = 0
+    given: int = 0
+    after: Key | None = None
+
+
+class Cut(msgspec.Struct, frozen=True):
+    """A page: the ids on it, the cursor of the next one, and whether the rest is out of reach."""
+
+    ids: list[str]
+    cursor: str | None
+    capped: bool = False
+
+
+def listing(cut: Cut, results: list[Json], kind: str) -> Json:
+    """Notion's list envelope; ``request_status`` only stands there when the results are cut off."""
+    told: Json = {"object": "list", "results": results, "next_cursor": cut.cursor, "has_more": cut.cursor is not None}
+    if cut.capped:
+        told["request_status"] = {"type": "incomplete", "incomplete_reason": "query_result_limit_reached"}
+    return {**told, "type": kind, kind: {}}
+
+
+def cut(
+    asked: Asked,
+    keys: list[Key],
+    *,
+    query: Json,
+    descending: bool = False,
+    keep: Callable[[str], bool] | None = None,
+    most: int | None = None,
+) -> Cut:
+    """The page that was asked for, of the ids in ``keys`` (ascending) that ``keep`` lets through."""
+    digest = blake2b(msgspec.json.encode([asked.account, query], order="deterministic"), digest_size=8).hexdigest()
+    place = _place(asked, digest)
+    size = _size(asked)
+    if place.page % EMPTY_EVERY == EMPTY_EVERY - 4:
+        size = 0
+    elif place.page % SHORT_EVERY == SHORT_EVERY - 3:
+        size = max(1, size // 2)
+    limit = size if most is None else min(size, most - place.given)
+    found = _from(keys, place.after, limit + 1, descending=descending, keep=keep)
+    here, more = found[:limit], len(found) > limit
+    given = place.given + len(here)
+    if not more or given == most:
+        return Cut([id_ for _, id_ in here], None, capped=more)
+    following = Place(digest, asked.world.clock.now(), place.page + 1, given, here[-1] if here else place.after)
+    return Cut([id_ for _, id_ in here], _signed(asked.world, following))
+
+
+def _from(
+    keys: list[Key], after: Key | None, count: int, *, descending: bool, keep: Callable[[str], bool] | None
+) -> list[Key]:
+    if descending:
+        end = len(keys) if after is None else bisect_left(keys, after)
+        order = range(end - 1, -1, -1)
+    else:
+        order = range(0 if after is None else bisect_right(keys, after), len(keys))
+    found: list[Key] = []
+    for n in order:
+        if keep is None or keep(keys[n][1]):
+            found.append(keys[n])
+            if len(found) == count:
+                break
+    return found
+
+
+def _given(asked: Asked, name: str) -> Any:
+    return asked.body.get(name) if asked.method == "POST" else asked.query.get(name, [None])[0]
+
+
+def _size(asked: Asked) -> int:
+    size: Any = _given(asked, "page_size")
+    if isinstance(size, str) and size.isascii() and size.isdigit():
+        size = int(size[:9])
+    if size is None:
+        return LARGEST_PAGE
+    if type(size) is not int:
+        raise invalid("body failed validation: body.page_size should be a number.")
+    if not 1 <= size <= LARGEST_PAGE:
+        bound = "≥ `1`" if size < 1 else f"≤ `{LARGEST_PAGE}`"
+        raise invalid(f"body failed validation: body.page_size should be {bound}, instead was `{size}`.")
+    return size
+
+
+def _place(asked: Asked, digest: str) -> Place:
+    cursor = _given(asked, "start_cursor")
+    if cursor is None:
+        return Place(digest, asked.world.clock.now())
+    place = _opened(asked.world, cursor) if isinstance(cursor, str) else None
+    if place is None or place.query != digest:
+        raise _bad_cursor(str(cursor)[:80])
+    if asked.world.clock.now() - place.issued > CURSOR_LIFETIME_S:
+        raise _bad_cursor(cursor[:80])
+    return place
+
+
+def _bad_cursor(cursor: str) -> Refused:
+    return invalid(f"The start_cursor provided is invalid: {cursor}")
+
+
+def _signature(world: World, raw: bytes) -> bytes:
+    return hmac.digest(world.client.secret.encode(), b"cursor:" + raw, "sha256")[:9]
+
+
+def _signed(world: World, place: Place) -> str:
+    raw = msgspec.json.encode(place)
+    return base64.urlsafe_b64encode(_signature(world, raw) + raw).decode().rstrip("=")
+
+
+def _opened(world: World, cursor: str) -> Place | None:
+    try:
+        signed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
+        if not hmac.compare_digest(signed[:9], _signature(world, signed[9:])):
+            return None
+        return msgspec.json.decode(signed[9:], type=Place)
+    except (ValueError, UnicodeEncodeError):
+        return None

@@ -1,0 +1,99 @@
+"""A workspace from a seed: data sources, their rows, loose pages, people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from msgspec.structs import replace
+
+from deploy.sandbox.providers.notion.objects import data_source, page, uid, user
+from deploy.sandbox.providers.notion.values import Json, rich_text
+from deploy.sandbox.world import Account, Limit, Row
+
+EPOCH = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
+SPAN_S = 700 * 86_400
+
+
+def minute(at: str) -> str:
+    """Notion rounds its times down to the minute."""
+    return f"{at[:16]}:00.000Z"
+
+
+class NotionWorkspace:
+    """The data of this sandbox. A row's ``body`` holds ``show`` (the object as Notion sends it) and ``hidden``."""
+
+    slug = "notion"
+    resources = ("pages", "data_sources", "users")
+    limits = {"requests": Limit(180, 60.0)}  # noqa: RUF012  # the protocol asks for a plain dict
+    default = Account(
+        id=uid(7, "workspace", "Orchard Studio"),
+        name="Orchard Studio",
+        seed=7,
+        counts={"pages": 400, "data_sources": 12, "users": 15},
+    )
+
+    def account_id(self, name: str, seed: int) -> str:
+        return uid(seed, "workspace", name)
+
+    def generate(self, account: Account) -> Iterator[tuple[str, Row]]:
+        made: dict[str, dict[str, Row]] = {resource: {} for resource in self.resources}
+        for resource in ("data_sources", "pages", "users"):
+            count = account.counts.get(resource, 0)
+            for n in range(count):
+                at = _time(EPOCH + n * SPAN_S // count)
+                row = _new(account.seed, made, resource, n, at)
+                row = replace(row, modified=_time(EPOCH + n * SPAN_S // count + 60 * (n * 7919 % 90_000)))
+                made[resource][row.id] = row
+                yield resource, row
+
+    def create(self, account: Account, rows: dict[str, dict[str, Row]], resource: str, at: str) -> Row:
+        return _new(account.seed, rows, resource, len(rows[resource]), minute(at))
+
+    def update(self, row: Row, resource: str, at: str) -> Row:
+        show, edits = dict(row.body["show"]), row.body.get("edits", 0) + 1
+        words = f" (edit {edits})"
+        if resource == "users":
+            show["name"] = (show["name"] or "") + words
+        elif resource == "data_sources":
+            show["title"] = [*show["title"], *rich_text(words)]
+        else:
+            show["properties"] = {
+                name: {**one, "title": [*one["title"], *rich_text(words)]} if one["type"] == "title" else one
+                for name, one in show["properties"].items()
+            }
+        return replace(row, modified=minute(at), body={**row.body, "show": show, "edits": edits})
+
+    def archive(self, rows: dict[str, dict[str, Row]], resource: str, row: Row, at: str) -> list[tuple[str, Row]]:  # noqa: ARG002  # Notion keeps last_edited_time
+        """The row, and with a data source everything in it."""
+        gone = [(resource, replace(row, archived=True))]
+        if resource == "data_sources":
+            inside = (page for page in rows["pages"].values() if source_of(page) == row.id and not page.archived)
+            gone += [("pages", replace(page, archived=True)) for page in inside]
+        return gone
+
+
+def source_of(page: Row) -> str | None:
+    """The data source a page is a row of."""
+    found: str | None = page.body["show"]["parent"].get("data_source_id")
+    return found
+
+
+def owner(account: Account) -> Json:
+    """Who consents: the first of the workspace's people."""
+    return {"object": "user", "id": uid(account.seed, "users", 0), **user(account.seed, 0)}
+
+
+def _time(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds // 60 * 60, UTC).strftime("%Y-%m-%dT%H:%M:00.000Z")
+
+
+def _new(seed: int, rows: dict[str, dict[str, Row]], resource: str, n: int, at: str) -> Row:
+    id_ = uid(seed, resource, n)
+    if resource == "users":
+        body = {"show": user(seed, n)}
+    elif resource == "data_sources":
+        body = {"show": data_source(seed, n)}
+    else:
+        body = page(seed, [row for row in rows["data_sources"].values() if not row.archived], n, id_)
+    return Row(id=id_, created=at, modified=at, body=body)

@@ -1,0 +1,106 @@
+"""Serve the sandbox on a real port, and go through its OAuth as an app does."""
+
+import base64
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import uvicorn
+from litestar import Litestar, Router
+from typing_extensions import override
+
+from deploy.sandbox.providers.notion import SIMULATED, routes
+from deploy.sandbox.world import Client, Clock, Store, World
+from shared.providers.notion import VERSION
+
+CLIENT = Client(id="client-1", secret="not so secret", redirect_uris=("http://127.0.0.1:9/callback",))
+REDIRECT = CLIENT.redirect_uris[0]
+BASIC = {"Authorization": "Basic " + base64.b64encode(f"{CLIENT.id}:{CLIENT.secret}".encode()).decode()}
+VERSIONED = {"Notion-Version": VERSION}
+AUTHORIZE = {"client_id": CLIENT.id, "redirect_uri": REDIRECT, "response_type": "code", "owner": "user", "state": "s&1"}
+Fault = Callable[[httpx.Request], httpx.Response | None]
+
+
+@contextmanager
+def opened(folder: Path) -> Iterator[World]:
+    """The world kept in ``folder``; opening it again is what a restart does."""
+    store = Store(folder / "sandbox.sqlite")
+    yield World(SIMULATED, store, Clock(store), CLIENT)
+    store.close()
+
+
+@asynccontextmanager
+async def served(world: World) -> AsyncIterator[str]:
+    """The base URL of a running server."""
+    app = Litestar([Router(path="/notion", route_handlers=routes(world))], openapi_config=None, logging_config=None)
+    # Named as TCP, else asyncio leaves Nagle's algorithm on and every answer waits 40 ms.
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    listening.bind(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
+    server.config.load()
+    server.lifespan = server.config.lifespan_class(server.config)
+    await server.startup([listening])
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}/notion"
+    finally:
+        # Not server.shutdown(): it sleeps, for requests that no test leaves unanswered.
+        for listener in server.servers:
+            listener.close()
+
+
+class Faulty(httpx.AsyncHTTPTransport):
+    """The network, on which some requests never get through to the sandbox."""
+
+    def __init__(self, fault: Fault) -> None:
+        super().__init__()
+        self._fault = fault
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return self._fault(request) or await super().handle_async_request(request)
+
+
+class Session:
+    """A connected app with its pair of tokens."""
+
+    def __init__(self, http: httpx.AsyncClient, world: World, reply: dict[str, Any]) -> None:
+        self.http, self.world, self.reply = http, world, reply
+
+    @property
+    def bearer(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.reply['access_token']}", **VERSIONED}
+
+
+async def consent(http: httpx.AsyncClient, **form: str) -> dict[str, str]:
+    """The query a consent sends back to the app."""
+    answer = await http.post("/v1/oauth/authorize", params=AUTHORIZE, data={"decision": "allow", **form})
+    assert answer.status_code == 302, answer.text
+    return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
+
+
+async def token(http: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
+    return await http.post("/v1/oauth/token", json=body, headers=BASIC | VERSIONED)
+
+
+async def exchange(http: httpx.AsyncClient, code: str) -> httpx.Response:
+    return await token(http, {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT})
+
+
+@asynccontextmanager
+async def connected(world: World, account: str = "", fault: Fault | None = None) -> AsyncIterator[Session]:
+    transport = Faulty(fault) if fault else None
+    async with served(world) as base, httpx.AsyncClient(base_url=base, transport=transport, trust_env=False) as http:
+        given = await consent(http, **({"account": account} if account else {}))
+        answer = await exchange(http, given["code"])
+        assert answer.status_code == 200, answer.text
+        yield Session(http, world, answer.json())
+
+
+def live(world: World, resource: str, account: str = "") -> dict[str, str]:
+    """Id → modified of the rows the ledger would call live."""
+    rows = world.rows(account or SIMULATED.default.id, resource).values()
+    return {row.id: row.modified for row in rows if not row.archived}

@@ -1,0 +1,190 @@
+"""The simulated Notion lists, searches, queries and refuses as the real one does."""
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from deploy.sandbox.providers.notion import SIMULATED
+from deploy.sandbox.providers.notion.paging import CURSOR_LIFETIME_S
+from deploy.sandbox.providers.notion.rows import source_of
+from deploy.sandbox.providers.notion.tests.serving import VERSIONED, Session, connected, live, opened
+from deploy.sandbox.world import Limit, World
+
+DEFAULT = SIMULATED.default.id
+
+
+async def post(session: Session, path: str, body: dict[str, Any], **headers: str) -> httpx.Response:
+    return await session.http.post(path, json=body, headers=session.bearer | headers)
+
+
+async def walk(session: Session, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
+    """Every page of a listing."""
+    pages = [(await post(session, path, body)).json()]
+    while pages[-1]["has_more"]:
+        pages.append((await post(session, path, {**body, "start_cursor": pages[-1]["next_cursor"]})).json())
+    return pages
+
+
+def ids(pages: list[dict[str, Any]]) -> list[str]:
+    return [result["id"] for page in pages for result in page["results"]]
+
+
+def biggest(world: World, account: str = DEFAULT) -> str:
+    sources = [source_of(row) for row in world.rows(account, "pages").values()]
+    return max({source for source in sources if source}, key=sources.count)
+
+
+def test_the_default_workspace_has_the_numbers_that_are_told(world: World) -> None:
+    assert {name: len(live(world, name)) for name in SIMULATED.resources} == SIMULATED.default.counts
+
+
+def test_the_same_seed_gives_the_same_rows() -> None:
+    assert list(SIMULATED.generate(SIMULATED.default)) == list(SIMULATED.generate(SIMULATED.default))
+
+
+async def test_search_does_not_find_every_row_and_a_query_does(world: World) -> None:
+    source = biggest(world)
+    async with connected(world) as session:
+        found = ids(await walk(session, "/v1/search", {"filter": {"property": "object", "value": "page"}}))
+        rows = ids(await walk(session, f"/v1/data_sources/{source}/query", {}))
+    assert len(found) == len(set(found)) == 400 - 17
+    assert set(rows) == {row.id for row in world.rows(DEFAULT, "pages").values() if source_of(row) == source}
+    assert set(rows) - set(found)
+
+
+async def test_pages_may_be_short_or_empty_before_the_last_one(world: World) -> None:
+    async with connected(world) as session:
+        pages = await walk(session, "/v1/search", {})
+    sizes = [len(page["results"]) for page in pages]
+    assert sizes[:4] == [100, 100, 50, 0]
+    assert sum(sizes) == 383 + 12
+    assert pages[0]["type"] == "page_or_data_source"
+
+
+WRONG: list[tuple[str, dict[str, Any], str]] = [
+    ("/v1/search", {"filter": {"property": "object", "value": "database"}}, "validation_error"),
+    ("/v1/search", {"page_size": 101}, "validation_error"),
+    ("/v1/search", {"page_size": 0}, "validation_error"),
+    ("/v1/search", {"page_size": True}, "validation_error"),
+    ("/v1/search", {"colour": "red"}, "validation_error"),
+    ("/v1/search", {"start_cursor": "made-up"}, "validation_error"),
+    ("/v1/search", {"start_cursor": 7}, "validation_error"),
+    ("/v1/search", {"sort": {"timestamp": "created_time"}}, "validation_error"),
+    ("/v1/comments", {}, "invalid_request_url"),
+    ("/v1/data_sources/not-a-uuid/query", {}, "validation_error"),
+    ("/v1/data_sources/00000000-0000-4000-8000-000000000000/query", {}, "object_not_found"),
+]
+
+
+async def test_a_request_that_is_wrong_is_refused_in_notions_envelope(world: World) -> None:
+    async with connected(world) as session:
+        for path, body, code in WRONG:
+            answer = await post(session, path, body)
+            told = answer.json()
+            assert (told["object"], told["code"], told["status"]) == ("error", code, answer.status_code)
+            assert told["request_id"] == answer.headers["x-notion-request-id"]
+
+
+async def test_every_call_names_a_version_that_knows_data_sources(world: World) -> None:
+    refused = {"": "missing_version", "2022-06-28": "invalid_request_url", "tomorrow": "validation_error"}
+    query = f"/v1/data_sources/{biggest(world)}/query"
+    async with connected(world) as session:
+        answers = [await post(session, query, {}, **{"Notion-Version": version}) for version in refused]
+        newest = await post(session, query, {"page_size": 1}, **{"Notion-Version": "2026-03-11"})
+    assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
+        (400, code) for code in refused.values()
+    ]
+    assert "archived" not in newest.json()["results"][0]
+
+
+async def test_a_cursor_fits_only_its_own_query_and_runs_out(world: World) -> None:
+    async with connected(world) as session:
+        cursor = (await post(session, "/v1/search", {})).json()["next_cursor"]
+        query = f"/v1/data_sources/{biggest(world)}/query"
+        foreign = await post(session, query, {"start_cursor": cursor})
+        good = await post(session, "/v1/search", {"start_cursor": cursor})
+        world.clock.advance(CURSOR_LIFETIME_S + 1)
+        expired = await post(session, "/v1/search", {"start_cursor": cursor})
+    assert [foreign.status_code, good.status_code, expired.status_code] == [400, 200, 400]
+    assert "start_cursor" in expired.json()["message"]
+
+
+async def test_a_cursor_survives_a_restart(tmp_path: Path) -> None:
+    with opened(tmp_path) as world:
+        async with connected(world) as session:
+            first = (await post(session, "/v1/search", {})).json()
+    with opened(tmp_path) as world:
+        async with connected(world) as session:
+            second = (await post(session, "/v1/search", {"start_cursor": first["next_cursor"]})).json()
+    assert len(set(ids([first, second]))) == 200
+
+
+async def test_rows_are_filtered_and_sorted(world: World) -> None:
+    query = f"/v1/data_sources/{biggest(world)}/query"
+    newest = {"sorts": [{"timestamp": "last_edited_time", "direction": "descending"}]}
+    async with connected(world) as session:
+        by_edit = [row["last_edited_time"] for page in await walk(session, query, newest) for row in page["results"]]
+        since = {"timestamp": "last_edited_time", "last_edited_time": {"on_or_after": by_edit[20]}}
+        recent = await walk(session, query, {"filter": since})
+        done = {"and": [since, {"property": "Stage", "status": {"equals": "Done"}}]}
+        few = (await post(session, f"{query}?filter_properties=title", {"filter": done})).json()["results"]
+    assert by_edit == sorted(by_edit, reverse=True)
+    assert len(ids(recent)) == 21
+    assert 0 < len(few) < 21
+    assert [list(row["properties"]) for row in few] == [["Name"]] * len(few)
+
+
+async def test_the_hundred_and_eighty_first_request_of_a_minute_is_told_when_to_come_back(world: World) -> None:
+    world.limiter.limits["requests"] = Limit(2, 60.0)
+    async with connected(world) as session:
+        answers = [await session.http.get("/v1/users/me", headers=session.bearer) for _ in range(3)]
+        stranger = await session.http.get("/v1/users/me", headers={"Authorization": "Bearer x", **VERSIONED})
+    told = answers[2].json()
+    assert SIMULATED.limits["requests"] == Limit(180, 60.0)
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 60
+    assert (told["code"], told["additional_data"]["rate_limit_reason"]) == (
+        "rate_limited",
+        "public_api_request_rate_limit",
+    )
+    assert stranger.status_code == 401
+
+
+async def test_changes_show_and_what_is_in_the_trash_is_not_listed(world: World) -> None:
+    rows = world.rows(DEFAULT, "pages")
+    async with connected(world) as session:
+        before = set(ids(await walk(session, "/v1/search", {})))
+        touched = world.mutate(DEFAULT, "pages", create=2, update=1, archive=list(rows)[-2:])
+        after = set(ids(await walk(session, "/v1/search", {})))
+        read = [
+            (await session.http.get(f"/v1/pages/{id_}", headers=session.bearer)).json()
+            for id_ in [touched["updated"][0], touched["archived"][0]]
+        ]
+    assert (after - before, before - after) == (set(touched["created"]), set(touched["archived"]))
+    assert (read[0]["last_edited_time"], read[0]["in_trash"]) == (rows[touched["updated"][0]].modified, False)
+    assert read[0]["last_edited_time"].endswith(":00.000Z")
+    assert (read[1]["in_trash"], read[1]["archived"]) == (True, True)
+
+
+async def test_an_edit_shows_in_the_next_listing(world: World) -> None:
+    newest = {"sort": {"timestamp": "last_edited_time", "direction": "descending"}, "page_size": 1}
+    async with connected(world) as session:
+        before = (await post(session, "/v1/search", newest)).json()["results"][0]
+        edited = world.mutate(DEFAULT, "pages", create=0, update=1, archive=0)["updated"][0]
+        after = (await post(session, "/v1/search", newest)).json()["results"][0]
+    assert edited != before["id"]
+    assert (after["id"], after["last_edited_time"]) == (edited, live(world, "pages")[edited])
+
+
+async def test_the_rows_of_a_data_source_go_to_the_trash_with_it(world: World) -> None:
+    source = biggest(world)
+    inside = {row.id for row in world.rows(DEFAULT, "pages").values() if source_of(row) == source}
+    world.mutate(DEFAULT, "data_sources", create=0, update=0, archive=[source])
+    async with connected(world) as session:
+        found = ids(await walk(session, "/v1/search", {}))
+        query = await post(session, f"/v1/data_sources/{source}/query", {})
+    assert inside
+    assert not inside & set(found)
+    assert not inside & set(live(world, "pages"))
+    assert query.status_code == 404

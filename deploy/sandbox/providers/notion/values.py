@@ -1,0 +1,88 @@
+"""Property values in Notion's shapes (developers.notion.com/reference/property-value-object)."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from random import Random
+from typing import Any
+from urllib.parse import quote
+
+from deploy.sandbox.providers.notion.words import COLORS, COMPANIES, FIRST, LAST, PLACES, TAGS
+
+LONGEST_TEXT = 2000
+"""Characters in one part of a rich text; longer ones come in several parts."""
+ANNOTATIONS = {
+    "bold": False, "italic": False, "strikethrough": False, "underline": False, "code": False, "color": "default",
+}  # fmt: skip
+STAGES = ("Not started", "In progress", "Blocked", "Done")
+Json = dict[str, Any]
+
+
+def rich_text(text: str, *, bold_from: int | None = None) -> list[Json]:
+    """``text`` in parts; from ``bold_from`` on it is bold, which makes another part."""
+    cuts = set(range(0, len(text), LONGEST_TEXT)) | ({bold_from} if bold_from and bold_from < len(text) else set())
+    starts = sorted(cuts)
+    ends = [*starts[1:], len(text)]
+    bold = bold_from or len(text)
+    return [_part(text[start:end], bold=start >= bold) for start, end in zip(starts, ends, strict=False)]
+
+
+def _part(text: str, *, bold: bool) -> Json:
+    return {
+        "type": "text",
+        "text": {"content": text, "link": None},
+        "annotations": {**ANNOTATIONS, "bold": bold},
+        "plain_text": text,
+        "href": None,
+    }
+
+
+def property_id(name: str) -> str:
+    """Short and URL-encoded, as Notion's are; the title's is always ``title``."""
+    number = zlib.crc32(name.encode())
+    return quote("".join(chr(33 + (number >> shift) % 90) for shift in (0, 7, 14, 21)), safe="")
+
+
+def option(name: str) -> Json:
+    number = zlib.crc32(name.encode())
+    return {"id": f"{number:08x}", "name": name, "color": COLORS[number % len(COLORS)]}
+
+
+def person(user_id: str) -> Json:
+    return {"object": "user", "id": user_id}
+
+
+def _date(rng: Random) -> Json:
+    day = f"2026-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
+    return {"start": day if rng.random() < 0.7 else f"{day}T09:30:00.000+02:00", "end": None, "time_zone": None}
+
+
+VALUES: dict[str, Callable[[Random], Any]] = {
+    "rich_text": lambda rng: rich_text(f"{rng.choice(COMPANIES)} — {rng.choice(PLACES)}, with {rng.choice(FIRST)}"),
+    "number": lambda rng: rng.choice((0, 3, 12.5, -40, 1999, 125_000)),
+    "select": lambda rng: option(rng.choice(("Low", "Medium", "High", "Urgent"))),
+    "multi_select": lambda rng: [option(tag) for tag in rng.sample(TAGS, rng.randint(0, 3))],
+    "status": lambda rng: option(rng.choice(STAGES)),
+    "date": _date,
+    "checkbox": lambda rng: rng.random() < 0.5,
+    "url": lambda rng: f"https://{rng.choice(COMPANIES).lower()}.example/{rng.randint(1, 999)}",
+    "email": lambda rng: f"{rng.choice(FIRST)}.{rng.choice(LAST)}@example.com".lower().replace(" ", ""),
+    "phone_number": lambda rng: f"+49 30 555 {rng.randint(1000, 9999)}",
+}
+NEVER_NULL = {"rich_text", "multi_select", "checkbox"}
+
+
+def value(kind: str, rng: Random) -> Any:
+    """A value of a property of that kind; one in eight is empty."""
+    if rng.random() < 0.125:
+        return None if kind not in NEVER_NULL else VALUES[kind](rng) if kind == "checkbox" else []
+    return VALUES[kind](rng)
+
+
+def schema_of(kind: str) -> Json:
+    """What a data source says of a property of that kind."""
+    names = {"select": ("Low", "Medium", "High", "Urgent"), "multi_select": TAGS, "status": STAGES}
+    if kind in names:
+        return {"options": [option(name) for name in names[kind]]}
+    return {"format": "number"} if kind == "number" else {}

@@ -1,0 +1,1 @@
+"""Serves the simulated providers and the control API on one port."""

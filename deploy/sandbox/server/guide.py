@@ -1,0 +1,137 @@
+"""``GET /_sandbox``: what the control API can do, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from html import escape
+from typing import Any
+
+import msgspec
+from litestar import Response
+
+from deploy.sandbox.server.bodies import limits_in_force
+from deploy.sandbox.server.stage import Stage
+from deploy.sandbox.world import Clock
+from deploy.sandbox.world.pages import headers, page
+
+CALLS = (
+    ("GET", "/_sandbox", None, "This page; JSON unless the Accept header asks for HTML."),
+    ("GET", "/_sandbox/{p}/accounts", None, "Every account of provider p: id, name, seed, counts."),
+    (
+        "POST",
+        "/_sandbox/{p}/accounts",
+        {"name": "Orchard", "seed": 7, "counts": {"{resource}": 100}},
+        (
+            "A new account: the same seed gives the same data, a resource that is not named is empty. "
+            "Answers {account_id}; asking again for the same one is fine."
+        ),
+    ),
+    (
+        "POST",
+        "/_sandbox/{p}/accounts/{id}/mutate",
+        {"resource": "{resource}", "create": 2, "update": 3, "archive": ["{id}"]},
+        (
+            "Changes rows, all or nothing: update, then archive, then create. A number takes the oldest live rows, "
+            "a list names them. Answers the ids that were created, updated and archived."
+        ),
+    ),
+    (
+        "GET",
+        "/_sandbox/{p}/accounts/{id}/ledger?resource=",
+        None,
+        (
+            "What really exists: {items: [{id, modified, archived}]}, all of it, never in pages; modified is null "
+            "where the provider has no such time. Without resource: of every resource, which each item then names."
+        ),
+    ),
+    (
+        "GET",
+        "/_sandbox/{p}/requests",
+        None,
+        (
+            "The newest 50,000 requests: at (real time), method, path, query (secrets hidden, long values cut), "
+            "status (null: cut off), ms, account."
+        ),
+    ),
+    ("DELETE", "/_sandbox/{p}/requests", None, "Forgets them."),
+    ("GET", "/_sandbox/{p}/faults", None, "The faults that have times left."),
+    (
+        "PUT",
+        "/_sandbox/{p}/faults",
+        [{"match": {"method": "GET", "path": "/v1/*"}, "status": 503, "headers": {"Retry-After": "2"}, "times": 3}],
+        (
+            "Replaces the list ([] clears it). The first that matches and has times left wins; no match: every call; "
+            "no times: always. body is a string or JSON. Without status: delay_ms, then the provider answers. "
+            'drop cuts the connection: "request" before the provider sees the call, "answer" after it has acted.'
+        ),
+    ),
+    ("GET", "/_sandbox/{p}/limits", None, "The limits in force."),
+    (
+        "PUT",
+        "/_sandbox/{p}/limits",
+        {"{bucket}": {"requests": 5, "window_s": 1}, "latency_ms": 40, "off": False},
+        (
+            "Changes what is named; {} goes back to the provider's own. off lets every call through, latency_ms is "
+            "waited before every answer."
+        ),
+    ),
+    ("GET", "/_sandbox/clock", None, "The sandbox's time, which codes and tokens expire by."),
+    (
+        "POST",
+        "/_sandbox/clock",
+        {"advance_s": 3600},
+        "Moves it forward for all providers; rate limits stay on real time.",
+    ),
+    ("GET", "/health/live", None, "Answers while the server runs."),
+    ("GET", "/health/ready", None, "Answers once it serves."),
+)
+KEPT = (
+    "Accounts, mutations, grants, tokens and the clock are on disk before they are answered and survive kill -9. "
+    "Faults, limits and the request log start afresh."
+)
+
+
+def as_json(stages: Mapping[str, Stage], clock: Clock) -> dict[str, Any]:
+    return {
+        "clock": clock.iso(),
+        "kept": KEPT,
+        "providers": {slug: _provider(stage) for slug, stage in stages.items()},
+        "calls": [{"method": method, "path": path, "body": body, "does": does} for method, path, body, does in CALLS],
+    }
+
+
+def _provider(stage: Stage) -> dict[str, Any]:
+    return {
+        "base": f"/{stage.slug}",
+        "resources": stage.world.simulated.resources,
+        "default_account": stage.world.simulated.default.id,
+        "limits": limits_in_force(stage.world.limiter),
+    }
+
+
+def as_page(stages: Mapping[str, Stage], clock: Clock) -> Response[bytes]:
+    providers = "".join(_provider_row(slug, stage) for slug, stage in stages.items())
+    calls = "".join(_call(*call) for call in CALLS)
+    body = (
+        '<span class="mark">Simulated</span><h1>Sandbox control</h1>'
+        f"<p>Stands in for the providers below. {escape(KEPT)} It is now <code>{clock.iso()}</code> here.</p>"
+        f"<h2>Providers</h2><ul>{providers or '<li>none</li>'}</ul>"
+        '<p>Errors are <code>{"detail": "…"}</code>: what is wrong, and what to do.</p>'
+        f"<h2>Calls</h2><dl>{calls}</dl>"
+    )
+    return Response(page("Sandbox control", body, wide=True), media_type="text/html", headers=headers())
+
+
+def _provider_row(slug: str, stage: Stage) -> str:
+    simulated = stage.world.simulated
+    resources = ", ".join(map(escape, simulated.resources))
+    return (
+        f"<li><strong>{escape(slug)}</strong> at <code>/{escape(slug)}</code>: {resources}; "
+        f"limits {', '.join(map(escape, stage.world.limiter.limits)) or 'none'}; "
+        f"default account <code>{escape(simulated.default.id)}</code></li>"
+    )
+
+
+def _call(method: str, path: str, body: object, does: str) -> str:
+    example = f"<pre>{escape(msgspec.json.encode(body).decode())}</pre>" if body is not None else ""
+    return f"<dt><code>{method} {escape(path)}</code></dt><dd>{escape(does)}{example}</dd>"

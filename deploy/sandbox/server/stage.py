@@ -1,0 +1,93 @@
+"""What stands before every provider's sandbox: the request log, latency, and ordered faults."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from deploy.sandbox.server.faults import Fault, Faults
+from deploy.sandbox.server.requests import RequestLog
+from deploy.sandbox.world import World
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One provider: its state, what is ordered for it, and what was asked of it."""
+
+    world: World
+    faults: Faults = field(default_factory=Faults)
+    log: RequestLog = field(default_factory=RequestLog)
+
+    @property
+    def slug(self) -> str:
+        return self.world.simulated.slug
+
+
+def staged(stage: Stage, app: ASGIApp) -> ASGIApp:
+    """``app`` behind the log, the latency and the faults of ``stage``."""
+    prefix = f"/{stage.slug}"
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        at, started, status = time.time(), time.perf_counter(), None
+        method, path = str(scope.get("method")), scope["path"].removeprefix(prefix) or "/"
+        account = _account(stage.world, scope)
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        query = scope["query_string"]
+        fault = stage.faults.take(method, path)
+        cut = fault is not None and fault.status is None and bool(fault.drop)
+        try:
+            await _wait(stage, fault)
+            await _answer(app, fault, scope, receive, watched)
+        finally:
+            ms = (time.perf_counter() - started) * 1000
+            stage.log.add(at, method, path, query, None if cut else status, ms, account)
+
+    return serve
+
+
+def _account(world: World, scope: Scope) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"authorization" and value[:7].lower() == b"bearer ":
+            token = world.tokens.get(value[7:].decode("latin-1").strip())
+            return token.account if token else None
+    return None
+
+
+async def _wait(stage: Stage, fault: Fault | None) -> None:
+    latency = stage.world.limiter.latency_ms + (fault.delay_ms if fault else 0.0)
+    if latency > 0:
+        await asyncio.sleep(latency / 1000)
+
+
+async def _answer(app: ASGIApp, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
+    if fault is None:
+        await app(scope, receive, send)
+    elif fault.drop:
+        if fault.drop == "answer":
+            await app(scope, receive, _swallow)
+        await _cut(send)
+    elif fault.status is None:
+        await app(scope, receive, send)
+    else:
+        headers, body = fault.answer
+        await send({"type": "http.response.start", "status": fault.status, "headers": headers})
+        await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+async def _swallow(message: Message) -> None:
+    """The provider has acted; nobody hears of it."""
+
+
+async def _cut(send: Send) -> None:
+    # ASGI has no way to close a connection without a word: a promised byte that never comes makes the server do so.
+    headers = [(b"content-length", b"1"), (b"connection", b"close")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})

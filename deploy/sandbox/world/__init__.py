@@ -1,0 +1,27 @@
+"""What every provider's sandbox needs once: accounts, ledger, limits, clock, durable state, the consent page."""
+
+from deploy.sandbox.world.clock import Clock
+from deploy.sandbox.world.consent import chosen_account, consent_page, redirect
+from deploy.sandbox.world.limits import Limit, Limiter
+from deploy.sandbox.world.shapes import Account, Archives, Client, Code, Row, Simulated, Token
+from deploy.sandbox.world.store import DurableMap, Store
+from deploy.sandbox.world.world import World
+
+__all__ = [
+    "Account",
+    "Archives",
+    "Client",
+    "Clock",
+    "Code",
+    "DurableMap",
+    "Limit",
+    "Limiter",
+    "Row",
+    "Simulated",
+    "Store",
+    "Token",
+    "World",
+    "chosen_account",
+    "consent_page",
+    "redirect",
+]

@@ -1,0 +1,37 @@
+"""The sandbox's own time, which the control API can move forward."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+
+from deploy.sandbox.world.store import DurableMap, Store
+from shared.contracts.envelope import timestamp
+
+
+class Offset(msgspec.Struct, frozen=True):
+    seconds: float
+
+
+class Clock:
+    """Real time plus an offset that survives restarts."""
+
+    def __init__(self, store: Store) -> None:
+        self._saved = DurableMap(store, "clock", Offset)
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return time.time() + self.offset
+
+    def iso(self) -> str:
+        return timestamp(self.now())
+
+    @property
+    def offset(self) -> float:
+        saved = self._saved.get("offset")
+        return saved.seconds if saved else 0.0
+
+    def advance(self, seconds: float) -> None:
+        """Move forward; never back, or what expired would live again."""
+        self._saved["offset"] = Offset(self.offset + seconds)

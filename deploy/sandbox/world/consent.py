@@ -1,0 +1,65 @@
+"""The consent page of every sandbox, and what its form decides."""
+
+from __future__ import annotations
+
+from html import escape
+from urllib.parse import urlencode, urlsplit
+
+from litestar import Response
+from litestar.response import Redirect
+
+from deploy.sandbox.world.pages import headers, page
+from deploy.sandbox.world.shapes import Account
+from deploy.sandbox.world.world import World
+from shared.errors import BadRequest
+
+
+def consent_page(world: World, *, provider: str, scopes: tuple[str, ...]) -> Response[bytes]:
+    """HTML that asks; its form posts ``decision`` and ``account`` to the URL it stands on, query kept."""
+    choices = "".join(_choice(account, n) for n, account in enumerate(world.accounts.values()))
+    asked = "".join(f"<li><code>{escape(scope)}</code></li>" for scope in scopes)
+    body = (
+        f'<span class="mark">Simulated</span><h1>Connect to {escape(provider)}</h1>'
+        f"<p>This page stands in for {escape(provider)}: no real account is touched. "
+        f"The app <code>{escape(world.client.id)}</code> asks to read:</p><ul>{asked or '<li>what you share</li>'}</ul>"
+        f'<form method="post"><fieldset><legend>Which account?</legend><div class="choices">{choices}</div></fieldset>'
+        '<div class="do"><button name="decision" value="allow">Allow</button>'
+        '<button name="decision" value="deny">Deny</button></div></form>'
+    )
+    callbacks = [urlsplit(uri) for uri in world.client.redirect_uris]
+    targets = (*(f"{uri.scheme}://{uri.netloc}" for uri in callbacks), *world.client.return_origins)
+    return Response(page(f"{provider} (simulated)", body), media_type="text/html", headers=headers(targets))
+
+
+def _choice(account: Account, position: int) -> str:
+    total = sum(account.counts.values())
+    mark = "" if position else " checked"
+    return (
+        f'<label><input type="radio" name="account" value="{escape(account.id)}"{mark}><span>'
+        f"{escape(account.name)} <small>{total:,} objects · <code>{escape(account.id)}</code></small></span></label>"
+    )
+
+
+def chosen_account(world: World, form: dict[str, str]) -> Account | None:
+    """The account of an allowed consent, the default one when none is named; None when it was denied.
+
+    Raises:
+        BadRequest: ``decision`` is neither allow nor deny, or ``account`` is not the id or name of exactly one.
+    """
+    decision = form.get("decision")
+    if decision not in {"allow", "deny"}:
+        raise BadRequest("decision has to be allow or deny: send the form's fields, decision and account")
+    if decision == "deny":
+        return None
+    name = form.get("account") or world.simulated.default.id
+    if name in world.accounts:
+        return world.accounts[name]
+    called = [account for account in world.accounts.values() if account.name == name]
+    if len(called) != 1:
+        raise BadRequest(f"{len(called)} accounts are called {name!r} here: give the id of one")
+    return called[0]
+
+
+def redirect(uri: str, params: dict[str, str]) -> Redirect:
+    """302 to ``uri`` with ``params`` added to its query."""
+    return Redirect(f"{uri}{'&' if '?' in uri else '?'}{urlencode(params)}", status_code=302)

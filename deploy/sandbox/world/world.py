@@ -1,0 +1,150 @@
+"""Accounts and their rows: generated from a seed, changed by mutations, listed by the ledger."""
+
+from __future__ import annotations
+
+import msgspec
+
+from deploy.sandbox.world.clock import Clock
+from deploy.sandbox.world.limits import Limiter
+from deploy.sandbox.world.shapes import Account, Archives, Client, Code, Row, Simulated, Token
+from deploy.sandbox.world.store import DurableMap, Store
+from shared.errors import BadRequest, NotFound
+
+Rows = dict[str, dict[str, Row]]
+MOST = 1_000_000
+
+
+class World:
+    """A provider's sandbox state. Codes, tokens, accounts and mutations survive ``kill -9``."""
+
+    def __init__(self, simulated: Simulated, store: Store, clock: Clock, client: Client) -> None:
+        self.simulated, self.clock, self.client = simulated, clock, client
+        self.limiter = Limiter(simulated.limits)
+        slug = simulated.slug
+        self.accounts = DurableMap(store, f"{slug}/accounts", Account)
+        self.codes = DurableMap(store, f"{slug}/codes", Code)
+        self.tokens = DurableMap(store, f"{slug}/tokens", Token)
+        self._changed = DurableMap(store, f"{slug}/rows", Row)
+        self._rows: dict[str, Rows] = {}
+        if simulated.default.id not in self.accounts:
+            self.accounts[simulated.default.id] = simulated.default
+
+    def add_account(self, name: str, seed: int, counts: dict[str, int]) -> Account:
+        for resource, count in counts.items():
+            self._known(resource)
+            if not 0 <= count <= MOST:
+                raise BadRequest(f"counts.{resource} is {count}: give a number from 0 to {MOST:,}")
+        account = Account(id=self.simulated.account_id(name, seed), name=name, seed=seed, counts=counts)
+        if account.id in self.accounts and self.accounts[account.id] != account:
+            raise BadRequest(f"account {name!r} with seed {seed} exists with other counts: take another name or seed")
+        self.accounts[account.id] = account
+        return account
+
+    def all_rows(self, account_id: str) -> Rows:
+        """Resource → id → row, archived ones included, in the order they were created."""
+        if account_id not in self._rows:
+            account = self.accounts.get(account_id)
+            if account is None:
+                raise NotFound(f"no account {account_id!r} in the {self.simulated.slug} sandbox")
+            rows: Rows = {resource: {} for resource in self.simulated.resources}
+            for resource, row in self.simulated.generate(account):
+                rows[resource][row.id] = row
+            prefix = f"{account_id}\n"
+            for key, row in self._changed.items():
+                if key.startswith(prefix):
+                    rows[key.split("\n")[1]][row.id] = row
+            self._rows[account_id] = rows
+        return self._rows[account_id]
+
+    def rows(self, account_id: str, resource: str) -> dict[str, Row]:
+        return self.all_rows(account_id)[resource]
+
+    def mutate(
+        self, account_id: str, resource: str, *, create: int, update: list[str] | int, archive: list[str] | int
+    ) -> dict[str, list[str]]:
+        """Update, then archive, then create, all or nothing; a number takes the oldest live rows.
+
+        Returns the ids touched as ``created``, ``updated``, ``archived`` (what was archived along with them
+        as ``archived_{resource}``).
+
+        Raises:
+            BadRequest: an unknown resource or id, an archived row, or more rows than there are.
+        """
+        self._known(resource)
+        edit, at = Edit(self.simulated, self.all_rows(account_id)), self.clock.iso()
+        updated = edit.update(resource, update, at)
+        archived = edit.archive(resource, archive, at)
+        created = [edit.create(self.accounts[account_id], resource, at) for _ in range(create)]
+        self._keep(account_id, edit.changed)
+        along: dict[str, list[str]] = {}
+        for (kind, id_), row in edit.changed.items():
+            if row.archived and kind != resource:
+                along.setdefault(f"archived_{kind}", []).append(id_)
+        return {"created": created, "updated": updated, "archived": archived, **along}
+
+    def save(self, account_id: str, resource: str, changed: list[Row]) -> None:
+        """Keep these rows in place of the generated ones."""
+        self._keep(account_id, {(resource, row.id): row for row in changed})
+
+    def _keep(self, account_id: str, changed: dict[tuple[str, str], Row]) -> None:
+        rows = self.all_rows(account_id)
+        if changed:
+            self._changed.put({f"{account_id}\n{resource}\n{id_}": row for (resource, id_), row in changed.items()})
+        for (resource, id_), row in changed.items():
+            rows[resource][id_] = row
+
+    def _known(self, resource: str) -> None:
+        if resource not in self.simulated.resources:
+            raise BadRequest(f"no resource {resource!r} here: one of {', '.join(self.simulated.resources)}")
+
+
+class Edit:
+    """Changes to a copy of the rows: each step sees the ones before it, and nothing has happened until it is kept."""
+
+    def __init__(self, simulated: Simulated, rows: Rows) -> None:
+        self._simulated = simulated
+        self._rows = {resource: dict(found) for resource, found in rows.items()}
+        self.changed: dict[tuple[str, str], Row] = {}
+
+    def update(self, resource: str, which: list[str] | int, at: str) -> list[str]:
+        picked = _pick(self._rows[resource], which)
+        for row in picked:
+            self._set(resource, self._simulated.update(row, resource, at))
+        return [row.id for row in picked]
+
+    def archive(self, resource: str, which: list[str] | int, at: str) -> list[str]:
+        picked = _pick(self._rows[resource], which)
+        for row in picked:
+            for kind, one in self._gone(resource, self._rows[resource][row.id], at):
+                self._set(kind, one)
+        return [row.id for row in picked]
+
+    def create(self, account: Account, resource: str, at: str) -> str:
+        row = self._simulated.create(account, self._rows, resource, at)
+        self._set(resource, row)
+        return row.id
+
+    def _gone(self, resource: str, row: Row, at: str) -> list[tuple[str, Row]]:
+        if isinstance(self._simulated, Archives):
+            return self._simulated.archive(self._rows, resource, row, at)
+        return [(resource, msgspec.structs.replace(row, archived=True))]
+
+    def _set(self, resource: str, row: Row) -> None:
+        self._rows[resource][row.id] = row
+        self.changed[resource, row.id] = row
+
+
+def _pick(rows: dict[str, Row], which: list[str] | int) -> list[Row]:
+    """Live rows by id (named once each) or the oldest ``which`` of them."""
+    if isinstance(which, int):
+        live = [row for row in rows.values() if not row.archived]
+        if not 0 <= which <= len(live):
+            raise BadRequest(f"{which} rows are asked for, and {len(live)} are live: ask for 0 to {len(live)}")
+        return live[:which]
+    missing = [id_ for id_ in which if id_ not in rows]
+    if missing:
+        raise BadRequest(f"no such id: {', '.join(missing[:5])}; the ledger lists them all")
+    gone = [id_ for id_ in which if rows[id_].archived]
+    if gone:
+        raise BadRequest(f"archived already: {', '.join(gone[:5])}; name live ones")
+    return [rows[id_] for id_ in dict.fromkeys(which)]

@@ -1,0 +1,63 @@
+"""Calls that speak to Airtable as a connection would, or answer from a script."""
+
+from collections.abc import Mapping, Sequence
+
+import httpx
+import msgspec
+
+from shared.connector import Connector, Interruption, Page, Request, Response
+from shared.providers.airtable.connector import CONNECTOR
+
+
+class RealCall:
+    """Sends over HTTP with the token and raises what the connector says of the answer."""
+
+    def __init__(self, url: str, token: str, connector: Connector = CONNECTOR) -> None:
+        self._http = httpx.AsyncClient(verify=False, base_url=url, headers={"Authorization": f"Bearer {token}"})
+        self._connector = connector
+        self.sent: list[Request] = []
+
+    async def __call__(self, request: Request) -> Response:
+        self.sent.append(request)
+        params = httpx.QueryParams(request.params)
+        answer = await self._http.request(request.method, request.path, params=params, headers=request.headers)
+        response = read(answer)
+        interruption = self._connector.problem(response)
+        if interruption is not None:
+            raise interruption
+        return response
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+
+def read(answer: httpx.Response) -> Response:
+    is_json = answer.headers.get("content-type", "").startswith("application/json")
+    body = msgspec.json.decode(answer.content) if is_json else None
+    return Response(status=answer.status_code, headers=dict(answer.headers), body=body)
+
+
+class ScriptedCall:
+    """Answers by path, one after the other, without a network; the last answer of a path stays."""
+
+    def __init__(self, answers: Mapping[str, Sequence[object]]) -> None:
+        self._answers = {path: list(several) for path, several in answers.items()}
+        self.sent: list[Request] = []
+
+    async def __call__(self, request: Request) -> Response:
+        self.sent.append(request)
+        several = self._answers[request.path]
+        answer = several.pop(0) if len(several) > 1 else several[0]
+        if isinstance(answer, Interruption):
+            raise answer
+        return Response(status=200, headers={}, body=answer)
+
+
+async def walk(call: RealCall | ScriptedCall, resource: str) -> list[Page]:
+    """Every page of a resource, the cursor taken through JSON each time as the fetcher does."""
+    pages = [await CONNECTOR.page(call, resource, None)]
+    while pages[-1].cursor is not None:
+        assert len(pages) < 500
+        cursor = msgspec.json.decode(msgspec.json.encode(pages[-1].cursor))
+        pages.append(await CONNECTOR.page(call, resource, cursor))
+    return pages

@@ -1,0 +1,52 @@
+"""A client that calls Notion as the fetcher would."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+import msgspec
+
+from deploy.sandbox.providers.notion.tests.serving import Fault, Session, connected
+from deploy.sandbox.world import World
+from shared.connector import Page, Request, Response
+from shared.providers.notion.connector import CONNECTOR
+
+
+class Caller:
+    """Sends with the tokens of a connected app; ``sent`` are its requests."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.sent: list[Request] = []
+
+    async def __call__(self, request: Request) -> Response:
+        """Send as the fetcher does: token added, anything but a success raised as the connector names it."""
+        self.sent.append(request)
+        body = {} if request.json is msgspec.UNSET else {"json": request.json}
+        token = {"Authorization": self._session.bearer["Authorization"]}
+        answer = await self._session.http.request(
+            request.method,
+            request.path,
+            params=httpx.QueryParams(request.params),
+            headers={**request.headers, **token},
+            **body,
+        )
+        decoded = answer.json() if "json" in answer.headers.get("content-type", "") else None
+        response = Response(status=answer.status_code, headers=dict(answer.headers), body=decoded)
+        problem = CONNECTOR.problem(response)
+        if problem is not None:
+            raise problem
+        return response
+
+    async def pages(self, resource: str) -> list[Page]:
+        """Walk a resource to its end."""
+        pages = [await CONNECTOR.page(self, resource, None)]
+        while pages[-1].cursor is not None:
+            pages.append(await CONNECTOR.page(self, resource, pages[-1].cursor))
+        return pages
+
+
+@asynccontextmanager
+async def calling(world: World, account: str = "", fault: Fault | None = None) -> AsyncIterator[Caller]:
+    async with connected(world, account, fault) as session:
+        yield Caller(session)
