@@ -20,6 +20,11 @@ from shared.serve import PortBusy, StartFailed
 from shared.settings import SettingsError, load_settings
 from shared.telemetry import configure_logging
 
+_KEYS_REQUIRED = (
+    "API keys are required: the address or the public URL is not loopback. "
+    "Make one: python -m services.gateway keys create --org ORG --scope admin --name NAME"
+)
+
 
 def main() -> int:
     parser = argparse.ArgumentParser("python -m deploy.local", description=__doc__)
@@ -61,6 +66,8 @@ def _greet(made: Composition) -> None:
     print(f"API docs        {url}/docs")
     print(f"Events docs     {url}/events")
     print(f"Kafka bootstrap {made.kafka.bootstrap}", flush=True)
+    if made.settings.keys_required:
+        print(_KEYS_REQUIRED, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def gateway_settings(settings: Settings, *, ready_urls: tuple[str, ...]) -> Gate
         public_url=settings.public_url,
         allowed_origins=settings.allowed_origins,
         hosts=(*LOOPBACK, urlsplit(settings.public_url).hostname or "localhost"),
-        keys_required=settings.open_to_others,
+        keys_required=settings.keys_required,
         ready_urls=ready_urls,
     )
 

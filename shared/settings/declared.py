@@ -23,7 +23,7 @@ GENERAL: Final = (
         kind="address",
         read=readers.address,
         default="localhost",
-        description="The gateway's address: `localhost` is 127.0.0.1 and ::1. Beyond loopback it asks for API keys.",
+        description="The gateway's address: `localhost` is 127.0.0.1 and ::1. Beyond loopback, API keys are required.",
     ),
     Variable(
         name="DATA_DIR",
@@ -37,7 +37,10 @@ GENERAL: Final = (
         kind="origin",
         read=readers.origin,
         default="http://localhost:{gateway_port}",
-        description="How browsers reach the gateway, without a path. With https, cookies become Secure.",
+        description=(
+            "How browsers reach the gateway, without a path. Beyond loopback, API keys are required; "
+            "with https, cookies become Secure."
+        ),
     ),
     Variable(
         name="ALLOWED_ORIGINS",

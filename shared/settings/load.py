@@ -7,6 +7,7 @@ import ipaddress
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal, final
+from urllib.parse import urlsplit
 
 import msgspec
 from typing_extensions import override
@@ -76,9 +77,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.public_url.startswith("https://")
 
     @property
-    def open_to_others(self) -> bool:
-        """Whether the gateway can be reached from other machines: then it asks for API keys."""
-        return self.host != "localhost" and not ipaddress.ip_address(self.host).is_loopback
+    def keys_required(self) -> bool:
+        """True unless the gateway listens on loopback and its public URL is there too.
+
+        A public URL of another name says that a proxy on this machine lets others in.
+        """
+        return not (_is_loopback(self.host) and _is_loopback(urlsplit(self.public_url).hostname or ""))
 
 
 @final
@@ -114,6 +118,14 @@ def load_settings(
     if problems:
         raise SettingsError(problems)
     return Settings(**values)
+
+
+def _is_loopback(host: str) -> bool:
+    """Return True for ``localhost`` and loopback addresses; other names are not resolved and count as foreign."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _cluster(values: dict[str, Any]) -> Cluster:

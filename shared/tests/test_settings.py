@@ -90,14 +90,47 @@ def test_a_name_is_no_address(wrong: str) -> None:
     assert "Write an IP address" in problem
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost"])
-def test_on_loopback_the_gateway_is_open(host: str) -> None:
-    assert not load(HOST=host).open_to_others
+LOOPBACK_HOSTS = ("localhost", "127.0.0.1", "127.8.8.8", "::1")
+OTHER_HOSTS = ("0.0.0.0", "::", "192.168.1.4", "2001:db8::1")
+LOOPBACK_URLS = (
+    "http://localhost:8000",
+    "https://localhost",
+    "http://LOCALHOST",
+    "http://127.0.0.1:8000",
+    "http://127.8.8.8",
+    "http://[::1]:8000",
+)
+OTHER_URLS = (
+    "https://tributary.example.com",
+    "http://localhost.example.com",
+    "http://127.0.0.1.example.com",
+    "http://192.168.1.4:8000",
+    "http://0.0.0.0:8000",
+    "http://[2001:db8::1]",
+    "http://tributary",
+)
 
 
-@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.4"])
-def test_beyond_loopback_the_gateway_asks_for_keys(host: str) -> None:
-    assert load(HOST=host).open_to_others
+@pytest.mark.parametrize("host", LOOPBACK_HOSTS)
+@pytest.mark.parametrize("url", LOOPBACK_URLS)
+def test_on_loopback_alone_no_keys_are_required(host: str, url: str) -> None:
+    assert not load(HOST=host, PUBLIC_URL=url).keys_required
+
+
+@pytest.mark.parametrize("host", LOOPBACK_HOSTS)
+@pytest.mark.parametrize("url", OTHER_URLS)
+def test_a_public_url_beyond_loopback_requires_keys_whatever_the_host(host: str, url: str) -> None:
+    assert load(HOST=host, PUBLIC_URL=url).keys_required
+
+
+@pytest.mark.parametrize("host", OTHER_HOSTS)
+@pytest.mark.parametrize("url", [*LOOPBACK_URLS, *OTHER_URLS])
+def test_a_host_beyond_loopback_requires_keys_whatever_the_public_url(host: str, url: str) -> None:
+    assert load(HOST=host, PUBLIC_URL=url).keys_required
+
+
+def test_by_default_no_keys_are_required() -> None:
+    assert not load().keys_required
 
 
 def test_without_a_word_everything_is_on_this_machine() -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.product import ROOT, Product, eventually, product
+from tests.product import ROOT, Product, clean, eventually, product
 
 pytestmark = pytest.mark.e2e
 
@@ -55,6 +55,31 @@ def test_it_greets_with_four_plain_lines(tmp_path: Path) -> None:
         ]
     finally:
         one.close()
+
+
+def test_on_loopback_anyone_on_this_machine_may_call(one: Product) -> None:
+    assert httpx.get(f"{one.url}/v1/connections").status_code == 200
+
+
+def test_behind_a_proxy_of_another_name_the_gateway_requires_keys(tmp_path: Path) -> None:
+    with product(tmp_path, TRIBUTARY_PUBLIC_URL="https://tributary.example.com") as one:
+        made = subprocess.run(
+            [sys.executable, "-m", "services.gateway", "keys", "create", "--org", "acme", "--scope", "admin"],
+            cwd=tmp_path,
+            env={**clean(os.environ), **one.settings},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=60,
+        )
+        (key,) = re.findall(r"trb_\w+", made.stdout)
+        for host in (f"localhost:{one.ports['GATEWAY']}", "tributary.example.com"):
+            for path in ("/v1/connections", "/v1/items", "/metrics"):
+                without_key = httpx.get(one.url + path, headers={"host": host})
+                assert without_key.status_code == 401, (host, path)
+                with_key = httpx.get(one.url + path, headers={"host": host, "authorization": f"Bearer {key}"})
+                assert with_key.status_code == 200, (host, path)
+        assert "API keys are required" in one.log.read_text()
 
 
 def test_a_busy_port_is_named_with_the_setting_that_changes_it(tmp_path: Path) -> None:
