@@ -20,7 +20,7 @@ from confluent_kafka import TopicPartition
 from deploy.localkafka.log import PartitionLog
 from deploy.localkafka.policy import policy
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[3]
 PATIENCE = 15.0
 
 

@@ -1,3 +1,4 @@
+import re
 import stat
 from collections import Counter
 from pathlib import Path
@@ -51,6 +52,12 @@ async def test_the_guide_names_every_call_as_a_page_and_as_json(sandbox: httpx.A
     assert page.headers["content-type"].startswith("text/html")
     assert all(path.replace("&", "&amp;") in page.text for _, path, _, _ in CALLS)
     assert "script" not in page.headers["content-security-policy"]
+
+
+def test_the_readme_names_every_call() -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    told = set(re.findall(r"^\| `([A-Z]+) (\S+)` \|", text, re.MULTILINE))
+    assert told == {(method, path.partition("?")[0]) for method, path, _, _ in CALLS}
 
 
 async def test_the_provider_sees_its_own_paths_and_builds_links_that_lead_back(sandbox: httpx.AsyncClient) -> None:
