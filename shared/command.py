@@ -12,8 +12,8 @@ from typing import Any
 
 from shared.errors import HubError
 from shared.installation import provider_defaults
-from shared.kafka import is_away
 from shared.settings import Settings, SettingsError, load_settings
+from shared.transient import is_transient
 
 REFUSED, MISUSED = 1, 2
 
@@ -33,7 +33,7 @@ def run_command(run: Callable[[Settings], Coroutine[Any, Any, int]], *, needs: s
     except HubError as refused:
         sys.stderr.write(f"{refused.detail}\n")
     except Exception as error:
-        if not is_away(error):
+        if not is_transient(error):
             raise
         sys.stderr.write(f"{needs} does not answer ({type(error).__name__}). Start it, then repeat.\n")
     return REFUSED

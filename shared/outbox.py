@@ -21,8 +21,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts.envelope import Message
 from shared.db import Big, Database, db_now, in_array, json_array, notify_on_commit
+from shared.failpoints import failpoint
 from shared.kafka import Producer
-from shared.pauses import reached
 from shared.telemetry import Count
 
 BATCH = 500
@@ -153,7 +153,7 @@ class Relay:
         if not rows or not self._leader.is_certain():
             return 0
         await self._leading(self._send([_message(row) for row in rows]))
-        reached("after_relay_send")
+        failpoint("after_relay_send")
         async with self._database.write() as connection:
             await connection.execute(self._gone, {"ids": json_array(row.id for row in rows)})
         return len(rows)

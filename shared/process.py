@@ -14,13 +14,14 @@ from pathlib import Path
 import structlog
 
 from shared.errors import HubError
+from shared.failpoints import VARIABLE, arm_failpoint
 from shared.installation import addresses, provider_defaults
-from shared.kafka import ClusterUnsuitable, is_away
-from shared.pauses import VARIABLE, arm
+from shared.kafka import ClusterUnsuitable
 from shared.serve import PortBusy, Served, StartFailed, bind
 from shared.settings import Settings, SettingsError, load_settings
 from shared.telemetry import configure_logging
 from shared.telemetry.middleware import App
+from shared.transient import is_transient
 
 REFUSED = 2
 PATIENCE_S = 60.0
@@ -45,7 +46,7 @@ def guarded(run: Callable[[], None]) -> int:
     except (PortBusy, ClusterUnsuitable, StartFailed) as error:
         return _refuse(str(error))
     except Exception as error:
-        if not is_away(error):
+        if not is_transient(error):
             raise
         return _refuse(f"The database or Kafka does not answer ({error}). Start it, or check its setting.")
     return 0
@@ -55,7 +56,7 @@ def read_settings() -> Settings:
     """From the environment and `.env`, with logging as they say. Raises ``SettingsError``."""
     settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
     configure_logging(settings.log_level, settings.log_format)
-    arm(os.environ.get(VARIABLE, ""))
+    arm_failpoint(os.environ.get(VARIABLE, ""))
     return settings
 
 

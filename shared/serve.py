@@ -13,7 +13,7 @@ import uvicorn
 from typing_extensions import override
 
 from shared.errors import HubError
-from shared.kafka import is_away
+from shared.transient import is_transient
 
 GRACE_S = 2
 
@@ -152,7 +152,7 @@ def _words(error: BaseException | None) -> str | None:
 
 def _away(error: BaseException | None) -> BaseException | None:
     """The fault of a database or Kafka that is away, in a failure, however deep it is wrapped."""
-    if error is None or isinstance(error, HubError) or is_away(error):
+    if error is None or isinstance(error, HubError) or is_transient(error):
         return None if isinstance(error, HubError) else error
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else []
     return next((found for one in inner if (found := _away(one))), None)

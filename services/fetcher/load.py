@@ -25,7 +25,7 @@ from services.fetcher.work import Slice, Tools, open_slice
 from shared.connector import Interruption, Page
 from shared.contracts.items import version
 from shared.contracts.progress import Problem
-from shared.pauses import reached
+from shared.failpoints import failpoint
 
 SLICE_S = 5.0
 ASKED_PAGES = 10
@@ -68,20 +68,20 @@ def _step(job: Job) -> Callable[[Slice, Tools], Awaitable[None]]:
 
 async def _page(work: Slice, tools: Tools) -> None:
     job, at = work.job, work.next_version()
-    reached("before_fetch")
+    failpoint("before_fetch")
     page = await _read(work)
-    reached("after_page")
+    failpoint("after_page")
     async with tools.write(job) as db:
         known = await seen.known(db, job.connection, job.resource, [record.id for record in page.records])
         emitted = emission(job, work.source, page, version=at, known=known)
         if emitted.sent:
             await jobs.intend(db, job, emitted.sent)
-    reached("after_intend")
+    failpoint("after_record_pending")
     await send_dead_letters(work, tools, page)
     positions = await tools.producer.send_all(emitted.messages)
-    reached("after_items")
+    failpoint("after_items")
     await _checkpoint(work, tools, page, emitted, positions)
-    reached("after_checkpoint")
+    failpoint("after_checkpoint")
 
 
 async def _read(work: Slice) -> Page:

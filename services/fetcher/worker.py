@@ -18,8 +18,8 @@ from services.fetcher.work import Tools
 from shared.contracts.envelope import new_id
 from shared.contracts.pages import LoadPage
 from shared.contracts.progress import Problem
-from shared.kafka import is_away
-from shared.pauses import reached
+from shared.failpoints import failpoint
+from shared.transient import is_transient
 
 LEAVE_S = 1.5
 """How long slices may go on to their next page border when the worker leaves."""
@@ -57,7 +57,7 @@ class Worker:
             await self._slot(held)
             async with self._tools.database.write(lock=connection) as db:
                 job = await jobs.claim(db, job=wake_up.job, wake=wake_up.wake, worker=self.id, at_work=self._at_work)
-            reached("after_claim")
+            failpoint("after_claim")
             if job is None:
                 return
             self._at_work.add((job.id, job.wake))
@@ -123,7 +123,7 @@ class Worker:
         if job is None or job.epoch != epoch or job.state != "running":
             return
         reason = "Tributary's own database or Kafka is away; going on when it is back."
-        if not is_away(error):
+        if not is_transient(error):
             job.attempts += 1
             reason = "Something went wrong on our side; trying again."
         if job.attempts > ATTEMPTS:

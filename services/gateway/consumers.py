@@ -24,8 +24,8 @@ from shared.contracts.progress import JobProgress
 from shared.contracts.syncs import ReadAgain, SyncRequested
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS
 from shared.db import Database
+from shared.failpoints import failpoint
 from shared.kafka import Consumers, Received
-from shared.pauses import reached
 
 log = structlog.get_logger()
 T = TypeVar("T")
@@ -68,7 +68,7 @@ def listen(
                 await fold(db, readable)
                 await positions.save(db, batch[0].topic, log_id, {one.partition: one.offset + 1 for one in batch})
                 await syncs.settle(db, log=log_id)
-                reached("before_batch_commit")
+                failpoint("before_batch_commit")
             watch.changed()
 
         return handle

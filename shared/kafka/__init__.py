@@ -5,7 +5,6 @@ themselves.
 """
 
 from shared.kafka.admin import ClusterUnsuitable, check_topics, cluster_id, ensure_topics
-from shared.kafka.away import is_away
 from shared.kafka.consume import Consumers
 from shared.kafka.dead_letters import MOST_OF_A_LETTER
 from shared.kafka.limit import DeadLetterLimit
@@ -29,5 +28,4 @@ __all__ = [
     "check_topics",
     "cluster_id",
     "ensure_topics",
-    "is_away",
 ]

@@ -11,6 +11,7 @@ from aiokafka.errors import ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
+from shared.failpoints import failpoint
 from shared.kafka.access import security
 from shared.kafka.dead_letters import DeadLetters
 from shared.kafka.deliver import Delivery, Many
@@ -22,7 +23,6 @@ from shared.kafka.produce import Producer
 from shared.kafka.received import Received, undecoded, untouched
 from shared.kafka.seek import Positions, SeekToPositions
 from shared.kafka.sign_in import check_sign_in
-from shared.pauses import reached
 from shared.settings import Cluster
 from shared.telemetry import Sample
 
@@ -101,7 +101,7 @@ class Consumers:
                 if not await self._delivery.deliver([received], lambda messages: handle(messages[0])):
                     return
                 self._reading.passed([received])
-                reached("before_commit")
+                failpoint("before_commit")
                 await _commit(consumer, received)
 
         self._subscribe(topic, one_by_one, listener=None, rewind=rewind_to_committed, records=100)

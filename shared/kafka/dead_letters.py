@@ -9,10 +9,10 @@ from aiokafka.errors import MessageSizeTooLargeError
 
 from shared.contracts.envelope import Message
 from shared.contracts.topics import dead_letters
-from shared.kafka.away import PAUSE_S
 from shared.kafka.metrics import kept
 from shared.kafka.produce import Producer
 from shared.kafka.received import Received
+from shared.transient import RETRY_S
 
 MOST_OF_A_LETTER = 1_048_000
 """A little less than what Kafka takes by itself, and more than anything we send: room for where it came from."""
@@ -42,7 +42,7 @@ class DeadLetters:
                 letter = _cut(letter, self._origin(received, error, attempts))
             except Exception as why:  # noqa: BLE001  # whatever it is, passing on would lose the message
                 log.warning("dead_letter_waits", topic=received.topic, offset=received.offset, error=str(why)[:200])
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(RETRY_S)
             else:
                 kept(received.topic)
                 return

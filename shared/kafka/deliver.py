@@ -15,10 +15,10 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from shared.contracts.envelope import Undecodable
-from shared.kafka.away import PAUSE_S, is_away
 from shared.kafka.dead_letters import DeadLetters
 from shared.kafka.limit import DeadLetterLimit, LimitReached, Tally
 from shared.kafka.received import Received
+from shared.transient import RETRY_S, is_transient
 
 ATTEMPTS = 3
 NOTICE_S = 1.0
@@ -75,7 +75,7 @@ class Delivery:
     async def _settle(self, batch: list[Received], handle: Many) -> None:
         topic, attempts = batch[0].topic, 0
         while (error := await _tried(batch, handle)) is not None:
-            if is_away(error):
+            if is_transient(error):
                 self.failing[topic] = f"{type(error).__name__}: waiting for it to come back"
                 log.warning("consumer_waits", topic=topic, error=str(error)[:200])
             else:
@@ -84,7 +84,7 @@ class Delivery:
                     await self._isolate(batch, handle, error, attempts)
                     break
                 log.warning("handler_failed", topic=topic, attempt=attempts, exc_info=error)
-            await asyncio.sleep(PAUSE_S)
+            await asyncio.sleep(RETRY_S)
         self.failing.pop(topic, None)
 
     async def _isolate(self, batch: list[Received], handle: Many, error: Exception, attempts: int) -> None:

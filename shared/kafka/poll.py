@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.errors import ConsumerStoppedError
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
-from shared.kafka.away import PAUSE_S
+from shared.transient import RETRY_S
 
 WAIT_MS = 1000
 """For records, at most; those that come are taken at once. FastStream's own way sleeps after each empty answer."""
@@ -72,7 +72,7 @@ class Poll:
         """What was handed out last had no outcome: it is read once more, after a pause."""
         self._astray = True
         log.error("batch_again", topic=self._topic, exc_info=error)
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(RETRY_S)
 
     async def _ask(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
         found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._subscriber.max_records)
@@ -86,7 +86,7 @@ class Poll:
             f"{type(error).__name__}: Kafka's answer cannot be read. Nothing is passed; this service's log tells more."
         )
         log.error("poll_failed", topic=self._topic, error=str(error)[:300])
-        await asyncio.sleep(PAUSE_S)
+        await asyncio.sleep(RETRY_S)
 
     def _recover(self) -> None:
         self._single, self._subscriber.max_records = 0, self._most

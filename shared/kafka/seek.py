@@ -9,7 +9,7 @@ from typing import Protocol
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 
-from shared.kafka.away import PAUSE_S
+from shared.transient import RETRY_S
 
 log = structlog.get_logger()
 
@@ -46,4 +46,4 @@ class SeekToPositions(ConsumerRebalanceListener):
                 return await self._positions.load(self._topic)
             except Exception as error:  # noqa: BLE001  # see above
                 log.warning("positions_unknown", topic=self._topic, error=str(error)[:200])
-                await asyncio.sleep(PAUSE_S)
+                await asyncio.sleep(RETRY_S)

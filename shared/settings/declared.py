@@ -10,7 +10,7 @@ from shared.settings.servers import ADDRESSES, DATABASE, KAFKA, REDIS
 from shared.settings.variable import Variable, port
 
 PREFIX: Final = "TRIBUTARY_"
-KNOWN_ELSEWHERE: Final = frozenset({"TRIBUTARY_PAUSE_AT"})
+KNOWN_ELSEWHERE: Final = frozenset({"TRIBUTARY_FAILPOINT"})
 
 GENERAL: Final = (
     port("GATEWAY_PORT", "8000", "The only public door: REST, console, OAuth callback."),

@@ -232,7 +232,7 @@ def test_an_unknown_name_is_refused_with_the_one_that_was_meant() -> None:
     assert "Did you mean TRIBUTARY_GATEWAY_PORT?" in problems(GATEWAY_PROT="1")[0]
     assert "Did you mean TRIBUTARY_ACME_CLIENT_ID?" in problems(ACME_CLIENTID="1")[0]
     assert "table of settings" in problems(ZZZ="1")[0]
-    assert load(PAUSE_AT="after_E").max_pages is None
+    assert load(FAILPOINT="after_E").max_pages is None
 
 
 def test_everything_wrong_is_reported_at_once() -> None:

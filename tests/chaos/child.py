@@ -113,12 +113,12 @@ class Child:
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def paused_at(self, point: str, *, within: float = START_S) -> None:
-        """Wait until it has stopped itself at this sync point."""
+    def stopped_at(self, point: str, *, within: float = START_S) -> None:
+        """Wait until it has stopped itself at this failpoint."""
 
         def paused() -> bool:
             assert self.alive, f"{self.name} ended before {point}:\n{self.said()[-TAIL:]}"
-            return self.state == "T" and f"paused at {point}" in self.said()
+            return self.state == "T" and f"stopped at failpoint {point}" in self.said()
 
         eventually(paused, within=within, every=0.01)
 

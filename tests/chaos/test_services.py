@@ -61,9 +61,9 @@ def expire(running: Stack) -> None:
 def test_F02_a_sync_that_was_written_down_runs_though_the_gateway_was_killed(running: Stack, topic: Topic) -> None:
     load = begin(running)
     load.done()
-    running["gateway"].restart({"TRIBUTARY_PAUSE_AT": "after_sync_row"})
+    running["gateway"].restart({"TRIBUTARY_FAILPOINT": "after_sync_row"})
     asking = ask_for_a_sync(load)
-    running["gateway"].paused_at("after_sync_row")
+    running["gateway"].stopped_at("after_sync_row")
     running["gateway"].restart()
     asking.join()
     first, load.sync = load.sync, newest_sync(load)
@@ -76,9 +76,9 @@ def test_F03_a_request_that_was_sent_twice_is_carried_out_once(running: Stack, t
     """The gateway's relay is killed when Kafka has the message and the outbox still has the row."""
     load = begin(running)
     load.done()
-    running["gateway"].restart({"TRIBUTARY_PAUSE_AT": "after_relay_send"})
+    running["gateway"].restart({"TRIBUTARY_FAILPOINT": "after_relay_send"})
     asking = ask_for_a_sync(load)
-    running["gateway"].paused_at("after_relay_send")
+    running["gateway"].stopped_at("after_relay_send")
     running["gateway"].restart()
     asking.join()
     load.sync = newest_sync(load)
@@ -94,9 +94,9 @@ def test_F03_a_wake_up_that_was_sent_twice_is_one_slice(running: Stack, topic: T
     """The fetcher's relay is killed in the same place: at most the page under way is read again."""
     running["fetcher2"].end()
     running["fetcher1"].end()
-    running["fetcher1"].start({"TRIBUTARY_PAUSE_AT": "after_relay_send"})
+    running["fetcher1"].start({"TRIBUTARY_FAILPOINT": "after_relay_send"})
     load = begin(running)
-    running["fetcher1"].paused_at("after_relay_send")
+    running["fetcher1"].stopped_at("after_relay_send")
     running["fetcher1"].restart()
     load.done()
     load.clean(topic)
@@ -114,9 +114,9 @@ def test_F04_kill_9_of_auth_at_each_step_of_a_refresh(running: Stack, topic: Top
     expire(running)
     for (_, step), load in loads.items():
         running["auth"].kill()
-        running["auth"].start({"TRIBUTARY_PAUSE_AT": step})
+        running["auth"].start({"TRIBUTARY_FAILPOINT": step})
         load.again()
-        running["auth"].paused_at(step)
+        running["auth"].stopped_at(step)
     running["auth"].restart()
     ended = {key: running.client.synced(load.sync, within=110) for key, load in loads.items()}
     statuses = {key: running.client.api("GET", f"/v1/connections/{load.id}")["status"] for key, load in loads.items()}
@@ -139,8 +139,8 @@ def test_F05_kill_9_of_the_projector_in_the_middle_of_a_batch(running: Stack, to
     load = begin(running)
     for times in (2, 1, 1):
         running["gateway"].kill()
-        running["gateway"].start({"TRIBUTARY_PAUSE_AT": f"before_batch_commit:{times}"}, wait=False)
-        running["gateway"].paused_at("before_batch_commit")
+        running["gateway"].start({"TRIBUTARY_FAILPOINT": f"before_batch_commit:{times}"}, wait=False)
+        running["gateway"].stopped_at("before_batch_commit")
     running["gateway"].restart()
     load.done()
     report = load.clean(topic)

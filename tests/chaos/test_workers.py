@@ -16,7 +16,7 @@ from tests.client import eventually
 
 pytestmark = pytest.mark.e2e
 
-SENDING = ("after_page", "after_intend", "after_items")
+SENDING = ("after_page", "after_record_pending", "after_items")
 STEPS = ("after_claim", "before_fetch", *SENDING, "after_checkpoint", "before_commit")
 PAUSED_S = 60.0
 RESUME_S = 15.0
@@ -37,9 +37,9 @@ def alone_and_paused(running: Stack, point: str, counts: Mapping[str, int] | Non
     """A load whose only worker stands at this point."""
     for name in running.fetchers:
         running[name].end()
-    running["fetcher1"].start({"TRIBUTARY_PAUSE_AT": point})
+    running["fetcher1"].start({"TRIBUTARY_FAILPOINT": point})
     load = begin(running, counts)
-    running["fetcher1"].paused_at(point.partition(":")[0])
+    running["fetcher1"].stopped_at(point.partition(":")[0])
     return load
 
 
@@ -68,14 +68,14 @@ def one_of_two_paused(running: Stack, point: str) -> list[Load]:
     for name in running.fetchers:
         running[name].end()
     running["fetcher2"].start()
-    running["fetcher1"].start({"TRIBUTARY_PAUSE_AT": point})
+    running["fetcher1"].start({"TRIBUTARY_FAILPOINT": point})
     loads = [begin(running)]
     end = time.monotonic() + PAUSED_S
     while running["fetcher1"].state != "T":
         assert time.monotonic() < end, "fetcher1 was given no job"
         if loads[-1].state()["state"] != "running":
             loads.append(begin(running))
-    running["fetcher1"].paused_at(point)
+    running["fetcher1"].stopped_at(point)
     return loads
 
 
@@ -154,7 +154,7 @@ def test_F33_a_stop_during_a_wait_does_not_wait(running: Stack, topic: Topic) ->
 
 def test_F37_what_is_disconnected_while_it_loads_stops_and_is_gone_everywhere(running: Stack, topic: Topic) -> None:
     """The worker stands with a page in its hands while the account is disconnected, and sends it afterwards."""
-    load = alone_and_paused(running, "after_intend:3", LONG)
+    load = alone_and_paused(running, "after_record_pending:3", LONG)
     asked = sum(load.pages().values())
     running.client.api("DELETE", f"/v1/connections/{load.id}")
     assert list(running.client.items(load.id)) == []

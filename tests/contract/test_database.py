@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 
 from shared.db import BulkUpsert, Database, KeyLookup, Schema, db_now, in_array, json_array
 from shared.db.database import READERS, WRITERS
-from shared.kafka import is_away
+from shared.transient import is_transient
 from tests.contract.child import add_ones
 from tests.contract.children import child, done
 from tests.contract.tables import counters, metadata, placed, things
@@ -58,7 +58,7 @@ async def test_an_error_rolls_a_transaction_back(database: Database) -> None:
         await put("a")
     with pytest.raises(IntegrityError) as refused:
         await put("b", "b")
-    assert not is_away(refused.value)
+    assert not is_transient(refused.value)
     assert await all_things(database) == {}
 
 
@@ -285,7 +285,7 @@ async def test_a_disk_that_is_full_is_a_fault_that_passes(small: Database) -> No
 
     with pytest.raises(OperationalError, match="full") as refused:
         await put()
-    assert is_away(refused.value)
+    assert is_transient(refused.value)
     async with small.write() as db:
         await db.execute(insert(things).values(id="fits"))
     assert await all_things(small) == {"fits": None}

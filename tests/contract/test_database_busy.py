@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy.exc import OperationalError
 
 from shared.db import Database
-from shared.kafka import is_away
+from shared.transient import is_transient
 
 
 async def test_a_file_that_another_process_holds_too_long_is_a_fault_that_passes(tmp_path: Path) -> None:
@@ -21,7 +21,7 @@ async def test_a_file_that_another_process_holds_too_long_is_a_fault_that_passes
         with pytest.raises(OperationalError) as busy:
             async with database.write():
                 pass
-        assert is_away(busy.value)
+        assert is_transient(busy.value)
         assert "database" in await database.trouble()
     assert await database.trouble() == {}
     await database.close()

@@ -13,8 +13,8 @@ from sqlalchemy.exc import DBAPIError
 
 from deploy.servers import Postgres
 from shared.db import Database, Schema
-from shared.kafka import is_away
 from shared.settings import SecretStr
+from shared.transient import is_transient
 from tests.contract.tables import counters, metadata, things
 from tests.servers.places import tables_of
 
@@ -57,7 +57,7 @@ async def tries(database: Database, *, within_s: float = 30.0) -> int:
             try:
                 await add_one(database)
             except Exception as error:
-                if not is_away(error):
+                if not is_transient(error):
                     raise
                 failures += 1
                 await asyncio.sleep(0.02)
@@ -80,7 +80,7 @@ async def test_whoever_forgets_an_open_transaction_loses_it_and_holds_nobody_up_
 
     with pytest.raises(DBAPIError) as lost:
         await forget()
-    assert is_away(lost.value)
+    assert is_transient(lost.value)
     assert await value(database) == 1
     assert await tries(database) == 0
 
@@ -95,7 +95,7 @@ async def test_a_lock_that_somebody_holds_too_long_is_a_fault_that_passes(
             with pytest.raises(DBAPIError, match="lock timeout") as late:
                 async with another.write(lock=lock) as other:
                     await other.execute(update(counters).values(value=6))
-            assert is_away(late.value)
+            assert is_transient(late.value)
             assert 1.5 < time.monotonic() - begun < 20
         async with another.write(lock="other"):
             pass  # another lock is nobody's business
@@ -122,7 +122,7 @@ async def test_a_deadlock_is_a_fault_that_passes_for_one_and_none_for_the_other(
         return None
 
     failed = [one for one in await asyncio.gather(cross(database, "a", "b"), cross(another, "b", "a")) if one]
-    assert [is_away(one) for one in failed] == [True]
+    assert [is_transient(one) for one in failed] == [True]
 
 
 @pytest.mark.parametrize(
@@ -144,7 +144,7 @@ async def test_a_limit_passes_and_a_mistake_stays(database: Database, statement:
 
     with pytest.raises(DBAPIError) as refused:
         await run()
-    assert is_away(refused.value) is passes
+    assert is_transient(refused.value) is passes
     assert await tries(database) == 0
 
 
@@ -166,7 +166,7 @@ async def test_a_transaction_whose_session_was_ended_is_rolled_back(database: Da
 
     with pytest.raises(DBAPIError) as lost:
         await cut_off()
-    assert is_away(lost.value)
+    assert is_transient(lost.value)
     assert await value(another) == 0
 
 
@@ -232,7 +232,7 @@ async def test_a_server_that_only_reads_is_a_fault_that_passes_and_is_told(schem
         reads = Database(Schema(url=SecretStr(f"postgresql://{role}:reads@{address}"), name=schema.name))
         with pytest.raises(DBAPIError, match="read-only") as refused:
             await add_one(reads)
-        assert is_away(refused.value)
+        assert is_transient(refused.value)
         assert "database" in await reads.trouble()
         await reads.close()
         await operator.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")

@@ -10,7 +10,7 @@ from litestar.exceptions import HTTPException, ValidationException
 
 from shared.contracts.auth import ErrorBody
 from shared.errors import HubError
-from shared.kafka import is_away
+from shared.transient import is_transient
 from shared.web import error_body
 
 _log = structlog.get_logger("tributary.auth")
@@ -38,7 +38,7 @@ def _too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[ErrorBo
 
 
 def _unforeseen(_: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
-    if is_away(error):
+    if is_transient(error):
         _log.warning("database_away", error=type(error).__name__)
         return _answer(503, "unavailable", "The database does not answer. Try again in a moment.")
     _log.error("request_failed", exc_info=error)

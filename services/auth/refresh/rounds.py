@@ -24,8 +24,8 @@ from services.auth.refresh import outcome
 from services.auth.refresh.attempt import Busy, Claim, begin
 from services.auth.store import connections, credentials
 from shared.crypto import DecryptFailed, UnknownKey
-from shared.kafka import is_away
-from shared.pauses import reached
+from shared.failpoints import failpoint
+from shared.transient import is_transient
 
 ROUNDS: Final = 3
 """A refresh, the replay of a lost one, and the verdict when the replay is lost too."""
@@ -69,15 +69,15 @@ async def _attempt(claim: Claim, endpoint: TokenEndpoint, means: Means) -> Liter
         raise
     if pair.refresh is None or not await _may_send(claim, endpoint, means):
         return "done"
-    reached("before_refresh_send")
+    failpoint("before_refresh_send")
     try:
         grant = await endpoint.refresh(pair.refresh)
     except ProviderFailure as failure:
         REFRESHES.add(slug, failure.outcome)
         return await _failed(claim, failure, endpoint, means)
-    reached("after_refresh_answer")
+    failpoint("after_refresh_answer")
     kept = await _kept(claim, grant, means)
-    reached("after_refresh_store")
+    failpoint("after_refresh_store")
     REFRESHES.add(slug, "refreshed" if kept else "unwanted")
     if not kept:
         await _forget_late(grant.pair, claim, endpoint, means)
@@ -90,7 +90,7 @@ async def _kept(claim: Claim, grant: Grant, means: Means) -> bool:
         try:
             return await outcome.keep(claim, grant, means=means)
         except Exception as error:
-            if not is_away(error):
+            if not is_transient(error):
                 raise
             _log.warning("refreshed_not_stored", connection=claim.connection.id, error=type(error).__name__)
             await asyncio.sleep(_AGAIN_S)

@@ -16,8 +16,8 @@ from services.gateway.api.pages import explain
 from services.gateway.api.words import AnyRequest, FieldError, field_error
 from services.gateway.keys import TooManyFailures, Unauthorized
 from shared.errors import HubError
-from shared.kafka import is_away
 from shared.telemetry import current_request_id
+from shared.transient import is_transient
 
 ORIGINAL: Final = "/integrations/"
 PROBLEM_JSON: Final = "application/problem+json"
@@ -137,7 +137,7 @@ def on_recursion(request: AnyRequest, _: RecursionError) -> Response[bytes]:
 
 
 def on_fault(request: AnyRequest, error: Exception) -> Response[bytes]:
-    if is_away(error):
+    if is_transient(error):
         log.warning("database_away", path=request.url.path[:256], error=type(error).__name__)
         detail = "The database does not answer. Nothing was changed; try again in a moment."
         return answer(request, 503, code="unavailable", detail=detail, headers={"Retry-After": "1"})

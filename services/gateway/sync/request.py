@@ -16,7 +16,7 @@ from shared.contracts.envelope import event, new_id, timestamp
 from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import SYNCS
 from shared.errors import BadRequest, Conflict, NotFound
-from shared.pauses import reached
+from shared.failpoints import failpoint
 from shared.telemetry import current_traceparent
 
 
@@ -45,7 +45,7 @@ async def request_sync(
         check_loadable(connection, offered.provider)
         provider = offered.provider
         sync = await add_sync(db, connection, provider, resources=chosen, why="asked", background=background)
-    reached("after_sync_row")
+    failpoint("after_sync_row")
     return sync
 
 
