@@ -28,10 +28,14 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("consume: offsets", r"/aiokafka/consumer/group_coordinator\.py|shared/kafka/consume\.py _commit"),
         ("consume", r"/aiokafka/|/faststream/|shared/kafka/"),
         ("broker", r"deploy/localkafka/"),
-        ("answers of the API", r"services/gateway/(api|views|console)/|services/gateway/store/items\.py (page|get)"),
-        ("read model: SQL of items", r"services/gateway/(store/items|project)\.py (write|project_items)"),
+        (
+            "answers of the API",
+            r"services/gateway/(console|http|security|legacy)/|services/gateway/\w+/(routes|views)\.py",
+        ),
+        ("answers of the API", r"services/gateway/items/queries\.py (page|get)"),
+        ("read model: SQL of items", r"services/gateway/(items/queries|project)\.py (write|project_items)"),
         ("read model: rows", r"services/gateway/project\.py"),
-        ("read model: positions, progress", r"services/gateway/(store|consumers|sync|watch|snapshot)"),
+        ("read model: positions, progress", r"services/gateway/(store|consumers|syncs|context|connections)"),
         ("answers of the API", r"/uvicorn/protocols/|/litestar/|services/auth/"),
         ("start and stop", r"uvicorn/lifespan|deploy/local/(stack|serve|__main__)\.py (_run|running|Served)"),
     )

@@ -12,8 +12,8 @@ from typing import Final
 
 import msgspec
 
-from services.gateway.api.asyncapi import asyncapi_document
 from services.gateway.app import openapi_document
+from services.gateway.http.asyncapi import asyncapi_document
 from shared.providers import load_providers
 from shared.settings import settings_table
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from services.gateway.app import create_app
-from services.gateway.keys import command as keys
-from services.gateway.letters import command as dead_letters
+from services.gateway.dead_letters import command as dead_letters
+from services.gateway.security import command as keys
 from services.gateway.settings import gateway_settings
 from shared.process import serve_alone
 

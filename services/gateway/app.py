@@ -2,42 +2,44 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from litestar import Litestar, Request
 from litestar.di import Provide
 
-from services.gateway.access import Guard, bound_hub, key_guard
-from services.gateway.api.docs import openapi_config
-from services.gateway.api.edge import MAX_BODY, Edge, own_origins, page_policy
-from services.gateway.api.ready import not_ready
-from services.gateway.api.routes import EXCEPTION_HANDLERS, ping, routes
-from services.gateway.api.served import served_pages
-from services.gateway.clients import AuthClient
-from services.gateway.console import routes as console
+from services.gateway.auth_client import AuthClient
 from services.gateway.consumers import listen
-from services.gateway.hub import Hub
-from services.gateway.metrics import from_zero, parts
+from services.gateway.context import GatewayContext, Watch
+from services.gateway.http.openapi import openapi_config
+from services.gateway.http.return_url import served_pages
+from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins, page_policy
+from services.gateway.legacy.routes import ping
+from services.gateway.metrics import collectors, init_series
+from services.gateway.routes import EXCEPTION_HANDLERS, routes
+from services.gateway.security.guard import Guard, bound_context, key_guard
 from services.gateway.settings import GatewaySettings
-from services.gateway.store.messages import relay
-from services.gateway.watch import Watch
+from services.gateway.store import relay
 from shared.crypto import Signer
 from shared.db import Database
-from shared.http import HttpClient
+from shared.http import HttpClient, HttpError
 from shared.kafka import Consumers, Producer, check_topics, cluster_id
 from shared.telemetry import RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, health, metrics
+
+READY_S: Final = 2.0
+"""How long another part's health may take to answer."""
 
 
 @dataclass(frozen=True)
 class Resources:
     """All that is open while the gateway runs."""
 
-    hub: Hub
+    context: GatewayContext
     http: HttpClient
     consumers: Consumers
 
@@ -45,7 +47,7 @@ class Resources:
 @asynccontextmanager
 async def open_resources(settings: GatewaySettings, *, served: Callable[[str], bool]) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
-        from_zero()
+        init_series()
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await database.migrate("services.gateway:migrations")
@@ -55,7 +57,7 @@ async def open_resources(settings: GatewaySettings, *, served: Callable[[str], b
         producer = Producer(settings.kafka, client_id="gateway")
         await producer.start()
         stack.push_async_callback(producer.stop)
-        hub = Hub(
+        context = GatewayContext(
             settings=settings,
             database=database,
             auth=AuthClient(http, url=settings.auth_url, secret=settings.service_secret),
@@ -69,11 +71,11 @@ async def open_resources(settings: GatewaySettings, *, served: Callable[[str], b
         sending.start()
         stack.push_async_callback(sending.stop)
         consumers = Consumers(settings.kafka, service="gateway", producer=producer)
-        providers = {slug: offered.provider for slug, offered in settings.providers.items()}
-        listen(consumers, database=database, log_id=hub.log_id, watch=hub.watch, providers=providers)
+        providers = {slug: configured.provider for slug, configured in settings.providers.items()}
+        listen(consumers, database=database, log_id=context.log_id, watch=context.watch, providers=providers)
         await consumers.start()
         stack.push_async_callback(consumers.stop)
-        yield Resources(hub, http, consumers)
+        yield Resources(context, http, consumers)
 
 
 def create_app(settings: GatewaySettings) -> App:
@@ -90,38 +92,56 @@ def create_app(settings: GatewaySettings) -> App:
     async def checks() -> Mapping[str, str]:
         if not opened:
             return {"gateway": "still starting"}
-        failing = {**opened[0].consumers.failing, **await opened[0].hub.database.trouble()}
+        failing = {**opened[0].consumers.failing, **await opened[0].context.database.trouble()}
         return {**failing, **await not_ready(settings.ready_urls, http=opened[0].http)}
 
-    def hub() -> Hub:
-        return opened[0].hub
+    def context() -> GatewayContext:
+        return opened[0].context
 
-    guard = key_guard(hub, keys_required=settings.keys_required)
-    figures = metrics(lambda: parts(opened[0].hub.database, opened[0].consumers) if opened else {})
-    app = litestar_app(hub, guards=[guard], lifespan=[lifespan], extra=[health(checks), figures])
-    edge = Edge(
+    guard = key_guard(context, keys_required=settings.keys_required)
+    metric_routes = metrics(lambda: collectors(opened[0].context.database, opened[0].consumers) if opened else {})
+    app = litestar_app(context, guards=[guard], lifespan=[lifespan], extra=[health(checks), metric_routes])
+    edge = SecurityHeaders(
         HostGuard(app, settings.hosts),
         own=own_origins(settings.public_url, settings.hosts),
         allowed=settings.allowed_origins,
         page_policy=page_policy(
-            settings.public_url, [origin for offered in settings.providers.values() for origin in offered.origins]
+            settings.public_url, [origin for configured in settings.providers.values() for origin in configured.origins]
         ),
     )
     return RequestContextMiddleware(edge, service="gateway")
 
 
+async def not_ready(urls: Sequence[str], *, http: HttpClient) -> Mapping[str, str]:
+    """Health address → what is wrong with it, for those that do not answer 200."""
+    found = await asyncio.gather(*(_wrong(url, http) for url in urls))
+    return {url: wrong for url, wrong in zip(urls, found, strict=True) if wrong}
+
+
+async def _wrong(url: str, http: HttpClient) -> str | None:
+    try:
+        answer = await http.request("GET", url, timeout_s=READY_S)
+    except HttpError as error:
+        return error.detail
+    return None if answer.status == 200 else f"answers {answer.status}"
+
+
 def litestar_app(
-    hub: Callable[[], Hub], *, guards: list[Guard], lifespan: list[Any] | None = None, extra: Sequence[Any] = ()
+    context: Callable[[], GatewayContext],
+    *,
+    guards: list[Guard],
+    lifespan: list[Any] | None = None,
+    extra: Sequence[Any] = (),
 ) -> Litestar:
     """The routes with their errors; also what the API's schema is generated from."""
 
-    def within(request: Request[Any, Any, Any]) -> Hub:
-        return bound_hub(hub(), request)
+    def within(request: Request[Any, Any, Any]) -> GatewayContext:
+        return bound_context(context(), request)
 
     return Litestar(
-        route_handlers=[*routes(), *console, *extra],
+        route_handlers=[*routes(), *extra],
         guards=guards,
-        dependencies={"hub": Provide(within, sync_to_thread=False)},
+        dependencies={"context": Provide(within, sync_to_thread=False)},
         lifespan=lifespan,
         before_request=ping,
         exception_handlers=EXCEPTION_HANDLERS,
@@ -134,7 +154,7 @@ def litestar_app(
 def bare_app() -> Litestar:
     """The routes and nothing that runs: to be described, not to be called."""
 
-    def nothing() -> Hub:
+    def nothing() -> GatewayContext:
         raise NotImplementedError
 
     return litestar_app(nothing, guards=[])

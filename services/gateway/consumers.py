@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.metrics import OVERTAKEN
-from services.gateway.project import item_row, project_items, read_again
-from services.gateway.snapshot import asked_sync, take_snapshot
-from services.gateway.store import READ_MODEL, messages, positions, syncs
-from services.gateway.store.syncs import Sync
-from services.gateway.watch import Watch
+from services.gateway import store
+from services.gateway.context import Watch
+from services.gateway.metrics import STALE_APPENDS
+from services.gateway.project import apply_connection, asked_sync, item_row, project_items, refetch_requests
+from services.gateway.store import READ_MODEL
+from services.gateway.syncs import queries as syncs
+from services.gateway.syncs.queries import Sync
 from shared.connector import Provider
 from shared.contracts import connections as connection_events
 from shared.contracts import progress as progress_events
@@ -41,7 +42,7 @@ class Stored:
 
     async def load(self, topic: str) -> Mapping[int, int]:
         async with self._database.read() as db:
-            return await positions.load(db, topic, self.log)
+            return await store.load_positions(db, topic, self.log)
 
 
 def listen(
@@ -49,7 +50,7 @@ def listen(
 ) -> None:
     async def on_connections(db: AsyncConnection, snapshots: list[Connection]) -> None:
         for snapshot in snapshots:
-            await take_snapshot(db, snapshot, provider=providers.get(snapshot.provider))
+            await apply_connection(db, snapshot, provider=providers.get(snapshot.provider))
 
     stored = Stored(database, log_id)
     folds: tuple[tuple[str, Read, Fold], ...] = (
@@ -66,7 +67,7 @@ def listen(
             readable = await _readable(consumers, batch, read)
             async with database.write(lock=READ_MODEL) as db:
                 await fold(db, readable)
-                await positions.save(db, batch[0].topic, log_id, {one.partition: one.offset + 1 for one in batch})
+                await store.save_positions(db, batch[0].topic, log_id, {one.partition: one.offset + 1 for one in batch})
                 await syncs.settle(db, log=log_id)
                 failpoint("before_batch_commit")
             watch.changed()
@@ -80,10 +81,10 @@ def listen(
 async def _on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
     """What came too late stays the last of its key on the topic, where it would win compaction: it is read again."""
     late = await project_items(db, rows)
-    OVERTAKEN.add(by=len(late))
+    STALE_APPENDS.add(by=len(late))
     if late:
         log.warning("items_overtaken", count=len(late), connections=sorted({one[0] for one in late})[:10])
-        await messages.send(db, *read_again(late))
+        await store.send(db, *refetch_requests(late))
 
 
 async def _on_syncs(db: AsyncConnection, asked: list[Sync | None]) -> None:

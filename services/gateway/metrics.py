@@ -12,14 +12,14 @@ from shared.db import Database
 from shared.kafka import Consumers
 from shared.telemetry import Count, Sample
 
-OVERTAKEN: Final = Count(
+STALE_APPENDS: Final = Count(
     "tributary_items_overtaken", "Items that reached the topic after a newer version, or after their connection's end."
 )
 
 
-def from_zero() -> None:
-    OVERTAKEN.add(by=0)
+def init_series() -> None:
+    STALE_APPENDS.add(by=0)
 
 
-def parts(database: Database, consumers: Consumers) -> Mapping[str, Sample]:
+def collectors(database: Database, consumers: Consumers) -> Mapping[str, Sample]:
     return {"outbox": partial(backlog, database, outbox), **consumers.parts()}

@@ -1,17 +1,23 @@
-"""Fold batches of the topics into the read model: highest version per key, in key order, positions with them."""
+"""Fold the topics into the read model: connections, requests for a sync, and items in batches."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.store import connections, items
+from services.gateway.connections import queries as connections
+from services.gateway.items import queries as items
+from services.gateway.syncs import queries as syncs
+from services.gateway.syncs.queries import Sync
+from shared.connector import Provider
+from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, Undecodable, event, header
 from shared.contracts.items import parse_key
-from shared.contracts.syncs import ReadAgain
+from shared.contracts.syncs import ReadAgain, SyncRequested
 from shared.contracts.topics import SYNCS
 from shared.kafka import Received
 
@@ -55,10 +61,10 @@ async def project_items(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> 
     late = [newest[key] for key in over]
     if await items.write(db, writable) < len(writable):
         late += writable
-    return sorted(overtaken | await items.overtaken(db, late))
+    return sorted(overtaken | await items.stale_appends(db, late))
 
 
-def read_again(late: Sequence[items.Key]) -> list[Message]:
+def refetch_requests(late: Sequence[items.Key]) -> list[Message]:
     """The requests that make the fetcher send these keys once more, under newer versions."""
     lanes: dict[tuple[str, str], list[str]] = {}
     for connection, resource, id_ in late:
@@ -112,3 +118,58 @@ def _need(received: Received, name: str) -> str:
     if value is None:
         raise Undecodable("malformed", f"the header {name} is missing")
     return value
+
+
+async def apply_connection(db: AsyncConnection, snapshot: Connection, *, provider: Provider | None) -> None:
+    """Keep a newer snapshot: the sync it names begins with it, and a disconnect takes its items away.
+
+    An older one, or the same again, changes nothing.
+    """
+    before = await connections.get(db, snapshot.id)
+    if not await connections.save(db, snapshot):
+        return
+    if before is not None and before.generation < snapshot.generation and before.status != "disconnected":
+        # Its end was not heard of: the answer to the consent that followed came first.
+        await items.drop_generations(db, snapshot.id, up_to=before.generation)
+    if snapshot.status == "disconnected":
+        await items.drop_generations(db, snapshot.id, up_to=snapshot.generation)
+    elif snapshot.sync_id and provider is not None:
+        await syncs.add(db, first_sync(snapshot, snapshot.sync_id, provider))
+
+
+def first_sync(snapshot: Connection, id_: str, provider: Provider) -> Sync:
+    """The sync that a ``Connected`` or ``Recovered`` event starts; it has the event's id, and so its time."""
+    return Sync(
+        id=id_,
+        connection=snapshot.id,
+        mode="full",
+        resources=tuple(resource.slug for resource in provider.resources),
+        whole=True,
+        why="connected",
+        created=_made_at(id_),
+    )
+
+
+def asked_sync(asked: SyncRequested) -> Sync:
+    """The sync that a request of ours made, as its row was written then. Raises ``Undecodable``."""
+    try:
+        created = syncs.moment(asked.requested)
+    except ValueError:
+        raise Undecodable("malformed", "requested is not a time") from None
+    return Sync(
+        id=asked.sync,
+        connection=asked.connection,
+        mode=asked.mode,
+        resources=asked.covers or asked.resources or (),
+        whole=asked.resources is None,
+        why=asked.why,
+        created=created,
+    )
+
+
+def _made_at(id_: str) -> float:
+    """Epoch seconds out of a UUIDv7 (RFC 9562 §5.7), so that a rebuilt read model shows the same time."""
+    try:
+        return int(id_[:12], 16) / 1000
+    except ValueError:
+        return time.time()

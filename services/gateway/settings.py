@@ -15,7 +15,7 @@ from shared.settings import Cluster, SecretStr, Settings
 from shared.web import LOOPBACK
 
 
-class Offered(msgspec.Struct, frozen=True, kw_only=True):
+class ConfiguredProvider(msgspec.Struct, frozen=True, kw_only=True):
     """A provider that can be connected here; ``origins`` are where its consent pages live."""
 
     provider: Provider
@@ -31,7 +31,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     auth_url: str
     service_secret: SecretStr
     signing_secret: SecretStr
-    providers: dict[str, Offered]
+    providers: dict[str, ConfiguredProvider]
     public_url: str
     allowed_origins: tuple[str, ...] = ("http://localhost:3000",)
     hosts: tuple[str, ...] = LOOPBACK
@@ -53,7 +53,7 @@ def gateway_settings(settings: Settings, *, ready_urls: tuple[str, ...]) -> Gate
         auth_url=settings.auth_url,
         service_secret=service_secret(settings),
         signing_secret=load_or_make_secret(settings.data_dir / "signing-secret"),
-        providers={slug: _offered(runtime) for slug, runtime in provider_runtimes(settings).items()},
+        providers={slug: _configured(runtime) for slug, runtime in provider_runtimes(settings).items()},
         public_url=settings.public_url,
         allowed_origins=settings.allowed_origins,
         hosts=(*LOOPBACK, urlsplit(settings.public_url).hostname or "localhost"),
@@ -62,7 +62,7 @@ def gateway_settings(settings: Settings, *, ready_urls: tuple[str, ...]) -> Gate
     )
 
 
-def _offered(runtime: ProviderRuntime) -> Offered:
+def _configured(runtime: ProviderRuntime) -> ConfiguredProvider:
     parts = urlsplit(runtime.authorize_url)
     origin = f"{parts.scheme}://{parts.netloc}"
-    return Offered(provider=runtime.provider, simulated=runtime.simulated, origins=(origin,))
+    return ConfiguredProvider(provider=runtime.provider, simulated=runtime.simulated, origins=(origin,))

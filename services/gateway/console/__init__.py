@@ -1,13 +1,15 @@
 """The web console at ``/``: pages for people, over the same verbs and rows as the API."""
 
+from typing import Final
+
 from litestar.handlers import HTTPRouteHandler
 
-from services.gateway.console.actions import choose_theme, connect, end, reload
+from services.gateway.console.actions import ask_for_key, choose_theme, connect, end, leave_session, reload, take_key
+from services.gateway.console.docs import docs_asset, docs_page, events_json, events_page
 from services.gateway.console.files import favicon, static_file
 from services.gateway.console.pages import ask_disconnect, cards, console, items, leave, one_item
-from services.gateway.console.sign_in import ask_for_key, leave_session, take_key
 
-routes: list[HTTPRouteHandler] = [
+ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (
     console,
     cards,
     items,
@@ -23,4 +25,8 @@ routes: list[HTTPRouteHandler] = [
     leave_session,
     static_file,
     favicon,
-]
+    docs_page,
+    docs_asset,
+    events_json,
+    events_page,
+)

@@ -1,26 +1,36 @@
-"""What the console's forms do. Each answers with a page to go to, so that going back repeats nothing."""
+"""What the console's forms do, signing in and out included.
+
+Each answers with a page to go to, so that going back repeats nothing.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import msgspec
-from litestar import Response, post
+from litestar import Response, get, post
 from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Redirect
 
-from services.gateway.connect import start_connect
-from services.gateway.console.acting import org_of, user_of
-from services.gateway.console.desk import owned
-from services.gateway.console.guard import same_origin
-from services.gateway.console.pages import first_page
-from services.gateway.console.render import THEMES, AnyRequest, Notice
-from services.gateway.disconnect import disconnect
-from services.gateway.hub import Hub, TheHub
-from services.gateway.sync import request_sync
-from shared.errors import HubError
+from services.gateway.connect.finish import disconnect
+from services.gateway.connect.flow import start_connect
+from services.gateway.console.pages import first_page, own_address
+from services.gateway.console.queries import owned
+from services.gateway.console.render import THEMES, Notice, render
+from services.gateway.console.viewer import org_of, user_of
+from services.gateway.context import GatewayContext, InjectedContext
+from services.gateway.http.return_url import checked_return_url
+from services.gateway.http.validation import AnyRequest
+from services.gateway.security.browser import SIGN_IN, same_origin, session_cookie, session_token
+from services.gateway.security.callers import Unauthorized, session_caller, sign_in, sign_out
+from services.gateway.syncs.request import request_sync
+from services.gateway.throttle import TooManyFailures
+from shared.errors import BadRequest, HubError
 
 YEAR_S = 365 * 86_400
+
+
+_WRONG = "This key opens nothing here: it is mistyped, expired or revoked."
 
 
 class ConnectForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -36,33 +46,35 @@ class ThemeForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/console/connect", guards=[same_origin], include_in_schema=False)
-async def connect(request: AnyRequest, hub: TheHub, data: URLEncodedBody[ConnectForm]) -> Response[Any]:
+async def connect(request: AnyRequest, context: InjectedContext, data: URLEncodedBody[ConnectForm]) -> Response[Any]:
     try:
         again = data.connection.replace("\0", "")
-        user = (await owned(hub, again))[0].user_id if again else user_of(hub)
-        flow = await start_connect(provider=data.provider, org_id=org_of(hub), user_id=user, return_url="/", hub=hub)
+        user = (await owned(context, again))[0].user_id if again else user_of(context)
+        flow = await start_connect(
+            provider=data.provider, org_id=org_of(context), user_id=user, return_url="/", context=context
+        )
     except HubError as error:
-        return await _refused(request, hub, "Connecting did not begin.", error)
+        return await _refused(request, context, "Connecting did not begin.", error)
     return Redirect(f"/console/connect/{flow.flow_id}", status_code=303)
 
 
 @post("/console/connections/{id_:str}/reload", guards=[same_origin], include_in_schema=False)
-async def reload(request: AnyRequest, hub: TheHub, id_: FromPath[str]) -> Response[Any]:
+async def reload(request: AnyRequest, context: InjectedContext, id_: FromPath[str]) -> Response[Any]:
     try:
-        connection, _, _ = await owned(hub, id_)
-        await request_sync(connection.id, hub=hub)
+        connection, _, _ = await owned(context, id_)
+        await request_sync(connection.id, context=context)
     except HubError as error:
-        return await _refused(request, hub, "The load did not begin.", error)
+        return await _refused(request, context, "The load did not begin.", error)
     return Redirect(f"/#card-{connection.provider}", status_code=303)
 
 
 @post("/console/connections/{id_:str}/disconnect", guards=[same_origin], include_in_schema=False)
-async def end(request: AnyRequest, hub: TheHub, id_: FromPath[str]) -> Response[Any]:
+async def end(request: AnyRequest, context: InjectedContext, id_: FromPath[str]) -> Response[Any]:
     try:
-        connection, _, _ = await owned(hub, id_)
-        await disconnect(connection.id, hub=hub)
+        connection, _, _ = await owned(context, id_)
+        await disconnect(connection.id, context=context)
     except HubError as error:
-        return await _refused(request, hub, "The account is still connected.", error)
+        return await _refused(request, context, "The account is still connected.", error)
     return Redirect(f"/#card-{connection.provider}", status_code=303)
 
 
@@ -76,5 +88,86 @@ async def choose_theme(
     return answer
 
 
-async def _refused(request: AnyRequest, hub: Hub, title: str, error: HubError) -> Response[bytes]:
-    return await first_page(request, hub, notice=Notice("bad", title, error.detail), status=error.status)
+async def _refused(request: AnyRequest, context: GatewayContext, title: str, error: HubError) -> Response[bytes]:
+    return await first_page(request, context, notice=Notice("bad", title, error.detail), status=error.status)
+
+
+class SignInForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    key: str = ""
+    next: str = "/"
+
+
+@get(SIGN_IN, include_in_schema=False)
+async def ask_for_key(request: AnyRequest, context: InjectedContext) -> Response[Any]:
+    back = _page(request.query_params.get("next", "/"), context)
+    if not context.settings.keys_required or await _signed_in(request, context):
+        return Redirect(back, status_code=303)
+    elsewhere = own_address(request, context)
+    return Redirect(elsewhere, status_code=302) if elsewhere else _asked(request, back)
+
+
+@post(SIGN_IN, guards=[same_origin], include_in_schema=False)
+async def take_key(request: AnyRequest, context: InjectedContext, data: URLEncodedBody[SignInForm]) -> Response[Any]:
+    """The browser gets another session than it may have had: nobody can have put one there that they know."""
+    back = _page(data.next, context)
+    if not context.settings.keys_required:
+        return Redirect(back, status_code=303)
+    try:
+        token = await sign_in(
+            data.key,
+            replaces=session_token(request, context.settings),
+            address=_address(request),
+            throttle=context.throttle,
+            database=context.database,
+        )
+    except Unauthorized:
+        return _asked(request, back, wrong=_WRONG, status=401)
+    except TooManyFailures as failures:
+        return _asked(request, back, wrong=failures.detail, status=429, headers=failures.headers)
+    return _with_cookie(Redirect(back, status_code=303), session_cookie(token, context.settings))
+
+
+@post("/console/sign-out", guards=[same_origin], include_in_schema=False)
+async def leave_session(request: AnyRequest, context: InjectedContext) -> Response[Any]:
+    token = session_token(request, context.settings)
+    if token:
+        await sign_out(token, database=context.database)
+    return _with_cookie(Redirect(SIGN_IN, status_code=303), session_cookie("", context.settings))
+
+
+async def _signed_in(request: AnyRequest, context: GatewayContext) -> bool:
+    token = session_token(request, context.settings)
+    if not token:
+        return False
+    caller = await session_caller(
+        token, address=_address(request), throttle=context.throttle, database=context.database
+    )
+    return caller is not None
+
+
+def _asked(
+    request: AnyRequest, back: str, *, wrong: str | None = None, status: int = 200, headers: Any = None
+) -> Response[bytes]:
+    page = render("sign_in.html", request=request, status=status, back=back, wrong=wrong)
+    page.headers.update(headers or {})
+    return page
+
+
+def _page(wanted: str, context: GatewayContext) -> str:
+    """A page of ours to come back to; the first one for anything else."""
+    try:
+        return (
+            checked_return_url(wanted, own=context.settings.public_url, allowed_origins=(), served=context.served)
+            or "/"
+        )
+    except BadRequest:
+        return "/"
+
+
+def _with_cookie(answer: Response[Any], cookie: str) -> Response[Any]:
+    answer.headers["set-cookie"] = cookie
+    return answer
+
+
+def _address(request: AnyRequest) -> str | None:
+    return request.client.host if request.client else None

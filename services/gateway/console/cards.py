@@ -1,39 +1,146 @@
-"""What a connect card shows: the state of each connected account of a provider, in words."""
+"""What a connect card shows: the state of each account of a provider, its last sync, its share of the items."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from services.gateway.console.charts import Slice, shares
-from services.gateway.console.loads import Bar, Load
-from services.gateway.console.words import Moment, ago, epoch, initials
-from services.gateway.settings import Offered
+from services.gateway.console.formatting import Moment, ago, clock, epoch, initials, number
+from services.gateway.settings import ConfiguredProvider
+from services.gateway.syncs.describe import ResourceState, SyncView
 from shared.contracts.connections import Connection
 
+WIDTH = 100.0
+GAP = 0.8
+THINNEST = 1.2
+"""Something that is there can be seen, however small its share."""
 
-class Status(msgspec.Struct, frozen=True):
+WORDS = {
+    "queued": "Queued",
+    "running": "Loading",
+    "waiting": "Waiting",
+    "done": "Loaded",
+    "incomplete": "Incomplete",
+    "failed": "Failed",
+}
+KINDS = {"queued": "idle", "running": "busy", "waiting": "wait", "done": "ok", "incomplete": "warn", "failed": "bad"}
+_WORST_FIRST = ("bad", "warn", "wait", "busy", "ok", "idle")
+
+
+class ShareSlice(msgspec.Struct, frozen=True, kw_only=True):
+    """One part of a share bar. ``x`` and ``width`` are in hundredths of the bar, ``tone`` numbers its colour."""
+
+    label: str
+    count: int
+    tone: int
+    x: float
+    width: float
+
+
+def shares(parts: Sequence[tuple[str, int]]) -> tuple[ShareSlice, ...]:
+    """The parts that are not empty side by side, in the given order, filling the bar."""
+    shown = [(label, count, tone) for tone, (label, count) in enumerate(parts) if count > 0]
+    total = sum(count for _, count, _ in shown)
+    room = WIDTH - GAP * (len(shown) - 1) - THINNEST * len(shown)
+    drawn: list[ShareSlice] = []
+    x = 0.0
+    for label, count, tone in shown:
+        width = THINNEST + room * count / total
+        drawn.append(ShareSlice(label=label, count=count, tone=tone, x=round(x, 2), width=round(width, 2)))
+        x += width + GAP
+    return tuple(drawn)
+
+
+class Bar(msgspec.Struct, frozen=True, kw_only=True):
+    """``of`` is the expected count, None where the provider does not tell: then the bar only shows that it moves."""
+
+    slug: str
+    label: str
+    state: str
+    kind: str
+    word: str
+    items: int
+    count: str
+    of: int | None = None
+    reason: str | None = None
+    until: Moment | None = None
+    error: str | None = None
+    scope: str | None = None
+
+
+class Load(msgspec.Struct, frozen=True, kw_only=True):
+    """``state`` is ``running``, ``waiting`` (nothing runs, something waits), ``done``, ``partial`` or ``failed``."""
+
+    sync: str
+    state: str
+    live: bool
+    ended: str | None
+    bars: tuple[Bar, ...]
+
+
+def load(sync: SyncView, *, labels: Mapping[str, str], counts: Mapping[str, int]) -> Load:
+    """``counts`` are the items that can be read: what a bar that has ended shows, so that all figures agree."""
+    bars = tuple(_bar(one, labels.get(one.resource, one.resource), counts) for one in sync.resources)
+    states = {bar.state for bar in bars}
+    waits = "waiting" in states and "running" not in states
+    ends = [one.ended for one in sync.resources if one.ended]
+    return Load(
+        sync=sync.id,
+        state="waiting" if waits else sync.state,
+        live=sync.state == "running",
+        ended=max(ends, default=None),
+        bars=bars,
+    )
+
+
+def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
+    over = one.state in {"done", "incomplete", "failed"}
+    items = counts.get(one.resource, 0) if over else one.items
+    expected = _expected(one)
+    count = number(items) if over or expected is None else f"{number(items)} of {number(expected)}"
+    return Bar(
+        slug=one.resource,
+        label=label,
+        state=one.state,
+        kind=KINDS[one.state],
+        word=WORDS[one.state],
+        items=min(items, expected) if expected else items,
+        count="" if one.state == "queued" else count,
+        of=max(items, 1) if one.state == "done" else expected,
+        reason=one.waiting.reason if one.waiting else None,
+        until=clock(one.waiting.until) if one.waiting else None,
+        error=one.error.detail if one.error else None,
+        scope=one.error.scope if one.error else None,
+    )
+
+
+def _expected(one: ResourceState) -> int | None:
+    """What a full bar stands for; a total that proved too small is none."""
+    return one.expected if one.expected and one.expected >= one.items else None
+
+
+class StatusSign(msgspec.Struct, frozen=True):
     """``kind`` picks the sign (``idle ok busy wait warn bad``), ``word`` says it."""
 
     kind: str
     word: str
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
+class AccountCard(msgspec.Struct, frozen=True, kw_only=True):
     """One connection on its provider's card: ``user`` connected it, ``stream`` is the sync to follow while it runs."""
 
     id: str
     name: str
     user: str
-    status: Status
+    status: StatusSign
     reason: str | None
     reconnect: bool
     reload: bool
     items: int
     loaded: Moment | None
     bars: tuple[Bar, ...]
-    shares: tuple[Slice, ...]
+    shares: tuple[ShareSlice, ...]
     stream: str | None
 
 
@@ -43,30 +150,29 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     mark: str
     simulated: bool
     note: str
-    status: Status
-    accounts: tuple[Account, ...]
+    status: StatusSign
+    accounts: tuple[AccountCard, ...]
 
 
-NOT_CONNECTED = Status("idle", "Not connected")
-_WORST_FIRST = ("bad", "warn", "wait", "busy", "ok", "idle")
+NOT_CONNECTED = StatusSign("idle", "Not connected")
 _LOADS = {
-    "running": Status("busy", "Loading"),
-    "waiting": Status("wait", "Waiting"),
-    "done": Status("ok", "Connected"),
-    "partial": Status("warn", "Partly loaded"),
-    "failed": Status("bad", "Load failed"),
+    "running": StatusSign("busy", "Loading"),
+    "waiting": StatusSign("wait", "Waiting"),
+    "done": StatusSign("ok", "Connected"),
+    "partial": StatusSign("warn", "Partly loaded"),
+    "failed": StatusSign("bad", "Load failed"),
 }
 
 
-def card(offered: Offered, accounts: tuple[Account, ...]) -> Card:
+def card(configured: ConfiguredProvider, accounts: tuple[AccountCard, ...]) -> Card:
     """The card tells the state of its worst account."""
     found = sorted((account.status for account in accounts), key=lambda status: _WORST_FIRST.index(status.kind))
-    provider = offered.provider
+    provider = configured.provider
     return Card(
         slug=provider.slug,
         name=provider.name,
         mark=initials(provider.name),
-        simulated=offered.simulated,
+        simulated=configured.simulated,
         note=provider.consent_note,
         status=found[0] if found else NOT_CONNECTED,
         accounts=accounts,
@@ -75,10 +181,10 @@ def card(offered: Offered, accounts: tuple[Account, ...]) -> Card:
 
 def account(
     connection: Connection, load: Load | None, *, labels: Mapping[str, str], counts: Mapping[str, int], now: float
-) -> Account:
+) -> AccountCard:
     """``labels`` are the provider's resources in its order, ``counts`` what can be read of each right now."""
     known = {slug: slug for slug in (*labels, *counts)} | dict(labels)
-    return Account(
+    return AccountCard(
         id=connection.id,
         name=connection.account.name or connection.account.id,
         user=connection.user_id,
@@ -94,12 +200,12 @@ def account(
     )
 
 
-def _status(connection: Connection, load: Load | None) -> Status:
+def _status(connection: Connection, load: Load | None) -> StatusSign:
     if connection.status == "reauth_required":
-        return Status("bad", "Reconnect needed")
+        return StatusSign("bad", "Reconnect needed")
     if connection.status == "degraded":
-        return Status("warn", "Unsteady")
-    return _LOADS[load.state] if load else Status("ok", "Connected")
+        return StatusSign("warn", "Unsteady")
+    return _LOADS[load.state] if load else StatusSign("ok", "Connected")
 
 
 def _lacks_scope(load: Load | None) -> bool:

@@ -11,7 +11,7 @@ import msgspec
 from litestar import Response, get
 from litestar.params import FromPath
 
-from services.gateway.console.render import AnyRequest
+from services.gateway.http.validation import AnyRequest
 from shared.errors import NotFound
 
 FOLDER = Path(__file__).parent / "static"

@@ -9,65 +9,65 @@ from litestar import Response, get
 from litestar.params import FromPath
 from litestar.response import Redirect
 
-from services.gateway.connect import read_flow
-from services.gateway.console.asked import asked
-from services.gateway.console.desk import item, overview, owned, table
-from services.gateway.console.item import item_view
-from services.gateway.console.outcome import outcome
-from services.gateway.console.render import AnyRequest, Notice, render
-from services.gateway.console.words import plural
-from services.gateway.hub import Hub, TheHub
+from services.gateway.connect.flow import read_flow
+from services.gateway.console.formatting import plural
+from services.gateway.console.items import asked, item_detail
+from services.gateway.console.queries import item, overview, owned, table
+from services.gateway.console.render import Notice, render
+from services.gateway.console.viewer import shows
+from services.gateway.context import GatewayContext, InjectedContext
+from services.gateway.http.validation import AnyRequest
 from shared.errors import HubError
 from shared.web import LOOPBACK, host_name
 
 
 @get("/", include_in_schema=False)
-async def console(request: AnyRequest, hub: TheHub) -> Response[Any]:
-    elsewhere = own_address(request, hub)
+async def console(request: AnyRequest, context: InjectedContext) -> Response[Any]:
+    elsewhere = own_address(request, context)
     if elsewhere:
         return Redirect(elsewhere, status_code=302)
     flow = request.query_params.get("flow_id")
-    return await first_page(request, hub, notice=await outcome(hub, flow) if flow else None)
+    return await first_page(request, context, notice=await outcome(context, flow) if flow else None)
 
 
 async def first_page(
-    request: AnyRequest, hub: Hub, *, notice: Notice | None = None, status: int = 200
+    request: AnyRequest, context: GatewayContext, *, notice: Notice | None = None, status: int = 200
 ) -> Response[bytes]:
-    cards, rows = await overview(hub), await table(hub, asked(request.query_params))
+    cards, rows = await overview(context), await table(context, asked(request.query_params))
     return render("page.html", request=request, status=status, overview=cards, table=rows, notice=notice)
 
 
 @get("/console/cards", include_in_schema=False)
-async def cards(request: AnyRequest, hub: TheHub) -> Response[bytes]:
-    return render("cards.html", request=request, overview=await overview(hub))
+async def cards(request: AnyRequest, context: InjectedContext) -> Response[bytes]:
+    return render("cards.html", request=request, overview=await overview(context))
 
 
 @get("/console/items", include_in_schema=False)
-async def items(request: AnyRequest, hub: TheHub) -> Response[bytes]:
-    return render("items.html", request=request, table=await table(hub, asked(request.query_params)))
+async def items(request: AnyRequest, context: InjectedContext) -> Response[bytes]:
+    return render("items.html", request=request, table=await table(context, asked(request.query_params)))
 
 
 @get("/console/items/{connection:str}/{resource:str}/{id_:path}", include_in_schema=False)
 async def one_item(
     request: AnyRequest,
-    hub: TheHub,
+    context: InjectedContext,
     connection: FromPath[str],
     resource: FromPath[str],
     id_: FromPath[str],
 ) -> Response[bytes]:
     plain = id_.removeprefix("/")
     try:
-        found, offered = await item(hub, (connection, resource, plain))
+        found, configured = await item(context, (connection, resource, plain))
     except HubError as error:
         return problem(request, "This item is not here.", error)
     api = "/v1/items/" + "/".join(quote(part, safe="/") for part in (connection, resource, plain))
-    return render("item.html", request=request, item=item_view(found, offered, api=api))
+    return render("item.html", request=request, item=item_detail(found, configured, api=api))
 
 
 @get("/console/connections/{id_:str}/disconnect", include_in_schema=False)
-async def ask_disconnect(request: AnyRequest, hub: TheHub, id_: FromPath[str]) -> Response[bytes]:
+async def ask_disconnect(request: AnyRequest, context: InjectedContext, id_: FromPath[str]) -> Response[bytes]:
     try:
-        connection, name, count = await owned(hub, id_)
+        connection, name, count = await owned(context, id_)
     except HubError as error:
         return problem(request, "This account is not connected.", error)
     account = connection.account.name or connection.account.id
@@ -77,11 +77,11 @@ async def ask_disconnect(request: AnyRequest, hub: TheHub, id_: FromPath[str]) -
 
 
 @get("/console/connect/{flow_id:str}", include_in_schema=False)
-async def leave(request: AnyRequest, hub: TheHub, flow_id: FromPath[str]) -> Response[bytes]:
+async def leave(request: AnyRequest, context: InjectedContext, flow_id: FromPath[str]) -> Response[bytes]:
     """From here a link leads on to the provider: see the policy on forms in ``render``."""
     try:
-        flow = await read_flow(flow_id, hub=hub)
-        name = hub.offered(flow.provider).provider.name
+        flow = await read_flow(flow_id, context=context)
+        name = context.require_provider(flow.provider).provider.name
     except HubError as error:
         return problem(request, "This connect link is no longer good.", error)
     return render("leaving.html", request=request, provider=name, link=flow.authorize_url)
@@ -91,14 +91,34 @@ def problem(request: AnyRequest, title: str, error: HubError) -> Response[bytes]
     return render("problem.html", request=request, status=error.status, notice=Notice("bad", title, error.detail))
 
 
-def own_address(request: AnyRequest, hub: Hub) -> str | None:
+def own_address(request: AnyRequest, context: GatewayContext) -> str | None:
     """The public address of the same page, for a browser on another of our loopback names.
 
     Cookies and form origins belong to one name; anything but loopback is left alone, where a proxy may have its own.
     """
-    public = urlsplit(hub.settings.public_url)
+    public = urlsplit(context.settings.public_url)
     asked_for = host_name(request.scope)
     if asked_for == public.hostname or asked_for not in LOOPBACK or public.hostname not in LOOPBACK:
         return None
     query = f"?{request.url.query}" if request.url.query else ""
-    return f"{hub.settings.public_url}{request.url.path}{query}"
+    return f"{context.settings.public_url}{request.url.path}{query}"
+
+
+async def outcome(context: GatewayContext, flow_id: str) -> Notice | None:
+    """None while it is open, and for a flow that is not the console's own or is forgotten by now."""
+    try:
+        flow = await context.auth.flow(flow_id)
+    except HubError:
+        return None
+    if not shows(context, flow):
+        return None
+    configured = context.settings.providers.get(flow.provider)
+    name = configured.provider.name if configured else flow.provider
+    match flow.status:
+        case "connected":
+            return Notice("good", f"{name} is connected.", "Its items are on their way.")
+        case "failed":
+            why = flow.error.detail if flow.error else "The provider did not say why."
+            return Notice("bad", f"{name} was not connected.", why)
+        case "pending":
+            return None

@@ -8,13 +8,12 @@ from typing import Any
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from litestar import Request, Response
+from litestar import Response
 
-from services.gateway.access import caller_of
-from services.gateway.console.acting import ORG, SIGNED_IN, USER
-from services.gateway.console.words import number
+from services.gateway.console.formatting import number
+from services.gateway.console.viewer import viewer
+from services.gateway.http.validation import AnyRequest
 
-AnyRequest = Request[Any, Any, Any]
 TEMPLATES = Path(__file__).parent / "templates"
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -58,18 +57,6 @@ def _environment() -> Environment:
 def render(template: str, *, request: AnyRequest, status: int = 200, **values: Any) -> Response[bytes]:
     chosen = request.cookies.get("theme")
     theme = chosen if chosen in {"light", "dark"} else None
-    html = _environment().get_template(template).render(theme=theme, **_acting(request), **values)
+    html = _environment().get_template(template).render(theme=theme, **viewer(request), **values)
     body = html.encode("utf-8", "replace")  # a lone surrogate in a name must not cost the page
     return Response(body, status_code=status, media_type="text/html", headers=HEADERS)
-
-
-def _acting(request: AnyRequest) -> dict[str, Any]:
-    """As whom the page is shown; ``acting`` is None on the page to sign in on."""
-    caller = caller_of(request)
-    signed_in = caller is not None and caller.org is not None
-    return {
-        "acting": caller,
-        "org": caller.org if caller and signed_in else ORG,
-        "user": SIGNED_IN if signed_in else USER,
-        "writes": caller is not None and caller.may("write"),
-    }

@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from sqlalchemy import delete, select, update
 
-from services.gateway.keys import create_key, revoke_key
+from services.gateway.security.keys import create_key, revoke_key
 from services.gateway.tables import api_keys, sessions
 from services.gateway.tests.fake_auth import FakeAuth
 from services.gateway.tests.serving import SECRET, Gateway, running_broker, running_gateway

@@ -19,7 +19,7 @@ from typing_extensions import override
 
 from deploy.localkafka import Broker
 from services.gateway.app import create_app
-from services.gateway.settings import GatewaySettings, Offered
+from services.gateway.settings import ConfiguredProvider, GatewaySettings
 from services.gateway.tests.fake_auth import FakeAuth
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, event, timestamp
@@ -197,7 +197,7 @@ def settings_for(folder: Path, bootstrap: str, auth_at: str, url: str, **change:
         service_secret=SECRET,
         signing_secret=SECRET,
         providers={
-            slug: Offered(provider=provider, simulated=True, origins=("http://127.0.0.1:8003",))
+            slug: ConfiguredProvider(provider=provider, simulated=True, origins=("http://127.0.0.1:8003",))
             for slug, provider in PROVIDERS.items()
         },
         public_url=url,

@@ -12,8 +12,8 @@ import pytest_asyncio
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from services.gateway.access.needs import NEEDS
 from services.gateway.app import create_app
+from services.gateway.security.permissions import NEEDS
 from services.gateway.tests.locked import OTHER, OWN, Locked, bearer, prefix, running_locked
 from services.gateway.tests.serving import settings_for
 

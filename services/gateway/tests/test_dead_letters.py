@@ -13,9 +13,11 @@ import msgspec
 import pytest
 from sqlalchemy import update
 
-from services.gateway.keys import create_key
-from services.gateway.letters import Desk, list_letters, replay_letter, show_letter
-from services.gateway.letters.command import main
+from services.gateway.dead_letters.command import main
+from services.gateway.dead_letters.context import DeadLetterContext
+from services.gateway.dead_letters.listing import list_dead_letters, show_dead_letter
+from services.gateway.dead_letters.replay import replay_dead_letter
+from services.gateway.security.keys import create_key
 from services.gateway.tables import replays
 from services.gateway.tests.fake_auth import FakeAuth
 from services.gateway.tests.serving import SECRET, Gateway, item, read_topic, running_broker, running_gateway
@@ -249,19 +251,19 @@ async def test_an_organisation_sees_only_letters_that_name_it(tmp_path: Path) ->
         database = Database(tmp_path / "gateway.sqlite3")
         await database.migrate("services.gateway:migrations")
         cluster = Cluster(bootstrap=bootstrap)
-        everyone = Desk(kafka=cluster, database=database, log_id=await cluster_id(cluster))
-        acme = Desk(kafka=cluster, database=database, log_id=everyone.log_id, org="acme")
+        everyone = DeadLetterContext(kafka=cluster, database=database, log_id=await cluster_id(cluster))
+        acme = DeadLetterContext(kafka=cluster, database=database, log_id=everyone.log_id, org="acme")
         try:
-            all_ = (await list_letters(limit=50, desk=everyone)).letters
-            own = (await list_letters(limit=50, desk=acme)).letters
+            all_ = (await list_dead_letters(limit=50, context=everyone)).letters
+            own = (await list_dead_letters(limit=50, context=acme)).letters
             assert (len(all_), {one.org_id for one in own}, len(own)) == (4, {"acme"}, 2)
             for one in all_:
-                for verb in (show_letter, replay_letter):
+                for verb in (show_dead_letter, replay_dead_letter):
                     if one.org_id != "acme":
                         with pytest.raises(NotFound) as refused:
-                            await verb(one.id, desk=acme)
+                            await verb(one.id, context=acme)
                         assert "no such dead letter" in refused.value.detail
-            assert (await show_letter(own[0].id, desk=acme)).org_id == "acme"
+            assert (await show_dead_letter(own[0].id, context=acme)).org_id == "acme"
         finally:
             await database.close()
 
@@ -370,9 +372,9 @@ async def test_while_kafka_is_away_it_says_so(tmp_path: Path) -> None:
         async with running_gateway(tmp_path, bootstrap, producer, FakeAuth(SECRET)) as gateway:
             settings = gateway.settings
         database = Database(tmp_path / "gateway.sqlite3")
-    nowhere = Desk(kafka=settings.kafka, database=database, log_id="x")
+    nowhere = DeadLetterContext(kafka=settings.kafka, database=database, log_id="x")
     try:
         with pytest.raises(Exception, match="Kafka does not answer"):
-            await list_letters(limit=5, desk=nowhere)
+            await list_dead_letters(limit=5, context=nowhere)
     finally:
         await database.close()

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from deploy import generate
-from services.gateway.api.asyncapi import asyncapi_document
 from services.gateway.app import openapi_document
+from services.gateway.http.asyncapi import asyncapi_document
 from services.gateway.tests.serving import Gateway
 from shared.contracts.topics import PUBLIC
 

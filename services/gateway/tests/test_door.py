@@ -164,7 +164,7 @@ async def test_T20_a_compressed_body_is_refused(api: Gateway) -> None:
         ("/v1/items?updated_since=yesterday", 400, "bad_time"),
         ("/v1/items?updated_since=2026-13-01T00:00:00Z", 400, "bad_time"),
         ("/v1/items?limit=5", 400, "unknown_parameter"),
-        ("/v1/items?hub=5", 400, "unknown_parameter"),
+        ("/v1/items?context=5", 400, "unknown_parameter"),
         ("/v1/items?q=a&q=b", 400, "repeated_parameter"),
         ("/v1/connections?provider=none", 400, "unknown_provider"),
         ("/v1/connections?page=2", 400, "unknown_parameter"),

@@ -12,10 +12,10 @@ import httpx
 import pytest
 import pytest_asyncio
 
-from services.gateway.keys import Throttle, Unauthorized, authenticate
-from services.gateway.keys.throttle import FREE
+from services.gateway.security.callers import Unauthorized, authenticate
 from services.gateway.tests.locked import OTHER, OWN, Locked, bearer, prefix, running_locked
 from services.gateway.tests.serving import ALLOWED
+from services.gateway.throttle import FREE, Throttle
 from shared.db import Schema
 from shared.settings import SecretStr
 

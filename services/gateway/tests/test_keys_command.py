@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from services.gateway.keys import main
+from services.gateway.security.command import main
 
 
 @pytest.fixture(autouse=True)

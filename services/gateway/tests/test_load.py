@@ -10,18 +10,18 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.gateway.api.stream import EventStream
-from services.gateway.clients import AuthClient
-from services.gateway.hub import Hub
-from services.gateway.keys import create_key, opens, revoke_key
-from services.gateway.load import load_everything, newest_connection
-from services.gateway.project import item_row, project_items
-from services.gateway.snapshot import take_snapshot
-from services.gateway.store import syncs
-from services.gateway.sync import add_sync, describe_sync
+from services.gateway.auth_client import AuthClient
+from services.gateway.connections.views import list_connections
+from services.gateway.context import GatewayContext, Watch
+from services.gateway.legacy.load import load_everything, newest_connection
+from services.gateway.project import apply_connection, item_row, project_items
+from services.gateway.security.callers import opens
+from services.gateway.security.keys import create_key, revoke_key
+from services.gateway.syncs import queries as syncs
+from services.gateway.syncs.describe import describe_sync
+from services.gateway.syncs.request import add_sync
+from services.gateway.syncs.routes import EventStream
 from services.gateway.tests.serving import PROVIDERS, SECRET, item, settings_for
-from services.gateway.views import list_connections
-from services.gateway.watch import Watch
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
 from shared.contracts.progress import JobProgress, Problem
@@ -35,12 +35,12 @@ SLUGS = ("pages", "data_sources", "users")
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
+async def context(tmp_path: Path) -> AsyncIterator[GatewayContext]:
     settings = settings_for(tmp_path, "localhost:1", "http://localhost:1", "http://localhost:8000")
     database = Database(settings.database)
     await database.migrate("services.gateway:migrations")
     http = HttpClient()
-    yield Hub(
+    yield GatewayContext(
         settings=settings,
         database=database,
         auth=AuthClient(http, url=settings.auth_url, secret=SECRET),
@@ -55,7 +55,7 @@ async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
 
 
 @pytest.fixture
-async def connection(hub: Hub) -> Connection:
+async def connection(context: GatewayContext) -> Connection:
     made = Connection(
         id=new_id(),
         version=1,
@@ -72,12 +72,12 @@ async def connection(hub: Hub) -> Connection:
         created=timestamp(),
         updated=timestamp(),
     )
-    async with hub.database.write() as db:
-        await take_snapshot(db, made, provider=PROVIDERS["notion"])
+    async with context.database.write() as db:
+        await apply_connection(db, made, provider=PROVIDERS["notion"])
     return made
 
 
-async def tell(hub: Hub, sync: str, connection: Connection, **states: Any) -> None:
+async def tell(context: GatewayContext, sync: str, connection: Connection, **states: Any) -> None:
     """Progress of some resources: their state, or the problem they failed with."""
     bodies = [
         JobProgress(
@@ -92,54 +92,58 @@ async def tell(hub: Hub, sync: str, connection: Connection, **states: Any) -> No
         )
         for resource, state in states.items()
     ]
-    async with hub.database.write() as db:
+    async with context.database.write() as db:
         await syncs.save_progress(db, bodies)
-        await syncs.settle(db, log=hub.log_id)
-    hub.watch.changed()
+        await syncs.settle(db, log=context.log_id)
+    context.watch.changed()
 
 
-async def count_syncs(hub: Hub, connection: Connection) -> int:
-    async with hub.database.read() as db:
+async def count_syncs(context: GatewayContext, connection: Connection) -> int:
+    async with context.database.read() as db:
         return len(await syncs.newest(db, connection.id, limit=10))
 
 
-async def test_it_joins_the_load_that_runs_and_waits_for_the_end(hub: Hub, connection: Connection) -> None:
-    both = [asyncio.create_task(load_everything(connection, hub=hub)) for _ in range(2)]
-    await tell(hub, connection.sync_id or "", connection, pages="done", users="done")
+async def test_it_joins_the_load_that_runs_and_waits_for_the_end(
+    context: GatewayContext, connection: Connection
+) -> None:
+    both = [asyncio.create_task(load_everything(connection, context=context)) for _ in range(2)]
+    await tell(context, connection.sync_id or "", connection, pages="done", users="done")
     assert not any(one.done() for one in both)
-    async with hub.database.write() as db:
+    async with context.database.write() as db:
         message = item(connection, "pages", id="p1", name="Plan")
         received = Received(message.topic, 0, 0, message.key, message.value, message.headers)
         await project_items(db, [item_row(received)])
-    await tell(hub, connection.sync_id or "", connection, data_sources="done")
+    await tell(context, connection.sync_id or "", connection, data_sources="done")
     for one in both:
         assert [row.name for row in await one] == ["page Plan"]
-    assert await count_syncs(hub, connection) == 1
+    assert await count_syncs(context, connection) == 1
 
 
-async def test_a_result_is_given_again_for_half_a_minute_and_then_loaded_anew(hub: Hub, connection: Connection) -> None:
-    await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
-    assert await load_everything(connection, hub=hub) == []
-    assert await count_syncs(hub, connection) == 1
+async def test_a_result_is_given_again_for_half_a_minute_and_then_loaded_anew(
+    context: GatewayContext, connection: Connection
+) -> None:
+    await tell(context, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    assert await load_everything(connection, context=context) == []
+    assert await count_syncs(context, connection) == 1
     with pytest.raises(TimedOut):
-        await load_everything(connection, hub=hub, wait_s=0.01, fresh_s=0)
-    assert await count_syncs(hub, connection) == 2
+        await load_everything(connection, context=context, wait_s=0.01, fresh_s=0)
+    assert await count_syncs(context, connection) == 2
 
 
-async def test_it_says_how_far_it_came_when_time_is_up(hub: Hub, connection: Connection) -> None:
-    await tell(hub, connection.sync_id or "", connection, pages="done", users="running")
+async def test_it_says_how_far_it_came_when_time_is_up(context: GatewayContext, connection: Connection) -> None:
+    await tell(context, connection.sync_id or "", connection, pages="done", users="running")
     with pytest.raises(TimedOut) as late:
-        await load_everything(connection, hub=hub, wait_s=0.01)
+        await load_everything(connection, context=context, wait_s=0.01)
     assert "pages 3 (done), data_sources 0 (queued), users 3 (running)" in late.value.detail
     assert late.value.status == 504
 
 
-async def test_it_names_each_resource_that_failed_and_why(hub: Hub, connection: Connection) -> None:
-    asked = asyncio.create_task(load_everything(connection, hub=hub))
+async def test_it_names_each_resource_that_failed_and_why(context: GatewayContext, connection: Connection) -> None:
+    asked = asyncio.create_task(load_everything(connection, context=context))
     await asyncio.sleep(0)
-    await tell(hub, connection.sync_id or "", connection, data_sources="incomplete", pages="done")
+    await tell(context, connection.sync_id or "", connection, data_sources="incomplete", pages="done")
     scope = Problem(code="missing_scope", detail="Notion did not grant users.", scope="users")
-    await tell(hub, connection.sync_id or "", connection, users=scope)
+    await tell(context, connection.sync_id or "", connection, users=scope)
     with pytest.raises(Upstream) as failed:
         await asked
     assert failed.value.status == 502
@@ -148,52 +152,54 @@ async def test_it_names_each_resource_that_failed_and_why(hub: Hub, connection: 
     assert "pages" not in failed.value.detail
 
 
-async def ask(hub: Hub, connection: Connection, *resources: str) -> str:
-    async with hub.database.write() as db:
+async def ask(context: GatewayContext, connection: Connection, *resources: str) -> str:
+    async with context.database.write() as db:
         return (await add_sync(db, connection, PROVIDERS["notion"], resources=resources, why="asked")).id
 
 
 async def test_it_waits_for_a_load_of_some_resources_before_it_takes_the_last_result(
-    hub: Hub, connection: Connection
+    context: GatewayContext, connection: Connection
 ) -> None:
-    await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
-    part = await ask(hub, connection, "users")
+    await tell(context, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    part = await ask(context, connection, "users")
     with pytest.raises(TimedOut) as late:
-        await load_everything(connection, hub=hub, wait_s=0.01)
+        await load_everything(connection, context=context, wait_s=0.01)
     assert "users 0 (queued)" in late.value.detail
-    asked = asyncio.create_task(load_everything(connection, hub=hub))
-    await tell(hub, part, connection, users="done")
+    asked = asyncio.create_task(load_everything(connection, context=context))
+    await tell(context, part, connection, users="done")
     assert await asked == []
-    assert await count_syncs(hub, connection) == 2
+    assert await count_syncs(context, connection) == 2
 
 
 async def test_it_starts_a_load_once_one_of_some_resources_ended_and_the_last_result_is_old(
-    hub: Hub, connection: Connection
+    context: GatewayContext, connection: Connection
 ) -> None:
-    await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
-    part = await ask(hub, connection, "pages", "users")
-    asked = asyncio.create_task(load_everything(connection, hub=hub, wait_s=0.5, fresh_s=0))
-    await tell(hub, part, connection, pages="done", users="failed")
+    await tell(context, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    part = await ask(context, connection, "pages", "users")
+    asked = asyncio.create_task(load_everything(connection, context=context, wait_s=0.5, fresh_s=0))
+    await tell(context, part, connection, pages="done", users="failed")
     with pytest.raises(TimedOut) as late:
         await asked
     assert "data_sources 0 (queued)" in late.value.detail
-    assert await count_syncs(hub, connection) == 3
+    assert await count_syncs(context, connection) == 3
 
 
-async def test_the_newest_connection_is_the_one_that_was_consented_to_last(hub: Hub, connection: Connection) -> None:
+async def test_the_newest_connection_is_the_one_that_was_consented_to_last(
+    context: GatewayContext, connection: Connection
+) -> None:
     younger = replace(connection, id=new_id(), account=Account(id="b"), sync_id=new_id(), created=timestamp())
-    async with hub.database.write() as db:
-        await take_snapshot(db, younger, provider=PROVIDERS["notion"])
+    async with context.database.write() as db:
+        await apply_connection(db, younger, provider=PROVIDERS["notion"])
     who = {"provider": "notion", "org_id": "demo", "user_id": "demo"}
-    assert await newest_connection(**who, hub=hub) == younger
+    assert await newest_connection(**who, context=context) == younger
     recovered = replace(connection, version=2, sync_id=f"f{new_id()[1:]}")
-    async with hub.database.write() as db:
-        await take_snapshot(db, recovered, provider=PROVIDERS["notion"])
-    assert await newest_connection(**who, hub=hub) == recovered
-    assert [one.id for one in await list_connections(hub=hub)] == [connection.id, younger.id]
+    async with context.database.write() as db:
+        await apply_connection(db, recovered, provider=PROVIDERS["notion"])
+    assert await newest_connection(**who, context=context) == recovered
+    assert [one.id for one in await list_connections(context=context)] == [connection.id, younger.id]
 
 
-async def test_a_sync_ended_when_the_last_of_its_jobs_did(hub: Hub, connection: Connection) -> None:
+async def test_a_sync_ended_when_the_last_of_its_jobs_did(context: GatewayContext, connection: Connection) -> None:
     at = {"pages": "2099-01-01T00:00:01.500Z", "users": "2099-01-01T00:00:03.250Z", "data_sources": None}
     bodies = [
         JobProgress(
@@ -207,30 +213,36 @@ async def test_a_sync_ended_when_the_last_of_its_jobs_did(hub: Hub, connection: 
         )
         for slug, ended in at.items()
     ]
-    async with hub.database.write() as db:
+    async with context.database.write() as db:
         await syncs.save_progress(db, bodies)
-        await syncs.settle(db, log=hub.log_id)
-    assert (await describe_sync(connection.sync_id or "", hub=hub)).ended == at["users"]
+        await syncs.settle(db, log=context.log_id)
+    assert (await describe_sync(connection.sync_id or "", context=context)).ended == at["users"]
 
 
-async def test_a_load_that_failed_is_no_result_and_is_tried_again(hub: Hub, connection: Connection) -> None:
-    await tell(hub, connection.sync_id or "", connection, pages="failed", users="done", data_sources="done")
+async def test_a_load_that_failed_is_no_result_and_is_tried_again(
+    context: GatewayContext, connection: Connection
+) -> None:
+    await tell(context, connection.sync_id or "", connection, pages="failed", users="done", data_sources="done")
     with pytest.raises(TimedOut):
-        await load_everything(connection, hub=hub, wait_s=0.01)
-    assert await count_syncs(hub, connection) == 2
+        await load_everything(connection, context=context, wait_s=0.01)
+    assert await count_syncs(context, connection) == 2
 
 
-async def test_an_account_that_was_disconnected_meanwhile_is_a_conflict(hub: Hub, connection: Connection) -> None:
-    asked = asyncio.create_task(load_everything(connection, hub=hub))
+async def test_an_account_that_was_disconnected_meanwhile_is_a_conflict(
+    context: GatewayContext, connection: Connection
+) -> None:
+    asked = asyncio.create_task(load_everything(connection, context=context))
     await asyncio.sleep(0)
-    async with hub.database.write() as db:
-        await take_snapshot(db, replace(connection, version=2, status="disconnected"), provider=PROVIDERS["notion"])
-    await tell(hub, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    async with context.database.write() as db:
+        await apply_connection(db, replace(connection, version=2, status="disconnected"), provider=PROVIDERS["notion"])
+    await tell(context, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
     with pytest.raises(Conflict):
         await asked
 
 
-async def test_a_stream_without_news_says_a_comment_now_and_then(hub: Hub, connection: Connection) -> None:
+async def test_a_stream_without_news_says_a_comment_now_and_then(
+    context: GatewayContext, connection: Connection
+) -> None:
     sent: asyncio.Queue[Any] = asyncio.Queue()
     reading = asyncio.Event()
 
@@ -238,7 +250,7 @@ async def test_a_stream_without_news_says_a_comment_now_and_then(hub: Hub, conne
         await reading.wait()
         return {"type": "http.disconnect"}
 
-    stream = EventStream(connection.sync_id or "", after=0, hub=hub, comment_s=0.02)
+    stream = EventStream(connection.sync_id or "", after=0, context=context, comment_s=0.02)
     running = asyncio.create_task(stream({}, receive, sent.put))  # type: ignore[arg-type]  # it reads nothing of it
     said = [await sent.get() for _ in range(4)]
     reading.set()
@@ -246,22 +258,24 @@ async def test_a_stream_without_news_says_a_comment_now_and_then(hub: Hub, conne
     assert [one.get("body") for one in said] == [None, b"retry: 2000\n\n", b": still here\n\n", b": still here\n\n"]
 
 
-async def test_a_stream_ends_without_done_once_its_reader_may_no_longer_read(hub: Hub, connection: Connection) -> None:
+async def test_a_stream_ends_without_done_once_its_reader_may_no_longer_read(
+    context: GatewayContext, connection: Connection
+) -> None:
     sent: asyncio.Queue[Any] = asyncio.Queue()
-    key = await create_key(org="demo", database=hub.database)
+    key = await create_key(org="demo", database=context.database)
     prefix = key.key.prefix
 
     stream = EventStream(
         connection.sync_id or "",
         after=0,
-        hub=hub,
+        context=context,
         comment_s=0.05,
-        allowed=lambda: opens(prefix, database=hub.database),
+        allowed=lambda: opens(prefix, database=context.database),
     )
     running = asyncio.create_task(stream({}, asyncio.Event().wait, sent.put))  # type: ignore[arg-type]  # it reads nothing of it
     said = [await sent.get() for _ in range(3)]
     assert said[-1]["body"] == b": still here\n\n", "as long as the key is good"
-    await revoke_key(prefix, org=None, database=hub.database)
+    await revoke_key(prefix, org=None, database=context.database)
     await running
     last = [sent.get_nowait() for _ in range(sent.qsize())][-1]
     assert last == {"type": "http.response.body", "body": b"", "more_body": False}

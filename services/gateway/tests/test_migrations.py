@@ -8,9 +8,13 @@ from typing import Any
 import msgspec
 from sqlalchemy import text
 
+from services.gateway import store
+from services.gateway.connections import queries as connections
+from services.gateway.items import queries as items
+from services.gateway.items.queries import ItemQuery
 from services.gateway.project import project_items
-from services.gateway.store import connections, items, keys, positions, syncs
-from services.gateway.store.items import Query
+from services.gateway.security import queries
+from services.gateway.syncs import queries as syncs
 from services.gateway.tests.test_overtaken import row
 from shared.contracts.connections import Account, Connection
 from shared.contracts.progress import JobProgress, Receipt
@@ -88,14 +92,14 @@ async def test_the_read_model_and_the_positions_are_kept_and_reading_goes_on(pla
         await check(database, SCRIPTS)
         async with database.write() as db:
             assert await connections.get(db, "c") == SOURCE
-            assert [one.id for one in await items.page(db, Query(connections=["c"]))] == ["a", "b"]
-            assert await positions.load(db, ITEMS, "log") == {0: 2}
+            assert [one.id for one in await items.page(db, ItemQuery(connections=["c"]))] == ["a", "b"]
+            assert await store.load_positions(db, ITEMS, "log") == {0: 2}
             await project_items(db, [row("a", version=6, offset=2), row("b", version=8, offset=3, deleted=True)])
             await syncs.settle(db, log="log")
         async with database.read() as db:
-            assert [one.id for one in await items.page(db, Query())] == ["a"]
+            assert [one.id for one in await items.page(db, ItemQuery())] == ["a"]
             ended = await syncs.get(db, "s")
             assert ended is not None
             assert ended.ended is not None
-            assert await keys.find(db, org="o") == []
+            assert await queries.find_keys(db, org="o") == []
             assert (await db.execute(text("SELECT count(*) FROM outbox"))).scalar_one() == 1

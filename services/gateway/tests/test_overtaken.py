@@ -10,9 +10,10 @@ import msgspec
 import pytest
 from sqlalchemy import select
 
+from services.gateway.connections import queries as connections
 from services.gateway.consumers import _on_items
-from services.gateway.snapshot import take_snapshot
-from services.gateway.store import connections, items
+from services.gateway.items import queries as items
+from services.gateway.project import apply_connection
 from services.gateway.tables import outbox
 from shared.contracts.connections import Account, Connection
 from shared.contracts.syncs import ReadAgain
@@ -121,11 +122,11 @@ async def test_a_generation_whose_end_was_overtaken_by_the_next_consent_is_not_s
         updated="",
     )
     async with database.write() as db:
-        await take_snapshot(db, first, provider=None)
+        await apply_connection(db, first, provider=None)
     await take(database, row("a", version=4, offset=1))
     async with database.write() as db:
-        await take_snapshot(db, msgspec.structs.replace(first, version=3, generation=2), provider=None)
-        await take_snapshot(db, msgspec.structs.replace(first, version=2, status="disconnected"), provider=None)
+        await apply_connection(db, msgspec.structs.replace(first, version=3, generation=2), provider=None)
+        await apply_connection(db, msgspec.structs.replace(first, version=2, status="disconnected"), provider=None)
     async with database.read() as db:
         assert await items.get(db, ("c", "pages", "a")) is None
 

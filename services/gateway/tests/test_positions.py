@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from services.gateway.store import positions
+from services.gateway import store
 from shared.db import Database
 
 
@@ -12,9 +12,9 @@ async def test_a_batch_that_a_former_reader_writes_late_moves_nothing_back(tmp_p
     database = Database(tmp_path / "gateway.db")
     await database.migrate("services.gateway:migrations")
     async with database.write() as db:
-        await positions.save(db, "items", "log", {0: 31})
-        await positions.save(db, "items", "log", {0: 21})
-        assert await positions.load(db, "items", "log") == {0: 31}
-        await positions.save(db, "items", "another", {0: 5})
-        assert await positions.load(db, "items", "another") == {0: 5}
+        await store.save_positions(db, "items", "log", {0: 31})
+        await store.save_positions(db, "items", "log", {0: 21})
+        assert await store.load_positions(db, "items", "log") == {0: 31}
+        await store.save_positions(db, "items", "another", {0: 5})
+        assert await store.load_positions(db, "items", "another") == {0: 5}
     await database.close()

@@ -2,10 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.api.served import served_pages
 from services.gateway.app import bare_app
-from services.gateway.connect import checked_return_url
 from services.gateway.connect.finish import with_flow
+from services.gateway.http.return_url import checked_return_url, served_pages
 from shared.errors import BadRequest
 
 OWN = "http://localhost:8000"

@@ -12,10 +12,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from services.gateway import store
 from services.gateway.consumers import _on_items
-from services.gateway.store import READ_MODEL, items, positions, syncs
-from services.gateway.store.items import Query
-from services.gateway.store.syncs import Sync
+from services.gateway.items import queries as items
+from services.gateway.items.queries import ItemQuery
+from services.gateway.store import READ_MODEL
+from services.gateway.syncs import queries as syncs
+from services.gateway.syncs.queries import Sync
 from services.gateway.tests.test_overtaken import row
 from shared.contracts.progress import JobProgress, Receipt
 from shared.contracts.topics import ITEMS, PROGRESS
@@ -62,7 +65,7 @@ async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(d
     await take(database, *rows)
     for connections in (None, ["c"], ["ç", "C", "c"]):
         found: list[tuple[str, str, str]] = []
-        query = Query(connections=connections, limit=4)
+        query = ItemQuery(connections=connections, limit=4)
         while True:
             async with database.read() as db:
                 page = [one.key for one in await items.page(db, query)]
@@ -113,7 +116,7 @@ async def test_a_search_finds_a_part_of_the_name_in_any_case_and_takes_no_charac
 ) -> None:
     await take(database, *(named(f"{n:02}", name, offset=n) for n, name in enumerate(NAMES)))
     async with database.read() as db:
-        found = [one.name for one in await items.page(db, Query(connections=["c"], q=q))]
+        found = [one.name for one in await items.page(db, ItemQuery(connections=["c"], q=q))]
     assert found == expected
 
 
@@ -130,7 +133,7 @@ async def test_batches_with_the_same_keys_in_any_order_do_not_hold_one_another_u
 
     await asyncio.gather(*(write(one, version) for version in range(1, 9) for one in (database, another)))
     async with database.read() as db:
-        page = await items.page(db, Query(connections=["c"], limit=500))
+        page = await items.page(db, ItemQuery(connections=["c"], limit=500))
     assert [one.version for one in page] == [8] * 150
 
 
@@ -164,7 +167,7 @@ async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
         await asyncio.sleep(CHANCE.random() / 100)
         async with one.write(lock=READ_MODEL) as db:
             await fold(db, batch)
-            await positions.save(db, topic, "log", read)
+            await store.save_positions(db, topic, "log", read)
             await syncs.settle(db, log="log")
 
     async def read_items(partition: int) -> None:

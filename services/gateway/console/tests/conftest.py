@@ -4,18 +4,18 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.gateway.console.tests.desk import console_app, opened_hub, settings
-from services.gateway.hub import Hub
+from services.gateway.console.tests.rows import console_app, opened_context, settings
+from services.gateway.context import GatewayContext
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
-    async with opened_hub(settings(tmp_path)) as hub:
-        yield hub
+async def context(tmp_path: Path) -> AsyncIterator[GatewayContext]:
+    async with opened_context(settings(tmp_path)) as context:
+        yield context
 
 
 @pytest.fixture
-async def http(hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=console_app(hub))
+async def http(context: GatewayContext) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=console_app(context))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as http:
         yield http

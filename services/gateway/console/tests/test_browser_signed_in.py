@@ -11,7 +11,7 @@ import pytest
 from playwright.async_api import expect
 
 from services.gateway.console.tests.browsing import CHROMIUM, Person, at_the_browser, running_console
-from services.gateway.keys import create_key, revoke_key
+from services.gateway.security.keys import create_key, revoke_key
 from services.gateway.tests.locked import end_sessions
 from services.gateway.tests.serving import Gateway
 from shared.db import Database

@@ -1,8 +1,8 @@
 """Words, shares and coloured JSON, without a page around them."""
 
-from services.gateway.console.charts import shares
-from services.gateway.console.item import INVISIBLE, pieces
-from services.gateway.console.words import ago, clock, day, initials, plural
+from services.gateway.console.cards import shares
+from services.gateway.console.formatting import ago, clock, day, initials, plural
+from services.gateway.console.items import INVISIBLE, pieces
 
 
 def test_a_share_bar_is_filled_and_shows_even_the_smallest_part() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.gateway.console.tests.desk import add_connection, add_items, add_sync, connection
-from services.gateway.hub import Hub
+from services.gateway.console.tests.rows import add_connection, add_items, add_sync, connection
+from services.gateway.context import GatewayContext
 from shared.contracts.connections import Account
 from shared.contracts.envelope import timestamp
 
@@ -20,14 +20,14 @@ NASTY = {
 DONE = {"state": "done", "items": 3, "pages": 1, "ended": timestamp()}
 
 
-async def nasty_account(hub: Hub) -> None:
+async def nasty_account(context: GatewayContext) -> None:
     made = connection("c1", "hubspot", account=Account(id="1", name="<b>Bold & Sons</b>"))
-    await add_connection(hub, made)
+    await add_connection(context, made)
     rows = {id_: {"name": name, "url": "javascript:alert(3)"} for id_, name in NASTY.items()}
     rows["1"]["raw"] = '{"x": "</pre><img src=x onerror=alert(4)>", "y": "\u202etxt"}'.encode()  # type: ignore[assignment]
-    await add_items(hub, made, "companies", rows)
+    await add_items(context, made, "companies", rows)
     failed = {"code": "x", "detail": "<i>Refused</i>", "scope": "<u>scope</u>"}
-    await add_sync(hub, made, {"deals": {"state": "failed", "ended": timestamp(), "error": failed}})
+    await add_sync(context, made, {"deals": {"state": "failed", "ended": timestamp(), "error": failed}})
 
 
 async def text(http: httpx.AsyncClient, path: str) -> str:
@@ -36,35 +36,41 @@ async def text(http: httpx.AsyncClient, path: str) -> str:
     return answer.text
 
 
-async def test_before_anything_is_connected_the_page_offers_every_provider(http: httpx.AsyncClient, hub: Hub) -> None:
+async def test_before_anything_is_connected_the_page_offers_every_provider(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     page = await text(http, "/")
-    assert page.count("Not connected") == len(hub.settings.providers) == page.count("Simulated")
-    for slug, offered in hub.settings.providers.items():
-        assert f'name="provider" value="{slug}">Connect {offered.provider.name}</button>' in page
-        assert offered.provider.consent_note in page
+    assert page.count("Not connected") == len(context.settings.providers) == page.count("Simulated")
+    for slug, configured in context.settings.providers.items():
+        assert f'name="provider" value="{slug}">Connect {configured.provider.name}</button>' in page
+        assert configured.provider.consent_note in page
     assert "Nothing has flowed in yet" in page
 
 
 @pytest.mark.parametrize("path", ["/", "/console/items", "/console/cards", "/console/items/c1/companies/1"])
-async def test_T13_T14_names_are_text_and_bring_no_markup(http: httpx.AsyncClient, hub: Hub, path: str) -> None:
-    await nasty_account(hub)
+async def test_T13_T14_names_are_text_and_bring_no_markup(
+    http: httpx.AsyncClient, context: GatewayContext, path: str
+) -> None:
+    await nasty_account(context)
     page = await text(http, path)
     for evil in ("<img", "<b>", "<i>", "<u>", "<script>", "javascript:", 'hx-get="', "49"):
         assert evil not in page
     assert re.findall(r"<[^>]*\son\w+\s*=", page) == []
 
 
-async def test_T13_names_cannot_turn_the_direction_of_the_page(http: httpx.AsyncClient, hub: Hub) -> None:
-    await nasty_account(hub)
+async def test_T13_names_cannot_turn_the_direction_of_the_page(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    await nasty_account(context)
     assert "<bdi>invoice\u202egnp.exe</bdi>" in await text(http, "/console/items")
     raw = await text(http, "/console/items/c1/companies/1")
     assert "\u202e" not in raw
     assert "\\u202etxt" in raw
 
 
-async def test_T13_only_web_addresses_become_links(http: httpx.AsyncClient, hub: Hub) -> None:
+async def test_T13_only_web_addresses_become_links(http: httpx.AsyncClient, context: GatewayContext) -> None:
     made = connection("c1", "hubspot")
-    await add_connection(hub, made)
+    await add_connection(context, made)
     urls = [
         "https://a.example/1",
         "http://a.example/2",
@@ -73,16 +79,16 @@ async def test_T13_only_web_addresses_become_links(http: httpx.AsyncClient, hub:
         "//a.example",
         "https:",
     ]
-    await add_items(hub, made, "companies", {str(n): {"url": url} for n, url in enumerate(urls)})
+    await add_items(context, made, "companies", {str(n): {"url": url} for n, url in enumerate(urls)})
     page = await text(http, "/console/items")
     assert re.findall(r'<td class="out"><a href="([^"]*)" target="_blank" rel="noopener noreferrer"', page) == urls[:2]
 
 
 @pytest.mark.parametrize("path", ["/", "/console/items/c1/companies/1", "/console/connections/c1/disconnect"])
 async def test_T37_pages_allow_no_frame_no_inline_code_and_no_other_host(
-    http: httpx.AsyncClient, hub: Hub, path: str
+    http: httpx.AsyncClient, context: GatewayContext, path: str
 ) -> None:
-    await nasty_account(hub)
+    await nasty_account(context)
     answer = await http.get(path)
     policy = answer.headers["content-security-policy"].split("; ")
     assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"} <= set(policy)
@@ -95,15 +101,15 @@ async def test_T37_pages_allow_no_frame_no_inline_code_and_no_other_host(
     )
 
 
-async def test_a_load_shows_counts_and_what_it_waits_for(http: httpx.AsyncClient, hub: Hub) -> None:
+async def test_a_load_shows_counts_and_what_it_waits_for(http: httpx.AsyncClient, context: GatewayContext) -> None:
     made = connection("c1", "hubspot")
-    await add_connection(hub, made)
+    await add_connection(context, made)
     waiting = {"reason": "The provider asked us to slow down.", "until": "2026-11-23T12:03:08.000Z"}
     jobs = {
         "companies": {"state": "running", "items": 1840, "expected": 3000},
         "contacts": {"state": "waiting", "items": 100, "waiting": waiting},
     }
-    sync = await add_sync(hub, made, jobs)
+    sync = await add_sync(context, made, jobs)
     page = await text(http, "/console/cards")
     assert f'data-stream="{sync}"' in page
     assert 'max="3000" value="1840"' in page
@@ -114,20 +120,22 @@ async def test_a_load_shows_counts_and_what_it_waits_for(http: httpx.AsyncClient
     assert "Queued" in page
 
 
-async def test_a_total_that_proved_too_small_is_not_shown(http: httpx.AsyncClient, hub: Hub) -> None:
+async def test_a_total_that_proved_too_small_is_not_shown(http: httpx.AsyncClient, context: GatewayContext) -> None:
     made = connection("c1", "hubspot")
-    await add_connection(hub, made)
-    await add_sync(hub, made, {"companies": {"state": "running", "items": 12, "expected": 10}})
+    await add_connection(context, made)
+    await add_sync(context, made, {"companies": {"state": "running", "items": 12, "expected": 10}})
     page = await text(http, "/console/cards")
     assert "12 of 10" not in page
     assert 'max="10"' not in page
 
 
-async def test_a_load_that_ended_shows_the_counts_of_the_read_model(http: httpx.AsyncClient, hub: Hub) -> None:
+async def test_a_load_that_ended_shows_the_counts_of_the_read_model(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     made = connection("c1", "hubspot")
-    await add_connection(hub, made)
-    await add_items(hub, made, "companies", {"1": {}, "2": {}, "3": {"deleted": True}})
-    await add_sync(hub, made, {"companies": DONE, "contacts": DONE, "deals": DONE})
+    await add_connection(context, made)
+    await add_items(context, made, "companies", {"1": {}, "2": {}, "3": {"deleted": True}})
+    await add_sync(context, made, {"companies": DONE, "contacts": DONE, "deals": DONE})
     page = await text(http, "/console/cards")
     assert "<strong>2</strong> <span>items</span>" in page
     assert '<span class="count">2</span>' in page
@@ -135,30 +143,34 @@ async def test_a_load_that_ended_shows_the_counts_of_the_read_model(http: httpx.
     assert "Loaded <time" in page
 
 
-async def test_a_missing_permission_is_named_and_leads_to_reconnecting(http: httpx.AsyncClient, hub: Hub) -> None:
+async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     made = connection("c1", "hubspot")
-    await add_connection(hub, made)
+    await add_connection(context, made)
     error = {"code": "missing_scope", "detail": "It may not be listed.", "scope": "crm.objects.deals.read"}
     failed = {"state": "failed", "ended": timestamp(), "error": error}
-    await add_sync(hub, made, {"companies": DONE, "contacts": DONE, "deals": failed})
+    await add_sync(context, made, {"companies": DONE, "contacts": DONE, "deals": failed})
     page = await text(http, "/console/cards")
     assert "Partly loaded" in page
     assert "It may not be listed.</bdi> Missing permission: <code>crm.objects.deals.read</code>" in page
     assert "Reconnect<span" in page
 
 
-async def test_a_dead_grant_is_reconnected_not_reloaded(http: httpx.AsyncClient, hub: Hub) -> None:
-    await add_connection(hub, connection("c1", "notion", status="reauth_required", reason="The grant was revoked."))
+async def test_a_dead_grant_is_reconnected_not_reloaded(http: httpx.AsyncClient, context: GatewayContext) -> None:
+    await add_connection(context, connection("c1", "notion", status="reauth_required", reason="The grant was revoked."))
     page = await text(http, "/console/cards")
     assert "Reconnect needed" in page
     assert "The grant was revoked." in page
     assert "/reload" not in page
 
 
-async def test_the_question_before_a_disconnect_says_what_is_deleted(http: httpx.AsyncClient, hub: Hub) -> None:
+async def test_the_question_before_a_disconnect_says_what_is_deleted(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     made = connection("c1", "notion")
-    await add_connection(hub, made)
-    await add_items(hub, made, "pages", {"1": {}, "2": {}})
+    await add_connection(context, made)
+    await add_items(context, made, "pages", {"1": {}, "2": {}})
     page = await text(http, "/console/connections/c1/disconnect")
     assert "deletes 2 items of it here" in page
     assert 'method="post" action="/console/connections/c1/disconnect"' in page
@@ -167,20 +179,20 @@ async def test_the_question_before_a_disconnect_says_what_is_deleted(http: httpx
 @pytest.mark.parametrize("change", [{"status": "disconnected"}, {"org_id": "other"}, {"user_id": "other"}])
 @pytest.mark.parametrize("path", ["/console/items/c1/pages/1", "/console/connections/c1/disconnect"])
 async def test_what_is_not_the_consoles_own_is_not_found(
-    http: httpx.AsyncClient, hub: Hub, change: dict[str, str], path: str
+    http: httpx.AsyncClient, context: GatewayContext, change: dict[str, str], path: str
 ) -> None:
     made = connection("c1", "notion", **change)
-    await add_connection(hub, made)
-    await add_items(hub, made, "pages", {"1": {}})
+    await add_connection(context, made)
+    await add_items(context, made, "pages", {"1": {}})
     answer = await http.get(path)
     assert answer.status_code == 404
     assert "To the console" in answer.text
 
 
-async def test_an_id_with_slashes_has_a_page(http: httpx.AsyncClient, hub: Hub) -> None:
+async def test_an_id_with_slashes_has_a_page(http: httpx.AsyncClient, context: GatewayContext) -> None:
     made = connection("c1", "airtable")
-    await add_connection(hub, made)
-    await add_items(hub, made, "records", {"app1/tbl1/rec1": {"name": "Deep"}})
+    await add_connection(context, made)
+    await add_items(context, made, "records", {"app1/tbl1/rec1": {"name": "Deep"}})
     assert 'href="/console/items/c1/records/app1/tbl1/rec1"' in await text(http, "/console/items")
     assert "Deep" in await text(http, "/console/items/c1/records/app1/tbl1/rec1")
 

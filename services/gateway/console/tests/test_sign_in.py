@@ -11,18 +11,19 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.gateway.console.tests.desk import (
+from services.gateway.console.tests.rows import (
     add_connection,
     add_items,
     connection,
     console_app,
-    opened_hub,
+    opened_context,
     settings,
 )
-from services.gateway.hub import Hub
-from services.gateway.keys import create_key, opens, revoke_key
-from services.gateway.keys.throttle import FREE
+from services.gateway.context import GatewayContext
+from services.gateway.security.callers import opens
+from services.gateway.security.keys import create_key, revoke_key
 from services.gateway.tests.locked import expire_keys, kept_sessions, leave_idle
+from services.gateway.throttle import FREE
 from shared.crypto import hash_token
 
 HERE = {"origin": "http://localhost:8000", "sec-fetch-site": "same-origin"}
@@ -30,20 +31,20 @@ PAGE = {"accept": "text/html"}
 
 
 @pytest.fixture
-async def hub(tmp_path: Path) -> AsyncIterator[Hub]:
-    async with opened_hub(settings(tmp_path, keys_required=True)) as hub:
-        yield hub
+async def context(tmp_path: Path) -> AsyncIterator[GatewayContext]:
+    async with opened_context(settings(tmp_path, keys_required=True)) as context:
+        yield context
 
 
 @pytest.fixture
-async def http(hub: Hub) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=console_app(hub))
+async def http(context: GatewayContext) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app=console_app(context))
     async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", headers=PAGE) as http:
         yield http
 
 
-async def key(hub: Hub, scope: str = "write", org: str = "acme") -> str:
-    made = await create_key(org=org, scope=scope, name="Ada's laptop", database=hub.database)
+async def key(context: GatewayContext, scope: str = "write", org: str = "acme") -> str:
+    made = await create_key(org=org, scope=scope, name="Ada's laptop", database=context.database)
     return made.written.reveal()
 
 
@@ -51,9 +52,9 @@ async def sign_in(http: httpx.AsyncClient, text: str, **more: str) -> httpx.Resp
     return await http.post("/console/sign-in", data={"key": text, **more}, headers=HERE)
 
 
-async def signed_in(http: httpx.AsyncClient, hub: Hub, scope: str = "write") -> str:
+async def signed_in(http: httpx.AsyncClient, context: GatewayContext, scope: str = "write") -> str:
     """The key."""
-    text = await key(hub, scope)
+    text = await key(context, scope)
     assert (await sign_in(http, text)).status_code == 303
     return text
 
@@ -64,16 +65,18 @@ def csrf(page: httpx.Response) -> str:
     return found[1]
 
 
-async def accounts(hub: Hub) -> None:
+async def accounts(context: GatewayContext) -> None:
     """One of a user of ours, one of another organisation."""
     mine, theirs = connection("c1", "notion", org_id="acme", user_id="ada"), connection("c2", "notion", org_id="other")
     for made in (mine, theirs):
-        await add_connection(hub, made)
-        await add_items(hub, made, "pages", {f"{made.id}-page": {}})
+        await add_connection(context, made)
+        await add_items(context, made, "pages", {f"{made.id}-page": {}})
 
 
-async def test_without_a_session_every_page_leads_to_the_sign_in_and_back(http: httpx.AsyncClient, hub: Hub) -> None:
-    await accounts(hub)
+async def test_without_a_session_every_page_leads_to_the_sign_in_and_back(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    await accounts(context)
     for path, back in (
         ("/", None),
         ("/?q=plan&provider=notion", "/?q=plan&provider=notion"),
@@ -86,7 +89,7 @@ async def test_without_a_session_every_page_leads_to_the_sign_in_and_back(http: 
         page = await http.get(asked.headers["location"])
         assert page.status_code == 200
         assert f'name="next" value="{html.escape(back or "/")}"' in page.text
-        signed = await sign_in(http, await key(hub), next=back or "/")
+        signed = await sign_in(http, await key(context), next=back or "/")
         assert signed.headers["location"] == (back or "/")
         http.cookies.clear()
 
@@ -97,10 +100,10 @@ async def test_a_program_without_a_key_is_told_so_and_not_led_anywhere(http: htt
 
 
 async def test_the_page_shows_the_organisation_of_the_key_and_all_of_its_users(
-    http: httpx.AsyncClient, hub: Hub
+    http: httpx.AsyncClient, context: GatewayContext
 ) -> None:
-    await accounts(hub)
-    text = await signed_in(http, hub)
+    await accounts(context)
+    text = await signed_in(http, context)
     page = (await http.get("/")).text
     assert "c1-page" in page
     assert "c2-page" not in page
@@ -113,9 +116,11 @@ async def test_the_page_shows_the_organisation_of_the_key_and_all_of_its_users(
     assert (foreign.status_code, foreign.text) == (404, (await http.get("/console/items/c3/pages/c2-page")).text)
 
 
-async def test_a_key_that_only_reads_sees_no_button_that_writes(http: httpx.AsyncClient, hub: Hub) -> None:
-    await accounts(hub)
-    await signed_in(http, hub, "read")
+async def test_a_key_that_only_reads_sees_no_button_that_writes(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    await accounts(context)
+    await signed_in(http, context, "read")
     page = await http.get("/")
     assert "c1-page" in page.text
     assert set(re.findall(r'action="([^"]+)"', page.text)) == {"/console/theme", "/console/sign-out", "/#items"}
@@ -126,9 +131,9 @@ async def test_a_key_that_only_reads_sees_no_button_that_writes(http: httpx.Asyn
 
 
 async def test_T39_every_sign_in_gives_another_session_and_ends_the_one_before(
-    http: httpx.AsyncClient, hub: Hub
+    http: httpx.AsyncClient, context: GatewayContext
 ) -> None:
-    text, held = await key(hub), ["a-session-that-somebody-else-knows"]
+    text, held = await key(context), ["a-session-that-somebody-else-knows"]
     for _ in range(2):
         cookie = {**HERE, "cookie": f"tributary_session={held[-1]}"}
         await http.post("/console/sign-in", data={"key": text}, headers=cookie)
@@ -138,47 +143,47 @@ async def test_T39_every_sign_in_gives_another_session_and_ends_the_one_before(
     assert len({*held}) == 3
     for token, status in ((planted, 303), (first, 303), (second, 200)):
         assert (await http.get("/", headers={"cookie": f"tributary_session={token}"})).status_code == status
-    assert [*await kept_sessions(hub.database)] == [hash_token(second)], "and only its digest is kept"
+    assert [*await kept_sessions(context.database)] == [hash_token(second)], "and only its digest is kept"
 
 
-async def test_T39_signing_out_ends_the_session_at_the_server(http: httpx.AsyncClient, hub: Hub) -> None:
-    prefix = (await signed_in(http, hub)).split("_")[1]
+async def test_T39_signing_out_ends_the_session_at_the_server(http: httpx.AsyncClient, context: GatewayContext) -> None:
+    prefix = (await signed_in(http, context)).split("_")[1]
     token = http.cookies["tributary_session"]
-    assert await opens(prefix, session=hash_token(token), database=hub.database)
+    assert await opens(prefix, session=hash_token(token), database=context.database)
     page = await http.get("/")
     out = await http.post("/console/sign-out", data={"csrf": csrf(page)}, headers=HERE)
     assert (out.status_code, out.headers["location"]) == (303, "/console/sign-in")
     assert "tributary_session" not in http.cookies
-    assert not await opens(prefix, session=hash_token(token), database=hub.database), "a stream of its goes on"
+    assert not await opens(prefix, session=hash_token(token), database=context.database), "a stream of its goes on"
     http.cookies.set("tributary_session", token)
     assert (await http.get("/")).status_code == 303
 
 
-async def test_T39_a_session_ends_with_its_key(http: httpx.AsyncClient, hub: Hub) -> None:
-    text = await signed_in(http, hub)
+async def test_T39_a_session_ends_with_its_key(http: httpx.AsyncClient, context: GatewayContext) -> None:
+    text = await signed_in(http, context)
     assert (await http.get("/")).status_code == 200
-    await revoke_key(text.split("_")[1], org="acme", database=hub.database)
+    await revoke_key(text.split("_")[1], org="acme", database=context.database)
     assert (await http.get("/")).status_code == 303
     assert "tributary_session" not in http.cookies, "and the browser forgets it"
 
 
 @pytest.mark.parametrize(("hours", "status"), [(11.9, 200), (12.1, 303)])
 async def test_T39_a_session_that_nobody_uses_for_twelve_hours_ends(
-    http: httpx.AsyncClient, hub: Hub, hours: float, status: int
+    http: httpx.AsyncClient, context: GatewayContext, hours: float, status: int
 ) -> None:
-    await signed_in(http, hub)
-    await leave_idle(hub.database, hours=hours)
+    await signed_in(http, context)
+    await leave_idle(context.database, hours=hours)
     assert (await http.get("/")).status_code == status
-    (used,) = (await kept_sessions(hub.database)).values()
+    (used,) = (await kept_sessions(context.database)).values()
     assert (used > time.time() - 60) is (status == 200), "using it keeps it"
 
 
-async def test_T36_a_form_needs_the_token_of_its_own_session(http: httpx.AsyncClient, hub: Hub) -> None:
-    await accounts(hub)
-    await signed_in(http, hub)
+async def test_T36_a_form_needs_the_token_of_its_own_session(http: httpx.AsyncClient, context: GatewayContext) -> None:
+    await accounts(context)
+    await signed_in(http, context)
     old = csrf(await http.get("/"))
     http.cookies.clear()
-    await signed_in(http, hub)
+    await signed_in(http, context)
     good = csrf(await http.get("/"))
     for sent in ({}, {"csrf": ""}, {"csrf": old}, {"csrf": good[:-1]}):
         for path in ("connections/c1/reload", "connections/c1/disconnect", "connect", "sign-out"):
@@ -199,13 +204,13 @@ async def test_T36_a_form_needs_the_token_of_its_own_session(http: httpx.AsyncCl
     ],
 )
 async def test_T36_another_site_cannot_sign_anybody_in_or_act_for_who_is(
-    http: httpx.AsyncClient, hub: Hub, headers: dict[str, str]
+    http: httpx.AsyncClient, context: GatewayContext, headers: dict[str, str]
 ) -> None:
-    text = await key(hub)
+    text = await key(context)
     answer = await http.post("/console/sign-in", data={"key": text}, headers=headers)
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
-    await signed_in(http, hub)
+    await signed_in(http, context)
     token = csrf(await http.get("/"))
     answer = await http.post("/console/sign-out", data={"csrf": token}, headers=headers)
     assert answer.status_code == 403
@@ -215,10 +220,10 @@ async def test_T36_another_site_cannot_sign_anybody_in_or_act_for_who_is(
 @pytest.mark.parametrize("scheme", ["http", "https"])
 async def test_T36_the_cookie_is_for_this_host_and_no_script(tmp_path: Path, scheme: str) -> None:
     public = f"{scheme}://localhost:8000"
-    async with opened_hub(settings(tmp_path, public_url=public, keys_required=True)) as hub:
-        transport = httpx.ASGITransport(app=console_app(hub))
+    async with opened_context(settings(tmp_path, public_url=public, keys_required=True)) as context:
+        transport = httpx.ASGITransport(app=console_app(context))
         async with httpx.AsyncClient(transport=transport, base_url=public, headers=PAGE) as http:
-            made = await http.post("/console/sign-in", data={"key": await key(hub)}, headers={"origin": public})
+            made = await http.post("/console/sign-in", data={"key": await key(context)}, headers={"origin": public})
             cookie = made.headers["set-cookie"]
             assert (await http.get("/")).status_code == 200
     name, _, rest = cookie.partition("=")
@@ -227,9 +232,11 @@ async def test_T36_the_cookie_is_for_this_host_and_no_script(tmp_path: Path, sch
     assert attributes == {"Path=/", "HttpOnly", "SameSite=Lax", *(["Secure"] if scheme == "https" else [])}
 
 
-async def test_a_wrong_key_is_said_on_the_page_and_never_repeated(http: httpx.AsyncClient, hub: Hub) -> None:
-    text = await key(hub)
-    await revoke_key(text.split("_")[1], org=None, database=hub.database)
+async def test_a_wrong_key_is_said_on_the_page_and_never_repeated(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    text = await key(context)
+    await revoke_key(text.split("_")[1], org=None, database=context.database)
     for wrong in (text, '"><script>', ""):
         answer = await sign_in(http, wrong, next="/docs")
         assert answer.status_code == 401
@@ -247,8 +254,10 @@ async def test_T32_who_tries_keys_on_the_page_waits(http: httpx.AsyncClient) -> 
     assert "Try again in 1 second." in answer.text
 
 
-async def test_T32_who_signs_in_is_let_in_whatever_others_of_the_address_try(http: httpx.AsyncClient, hub: Hub) -> None:
-    text = await signed_in(http, hub)
+async def test_T32_who_signs_in_is_let_in_whatever_others_of_the_address_try(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    text = await signed_in(http, context)
     for _ in range(FREE):
         await sign_in(http, "guess")
     assert (await sign_in(http, text)).status_code == 303
@@ -264,13 +273,13 @@ async def test_T32_who_tries_sessions_waits(http: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("back", ["//evil.example", "https://evil.example/", "/\\evil", "javascript:a"])
-async def test_T07_signing_in_leads_nowhere_else(http: httpx.AsyncClient, hub: Hub, back: str) -> None:
-    assert (await sign_in(http, await key(hub), next=back)).headers["location"] == "/"
+async def test_T07_signing_in_leads_nowhere_else(http: httpx.AsyncClient, context: GatewayContext, back: str) -> None:
+    assert (await sign_in(http, await key(context), next=back)).headers["location"] == "/"
 
 
 async def test_where_no_keys_are_needed_there_is_nothing_to_sign_in_to(tmp_path: Path) -> None:
-    async with opened_hub(settings(tmp_path)) as hub:
-        transport = httpx.ASGITransport(app=console_app(hub))
+    async with opened_context(settings(tmp_path)) as context:
+        transport = httpx.ASGITransport(app=console_app(context))
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", headers=PAGE) as http:
             page = (await http.get("/")).text
             assert "Sign out" not in page
@@ -280,7 +289,7 @@ async def test_where_no_keys_are_needed_there_is_nothing_to_sign_in_to(tmp_path:
                 assert "set-cookie" not in answer.headers
 
 
-async def test_T39_a_session_ends_when_its_key_expires(http: httpx.AsyncClient, hub: Hub) -> None:
-    await signed_in(http, hub)
-    await expire_keys(hub.database)
+async def test_T39_a_session_ends_when_its_key_expires(http: httpx.AsyncClient, context: GatewayContext) -> None:
+    await signed_in(http, context)
+    await expire_keys(context.database)
     assert (await http.get("/")).status_code == 303

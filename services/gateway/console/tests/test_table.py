@@ -5,10 +5,10 @@ import re
 
 import httpx
 
-from services.gateway.console.table import LONGEST_TRAIL, ROWS, Asked, paged, span
-from services.gateway.console.tests.desk import add_connection, add_items, connection
-from services.gateway.hub import Hub
-from services.gateway.store.stored import StoredItem
+from services.gateway.console.items import LONGEST_TRAIL, ROWS, TableQuery, paged, span
+from services.gateway.console.tests.rows import add_connection, add_items, connection
+from services.gateway.context import GatewayContext
+from services.gateway.items.queries import StoredItem
 
 NAME = re.compile(r"data-dialog><bdi>([^<]*)</bdi>")
 
@@ -24,23 +24,23 @@ def link(page: str, rel: str) -> str | None:
     return html.unescape(found[1]) if found else None
 
 
-async def filled(hub: Hub) -> None:
+async def filled(context: GatewayContext) -> None:
     companies = connection("c1", "hubspot")
     records = connection("c2", "airtable")
-    await add_connection(hub, companies)
-    await add_connection(hub, records)
-    await add_items(hub, companies, "companies", {f"{n:03}": {"name": f"Company {n:03}"} for n in range(40)})
-    await add_items(hub, companies, "deals", {"1": {"name": "100% off"}, "2": {"name": "ÉCLAIR"}})
-    await add_items(hub, records, "tables", {"app1/tbl1": {"name": "Fruit", "parent_id": "app1"}})
-    await add_items(hub, records, "bases", {"app1": {"name": "Kitchen"}})
+    await add_connection(context, companies)
+    await add_connection(context, records)
+    await add_items(context, companies, "companies", {f"{n:03}": {"name": f"Company {n:03}"} for n in range(40)})
+    await add_items(context, companies, "deals", {"1": {"name": "100% off"}, "2": {"name": "ÉCLAIR"}})
+    await add_items(context, records, "tables", {"app1/tbl1": {"name": "Fruit", "parent_id": "app1"}})
+    await add_items(context, records, "bases", {"app1": {"name": "Kitchen"}})
     rows = {f"app1/tbl1/rec{n:03}": {"name": f"Record {n:03}", "parent_id": "app1/tbl1"} for n in range(30)}
-    await add_items(hub, records, "records", rows)
+    await add_items(context, records, "records", rows)
 
 
 async def test_next_shows_every_item_once_and_previous_goes_the_same_way_back(
-    http: httpx.AsyncClient, hub: Hub
+    http: httpx.AsyncClient, context: GatewayContext
 ) -> None:
-    await filled(hub)
+    await filled(context)
     forth: list[tuple[str, list[str]]] = []
     query: str | None = ""
     while query is not None:
@@ -59,8 +59,8 @@ async def test_next_shows_every_item_once_and_previous_goes_the_same_way_back(
     assert "51\N{EN DASH}74 of 74" in await page(http, forth[-1][0])
 
 
-async def test_filters_narrow_the_table_and_count(http: httpx.AsyncClient, hub: Hub) -> None:
-    await filled(hub)
+async def test_filters_narrow_the_table_and_count(http: httpx.AsyncClient, context: GatewayContext) -> None:
+    await filled(context)
     records = await page(http, "?provider=airtable&resource=records")
     assert all(name.startswith("Record") for name in NAME.findall(records))
     assert "1\N{EN DASH}25 of 30" in records
@@ -71,24 +71,24 @@ async def test_filters_narrow_the_table_and_count(http: httpx.AsyncClient, hub: 
 
 
 async def test_search_finds_parts_of_names_in_any_case_and_takes_signs_as_they_are(
-    http: httpx.AsyncClient, hub: Hub
+    http: httpx.AsyncClient, context: GatewayContext
 ) -> None:
-    await filled(hub)
+    await filled(context)
     assert NAME.findall(await page(http, "?q=COMPANY+03")) == [f"Company 03{n}" for n in range(10)]
     assert NAME.findall(await page(http, "?q=éclair")) == ["ÉCLAIR"]
     assert NAME.findall(await page(http, "?q=0%25")) == ["100% off"]
     assert "No item is called <q><bdi>&lt;b&gt;</bdi></q>" in await page(http, "?q=<b>")
 
 
-async def test_a_row_says_what_it_lies_in(http: httpx.AsyncClient, hub: Hub) -> None:
-    await filled(hub)
+async def test_a_row_says_what_it_lies_in(http: httpx.AsyncClient, context: GatewayContext) -> None:
+    await filled(context)
     assert '<td class="parent"><bdi>Fruit</bdi></td>' in await page(http, "?resource=records")
     assert '<td class="parent"><bdi>Kitchen</bdi></td>' in await page(http, "?resource=tables")
     assert 'class="parent"' not in await page(http, "?resource=companies")
 
 
-async def test_clearing_the_view_deletes_nothing(http: httpx.AsyncClient, hub: Hub) -> None:
-    await filled(hub)
+async def test_clearing_the_view_deletes_nothing(http: httpx.AsyncClient, context: GatewayContext) -> None:
+    await filled(context)
     cleared = await page(http, "?view=cleared&provider=hubspot")
     assert "Nothing was deleted" in cleared
     assert NAME.findall(cleared) == []
@@ -96,8 +96,10 @@ async def test_clearing_the_view_deletes_nothing(http: httpx.AsyncClient, hub: H
     assert len(NAME.findall(await page(http))) == ROWS
 
 
-async def test_an_address_that_makes_no_sense_shows_the_first_page(http: httpx.AsyncClient, hub: Hub) -> None:
-    await filled(hub)
+async def test_an_address_that_makes_no_sense_shows_the_first_page(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    await filled(context)
     first = NAME.findall(await page(http))
     for query in ("?page=7", "?page=x", "?after=nonsense", "?trail=a+b", "?after=a/b&page=-1", "?page=9&unknown=1"):
         assert NAME.findall(await page(http, query)) == first
@@ -105,14 +107,14 @@ async def test_an_address_that_makes_no_sense_shows_the_first_page(http: httpx.A
 
 
 def test_the_address_forgets_the_start_of_a_very_long_way() -> None:
-    asked = Asked()
+    asked = TableQuery()
     one = StoredItem("c", "r", "0", "hubspot", "o", 1, "Name", None, None, None, None, "", None, None)
     found = [one._replace(id=str(n)) for n in range(ROWS + 1)]
     for number in range(1, LONGEST_TRAIL + 20):
         _, following = paged(asked, found)
         assert following is not None
-        asked = Asked(after="c/r/24", trail=(*asked.trail, "c/r/24")[-LONGEST_TRAIL:], page=number + 1)
+        asked = TableQuery(after="c/r/24", trail=(*asked.trail, "c/r/24")[-LONGEST_TRAIL:], page=number + 1)
         assert len(following) < 1_000
-    deep = Asked(after="c/r/24", page=90)
+    deep = TableQuery(after="c/r/24", page=90)
     assert paged(deep, [])[0] == "?", "without a trail the way back leads to the first page"
     assert span(deep, 3, None) == "2,226\N{EN DASH}2,228"

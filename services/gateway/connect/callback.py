@@ -1,0 +1,59 @@
+"""Where a provider sends the browser back after a consent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar import Request, Response, get
+from litestar.params import FromPath
+
+from services.gateway.connect.finish import Finished, finish_connect
+from services.gateway.context import InjectedContext
+from services.gateway.http.pages import close_window, explain
+from services.gateway.http.problems import answer, wants_json
+from services.gateway.http.validation import AnyRequest
+from shared.errors import NotFound
+
+
+@get(
+    "/integrations/{provider:str}/oauth2callback",
+    tags=["Original routes"],
+    summary="Where a provider sends the browser back",
+)
+async def get_callback(
+    provider: FromPath[str], request: Request[Any, Any, Any], context: InjectedContext
+) -> Response[Any]:
+    """A page that closes itself, a redirect to the flow's return_url, or a page that says what went wrong."""
+    if provider not in context.settings.providers:
+        raise NotFound("There is no provider of that name here.")
+    params = {name: request.query_params.getall(name)[0] for name in request.query_params}
+    finished = await finish_connect(provider, params=params, cookies=request.cookies, context=context)
+    response = _failed(request, finished) if finished.error else _connected(request, finished)
+    if finished.cookie:
+        response.headers["set-cookie"] = finished.cookie
+    response.headers["referrer-policy"] = "no-referrer"
+    return response
+
+
+def _connected(request: AnyRequest, finished: Finished) -> Response[Any]:
+    if wants_json(request):
+        return Response(_status("connected", finished), media_type="application/json")
+    if finished.return_url:
+        return Response(None, status_code=303, headers={"location": finished.return_url})
+    return close_window()
+
+
+def _failed(request: AnyRequest, finished: Finished) -> Response[Any]:
+    code, detail = (finished.error.code, finished.error.detail) if finished.error else ("", "")
+    if wants_json(request):
+        return answer(request, 400, code=code, detail=detail)
+    return explain(400, detail, back=finished.return_url, popup=True)
+
+
+def _status(status: str, finished: Finished) -> Mapping[str, str | None]:
+    return {
+        "status": status,
+        "flow_id": finished.flow.flow_id if finished.flow else None,
+        "connection_id": finished.connection.id if finished.connection else None,
+    }

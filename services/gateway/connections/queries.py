@@ -1,0 +1,87 @@
+"""Connections as auth published them, the newest version of each."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import msgspec
+from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.tables import connections, items, syncs
+from shared.contracts.connections import Connection
+from shared.db import in_array, json_array
+
+_STANDING = select(connections.c.id, connections.c.generation, connections.c.status).where(
+    in_array(connections.c.id, bindparam("ids", type_=Text))
+)
+
+
+async def get(db: AsyncConnection, id_: str, *, org: str | None = None) -> Connection | None:
+    """``org``: only if it is of that organisation."""
+    query = select(connections.c.snapshot).where(connections.c.id == id_)
+    if org is not None:
+        query = query.where(connections.c.org_id == org)
+    raw = (await db.execute(query)).scalar()
+    return None if raw is None else msgspec.json.decode(raw, type=Connection)
+
+
+async def find(
+    db: AsyncConnection,
+    *,
+    org_id: str | None = None,
+    user_id: str | None = None,
+    provider: str | None = None,
+    statuses: Collection[str] = ("active", "degraded", "reauth_required"),
+) -> list[Connection]:
+    """Connections that match, oldest first; disconnected ones only when asked for."""
+    query = select(connections.c.snapshot).where(connections.c.status.in_(statuses))
+    for column, wanted in (("org_id", org_id), ("user_id", user_id), ("provider", provider)):
+        if wanted is not None:
+            query = query.where(connections.c[column] == wanted)
+    rows = await db.execute(query.order_by(connections.c.created, connections.c.id))
+    return [msgspec.json.decode(raw, type=Connection) for raw in rows.scalars()]
+
+
+async def save(db: AsyncConnection, snapshot: Connection) -> bool:
+    """Keep the snapshot if it is newer than the known one; False when it is an old one."""
+    row = {
+        "id": snapshot.id,
+        "version": snapshot.version,
+        "generation": snapshot.generation,
+        "org_id": snapshot.org_id,
+        "user_id": snapshot.user_id,
+        "provider": snapshot.provider,
+        "status": snapshot.status,
+        "created": snapshot.created,
+        "snapshot": msgspec.json.encode(snapshot),
+    }
+    statement = upsert(connections).values(row)
+    newer = statement.on_conflict_do_update(
+        index_elements=["id"], set_=row, where=connections.c.version < snapshot.version
+    )
+    return (await db.execute(newer)).rowcount == 1
+
+
+async def open_generations(db: AsyncConnection, ids: Collection[str]) -> dict[str, int]:
+    """Connection → lowest generation whose items still count (one above the last when it is disconnected)."""
+    rows = await db.execute(_STANDING, {"ids": json_array(ids)})
+    return {id_: generation + (status == "disconnected") for id_, generation, status in rows}
+
+
+async def item_counts(db: AsyncConnection, connection: str) -> dict[str, int]:
+    """Resource → how many items can be read."""
+    query = (
+        select(items.c.resource, func.count())
+        .where(items.c.connection == connection, items.c.deleted == False)  # noqa: E712  # SQL
+        .group_by(items.c.resource)
+    )
+    return {resource: int(count) for resource, count in await db.execute(query)}
+
+
+async def newest_sync_id(db: AsyncConnection, connection: str) -> str | None:
+    """Return the id of the newest sync of a connection, whatever it asked for."""
+    newest = select(syncs.c.id).where(syncs.c.connection == connection)
+    found: str | None = await db.scalar(newest.order_by(syncs.c.created.desc(), syncs.c.id.desc()).limit(1))
+    return found

@@ -1,0 +1,224 @@
+"""The items of the console: the table with its links, and one item in full."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+
+from services.gateway.console.formatting import Moment, day, number
+from services.gateway.items.queries import StoredItem
+from services.gateway.settings import ConfiguredProvider
+
+LONGEST = 200
+
+ROWS = 25
+LONGEST_TRAIL = 40
+"""How many pages back the links remember: an address has to stay short enough for every proxy."""
+START = "-"
+"""In a trail: the first page, which starts behind no item."""
+FIRST: dict[str, Any] = {"after": "", "trail": (), "page": 1}
+Key = tuple[str, str, str]
+COLOURED = 200_000
+"""Characters of JSON up to which pieces are coloured; more would be slow to draw."""
+PIECES = re.compile(
+    r'(?P<name>"(?:[^"\\]|\\.)*"(?=:))|(?P<text>"(?:[^"\\]|\\.)*")'
+    r"|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)|(?P<rest>[^\"\d\-tfn]+|.)"
+)
+INVISIBLE = re.compile("[\u0080-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+"""Characters that draw nothing, or turn the direction of what follows."""
+
+
+def asked(query: Mapping[str, str]) -> TableQuery:
+    query = {name: value.replace("\0", "") for name, value in query.items()}
+    page = query.get("page", "1")
+    after = query.get("after", "")
+    return TableQuery(
+        q=query.get("q", "").strip()[:LONGEST],
+        provider=query.get("provider", ""),
+        resource=query.get("resource", ""),
+        after=after,
+        trail=tuple(query.get("trail", "").split()) if after else (),
+        page=int(page) if after and page.isascii() and page.isdigit() and len(page) < 7 else 1,
+        cleared=query.get("view") == "cleared",
+    )
+
+
+class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
+    """The table's address. ``trail`` holds the start of each earlier page, the newest last; ``cleared`` empties it."""
+
+    q: str = ""
+    provider: str = ""
+    resource: str = ""
+    after: str = ""
+    trail: tuple[str, ...] = ()
+    page: int = 1
+    cleared: bool = False
+
+    def link(self, **change: Any) -> str:
+        """The query string of this table with something else in it."""
+        one = msgspec.structs.replace(self, **change)
+        fields = {"q": one.q, "provider": one.provider, "resource": one.resource, "after": one.after}
+        fields |= {"trail": " ".join(one.trail), "page": str(one.page) if one.page > 1 else ""}
+        fields["view"] = "cleared" if one.cleared else ""
+        return "?" + urlencode({name: value for name, value in fields.items() if value})
+
+
+class Chip(msgspec.Struct, frozen=True, kw_only=True):
+    label: str
+    count: str
+    query: str
+    chosen: bool
+
+
+class Row(msgspec.Struct, frozen=True, kw_only=True):
+    """``href`` is our own page of the item, ``url`` its place at the provider when that is a web address."""
+
+    href: str
+    name: str
+    provider: str
+    mark: str
+    kind: str
+    parent: str | None
+    created: Moment | None
+    modified: Moment | None
+    url: str | None
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """``nested``: some row lies in another item, so that the column which says so is worth its place."""
+
+    asked: TableQuery
+    rows: tuple[Row, ...]
+    nested: bool
+    providers: tuple[Chip, ...]
+    resources: tuple[Chip, ...]
+    span: str
+    previous: str | None
+    following: str | None
+    connected: bool
+
+
+def web_address(url: str | None) -> str | None:
+    """The address if a browser may be sent there: http and https only, so that no item can carry a script."""
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    return url if parts.scheme in {"http", "https"} and parts.netloc else None
+
+
+def row(item: StoredItem, configured: ConfiguredProvider | None, *, mark: str, parent: str | None) -> Row:
+    resource = configured.provider.resource(item.resource) if configured else None
+    return Row(
+        href="/console/items/" + "/".join(quote(part, safe="/") for part in item.key),
+        name=item.name,
+        provider=configured.provider.name if configured else item.provider,
+        mark=mark,
+        kind=resource.label if resource else item.resource,
+        parent=parent,
+        created=day(item.created),
+        modified=day(item.modified),
+        url=web_address(item.url),
+    )
+
+
+def start(item: StoredItem) -> str:
+    """What the address of a page calls the item before it."""
+    return "/".join(item.key)
+
+
+def split(after: str) -> Key | None:
+    parts = after.split("/", 2)
+    return (parts[0], parts[1], parts[2]) if len(parts) == 3 else None
+
+
+def paged(asked: TableQuery, found: Sequence[StoredItem]) -> tuple[str | None, str | None]:
+    """Links to the page before and after this one; ``found`` has one row more than a page when there is a next."""
+    before = None
+    if asked.page > 1 and asked.trail:
+        came = "" if asked.trail[-1] == START else asked.trail[-1]
+        before = asked.link(after=came, trail=asked.trail[:-1], page=asked.page - 1)
+    elif asked.page > 1:
+        before = asked.link(**FIRST)
+    if len(found) <= ROWS:
+        return before, None
+    trail = (*asked.trail, asked.after or START)[-LONGEST_TRAIL:]
+    return before, asked.link(after=start(found[ROWS - 1]), trail=trail, page=asked.page + 1)
+
+
+def span(asked: TableQuery, shown: int, total: int | None) -> str:
+    """Which rows these are, in words; ``total`` is None when nobody has counted them."""
+    if not shown:
+        return "No items"
+    first = (asked.page - 1) * ROWS + 1
+    words = f"{number(first)}\N{EN DASH}{number(first + shown - 1)}"
+    return words if total is None else f"{words} of {number(total)}"
+
+
+class Piece(msgspec.Struct, frozen=True):
+    kind: str
+    text: str
+
+
+class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """``missing`` says why there is no raw JSON, when there is none."""
+
+    name: str
+    id: str
+    provider: str
+    kind: str
+    connection: str
+    parent: str | None
+    url: str | None
+    created: Moment | None
+    modified: Moment | None
+    updated: Moment | None
+    pieces: tuple[Piece, ...]
+    missing: str | None
+    api: str
+
+
+def item_detail(item: StoredItem, configured: ConfiguredProvider | None, *, api: str) -> ItemDetail:
+    resource = configured.provider.resource(item.resource) if configured else None
+    raw = item.raw or b"null"
+    empty = raw == b"null"
+    return ItemDetail(
+        name=item.name,
+        id=item.id,
+        provider=configured.provider.name if configured else item.provider,
+        kind=resource.label if resource else item.resource,
+        connection=item.connection,
+        parent=item.parent_id,
+        url=web_address(item.url),
+        created=day(item.created),
+        modified=day(item.modified),
+        updated=day(item.updated),
+        pieces=() if empty else pieces(raw),
+        missing=_why_missing(item.raw_bytes) if empty else None,
+        api=api,
+    )
+
+
+def pieces(raw: bytes) -> tuple[Piece, ...]:
+    """The JSON indented, with what cannot be seen written as its escape."""
+    try:
+        readable = json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
+    except (ValueError, RecursionError):
+        readable = raw.decode("utf-8", "replace")
+    shown = INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", readable)
+    if len(shown) > COLOURED:
+        return (Piece("rest", shown),)
+    return tuple(Piece(found.lastgroup or "rest", found[0]) for found in PIECES.finditer(shown))
+
+
+def _why_missing(size: int | None) -> str:
+    if size:
+        return f"It is {number(size)} bytes long: too large to travel. Open it at the provider."
+    return "The provider gave no raw data for it."

@@ -1,0 +1,183 @@
+"""Reads the gateway's rows into what the pages show."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.connections import queries as connections
+from services.gateway.console.cards import AccountCard, Card, account, card, load
+from services.gateway.console.formatting import initials, number
+from services.gateway.console.items import FIRST, ROWS, Chip, Row, Table, TableQuery, paged, row, span, split
+from services.gateway.console.viewer import org_of, shows, whose
+from services.gateway.context import GatewayContext
+from services.gateway.items import queries as items
+from services.gateway.items.queries import StoredItem
+from services.gateway.settings import ConfiguredProvider
+from services.gateway.syncs import queries as syncs
+from services.gateway.syncs.describe import view
+from shared.contracts.connections import Connection
+from shared.errors import NotFound
+
+Counts = Mapping[str, Mapping[str, int]]
+"""Connection → resource → items that can be read."""
+
+
+class Overview(msgspec.Struct, frozen=True, kw_only=True):
+    """The upper half of the page. ``live``: something loads, so it is worth looking again soon."""
+
+    cards: tuple[Card, ...]
+    items: int
+    live: bool
+
+
+async def overview(context: GatewayContext) -> Overview:
+    async with context.database.read() as db:
+        mine = await connections.find(db, org_id=org_of(context), user_id=whose(context))
+        counts = await _counts(db, mine)
+        accounts = [(one.provider, await _account(db, context, one, counts[one.id])) for one in mine]
+    cards = tuple(
+        card(configured, tuple(view for provider, view in accounts if provider == slug))
+        for slug, configured in context.settings.providers.items()
+    )
+    live = any(view.stream for _, view in accounts)
+    return Overview(cards=cards, items=sum(view.items for _, view in accounts), live=live)
+
+
+async def owned(context: GatewayContext, id_: str) -> tuple[Connection, str, int]:
+    """A connection that the console shows, its provider's name, and how many items it has.
+
+    Raises ``NotFound``, also for one that is disconnected or somebody else's.
+    """
+    async with context.database.read() as db:
+        found = await connections.get(db, id_)
+        if found is None or not shows(context, found) or found.status == "disconnected":
+            raise NotFound("There is no such connection; it may have been disconnected meanwhile.")
+        counts = await connections.item_counts(db, id_)
+    configured = context.settings.providers.get(found.provider)
+    return found, configured.provider.name if configured else found.provider, sum(counts.values())
+
+
+async def item(context: GatewayContext, key: items.Key) -> tuple[StoredItem, ConfiguredProvider | None]:
+    """Raises ``NotFound``."""
+    connection, _, _ = await owned(context, key[0])
+    async with context.database.read() as db:
+        found = await items.get(db, key)
+    if found is None:
+        raise NotFound("There is no such item; it may have been deleted at the provider meanwhile.")
+    return found, context.settings.providers.get(connection.provider)
+
+
+async def table(context: GatewayContext, asked: TableQuery) -> Table:
+    async with context.database.read() as db:
+        mine = await connections.find(db, org_id=org_of(context), user_id=whose(context))
+        counts = await _counts(db, mine)
+        wanted = [one.id for one in mine if not asked.provider or asked.provider == one.provider]
+        found = [] if asked.cleared or not wanted else await items.page(db, _query(asked, wanted))
+        rows = await _rows(db, context, found[:ROWS])
+    previous, following = paged(asked, found)
+    chosen = {id_: counts[id_] for id_ in wanted}
+    total = None if asked.q else _total(chosen, asked.resource)
+    return Table(
+        asked=asked,
+        rows=rows,
+        nested=any(one.parent for one in rows),
+        providers=_provider_chips(context, asked, mine, counts),
+        resources=_resource_chips(context, asked, mine, chosen),
+        span=span(asked, len(rows), total),
+        previous=previous,
+        following=following,
+        connected=bool(mine),
+    )
+
+
+def _query(asked: TableQuery, wanted: Sequence[str]) -> items.ItemQuery:
+    return items.ItemQuery(
+        connections=wanted,
+        resource=asked.resource or None,
+        q=asked.q or None,
+        after=split(asked.after),
+        limit=ROWS + 1,
+    )
+
+
+async def _account(
+    db: AsyncConnection, context: GatewayContext, connection: Connection, counts: Mapping[str, int]
+) -> AccountCard:
+    configured = context.settings.providers.get(connection.provider)
+    labels = _labels(configured)
+    newest = await syncs.newest(db, connection.id)
+    shown = load(await view(db, newest[0]), labels=labels, counts=counts) if newest else None
+    return account(connection, shown, labels=labels, counts=counts, now=time.time())
+
+
+async def _rows(db: AsyncConnection, context: GatewayContext, found: Sequence[StoredItem]) -> tuple[Row, ...]:
+    parents: dict[items.Key, str | None] = {}
+    rows = []
+    for item in found:
+        configured = context.settings.providers.get(item.provider)
+        above = _parent(configured, item)
+        if above and above not in parents:
+            parent = await items.get(db, above)
+            parents[above] = parent.name if parent else None
+        mark = initials(configured.provider.name) if configured else "?"
+        rows.append(row(item, configured, mark=mark, parent=parents[above] if above else None))
+    return tuple(rows)
+
+
+def _parent(configured: ConfiguredProvider | None, item: StoredItem) -> items.Key | None:
+    """Where the item's parent is, for resources whose parents are all of one kind."""
+    resource = configured.provider.resource(item.resource) if configured else None
+    if resource is None or resource.original.parent_resource is None or item.parent_id is None:
+        return None
+    return item.connection, resource.original.parent_resource, item.parent_id
+
+
+async def _counts(db: AsyncConnection, found: Sequence[Connection]) -> Counts:
+    return {one.id: await connections.item_counts(db, one.id) for one in found}
+
+
+def _labels(configured: ConfiguredProvider | None) -> dict[str, str]:
+    return {one.slug: one.label for one in configured.provider.resources} if configured else {}
+
+
+def _total(counts: Counts, resource: str) -> int:
+    every = [(slug, count) for one in counts.values() for slug, count in one.items()]
+    return sum(count for slug, count in every if resource in {"", slug})
+
+
+def _provider_chips(
+    context: GatewayContext, asked: TableQuery, mine: Sequence[Connection], counts: Counts
+) -> tuple[Chip, ...]:
+    chips = [_chip(asked, "All sources", _total(counts, ""), chosen=not asked.provider, provider="")]
+    for slug, configured in context.settings.providers.items():
+        own = {one.id: counts[one.id] for one in mine if one.provider == slug}
+        if own:
+            chips.append(
+                _chip(asked, configured.provider.name, _total(own, ""), chosen=asked.provider == slug, provider=slug)
+            )
+    return tuple(chips)
+
+
+def _resource_chips(
+    context: GatewayContext, asked: TableQuery, mine: Sequence[Connection], chosen: Counts
+) -> tuple[Chip, ...]:
+    labels: dict[str, str] = {}
+    for one in mine:
+        if one.id in chosen:
+            labels |= _labels(context.settings.providers.get(one.provider))
+    chips = [_chip(asked, "Everything", _total(chosen, ""), chosen=not asked.resource, resource="")]
+    chips += [
+        _chip(asked, label, _total(chosen, slug), chosen=asked.resource == slug, resource=slug)
+        for slug, label in labels.items()
+    ]
+    return tuple(chips)
+
+
+def _chip(asked: TableQuery, label: str, count: int, *, chosen: bool, **change: str) -> Chip:
+    """A filter's link; choosing another provider forgets the resource, whose name it may not know."""
+    change |= {"resource": ""} if "provider" in change else {}
+    return Chip(label=label, count=number(count), query=asked.link(cleared=False, **FIRST, **change), chosen=chosen)

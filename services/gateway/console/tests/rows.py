@@ -1,0 +1,166 @@
+"""A console over hand-written rows: no broker, no auth service."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import Litestar, Request
+from litestar.di import Provide
+
+from services.gateway.auth_client import AuthClient
+from services.gateway.connections import queries as connections
+from services.gateway.console import ROUTES
+from services.gateway.context import GatewayContext, Watch
+from services.gateway.items import queries as items
+from services.gateway.security.browser import SignInFirst, on_sign_in_first
+from services.gateway.security.guard import bound_context, key_guard
+from services.gateway.settings import ConfiguredProvider, GatewaySettings
+from services.gateway.syncs import queries as syncs
+from services.gateway.syncs.queries import Sync
+from shared.contracts.connections import Account, Connection
+from shared.contracts.envelope import timestamp
+from shared.contracts.progress import JobProgress
+from shared.crypto import Signer
+from shared.db import Database
+from shared.errors import HubError
+from shared.http import HttpClient
+from shared.providers import load_providers
+from shared.settings import Cluster, SecretStr
+from shared.web import error_body
+
+SECRET = SecretStr("only for tests, 32 characters ok")
+LOG = "log"
+NOBODY = "http://127.0.0.1:9"
+
+
+def settings(
+    folder: Path, *, public_url: str = "http://localhost:8000", auth_url: str = NOBODY, keys_required: bool = False
+) -> GatewaySettings:
+    configured = {slug: ConfiguredProvider(provider=one, simulated=True) for slug, one in load_providers().items()}
+    return GatewaySettings(
+        database=folder / "gateway.db",
+        kafka=Cluster(bootstrap="127.0.0.1:9"),
+        auth_url=auth_url,
+        service_secret=SECRET,
+        signing_secret=SECRET,
+        providers=configured,
+        public_url=public_url,
+        keys_required=keys_required,
+    )
+
+
+@asynccontextmanager
+async def opened_context(given: GatewaySettings) -> AsyncIterator[GatewayContext]:
+    database = Database(given.database)
+    await database.migrate("services.gateway:migrations")
+    http = HttpClient()
+    yield GatewayContext(
+        settings=given,
+        database=database,
+        auth=AuthClient(http, url=given.auth_url, secret=SECRET),
+        watch=Watch(),
+        log_id=LOG,
+        page_tokens=Signer(SECRET),
+        handles=Signer(SECRET, "handle"),
+        served=lambda _: True,
+    )
+    await http.aclose()
+    await database.close()
+
+
+def console_app(context: GatewayContext) -> Any:
+    def within(request: Request[Any, Any, Any]) -> GatewayContext:
+        return bound_context(context, request)
+
+    return Litestar(
+        route_handlers=[*ROUTES],
+        guards=[key_guard(lambda: context, keys_required=context.settings.keys_required)],
+        dependencies={"context": Provide(within, sync_to_thread=False)},
+        exception_handlers={SignInFirst: on_sign_in_first, HubError: error_body},
+        openapi_config=None,
+        logging_config=None,
+    )
+
+
+def connection(id_: str, provider: str, **change: Any) -> Connection:
+    now = timestamp()
+    made = Connection(
+        id=id_,
+        version=1,
+        generation=1,
+        org_id="demo",
+        user_id="demo",
+        provider=provider,
+        client_id="client",
+        account=Account(id="4711", name="Rivermouth Trading"),
+        status="active",
+        epoch=1,
+        created=now,
+        updated=now,
+    )
+    return msgspec.structs.replace(made, **change)
+
+
+async def add_connection(context: GatewayContext, made: Connection) -> None:
+    async with context.database.write() as db:
+        await connections.save(db, made)
+
+
+async def add_items(
+    context: GatewayContext, made: Connection, resource: str, rows: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """``rows`` maps id to what differs from an ordinary item."""
+    ordinary = {
+        "connection": made.id,
+        "resource": resource,
+        "provider": made.provider,
+        "org_id": made.org_id,
+        "generation": 1,
+        "version": 1,
+        "partition": 0,
+        "offset": 0,
+        "deleted": False,
+        "parent_id": None,
+        "url": None,
+        "created": "2026-03-01T08:00:00Z",
+        "modified": "2026-05-02T09:30:00Z",
+        "updated": "2026-06-03T10:00:00.000Z",
+        "raw": b"{}",
+        "raw_bytes": 2,
+        "digest": "d",
+    }
+    written = [ordinary | {"id": id_, "name": id_} | dict(row) for id_, row in sorted(rows.items())]
+    async with context.database.write() as db:
+        await items.write(db, [row | {"folded": str(row["name"]).casefold()} for row in written])
+
+
+async def add_sync(context: GatewayContext, made: Connection, jobs: Mapping[str, Mapping[str, Any]]) -> str:
+    """A whole sync; ``jobs`` maps resource to what is known of its job (nothing yet for the resources left out)."""
+    id_ = f"sync-{made.id}"
+    resources = tuple(one.slug for one in context.require_provider(made.provider).provider.resources)
+    sync = Sync(
+        id=id_,
+        connection=made.id,
+        mode="full",
+        resources=resources,
+        whole=True,
+        why="connected",
+        created=time.time(),
+    )
+    bodies = [
+        msgspec.convert(
+            {"sync": id_, "job": f"job-{slug}", "step": 1, "connection": made.id, "resource": slug} | dict(job),
+            JobProgress,
+        )
+        for slug, job in jobs.items()
+    ]
+    async with context.database.write() as db:
+        await syncs.add(db, sync)
+        await syncs.save_progress(db, bodies)
+        await syncs.settle(db, log=LOG)
+    return id_

@@ -1,0 +1,1 @@
+"""Dead letters for operators: list them, look into one, put one back."""

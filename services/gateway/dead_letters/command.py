@@ -1,0 +1,173 @@
+"""``python -m services.gateway dead-letters``: lists, shows and replays dead letters beside services that run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Final
+
+from services.gateway.dead_letters.context import DeadLetterContext, open_producer
+from services.gateway.dead_letters.listing import list_dead_letters, show_dead_letter
+from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
+from services.gateway.dead_letters.views import DeadLetterSummary, DeadLetterView
+from shared.command import MISUSED, REFUSED, run_command
+from shared.db import Database
+from shared.errors import HubError
+from shared.installation import place
+from shared.kafka import cluster_id
+from shared.settings import Settings
+
+PAGE: Final = 200
+LONGEST: Final = 60
+COLUMNS: Final = ("id", "kept", "service", "tries", "bytes", "replayed", "key", "error")
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 1 when something was refused or is away, 2 for wrong settings or arguments."""
+    asked = _parser().parse_args(arguments)
+    return run_command(lambda settings: _run(asked, settings), needs="The database or Kafka")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m services.gateway dead-letters", description="Messages that could not be processed."
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("list", help="the newest, without what they hold")
+    listing.add_argument("--topic", help="only those of this topic")
+    listing.add_argument("--service", help="only those of this service")
+    listing.add_argument("--limit", type=_count, default=20, help="how many at most (20)")
+    showing = commands.add_parser("show", help="one, with headers and value")
+    showing.add_argument("id")
+    replaying = commands.add_parser("replay", help="put the message back on its topic; done again it changes nothing")
+    which = replaying.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?")
+    which.add_argument("--all", action="store_true", help="all of --topic that were not replayed, the oldest first")
+    replaying.add_argument("--topic", help="with --all: of which topic")
+    return parser
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 1 <= count <= 10_000:
+        raise argparse.ArgumentTypeError("has to be 1 to 10000")
+    return count
+
+
+async def _run(asked: argparse.Namespace, settings: Settings) -> int:
+    async with _context(settings) as context:
+        match asked.command:
+            case "list":
+                found, more = await _newest(asked.limit, context, topic=asked.topic, service=asked.service)
+                sys.stdout.write(table(found))
+                sys.stderr.write("There are more; --limit shows them.\n" if more else "")
+            case "show":
+                sys.stdout.write(described(await show_dead_letter(asked.id, context=context)))
+            case _ if asked.all:
+                return await _replay_all(asked.topic, context)
+            case _:
+                _tell(await replay_dead_letter(asked.id, context=context))
+    return 0
+
+
+@asynccontextmanager
+async def _context(settings: Settings) -> AsyncIterator[DeadLetterContext]:
+    database = Database(place(settings, "gateway"))
+    try:
+        await database.migrate("services.gateway:migrations")
+        yield DeadLetterContext(kafka=settings.kafka, database=database, log_id=await cluster_id(settings.kafka))
+    finally:
+        await database.close()
+
+
+async def _newest(
+    limit: int | None, context: DeadLetterContext, *, topic: str | None, service: str | None = None
+) -> tuple[list[DeadLetterSummary], bool]:
+    """And whether there are more; all of them for None."""
+    found: list[DeadLetterSummary] = []
+    page = await list_dead_letters(topic=topic, service=service, limit=min(limit or PAGE, PAGE), context=context)
+    found += page.letters
+    while page.rest and (limit is None or len(found) < limit):
+        room = PAGE if limit is None else min(limit - len(found), PAGE)
+        page = await list_dead_letters(topic=topic, service=service, limit=room, marks=page.rest, context=context)
+        found += page.letters
+    return found, page.rest is not None
+
+
+async def _replay_all(topic: str | None, context: DeadLetterContext) -> int:
+    if topic is None:
+        sys.stderr.write("--all needs --topic: say whose letters are to be replayed.\n")
+        return MISUSED
+    found, _ = await _newest(None, context, topic=topic)
+    due = [letter for letter in reversed(found) if letter.replayable and letter.replayed is None]
+    failed = 0
+    async with open_producer(context) as producer:
+        for letter in due:
+            try:
+                _tell(await replay_dead_letter(letter.id, context=context, producer=producer))
+            except HubError as refused:
+                failed += 1
+                sys.stderr.write(f"{letter.id}: {refused.detail}\n")
+    sys.stderr.write(f"{len(due) - failed} replayed, {failed} failed, {len(found) - len(due)} left as they were.\n")
+    return REFUSED if failed else 0
+
+
+def _tell(done: Replayed) -> None:
+    sys.stdout.write(f"{done.id}  is at {done.topic}, partition {done.partition}, offset {done.offset}\n")
+
+
+def table(letters: Sequence[DeadLetterSummary]) -> str:
+    """Without values: they hold customers' data."""
+    if not letters:
+        return "There are no dead letters.\n"
+    rows = [COLUMNS, *(_row(letter) for letter in letters)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "".join(f"{line.rstrip()}\n" for line in lines)
+
+
+def described(letter: DeadLetterView) -> str:
+    origin = (
+        f"{letter.topic}, partition {letter.partition}, offset {letter.offset}"
+        if letter.pointer is None
+        else f"a record of a provider's page, at {letter.pointer}: it cannot be replayed; load the connection again"
+    )
+    facts = {
+        "id": letter.id,
+        "from": origin,
+        "kept": letter.kept,
+        "service": letter.service,
+        "error": letter.error,
+        "tries": str(letter.attempts),
+        "organisation": letter.org_id or "-",
+        "key": letter.key,
+        "replayed": letter.replayed or "no",
+        **{f"header {one.name}": _encoded(one.value, one.encoding) for one in letter.headers},
+        "bytes": str(letter.bytes),
+    }
+    width = max(len(name) for name in facts)
+    lines = [f"{name.ljust(width)}  {_printable(text)}" for name, text in facts.items()]
+    value = "no value: a deletion" if letter.value is None else _encoded(letter.value, letter.encoding)
+    return "\n".join([*lines, "", _printable(value, keep="\n\t"), ""])
+
+
+def _row(letter: DeadLetterSummary) -> tuple[str, ...]:
+    replayed = letter.replayed or ("no" if letter.replayable else "cannot be")
+    cells = (letter.id, letter.kept, letter.service, str(letter.attempts), str(letter.bytes), replayed)
+    return (*cells, _short(letter.key), _short(letter.error))
+
+
+def _short(text: str) -> str:
+    shown = _printable(text)
+    return shown if len(shown) <= LONGEST else f"{shown[: LONGEST - 1]}…"
+
+
+def _printable(text: str, *, keep: str = "") -> str:
+    """Whoever wrote the message must not write on the terminal."""
+    return "".join(one if one.isprintable() or one in keep else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
+def _encoded(text: str, encoding: str | None) -> str:
+    return f"(base64) {text}" if encoding == "base64" else text

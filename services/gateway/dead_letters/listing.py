@@ -1,0 +1,137 @@
+"""List dead letters, newest first, and show one with everything in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+from aiokafka import TopicPartition
+
+from services.gateway.dead_letters import queries as replays
+from services.gateway.dead_letters.context import DeadLetterContext, open_reader
+from services.gateway.dead_letters.dead_letter import SOURCES, DeadLetter, not_found, parse, parse_id, source_topics
+from services.gateway.dead_letters.views import DeadLetterSummary, DeadLetterView, summary, view
+from shared.kafka import Logged, LogReader
+
+MOST_READ: Final = 2_000
+"""Letters looked at for one page; filters may leave none of them."""
+
+Marks = Mapping[TopicPartition, int]
+"""Per partition: what lies before this offset has not been listed. A partition that is not named has nothing left."""
+
+
+class DeadLetterListing(msgspec.Struct, frozen=True, kw_only=True):
+    """``rest`` is None when there is nothing more; a page that is not full does not say that."""
+
+    letters: list[DeadLetterSummary]
+    rest: dict[TopicPartition, int] | None
+
+
+async def list_dead_letters(
+    *,
+    topic: str | None = None,
+    service: str | None = None,
+    limit: int,
+    marks: Marks | None = None,
+    context: DeadLetterContext,
+) -> DeadLetterListing:
+    """The newest first by the clocks of those who wrote them, in one partition by their order.
+
+    ``marks`` are the ``rest`` of a page before. Raises ``BadRequest`` for an unknown topic, ``Unavailable``.
+    """
+    async with open_reader(context, source_topics(topic)) as reader:
+        bounds = await reader.bounds()
+        if marks is not None:
+            bounds = {place: (begin, min(end, marks.get(place, 0))) for place, (begin, end) in bounds.items()}
+        walk = _Backwards(reader, bounds, chunk=limit)
+        found: list[DeadLetter] = []
+        while len(found) < limit and walk.seen < MOST_READ and (letter := await walk.next()):
+            if service in {None, letter.service} and context.org in {None, letter.org_id}:
+                found.append(letter)
+        rest = walk.rest()
+    async with context.database.read() as db:
+        sent = {one.letter: one.sent for one in await replays.find(db, context.log_id, [one.id for one in found])}
+    return DeadLetterListing(letters=[summary(one, sent.get(one.id)) for one in found], rest=rest or None)
+
+
+class _Backwards:
+    """Several partitions as one list, read from their ends a stretch at a time."""
+
+    def __init__(self, reader: LogReader, bounds: Mapping[TopicPartition, tuple[int, int]], *, chunk: int) -> None:
+        self._reader, self._chunk = reader, chunk
+        self._begin = {place: begin for place, (begin, _) in bounds.items()}
+        self._unread = {place: end for place, (begin, end) in bounds.items() if end > begin}
+        self._held: dict[TopicPartition, list[DeadLetter]] = {}
+        self.seen = 0
+
+    async def next(self) -> DeadLetter | None:
+        while wanting := [place for place in self._unread if not self._held.get(place)]:
+            await self._fetch(wanting)
+        newest = max((place for place, held in self._held.items() if held), key=self._age, default=None)
+        if newest is None:
+            return None
+        self.seen += 1
+        return self._held[newest].pop()
+
+    def _age(self, place: TopicPartition) -> tuple[float, str]:
+        letter = self._held[place][-1]
+        return letter.at, letter.id
+
+    async def _fetch(self, places: list[TopicPartition]) -> None:
+        stretches = {
+            place: (max(self._begin[place], self._unread[place] - self._chunk), self._unread[place]) for place in places
+        }
+        for place, letters in (await self._reader.stretch(stretches, _without_value)).items():
+            self._held[place] = list(letters)
+            self._unread[place] = stretches[place][0]
+            if self._unread[place] <= self._begin[place]:
+                del self._unread[place]
+
+    def rest(self) -> dict[TopicPartition, int]:
+        held = {place: _offset(letters[-1]) + 1 for place, letters in self._held.items() if letters}
+        return {**self._unread, **held}
+
+
+def _without_value(logged: Logged) -> DeadLetter:
+    """A page of letters with their values could be larger than the memory."""
+    letter = parse(logged)
+    return msgspec.structs.replace(letter, value=None)
+
+
+def _offset(letter: DeadLetter) -> int:
+    return int(letter.id.rpartition("~")[2])
+
+
+def encode_marks(rest: Marks) -> bytes:
+    """For a page token, which travels in a URL."""
+    known = list(SOURCES)
+    return msgspec.json.encode([(known.index(at.topic), at.partition, mark) for at, mark in sorted(rest.items())])
+
+
+def decode_marks(token: bytes) -> dict[TopicPartition, int]:
+    """Raises ``msgspec.DecodeError`` or ``IndexError`` for what an older version encode_marks."""
+    known = list(SOURCES)
+    marks = msgspec.json.decode(token, type=list[tuple[int, int, int]])
+    return {TopicPartition(known[topic], partition): mark for topic, partition, mark in marks}
+
+
+async def show_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLetterView:
+    """Raises ``NotFound``, also for a letter of another organisation, and ``Unavailable``."""
+    letter = await find_dead_letter(id_, context=context)
+    async with context.database.read() as db:
+        replay = await replays.get(db, context.log_id, id_)
+    return view(letter, replay.sent if replay else None)
+
+
+async def find_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLetter:
+    """Raises as ``show_dead_letter`` does."""
+    place, offset = parse_id(id_)
+    async with open_reader(context, [place.topic]) as reader:
+        logged = await reader.one(place, offset)
+    if logged is None:
+        raise not_found()
+    letter = parse(logged)
+    if context.org not in {None, letter.org_id}:
+        raise not_found()
+    return letter

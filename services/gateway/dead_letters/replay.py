@@ -1,0 +1,116 @@
+"""Put a dead letter's message back on the topic it came from."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Final
+
+import msgspec
+from aiokafka.errors import KafkaError
+
+from services.gateway.dead_letters import queries as replays
+from services.gateway.dead_letters.context import DeadLetterContext, open_producer
+from services.gateway.dead_letters.dead_letter import REPLAYED_FROM, DeadLetter
+from services.gateway.dead_letters.listing import find_dead_letter
+from services.gateway.dead_letters.queries import Replay
+from shared.contracts.envelope import Message, timestamp
+from shared.errors import Conflict, Unavailable
+from shared.kafka import MOST_OF_A_LETTER, Producer
+
+PATIENCE_S: Final = 10.0
+GIVEN_UP_S: Final = 30.0
+"""Whoever began and has not finished after this long is gone: the next one sends, at worst a second time."""
+
+
+_UNCONFIRMED: Final = (
+    f"Kafka has not confirmed the message. Replay it again in {GIVEN_UP_S:.0f} seconds: if it did arrive, a second "
+    "copy does no harm."
+)
+
+
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the message is now. A letter is replayed once: asking again answers the same."""
+
+    id: str
+    topic: str
+    partition: int
+    offset: int
+    replayed: str
+
+
+async def replay_dead_letter(id_: str, *, context: DeadLetterContext, producer: Producer | None = None) -> Replayed:
+    """The message as it was, with one more header; on the same partition, because that follows from its key.
+
+    Recorded before and after it is sent: a crash in between costs at most a second copy, which every consumer takes as
+    one. ``producer`` spares one of its own where many are replayed.
+
+    Raises ``NotFound``, ``Conflict`` for what cannot be replayed or is being replayed, ``Unavailable``.
+    """
+    letter = await find_dead_letter(id_, context=context)
+    _check(letter)
+    now = time.time()
+    async with context.database.write() as db:
+        begun = await replays.begin(db, context.log_id, id_, now=now, given_up=now - GIVEN_UP_S)
+        known = await replays.get(db, context.log_id, id_)
+    if not begun:
+        return _replayed(letter, known)
+    if producer is None:
+        async with open_producer(context) as own:
+            partition, offset = await _sent(letter, own)
+    else:
+        partition, offset = await _sent(letter, producer)
+    async with context.database.write() as db:
+        await replays.finish(db, context.log_id, id_, now=time.time(), at=(partition, offset))
+        known = await replays.get(db, context.log_id, id_)
+    return _replayed(letter, known)
+
+
+def _check(letter: DeadLetter) -> None:
+    if letter.offset is None:
+        raise Conflict(
+            "This is a record of a provider's page, not a message: there is nothing to put back. Load the connection "
+            "again; the record is read anew with it.",
+            code="not_replayable",
+        )
+    if not letter.whole:
+        raise Conflict(
+            f"The message was too large to be kept whole: of its {letter.size} bytes only the beginning is here. "
+            "Whoever sent it has to send it again.",
+            code="not_replayable",
+        )
+
+
+async def _sent(letter: DeadLetter, producer: Producer) -> tuple[int, int]:
+    acknowledged = asyncio.create_task(producer.send_all([_original(letter)], most=MOST_OF_A_LETTER))
+    done, _ = await asyncio.wait([acknowledged], timeout=PATIENCE_S)
+    if not done:
+        acknowledged.cancel()  # it was waited for; the message itself may still arrive
+        raise Unavailable(_UNCONFIRMED)
+    try:
+        ((partition, offset),) = acknowledged.result().items()
+    except (KafkaError, OSError) as error:
+        raise Unavailable(_UNCONFIRMED) from error
+    return partition, offset
+
+
+def _original(letter: DeadLetter) -> Message:
+    headers = tuple((name, value) for name, value in letter.headers if name != REPLAYED_FROM)
+    mark = (REPLAYED_FROM, letter.id.encode())
+    return Message(topic=letter.topic, key=letter.key, value=letter.value, headers=(*headers, mark))
+
+
+def _replayed(letter: DeadLetter, known: Replay | None) -> Replayed:
+    if known is None or known.sent is None or known.partition is None or known.offset is None:
+        raise Conflict(
+            f"Somebody is replaying this letter right now, or was when it broke off. Ask again in {GIVEN_UP_S:.0f} "
+            "seconds.",
+            code="replay_running",
+        )
+    return Replayed(
+        id=letter.id,
+        topic=letter.topic,
+        partition=known.partition,
+        offset=known.offset,
+        replayed=timestamp(known.sent),
+    )

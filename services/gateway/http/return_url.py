@@ -1,0 +1,88 @@
+"""Where a browser may be sent after a consent: a path of ours, or a page of an allowed origin."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from litestar import Litestar
+from litestar.routes import HTTPRoute
+
+from shared.errors import BadRequest
+
+LONGEST: Final = 2_048
+_ALLOWED: Final = re.compile(r"[\[\]A-Za-z0-9\-._~!$&'()*+,;=:@/?#%]*")
+"""The characters of RFC 3986; browsers read others (a backslash, a tab) in ways of their own."""
+_ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
+
+_NO_PLACE: Final = ("/connect/", "/integrations/", "/console/connect/")
+"""They are answered, but each is a step of a consent and no place to end up at."""
+
+
+def checked_return_url(
+    url: str | None, *, own: str, allowed_origins: Collection[str], served: Callable[[str], bool]
+) -> str | None:
+    """The URL as it was given, None for None.
+
+    A path must start with one slash that no second one follows, in clear or encoded, and ``served`` must know it; so
+    must the path of a URL with our ``own`` origin. Any other URL must have exactly an allowed origin: no user
+    information, no other spelling of it.
+
+    Raises:
+        BadRequest: anything else.
+    """
+    if url is None:
+        return None
+    if len(url) <= LONGEST and _ALLOWED.fullmatch(url) and not _ESCAPE.search(url):
+        origin = _origin_of(url)
+        path = url if url.startswith("/") else url.removeprefix(own) or "/"
+        if (url.startswith("/") or origin == own) and _is_own_path(path, served):
+            return url
+        if origin != own and origin in allowed_origins:
+            return url
+    raise BadRequest(
+        "return_url must be a page of this server, such as / or /docs, or a page of an allowed origin.",
+        code="bad_return_url",
+    )
+
+
+def _is_own_path(url: str, served: Callable[[str], bool]) -> bool:
+    asked = path = re.split("[?#]", url, maxsplit=1)[0] or "/"
+    for _ in range(3):  # an encoded slash may be encoded again
+        if path.startswith("//") or "\\" in path or not path.isprintable() or "/.." in path or "/./" in path:
+            return False
+        path = unquote(path)
+    return served(asked)
+
+
+def _origin_of(url: str) -> str | None:
+    """Scheme and authority as they are written: user information or another spelling makes it no allowed origin."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    origin = f"{parts.scheme}://{parts.netloc}"
+    return origin if url.startswith(origin) else None
+
+
+def served_pages(app: Litestar) -> Callable[[str], bool]:
+    """Whether a path, as it stands in a URL without its query, is answered to GET."""
+    routes = [_pattern(route) for route in app.routes if isinstance(route, HTTPRoute) and "GET" in route.methods]
+    any_of = re.compile("|".join(f"(?:{route})" for route in routes))
+
+    def served(path: str) -> bool:
+        plain = unquote(path)
+        return not plain.startswith(_NO_PLACE) and any_of.fullmatch(plain.rstrip("/") or "/") is not None
+
+    return served
+
+
+def _pattern(route: HTTPRoute) -> str:
+    parts = (
+        re.escape(part) if isinstance(part, str) else (".+" if part.type is Path else "[^/]+")
+        for part in route.path_components
+    )
+    return "/" + "/".join(parts)

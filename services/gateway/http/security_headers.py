@@ -1,0 +1,144 @@
+"""The outermost layer of the public door: who may call from a browser, and the headers of every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Collection, Iterable
+from contextlib import suppress
+from typing import Final, final
+
+from services.gateway.http.problems import ORIGINAL, PROBLEM_JSON, problem_json
+from shared.telemetry.middleware import App, Message, Receive, Scope, Send
+
+MAX_BODY: Final = 1_048_576
+DEPRECATED: Final = "@1795392000"
+"""RFC 9745: since 2026-11-23, when /v1 came."""
+_METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
+_EXPOSED: Final = b"Location, Link, Deprecation, X-Request-Id"
+_NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
+_NOTHING: Final = "There is nothing at this address. /docs lists what there is."
+_DATA_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
+Header = tuple[bytes, bytes]
+
+
+@final
+class SecurityHeaders:
+    """Where no keys are needed every caller may do everything, so a page of another origin may do nothing.
+
+    A request with a foreign ``Origin``, or more than one, is refused with 403 whatever its method, ``null`` included.
+    ``own`` are our own addresses, ``allowed`` the listed origins, which also get CORS headers on every answer. HTML
+    that brings no content security policy gets ``page_policy``.
+    """
+
+    def __init__(self, app: App, *, own: Iterable[str], allowed: Iterable[str], page_policy: str) -> None:
+        self._app = app
+        self._own = frozenset(origin.encode() for origin in own)
+        self._allowed = frozenset(origin.encode() for origin in allowed)
+        self._page_policy = page_policy.encode()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        origins = _values(scope, b"origin")
+        origin = origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
+        started = False
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal started
+            if message["type"] == "http.response.start":
+                started = True
+                message = {**message, "headers": self._completed(scope, list(message.get("headers", ())), origin)}
+            await send(message)
+
+        if origins and origin is None and (len(origins) > 1 or origins[0] not in self._own):
+            detail = "Pages of that origin may not call this server. Its operator can allow it: ALLOWED_ORIGINS."
+            await _refuse(scope, send_with_headers, 403, "foreign_origin", detail)
+        elif origin and scope["method"] == "OPTIONS" and _values(scope, b"access-control-request-method"):
+            await _preflight(scope, send_with_headers)
+        elif any(coding.strip().lower() != b"identity" for coding in _values(scope, b"content-encoding")):
+            detail = "Requests are taken as they are: send the body without Content-Encoding."
+            await _refuse(scope, send_with_headers, 415, "unsupported_encoding", detail)
+        elif "\0" in scope["path"]:  # no name here has one, and PostgreSQL takes none, not even to look for
+            await _refuse(scope, send_with_headers, 404, "not_found", _NOTHING)
+        else:
+            try:
+                await self._app(scope, receive, send_with_headers)
+            except asyncio.CancelledError:
+                await _leave(scope, send_with_headers, started=started)
+                raise
+
+    def _completed(self, scope: Scope, headers: list[Header], origin: bytes | None) -> list[Header]:
+        present = {name.lower(): value for name, value in headers}
+        page = present.get(b"content-type", b"").startswith(b"text/html")
+        wanted = {
+            b"content-security-policy": self._page_policy if page else _DATA_POLICY,
+            b"x-content-type-options": b"nosniff",
+            b"x-frame-options": b"DENY",
+            b"referrer-policy": b"same-origin",
+            b"cache-control": b"no-store",
+        }
+        if str(scope["path"]).startswith(ORIGINAL):
+            wanted[b"deprecation"] = DEPRECATED.encode()
+            wanted[b"link"] = b'</v1>; rel="successor-version"'
+        if origin is not None:
+            wanted[b"access-control-allow-origin"] = origin
+            wanted[b"access-control-allow-credentials"] = b"true"
+            wanted[b"access-control-expose-headers"] = _EXPOSED
+        headers += [(name, value) for name, value in wanted.items() if name not in present]
+        return [*headers, (b"vary", b"Origin")]
+
+
+async def _preflight(scope: Scope, send: Send) -> None:
+    asked = b", ".join(_values(scope, b"access-control-request-headers"))
+    headers: list[Header] = [(b"access-control-allow-methods", _METHODS), (b"access-control-max-age", b"600")]
+    if _NAMES.fullmatch(asked):
+        headers.append((b"access-control-allow-headers", asked))
+    await send({"type": "http.response.start", "status": 204, "headers": headers})
+    await send({"type": "http.response.body", "body": b""})
+
+
+async def _leave(scope: Scope, send: Send, *, started: bool) -> None:
+    """The server stops and waits no longer for this request: its client is told so, or its stream is ended."""
+    with suppress(Exception):  # the client may be gone, or the answer shorter than was announced
+        if started:
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            detail = "Tributary is stopping; ask again in a moment."
+            await _refuse(scope, send, 503, "stopping", detail, retry_after=b"1")
+
+
+async def _refuse(
+    scope: Scope, send: Send, status: int, code: str, detail: str, *, retry_after: bytes | None = None
+) -> None:
+    body = problem_json(status, code=code, detail=detail, instance=str(scope["path"])[:256])
+    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(body)).encode())]
+    if retry_after:
+        headers.append((b"retry-after", retry_after))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+def _values(scope: Scope, name: bytes) -> list[bytes]:
+    return [value for key, value in scope["headers"] if key == name]
+
+
+def own_origins(public_url: str, hosts: Collection[str]) -> set[str]:
+    """The public URL, and the same port by the other names this machine answers to."""
+    scheme, _, place = public_url.partition("://")
+    port = place.rpartition(":")[2] if place.rpartition(":")[2].isdigit() else ""
+    return {public_url, *(f"{scheme}://{host}{f':{port}' if port else ''}" for host in hosts)}
+
+
+def page_policy(public_url: str, form_origins: Iterable[str]) -> str:
+    """The console's CSP.
+
+    Chromium holds every redirect of a form against ``form-action``: ``form_origins`` are where a form that starts a
+    consent ends up.
+    """
+    forms = " ".join(dict.fromkeys(["'self'", public_url, *form_origins]))
+    return (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
+        f"connect-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
+    )

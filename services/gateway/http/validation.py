@@ -1,0 +1,140 @@
+"""Refuse what a request may not hold, and say what would be right."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from litestar import Request
+from litestar.exceptions import ValidationException
+from litestar.handlers import BaseRouteHandler
+
+from shared.errors import BadRequest
+
+_FIELD: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
+_TYPE: Final = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
+_LENGTH: Final = re.compile(r"Expected `\w+` of length (<=|>=) (\d+)")
+_KINDS: Final = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "an object",
+    "null": "null",
+}
+_SHOWN: Final = 60
+"""No longer than this is a value of the request repeated."""
+
+
+AnyRequest = Request[Any, Any, Any]
+
+_NOT_QUERY = frozenset(
+    {"context", "request", "data", "state", "headers", "cookies", "body", "scope", "socket", "query"}
+)
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One wrong value: ``pointer`` (RFC 6901) into the body, or the name of a ``parameter``."""
+
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+
+
+def field_error(one: Mapping[str, Any], request: AnyRequest) -> FieldError:
+    """The framework's finding ``one`` in our words."""
+    message, key = str(one.get("message", "")), str(one.get("key", ""))[:200]
+    if one.get("source") in {"query", "header", "cookie", "path"}:
+        return FieldError(detail=_of_parameter(key, message, request), parameter=key)
+    fields = _fields(request.scope.get("route_handler"))
+    if found := _FIELD.fullmatch(message):
+        name = found[2][:_SHOWN]
+        return FieldError(detail=_of_field(name, found[1], fields), pointer=f"/{name}")
+    if key in {"", "data"}:
+        takes = f" with {fields}" if fields else ""
+        given = f"; {_kind(found[2])} was sent" if (found := _TYPE.match(message)) else ""
+        return FieldError(detail=f"This request needs a JSON body: an object{takes}{given}.")
+    return FieldError(detail=_of_value(key, message), pointer="/" + re.sub(r"\.|\[(\d+)\]", _step, key))
+
+
+def missing_field(name: str) -> ValidationException:
+    """What the framework raises for a field that is not there, for one that only some callers may leave out."""
+    found = {"message": f"Object missing required field `{name}`", "key": "data", "source": "body"}
+    return ValidationException(extra=[found])
+
+
+def _of_field(name: str, fault: str, fields: str) -> str:
+    if fault == "missing required":
+        return f"`{name}` is missing; this request takes {fields}."
+    return f"`{name}` is not a field of this request: {fields} are."
+
+
+def _of_parameter(name: str, message: str, request: AnyRequest) -> str:
+    given = str(request.query_params.get(name) or "")
+    shown = given[:_SHOWN] + ("…" if len(given) > _SHOWN else "")
+    limits = getattr(_parameters(request.scope.get("route_handler")).get(name), "kwarg_definition", None)
+    low, high = getattr(limits, "ge", None), getattr(limits, "le", None)
+    if low is not None and high is not None:
+        return f"`{name}` must be {low:g} to {high:g}; {shown or 'nothing'} is not."
+    return _of_value(name, message)
+
+
+def _of_value(name: str, message: str) -> str:
+    if found := _LENGTH.match(message):
+        if found[1] == ">=":
+            return f"`{name}` must not be empty." if found[2] == "1" else f"`{name}` must have at least {found[2]}."
+        return f"`{name}` must be at most {found[2]} characters long; it is longer."
+    if found := _TYPE.match(message):
+        return f"`{name}` must be {_kind(found[1])}; {_kind(found[2])} was sent."
+    return f"`{name}` is not valid; /docs shows what it takes."
+
+
+def _kind(named: str) -> str:
+    return " or ".join(_KINDS.get(kind, kind) for kind in named.split(" | "))
+
+
+def _step(found: re.Match[str]) -> str:
+    return f"/{found[1]}" if found[1] else "/"
+
+
+def _fields(handler: BaseRouteHandler | None) -> str:
+    data = _parameters(handler).get("data")
+    kinds = () if data is None else (data.annotation, *(kind.annotation for kind in data.inner_types))
+    shapes = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
+    return ", ".join(shapes[0].__struct_fields__) if shapes else ""
+
+
+def _parameters(handler: BaseRouteHandler | None) -> Mapping[str, Any]:
+    return {} if handler is None else handler.parsed_fn_signature.parameters
+
+
+async def only_declared(request: Request[Any, Any, Any]) -> None:
+    """A ``before_request`` hook. Raises ``BadRequest``."""
+    _check_text(request.scope["query_string"])
+    declared = _declared(request.route_handler, request)
+    sent = list(request.query_params.multi_items())
+    given = [name for name, _ in sent]
+    unknown = sorted({name[:100] for name in given if name not in declared})
+    if unknown:
+        known = f"It takes: {', '.join(sorted(declared))}." if declared else "It takes none."
+        raise BadRequest(f"No such query parameter: {', '.join(unknown[:5])}. {known}", code="unknown_parameter")
+    twice = sorted(name for name in declared if given.count(name) > 1)
+    if twice:
+        raise BadRequest(f"Given more than once: {', '.join(twice)}.", code="repeated_parameter")
+    if any("\0" in str(value) for name, value in sent if name != "q"):  # q is checked by who searches
+        raise BadRequest("A parameter has a zero character in it, which no name has.", code="bad_query")
+
+
+def _check_text(query: bytes) -> None:
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The query is not UTF-8. Send its text as UTF-8, percent-encoded.", code="bad_query") from None
+
+
+def _declared(handler: BaseRouteHandler, request: AnyRequest) -> set[str]:
+    return set(handler.parsed_fn_signature.parameters) - _NOT_QUERY - set(request.path_params)

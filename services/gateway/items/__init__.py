@@ -1,0 +1,1 @@
+"""Everything that was read from the providers, in one shape."""

@@ -1,0 +1,168 @@
+"""Items as clients see them: a stable order, and page tokens that only we can write."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from datetime import datetime
+from typing import Any, Final
+from unicodedata import category
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.connections import queries as connections
+from services.gateway.context import GatewayContext
+from services.gateway.items import queries as items
+from services.gateway.items.queries import ItemQuery, Key, StoredItem
+from shared.contracts.envelope import timestamp
+from shared.crypto import BadToken
+from shared.errors import BadRequest, NotFound
+
+LARGEST_PAGE: Final = 200
+LONGEST_SEARCH: Final = 200
+_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+ -]\d\d:\d\d)")
+
+
+class ItemView(msgspec.Struct, frozen=True, kw_only=True):
+    """``created`` and ``modified`` are the provider's times, ``updated`` ours: when this version was loaded.
+
+    ``raw`` is what the provider sent, null when it was larger than 900 kB: then ``raw_bytes`` says how large.
+    """
+
+    id: str
+    resource: str
+    connection_id: str
+    provider: str
+    org_id: str
+    name: str
+    parent_id: str | None
+    url: str | None
+    created: str | None
+    modified: str | None
+    updated: str
+    version: int
+    raw: dict[str, Any] | None
+    raw_bytes: int | None
+
+
+class ItemPage(msgspec.Struct, frozen=True, kw_only=True):
+    """``next_page_token`` is null on the last page."""
+
+    items: list[ItemView]
+    next_page_token: str | None
+
+
+async def list_items(
+    *,
+    connection_id: str | None = None,
+    org_id: str | None = None,
+    provider: str | None = None,
+    resource: str | None = None,
+    q: str | None = None,
+    updated_since: str | None = None,
+    page_size: int = 50,
+    page_token: str | None = None,
+    context: GatewayContext,
+) -> ItemPage:
+    """In the order of connection, resource and id, which items do not leave while others come and go.
+
+    ``q`` is a part of the name in any case.
+
+    Raises ``BadRequest`` for a filter that cannot be meant, ``NotFound`` for an unknown connection, ``BadToken`` for a
+    page token that was not given out for these filters.
+    """
+    _check(provider, resource, q, page_size, context)
+    since = None if updated_since is None else _moment(updated_since)
+    filters = (connection_id, org_id, provider, resource, q, since, *([context.org] if context.org is not None else []))
+    bound_to = msgspec.json.encode(filters).decode()
+    query = ItemQuery(
+        connections=None if connection_id is None else [connection_id],
+        org_id=context.org or org_id,
+        provider=provider,
+        resource=resource,
+        q=q,
+        updated_since=since,
+        after=None if page_token is None else _after(page_token, bound_to, context),
+        limit=page_size + 1,
+    )
+    async with context.database.read() as db:
+        rows = await items.page(db, await _within(db, query, context)) if context.sees(org_id) else []
+        if connection_id is not None and not rows and await connections.get(db, connection_id, org=context.org) is None:
+            raise NotFound("There is no such connection.")
+    token = None
+    if len(rows) > page_size:
+        token = context.page_tokens.sign(msgspec.json.encode(rows[page_size - 1].key), bound_to)
+    return ItemPage(items=[_view(row) for row in rows[:page_size]], next_page_token=token)
+
+
+async def read_item(connection_id: str, resource: str, item_id: str, *, context: GatewayContext) -> ItemView:
+    """Raises ``NotFound``."""
+    async with context.database.read() as db:
+        row = await items.get(db, (connection_id, resource, item_id))
+    if row is None or context.org not in {None, row.org_id}:
+        raise NotFound("There is no such item.")
+    return _view(row)
+
+
+def web_link(url: str | None) -> str | None:
+    """The URL if it is safe to be a link; None for ``javascript:`` and its like."""
+    return url if url and url.lower().startswith(("https://", "http://")) else None
+
+
+async def _within(db: AsyncConnection, query: ItemQuery, context: GatewayContext) -> ItemQuery:
+    """The same items, sought through the organisation's own connections: past everyone else's would be a long way."""
+    if context.org is None or query.connections is not None:
+        return query
+    own = await connections.find(db, org_id=context.org, provider=query.provider)
+    return msgspec.structs.replace(query, connections=[one.id for one in own])
+
+
+def _check(provider: str | None, resource: str | None, q: str | None, page_size: int, context: GatewayContext) -> None:
+    if not 1 <= page_size <= LARGEST_PAGE:
+        raise BadRequest(f"`page_size` must be 1 to {LARGEST_PAGE}; {page_size} is not.", code="bad_page_size")
+    if q is not None and len(q) > LONGEST_SEARCH:
+        raise BadRequest(f"q has to be at most {LONGEST_SEARCH} characters.", code="bad_search")
+    if q is not None and any(category(one) in {"Cc", "Cs"} for one in q):
+        raise BadRequest("q has to be plain text: it has a control character, which no name has.", code="bad_search")
+    configured = context.settings.providers.values() if provider is None else (context.require_provider(provider),)
+    if resource is not None and not any(one.provider.resource(resource) for one in configured):
+        known = ", ".join(known.slug for one in configured for known in one.provider.resources)
+        raise BadRequest(f"There is no resource of that name. Known: {known}.", code="unknown_resource")
+
+
+def _moment(text: str) -> str:
+    """An RFC 3339 time in the form the rows have it; the plus sign of an offset may have come as a space."""
+    if _RFC3339.fullmatch(text):
+        with suppress(ValueError, OverflowError):
+            return timestamp(datetime.fromisoformat(text.replace(" ", "+")).timestamp())
+    raise BadRequest("updated_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time")
+
+
+def _after(token: str, bound_to: str, context: GatewayContext) -> Key:
+    payload = context.page_tokens.verify(token, bound_to)
+    try:
+        key: Key = msgspec.json.decode(payload, type=Key)
+    except msgspec.DecodeError:
+        raise BadToken("This page token is of an older version. Start again without it.") from None
+    return key
+
+
+def _view(row: StoredItem) -> ItemView:
+    raw: Any = msgspec.Raw(row.raw or b"null")
+    return ItemView(
+        id=row.id,
+        resource=row.resource,
+        connection_id=row.connection,
+        provider=row.provider,
+        org_id=row.org_id,
+        name=row.name,
+        parent_id=row.parent_id,
+        url=web_link(row.url),
+        created=row.created,
+        modified=row.modified,
+        updated=row.updated,
+        version=row.version,
+        raw=raw,  # goes out as the bytes that came in
+        raw_bytes=row.raw_bytes,
+    )

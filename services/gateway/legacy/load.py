@@ -1,0 +1,173 @@
+"""Items in the shape of the original app: 14 fields, always all of them, in this order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.connections import queries as connections
+from services.gateway.context import GatewayContext
+from services.gateway.items import queries as items
+from services.gateway.items.views import web_link
+from services.gateway.store import READ_MODEL
+from services.gateway.syncs import queries as syncs
+from services.gateway.syncs.describe import SyncView, describe_sync, view
+from services.gateway.syncs.queries import Sync
+from services.gateway.syncs.request import add_sync, check_loadable, chosen_resources
+from shared.connector import Original, Provider
+from shared.contracts.connections import Connection
+from shared.errors import Conflict, TimedOut, Upstream
+
+FRESH_S: Final = 30.0
+WAIT_S: Final = 600.0
+
+
+class OriginalItem(msgspec.Struct, frozen=True, kw_only=True):
+    id: str | None = None
+    type: str | None = None
+    directory: bool = False
+    parent_path_or_name: str | None = None
+    parent_id: str | None = None
+    name: str | None = None
+    creation_time: str | None = None
+    last_modified_time: str | None = None
+    url: str | None = None
+    children: list[str] | None = None
+    mime_type: str | None = None
+    delta: str | None = None
+    drive_id: str | None = None
+    visibility: bool = True
+
+
+async def original_rows(db: AsyncConnection, connection: str, provider: Provider) -> list[OriginalItem]:
+    """One row per item of every resource, in resource order, then parent, then id."""
+    parents = {one.original.parent_resource for one in provider.resources}
+    names: dict[str, dict[str, str]] = {}
+    rows: list[OriginalItem] = []
+    for resource in provider.resources:
+        found = await items.outlines(db, connection, resource.slug)
+        if resource.slug in parents:
+            names[resource.slug] = {row.id: row.name for row in found}
+        rows += _shown(found, resource.original, names.get(resource.original.parent_resource or "", {}))
+    return rows
+
+
+def _shown(found: Sequence[Any], original: Original, parents: Mapping[str, str]) -> Iterator[OriginalItem]:
+    for row in found:
+        known: dict[str, str | None] = {
+            "id": row.id,
+            "last": _last(row.id),
+            "name": row.name,
+            "parent_id": row.parent_id,
+            "parent_last": _last(row.parent_id),
+            "parent_name": parents.get(row.parent_id or ""),
+        }
+        yield OriginalItem(
+            id=_filled(original.id, known),
+            type=original.type,
+            parent_path_or_name=_filled(original.parent_path_or_name, known),
+            parent_id=_filled(original.parent_id, known),
+            name=_filled(original.name, known),
+            creation_time=row.created,
+            last_modified_time=row.modified,
+            url=web_link(row.url),
+        )
+
+
+def _last(id_: str | None) -> str | None:
+    return None if id_ is None else id_.rpartition("/")[2]
+
+
+def _filled(template: str | None, known: Mapping[str, str | None]) -> str | None:
+    """None when the template, or anything it names, is absent."""
+    if template is None or any(value is None and f"{{{name}}}" in template for name, value in known.items()):
+        return None
+    return template.format_map(known)
+
+
+async def newest_connection(*, provider: str, org_id: str, user_id: str, context: GatewayContext) -> Connection | None:
+    """The connection of that user that was consented to last, of those that can be loaded.
+
+    Raises ``Forbidden`` for another organisation than the caller's.
+    """
+    context.check_org(org_id)
+    async with context.database.read() as db:
+        found = await connections.find(
+            db, org_id=org_id, user_id=user_id, provider=provider, statuses=("active", "degraded")
+        )
+    return max(found, key=_consented) if found else None
+
+
+def _consented(connection: Connection) -> tuple[str, str, str]:
+    """``sync_id`` is the UUIDv7 of the last consent's event, so it sorts by its time."""
+    return connection.sync_id or "", connection.created, connection.id
+
+
+async def load_everything(
+    connection: Connection, *, context: GatewayContext, wait_s: float = WAIT_S, fresh_s: float = FRESH_S
+) -> list[OriginalItem]:
+    """Wait for what loads already; join it if it is whole, else take a good result that is not old, or start one.
+
+    Raises ``Conflict`` when the account must be connected again, ``TimedOut`` with the counts so far, ``Upstream``
+    naming each resource that failed and why.
+    """
+    provider = context.require_provider(connection.provider).provider
+    deadline = time.monotonic() + wait_s
+    async with context.database.read() as db:
+        running = await syncs.running(db, connection.id)
+    for one in running:
+        await _ended(one, deadline, context)
+    sync = next((one for one in running if one.whole), None)
+    shown = await _ended(sync or await _join_or_start(connection, provider, context, fresh_s), deadline, context)
+    if shown.state != "done":
+        raise Upstream(_failures(shown, provider), code="load_failed")
+    async with context.database.read() as db:
+        now = await connections.get(db, connection.id)
+        if now is None or now.status == "disconnected":
+            raise Conflict("The account was disconnected while it was loading.", code="disconnected")
+        return await original_rows(db, connection.id, provider)
+
+
+async def _ended(sync: Sync, deadline: float, context: GatewayContext) -> SyncView:
+    """Raises ``TimedOut`` when it still runs at ``deadline``, in monotonic seconds."""
+    while (shown := await describe_sync(sync.id, context=context)).state == "running":
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimedOut(f"Still loading: {_counts(shown)}. Ask again to go on waiting; nothing is lost.")
+        await context.watch.wait(min(left, 0.5))
+    return shown
+
+
+async def _join_or_start(connection: Connection, provider: Provider, context: GatewayContext, fresh_s: float) -> Sync:
+    async with context.database.write(lock=READ_MODEL) as db:
+        newest = await syncs.newest_whole(db, connection.id)
+        if newest is not None:
+            if newest.ended is None:
+                return newest
+            fresh = time.time() - newest.ended < fresh_s
+            if fresh and (await view(db, newest)).state == "done":
+                return newest
+        check_loadable(connection, provider)
+        return await add_sync(
+            db, connection, provider, resources=chosen_resources(None, provider), why="asked by the original routes"
+        )
+
+
+def _counts(shown: SyncView) -> str:
+    return ", ".join(
+        f"{one.resource} {one.items}{f' of {one.expected}' if one.expected is not None else ''} ({one.state})"
+        for one in shown.resources
+    )
+
+
+def _failures(shown: SyncView, provider: Provider) -> str:
+    wrong = (
+        f"{one.resource} {one.state}: {one.error.detail if one.error else 'no reason was given'}"
+        for one in shown.resources
+        if one.state != "done"
+    )
+    return f"{provider.name} could not be loaded completely. " + " ".join(wrong)

@@ -1,0 +1,60 @@
+"""All routes of the gateway, and what becomes of their errors."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from litestar import Router, get
+from litestar.exceptions import HTTPException
+from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
+
+from services.gateway import console
+from services.gateway.connect import callback
+from services.gateway.connect import routes as connect
+from services.gateway.connections import routes as connections
+from services.gateway.dead_letters import routes as dead_letters
+from services.gateway.http.openapi import OPENAPI_PATH
+from services.gateway.http.problems import on_fault, on_http_exception, on_hub_error, on_recursion
+from services.gateway.http.validation import only_declared
+from services.gateway.items import routes as items
+from services.gateway.legacy import routes as legacy
+from services.gateway.security import routes as keys
+from services.gateway.security.browser import SignInFirst, on_sign_in_first
+from services.gateway.security.callers import Unauthorized
+from services.gateway.security.guard import on_refused
+from services.gateway.syncs import routes as syncs
+from services.gateway.throttle import TooManyFailures
+from shared.errors import HubError
+
+EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
+    SignInFirst: on_sign_in_first,
+    Unauthorized: on_refused,
+    TooManyFailures: on_refused,
+    HubError: on_hub_error,
+    HTTPException: on_http_exception,
+    RecursionError: on_recursion,
+    Exception: on_fault,
+}
+
+
+@get("/", include_in_schema=False)
+async def index() -> dict[str, str]:
+    return {"documentation": "/docs", "openapi": OPENAPI_PATH, "events": "/events"}
+
+
+def routes() -> list[ControllerRouterHandler]:
+    v1 = Router(
+        path="/v1",
+        before_request=only_declared,
+        route_handlers=[
+            index,
+            *connect.ROUTES,
+            *connections.ROUTES,
+            connect.delete_connection,
+            *syncs.ROUTES,
+            *items.ROUTES,
+            *keys.ROUTES,
+            *dead_letters.ROUTES,
+        ],
+    )
+    return [v1, connect.open_link, callback.get_callback, *legacy.ROUTES, *console.ROUTES]

@@ -1,0 +1,83 @@
+"""``python -m services.gateway keys``: makes, lists and revokes keys beside a gateway that runs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from services.gateway.security.keys import KeyView, create_key, key_view, list_keys, revoke_key
+from services.gateway.security.queries import SCOPES
+from shared.command import run_command
+from shared.db import Database
+from shared.installation import place
+from shared.settings import Settings
+
+
+def main(arguments: Sequence[str]) -> int:
+    """The exit code: 1 when something was refused or is away, 2 for wrong settings or arguments.
+
+    A new key is the only thing on standard output; words about it go to standard error.
+    """
+    asked = _parser().parse_args(arguments)
+    return run_command(lambda settings: _run(asked, settings), needs="The database")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m services.gateway keys", description="The gateway's API keys.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    create = commands.add_parser("create", help="make a key and show it, once")
+    create.add_argument("--org", required=True, help="the organisation whose data it opens")
+    create.add_argument("--scope", choices=SCOPES, default="read", help="each includes those before it")
+    create.add_argument("--name", default="", help="what it is for")
+    create.add_argument("--expires-in-days", type=int, metavar="DAYS", help="without it, the key never expires")
+    listing = commands.add_parser("list", help="show the keys, without what opens")
+    listing.add_argument("--org", help="only those of this organisation")
+    revoke = commands.add_parser("revoke", help="end a key, and the sessions that were opened with it, at once")
+    revoke.add_argument("prefix", help="the part between the first and the second underscore")
+    return parser
+
+
+async def _run(asked: argparse.Namespace, settings: Settings) -> int:
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    database = Database(place(settings, "gateway"))
+    try:
+        await database.migrate("services.gateway:migrations")
+        match asked.command:
+            case "create":
+                await _create(asked, database)
+            case "list":
+                _show(await list_keys(org=asked.org, database=database))
+            case _:
+                revoked = key_view(await revoke_key(_prefix(asked.prefix), org=None, database=database))
+                sys.stderr.write(f"{revoked.prefix} of {revoked.org_id} opens nothing any more.\n")
+    finally:
+        await database.close()
+    return 0
+
+
+async def _create(asked: argparse.Namespace, database: Database) -> None:
+    made = await create_key(
+        org=asked.org, scope=asked.scope, name=asked.name, expires_in_days=asked.expires_in_days, database=database
+    )
+    until = key_view(made.key).expires or "it is revoked"
+    sys.stderr.write(f"A {made.key.scope} key for {made.key.org_id}, good until {until}. It is not shown again:\n")
+    sys.stdout.write(f"{made.written.reveal()}\n")
+
+
+def _show(found: Sequence[KeyView]) -> None:
+    rows = [("prefix", "organisation", "scope", "status", "created", "expires", "last used", "name")]
+    rows += [
+        (one.prefix, one.org_id, one.scope, one.status, one.created, one.expires or "-", one.last_used or "-", one.name)
+        for one in found
+    ]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        sys.stdout.write(f"{line.rstrip()}\n")
+
+
+def _prefix(given: str) -> str:
+    """The prefix, also out of a whole key that was pasted."""
+    parts = given.split("_")
+    return parts[1] if len(parts) > 1 and parts[0] == "trb" else given

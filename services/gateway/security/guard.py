@@ -1,0 +1,133 @@
+"""Lets in who may: a program by its key, a browser by its session. Stands before every route."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any
+
+from litestar import Request, Response
+from litestar.enums import RequestEncodingType
+from litestar.handlers import BaseRouteHandler
+
+from services.gateway.context import GatewayContext
+from services.gateway.http.problems import answer
+from services.gateway.http.validation import AnyRequest
+from services.gateway.security.browser import AnyConnection, SignInFirst, followed, is_page, own_page, session_token
+from services.gateway.security.callers import (
+    ANYONE,
+    Caller,
+    Unauthorized,
+    authenticate,
+    caller_with,
+    opens,
+    session_caller,
+)
+from services.gateway.security.permissions import needed
+from services.gateway.throttle import TooManyFailures
+from shared.crypto import same
+from shared.errors import Forbidden
+
+Guard = Callable[[AnyConnection, BaseRouteHandler], Awaitable[None]]
+_READS = {"GET", "HEAD", "OPTIONS"}
+
+
+def key_guard(context: Callable[[], GatewayContext], *, keys_required: bool) -> Guard:
+    """A Litestar guard. Where no keys are required, everyone may do everything."""
+
+    async def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
+        keep_caller(connection, await _caller(connection, context) if keys_required else ANYONE)
+
+    return guard
+
+
+async def _caller(connection: AnyConnection, context: Callable[[], GatewayContext]) -> Caller | None:
+    """Raises ``Unauthorized``, ``TooManyFailures``, or ``Forbidden`` for a key that may not do this."""
+    need = needed(str(connection.scope.get("method")), str(connection.scope.get("path_template")))
+    if need == "public":
+        return None
+    given = connection.headers.get("authorization")
+    caller = await (_by_session(connection, context()) if given is None else _by_key(given, connection, context()))
+    if caller is None:
+        raise SignInFirst(connection, context().settings) if is_page(connection) else Unauthorized()
+    if not caller.may(need):
+        raise Forbidden(f"This takes a key of scope {need}; this one has {caller.scope}.", code="scope_too_small")
+    return caller
+
+
+async def _by_key(given: str, connection: AnyConnection, context: GatewayContext) -> Caller:
+    scheme, _, text = given.partition(" ")
+    key = await authenticate(
+        text.strip() if scheme.lower() == "bearer" else "",
+        address=_address(connection),
+        throttle=context.throttle,
+        database=context.database,
+    )
+    return caller_with(key)
+
+
+async def _by_session(connection: AnyConnection, context: GatewayContext) -> Caller | None:
+    """A session counts only for our own pages: a page of an allowed origin has no part in it.
+
+    Raises ``Forbidden`` for a form of another site; the session stays as it is.
+    """
+    token = session_token(connection, context.settings)
+    if token is None:
+        return None
+    reads, page = connection.scope.get("method") in _READS, is_page(connection)
+    if not own_page(connection, must_tell=not reads) and not (reads and page and followed(connection)):
+        if page:
+            raise Forbidden("This form was sent from another site. Open the console itself and try again.")
+        return None
+    caller = await session_caller(
+        token, address=_address(connection), throttle=context.throttle, database=context.database
+    )
+    if caller and caller.csrf and not reads and not same(await _csrf_given(connection), caller.csrf):
+        raise Forbidden("This page is of an earlier sign-in. Load it again, then repeat this.", code="csrf")
+    return caller
+
+
+async def _csrf_given(connection: AnyConnection) -> str:
+    if header := connection.headers.get("x-csrf-token"):
+        return header
+    request: Request[Any, Any, Any] | None = connection if isinstance(connection, Request) else None
+    if request is None or request.content_type[0] != RequestEncodingType.URL_ENCODED:
+        return ""
+    try:
+        return str((await request.form()).get("csrf") or "")
+    except UnicodeDecodeError:
+        return ""
+
+
+def _address(connection: AnyConnection) -> str | None:
+    """The other end of the socket: what a header says of it, anyone can write."""
+    return connection.client.host if connection.client else None
+
+
+def keep_caller(connection: AnyConnection, caller: Caller | None) -> None:
+    connection.state.caller = caller
+
+
+def caller_of(connection: AnyConnection) -> Caller | None:
+    """None on a public route. Raises ``AttributeError`` where no guard stood before the route."""
+    caller: Caller | None = connection.state.caller
+    return caller
+
+
+async def still_let_in(connection: AnyConnection, context: GatewayContext) -> bool:
+    """Asked by what goes on for long: whether the key was revoked or has expired, or somebody signed out meanwhile."""
+    caller = caller_of(connection)
+    if caller is None or caller.prefix is None:
+        return True
+    return await opens(caller.prefix, session=caller.session, database=context.database)
+
+
+def bound_context(context: GatewayContext, connection: AnyConnection) -> GatewayContext:
+    """The context within the walls of the caller's organisation."""
+    caller = caller_of(connection)
+    return context if caller is None or caller.org is None else replace(context, org=caller.org)
+
+
+def on_refused(request: AnyRequest, error: Unauthorized | TooManyFailures) -> Response[bytes]:
+    """Answer who is not let in, with the header that says what would help: a key, or waiting."""
+    return answer(request, error.status, code=error.code, detail=error.detail, headers=error.headers)

@@ -1,0 +1,149 @@
+"""API keys: how one is written, make, list and revoke them."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import string
+import time
+from typing import Final, Literal, NamedTuple, cast
+
+import msgspec
+from typing_extensions import override
+
+from services.gateway.security import queries
+from services.gateway.security.queries import SCOPES, ApiKey, Scope
+from shared.contracts.envelope import timestamp
+from shared.crypto import hash_token
+from shared.db import Database
+from shared.errors import BadRequest, NotFound
+from shared.settings import SecretStr
+
+_LETTERS: Final = string.digits + string.ascii_letters
+_PREFIX: Final = 12
+_SECRET: Final = 40
+"""238 random bits."""
+_KEY: Final = re.compile(rf"trb_([0-9A-Za-z]{{{_PREFIX}}})_([0-9A-Za-z]{{{_SECRET}}})")
+
+LONGEST_NAME: Final = 100
+LONGEST_ORG: Final = 256
+LONGEST_DAYS: Final = 3_650
+_DAY_S: Final = 86_400.0
+
+
+class KeyText(NamedTuple):
+    """``prefix`` is public, it names the key in lists and logs; ``secret`` is not, and its ``repr`` hides it."""
+
+    prefix: str
+    secret: str
+
+    def written(self) -> str:
+        return f"trb_{self.prefix}_{self.secret}"
+
+    @override
+    def __repr__(self) -> str:
+        return f"KeyText({self.prefix})"
+
+
+def new_key_text() -> KeyText:
+    return KeyText(_random(_PREFIX), _random(_SECRET))
+
+
+def parse_key(text: str) -> KeyText | None:
+    """None for what was never a key of ours."""
+    found = _KEY.fullmatch(text)
+    return KeyText(found[1], found[2]) if found else None
+
+
+def _random(length: int) -> str:
+    return "".join(secrets.choice(_LETTERS) for _ in range(length))
+
+
+class KeyView(msgspec.Struct, frozen=True, kw_only=True):
+    """``last_used`` is up to ten minutes old. A key that is not ``active`` opens nothing any more."""
+
+    prefix: str
+    org_id: str
+    scope: Scope
+    name: str
+    status: Literal["active", "expired", "revoked"]
+    created: str
+    expires: str | None
+    last_used: str | None
+    revoked: str | None
+
+
+async def list_keys(*, org: str | None, database: Database) -> list[KeyView]:
+    """Oldest first; of every organisation for None."""
+    async with database.read() as db:
+        return [key_view(key) for key in await queries.find_keys(db, org=org)]
+
+
+def key_view(key: ApiKey) -> KeyView:
+    return KeyView(
+        prefix=key.prefix,
+        org_id=key.org_id,
+        scope=key.scope,
+        name=key.name,
+        status="revoked" if key.revoked is not None else "active" if key.good(time.time()) else "expired",
+        created=timestamp(key.created),
+        expires=_time(key.expires),
+        last_used=_time(key.last_used),
+        revoked=_time(key.revoked),
+    )
+
+
+def _time(at: float | None) -> str | None:
+    return None if at is None else timestamp(at)
+
+
+class CreatedKey(msgspec.Struct, frozen=True, kw_only=True):
+    """``written`` is the key as its holder sends it: nobody can read it again."""
+
+    key: ApiKey
+    written: SecretStr
+
+
+async def create_key(
+    *, org: str, scope: str = "read", name: str = "", expires_in_days: int | None = None, database: Database
+) -> CreatedKey:
+    """Raises ``BadRequest``."""
+    _check(org, scope, name, expires_in_days)
+    text, now = new_key_text(), time.time()
+    key = ApiKey(
+        prefix=text.prefix,
+        digest=hash_token(text.secret),
+        org_id=org,
+        scope=cast("Scope", scope),
+        name=name,
+        created=now,
+        expires=None if expires_in_days is None else now + expires_in_days * _DAY_S,
+    )
+    async with database.write() as db:
+        await queries.add_key(db, key)
+    return CreatedKey(key=key, written=SecretStr(text.written()))
+
+
+def _check(org: str, scope: str, name: str, days: int | None) -> None:
+    if not org.strip() or len(org) > LONGEST_ORG or not org.isprintable():
+        raise BadRequest(f"The organisation has to be a name of 1 to {LONGEST_ORG} characters.", code="bad_org")
+    if scope not in SCOPES:
+        raise BadRequest(f"There is no such scope. There are: {', '.join(SCOPES)}.", code="unknown_scope")
+    if len(name) > LONGEST_NAME or not name.isprintable():
+        raise BadRequest(f"The name has to be plain text of at most {LONGEST_NAME} characters.", code="bad_name")
+    if days is not None and not 1 <= days <= LONGEST_DAYS:
+        raise BadRequest(f"A key can be good for 1 to {LONGEST_DAYS} days; {days} is not.", code="bad_expiry")
+
+
+async def revoke_key(prefix: str, *, org: str | None, database: Database) -> ApiKey:
+    """From its commit on the key opens nothing. Done again it gives the same answer.
+
+    Raises ``NotFound``, also for a key of another organisation than ``org``; None is whoever runs the gateway.
+    """
+    async with database.write() as db:
+        key = await queries.get_key(db, prefix)
+        if key is None or org not in {None, key.org_id}:
+            raise NotFound("There is no such key.")
+        await queries.mark_revoked(db, prefix, now=time.time())
+        await queries.end_sessions_of_key(db, prefix)
+        return await queries.get_key(db, prefix) or key

@@ -1,0 +1,71 @@
+"""What each route asks of its caller, all in one place. A route that is not here asks for the most.
+
+Public are: what a provider or a customer's browser opens, which have no key (the short link and the callback are bound
+to one browser by a cookie, and to one consent by a state that works once); documentation; health, which says nothing of
+anybody's data; the page to sign in on; and the colours of pages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+from services.gateway.security.queries import Scope
+
+Need = Literal["public"] | Scope
+
+NEEDS: Final[Mapping[str, Need]] = {
+    "GET /health/live": "public",
+    "GET /health/ready": "public",
+    "GET /docs": "public",
+    "GET /docs/assets/{name}": "public",
+    "GET /schema": "public",
+    "GET /schema/openapi.json": "public",
+    "GET /schema/{path}": "public",
+    "GET /events": "public",
+    "GET /events/asyncapi.json": "public",
+    "GET /favicon.ico": "public",
+    "GET /connect/{flow_id}": "public",
+    "GET /integrations/{provider}/oauth2callback": "public",
+    "GET /console/static/{name}": "public",
+    "GET /console/sign-in": "public",
+    "POST /console/sign-in": "public",
+    "POST /console/theme": "public",
+    "GET /v1": "read",
+    "GET /v1/providers": "read",
+    "GET /v1/connect/{flow_id}": "read",
+    "GET /v1/connections": "read",
+    "GET /v1/connections/{connection_id}": "read",
+    "GET /v1/syncs/{sync_id}": "read",
+    "GET /v1/syncs/{sync_id}/events": "read",
+    "GET /v1/items": "read",
+    "GET /v1/items/{connection_id}/{resource}/{item_id}": "read",
+    "POST /v1/connect": "write",
+    "POST /v1/connections/{connection_id}/syncs": "write",
+    "DELETE /v1/connections/{connection_id}": "write",
+    "GET /v1/keys": "admin",
+    "POST /v1/keys": "admin",
+    "DELETE /v1/keys/{prefix}": "admin",
+    "GET /v1/dead-letters": "admin",
+    "GET /v1/dead-letters/{letter_id}": "admin",
+    "POST /v1/dead-letters/{letter_id}/replay": "admin",
+    "POST /integrations/{provider}/credentials": "read",
+    "POST /integrations/{provider}/authorize": "write",
+    "POST /integrations/{provider}/load": "write",
+    "GET /": "read",
+    "GET /console/cards": "read",
+    "GET /console/items": "read",
+    "GET /console/items/{connection}/{resource}/{id_}": "read",
+    "POST /console/sign-out": "read",
+    "GET /console/connections/{id_}/disconnect": "write",
+    "GET /console/connect/{flow_id}": "write",
+    "POST /console/connect": "write",
+    "POST /console/connections/{id_}/reload": "write",
+    "POST /console/connections/{id_}/disconnect": "write",
+    "GET /metrics": "admin",
+}
+
+
+def needed(method: str, template: str) -> Need:
+    """``template`` is the path with its parameters' names. OPTIONS only lists methods, whatever the route."""
+    return "public" if method == "OPTIONS" else NEEDS.get(f"{method} {template}", "admin")

@@ -1,0 +1,98 @@
+"""API keys and the console's sessions: never a secret, only its digest. Times are epoch seconds."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+import msgspec
+from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.tables import api_keys, sessions
+
+Scope = Literal["read", "write", "admin"]
+SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
+"""Each includes those before it."""
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """``prefix`` is public and names the key; ``digest`` is the SHA-256 of its secret."""
+
+    prefix: str
+    digest: str
+    org_id: str
+    scope: Scope
+    name: str
+    created: float
+    expires: float | None = None
+    last_used: float | None = None
+    revoked: float | None = None
+
+    def good(self, now: float) -> bool:
+        return self.revoked is None and (self.expires is None or now < self.expires)
+
+
+async def add_key(db: AsyncConnection, key: ApiKey) -> None:
+    await db.execute(insert(api_keys).values(msgspec.structs.asdict(key)))
+
+
+async def get_key(db: AsyncConnection, prefix: str) -> ApiKey | None:
+    row = (await db.execute(select(api_keys).where(api_keys.c.prefix == prefix))).mappings().first()
+    return None if row is None else ApiKey(**row)
+
+
+async def find_keys(db: AsyncConnection, *, org: str | None = None) -> list[ApiKey]:
+    """Oldest first, revoked ones too; those of one organisation, or all."""
+    query = select(api_keys).order_by(api_keys.c.org_id, api_keys.c.created, api_keys.c.prefix)
+    if org is not None:
+        query = query.where(api_keys.c.org_id == org)
+    return [ApiKey(**row) for row in (await db.execute(query)).mappings()]
+
+
+async def mark_revoked(db: AsyncConnection, prefix: str, *, now: float) -> None:
+    """Once revoked it stays as it is."""
+    live = (api_keys.c.prefix == prefix) & api_keys.c.revoked.is_(None)
+    await db.execute(update(api_keys).where(live).values(revoked=now))
+
+
+async def touch_key(db: AsyncConnection, prefix: str, *, now: float, older_than: float) -> None:
+    """``last_used``, unless somebody wrote one after ``older_than`` meanwhile."""
+    stale = or_(api_keys.c.last_used.is_(None), api_keys.c.last_used < older_than)
+    await db.execute(update(api_keys).where(api_keys.c.prefix == prefix, stale).values(last_used=now))
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """``prefix`` names the key it was opened with."""
+
+    id: str
+    prefix: str
+    created: float
+    used: float
+
+
+async def add_session(db: AsyncConnection, session: Session) -> None:
+    await db.execute(insert(sessions).values(msgspec.structs.asdict(session)))
+
+
+async def get_session(db: AsyncConnection, id_: str) -> Session | None:
+    row = (await db.execute(select(sessions).where(sessions.c.id == id_))).mappings().first()
+    return None if row is None else Session(**row)
+
+
+async def touch_session(db: AsyncConnection, id_: str, *, now: float, older_than: float) -> None:
+    """``used``, unless somebody wrote one after ``older_than`` meanwhile."""
+    stale = (sessions.c.id == id_) & (sessions.c.used < older_than)
+    await db.execute(update(sessions).where(stale).values(used=now))
+
+
+async def end_session(db: AsyncConnection, id_: str) -> None:
+    await db.execute(delete(sessions).where(sessions.c.id == id_))
+
+
+async def end_sessions_of_key(db: AsyncConnection, prefix: str) -> None:
+    await db.execute(delete(sessions).where(sessions.c.prefix == prefix))
+
+
+async def forget_sessions(db: AsyncConnection, *, before: float) -> None:
+    """Those that nobody has used since."""
+    await db.execute(delete(sessions).where(sessions.c.used < before))

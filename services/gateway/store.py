@@ -1,0 +1,58 @@
+"""What every room shares: the lock of the read model, the outbox, and how far each topic was read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from operator import itemgetter
+
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway.tables import outbox, positions
+from shared.contracts.envelope import Message
+from shared.db import BulkUpsert, Database
+from shared.kafka import Producer
+from shared.outbox import Relay, append
+
+READ_MODEL = "read model"
+"""The lock of transactions that change what is read from the topics: each sees all that the ones before it wrote."""
+
+_SAVE = upsert(positions)
+_SAVE = _SAVE.on_conflict_do_update(
+    index_elements=["topic", "partition"],
+    set_={"next": _SAVE.excluded.next, "log": _SAVE.excluded.log},
+    # A gateway that has lost the partition may still write the batch that it had taken before.
+    where=(positions.c.log != _SAVE.excluded.log) | (positions.c.next < _SAVE.excluded.next),
+)
+_SAVE_ALL = BulkUpsert(_SAVE)
+_IN_ORDER = itemgetter(*_SAVE_ALL.columns)
+_LOAD = select(positions.c.partition, positions.c.next).where(
+    positions.c.topic == bindparam("topic"), positions.c.log == bindparam("log")
+)
+
+
+async def send(db: AsyncConnection, *messages: Message) -> None:
+    """Each leaves once the caller's transaction is committed, and not if it is not."""
+    await append(db, outbox, messages)
+
+
+def relay(database: Database, producer: Producer) -> Relay:
+    return Relay(database, outbox, producer)
+
+
+async def load_positions(db: AsyncConnection, topic: str, log: str) -> dict[int, int]:
+    """Partition → next offset, of this log only: another log starts from 0."""
+    rows = await db.execute(_LOAD, {"topic": topic, "log": log})
+    return {row.partition: row.next for row in rows}
+
+
+async def save_positions(db: AsyncConnection, topic: str, log: str, read: Mapping[int, int]) -> None:
+    values = {"topic": topic, "log": log}
+    rows = ({**values, "partition": partition, "next": following} for partition, following in sorted(read.items()))
+    await _SAVE_ALL.run(db, [_IN_ORDER(row) for row in rows])
+
+
+def passed(positions_of_items: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
+    """Whether a reader that stands at ``positions_of_items`` has read every offset in ``wanted``."""
+    return all(positions_of_items.get(partition, 0) > offset for partition, offset in wanted.items())

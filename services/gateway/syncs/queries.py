@@ -1,0 +1,163 @@
+"""Syncs and, per resource, the newest that is known of its job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import msgspec
+from sqlalchemy import Row, Select, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway import store
+from services.gateway.tables import sync_jobs, syncs
+from shared.contracts.progress import FINAL, JobProgress
+from shared.contracts.topics import ITEMS
+
+_SAVE = upsert(sync_jobs)
+_SAVE = _SAVE.on_conflict_do_update(
+    index_elements=["sync", "resource"],
+    set_={name: _SAVE.excluded[name] for name in ("job", "step", "revision", "final", "readable", "body")},
+    where=(sync_jobs.c.job != _SAVE.excluded.job) | (sync_jobs.c.step < _SAVE.excluded.step),
+)
+
+_UNREADABLE = select(sync_jobs).where(
+    sync_jobs.c.final == True,  # noqa: E712  # SQL
+    sync_jobs.c.readable == False,  # noqa: E712  # SQL
+)
+_NEWEST = select(func.coalesce(func.max(sync_jobs.c.revision), 0))
+
+
+class Sync(msgspec.Struct, frozen=True, kw_only=True):
+    """One request to load a connection. ``whole`` when it asked for every resource; times are epoch seconds."""
+
+    id: str
+    connection: str
+    mode: str
+    resources: tuple[str, ...]
+    whole: bool
+    why: str
+    created: float
+    ended: float | None = None
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """A job's newest progress. ``over``: it ended, and all its items can be read.
+
+    ``revision`` rises with every change of any job: a stream resumes behind the last one it showed.
+    """
+
+    body: JobProgress
+    revision: int
+    over: bool
+
+
+async def add(db: AsyncConnection, sync: Sync) -> bool:
+    """Write a new sync; False when it is known already."""
+    row = msgspec.structs.asdict(sync) | {"resources": msgspec.json.encode(sync.resources)}
+    if (await db.execute(upsert(syncs).values(row).on_conflict_do_nothing())).rowcount != 1:
+        return False
+    await _end(db, sync.id)  # its jobs may have been heard of, and ended, before it was
+    return True
+
+
+async def get(db: AsyncConnection, id_: str) -> Sync | None:
+    row = (await db.execute(select(syncs).where(syncs.c.id == id_))).mappings().first()
+    return None if row is None else _sync(dict(row))
+
+
+async def running(db: AsyncConnection, connection: str) -> list[Sync]:
+    """Those that have not ended, newest first, whatever they asked for."""
+    query = select(syncs).where(syncs.c.connection == connection, syncs.c.ended.is_(None))
+    return await _newest(db, query, None)
+
+
+async def newest(db: AsyncConnection, connection: str, *, limit: int = 1) -> list[Sync]:
+    return await _newest(db, select(syncs).where(syncs.c.connection == connection), limit)
+
+
+async def newest_whole(db: AsyncConnection, connection: str) -> Sync | None:
+    """The newest one that asked for every resource."""
+    whole = syncs.c.whole == True  # noqa: E712  # SQL
+    found = await _newest(db, select(syncs).where(syncs.c.connection == connection, whole), 1)
+    return found[0] if found else None
+
+
+async def _newest(db: AsyncConnection, query: Select[Any], limit: int | None) -> list[Sync]:
+    rows = await db.execute(query.order_by(syncs.c.created.desc(), syncs.c.id.desc()).limit(limit))
+    return [_sync(dict(row)) for row in rows.mappings()]
+
+
+async def save_progress(db: AsyncConnection, bodies: Sequence[JobProgress]) -> None:
+    """Keep the newest step of each job; older ones change nothing."""
+    revision = await newest_revision(db)
+    rows = [
+        {
+            "sync": body.sync,
+            "resource": body.resource,
+            "job": body.job,
+            "step": body.step,
+            "revision": revision + number,
+            "final": body.state in FINAL,
+            "readable": False,
+            "body": msgspec.json.encode(body),
+        }
+        for number, body in enumerate(bodies, 1)
+    ]
+    if rows:
+        await db.execute(_SAVE, rows)
+
+
+async def progress(db: AsyncConnection, sync: str, *, after: int = 0) -> list[Progress]:
+    """What is known of the jobs of a sync, in the order it became known; only what is newer than ``after``."""
+    query = select(sync_jobs).where(sync_jobs.c.sync == sync, sync_jobs.c.revision > after)
+    return [_progress(row) for row in await db.execute(query.order_by(sync_jobs.c.revision))]
+
+
+async def settle(db: AsyncConnection, *, log: str) -> None:
+    """Mark the ended jobs whose items have all been read by now, and end the syncs that have no other jobs left.
+
+    Belongs in the transaction that moved the positions.
+    """
+    ended = [_progress(row) for row in await db.execute(_UNREADABLE)]
+    if not ended:
+        return
+    read = await store.load_positions(db, ITEMS, log)
+    revision = await newest_revision(db)
+    for one in ended:
+        if store.passed(read, one.body.positions):
+            revision += 1
+            job = (sync_jobs.c.sync == one.body.sync) & (sync_jobs.c.resource == one.body.resource)
+            await db.execute(update(sync_jobs).where(job).values(readable=True, revision=revision))
+    for sync in sorted({one.body.sync for one in ended}):
+        await _end(db, sync)
+
+
+async def _end(db: AsyncConnection, id_: str) -> None:
+    sync = await get(db, id_)
+    if sync is None:
+        return
+    over = {one.body.resource: one.body.ended for one in await progress(db, id_) if one.over}
+    if over.keys() >= set(sync.resources):
+        last = max((moment(ended) for ended in over.values() if ended), default=sync.created)
+        await db.execute(update(syncs).where(syncs.c.id == id_).values(ended=max(last, sync.created)))
+
+
+async def newest_revision(db: AsyncConnection) -> int:
+    return int((await db.execute(_NEWEST)).scalar_one())
+
+
+def moment(text: str) -> float:
+    """Epoch seconds of an RFC 3339 time. Raises ``ValueError``."""
+    return datetime.fromisoformat(text).timestamp()
+
+
+def _progress(row: Row[tuple[object, ...]]) -> Progress:
+    body = msgspec.json.decode(row.body, type=JobProgress)
+    return Progress(body=body, revision=row.revision, over=row.final and row.readable)
+
+
+def _sync(row: dict[str, Any]) -> Sync:
+    return Sync(**{**row, "resources": msgspec.json.decode(row["resources"], type=tuple[str, ...])})

@@ -1,0 +1,117 @@
+"""Ask for a connection to be loaded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.gateway import store
+from services.gateway.connections import queries as connections
+from services.gateway.context import GatewayContext
+from services.gateway.store import READ_MODEL
+from services.gateway.syncs import queries as syncs
+from services.gateway.syncs.queries import Sync
+from shared.connector import Provider
+from shared.contracts.connections import Connection
+from shared.contracts.envelope import event, new_id, timestamp
+from shared.contracts.syncs import SyncRequested
+from shared.contracts.topics import SYNCS
+from shared.errors import BadRequest, Conflict, NotFound
+from shared.failpoints import failpoint
+from shared.telemetry import current_traceparent
+
+
+async def request_sync(
+    connection_id: str,
+    *,
+    mode: str | None = None,
+    resources: Sequence[str] | None = None,
+    background: bool = False,
+    context: GatewayContext,
+) -> Sync:
+    """Committed when this returns: the request outlives a crash. What it can join is decided by whoever loads.
+
+    ``resources`` None means all of them; ``background``: everything else goes first.
+
+    Raises ``NotFound``, ``BadRequest`` for a mode or resource that does not exist, ``Conflict`` for a connection that
+    was disconnected or has to be connected again.
+    """
+    _check_mode(mode)
+    async with context.database.write(lock=READ_MODEL) as db:
+        connection = await connections.get(db, connection_id, org=context.org)
+        if connection is None:
+            raise NotFound("There is no such connection.")
+        configured = context.require_provider(connection.provider)
+        chosen = chosen_resources(resources, configured.provider)
+        check_loadable(connection, configured.provider)
+        provider = configured.provider
+        sync = await add_sync(db, connection, provider, resources=chosen, why="asked", background=background)
+    failpoint("after_sync_row")
+    return sync
+
+
+async def add_sync(
+    db: AsyncConnection,
+    connection: Connection,
+    provider: Provider,
+    *,
+    resources: tuple[str, ...],
+    why: str,
+    background: bool = False,
+) -> Sync:
+    """The sync's row and its event, in the caller's transaction."""
+    whole = len(resources) == len(provider.resources)
+    sync = Sync(
+        id=new_id(),
+        connection=connection.id,
+        mode="full",
+        resources=resources,
+        whole=whole,
+        why=why,
+        created=round(time.time(), 3),  # as exact as the event says it, so that a rebuilt row is the same
+    )
+    asked = SyncRequested(
+        sync=sync.id,
+        connection=connection.id,
+        resources=None if whole else resources,
+        why=why,
+        requested=timestamp(sync.created),
+        covers=resources,
+        background=background,
+    )
+    await syncs.add(db, sync)
+    trace = current_traceparent()
+    sent = event(SYNCS, key=connection.id, kind="SyncRequested", source="gateway", body=asked, traceparent=trace)
+    await store.send(db, sent)
+    return sync
+
+
+def chosen_resources(wanted: Sequence[str] | None, provider: Provider) -> tuple[str, ...]:
+    """The resources in the provider's order, each once. Raises ``BadRequest``."""
+    known = [resource.slug for resource in provider.resources]
+    if wanted is None:
+        return tuple(known)
+    unknown = sorted(set(wanted) - set(known))
+    if unknown or not wanted:
+        named = f"{', '.join(unknown)[:200]}: no such resource" if unknown else "resources is empty"
+        raise BadRequest(f"{named}. {provider.name} has: {', '.join(known)}.", code="unknown_resource")
+    return tuple(slug for slug in known if slug in wanted)
+
+
+def check_loadable(connection: Connection, provider: Provider) -> None:
+    """Raises ``Conflict``."""
+    if connection.status == "disconnected":
+        raise Conflict("This account was disconnected. Connect it again to load it.", code="disconnected")
+    if connection.status == "reauth_required":
+        raise Conflict(
+            f"{provider.name} no longer accepts this connection. Connect the account again.", code="reauth_required"
+        )
+
+
+def _check_mode(mode: str | None) -> None:
+    if mode == "incremental":
+        raise BadRequest("The mode incremental does not exist yet; full does.", code="unknown_mode")
+    if mode not in {None, "full"}:
+        raise BadRequest("There is no such mode. The only one is full.", code="unknown_mode")

@@ -1,0 +1,177 @@
+"""Syncs of a connection: ask for one, see how far it has come, follow it as a stream of server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Annotated, Final, final
+
+import msgspec
+from litestar import Response, get, post
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import FromPath, HeaderParameter, JSONBody
+from litestar.types import ASGIApp, HTTPResponseBodyEvent, Receive, Scope, Send
+
+from services.gateway.context import POLL_S, GatewayContext, InjectedContext
+from services.gateway.http.problems import problems
+from services.gateway.http.validation import AnyRequest
+from services.gateway.security.guard import still_let_in
+from services.gateway.syncs.describe import SyncView, describe_sync, newest_event, progress_since, resource_states
+from services.gateway.syncs.queries import Progress
+from services.gateway.syncs.request import request_sync
+from shared.errors import BadRequest
+
+TAGS = ["Loading"]
+PAUSE_S: Final = 0.25
+"""Between two looks that found something: at most four events a second per resource."""
+COMMENT_S: Final = 15.0
+_EVENT_ID: Final = re.compile(r"[0-9]{1,18}")
+_START: Final = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")],
+}
+_END: Final[HTTPResponseBodyEvent] = {"type": "http.response.body", "body": b"", "more_body": False}
+Allowed = Callable[[], Awaitable[bool]]
+EVENTS = {
+    **problems(404),
+    200: ResponseSpec(
+        data_container=str,
+        media_type="text/event-stream",
+        generate_examples=False,
+        description="`progress`: a resource's state. `done`: the whole sync, once all of its items can be read.",
+    ),
+}
+LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", description="Resume behind this event.")]
+
+
+class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """``resources`` absent means all of them. ``background``: nobody waits for it, everything else goes first."""
+
+    mode: Annotated[str | None, msgspec.Meta(examples=["full"])] = None
+    resources: Annotated[list[str] | None, msgspec.Meta(description="Slugs of /v1/providers.")] = None
+    background: bool = False
+
+
+@post(
+    "/connections/{connection_id:str}/syncs",
+    status_code=202,
+    tags=TAGS,
+    summary="Load a connection again",
+    responses=problems(404, 409),
+)
+async def post_sync(
+    connection_id: FromPath[str], context: InjectedContext, data: JSONBody[StartSync | None] = None
+) -> Response[SyncView]:
+    """Answered once the request is kept for good; work that already runs or waits is joined, not doubled."""
+    asked = data or StartSync()
+    sync = await request_sync(
+        connection_id, mode=asked.mode, resources=asked.resources, background=asked.background, context=context
+    )
+    shown = await describe_sync(sync.id, context=context)
+    return Response(shown, status_code=202, headers={"location": f"/v1/syncs/{sync.id}"})
+
+
+@get("/syncs/{sync_id:str}", tags=TAGS, summary="How far a load has come", responses=problems(404))
+async def get_sync(sync_id: FromPath[str], context: InjectedContext) -> SyncView:
+    return await describe_sync(sync_id, context=context)
+
+
+@get("/syncs/{sync_id:str}/events", tags=TAGS, summary="A load as it goes", responses=EVENTS, media_type="text/plain")
+async def get_events(
+    sync_id: FromPath[str], request: AnyRequest, context: InjectedContext, last_event_id: LastEventId = None
+) -> ASGIApp:
+    """Server-sent events; a comment every 15 s. The stream ends after `done`."""
+    newest = await newest_event(sync_id, context=context)
+    if last_event_id is not None and not _EVENT_ID.fullmatch(last_event_id):
+        raise BadRequest("Last-Event-ID has to be the id of an event of this stream.", code="bad_event_id")
+    seen = int(last_event_id or 0)
+    return EventStream(
+        sync_id, after=seen if seen <= newest else 0, context=context, allowed=lambda: still_let_in(request, context)
+    )
+
+
+@final
+class EventStream:
+    """An ASGI response that ends with its reader: nothing of it runs on once the reader is gone.
+
+    It also ends, without ``done``, once the reader is no longer ``allowed``, which is asked every ``comment_s``.
+    """
+
+    def __init__(
+        self,
+        sync_id: str,
+        *,
+        after: int,
+        context: GatewayContext,
+        comment_s: float = COMMENT_S,
+        allowed: Allowed | None = None,
+    ) -> None:
+        self._sync, self._after, self._context, self._comment_s = sync_id, after, context, comment_s
+        self._allowed = allowed
+        self._spoke = time.monotonic()
+
+    async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
+        await send(_START)  # type: ignore[arg-type]  # a plain dict is what ASGI asks for
+        watching = asyncio.create_task(self._forbidden())
+        tasks = {asyncio.create_task(self._write(send)), asyncio.create_task(_gone(receive)), watching}
+        try:
+            finished, _pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in finished:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        if finished == {watching}:
+            await send(_END)
+
+    async def _write(self, send: Send) -> None:
+        await self._say(send, "retry: 2000\n\n")
+        while True:
+            shown, news = await progress_since(self._sync, self._after, context=self._context)
+            if news:
+                self._after = news[-1].revision
+                await self._say(send, "".join(_events(news)))
+            if shown.state != "running":
+                await self._say(send, _event("done", self._after, shown))
+                await send(_END)
+                return
+            if news:
+                await asyncio.sleep(PAUSE_S)
+                continue
+            await self._context.watch.wait(min(POLL_S, self._comment_s))
+            if time.monotonic() - self._spoke >= self._comment_s:
+                await self._say(send, ": still here\n\n")
+
+    async def _forbidden(self) -> None:
+        """Returns once the reader is no longer allowed to read."""
+        while True:
+            await asyncio.sleep(self._comment_s)
+            if self._allowed is not None and not await self._allowed():
+                return
+
+    async def _say(self, send: Send, text: str) -> None:
+        self._spoke = time.monotonic()
+        await send({"type": "http.response.body", "body": text.encode(), "more_body": True})
+
+
+def _events(news: Iterable[Progress]) -> Iterable[str]:
+    for one in news:
+        (state,) = resource_states([one]).values()
+        yield _event("progress", one.revision, state)
+
+
+def _event(kind: str, id_: int, body: msgspec.Struct | SyncView) -> str:
+    """JSON has no bare line ends, so one ``data`` line holds it."""
+    return f"event: {kind}\nid: {id_}\ndata: {msgspec.json.encode(body).decode()}\n\n"
+
+
+async def _gone(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+ROUTES: Final = (post_sync, get_sync, get_events)
