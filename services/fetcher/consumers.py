@@ -12,19 +12,19 @@ from shared.contracts.envelope import decode
 from shared.contracts.syncs import ReadAgain, SyncRequested
 from shared.contracts.topics import BACKGROUND, CONNECTIONS, PAGES, SYNCS
 from shared.db import Database
-from shared.kafka import Consumers, Received
+from shared.kafka import ConsumedRecord, Consumers
 
 
 def listen(consumers: Consumers, *, database: Database, worker: Worker, providers: Mapping[str, Provider]) -> None:
-    async def on_connection(received: Received) -> None:
-        if received.value is None:
+    async def on_connection(record: ConsumedRecord) -> None:
+        if record.value is None:
             return
-        _, snapshot = decode(received.value, received.headers, connections.KINDS)
+        _, snapshot = decode(record.value, record.headers, connections.KINDS)
         async with database.write(lock=snapshot.id) as db:
             await plan_connection(db, snapshot, providers=providers)
 
-    async def on_sync(received: Received) -> None:
-        _, request = decode(received.value, received.headers, syncs.KINDS)
+    async def on_sync(record: ConsumedRecord) -> None:
+        _, request = decode(record.value, record.headers, syncs.KINDS)
         async with database.write(lock=request.connection) as db:
             match request:
                 case SyncRequested():
@@ -32,9 +32,9 @@ def listen(consumers: Consumers, *, database: Database, worker: Worker, provider
                 case ReadAgain():
                     await plan_read(db, request, providers=providers)
 
-    async def on_load_page(received: Received) -> None:
-        _, wake_up = decode(received.value, received.headers, pages.KINDS)
-        await worker.take(wake_up, connection=_connection(received), background=received.topic == BACKGROUND)
+    async def on_load_page(record: ConsumedRecord) -> None:
+        _, wake_up = decode(record.value, record.headers, pages.KINDS)
+        await worker.take(wake_up, connection=_connection(record), background=record.topic == BACKGROUND)
 
     consumers.each(CONNECTIONS, on_connection)
     consumers.each(SYNCS, on_sync)
@@ -42,6 +42,6 @@ def listen(consumers: Consumers, *, database: Database, worker: Worker, provider
     consumers.each(BACKGROUND, on_load_page)
 
 
-def _connection(received: Received) -> str:
+def _connection(record: ConsumedRecord) -> str:
     """Of the lane that is the key of a wake-up."""
-    return received.key.decode(errors="replace").partition("/")[0]
+    return record.key.decode(errors="replace").partition("/")[0]

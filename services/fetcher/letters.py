@@ -7,7 +7,7 @@ from shared.connector import Page
 from shared.contracts.envelope import Message
 from shared.contracts.items import MAX_BYTES
 from shared.contracts.topics import ITEMS, dead_letters
-from shared.kafka.metrics import kept
+from shared.kafka.metrics import count_dead_letters
 
 
 async def send_dead_letters(work: Slice, tools: Tools, page: Page) -> None:
@@ -28,4 +28,4 @@ async def send_dead_letters(work: Slice, tools: Tools, page: Page) -> None:
             for rejected in page.rejected
         ]
     )
-    kept(ITEMS, len(page.rejected))
+    count_dead_letters(ITEMS, len(page.rejected))

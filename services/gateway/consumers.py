@@ -26,12 +26,12 @@ from shared.contracts.syncs import ReadAgain, SyncRequested
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS
 from shared.db import Database
 from shared.failpoints import failpoint
-from shared.kafka import Consumers, Received
+from shared.kafka import ConsumedRecord, Consumers
 
 log = structlog.get_logger()
 T = TypeVar("T")
 Fold = Callable[[AsyncConnection, list[Any]], Awaitable[None]]
-Read = Callable[[Received], Any]
+Read = Callable[[ConsumedRecord], Any]
 
 
 class Stored:
@@ -60,10 +60,10 @@ def listen(
         (SYNCS, _read_sync, _on_syncs),
     )
 
-    def together(read: Read, fold: Fold) -> Callable[[list[Received]], Awaitable[None]]:
+    def together(read: Read, fold: Fold) -> Callable[[list[ConsumedRecord]], Awaitable[None]]:
         """Decode first, so that dead letters are kept before the transaction; then fold and position as one."""
 
-        async def handle(batch: list[Received]) -> None:
+        async def handle(batch: list[ConsumedRecord]) -> None:
             readable = await _readable(consumers, batch, read)
             async with database.write(lock=READ_MODEL) as db:
                 await fold(db, readable)
@@ -94,20 +94,20 @@ async def _on_syncs(db: AsyncConnection, asked: list[Sync | None]) -> None:
             await syncs.add(db, sync)
 
 
-def _read_sync(one: Received) -> Sync | None:
+def _read_sync(one: ConsumedRecord) -> Sync | None:
     body: SyncRequested | ReadAgain = decode(one.value, one.headers, sync_events.KINDS)[1]
     return asked_sync(body) if isinstance(body, SyncRequested) else None
 
 
-def _read_progress(one: Received) -> JobProgress:
+def _read_progress(one: ConsumedRecord) -> JobProgress:
     return decode(one.value, one.headers, progress_events.KINDS)[1]
 
 
-def _read_connection(one: Received) -> Connection:
+def _read_connection(one: ConsumedRecord) -> Connection:
     return decode(one.value, one.headers, connection_events.KINDS)[1]
 
 
-async def _readable(consumers: Consumers, batch: list[Received], read: Callable[[Received], T]) -> list[T]:
+async def _readable(consumers: Consumers, batch: list[ConsumedRecord], read: Callable[[ConsumedRecord], T]) -> list[T]:
     """Decode what can be decoded; the rest goes to the dead letters, so that reading may pass it.
 
     A null value is a message only where ``read`` takes one: on the connections topic it is an expired key.

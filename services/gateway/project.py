@@ -19,7 +19,7 @@ from shared.contracts.envelope import Message, Undecodable, event, header
 from shared.contracts.items import parse_key
 from shared.contracts.syncs import ReadAgain, SyncRequested
 from shared.contracts.topics import SYNCS
-from shared.kafka import Received
+from shared.kafka import ConsumedRecord
 
 CHUNK = 200
 
@@ -77,16 +77,16 @@ def refetch_requests(late: Sequence[items.Key]) -> list[Message]:
     return [event(SYNCS, key=one.connection, kind="ReadAgain", source="gateway", body=one) for one in asked]
 
 
-def item_row(received: Received) -> dict[str, Any]:
+def item_row(record: ConsumedRecord) -> dict[str, Any]:
     """The row of an item's message; a deletion becomes one that guards against older versions.
 
     Raises:
         Undecodable: the key, a header or the value is not what the contract says.
     """
     try:
-        ref = parse_key(received.key)
-        version, generation = int(_need(received, "version")), int(_need(received, "generation"))
-        body = None if received.value is None else DECODER.decode(received.value)
+        ref = parse_key(record.key)
+        version, generation = int(_need(record, "version")), int(_need(record, "generation"))
+        body = None if record.value is None else DECODER.decode(record.value)
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise Undecodable("malformed", f"not an item: {error}") from error
     return {
@@ -94,11 +94,11 @@ def item_row(received: Received) -> dict[str, Any]:
         "resource": ref.resource,
         "id": ref.id,
         "provider": body.provider if body else "",
-        "org_id": header(received.headers, "org") or "",
+        "org_id": header(record.headers, "org") or "",
         "generation": generation,
         "version": version,
-        "partition": received.partition,
-        "offset": received.offset,
+        "partition": record.partition,
+        "offset": record.offset,
         "deleted": body is None,
         "name": body.name if body else "",
         "folded": body.name.casefold() if body else "",
@@ -106,15 +106,15 @@ def item_row(received: Received) -> dict[str, Any]:
         "url": body.url if body else None,
         "created": body.created if body else None,
         "modified": body.modified if body else None,
-        "updated": header(received.headers, "ce_time") or "",
+        "updated": header(record.headers, "ce_time") or "",
         "raw": bytes(body.raw) if body else None,
         "raw_bytes": body.raw_bytes if body else None,
-        "digest": header(received.headers, "digest"),
+        "digest": header(record.headers, "digest"),
     }
 
 
-def _need(received: Received, name: str) -> str:
-    value = header(received.headers, name)
+def _need(record: ConsumedRecord, name: str) -> str:
+    value = header(record.headers, name)
     if value is None:
         raise Undecodable("malformed", f"the header {name} is missing")
     return value

@@ -5,24 +5,24 @@ themselves.
 """
 
 from shared.kafka.admin import ClusterUnsuitable, check_topics, cluster_id, ensure_topics
+from shared.kafka.client_safety import UnsafeClient
 from shared.kafka.consume import Consumers
-from shared.kafka.dead_letters import MOST_OF_A_LETTER
-from shared.kafka.limit import DeadLetterLimit
-from shared.kafka.lossless import UnsafeClient
+from shared.kafka.dead_letter_limit import DeadLetterLimit
+from shared.kafka.dead_letters import MAX_DEAD_LETTER_BYTES
+from shared.kafka.log_reader import LoggedRecord, LogReader
 from shared.kafka.produce import Producer
-from shared.kafka.read_log import Logged, LogReader
-from shared.kafka.received import Received
-from shared.kafka.sign_in import SignInRefused
+from shared.kafka.record import ConsumedRecord
+from shared.kafka.sasl import SignInRefused
 
 __all__ = [
-    "MOST_OF_A_LETTER",
+    "MAX_DEAD_LETTER_BYTES",
     "ClusterUnsuitable",
+    "ConsumedRecord",
     "Consumers",
     "DeadLetterLimit",
     "LogReader",
-    "Logged",
+    "LoggedRecord",
     "Producer",
-    "Received",
     "SignInRefused",
     "UnsafeClient",
     "check_topics",

@@ -12,7 +12,7 @@ from aiokafka.errors import TopicAlreadyExistsError
 
 from shared.contracts.topics import TOPICS
 from shared.errors import HubError
-from shared.kafka.access import client_options
+from shared.kafka.client_config import client_options
 from shared.settings import Cluster
 
 SETTLE_S = 15.0

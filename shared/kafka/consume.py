@@ -12,17 +12,17 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
 from shared.failpoints import failpoint
-from shared.kafka.access import security
+from shared.kafka.client_config import security
+from shared.kafka.client_safety import check_consumers, check_subscribers
+from shared.kafka.dead_letter_limit import DeadLetterLimit
 from shared.kafka.dead_letters import DeadLetters
 from shared.kafka.deliver import Delivery, Many
-from shared.kafka.limit import DeadLetterLimit
-from shared.kafka.lossless import check_consumers, check_subscribers
 from shared.kafka.metrics import COMMIT_FAILURES, Reading, State
 from shared.kafka.poll import Poll, Rewind, rewind_to_committed
 from shared.kafka.produce import Producer
-from shared.kafka.received import Received, undecoded, untouched
+from shared.kafka.record import ConsumedRecord, undecoded, untouched
+from shared.kafka.sasl import check_sign_in
 from shared.kafka.seek import Positions, SeekToPositions
-from shared.kafka.sign_in import check_sign_in
 from shared.settings import Cluster
 from shared.telemetry import Sample
 
@@ -32,8 +32,8 @@ GATHER_S = 0.1
 LEAVE_S = 1.0
 """How long a handler may go on when the consumers stop; what it had not finished comes again."""
 
-One = Callable[[Received], Awaitable[None]]
-OnBatch = Callable[[list[Received], AIOKafkaConsumer], Awaitable[None]]
+One = Callable[[ConsumedRecord], Awaitable[None]]
+OnBatch = Callable[[list[ConsumedRecord], AIOKafkaConsumer], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -94,15 +94,15 @@ class Consumers:
     def each(self, topic: str, handle: One) -> None:
         """One message at a time, its offset committed when ``handle`` has returned."""
 
-        async def one_by_one(batch: list[Received], consumer: AIOKafkaConsumer) -> None:
-            for received in batch:
+        async def one_by_one(batch: list[ConsumedRecord], consumer: AIOKafkaConsumer) -> None:
+            for record in batch:
                 if self._stopping:
                     return
-                if not await self._delivery.deliver([received], lambda messages: handle(messages[0])):
+                if not await self._delivery.deliver([record], lambda messages: handle(messages[0])):
                     return
-                self._reading.passed([received])
+                self._reading.passed([record])
                 failpoint("before_commit")
-                await _commit(consumer, received)
+                await _commit(consumer, record)
 
         self._subscribe(topic, one_by_one, listener=None, rewind=rewind_to_committed, records=100)
 
@@ -112,10 +112,10 @@ class Consumers:
         Kafka's committed offset then only tells the lag.
         """
 
-        async def whole(batch: list[Received], consumer: AIOKafkaConsumer) -> None:
+        async def whole(batch: list[ConsumedRecord], consumer: AIOKafkaConsumer) -> None:
             if await self._delivery.deliver(batch, handle):
                 self._reading.passed(batch)
-                await _commit(consumer, *{received.partition: received for received in batch}.values())
+                await _commit(consumer, *{record.partition: record for record in batch}.values())
                 await asyncio.sleep(GATHER_S)
 
         async def rewind(consumer: AIOKafkaConsumer) -> None:
@@ -124,12 +124,12 @@ class Consumers:
         listener = SeekToPositions(topic, positions)
         listener.consumer_of = self._subscribe(topic, whole, listener=listener, rewind=rewind, records=BATCH)
 
-    async def dead_letter(self, received: Received, error: Exception) -> None:
+    async def dead_letter(self, record: ConsumedRecord, error: Exception) -> None:
         """For a handler that sorts out what it cannot read; returns once the message is kept.
 
         Raises ``LimitReached``, which the handler lets pass.
         """
-        await self._delivery.keep(received, error)
+        await self._delivery.dead_letter(record, error)
 
     def _subscribe(
         self,
@@ -162,7 +162,7 @@ class Consumers:
         self._reading.opened(topic, consumer)
 
         @subscriber
-        async def _on_batch(batch: list[Received]) -> None:
+        async def _on_batch(batch: list[ConsumedRecord]) -> None:
             await self._checked.wait()
             try:
                 await self._hand_over(batch, handle, consumer())
@@ -171,7 +171,7 @@ class Consumers:
 
         return consumer
 
-    async def _hand_over(self, batch: list[Received], handle: OnBatch, consumer: AIOKafkaConsumer) -> None:
+    async def _hand_over(self, batch: list[ConsumedRecord], handle: OnBatch, consumer: AIOKafkaConsumer) -> None:
         topic = batch[0].topic
         if topic not in self._delivery.stopped:
             self._reading.taken(batch)
@@ -183,7 +183,7 @@ class Consumers:
             self._reading.done(batch)
 
 
-async def _commit(consumer: AIOKafkaConsumer, *read: Received) -> None:
+async def _commit(consumer: AIOKafkaConsumer, *read: ConsumedRecord) -> None:
     """Tell Kafka how far each partition was read; ``read`` has the last record of each."""
     try:
         await consumer.commit({TopicPartition(one.topic, one.partition): one.offset + 1 for one in read})

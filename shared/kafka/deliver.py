@@ -15,16 +15,16 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from shared.contracts.envelope import Undecodable
+from shared.kafka.dead_letter_limit import DeadLetterLimit, LimitReached, Tally
 from shared.kafka.dead_letters import DeadLetters
-from shared.kafka.limit import DeadLetterLimit, LimitReached, Tally
-from shared.kafka.received import Received
+from shared.kafka.record import ConsumedRecord
 from shared.transient import RETRY_S, is_transient
 
 ATTEMPTS = 3
 NOTICE_S = 1.0
 """A dead letter that is not kept after this long is a reason to say so."""
 
-Many = Callable[[list[Received]], Awaitable[None]]
+Many = Callable[[list[ConsumedRecord]], Awaitable[None]]
 
 log = structlog.get_logger()
 
@@ -42,7 +42,7 @@ class Delivery:
         self.stopped: set[str] = set()
         """Topics whose consumer has reached the limit: nothing of them is read or committed until a restart."""
 
-    async def deliver(self, batch: list[Received], handle: Many) -> bool:
+    async def deliver(self, batch: list[ConsumedRecord], handle: Many) -> bool:
         """Whether all may be passed: each had its outcome. Where not, none may, and the consumer has stopped."""
         topic = batch[0].topic
         tally = self._tally(topic)
@@ -55,24 +55,24 @@ class Delivery:
         tally.end()
         return True
 
-    async def keep(self, received: Received, error: Exception, attempts: int = 1) -> None:
+    async def dead_letter(self, record: ConsumedRecord, error: Exception, attempts: int = 1) -> None:
         """Return once the message is a dead letter. Raises ``LimitReached``."""
-        topic, tally = received.topic, self._tally(received.topic)
-        if tally.has(received):
+        topic, tally = record.topic, self._tally(record.topic)
+        if tally.has(record):
             return
         try:
-            tally.check(received)
+            tally.check(record)
         except LimitReached as reached:
             raise LimitReached(f"{reached.why}, the last with {_kind(error)}") from error
         notice = asyncio.get_running_loop().call_later(NOTICE_S, self._letter_waits, topic)
         try:
-            await self._letters.keep(received, error, attempts)
+            await self._letters.publish(record, error, attempts)
         finally:
             notice.cancel()
         self.failing.pop(topic, None)
-        tally.add(received)
+        tally.add(record)
 
-    async def _settle(self, batch: list[Received], handle: Many) -> None:
+    async def _settle(self, batch: list[ConsumedRecord], handle: Many) -> None:
         topic, attempts = batch[0].topic, 0
         while (error := await _tried(batch, handle)) is not None:
             if is_transient(error):
@@ -87,13 +87,13 @@ class Delivery:
             await asyncio.sleep(RETRY_S)
         self.failing.pop(topic, None)
 
-    async def _isolate(self, batch: list[Received], handle: Many, error: Exception, attempts: int) -> None:
+    async def _isolate(self, batch: list[ConsumedRecord], handle: Many, error: Exception, attempts: int) -> None:
         """A batch of one goes to the dead letters; of a longer one each message gets its own chance."""
         if len(batch) == 1:
-            await self.keep(batch[0], error, attempts)
+            await self.dead_letter(batch[0], error, attempts)
             return
-        for received in batch:
-            await self._settle([received], handle)
+        for record in batch:
+            await self._settle([record], handle)
 
     def _tally(self, topic: str) -> Tally:
         return self._tallies.setdefault(topic, Tally(self._limit))
@@ -117,7 +117,7 @@ def _kind(error: Exception) -> str:
     return str(getattr(error, "code", type(error).__name__))
 
 
-async def _tried(batch: list[Received], handle: Many) -> Exception | None:
+async def _tried(batch: list[ConsumedRecord], handle: Many) -> Exception | None:
     try:
         await handle(batch)
     except LimitReached:

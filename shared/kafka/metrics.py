@@ -11,7 +11,7 @@ from aiokafka.errors import IllegalStateError
 from prometheus_client.core import Metric
 
 from shared.contracts.topics import dead_letters
-from shared.kafka.received import Received
+from shared.kafka.record import ConsumedRecord
 from shared.telemetry import Count, Sample, gauge
 
 State = Literal["reading", "waiting", "stopped"]
@@ -32,8 +32,8 @@ COMMIT_FAILURES: Final = Count(
 READ: Final = Count("tributary_messages_read", "Messages that were read and had their outcome, by topic.", "topic")
 
 
-def kept(topic: str, count: int = 1) -> None:
-    """So many messages of ``topic`` have become dead letters."""
+def count_dead_letters(topic: str, count: int = 1) -> None:
+    """Count messages of ``topic`` that have become dead letters."""
     DEAD_LETTERS.add(dead_letters(topic), by=count)
 
 
@@ -51,19 +51,19 @@ class Reading:
 
     def opened(self, topic: str, consumer: Callable[[], AIOKafkaConsumer]) -> None:
         self._consumers[topic] = consumer
-        kept(topic, 0)
+        count_dead_letters(topic, 0)
         for count in (COMMIT_FAILURES, READ):
             count.add(topic, by=0)
 
-    def taken(self, batch: Sequence[Received]) -> None:
+    def taken(self, batch: Sequence[ConsumedRecord]) -> None:
         self._stand(batch[0].topic, {one.partition: one.offset for one in reversed(batch)})
 
-    def passed(self, batch: Sequence[Received]) -> None:
+    def passed(self, batch: Sequence[ConsumedRecord]) -> None:
         """These had their outcome: what Kafka is told of them can still fail."""
         READ.add(batch[0].topic, by=len(batch))
         self._stand(batch[0].topic, {one.partition: one.offset + 1 for one in batch})
 
-    def done(self, batch: Sequence[Received]) -> None:
+    def done(self, batch: Sequence[ConsumedRecord]) -> None:
         """From here on the client's own position is true."""
         for partition in {one.partition for one in batch}:
             self._next.pop(TopicPartition(batch[0].topic, partition), None)

@@ -12,9 +12,9 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from shared.contracts.envelope import Message
-from shared.kafka.access import client_options
-from shared.kafka.lossless import check_producer
-from shared.kafka.sign_in import signing_in
+from shared.kafka.client_config import client_options
+from shared.kafka.client_safety import check_producer
+from shared.kafka.sasl import signing_in
 from shared.settings import Cluster
 
 MAX_REQUEST_BYTES = 1_000_000

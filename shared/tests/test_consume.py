@@ -14,8 +14,8 @@ from typing_extensions import override
 
 from shared.contracts.envelope import Undecodable
 from shared.contracts.topics import dead_letters
-from shared.kafka import Consumers, Received
-from shared.kafka.dead_letters import MOST_OF_A_LETTER, DeadLetters
+from shared.kafka import ConsumedRecord, Consumers
+from shared.kafka.dead_letters import MAX_DEAD_LETTER_BYTES, DeadLetters
 from shared.kafka.deliver import ATTEMPTS
 from shared.kafka.produce import MAX_REQUEST_BYTES, OVERHEAD_BYTES
 from shared.tests.kafka_harness import Kafka, consuming, until
@@ -31,18 +31,18 @@ class Reader:
         self.values: list[bytes | None] = []
         self.calls = 0
 
-    async def one(self, received: Received) -> None:
+    async def one(self, record: ConsumedRecord) -> None:
         self.calls += 1
         if self.errors:
             raise self.errors.pop(0)
-        self.values.append(received.value)
+        self.values.append(record.value)
 
-    async def many(self, batch: list[Received]) -> None:
+    async def many(self, batch: list[ConsumedRecord]) -> None:
         self.calls += 1
-        for received in batch:
-            if received.value == b"bad":
+        for record in batch:
+            if record.value == b"bad":
                 raise ValueError("bad")
-            self.values.append(received.value)
+            self.values.append(record.value)
 
 
 class Positions:
@@ -58,9 +58,9 @@ class Positions:
             raise self.errors.pop(0)
         return self.next
 
-    async def apply(self, batch: list[Received]) -> None:
-        self.values += [received.value for received in batch]
-        self.next.update({received.partition: received.offset + 1 for received in batch})
+    async def apply(self, batch: list[ConsumedRecord]) -> None:
+        self.values += [record.value for record in batch]
+        self.next.update({record.partition: record.offset + 1 for record in batch})
 
 
 async def test_a_database_that_is_away_is_waited_for_and_costs_no_message(kafka: Kafka) -> None:
@@ -87,7 +87,7 @@ async def test_a_fault_outside_of_the_handler_costs_no_message(kafka: Kafka, *, 
     await kafka.put(kafka.topic, b"1", b"2")
     reader, place = Reader(Unsayable()), Positions()
 
-    async def many(batch: list[Received]) -> None:
+    async def many(batch: list[ConsumedRecord]) -> None:
         if reader.errors:
             raise reader.errors.pop()
         await place.apply(batch)
@@ -132,11 +132,11 @@ async def test_what_was_not_finished_when_the_consumers_stopped_comes_again(kafk
     await kafka.put(kafka.topic, b"1", b"2", b"3")
     reader, hanging = Reader(), asyncio.Event()
 
-    async def hangs(received: Received) -> None:
-        if received.value == b"2":
+    async def hangs(record: ConsumedRecord) -> None:
+        if record.value == b"2":
             hanging.set()
             await asyncio.Event().wait()
-        await reader.one(received)
+        await reader.one(record)
 
     async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, hangs)) as consumers:
         await asyncio.wait_for(hanging.wait(), 10)
@@ -203,17 +203,19 @@ class Faulty:
 
 async def test_no_message_is_passed_before_its_dead_letter_is_kept(kafka: Kafka) -> None:
     letters = DeadLetters(Faulty(kafka, KafkaConnectionError(), OSError()), service="test")  # type: ignore[arg-type]
-    await letters.keep(Received(kafka.topic, 0, 7, b"k", b"v", ()), Undecodable("malformed", "not JSON"))
+    await letters.publish(ConsumedRecord(kafka.topic, 0, 7, b"k", b"v", ()), Undecodable("malformed", "not JSON"))
     (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
     assert dict(letter.headers)["dlq_error"] == b"malformed: not JSON"
 
 
 async def test_the_largest_message_of_ours_is_kept_whole_with_its_origin(kafka: Kafka) -> None:
-    received = Received(kafka.topic, 0, 7, b"k", b"v" * (MAX_REQUEST_BYTES - OVERHEAD_BYTES - 10), (("h", b"kept"),))
-    await DeadLetters(kafka.producer, service="test").keep(received, ValueError("x" * 2000))
+    record = ConsumedRecord(
+        kafka.topic, 0, 7, b"k", b"v" * (MAX_REQUEST_BYTES - OVERHEAD_BYTES - 10), (("h", b"kept"),)
+    )
+    await DeadLetters(kafka.producer, service="test").publish(record, ValueError("x" * 2000))
     (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
     headers = dict(letter.headers)
-    assert (letter.value == received.value, headers["h"], headers["dlq_offset"]) == (True, b"kept", b"7")
+    assert (letter.value == record.value, headers["h"], headers["dlq_offset"]) == (True, b"kept", b"7")
     assert "dlq_bytes" not in headers
 
 
@@ -221,10 +223,10 @@ async def test_the_largest_message_of_ours_is_kept_whole_with_its_origin(kafka: 
 async def test_a_message_with_no_room_for_its_origin_is_kept_cut(
     kafka: Kafka, key: bytes, headers: tuple[tuple[str, bytes], ...]
 ) -> None:
-    received = Received(kafka.topic, 0, 7, key, b"v" * MOST_OF_A_LETTER, headers)
-    await DeadLetters(kafka.producer, service="test").keep(received, ValueError("cannot"))
+    record = ConsumedRecord(kafka.topic, 0, 7, key, b"v" * MAX_DEAD_LETTER_BYTES, headers)
+    await DeadLetters(kafka.producer, service="test").publish(record, ValueError("cannot"))
     (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
-    assert dict(letter.headers)["dlq_bytes"] == str(MOST_OF_A_LETTER).encode()
+    assert dict(letter.headers)["dlq_bytes"] == str(MAX_DEAD_LETTER_BYTES).encode()
     assert dict(letter.headers)["dlq_offset"] == b"7"
     assert letter.value
     assert set(letter.value) == {ord("v")}

@@ -9,7 +9,7 @@ from sqlalchemy.exc import OperationalError
 
 from shared.contracts.envelope import Undecodable
 from shared.contracts.topics import dead_letters
-from shared.kafka import Consumers, Received
+from shared.kafka import ConsumedRecord, Consumers
 from shared.telemetry import Scrape
 from shared.tests.kafka_harness import Kafka, consuming
 from shared.tests.scraped import Figures, rise
@@ -26,14 +26,14 @@ class Gate:
         self.opens = asyncio.Semaphore(opens)
         self.errors: list[Exception] = []
 
-    async def one(self, received: Received) -> None:
+    async def one(self, record: ConsumedRecord) -> None:
         if self.errors:
             raise self.errors[0]
         await self.opens.acquire()
 
-    async def many(self, batch: list[Received]) -> None:
-        for received in batch:
-            await self.one(received)
+    async def many(self, batch: list[ConsumedRecord]) -> None:
+        for record in batch:
+            await self.one(record)
 
     async def load(self, topic: str) -> Mapping[int, int]:
         return {}

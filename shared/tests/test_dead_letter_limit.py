@@ -13,7 +13,7 @@ from typing_extensions import override
 
 from shared.contracts.envelope import Message, Undecodable
 from shared.contracts.topics import dead_letters
-from shared.kafka import Consumers, DeadLetterLimit, Producer, Received
+from shared.kafka import ConsumedRecord, Consumers, DeadLetterLimit, Producer
 from shared.kafka.produce import MAX_REQUEST_BYTES
 from shared.tests.kafka_harness import Kafka, consuming, until
 
@@ -27,10 +27,10 @@ class Reader:
     def __init__(self) -> None:
         self.values: list[bytes] = []
 
-    async def one(self, received: Received) -> None:
-        if (received.value or b"").startswith(b"bad"):
+    async def one(self, record: ConsumedRecord) -> None:
+        if (record.value or b"").startswith(b"bad"):
             raise Undecodable("malformed", "bad")
-        self.values.append(received.value or b"")
+        self.values.append(record.value or b"")
 
 
 class Sorting:
@@ -45,7 +45,7 @@ class Sorting:
     async def load(self, topic: str) -> Mapping[int, int]:
         return self.next
 
-    async def many(self, batch: list[Received]) -> None:
+    async def many(self, batch: list[ConsumedRecord]) -> None:
         good = []
         for one in batch:
             if (one.value or b"").startswith(b"bad"):

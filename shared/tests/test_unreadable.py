@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from typing_extensions import override
 
-from shared.kafka import Received
+from shared.kafka import ConsumedRecord
 from shared.kafka.poll import Poll
 from shared.tests.kafka_harness import Kafka, consuming, until
 
@@ -47,10 +47,10 @@ class Own:
     async def load(self, topic: str) -> Mapping[int, int]:
         return self.next
 
-    async def one(self, received: Received) -> None:
-        self.values.append(received.value)
+    async def one(self, record: ConsumedRecord) -> None:
+        self.values.append(record.value)
 
-    async def many(self, batch: list[Received]) -> None:
+    async def many(self, batch: list[ConsumedRecord]) -> None:
         self.values += [one.value for one in batch]
         self.next.update({one.partition: one.offset + 1 for one in batch})
 

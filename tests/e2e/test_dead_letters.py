@@ -12,7 +12,7 @@ from aiokafka import ConsumerRecord
 
 from shared.contracts.envelope import header
 from shared.contracts.topics import ITEMS, PAGES, PROGRESS, dead_letters
-from shared.kafka import Producer, Received
+from shared.kafka import ConsumedRecord, Producer
 from shared.kafka.dead_letters import DeadLetters
 from shared.settings import Cluster
 from tests.e2e.topics import records
@@ -46,10 +46,10 @@ def kept(one: Product, found: list[ConsumerRecord[bytes, bytes]], *, service: st
         producer = Producer(Cluster(bootstrap=one.bootstrap), client_id="test")
         await producer.start()
         for record in found:
-            received = Received(
+            consumed = ConsumedRecord(
                 record.topic, record.partition, record.offset, record.key or b"", record.value, tuple(record.headers)
             )
-            await DeadLetters(producer, service=service).keep(received, ValueError("a fault that is mended by now"))
+            await DeadLetters(producer, service=service).publish(consumed, ValueError("a fault that is mended by now"))
         await producer.stop()
 
     asyncio.run(keep())

@@ -18,7 +18,7 @@ from aiokafka import TopicPartition
 from shared.contracts.envelope import header
 from shared.contracts.topics import PUBLIC, dead_letters
 from shared.errors import BadRequest, NotFound
-from shared.kafka import Logged
+from shared.kafka import LoggedRecord
 
 REPLAYED_FROM = "dlq_replay"
 Headers = tuple[tuple[str, bytes], ...]
@@ -55,15 +55,15 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
         return self.whole and self.offset is not None
 
 
-def parse(logged: Logged) -> DeadLetter:
+def parse(logged: LoggedRecord) -> DeadLetter:
     """Never raises, whatever lies there."""
-    received = logged.received
-    headers, origin = _split(received.headers)
-    source = SOURCES[received.topic]
+    record = logged.record
+    headers, origin = _split(record.headers)
+    source = SOURCES[record.topic]
     ours = _text(origin, "dlq_topic") == source
     size = _number(origin, "dlq_bytes")
     return DeadLetter(
-        id=format_id(received.topic, received.partition, received.offset),
+        id=format_id(record.topic, record.partition, record.offset),
         topic=source,
         partition=_number(origin, "dlq_partition") if ours else None,
         offset=_number(origin, "dlq_offset") if ours else None,
@@ -71,13 +71,13 @@ def parse(logged: Logged) -> DeadLetter:
         service=_text(origin, "dlq_service") or "",
         error=_text(origin, "dlq_error") or "",
         attempts=_number(origin, "dlq_attempts") or 1,
-        org_id=header(received.headers, "org"),
-        key=received.key,
-        value=received.value,
-        size=len(received.value or b"") if size is None else size,
+        org_id=header(record.headers, "org"),
+        key=record.key,
+        value=record.value,
+        size=len(record.value or b"") if size is None else size,
         whole=size is None,
         headers=headers,
-        at=logged.at,
+        at=logged.appended_at,
     )
 
 

@@ -12,7 +12,7 @@ from services.gateway.dead_letters import queries as replays
 from services.gateway.dead_letters.context import DeadLetterContext, open_reader
 from services.gateway.dead_letters.dead_letter import SOURCES, DeadLetter, not_found, parse, parse_id, source_topics
 from services.gateway.dead_letters.views import DeadLetterSummary, DeadLetterView, summary, view
-from shared.kafka import Logged, LogReader
+from shared.kafka import LoggedRecord, LogReader
 
 MOST_READ: Final = 2_000
 """Letters looked at for one page; filters may leave none of them."""
@@ -93,7 +93,7 @@ class _Backwards:
         return {**self._unread, **held}
 
 
-def _without_value(logged: Logged) -> DeadLetter:
+def _without_value(logged: LoggedRecord) -> DeadLetter:
     """A page of letters with their values could be larger than the memory."""
     letter = parse(logged)
     return msgspec.structs.replace(letter, value=None)

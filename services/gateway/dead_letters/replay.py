@@ -16,7 +16,7 @@ from services.gateway.dead_letters.listing import find_dead_letter
 from services.gateway.dead_letters.queries import Replay
 from shared.contracts.envelope import Message, timestamp
 from shared.errors import Conflict, Unavailable
-from shared.kafka import MOST_OF_A_LETTER, Producer
+from shared.kafka import MAX_DEAD_LETTER_BYTES, Producer
 
 PATIENCE_S: Final = 10.0
 GIVEN_UP_S: Final = 30.0
@@ -82,7 +82,7 @@ def _check(letter: DeadLetter) -> None:
 
 
 async def _sent(letter: DeadLetter, producer: Producer) -> tuple[int, int]:
-    acknowledged = asyncio.create_task(producer.send_all([_original(letter)], most=MOST_OF_A_LETTER))
+    acknowledged = asyncio.create_task(producer.send_all([_original(letter)], most=MAX_DEAD_LETTER_BYTES))
     done, _ = await asyncio.wait([acknowledged], timeout=PATIENCE_S)
     if not done:
         acknowledged.cancel()  # it was waited for; the message itself may still arrive

@@ -25,21 +25,21 @@ from shared.contracts.envelope import Message
 from shared.contracts.topics import CONNECTIONS, ITEMS, SYNCS, dead_letters
 from shared.db import Database
 from shared.errors import NotFound
-from shared.kafka import DeadLetterLimit, Producer, Received, cluster_id
+from shared.kafka import ConsumedRecord, DeadLetterLimit, Producer, cluster_id
 from shared.kafka.dead_letters import DeadLetters
 from shared.settings import Cluster
 
 URL = "/v1/dead-letters"
 
 
-def received(n: int, *, topic: str = SYNCS, value: bytes | None = b"{", org: bytes | None = None) -> Received:
+def record(n: int, *, topic: str = SYNCS, value: bytes | None = b"{", org: bytes | None = None) -> ConsumedRecord:
     headers = (("ce_type", b"tributary.Odd"), *((("org", org),) if org else ()), ("bin", b"\xff"))
-    return Received(topic, n % 4, n, f"k{n}".encode(), value, headers)
+    return ConsumedRecord(topic, n % 4, n, f"k{n}".encode(), value, headers)
 
 
-async def keep(producer: Producer, *letters: Received, service: str = "fetcher") -> None:
+async def keep(producer: Producer, *letters: ConsumedRecord, service: str = "fetcher") -> None:
     for one in letters:
-        await DeadLetters(producer, service=service).keep(one, ValueError("cannot"), attempts=3)
+        await DeadLetters(producer, service=service).publish(one, ValueError("cannot"), attempts=3)
 
 
 async def keep_record(producer: Producer, *, org: bytes = b"demo") -> None:
@@ -70,7 +70,7 @@ async def listed(gateway: Gateway, **query: Any) -> list[dict[str, Any]]:
 async def test_letters_are_listed_newest_first_without_what_they_hold(gateway: Gateway) -> None:
     assert await listed(gateway) == []
     for n in range(12):
-        await keep(gateway.producer, received(n, value=b"{customer", topic=(SYNCS, CONNECTIONS)[n % 2]))
+        await keep(gateway.producer, record(n, value=b"{customer", topic=(SYNCS, CONNECTIONS)[n % 2]))
         await asyncio.sleep(0.002)  # Kafka's clock has milliseconds
     pages = await listed(gateway, page_size=5)
     assert [one["offset"] for one in pages] == list(range(11, -1, -1))
@@ -85,8 +85,8 @@ async def test_letters_are_listed_newest_first_without_what_they_hold(gateway: G
 
 async def test_letters_are_filtered_by_topic_and_service(gateway: Gateway) -> None:
     for n in range(30):
-        await keep(gateway.producer, received(n), service="gateway" if n % 10 == 0 else "fetcher")
-    await keep(gateway.producer, received(99, topic=CONNECTIONS))
+        await keep(gateway.producer, record(n), service="gateway" if n % 10 == 0 else "fetcher")
+    await keep(gateway.producer, record(99, topic=CONNECTIONS))
     assert [one["offset"] for one in await listed(gateway, topic=CONNECTIONS)] == [99]
     found = await listed(gateway, service="gateway", page_size=2)
     assert sorted(one["offset"] for one in found) == [0, 10, 20]
@@ -96,9 +96,9 @@ async def test_letters_are_filtered_by_topic_and_service(gateway: Gateway) -> No
 
 
 async def test_a_page_token_belongs_to_its_filters_and_new_letters_do_not_move_the_others(gateway: Gateway) -> None:
-    await keep(gateway.producer, *[received(n) for n in range(4)])
+    await keep(gateway.producer, *[record(n) for n in range(4)])
     page = (await gateway.http.get(URL, params={"page_size": 2})).json()
-    await keep(gateway.producer, *[received(n) for n in range(4, 12)])
+    await keep(gateway.producer, *[record(n) for n in range(4, 12)])
     rest = (await gateway.http.get(URL, params={"page_token": page["next_page_token"]})).json()
     ids = [one["id"] for one in [*page["dead_letters"], *rest["dead_letters"]]]
     assert len(ids) == len(set(ids)) == 4
@@ -107,8 +107,8 @@ async def test_a_page_token_belongs_to_its_filters_and_new_letters_do_not_move_t
 
 
 async def test_a_letter_shows_its_original_headers_and_bytes(gateway: Gateway) -> None:
-    await keep(gateway.producer, received(0, value='{"é": 1}'.encode()), received(1, value=b"\xff\x00"))
-    await keep(gateway.producer, received(2, value=None))
+    await keep(gateway.producer, record(0, value='{"é": 1}'.encode()), record(1, value=b"\xff\x00"))
+    await keep(gateway.producer, record(2, value=None))
     seen = {}
     for one in await listed(gateway):
         answer = await gateway.http.get(f"{URL}/{one['id']}")
@@ -182,7 +182,7 @@ async def test_a_record_of_a_page_is_no_message_and_says_to_load_again(gateway: 
 
 
 async def test_a_letter_that_was_cut_is_not_replayed(gateway: Gateway) -> None:
-    await keep(gateway.producer, msgspec.structs.replace(received(0), value=b"v" * 1_048_000))
+    await keep(gateway.producer, msgspec.structs.replace(record(0), value=b"v" * 1_048_000))
     (letter,) = await listed(gateway)
     assert (letter["bytes"], letter["replayable"]) == (1_048_000, False)
     answer = await gateway.http.post(f"{URL}/{letter['id']}/replay")
@@ -198,7 +198,7 @@ async def test_a_letter_that_names_another_topic_than_its_own_is_not_replayed_th
 
 async def test_headers_that_look_like_ours_belong_to_the_message(gateway: Gateway) -> None:
     invented = (("dlq_topic", CONNECTIONS.encode()), ("dlq_offset", b"5"), ("dlq_error", b"invented"), ("x", b"y"))
-    await keep(gateway.producer, Received(SYNCS, 0, 7, b"k", b"v", invented))
+    await keep(gateway.producer, ConsumedRecord(SYNCS, 0, 7, b"k", b"v", invented))
     (letter,) = await listed(gateway)
     assert (letter["topic"], letter["offset"], letter["error"]) == (SYNCS, 7, "ValueError: cannot")
     shown = (await gateway.http.get(f"{URL}/{letter['id']}")).json()
@@ -210,7 +210,7 @@ async def test_a_crash_between_sending_and_recording_costs_one_more_copy_and_no_
     await gateway.publish(connection, "pages", [{"id": "p", "name": "new"}], version=9)
     await gateway.until(f"/v1/items/{connection.id}/pages/p", lambda one: one.get("version") == 9)
     old = item(connection, "pages", version=3, id="p", name="old")
-    await keep(gateway.producer, Received(ITEMS, 0, 0, old.key, old.value, old.headers))
+    await keep(gateway.producer, ConsumedRecord(ITEMS, 0, 0, old.key, old.value, old.headers))
     (letter,) = await listed(gateway)
     assert letter["org_id"] == "demo"
     first = (await gateway.http.post(f"{URL}/{letter['id']}/replay")).json()
@@ -223,7 +223,7 @@ async def test_a_crash_between_sending_and_recording_costs_one_more_copy_and_no_
 
 
 async def test_two_replays_at_once_send_one_copy(gateway: Gateway) -> None:
-    await keep(gateway.producer, received(0, topic=CONNECTIONS))
+    await keep(gateway.producer, record(0, topic=CONNECTIONS))
     (letter,) = await listed(gateway)
     answers = await asyncio.gather(*(gateway.http.post(f"{URL}/{letter['id']}/replay") for _ in range(8)))
     codes = {(answer.status_code, answer.json().get("code")) for answer in answers}
@@ -246,7 +246,7 @@ async def unrecord(gateway: Gateway, *, begun: float) -> None:
 
 async def test_an_organisation_sees_only_letters_that_name_it(tmp_path: Path) -> None:
     async with running_broker(tmp_path) as (bootstrap, producer):
-        await keep(producer, received(0, org=b"acme"), received(1, org=b"other"), received(2))
+        await keep(producer, record(0, org=b"acme"), record(1, org=b"other"), record(2))
         await keep_record(producer, org=b"acme")
         database = Database(tmp_path / "gateway.sqlite3")
         await database.migrate("services.gateway:migrations")
@@ -292,7 +292,7 @@ async def test_with_api_keys_only_an_admin_sees_letters_and_only_their_organisat
         running_broker(tmp_path) as (bootstrap, producer),
         running_gateway(tmp_path, bootstrap, producer, FakeAuth(SECRET), keys_required=True) as gateway,
     ):
-        await keep(producer, received(0, org=b"acme"), received(1, org=b"other"), received(2))
+        await keep(producer, record(0, org=b"acme"), record(1, org=b"other"), record(2))
         database = Database(tmp_path / "gateway.sqlite3")
         keys = {scope: await create_key(org="acme", scope=scope, database=database) for scope in ("write", "admin")}
         await database.close()
@@ -327,7 +327,7 @@ async def test_the_command_lists_shows_and_replays(
             return await run(monkeypatch, capsys, *words)
 
         assert await command("list") == (0, "There are no dead letters.\n", "")
-        await keep(producer, *[received(n, value=b"{secret", topic=CONNECTIONS) for n in range(5)])
+        await keep(producer, *[record(n, value=b"{secret", topic=CONNECTIONS) for n in range(5)])
         await keep_record(producer)
         code, out, err = await command("list", "--topic", CONNECTIONS, "--limit", "3")
         assert (code, len(out.splitlines()), "There are more" in err) == (0, 4, True)
@@ -362,7 +362,7 @@ async def test_replaying_all_keeps_the_order_of_a_key(
         monkeypatch.setenv("TRIBUTARY_KAFKA_BOOTSTRAP_SERVERS", bootstrap)
         monkeypatch.setenv("TRIBUTARY_DATA_DIR", str(tmp_path))
         values: Sequence[bytes] = [str(n).encode() for n in range(6)]
-        await keep(producer, *[Received(SYNCS, 0, n, b"one key", value, ()) for n, value in enumerate(values)])
+        await keep(producer, *[ConsumedRecord(SYNCS, 0, n, b"one key", value, ()) for n, value in enumerate(values)])
         assert (await run(monkeypatch, capsys, "replay", "--topic", SYNCS, "--all"))[0] == 0
         assert [one.value for one in await read_topic(bootstrap, SYNCS, key="one key", count=6)] == values
 

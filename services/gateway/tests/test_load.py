@@ -29,7 +29,7 @@ from shared.crypto import Signer
 from shared.db import Database
 from shared.errors import Conflict, TimedOut, Upstream
 from shared.http import HttpClient
-from shared.kafka import Received
+from shared.kafka import ConsumedRecord
 
 SLUGS = ("pages", "data_sources", "users")
 
@@ -111,8 +111,8 @@ async def test_it_joins_the_load_that_runs_and_waits_for_the_end(
     assert not any(one.done() for one in both)
     async with context.database.write() as db:
         message = item(connection, "pages", id="p1", name="Plan")
-        received = Received(message.topic, 0, 0, message.key, message.value, message.headers)
-        await project_items(db, [item_row(received)])
+        record = ConsumedRecord(message.topic, 0, 0, message.key, message.value, message.headers)
+        await project_items(db, [item_row(record)])
     await tell(context, connection.sync_id or "", connection, data_sources="done")
     for one in both:
         assert [row.name for row in await one] == ["page Plan"]

@@ -15,7 +15,7 @@ from aiokafka.errors import (
 )
 
 from shared.errors import HubError
-from shared.kafka.access import client_options
+from shared.kafka.client_config import client_options
 from shared.settings import Cluster
 
 PATIENCE_MS = 5_000

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from aiokafka import TopicPartition
 
-from shared.kafka import Logged, LogReader
+from shared.kafka import LoggedRecord, LogReader
 from shared.tests.kafka_harness import Kafka
 
 
-def value(logged: Logged) -> bytes | None:
-    return logged.received.value
+def value(logged: LoggedRecord) -> bytes | None:
+    return logged.record.value
 
 
 async def test_a_stretch_of_each_partition_is_read_and_nothing_beyond_it(kafka: Kafka) -> None:
@@ -33,8 +33,8 @@ async def test_one_record_is_found_with_its_time_and_headers_or_not_at_all(kafka
         ((place, _),) = (await reader.bounds()).items()
         found = await reader.one(place, 1)
         assert found is not None
-        assert (found.received.value, found.received.offset, found.received.headers) == (None, 1, (("kind", b"\xff"),))
-        assert found.at > 1_700_000_000
+        assert (found.record.value, found.record.offset, found.record.headers) == (None, 1, (("kind", b"\xff"),))
+        assert found.appended_at > 1_700_000_000
         assert await reader.one(place, 2) is None
         assert await reader.one(TopicPartition(kafka.topic, 99), 0) is None
         assert await reader.one(TopicPartition("elsewhere", 0), 0) is None

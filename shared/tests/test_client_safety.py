@@ -9,9 +9,9 @@ from aiokafka import AIOKafkaProducer
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
-from shared.kafka import Consumers, Producer, Received, UnsafeClient
-from shared.kafka.lossless import check_subscribers
-from shared.kafka.received import undecoded, untouched
+from shared.kafka import ConsumedRecord, Consumers, Producer, UnsafeClient
+from shared.kafka.client_safety import check_subscribers
+from shared.kafka.record import undecoded, untouched
 from shared.settings import Cluster
 from shared.tests.kafka_harness import Kafka, consuming, until
 
@@ -35,7 +35,7 @@ def broker(*, creates: bool = False, **changed: Any) -> KafkaBroker:
     return made
 
 
-async def nothing(_: Received) -> None: ...
+async def nothing(_: ConsumedRecord) -> None: ...
 
 
 def test_what_we_declare_is_safe() -> None:
@@ -75,9 +75,9 @@ async def test_what_a_running_consumer_really_does_counts_and_then_nothing_is_re
 ) -> None:
     """As after an upgrade of FastStream that hands on something else than it was given."""
     await kafka.put(kafka.topic, b"1")
-    read: list[Received] = []
+    read: list[ConsumedRecord] = []
 
-    async def keep(one: Received) -> None:
+    async def keep(one: ConsumedRecord) -> None:
         read.append(one)
 
     consumers = Consumers(kafka.cluster, service="test", producer=kafka.producer)
@@ -104,9 +104,9 @@ async def test_a_producer_that_would_lose_or_double_messages_is_refused(setting:
 
 async def test_a_reply_to_header_is_not_answered(kafka: Kafka) -> None:
     other = await kafka.another()
-    read: list[Received] = []
+    read: list[ConsumedRecord] = []
 
-    async def answers(one: Received) -> str:
+    async def answers(one: ConsumedRecord) -> str:
         read.append(one)
         return "an answer"
 

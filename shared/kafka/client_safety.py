@@ -14,7 +14,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.errors import HubError
-from shared.kafka.received import undecoded, untouched
+from shared.kafka.record import undecoded, untouched
 
 ALL_REPLICAS = -1
 

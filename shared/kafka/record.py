@@ -7,7 +7,7 @@ from aiokafka import ConsumerRecord
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage, KafkaMessage
 
 
-class Received(msgspec.Struct, frozen=True):
+class ConsumedRecord(msgspec.Struct, frozen=True):
     topic: str
     partition: int
     offset: int
@@ -21,12 +21,12 @@ async def untouched(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaM
     return KafkaAckableMessage(body=b"", headers={}, raw_message=records, consumer=FAKE_CONSUMER)
 
 
-async def undecoded(message: KafkaMessage) -> list[Received]:
-    return [received(record) for record in message.raw_message]
+async def undecoded(message: KafkaMessage) -> list[ConsumedRecord]:
+    return [consumed_record(record) for record in message.raw_message]
 
 
-def received(record: ConsumerRecord[bytes, bytes]) -> Received:
-    return Received(
+def consumed_record(record: ConsumerRecord[bytes, bytes]) -> ConsumedRecord:
+    return ConsumedRecord(
         record.topic,
         record.partition,
         record.offset,

@@ -10,9 +10,9 @@ from typing import Self, TypeVar
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
-from shared.kafka.access import client_options
-from shared.kafka.received import Received, received
-from shared.kafka.sign_in import signing_in
+from shared.kafka.client_config import client_options
+from shared.kafka.record import ConsumedRecord, consumed_record
+from shared.kafka.sasl import signing_in
 from shared.settings import Cluster
 
 PATIENCE_S = 10.0
@@ -23,11 +23,11 @@ AT_ONCE = 100
 T = TypeVar("T")
 
 
-class Logged(msgspec.Struct, frozen=True):
-    """``at`` is the record's time in epoch seconds."""
+class LoggedRecord(msgspec.Struct, frozen=True):
+    """A record and when it was appended, in epoch seconds."""
 
-    received: Received
-    at: float
+    record: ConsumedRecord
+    appended_at: float
 
 
 class LogReader:
@@ -67,7 +67,7 @@ class LogReader:
         return {place: (begins[place], ends[place]) for place in self._places if begins[place] < ends[place]}
 
     async def stretch(
-        self, stretches: Mapping[TopicPartition, tuple[int, int]], shape: Callable[[Logged], T]
+        self, stretches: Mapping[TopicPartition, tuple[int, int]], shape: Callable[[LoggedRecord], T]
     ) -> dict[TopicPartition, Sequence[T]]:
         """What lies between two offsets (the second not included), oldest first, each made into what ``shape`` makes.
 
@@ -88,14 +88,14 @@ class LogReader:
                 open_ -= passed
         return {place: tuple(shapes) for place, shapes in found.items()}
 
-    async def one(self, place: TopicPartition, offset: int) -> Logged | None:
+    async def one(self, place: TopicPartition, offset: int) -> LoggedRecord | None:
         """None where there is no such record, or no longer."""
         begin, end = (await self.bounds()).get(place, (0, 0))
         if not begin <= offset < end:
             return None
         records = (await self.stretch({place: (offset, offset + 1)}, lambda logged: logged))[place]
-        return next((one for one in records if one.received.offset == offset), None)
+        return next((one for one in records if one.record.offset == offset), None)
 
 
-def _logged(record: ConsumerRecord[bytes, bytes]) -> Logged:
-    return Logged(received(record), record.timestamp / 1000)
+def _logged(record: ConsumerRecord[bytes, bytes]) -> LoggedRecord:
+    return LoggedRecord(consumed_record(record), record.timestamp / 1000)

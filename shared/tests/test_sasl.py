@@ -9,7 +9,7 @@ import pytest
 
 from deploy.kafka import Kafka as Server
 from deploy.servers import Unavailable
-from shared.kafka import Consumers, LogReader, Producer, Received, SignInRefused
+from shared.kafka import ConsumedRecord, Consumers, LogReader, Producer, SignInRefused
 from shared.settings import Cluster, SecretStr
 from shared.tests.kafka_harness import Kafka, consuming, kafka_at, until
 
@@ -42,7 +42,7 @@ async def test_with_the_right_account_messages_come_and_go(server: Server, mecha
     cluster = signing_in(server, mechanism=mechanism)
     read: list[bytes | None] = []
 
-    async def keep(one: Received) -> None:
+    async def keep(one: ConsumedRecord) -> None:
         read.append(one.value)
 
     producer = Producer(cluster, client_id="test")
@@ -78,4 +78,4 @@ async def test_with_a_wrong_account_everything_refuses_to_start_and_names_the_se
             pass
 
 
-async def _nothing(_: Received) -> None: ...
+async def _nothing(_: ConsumedRecord) -> None: ...

@@ -6,7 +6,7 @@ from collections import deque
 
 import msgspec
 
-from shared.kafka.received import Received
+from shared.kafka.record import ConsumedRecord
 
 
 class DeadLetterLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,11 +32,11 @@ class Tally:
         self._limit = limit
         self._window: deque[bool] = deque(maxlen=limit.window)
         self._run = 0
-        self._batch: list[Received] = []
+        self._batch: list[ConsumedRecord] = []
         self._counted = 0
         self._kept: set[tuple[int, int]] = set()
 
-    def begin(self, batch: list[Received]) -> None:
+    def begin(self, batch: list[ConsumedRecord]) -> None:
         self._batch, self._counted = batch, 0
         self._kept.clear()
 
@@ -45,28 +45,28 @@ class Tally:
         self._good(len(self._batch) - self._counted)
         self._batch, self._counted = [], 0
 
-    def has(self, received: Received) -> bool:
+    def has(self, record: ConsumedRecord) -> bool:
         """Whether it was kept already: a batch is tried again when the database was away after its letters."""
-        return (received.partition, received.offset) in self._kept
+        return (record.partition, record.offset) in self._kept
 
-    def check(self, received: Received) -> None:
-        """Raises ``LimitReached`` when ``received`` is one too many."""
-        self._count_up_to(received)
+    def check(self, record: ConsumedRecord) -> None:
+        """Raises ``LimitReached`` when ``record`` is one too many."""
+        self._count_up_to(record)
         limit = self._limit
         if self._run >= limit.run:
             raise LimitReached(f"{limit.run} messages in a row")
         if sum(self._window) + 1 > limit.window * limit.share:
             raise LimitReached(f"{limit.share:.0%} of the last {limit.window} messages")
 
-    def add(self, received: Received) -> None:
-        self._kept.add((received.partition, received.offset))
+    def add(self, record: ConsumedRecord) -> None:
+        self._kept.add((record.partition, record.offset))
         self._window.append(True)
         self._run += 1
 
-    def _count_up_to(self, received: Received) -> None:
+    def _count_up_to(self, record: ConsumedRecord) -> None:
         """What stands before it in the batch is taken as good until it proves otherwise."""
         for at in range(self._counted, len(self._batch)):
-            if self._batch[at] is received:
+            if self._batch[at] is record:
                 self._good(at - self._counted)
                 self._counted = at + 1
                 return
