@@ -1,9 +1,9 @@
 """What the person who runs Tributary decides: read once at start, from ``TRIBUTARY_*`` and `.env`, never at import."""
 
 from shared.settings.cluster import Cluster
-from shared.settings.declared import settings_table
 from shared.settings.load import ProviderDefaults, ProviderSettings, Settings, SettingsError, load_settings
 from shared.settings.secret import SecretStr
+from shared.settings.variables import settings_table
 
 __all__ = [
     "Cluster",

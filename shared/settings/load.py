@@ -13,11 +13,10 @@ import msgspec
 from typing_extensions import override
 
 from shared.settings.cluster import Cluster
-from shared.settings.declared import GENERAL, KNOWN_ELSEWHERE, PER_PROVIDER, PREFIX, provider_prefix
 from shared.settings.envfile import parse_env
 from shared.settings.secret import SecretStr
-from shared.settings.together import conflicts, with_password
-from shared.settings.variable import Variable
+from shared.settings.validation import conflicts, with_password
+from shared.settings.variables import GENERAL, KNOWN_ELSEWHERE, PER_PROVIDER, PREFIX, Variable, provider_prefix
 
 
 class ProviderDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,7 +176,7 @@ def _read_all(
         name = prefix + variable.name
         text = given.get(name) or _default(variable, values)
         try:
-            values[variable.field] = None if text is None else variable.read(text)
+            values[variable.field] = None if text is None else variable.parse(text)
         except ValueError as wrong:
             values[variable.field] = None
             shown = name if variable.secret or text is None or "@" in text else f"{name}={text!r:.200}"

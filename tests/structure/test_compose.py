@@ -17,7 +17,7 @@ import pytest
 from deploy.sandbox.server.control import HANDLERS
 from shared.installation import addresses, provider_defaults
 from shared.settings import Settings, load_settings
-from shared.settings.declared import GENERAL, PER_PROVIDER, PREFIX, provider_prefix
+from shared.settings.variables import GENERAL, PER_PROVIDER, PREFIX, provider_prefix
 from shared.web import HEALTH
 from tests.structure.tree import ROOT
 

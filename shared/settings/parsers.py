@@ -1,4 +1,7 @@
-"""How the text of a variable becomes a value. A reader raises ValueError: what is wrong, what to write."""
+"""Turn the text of a variable into a value, or raise ValueError: what is wrong, what to write.
+
+No sentence repeats a key or a password.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +18,9 @@ from shared.settings.secret import SecretStr
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
 _NUMBER: Final = re.compile(r"[0-9]{1,9}")
+_BROKER: Final = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9_.-]+):(\d{1,5})")
+PROTOCOLS: Final = ("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+MECHANISMS: Final = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 
 
 def port(text: str) -> int:
@@ -30,7 +36,7 @@ def count(text: str) -> int:
 
 
 def address(text: str) -> str:
-    """An IP address to listen on, or ``localhost``: other names are not resolved."""
+    """Check that it is an IP address to listen on, or ``localhost``: other names are not resolved."""
     if text != "localhost":
         try:
             ipaddress.ip_address(text)
@@ -53,20 +59,24 @@ def text(text: str) -> str:
     return text
 
 
-def words(text: str) -> tuple[str, ...]:
+def entries(text: str) -> tuple[str, ...]:
+    """Split at commas and white space."""
     return tuple(re.split(r"[,\s]+", text.strip(", \t\r\n")))
 
 
 def level(text: str) -> str:
-    return _one_of(text, ("debug", "info", "warning", "error", "critical"))
+    return _one_of(text.lower(), ("debug", "info", "warning", "error", "critical"))
 
 
 def log_format(text: str) -> str:
-    return _one_of(text, ("auto", "json", "pretty"))
+    return _one_of(text.lower(), ("auto", "json", "pretty"))
 
 
 def url(text: str) -> str:
-    """An absolute http(s) URL, kept as written: a template may stand in its path, a tenant in its query."""
+    """Check that it is an absolute http(s) URL, kept as written.
+
+    A template may stand in its path, a tenant in its query.
+    """
     parts = _http_url(text)
     if parts.fragment:
         raise ValueError("has a #fragment, which is never sent. Remove it.")
@@ -74,7 +84,7 @@ def url(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """``scheme://host[:port]`` as browsers write it: lower case, without the scheme's own port."""
+    """Return ``scheme://host[:port]`` as browsers write it: lower case, without the scheme's own port."""
     parts = _http_url(text)
     if parts.path not in {"", "/"} or parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError("has a path or a query. Write scheme://host or scheme://host:port and nothing behind it.")
@@ -86,7 +96,7 @@ def origin(text: str) -> str:
 
 def origins(text: str) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for entry in words(text):
+    for entry in entries(text):
         try:
             found[origin(entry)] = None
         except ValueError as wrong:
@@ -95,9 +105,9 @@ def origins(text: str) -> tuple[str, ...]:
 
 
 def keys(text: str) -> tuple[tuple[str, SecretStr], ...]:
-    """(key id, base64 of 32 bytes) pairs; the first writes. The sentences of its errors never hold key material."""
+    """Return (key id, base64 of 32 bytes) pairs; the first writes."""
     found: dict[str, SecretStr] = {}
-    for position, entry in enumerate(words(text), start=1):
+    for position, entry in enumerate(entries(text), start=1):
         name, colon, encoded = entry.partition(":")
         if not colon or not _KEY_ID.fullmatch(name):
             raise ValueError(
@@ -113,6 +123,46 @@ def keys(text: str) -> tuple[tuple[str, SecretStr], ...]:
     return tuple(found.items())
 
 
+def database(text: str) -> SecretStr:
+    """Check that it is ``postgresql://user[:password]@host[:port]/database``, kept as written."""
+    parts = _split(text)
+    if parts is None or parts.scheme not in {"postgresql", "postgres"} or not parts.hostname or len(parts.path) < 2:
+        raise ValueError("is no PostgreSQL URL. Write postgresql://user:password@host:5432/database.")
+    return SecretStr(text)
+
+
+def redis(text: str) -> SecretStr:
+    parts = _split(text)
+    if parts is None or parts.scheme not in {"redis", "rediss"} or not parts.hostname:
+        raise ValueError("is no Redis URL. Write redis://host:6379/0, or rediss:// for TLS.")
+    return SecretStr(text)
+
+
+def bootstrap(text: str) -> tuple[str, ...]:
+    """Return the ``host:port`` of one or more brokers."""
+    found = entries(text)
+    wrong = [entry for entry in found if not _is_broker(entry)]
+    if wrong:
+        raise ValueError(f"has the entry {wrong[0]!r}, which is no host:port. Write kafka-1:9092,kafka-2:9092.")
+    return found
+
+
+def security_protocol(text: str) -> str:
+    return _one_of(text.upper(), PROTOCOLS)
+
+
+def sasl_mechanism(text: str) -> str:
+    return _one_of(text.upper(), MECHANISMS)
+
+
+def file(text: str) -> Path:
+    """Check that the file is there now."""
+    path = Path(text).expanduser()
+    if not path.is_file():
+        raise ValueError("is not a file that can be read. Name an existing one, or leave the variable out.")
+    return path
+
+
 def _decoded_length(encoded: str) -> int:
     padded = encoded.rstrip("=").translate(str.maketrans("-_", "+/"))
     try:
@@ -122,23 +172,33 @@ def _decoded_length(encoded: str) -> int:
 
 
 def _one_of(text: str, allowed: tuple[str, ...]) -> str:
-    lowered = text.lower()
-    if lowered not in allowed:
+    if text not in allowed:
         raise ValueError(f"is not known. Write one of: {', '.join(allowed)}.")
-    return lowered
+    return text
 
 
 def _http_url(text: str) -> SplitResult:
     wrong = "is no absolute http or https URL. Write it in full, like https://example.com."
     if not text.isascii() or any(char <= " " or char == "\\" for char in text):
         raise ValueError(f"{wrong} Spaces, backslashes and letters beyond ASCII are not allowed in it.")
-    try:
-        parts = urlsplit(text)
-        port_is_sane = parts.port is None or parts.port > 0
-    except ValueError:
-        raise ValueError(wrong) from None
-    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or not port_is_sane or "*" in parts.netloc:
+    parts = _split(text)
+    if parts is None or parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "*" in parts.netloc:
         raise ValueError(wrong)
     if "@" in parts.netloc:
         raise ValueError("has a user name or password in it. Remove them.")
     return parts
+
+
+def _is_broker(entry: str) -> bool:
+    found = _BROKER.fullmatch(entry)
+    return found is not None and 1 <= int(found[2]) <= 65_535
+
+
+def _split(text: str) -> SplitResult | None:
+    """Return None where it is no URL with a sane port."""
+    try:
+        parts = urlsplit(text)
+        sane = parts.port is None or parts.port > 0
+    except ValueError:
+        return None
+    return parts if sane else None

@@ -1,4 +1,4 @@
-"""What is wrong with settings that are right one by one."""
+"""Check settings against one another: what is right one by one may be wrong together."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from shared.settings.declared import GENERAL, PREFIX
 from shared.settings.secret import SecretStr
+from shared.settings.variables import GENERAL, PREFIX
 
 
 def conflicts(values: Mapping[str, Any]) -> list[str]:
-    """Sentences; ``values`` are by field, None where a variable was wrong or is not set."""
+    """Return sentences about what does not go together.
+
+    ``values`` are by field, None where a variable was wrong or is not set.
+    """
     return [*_shared_ports(values), *_kafka(values), *_database(values)]
 
 
 def with_password(values: dict[str, Any], problems: list[str]) -> None:
-    """Takes the password file out of ``values``; what it holds goes into the URL that has no password."""
+    """Take the password file out of ``values``; what it holds goes into the URL that has no password."""
     path: Path | None = values.pop("database_password_file")
     url: SecretStr | None = values["database_url"]
     if path is None or url is None:
