@@ -33,11 +33,11 @@ help:
 	  'make clean        removes what make installed and cached; data in .tributary stays'
 
 run:
-	@sh deploy/bootstrap.sh .venv requirements.lock
+	@sh deploy/bootstrap.sh .venv requirements-local.lock
 	@exec $(RUN) -m deploy.local
 
 stack:
-	@sh deploy/bootstrap.sh .venv requirements.lock
+	@sh deploy/bootstrap.sh .venv requirements-local.lock
 	@exec $(RUN) -m deploy.native --fetchers $(FETCHERS)
 
 test: lint
@@ -70,7 +70,8 @@ screenshots: dev
 
 lock: dev
 	$(COMPILE) pyproject.toml --output-file requirements.lock
-	$(COMPILE) pyproject.toml --group dev --constraints requirements.lock --output-file requirements-dev.lock
+	$(COMPILE) pyproject.toml --group local --constraints requirements.lock --output-file requirements-local.lock
+	$(COMPILE) pyproject.toml --group dev --constraints requirements-local.lock --output-file requirements-dev.lock
 	$(COMPILE) --group pyproject.toml:strangers --output-file requirements-strangers.lock
 	@if command -v npm >/dev/null 2>&1; then $(NPM_LOCK); else echo 'no npm here: package-lock.json is as it was'; fi
 

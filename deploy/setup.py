@@ -10,11 +10,11 @@ import asyncio
 import sys
 from pathlib import Path
 
-from deploy.sandbox.clients import sandbox_clients
 from services.auth.settings import auth_settings
 from services.fetcher.settings import fetcher_settings
 from services.gateway.settings import gateway_settings
 from shared.db import Database, Schema
+from shared.installation import sandbox_client
 from shared.kafka import ensure_topics
 from shared.process import guarded, read_settings
 from shared.settings import Settings
@@ -31,7 +31,8 @@ def main(arguments: list[str]) -> int:
 
 async def _set_up(settings: Settings, *, local: bool) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    sandbox_clients(settings.data_dir, settings.public_url, settings.providers)
+    for slug in settings.providers:
+        sandbox_client(settings.data_dir, slug)  # the secret has to be there where services may not write
     places: dict[str, Path | Schema] = {
         "auth": auth_settings(settings).database,
         "fetcher": fetcher_settings(settings, alone=False).database,

@@ -16,8 +16,6 @@ from uuid import uuid4
 
 import msgspec
 import structlog
-from fakeredis import FakeServer
-from fakeredis.aioredis import FakeRedis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
@@ -85,14 +83,20 @@ class Permit(msgspec.Struct, frozen=True):
     wait_s: float
 
 
-class Quota:
-    """Shared by all fetchers through Redis; alone and at half speed when Redis is away."""
+class Scripts:
+    """What a quota asks of its Redis."""
 
     def __init__(self, redis: Redis) -> None:
-        self._redis = redis
-        self._take = redis.register_script(_TAKE)
-        self._close = redis.register_script(_CLOSE)
-        self._left = redis.register_script(_CLOSED)
+        self.take = redis.register_script(_TAKE)
+        self.close = redis.register_script(_CLOSE)
+        self.closed = redis.register_script(_CLOSED)
+
+
+class Quota:
+    """Shared by all fetchers through Redis; alone and at half speed when Redis is away, or when there is none."""
+
+    def __init__(self, redis: Redis | None) -> None:
+        self._scripts = None if redis is None else Scripts(redis)
         self._alone: dict[str, float] = defaultdict(float)
         self._closed: dict[str, float] = {}
         """Key → when it opens again: known here too, so that a Redis that comes or goes changes nothing."""
@@ -105,11 +109,13 @@ class Quota:
             return Permit(granted=True, wait_s=0.0)
         now, keys = time.time(), [window.key for window in windows]
         earliest = now + self._closed_here(keys)
+        if self._scripts is None:
+            return self._permit_alone(windows, now, earliest)
         sizes = [value for window in windows for value in window.careful()]
         arguments = [HORIZON_S, repr(earliest - now), f"{self._name}:{next(self._permits)}", *sizes]
         names = [name for key in keys for name in (f"quota:{key}", f"quota:{key}:closed")]
         try:
-            granted, seconds = await self._take(keys=names, args=arguments)
+            granted, seconds = await self._scripts.take(keys=names, args=arguments)
         except RedisError as error:
             log.warning("quota_without_redis", error=type(error).__name__)
             return self._permit_alone(windows, now, earliest)
@@ -120,21 +126,21 @@ class Quota:
         until = time.time() + seconds
         for key in keys:
             self._closed[key] = max(until, self._closed.get(key, 0.0))
-        if not keys:
+        if not keys or self._scripts is None:
             return
         try:
             names = [f"quota:{key}:closed" for key in keys]
-            await self._close(keys=names, args=[repr(seconds)])
+            await self._scripts.close(keys=names, args=[repr(seconds)])
         except RedisError as error:
             log.warning("quota_without_redis", error=type(error).__name__)
 
     async def closed(self, keys: Sequence[str]) -> float:
         """Seconds until the last of these windows opens again; a permit with a wait may have been overtaken by it."""
         here = self._closed_here(keys)
-        if not keys:
+        if not keys or self._scripts is None:
             return here
         try:
-            return max(here, float(await self._left(keys=[f"quota:{key}:closed" for key in keys])))
+            return max(here, float(await self._scripts.closed(keys=[f"quota:{key}:closed" for key in keys])))
         except RedisError:
             return here
 
@@ -162,10 +168,8 @@ async def wait(seconds: float) -> None:
         await asyncio.sleep(seconds + 0.002)
 
 
-def open_redis(url: SecretStr | None) -> Redis:
-    """The server at ``url``, or none that anybody else could reach: then this process counts for itself alone."""
-    if url is None:
-        return FakeRedis(server=FakeServer())
+def open_redis(url: SecretStr) -> Redis:
+    """Return a client of the server at ``url`` that gives up soon, so that quotas go on without it."""
     pool = BlockingConnectionPool.from_url(
         url.reveal(), max_connections=50, timeout=WAIT_S, socket_timeout=WAIT_S, socket_connect_timeout=WAIT_S
     )

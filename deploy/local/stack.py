@@ -8,6 +8,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from fakeredis import FakeServer
+from fakeredis.aioredis import FakeRedis
+from redis.asyncio import Redis
+
 from deploy.local.compose import HOST, Composition
 from deploy.localkafka import Broker
 from deploy.lock import locked
@@ -18,6 +22,7 @@ from services.gateway.app import create_app as create_gateway
 from shared.kafka import ensure_topics
 from shared.quota import open_redis
 from shared.serve import PortBusy, Served, bind
+from shared.settings import SecretStr
 
 
 @asynccontextmanager
@@ -33,7 +38,7 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
         stack.callback(locked(settings.data_dir).close)
         sockets = {name: _taken(made, name) for name in ("auth", "fetcher", "gateway", *(["sandbox"] * sandbox))}
         await _start_broker(made, stack)
-        redis = open_redis(settings.redis_url)
+        redis = _open_redis(settings.redis_url)
         stack.push_async_callback(redis.aclose)
         apps: dict[str, Any] = {
             "auth": create_auth(made.auth),
@@ -47,6 +52,11 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
             await served.start()
             stack.push_async_callback(served.stop)
         yield
+
+
+def _open_redis(url: SecretStr | None) -> Redis:
+    """Return the server at ``url``, else one inside this process: all that would use it is here."""
+    return FakeRedis(server=FakeServer()) if url is None else open_redis(url)
 
 
 def _taken(made: Composition, name: str) -> list[socket.socket]:

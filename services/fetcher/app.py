@@ -46,7 +46,7 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: FetcherSettings, redis: Redis) -> AsyncIterator[Resources]:
+async def open_resources(settings: FetcherSettings, redis: Redis | None) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         from_zero(settings.providers)
         database = Database(settings.database)
@@ -57,7 +57,8 @@ async def open_resources(settings: FetcherSettings, redis: Redis) -> AsyncIterat
         await producer.start()
         stack.push_async_callback(producer.stop)
         relay = open_relay(database, producer)
-        stack.push_async_callback(redis.aclose)
+        if redis is not None:
+            stack.push_async_callback(redis.aclose)
         tools = await _tools(settings, stack, database=database, producer=producer, redis=redis)
         worker = Worker(tools, slots=settings.slots)
         consumers = Consumers(settings.kafka, service="fetcher", producer=producer)
@@ -77,7 +78,7 @@ async def open_resources(settings: FetcherSettings, redis: Redis) -> AsyncIterat
 
 
 async def _tools(
-    settings: FetcherSettings, stack: AsyncExitStack, *, database: Database, producer: Producer, redis: Redis
+    settings: FetcherSettings, stack: AsyncExitStack, *, database: Database, producer: Producer, redis: Redis | None
 ) -> Tools:
     auth_http = HttpClient()
     stack.push_async_callback(auth_http.aclose)
@@ -107,8 +108,11 @@ async def _cancel(task: asyncio.Task[None]) -> None:
         await task
 
 
-def create_app(settings: FetcherSettings, *, redis: Redis) -> App:
-    """The fetcher's HTTP side is its health; its work begins and ends with the lifespan."""
+def create_app(settings: FetcherSettings, *, redis: Redis | None) -> App:
+    """The fetcher's HTTP side is its health; its work begins and ends with the lifespan.
+
+    ``redis`` None: it shares no quota with others.
+    """
     opened: list[Resources] = []
 
     @asynccontextmanager

@@ -87,7 +87,7 @@ REDIS: Final = (
         name="REDIS_URL",
         kind="redis URL",
         parse=parsers.redis,
-        description="Holds the quotas that fetchers share. Not set: each process keeps its own.",
+        description="Holds the quotas that fetchers share. Not set: each fetcher keeps its own, at half speed.",
         secret=True,
     ),
 )

@@ -133,6 +133,15 @@ async def test_without_redis_permits_come_at_half_speed_and_closings_hold() -> N
     await redis.aclose()
 
 
+async def test_a_process_that_was_given_no_redis_counts_for_itself_at_half_speed() -> None:
+    quota, window = Quota(None), Window("a", 10, 1.0)
+    granted = times([await ask(quota, window) for _ in range(20)])
+    assert 5 <= most_within(granted, 0.999) <= 6
+    await quota.close(["closed"], 20.0)
+    assert not (await quota.permit([Window("closed", 10, 1.0)])).granted
+    assert await quota.closed(["closed"]) > 19
+
+
 async def test_a_very_large_limit_costs_no_more_than_what_is_used(site: Site) -> None:
     quota, window = site.quota(), Window("a", 1_000_000, 10.0)
     permits = [await quota.permit([window]) for _ in range(20)]

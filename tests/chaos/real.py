@@ -19,6 +19,7 @@ class RealStack(Stack):
     servers: tuple[str, ...] = ("postgres", "redis")
     setup_options: tuple[str, ...] = ()
     kind = "real"
+    fetcher = "services.fetcher"
     kafka: Kafka
     postgres: Postgres
     redis: Redis

@@ -34,6 +34,7 @@ class Stack:
     """What else has to run, by name."""
     setup_options: tuple[str, ...] = ("--local-broker",)
     kind = "local"
+    fetcher = "tests.chaos.fetcher"
 
     def __init__(
         self, folder: Path, *, fetchers: int = 1, spare: int = 0, proxied: Collection[str] = (), **settings: str
@@ -173,7 +174,7 @@ class Stack:
         self.child("auth2", ["services.auth"], self._answers("auth2"), **another)
         for name in (*self.fetchers, *self.spare):
             port = {"TRIBUTARY_FETCHER_PORT": str(self.port(name))}
-            self.child(name, ["services.fetcher"], self._answers(name), **port)
+            self.child(name, [self.fetcher], self._answers(name), **port)
         self.child("gateway", ["services.gateway"], self._answers("gateway"))
 
     def _declare_servers(self) -> None:

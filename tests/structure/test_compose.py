@@ -19,11 +19,12 @@ from shared.installation import addresses, provider_defaults
 from shared.settings import Settings, load_settings
 from shared.settings.variables import GENERAL, PER_PROVIDER, PREFIX, provider_prefix
 from shared.web import HEALTH
+from tests.structure.images import DOCKERFILE, copied_into
 from tests.structure.tree import ROOT
 
 FILE = ROOT / "docker-compose.yml"
-DOCKERFILE = ROOT / "deploy" / "Dockerfile"
-IMAGE = f"tributary:{tomllib.loads((ROOT / 'pyproject.toml').read_text('utf-8'))['project']['version']}"
+RELEASE = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+PRODUCTION, SANDBOX = f"tributary:{RELEASE}", f"tributary-sandbox:{RELEASE}"
 PUBLISHED = {"gateway": 8000, "sandbox": 8003, "kafka": 9092}
 ONE_SHOT = {"password", "setup"}
 SERVERS = {"postgres": "postgres:17", "redis": "redis:8", "kafka": "apache/kafka:"}
@@ -87,7 +88,7 @@ def services(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def ours(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: service for name, service in services.items() if service["image"] == IMAGE}
+    return {name: service for name, service in services.items() if service["image"] in {PRODUCTION, SANDBOX}}
 
 
 def settings_of(service: dict[str, Any], folder: Path) -> Settings:
@@ -265,13 +266,22 @@ def test_real_accounts_and_other_ports_come_from_a_dotenv_and_its_addresses_do_n
     assert settings.data_dir == Path("/var/lib/tributary")
 
 
-def test_the_image_is_built_once_from_the_plain_base(ours: dict[str, Any]) -> None:
-    assert [name for name, service in ours.items() if "build" in service] == ["password"]
+def test_only_the_sandbox_runs_the_image_with_the_simulated_providers(ours: dict[str, Any]) -> None:
+    assert [name for name, service in ours.items() if service["image"] == SANDBOX] == ["sandbox"]
+    assert ours["sandbox"]["build"]["target"] == "sandbox"
+    assert ours["password"]["build"]["target"] == "production"
+
+
+def test_each_image_is_built_once_from_the_plain_base(ours: dict[str, Any]) -> None:
+    assert {name for name, service in ours.items() if "build" in service} == {"password", "sandbox"}
     assert {service["pull_policy"] for service in ours.values()} == {"never"}
     lines = DOCKERFILE.read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith("FROM")] == [
         "FROM python:3.12-slim AS build",
-        "FROM python:3.12-slim",
+        "FROM build AS build-sandbox",
+        "FROM python:3.12-slim AS base",
+        "FROM base AS sandbox",
+        "FROM base AS production",
     ]
     assert not any(re.match(r"#\s*syntax", line) for line in lines)
     assert not re.search(r"apt-get|apk |gcc|build-essential|curl|wget", "\n".join(lines))
@@ -285,9 +295,8 @@ def test_the_image_has_the_users_and_the_mount_points_of_the_services(ours: dict
     assert mounted == set(re.findall(r"install --directory \S+ tributary --group tributary \S+ \d+ (\S+)", text))
 
 
-def test_the_image_copies_what_there_is_and_the_context_lets_through() -> None:
-    copied = re.findall(r"^COPY (?!--from)(\S+) \S+$", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
-    assert copied == ["requirements.lock", "shared", "services", "deploy"]
+def test_the_images_copy_what_there_is_and_the_context_lets_through() -> None:
+    copied = {*copied_into("production"), *copied_into("sandbox"), "requirements.lock"}
     assert all((ROOT / one).exists() for one in copied)
     rules = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
     assert {f"!{one}" for one in copied} == {rule for rule in rules if rule.startswith("!")}

@@ -32,6 +32,7 @@ def test_lock_files_hold_hashes_and_no_urls() -> None:
     assert [path.name for path in locks if "--hash=sha256:" not in text(path)] == []
     assert sorted(path.name for path in locks) == [
         "requirements-dev.lock",
+        "requirements-local.lock",
         "requirements-strangers.lock",
         "requirements.lock",
     ]
