@@ -16,7 +16,7 @@ from services.gateway.consumers import listen
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.http.openapi import openapi_config
 from services.gateway.http.return_url import served_pages
-from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins, page_policy
+from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins
 from services.gateway.legacy.routes import ping
 from services.gateway.metrics import collectors, init_series
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
@@ -105,9 +105,6 @@ def create_app(settings: GatewaySettings) -> App:
         HostGuard(app, settings.hosts),
         own=own_origins(settings.public_url, settings.hosts),
         allowed=settings.allowed_origins,
-        page_policy=page_policy(
-            settings.public_url, [origin for configured in settings.providers.values() for origin in configured.origins]
-        ),
     )
     return RequestContextMiddleware(edge, service="gateway")
 

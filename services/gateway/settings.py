@@ -10,17 +10,16 @@ import msgspec
 from shared.connector import Provider
 from shared.crypto import load_or_make_secret
 from shared.db import Schema
-from shared.installation import ProviderRuntime, place, provider_runtimes, service_secret
+from shared.installation import place, provider_runtimes, service_secret
 from shared.settings import Cluster, SecretStr, Settings
 from shared.web import LOOPBACK
 
 
 class ConfiguredProvider(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider that can be connected here; ``origins`` are where its consent pages live."""
+    """A provider that can be connected here; simulated when no client id of a real app is set."""
 
     provider: Provider
     simulated: bool
-    origins: tuple[str, ...] = ()
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,16 +52,13 @@ def gateway_settings(settings: Settings, *, ready_urls: tuple[str, ...]) -> Gate
         auth_url=settings.auth_url,
         service_secret=service_secret(settings),
         signing_secret=load_or_make_secret(settings.data_dir / "signing-secret"),
-        providers={slug: _configured(runtime) for slug, runtime in provider_runtimes(settings).items()},
+        providers={
+            slug: ConfiguredProvider(provider=runtime.provider, simulated=runtime.simulated)
+            for slug, runtime in provider_runtimes(settings).items()
+        },
         public_url=settings.public_url,
         allowed_origins=settings.allowed_origins,
         hosts=(*LOOPBACK, urlsplit(settings.public_url).hostname or "localhost"),
         keys_required=settings.keys_required,
         ready_urls=ready_urls,
     )
-
-
-def _configured(runtime: ProviderRuntime) -> ConfiguredProvider:
-    parts = urlsplit(runtime.authorize_url)
-    origin = f"{parts.scheme}://{parts.netloc}"
-    return ConfiguredProvider(provider=runtime.provider, simulated=runtime.simulated, origins=(origin,))

@@ -11,17 +11,13 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Response
 
 from services.gateway.console.formatting import number
-from services.gateway.console.viewer import viewer
+from services.gateway.console.viewer import viewer_values
+from services.gateway.http.pages import PAGE_POLICY
 from services.gateway.http.validation import AnyRequest
 
 TEMPLATES = Path(__file__).parent / "templates"
-POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-"""A consent is reached by a link, never by a form's redirect: providers redirect to hosts nobody can list here."""
 HEADERS = {
-    "Content-Security-Policy": POLICY,
+    "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "same-origin",
@@ -57,6 +53,6 @@ def _environment() -> Environment:
 def render(template: str, *, request: AnyRequest, status: int = 200, **values: Any) -> Response[bytes]:
     chosen = request.cookies.get("theme")
     theme = chosen if chosen in {"light", "dark"} else None
-    html = _environment().get_template(template).render(theme=theme, **viewer(request), **values)
+    html = _environment().get_template(template).render(theme=theme, **viewer_values(request), **values)
     body = html.encode("utf-8", "replace")  # a lone surrogate in a name must not cost the page
     return Response(body, status_code=status, media_type="text/html", headers=HEADERS)

@@ -2,6 +2,8 @@
 
 Their style and scripts stand in the page and are allowed by digest, so that nothing else can run in it. No COOP: it
 would cut a popup off from the page that opened it.
+
+The content security policy of everything that the gateway answers stands here.
 """
 
 from __future__ import annotations
@@ -16,6 +18,16 @@ from typing import Final
 from litestar import Response
 from litestar.enums import MediaType
 
+DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
+PAGE_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""Nothing runs on a page but our own files.
+
+Browsers hold every redirect of a form against ``form-action``, and providers redirect to hosts that nobody can list
+here: a consent is reached by a link, never by a form's redirect.
+"""
 CLOSE: Final = "window.close();"
 CLOSE_LATER: Final = (
     "document.querySelector('button').addEventListener('click',()=>window.close());"

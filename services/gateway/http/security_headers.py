@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Final, final
 
+from services.gateway.http.pages import DATA_POLICY, PAGE_POLICY
 from services.gateway.http.problems import ORIGINAL, PROBLEM_JSON, problem_json
 from shared.telemetry.middleware import App, Message, Receive, Scope, Send
 
@@ -18,7 +19,6 @@ _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 _EXPOSED: Final = b"Location, Link, Deprecation, X-Request-Id"
 _NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
 _NOTHING: Final = "There is nothing at this address. /docs lists what there is."
-_DATA_POLICY: Final = b"default-src 'none'; frame-ancestors 'none'"
 Header = tuple[bytes, bytes]
 
 
@@ -27,15 +27,14 @@ class SecurityHeaders:
     """Where no keys are needed every caller may do everything, so a page of another origin may do nothing.
 
     A request with a foreign ``Origin``, or more than one, is refused with 403 whatever its method, ``null`` included.
-    ``own`` are our own addresses, ``allowed`` the listed origins, which also get CORS headers on every answer. HTML
-    that brings no content security policy gets ``page_policy``.
+    ``own`` are our own addresses, ``allowed`` the listed origins, which also get CORS headers on every answer. A page
+    that brings no content security policy of its own gets the one of all pages.
     """
 
-    def __init__(self, app: App, *, own: Iterable[str], allowed: Iterable[str], page_policy: str) -> None:
+    def __init__(self, app: App, *, own: Iterable[str], allowed: Iterable[str]) -> None:
         self._app = app
         self._own = frozenset(origin.encode() for origin in own)
         self._allowed = frozenset(origin.encode() for origin in allowed)
-        self._page_policy = page_policy.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -73,7 +72,7 @@ class SecurityHeaders:
         present = {name.lower(): value for name, value in headers}
         page = present.get(b"content-type", b"").startswith(b"text/html")
         wanted = {
-            b"content-security-policy": self._page_policy if page else _DATA_POLICY,
+            b"content-security-policy": (PAGE_POLICY if page else DATA_POLICY).encode(),
             b"x-content-type-options": b"nosniff",
             b"x-frame-options": b"DENY",
             b"referrer-policy": b"same-origin",
@@ -129,16 +128,3 @@ def own_origins(public_url: str, hosts: Collection[str]) -> set[str]:
     scheme, _, place = public_url.partition("://")
     port = place.rpartition(":")[2] if place.rpartition(":")[2].isdigit() else ""
     return {public_url, *(f"{scheme}://{host}{f':{port}' if port else ''}" for host in hosts)}
-
-
-def page_policy(public_url: str, form_origins: Iterable[str]) -> str:
-    """The console's CSP.
-
-    Chromium holds every redirect of a form against ``form-action``: ``form_origins`` are where a form that starts a
-    consent ends up.
-    """
-    forms = " ".join(dict.fromkeys(["'self'", public_url, *form_origins]))
-    return (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-        f"connect-src 'self'; form-action {forms}; base-uri 'none'; frame-ancestors 'none'"
-    )

@@ -196,10 +196,7 @@ def settings_for(folder: Path, bootstrap: str, auth_at: str, url: str, **change:
         auth_url=auth_at,
         service_secret=SECRET,
         signing_secret=SECRET,
-        providers={
-            slug: ConfiguredProvider(provider=provider, simulated=True, origins=("http://127.0.0.1:8003",))
-            for slug, provider in PROVIDERS.items()
-        },
+        providers={slug: ConfiguredProvider(provider=provider, simulated=True) for slug, provider in PROVIDERS.items()},
         public_url=url,
         allowed_origins=(ALLOWED,),
     )
