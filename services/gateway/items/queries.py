@@ -27,6 +27,7 @@ _IN_ORDER = itemgetter(*_GUARDED_ALL.columns)
 _AFTER = ("after_connection", "after_resource", "after_id")
 _LIMIT = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
 _LIKE = re.compile("[/%_]")
+_WEB_LINK = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 Key = tuple[str, str, str]
 _STORED = KeyLookup(items.c.id, items.c.version, items.c.offset)
 
@@ -68,6 +69,11 @@ class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
     updated_since: str | None = None
     after: Key | None = None
     limit: int = 50
+
+
+def web_link(url: str | None) -> str | None:
+    """Return the URL if it may be a link; None for ``javascript:`` and its like, which an item could carry."""
+    return url if url and _WEB_LINK.match(url) else None
 
 
 async def write(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> int:
@@ -124,7 +130,7 @@ async def _rows(db: AsyncConnection, query: ItemQuery, *, connection: str | None
         given |= dict(zip(_AFTER, query.after, strict=True))
     statement = _statement(frozenset(name for name, value in given.items() if value is not None))
     rows = await statement.rows(db, {**given, "limit": limit})
-    return [StoredItem._make(row) for row in rows]
+    return [_stored(row) for row in rows]
 
 
 async def get(db: AsyncConnection, key: Key) -> StoredItem | None:
@@ -136,7 +142,7 @@ async def get(db: AsyncConnection, key: Key) -> StoredItem | None:
         items.c.deleted == False,  # noqa: E712  # SQL
     )
     row = (await db.execute(found)).first()
-    return None if row is None else StoredItem._make(row)
+    return None if row is None else _stored(row)
 
 
 async def outlines(db: AsyncConnection, connection: str, resource: str) -> list[Row[Any]]:
@@ -184,3 +190,9 @@ def _behind(given: frozenset[str]) -> ColumnElement[bool]:
     return tuple_(*(items.c[name] for name in free)) > tuple_(
         *(bindparam(parameter, type_=types[name]) for name, parameter in free.items())
     )
+
+
+def _stored(row: Sequence[Any]) -> StoredItem:
+    """Whoever shows an item may make a link of its URL."""
+    found = StoredItem._make(row)
+    return found._replace(url=web_link(found.url))

@@ -105,11 +105,6 @@ async def read_item(connection_id: str, resource: str, item_id: str, *, context:
     return _view(row)
 
 
-def web_link(url: str | None) -> str | None:
-    """The URL if it is safe to be a link; None for ``javascript:`` and its like."""
-    return url if url and url.lower().startswith(("https://", "http://")) else None
-
-
 async def _within(db: AsyncConnection, query: ItemQuery, context: GatewayContext) -> ItemQuery:
     """The same items, sought through the organisation's own connections: past everyone else's would be a long way."""
     if context.org is None or query.connections is not None:
@@ -158,7 +153,7 @@ def _view(row: StoredItem) -> ItemView:
         org_id=row.org_id,
         name=row.name,
         parent_id=row.parent_id,
-        url=web_link(row.url),
+        url=row.url,
         created=row.created,
         modified=row.modified,
         updated=row.updated,

@@ -12,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
 from services.gateway.items import queries as items
-from services.gateway.items.views import web_link
 from services.gateway.store import READ_MODEL
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.describe import SyncView, describe_sync, view
@@ -74,7 +73,7 @@ def _shown(found: Sequence[Any], original: Original, parents: Mapping[str, str])
             name=_filled(original.name, known),
             creation_time=row.created,
             last_modified_time=row.modified,
-            url=web_link(row.url),
+            url=items.web_link(row.url),
         )
 
 
