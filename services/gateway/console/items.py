@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -33,18 +33,18 @@ INVISIBLE = re.compile("[\u0080-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u20
 """Characters that draw nothing, or turn the direction of what follows."""
 
 
-def asked(query: Mapping[str, str]) -> TableQuery:
-    query = {name: value.replace("\0", "") for name, value in query.items()}
-    page = query.get("page", "1")
-    after = query.get("after", "")
+def table_query(query_params: Mapping[str, str]) -> TableQuery:
+    given = {name: value.replace("\0", "") for name, value in query_params.items()}
+    page = given.get("page", "1")
+    after = given.get("after", "")
     return TableQuery(
-        q=query.get("q", "").strip()[:LONGEST],
-        provider=query.get("provider", ""),
-        resource=query.get("resource", ""),
+        q=given.get("q", "").strip()[:LONGEST],
+        provider=given.get("provider", ""),
+        resource=given.get("resource", ""),
         after=after,
-        trail=tuple(query.get("trail", "").split()) if after else (),
+        trail=tuple(given.get("trail", "").split()) if after else (),
         page=int(page) if after and page.isascii() and page.isdigit() and len(page) < 7 else 1,
-        cleared=query.get("view") == "cleared",
+        cleared=given.get("view") == "cleared",
     )
 
 
@@ -92,7 +92,7 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
 class Table(msgspec.Struct, frozen=True, kw_only=True):
     """``nested``: some row lies in another item, so that the column which says so is worth its place."""
 
-    asked: TableQuery
+    query: TableQuery
     rows: tuple[Row, ...]
     nested: bool
     providers: tuple[Chip, ...]
@@ -101,17 +101,6 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     previous: str | None
     following: str | None
     connected: bool
-
-
-def web_address(url: str | None) -> str | None:
-    """The address if a browser may be sent there: http and https only, so that no item can carry a script."""
-    if url is None:
-        return None
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return None
-    return url if parts.scheme in {"http", "https"} and parts.netloc else None
 
 
 def row(item: StoredItem, configured: ConfiguredProvider | None, *, mark: str, parent: str | None) -> Row:
@@ -125,7 +114,7 @@ def row(item: StoredItem, configured: ConfiguredProvider | None, *, mark: str, p
         parent=parent,
         created=day(item.created),
         modified=day(item.modified),
-        url=web_address(item.url),
+        url=item.url,
     )
 
 
@@ -139,25 +128,25 @@ def split(after: str) -> Key | None:
     return (parts[0], parts[1], parts[2]) if len(parts) == 3 else None
 
 
-def paged(asked: TableQuery, found: Sequence[StoredItem]) -> tuple[str | None, str | None]:
+def paged(query: TableQuery, found: Sequence[StoredItem]) -> tuple[str | None, str | None]:
     """Links to the page before and after this one; ``found`` has one row more than a page when there is a next."""
     before = None
-    if asked.page > 1 and asked.trail:
-        came = "" if asked.trail[-1] == START else asked.trail[-1]
-        before = asked.link(after=came, trail=asked.trail[:-1], page=asked.page - 1)
-    elif asked.page > 1:
-        before = asked.link(**FIRST)
+    if query.page > 1 and query.trail:
+        came = "" if query.trail[-1] == START else query.trail[-1]
+        before = query.link(after=came, trail=query.trail[:-1], page=query.page - 1)
+    elif query.page > 1:
+        before = query.link(**FIRST)
     if len(found) <= ROWS:
         return before, None
-    trail = (*asked.trail, asked.after or START)[-LONGEST_TRAIL:]
-    return before, asked.link(after=start(found[ROWS - 1]), trail=trail, page=asked.page + 1)
+    trail = (*query.trail, query.after or START)[-LONGEST_TRAIL:]
+    return before, query.link(after=start(found[ROWS - 1]), trail=trail, page=query.page + 1)
 
 
-def span(asked: TableQuery, shown: int, total: int | None) -> str:
+def span(query: TableQuery, shown: int, total: int | None) -> str:
     """Which rows these are, in words; ``total`` is None when nobody has counted them."""
     if not shown:
         return "No items"
-    first = (asked.page - 1) * ROWS + 1
+    first = (query.page - 1) * ROWS + 1
     words = f"{number(first)}\N{EN DASH}{number(first + shown - 1)}"
     return words if total is None else f"{words} of {number(total)}"
 
@@ -196,7 +185,7 @@ def item_detail(item: StoredItem, configured: ConfiguredProvider | None, *, api:
         kind=resource.label if resource else item.resource,
         connection=item.connection,
         parent=item.parent_id,
-        url=web_address(item.url),
+        url=item.url,
         created=day(item.created),
         modified=day(item.modified),
         updated=day(item.updated),

@@ -11,7 +11,7 @@ from litestar.response import Redirect
 
 from services.gateway.connect.flow import read_flow
 from services.gateway.console.formatting import plural
-from services.gateway.console.items import asked, item_detail
+from services.gateway.console.items import item_detail, table_query
 from services.gateway.console.queries import item, overview, owned, table
 from services.gateway.console.render import Notice, render
 from services.gateway.console.viewer import shows
@@ -27,13 +27,13 @@ async def console(request: AnyRequest, context: InjectedContext) -> Response[Any
     if elsewhere:
         return Redirect(elsewhere, status_code=302)
     flow = request.query_params.get("flow_id")
-    return await first_page(request, context, notice=await outcome(context, flow) if flow else None)
+    return await first_page(request, context, notice=await consent_notice(context, flow) if flow else None)
 
 
 async def first_page(
     request: AnyRequest, context: GatewayContext, *, notice: Notice | None = None, status: int = 200
 ) -> Response[bytes]:
-    cards, rows = await overview(context), await table(context, asked(request.query_params))
+    cards, rows = await overview(context), await table(context, table_query(request.query_params))
     return render("page.html", request=request, status=status, overview=cards, table=rows, notice=notice)
 
 
@@ -44,7 +44,7 @@ async def cards(request: AnyRequest, context: InjectedContext) -> Response[bytes
 
 @get("/console/items", include_in_schema=False)
 async def items(request: AnyRequest, context: InjectedContext) -> Response[bytes]:
-    return render("items.html", request=request, table=await table(context, asked(request.query_params)))
+    return render("items.html", request=request, table=await table(context, table_query(request.query_params)))
 
 
 @get("/console/items/{connection:str}/{resource:str}/{id_:path}", include_in_schema=False)
@@ -104,7 +104,7 @@ def own_address(request: AnyRequest, context: GatewayContext) -> str | None:
     return f"{context.settings.public_url}{request.url.path}{query}"
 
 
-async def outcome(context: GatewayContext, flow_id: str) -> Notice | None:
+async def consent_notice(context: GatewayContext, flow_id: str) -> Notice | None:
     """None while it is open, and for a flow that is not the console's own or is forgotten by now."""
     try:
         flow = await context.auth.flow(flow_id)

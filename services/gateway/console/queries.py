@@ -71,35 +71,35 @@ async def item(context: GatewayContext, key: items.Key) -> tuple[StoredItem, Con
     return found, context.settings.providers.get(connection.provider)
 
 
-async def table(context: GatewayContext, asked: TableQuery) -> Table:
+async def table(context: GatewayContext, query: TableQuery) -> Table:
     async with context.database.read() as db:
         mine = await connections.find(db, org_id=org_of(context), user_id=whose(context))
         counts = await _counts(db, mine)
-        wanted = [one.id for one in mine if not asked.provider or asked.provider == one.provider]
-        found = [] if asked.cleared or not wanted else await items.page(db, _query(asked, wanted))
+        wanted = [one.id for one in mine if not query.provider or query.provider == one.provider]
+        found = [] if query.cleared or not wanted else await items.page(db, _item_query(query, wanted))
         rows = await _rows(db, context, found[:ROWS])
-    previous, following = paged(asked, found)
+    previous, following = paged(query, found)
     chosen = {id_: counts[id_] for id_ in wanted}
-    total = None if asked.q else _total(chosen, asked.resource)
+    total = None if query.q else _total(chosen, query.resource)
     return Table(
-        asked=asked,
+        query=query,
         rows=rows,
         nested=any(one.parent for one in rows),
-        providers=_provider_chips(context, asked, mine, counts),
-        resources=_resource_chips(context, asked, mine, chosen),
-        span=span(asked, len(rows), total),
+        providers=_provider_chips(context, query, mine, counts),
+        resources=_resource_chips(context, query, mine, chosen),
+        span=span(query, len(rows), total),
         previous=previous,
         following=following,
         connected=bool(mine),
     )
 
 
-def _query(asked: TableQuery, wanted: Sequence[str]) -> items.ItemQuery:
+def _item_query(query: TableQuery, wanted: Sequence[str]) -> items.ItemQuery:
     return items.ItemQuery(
         connections=wanted,
-        resource=asked.resource or None,
-        q=asked.q or None,
-        after=split(asked.after),
+        resource=query.resource or None,
+        q=query.q or None,
+        after=split(query.after),
         limit=ROWS + 1,
     )
 
@@ -150,34 +150,34 @@ def _total(counts: Counts, resource: str) -> int:
 
 
 def _provider_chips(
-    context: GatewayContext, asked: TableQuery, mine: Sequence[Connection], counts: Counts
+    context: GatewayContext, query: TableQuery, mine: Sequence[Connection], counts: Counts
 ) -> tuple[Chip, ...]:
-    chips = [_chip(asked, "All sources", _total(counts, ""), chosen=not asked.provider, provider="")]
+    chips = [_chip(query, "All sources", _total(counts, ""), chosen=not query.provider, provider="")]
     for slug, configured in context.settings.providers.items():
         own = {one.id: counts[one.id] for one in mine if one.provider == slug}
         if own:
             chips.append(
-                _chip(asked, configured.provider.name, _total(own, ""), chosen=asked.provider == slug, provider=slug)
+                _chip(query, configured.provider.name, _total(own, ""), chosen=query.provider == slug, provider=slug)
             )
     return tuple(chips)
 
 
 def _resource_chips(
-    context: GatewayContext, asked: TableQuery, mine: Sequence[Connection], chosen: Counts
+    context: GatewayContext, query: TableQuery, mine: Sequence[Connection], chosen: Counts
 ) -> tuple[Chip, ...]:
     labels: dict[str, str] = {}
     for one in mine:
         if one.id in chosen:
             labels |= _labels(context.settings.providers.get(one.provider))
-    chips = [_chip(asked, "Everything", _total(chosen, ""), chosen=not asked.resource, resource="")]
+    chips = [_chip(query, "Everything", _total(chosen, ""), chosen=not query.resource, resource="")]
     chips += [
-        _chip(asked, label, _total(chosen, slug), chosen=asked.resource == slug, resource=slug)
+        _chip(query, label, _total(chosen, slug), chosen=query.resource == slug, resource=slug)
         for slug, label in labels.items()
     ]
     return tuple(chips)
 
 
-def _chip(asked: TableQuery, label: str, count: int, *, chosen: bool, **change: str) -> Chip:
+def _chip(query: TableQuery, label: str, count: int, *, chosen: bool, **change: str) -> Chip:
     """A filter's link; choosing another provider forgets the resource, whose name it may not know."""
     change |= {"resource": ""} if "provider" in change else {}
-    return Chip(label=label, count=number(count), query=asked.link(cleared=False, **FIRST, **change), chosen=chosen)
+    return Chip(label=label, count=number(count), query=query.link(cleared=False, **FIRST, **change), chosen=chosen)

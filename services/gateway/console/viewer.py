@@ -33,12 +33,12 @@ def shows(context: GatewayContext, made: Connection | Flow) -> bool:
     return made.org_id == org_of(context) and whose(context) in {None, made.user_id}
 
 
-def viewer(request: AnyRequest) -> dict[str, Any]:
-    """As whom the page is shown; ``acting`` is None on the page to sign in on."""
+def viewer_values(request: AnyRequest) -> dict[str, Any]:
+    """As whom the page is shown; ``viewer`` is None on the page to sign in on."""
     caller = caller_of(request)
     signed_in = caller is not None and caller.org is not None
     return {
-        "acting": caller,
+        "viewer": caller,
         "org": caller.org if caller and signed_in else ORG,
         "user": SIGNED_IN if signed_in else USER,
         "writes": caller is not None and caller.may("write"),

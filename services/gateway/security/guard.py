@@ -23,7 +23,7 @@ from services.gateway.security.callers import (
     opens,
     session_caller,
 )
-from services.gateway.security.permissions import needed
+from services.gateway.security.permissions import required_permission
 from services.gateway.throttle import TooManyFailures
 from shared.crypto import same
 from shared.errors import Forbidden
@@ -43,15 +43,15 @@ def key_guard(context: Callable[[], GatewayContext], *, keys_required: bool) -> 
 
 async def _caller(connection: AnyConnection, context: Callable[[], GatewayContext]) -> Caller | None:
     """Raises ``Unauthorized``, ``TooManyFailures``, or ``Forbidden`` for a key that may not do this."""
-    need = needed(str(connection.scope.get("method")), str(connection.scope.get("path_template")))
-    if need == "public":
+    permission = required_permission(str(connection.scope.get("method")), str(connection.scope.get("path_template")))
+    if permission == "public":
         return None
     given = connection.headers.get("authorization")
     caller = await (_by_session(connection, context()) if given is None else _by_key(given, connection, context()))
     if caller is None:
         raise SignInFirst(connection, context().settings) if is_page(connection) else Unauthorized()
-    if not caller.may(need):
-        raise Forbidden(f"This takes a key of scope {need}; this one has {caller.scope}.", code="scope_too_small")
+    if not caller.may(permission):
+        raise Forbidden(f"This takes a key of scope {permission}; this one has {caller.scope}.", code="scope_too_small")
     return caller
 
 

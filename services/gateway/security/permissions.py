@@ -12,9 +12,9 @@ from typing import Final, Literal
 
 from services.gateway.security.queries import Scope
 
-Need = Literal["public"] | Scope
+Permission = Literal["public"] | Scope
 
-NEEDS: Final[Mapping[str, Need]] = {
+PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /health/live": "public",
     "GET /health/ready": "public",
     "GET /docs": "public",
@@ -66,6 +66,6 @@ NEEDS: Final[Mapping[str, Need]] = {
 }
 
 
-def needed(method: str, template: str) -> Need:
+def required_permission(method: str, template: str) -> Permission:
     """``template`` is the path with its parameters' names. OPTIONS only lists methods, whatever the route."""
-    return "public" if method == "OPTIONS" else NEEDS.get(f"{method} {template}", "admin")
+    return "public" if method == "OPTIONS" else PERMISSIONS.get(f"{method} {template}", "admin")

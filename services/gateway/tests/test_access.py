@@ -13,7 +13,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from services.gateway.app import create_app
-from services.gateway.security.permissions import NEEDS
+from services.gateway.security.permissions import PERMISSIONS
 from services.gateway.tests.locked import OTHER, OWN, Locked, bearer, prefix, running_locked
 from services.gateway.tests.serving import settings_for
 
@@ -103,7 +103,7 @@ def test_S3_every_route_has_an_expectation(tmp_path: Path) -> None:
 
 def test_S3_every_route_says_what_it_needs(tmp_path: Path) -> None:
     known = routes(tmp_path)
-    assert known == NEEDS.keys()
+    assert known == PERMISSIONS.keys()
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -15,7 +15,7 @@ from services.gateway.items.queries import ItemQuery
 from services.gateway.project import project_items
 from services.gateway.security import queries
 from services.gateway.syncs import queries as syncs
-from services.gateway.tests.test_overtaken import row
+from services.gateway.tests.test_stale_appends import row
 from shared.contracts.connections import Account, Connection
 from shared.contracts.progress import JobProgress, Receipt
 from shared.contracts.topics import ITEMS

@@ -19,7 +19,7 @@ from services.gateway.items.queries import ItemQuery
 from services.gateway.store import READ_MODEL
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Sync
-from services.gateway.tests.test_overtaken import row
+from services.gateway.tests.test_stale_appends import row
 from shared.contracts.progress import JobProgress, Receipt
 from shared.contracts.topics import ITEMS, PROGRESS
 from shared.db import Database, Schema
