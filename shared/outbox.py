@@ -23,7 +23,7 @@ from shared.contracts.envelope import Message
 from shared.db import Big, Database, db_now, in_array, json_array, notify_on_commit
 from shared.failpoints import failpoint
 from shared.kafka import Producer
-from shared.telemetry import Count
+from shared.telemetry import Counter
 
 BATCH = 500
 IDLE_S = 1.0
@@ -32,7 +32,7 @@ BACKOFF_S = 0.5
 LEAVE_S = 2.0
 """How long the relay tries to send what is due before it leaves; the rest waits for the next start."""
 
-GIVEN_UP = Count("tributary_outbox_given_up", "Messages that are too large for Kafka: they were logged and are lost.")
+GIVEN_UP = Counter("tributary_outbox_given_up", "Messages that are too large for Kafka: they were logged and are lost.")
 
 log = structlog.get_logger()
 Headers = tuple[tuple[str, bytes], ...]

@@ -14,7 +14,7 @@ from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
 from shared.errors import HubError
 from shared.settings import SecretStr
-from shared.telemetry import Sample, Scrape
+from shared.telemetry import Collector, Scrape
 
 _HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
 _NOT_REBOUND = re.compile(r"\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3}|[a-z0-9_-]+")
@@ -95,9 +95,9 @@ def health(checks: Checks) -> type[Controller]:
     return Health
 
 
-def metrics(parts: Callable[[], Mapping[str, Sample]]) -> HTTPRouteHandler:
-    """``/metrics`` of the service that answers: what it counted, and ``parts`` read at that moment."""
-    scrape = Scrape(parts)
+def metrics(collectors: Callable[[], Mapping[str, Collector]]) -> HTTPRouteHandler:
+    """``/metrics`` of the service that answers: what it counted, and what ``collectors`` read at that moment."""
+    scrape = Scrape(collectors)
 
     @get(METRICS, include_in_schema=False)
     async def show() -> Response[bytes]:

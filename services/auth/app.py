@@ -14,7 +14,7 @@ from litestar.di import Provide
 
 from services.auth import api
 from services.auth.call import Means, TokenEndpoint
-from services.auth.metrics import from_zero, parts
+from services.auth.metrics import collectors, init_series
 from services.auth.refresh import Refreshes
 from services.auth.settings import AuthSettings
 from services.auth.store import canary, outbox
@@ -62,7 +62,7 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
             *api.connection_routes,
             *api.token_routes,
             health(checks),
-            metrics(lambda: parts(cast("Resources", app.state.resources).means.database)),
+            metrics(lambda: collectors(cast("Resources", app.state.resources).means.database)),
         ],
         lifespan=[lifespan],
         dependencies={
@@ -81,7 +81,7 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
 async def _open(
     settings: AuthSettings, make_producer: Callable[[], Producer] | None, stack: AsyncExitStack
 ) -> Resources:
-    from_zero(settings.providers)
+    init_series(settings.providers)
     database = Database(settings.database, durable=True, serial=True)
     stack.push_async_callback(database.close)
     await database.migrate("services.auth:migrations")

@@ -12,9 +12,9 @@ from sqlalchemy import func, select
 from services.auth.tables import connections, outbox
 from shared.backlog import backlog
 from shared.db import Database
-from shared.telemetry import Count, Sample, gauge
+from shared.telemetry import Collector, Counter, gauge
 
-REFRESHES: Final = Count("tributary_refreshes", "Refreshes of tokens, by how they ended.", "provider", "outcome")
+REFRESHES: Final = Counter("tributary_refreshes", "Refreshes of tokens, by how they ended.", "provider", "outcome")
 OUTCOMES: Final = (
     "refreshed",
     "unwanted",  # the connection had ended, or been consented to again, before the answer came
@@ -30,13 +30,13 @@ _STATUSES = select(connections.c.provider, connections.c.status, func.count()).g
 )
 
 
-def from_zero(providers: Iterable[str]) -> None:
+def init_series(providers: Iterable[str]) -> None:
     for slug in providers:
         for outcome in OUTCOMES:
             REFRESHES.add(slug, outcome, by=0)
 
 
-def parts(database: Database) -> Mapping[str, Sample]:
+def collectors(database: Database) -> Mapping[str, Collector]:
     return {"connections": partial(_connections, database), "outbox": partial(backlog, database, outbox)}
 
 

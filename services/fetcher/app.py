@@ -12,7 +12,7 @@ from litestar import Litestar
 from redis.asyncio import Redis
 
 from services.fetcher.consumers import listen
-from services.fetcher.metrics import from_zero, parts
+from services.fetcher.metrics import collectors, init_series
 from services.fetcher.reap import arrive, keep_alive, leave
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.store import relay as open_relay
@@ -26,7 +26,7 @@ from shared.kafka import Consumers, Producer, check_topics
 from shared.outbox import Relay
 from shared.providers import load_connector
 from shared.quota import Quota
-from shared.telemetry import RequestContextMiddleware, Sample
+from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, error_body, health, metrics, services_only
 
@@ -48,7 +48,7 @@ class Resources:
 @asynccontextmanager
 async def open_resources(settings: FetcherSettings, redis: Redis | None) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
-        from_zero(settings.providers)
+        init_series(settings.providers)
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await database.migrate("services.fetcher:migrations")
@@ -127,14 +127,14 @@ def create_app(settings: FetcherSettings, *, redis: Redis | None) -> App:
             return {"fetcher": "still starting"}
         return {**opened[0].consumers.failing, **await opened[0].database.trouble()}
 
-    def figures() -> Mapping[str, Sample]:
+    def current_collectors() -> Mapping[str, Collector]:
         if not opened:
             return {}
         at = opened[0]
-        return parts(at.database, at.consumers, slots=settings.slots, in_use=lambda: at.worker.busy)
+        return collectors(at.database, at.consumers, slots=settings.slots, in_use=lambda: at.worker.busy)
 
     app = Litestar(
-        route_handlers=[health(checks), metrics(figures)],
+        route_handlers=[health(checks), metrics(current_collectors)],
         lifespan=[lifespan],
         guards=[services_only(settings.service_secret)],
         exception_handlers={HubError: error_body},

@@ -15,28 +15,28 @@ from shared.backlog import backlog
 from shared.contracts.progress import Receipt
 from shared.db import Database
 from shared.kafka import Consumers
-from shared.telemetry import Count, Sample, gauge
+from shared.telemetry import Collector, Counter, gauge
 
-PAGES: Final = Count("tributary_pages", "Pages read from a provider and recorded.", "provider")
-ITEMS: Final = Count(
+PAGES: Final = Counter("tributary_pages", "Pages read from a provider and recorded.", "provider")
+ITEMS: Final = Counter(
     "tributary_items",
     "Items of recorded pages and deletions: sent, unchanged, deleted, or dropped because they could not be read.",
     "provider",
     "outcome",
 )
-ENDED: Final = Count("tributary_jobs_ended", "Jobs that came to their end, by how.", "state")
-WAITS: Final = Count("tributary_quota_waits", "Calls that had to wait for a provider's quota.", "provider")
-WAITED: Final = Count(
+ENDED: Final = Counter("tributary_jobs_ended", "Jobs that came to their end, by how.", "state")
+WAITS: Final = Counter("tributary_quota_waits", "Calls that had to wait for a provider's quota.", "provider")
+WAITED: Final = Counter(
     "tributary_quota_wait_seconds", "Seconds for which calls were told to wait for quota.", "provider"
 )
-LIMITED: Final = Count("tributary_rate_limited", "Calls that a provider refused for its own rate limit.", "provider")
+LIMITED: Final = Counter("tributary_rate_limited", "Calls that a provider refused for its own rate limit.", "provider")
 
 _OUTCOMES: Final = ("sent", "unchanged", "deleted", "dropped")
 _OPEN: Final = tuple(state for state in get_args(State) if state not in OVER)
 _STATES = select(jobs.c.state, func.count()).where(jobs.c.state.in_(_OPEN)).group_by(jobs.c.state)
 
 
-def from_zero(providers: Iterable[str]) -> None:
+def init_series(providers: Iterable[str]) -> None:
     for slug in providers:
         for count in (PAGES, WAITS, WAITED, LIMITED):
             count.add(slug, by=0)
@@ -62,7 +62,9 @@ def waited(provider: str, seconds: float) -> None:
         WAITED.add(provider, by=seconds)
 
 
-def parts(database: Database, consumers: Consumers, *, slots: int, in_use: Callable[[], int]) -> Mapping[str, Sample]:
+def collectors(
+    database: Database, consumers: Consumers, *, slots: int, in_use: Callable[[], int]
+) -> Mapping[str, Collector]:
     async def of_slots() -> Iterable[Metric]:
         return [
             gauge("tributary_slots", "Jobs that this fetcher works on at once, at most.", slots),
@@ -74,7 +76,7 @@ def parts(database: Database, consumers: Consumers, *, slots: int, in_use: Calla
         "workers": partial(_workers, database),
         "outbox": partial(backlog, database, outbox),
         "slots": of_slots,
-        **consumers.parts(),
+        **consumers.collectors(),
     }
 
 

@@ -10,9 +10,9 @@ from services.gateway.tables import outbox
 from shared.backlog import backlog
 from shared.db import Database
 from shared.kafka import Consumers
-from shared.telemetry import Count, Sample
+from shared.telemetry import Collector, Counter
 
-STALE_APPENDS: Final = Count(
+STALE_APPENDS: Final = Counter(
     "tributary_items_overtaken", "Items that reached the topic after a newer version, or after their connection's end."
 )
 
@@ -21,5 +21,5 @@ def init_series() -> None:
     STALE_APPENDS.add(by=0)
 
 
-def collectors(database: Database, consumers: Consumers) -> Mapping[str, Sample]:
-    return {"outbox": partial(backlog, database, outbox), **consumers.parts()}
+def collectors(database: Database, consumers: Consumers) -> Mapping[str, Collector]:
+    return {"outbox": partial(backlog, database, outbox), **consumers.collectors()}

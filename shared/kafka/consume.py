@@ -24,7 +24,7 @@ from shared.kafka.record import ConsumedRecord, undecoded, untouched
 from shared.kafka.sasl import check_sign_in
 from shared.kafka.seek import Positions, SeekToPositions
 from shared.settings import Cluster
-from shared.telemetry import Sample
+from shared.telemetry import Collector
 
 BATCH = 1000
 GATHER_S = 0.1
@@ -66,9 +66,9 @@ class Consumers:
         """Topic → what its consumer is waiting for; empty when all is well."""
         return {**self._unreadable, **self._delivery.failing}
 
-    def parts(self) -> Mapping[str, Sample]:
+    def collectors(self) -> Mapping[str, Collector]:
         """Lag and states, for ``/metrics``."""
-        return self._reading.parts()
+        return self._reading.collectors()
 
     def _state(self, topic: str) -> State:
         if topic in self._delivery.stopped:

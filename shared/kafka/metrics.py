@@ -12,24 +12,24 @@ from prometheus_client.core import Metric
 
 from shared.contracts.topics import dead_letters
 from shared.kafka.record import ConsumedRecord
-from shared.telemetry import Count, Sample, gauge
+from shared.telemetry import Collector, Counter, gauge
 
 State = Literal["reading", "waiting", "stopped"]
 STATES: Final[tuple[State, ...]] = ("reading", "waiting", "stopped")
 KNOWN_S: Final = 0.5
 """How long a scrape waits for a consumer that does not know yet where it stands."""
 
-DEAD_LETTERS: Final = Count(
+DEAD_LETTERS: Final = Counter(
     "tributary_dead_letters",
     "Messages kept because they could not be processed, by the topic that keeps them.",
     "topic",
 )
-COMMIT_FAILURES: Final = Count(
+COMMIT_FAILURES: Final = Counter(
     "tributary_commit_failures",
     "Commits of offsets that Kafka refused, by topic: the messages may be read again, here or elsewhere.",
     "topic",
 )
-READ: Final = Count("tributary_messages_read", "Messages that were read and had their outcome, by topic.", "topic")
+READ: Final = Counter("tributary_messages_read", "Messages that were read and had their outcome, by topic.", "topic")
 
 
 def count_dead_letters(topic: str, count: int = 1) -> None:
@@ -52,8 +52,8 @@ class Reading:
     def opened(self, topic: str, consumer: Callable[[], AIOKafkaConsumer]) -> None:
         self._consumers[topic] = consumer
         count_dead_letters(topic, 0)
-        for count in (COMMIT_FAILURES, READ):
-            count.add(topic, by=0)
+        for counter in (COMMIT_FAILURES, READ):
+            counter.add(topic, by=0)
 
     def taken(self, batch: Sequence[ConsumedRecord]) -> None:
         self._stand(batch[0].topic, {one.partition: one.offset for one in reversed(batch)})
@@ -71,7 +71,7 @@ class Reading:
     def _stand(self, topic: str, offsets: Mapping[int, int]) -> None:
         self._next.update({TopicPartition(topic, partition): offset for partition, offset in offsets.items()})
 
-    def parts(self) -> Mapping[str, Sample]:
+    def collectors(self) -> Mapping[str, Collector]:
         return {"lag": self._lag, "consumers": self._states}
 
     async def _states(self) -> Iterable[Metric]:

@@ -14,15 +14,15 @@ from shared.telemetry.context import (
     parse_traceparent,
 )
 from shared.telemetry.logs import configure_logging, escape_controls
-from shared.telemetry.metrics import Count, Sample, Scrape, gauge
+from shared.telemetry.metrics import Collector, Counter, Scrape, gauge
 from shared.telemetry.middleware import RequestContextMiddleware
 from shared.telemetry.redaction import redact, redact_text
 
 __all__ = [
     "Bound",
-    "Count",
+    "Collector",
+    "Counter",
     "RequestContextMiddleware",
-    "Sample",
     "Scrape",
     "Trace",
     "accepted_request_id",

@@ -1,7 +1,7 @@
 """What each service counts and shows on ``/metrics``, in Prometheus' text format.
 
-Services may share a process, so each has a registry of its own: a figure goes to the service that speaks, as a log
-line does (``bind_service``).
+Services may share a process, so each has a registry of its own: what is counted goes to the service that speaks, as a
+log line does (``bind_service``).
 """
 
 from __future__ import annotations
@@ -10,15 +10,16 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Final, TypeVar, final
 
+import prometheus_client as prometheus
 import structlog
-from prometheus_client import CollectorRegistry, Counter, ProcessCollector, disable_created_metrics, generate_latest
+from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics, generate_latest
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from shared.telemetry.context import current_service
 
 PATIENCE_S: Final = 2.0
-"""How long a scrape waits for each part of it; Prometheus gives up on the whole after ten seconds."""
-Sample = Callable[[], Awaitable[Iterable[Metric]]]
+"""How long a scrape waits for each collector; Prometheus gives up on the whole after ten seconds."""
+Collector = Callable[[], Awaitable[Iterable[Metric]]]
 """Reads gauges at the moment of a scrape."""
 At = TypeVar("At", bound=tuple[str, ...])
 
@@ -27,7 +28,7 @@ _registries: dict[str, CollectorRegistry] = {}
 
 
 @final
-class Count:
+class Counter:
     """A counter of every service that uses it. ``name`` goes without the ``_total`` that readers see.
 
     No label may take values from outside without bound: each value is a series for ever.
@@ -35,8 +36,8 @@ class Count:
 
     def __init__(self, name: str, about: str, *labels: str) -> None:
         self._name, self._about, self._labels = name, about, labels
-        self._counters: dict[str, Counter] = {}
-        self._series: dict[tuple[str, ...], Counter] = {}
+        self._counters: dict[str, prometheus.Counter] = {}
+        self._series: dict[tuple[str, ...], prometheus.Counter] = {}
 
     def add(self, *labels: str, by: float = 1.0) -> None:
         """``by`` 0 shows a series before its first event: a rate cannot see the step from nothing to one."""
@@ -44,9 +45,11 @@ class Count:
         series = self._series.get(at) or self._open(*at)
         series.inc(by)
 
-    def _open(self, service: str, *labels: str) -> Counter:
+    def _open(self, service: str, *labels: str) -> prometheus.Counter:
         if service not in self._counters:
-            self._counters[service] = Counter(self._name, self._about, self._labels, registry=_registry(service))
+            self._counters[service] = prometheus.Counter(
+                self._name, self._about, self._labels, registry=_registry(service)
+            )
         counter = self._counters[service]
         self._series[service, *labels] = series = counter.labels(*labels) if labels else counter
         return series
@@ -62,27 +65,27 @@ def gauge(name: str, about: str, values: Mapping[At, float] | float, *labels: st
 
 @final
 class Scrape:
-    """One answer of ``/metrics`` after the other. A part that cannot be read is left out, and said to be."""
+    """One answer of ``/metrics`` after the other. A collector that fails is left out, and said to be."""
 
-    def __init__(self, parts: Callable[[], Mapping[str, Sample]], *, patience_s: float = PATIENCE_S) -> None:
-        self._parts, self._patience_s = parts, patience_s
+    def __init__(self, collectors: Callable[[], Mapping[str, Collector]], *, patience_s: float = PATIENCE_S) -> None:
+        self._collectors, self._patience_s = collectors, patience_s
         self._late: dict[str, asyncio.Task[Iterable[Metric]]] = {}
 
     async def text(self) -> bytes:
-        parts = self._parts()
-        found = await asyncio.gather(*(self._sampled(name, sample) for name, sample in parts.items()))
-        failed = {(name,): float(families is None) for name, families in zip(parts, found, strict=True)}
-        about = "1 when this part of the figures could not be read just now and is missing, else 0."
-        told = gauge("tributary_scrape_part_failed", about, failed, "part")
+        collectors = self._collectors()
+        found = await asyncio.gather(*(self._collected(name, collect) for name, collect in collectors.items()))
+        failed = {(name,): float(families is None) for name, families in zip(collectors, found, strict=True)}
+        about = "1 when the metrics of this collector could not be read just now and are missing, else 0."
+        told = gauge("tributary_scrape_collector_failed", about, failed, "collector")
         counted = _registry(current_service()).collect()
         return generate_latest(_Collected([*counted, *(one for families in found for one in families or ()), told]))
 
-    async def _sampled(self, name: str, sample: Sample) -> Iterable[Metric] | None:
+    async def _collected(self, name: str, collect: Collector) -> Iterable[Metric] | None:
         late = self._late.pop(name, None)
         if late is not None and not late.done():
             self._late[name] = late
             return None
-        task = asyncio.ensure_future(sample())
+        task = asyncio.ensure_future(collect())
         task.add_done_callback(_noticed)
         try:
             # Not asyncio.timeout: a connection that hangs may take long to be given up, and nobody need wait for it.
@@ -93,7 +96,7 @@ class Scrape:
                 self._late[name] = task
         if not task.done() or task.cancelled() or (error := task.exception()) is not None:
             why = str(error)[:200] if task.done() and not task.cancelled() else "no answer in time"
-            log.warning("figures_unknown", part=name, why=why)
+            log.warning("metrics_unknown", collector=name, why=why)
             return None
         return task.result()
 

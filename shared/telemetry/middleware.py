@@ -9,7 +9,7 @@ from typing import Any, Final, final
 import structlog
 
 from shared.telemetry.context import accepted_request_id, bind_request, bind_service
-from shared.telemetry.metrics import Count
+from shared.telemetry.metrics import Counter
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,7 +21,7 @@ _LONGEST_PATH: Final = 256
 _PROBES: Final = ("/health/live", "/health/ready", "/metrics")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNMATCHED: Final = "unmatched"
-REQUESTS: Final = Count(
+REQUESTS: Final = Counter(
     "tributary_http_requests", "HTTP requests answered, by route and status.", "method", "route", "status"
 )
 _log = structlog.get_logger("tributary.http")

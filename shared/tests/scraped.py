@@ -7,7 +7,7 @@ from collections.abc import Callable
 from prometheus_client.parser import text_string_to_metric_families
 
 
-class Figures:
+class Metrics:
     """One scrape; raises ``ValueError`` when it is not in Prometheus' format."""
 
     def __init__(self, text: str) -> None:
@@ -29,6 +29,6 @@ class Figures:
         return value
 
 
-def rise(before: Figures, after: Figures) -> Callable[..., float]:
-    """How much a figure has risen between two scrapes; tests of one process share its counters."""
+def rise(before: Metrics, after: Metrics) -> Callable[..., float]:
+    """How much a metric has risen between two scrapes; tests of one process share its counters."""
     return lambda name, **labels: after(name, **labels) - (before.get(name, **labels) or 0.0)

@@ -33,30 +33,30 @@ async def put(database: Database, *, ago_s: float = 0.0, delay_s: float = 0.0, t
         await append(db, outbox, [message], delay_s=delay_s)
 
 
-async def figures(database: Database) -> tuple[float, float]:
+async def waiting(database: Database) -> tuple[float, float]:
     """Rows, and the age of the oldest that is due."""
     rows, age = await backlog(database, outbox)
     return rows.samples[0].value, age.samples[0].value
 
 
 async def test_an_empty_outbox_has_no_age(database: Database) -> None:
-    assert await figures(database) == (0, 0)
+    assert await waiting(database) == (0, 0)
 
 
 async def test_a_message_that_is_due_at_once_is_as_old_as_its_event(database: Database) -> None:
     await put(database, ago_s=40)
     await put(database, ago_s=10)
-    rows, age = await figures(database)
+    rows, age = await waiting(database)
     assert rows == 2
     assert age == pytest.approx(40, abs=3)
 
 
 async def test_a_timer_ages_from_when_it_is_due_and_not_before(database: Database) -> None:
     await put(database, ago_s=500, delay_s=60)
-    assert await figures(database) == (1, 0)
+    assert await waiting(database) == (1, 0)
     await put(database, ago_s=500, delay_s=0.05)
     await asyncio.sleep(0.3)
-    rows, age = await figures(database)
+    rows, age = await waiting(database)
     assert rows == 2
     assert 0.2 <= age < 10
 
@@ -64,4 +64,4 @@ async def test_a_timer_ages_from_when_it_is_due_and_not_before(database: Databas
 async def test_a_message_that_does_not_say_its_time_is_counted_all_the_same(database: Database) -> None:
     await put(database, told=b"\xff")
     await put(database, told=b"yesterday")
-    assert await figures(database) == (2, 0)
+    assert await waiting(database) == (2, 0)

@@ -12,7 +12,7 @@ from shared.contracts.topics import dead_letters
 from shared.kafka import ConsumedRecord, Consumers
 from shared.telemetry import Scrape
 from shared.tests.kafka_harness import Kafka, consuming
-from shared.tests.scraped import Figures, rise
+from shared.tests.scraped import Metrics, rise
 
 AWAY = OperationalError("select", {}, Exception("the disk is away"))
 LAG = "tributary_consumer_lag_messages"
@@ -39,24 +39,24 @@ class Gate:
         return {}
 
 
-async def scrape(consumers: Consumers) -> Figures:
-    return Figures((await Scrape(consumers.parts).text()).decode())
+async def scrape(consumers: Consumers) -> Metrics:
+    return Metrics((await Scrape(consumers.collectors).text()).decode())
 
 
-async def seen(consumers: Consumers, name: str, value: float, **labels: str) -> Figures:
+async def seen(consumers: Consumers, name: str, value: float, **labels: str) -> Metrics:
     """The first scrape that shows ``value``."""
     async with asyncio.timeout(10):
-        while (figures := await scrape(consumers)).get(name, **labels) != value:  # noqa: ASYNC110  # scraped, as it is
+        while (values := await scrape(consumers)).get(name, **labels) != value:  # noqa: ASYNC110  # scraped, as it is
             await asyncio.sleep(0.01)
-    return figures
+    return values
 
 
 async def test_lag_is_what_is_not_settled_though_it_has_been_taken_from_kafka(kafka: Kafka) -> None:
     gate = Gate(opens=2)
     await kafka.put(kafka.topic, *[b"x"] * 5)
     async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
-        figures = await seen(consumers, LAG, 3, topic=kafka.topic)
-        assert figures("tributary_scrape_part_failed", part="lag") == 0
+        values = await seen(consumers, LAG, 3, topic=kafka.topic)
+        assert values("tributary_scrape_collector_failed", collector="lag") == 0
         await kafka.put(kafka.topic, b"x", b"x")
         await seen(consumers, LAG, 5, topic=kafka.topic)
         for _ in range(5):
@@ -80,8 +80,8 @@ async def test_lag_is_told_by_partition(kafka: Kafka) -> None:
     gate = Gate()
     await kafka.put(kafka.topic, b"x", b"x", key=b"one")
     async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
-        figures = await seen(consumers, LAG, 2, topic=kafka.topic)
-        behind = [sample.value for family in figures.families if family.name == LAG for sample in family.samples]
+        values = await seen(consumers, LAG, 2, topic=kafka.topic)
+        behind = [sample.value for family in values.families if family.name == LAG for sample in family.samples]
         assert sorted(behind) == [0, 0, 0, 2]
         gate.opens.release()
         gate.opens.release()
@@ -92,8 +92,8 @@ async def test_a_consumer_that_waits_says_so_and_reads_again_afterwards(kafka: K
     gate.errors = [AWAY]
     await kafka.put(kafka.topic, b"x")
     async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
-        figures = await seen(consumers, STATE, 1, topic=kafka.topic, state="waiting")
-        assert (figures(STATE, topic=kafka.topic, state="reading"), figures(STATE, topic=kafka.topic)) == (0, 1)
+        values = await seen(consumers, STATE, 1, topic=kafka.topic, state="waiting")
+        assert (values(STATE, topic=kafka.topic, state="reading"), values(STATE, topic=kafka.topic)) == (0, 1)
         gate.errors.clear()
         await seen(consumers, STATE, 1, topic=kafka.topic, state="reading")
 
@@ -103,10 +103,10 @@ async def test_a_consumer_that_has_stopped_says_so_and_its_lag_stays(kafka: Kafk
     gate.errors = [Undecodable("malformed", "poison")]
     await kafka.put(kafka.topic, *[b"x"] * 200)
     async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
-        figures = await seen(consumers, STATE, 1, topic=kafka.topic, state="stopped")
-        kept = figures("tributary_dead_letters_total", topic=dead_letters(kafka.topic))
+        values = await seen(consumers, STATE, 1, topic=kafka.topic, state="stopped")
+        kept = values("tributary_dead_letters_total", topic=dead_letters(kafka.topic))
         assert 0 < kept < 200
-        assert figures(LAG, topic=kafka.topic) == 200 - kept
+        assert values(LAG, topic=kafka.topic) == 200 - kept
 
 
 async def test_each_dead_letter_is_counted_under_the_topic_that_keeps_it(kafka: Kafka) -> None:
@@ -142,8 +142,8 @@ async def test_a_commit_after_the_partition_has_moved_on_is_counted(kafka: Kafka
     assert 0 < risen("tributary_commit_failures_total", topic=kafka.topic) <= 40
 
 
-def partitions(figures: Figures) -> int:
-    return sum(len(family.samples) for family in figures.families if family.name == LAG)
+def partitions(values: Metrics) -> int:
+    return sum(len(family.samples) for family in values.families if family.name == LAG)
 
 
 async def until_shared(first: Consumers, second: Consumers) -> None:

@@ -16,11 +16,11 @@ from prometheus_client.core import Metric
 
 from shared.errors import HubError
 from shared.settings import SecretStr
-from shared.telemetry import Count, RequestContextMiddleware, Sample, Scrape, bind_service, gauge
-from shared.tests.scraped import Figures, rise
+from shared.telemetry import Collector, Counter, RequestContextMiddleware, Scrape, bind_service, gauge
+from shared.tests.scraped import Metrics, rise
 from shared.web import HostGuard, error_body, metrics, services_only
 
-APPLES = Count("test_apples", "Apples eaten.", "colour")
+APPLES = Counter("test_apples", "Apples eaten.", "colour")
 
 
 @get("/orchards/{name:str}")
@@ -29,10 +29,10 @@ async def orchard(name: FromPath[str]) -> str:
 
 
 @asynccontextmanager
-async def service(name: str, parts: Mapping[str, Sample] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+async def service(name: str, collectors: Mapping[str, Collector] | None = None) -> AsyncIterator[httpx.AsyncClient]:
     """A service that only other services may ask, at the host name ``ours``."""
     app = Litestar(
-        [orchard, metrics(lambda: parts or {})],
+        [orchard, metrics(lambda: collectors or {})],
         guards=[services_only(SecretStr("s" * 32))],
         exception_handlers={HubError: error_body},
         openapi_config=None,
@@ -43,11 +43,11 @@ async def service(name: str, parts: Mapping[str, Sample] | None = None) -> Async
         yield http
 
 
-async def scraped(http: httpx.AsyncClient, host: str = "ours") -> Figures:
+async def scraped(http: httpx.AsyncClient, host: str = "ours") -> Metrics:
     answer = await http.get("/metrics", headers={"host": host})
     assert answer.status_code == 200, answer.text
     assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
-    return Figures(answer.text)
+    return Metrics(answer.text)
 
 
 def in_service(name: str, colour: str, by: float) -> None:
@@ -83,9 +83,9 @@ async def test_a_series_is_shown_before_its_first_event() -> None:
 
 async def test_the_process_tells_its_memory_and_cpu_at_every_port() -> None:
     async with service("one") as one, service("two") as two:
-        for figures in (await scraped(one), await scraped(two)):
-            assert figures("process_resident_memory_bytes") > 1e6
-            assert figures("process_cpu_seconds_total") > 0
+        for values in (await scraped(one), await scraped(two)):
+            assert values("process_resident_memory_bytes") > 1e6
+            assert values("process_cpu_seconds_total") > 0
 
 
 async def test_every_family_says_what_it_is_and_has_no_series_of_creation_times() -> None:
@@ -98,10 +98,10 @@ async def test_every_family_says_what_it_is_and_has_no_series_of_creation_times(
 
 async def test_a_part_that_cannot_be_read_does_not_break_the_rest() -> None:
     async with service("one", {"good": good, "broken": broken}) as http:
-        figures = await scraped(http)
-    assert figures("test_pears") == 3
-    assert figures("tributary_scrape_part_failed", part="good") == 0
-    assert figures("tributary_scrape_part_failed", part="broken") == 1
+        values = await scraped(http)
+    assert values("test_pears") == 3
+    assert values("tributary_scrape_collector_failed", collector="good") == 0
+    assert values("tributary_scrape_collector_failed", collector="broken") == 1
 
 
 async def test_a_part_that_hangs_is_not_waited_for_and_not_asked_twice_at_once() -> None:
@@ -120,16 +120,16 @@ async def test_a_part_that_hangs_is_not_waited_for_and_not_asked_twice_at_once()
     scrape = Scrape(lambda: {"good": good, "hanging": hanging}, patience_s=0.05)
     try:
         for _ in range(2):
-            figures = Figures((await scrape.text()).decode())
-            assert figures("test_pears") == 3
-            assert figures("tributary_scrape_part_failed", part="hanging") == 1
+            values = Metrics((await scrape.text()).decode())
+            assert values("test_pears") == 3
+            assert values("tributary_scrape_collector_failed", collector="hanging") == 1
         assert asked == 1
     finally:
         free.set()
     await asyncio.sleep(0)
     await asyncio.sleep(0)
-    figures = Figures((await scrape.text()).decode())
-    assert (asked, figures("tributary_scrape_part_failed", part="hanging")) == (2, 0)
+    values = Metrics((await scrape.text()).decode())
+    assert (asked, values("tributary_scrape_collector_failed", collector="hanging")) == (2, 0)
 
 
 async def test_requests_are_counted_by_route_never_by_what_a_caller_makes_up() -> None:

@@ -1,4 +1,4 @@
-"""``/metrics`` of the whole product in one process: every port shows its own service's figures, and they move."""
+"""``/metrics`` of the whole product in one process: every port shows its own service's metrics, and they move."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.contracts.envelope import Message
 from shared.contracts.topics import ITEMS, PAGES, SYNCS, dead_letters
 from shared.kafka import Producer
 from shared.settings import Cluster
-from shared.tests.scraped import Figures, rise
+from shared.tests.scraped import Metrics, rise
 from tests.product import ROOT, Product, eventually, product
 
 pytestmark = pytest.mark.e2e
@@ -44,18 +44,18 @@ def text(running: Product, service: str) -> str:
     return answer.text
 
 
-def scrape(running: Product, service: str) -> Figures:
-    return Figures(text(running, service))
+def scrape(running: Product, service: str) -> Metrics:
+    return Metrics(text(running, service))
 
 
-def seen(running: Product, service: str, name: str, value: float, **labels: str) -> Figures:
+def seen(running: Product, service: str, name: str, value: float, **labels: str) -> Metrics:
     """The first scrape that shows ``value``."""
 
-    def shown() -> Figures | None:
-        figures = scrape(running, service)
-        return figures if figures.get(name, **labels) == value else None
+    def shown() -> Metrics | None:
+        values = scrape(running, service)
+        return values if values.get(name, **labels) == value else None
 
-    found: Figures = eventually(shown, within=20)
+    found: Metrics = eventually(shown, within=20)
     return found
 
 
@@ -78,11 +78,11 @@ def test_every_metric_that_the_operators_guide_names_is_there(one: Product) -> N
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_every_port_shows_its_own_service_only_and_the_process(one: Product, service: str) -> None:
-    figures = seen(one, service, "tributary_scrape_part_failed", 0)
-    shown = {family for family in OWN.values() if figures.get(family) is not None}
+    values = seen(one, service, "tributary_scrape_collector_failed", 0)
+    shown = {family for family in OWN.values() if values.get(family) is not None}
     assert shown == {OWN[service]}
-    assert figures("process_resident_memory_bytes") > 10e6
-    assert figures("tributary_outbox_oldest_due_seconds") < 5
+    assert values("process_resident_memory_bytes") > 10e6
+    assert values("tributary_outbox_oldest_due_seconds") < 5
 
 
 def test_a_load_raises_pages_items_and_jobs_and_leaves_no_lag(one: Product) -> None:
@@ -142,11 +142,11 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
     seen(one, "FETCHER", "tributary_outbox_rows", 0)
 
 
-def timer(running: Product) -> Figures | None:
+def timer(running: Product) -> Metrics | None:
     """A scrape that shows a message which waits for its time."""
-    figures = scrape(running, "FETCHER")
-    parked = figures("tributary_outbox_rows") >= 1 and figures("tributary_jobs", state="ready") >= 1
-    return figures if parked and figures("tributary_rate_limited_total", provider=PROVIDER) >= 1 else None
+    values = scrape(running, "FETCHER")
+    parked = values("tributary_outbox_rows") >= 1 and values("tributary_jobs", state="ready") >= 1
+    return values if parked and values("tributary_rate_limited_total", provider=PROVIDER) >= 1 else None
 
 
 def test_a_token_that_is_refused_early_is_counted_as_a_refresh(one: Product) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from services.auth.tests.serving import SERVICE_SECRET, Stack, open_stack
-from shared.tests.scraped import Figures, rise
+from shared.tests.scraped import Metrics, rise
 
 PROVIDER = "notion"
 
@@ -22,12 +22,12 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
         yield opened
 
 
-async def scrape(stack: Stack) -> Figures:
+async def scrape(stack: Stack) -> Metrics:
     """As Prometheus does: without the service secret."""
     async with httpx.AsyncClient() as prometheus:
         answer = await prometheus.get(f"{stack.auth.base_url}/metrics")
     assert answer.status_code == 200, answer.text
-    return Figures(answer.text)
+    return Metrics(answer.text)
 
 
 async def fail_next_refresh(stack: Stack, status: int, body: dict[str, str]) -> None:
@@ -41,9 +41,9 @@ async def test_connections_are_shown_by_provider_and_status(stack: Stack) -> Non
     connection = (await stack.consent(PROVIDER))["connection"]
     assert (await scrape(stack))("tributary_connections", provider=PROVIDER, status="active") == 1
     await stack.auth.delete(f"/connections/{connection['id']}")
-    figures = await scrape(stack)
-    assert figures("tributary_connections", provider=PROVIDER, status="disconnected") == 1
-    assert figures.get("tributary_connections", status="active") is None
+    values = await scrape(stack)
+    assert values("tributary_connections", provider=PROVIDER, status="disconnected") == 1
+    assert values.get("tributary_connections", status="active") is None
 
 
 async def test_each_refresh_is_counted_by_how_it_ended(stack: Stack) -> None:
@@ -64,21 +64,21 @@ async def test_each_refresh_is_counted_by_how_it_ended(stack: Stack) -> None:
 
 
 async def test_the_outbox_and_the_process_are_shown(stack: Stack) -> None:
-    figures = await scrape(stack)
-    assert figures("tributary_outbox_rows") == 0
-    assert figures("tributary_outbox_oldest_due_seconds") == 0
-    assert figures("process_open_fds") > 0
-    assert figures("tributary_scrape_part_failed") == 0
+    values = await scrape(stack)
+    assert values("tributary_outbox_rows") == 0
+    assert values("tributary_outbox_oldest_due_seconds") == 0
+    assert values("process_open_fds") > 0
+    assert values("tributary_scrape_collector_failed") == 0
 
 
 async def test_a_part_whose_statement_fails_leaves_the_rest_to_be_seen(stack: Stack, tmp_path: Path) -> None:
     await stack.consent(PROVIDER)
     rename(tmp_path / "auth.db", "connections", "hidden")
-    figures = await scrape(stack)
-    assert figures.get("tributary_connections") is None
-    assert figures("tributary_scrape_part_failed", part="connections") == 1
-    assert figures("tributary_scrape_part_failed", part="outbox") == 0
-    assert figures("process_open_fds") > 0
+    values = await scrape(stack)
+    assert values.get("tributary_connections") is None
+    assert values("tributary_scrape_collector_failed", collector="connections") == 1
+    assert values("tributary_scrape_collector_failed", collector="outbox") == 0
+    assert values("process_open_fds") > 0
     rename(tmp_path / "auth.db", "hidden", "connections")
     assert (await scrape(stack))("tributary_connections") == 1
 

@@ -11,7 +11,7 @@ from services.gateway.tests.locked import bearer, running_locked
 from services.gateway.tests.serving import Gateway
 from shared.contracts.envelope import Message
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS, dead_letters
-from shared.tests.scraped import Figures, rise
+from shared.tests.scraped import Metrics, rise
 
 LAG = "tributary_consumer_lag_messages"
 STATE = "tributary_consumer_state"
@@ -19,18 +19,18 @@ READERS = {ITEMS: 8, PROGRESS: 4, CONNECTIONS: 4, SYNCS: 4}
 """Topic → partitions."""
 
 
-async def scrape(gateway: Gateway) -> Figures:
+async def scrape(gateway: Gateway) -> Metrics:
     answer = await gateway.http.get("/metrics")
     assert answer.status_code == 200, answer.text
-    return Figures(answer.text)
+    return Metrics(answer.text)
 
 
-async def seen(gateway: Gateway, name: str, value: float, **labels: str) -> Figures:
+async def seen(gateway: Gateway, name: str, value: float, **labels: str) -> Metrics:
     """The first scrape that shows ``value``."""
     async with asyncio.timeout(15):
-        while (figures := await scrape(gateway)).get(name, **labels) != value:  # noqa: ASYNC110  # scraped, as it is
+        while (values := await scrape(gateway)).get(name, **labels) != value:  # noqa: ASYNC110  # scraped, as it is
             await asyncio.sleep(0.02)
-    return figures
+    return values
 
 
 def run(database: Path, statement: str) -> None:
@@ -40,11 +40,11 @@ def run(database: Path, statement: str) -> None:
 
 async def test_every_partition_of_its_topics_is_read_to_the_end(gateway: Gateway) -> None:
     await gateway.whole(await gateway.connect(), {"pages": [{"id": f"p{n}"} for n in range(30)]})
-    figures = await seen(gateway, LAG, 0)
-    read = [sample.labels["topic"] for family in figures.families if family.name == LAG for sample in family.samples]
+    values = await seen(gateway, LAG, 0)
+    read = [sample.labels["topic"] for family in values.families if family.name == LAG for sample in family.samples]
     assert {topic: read.count(topic) for topic in read} == READERS
-    assert figures(STATE, state="reading") == len(READERS)
-    assert figures("tributary_scrape_part_failed") == 0
+    assert values(STATE, state="reading") == len(READERS)
+    assert values("tributary_scrape_collector_failed") == 0
 
 
 async def test_a_database_that_takes_nothing_is_seen_as_waiting_and_as_growing_lag(gateway: Gateway) -> None:
@@ -54,8 +54,8 @@ async def test_a_database_that_takes_nothing_is_seen_as_waiting_and_as_growing_l
     before = await seen(gateway, LAG, 0)
     run(database, "ALTER TABLE items RENAME TO hidden")
     await gateway.publish(connection, "pages", [{"id": f"p{n}"} for n in range(20)])
-    figures = await seen(gateway, STATE, 1, topic=ITEMS, state="waiting")
-    assert figures(LAG, topic=ITEMS) == 20
+    values = await seen(gateway, STATE, 1, topic=ITEMS, state="waiting")
+    assert values(LAG, topic=ITEMS) == 20
     run(database, "ALTER TABLE hidden RENAME TO items")
     after = await seen(gateway, LAG, 0, topic=ITEMS)
     assert rise(before, after)("tributary_messages_read_total", topic=ITEMS) == 20
@@ -85,13 +85,13 @@ async def test_a_gateway_that_asks_for_keys_is_scraped_by_its_containers_name_wi
     async with running_locked(tmp_path) as locked:
         headers = {"host": "gateway:8000", **bearer(await locked.key("admin"))}
         answer = await locked.gateway.http.get("/metrics", headers=headers)
-        assert Figures(answer.text)(STATE, topic=ITEMS, state="reading") == 1
+        assert Metrics(answer.text)(STATE, topic=ITEMS, state="reading") == 1
         assert locked.own.id not in answer.text
         refused = await locked.gateway.http.get("/metrics", headers={"host": "gateway:8000"})
         assert (refused.status_code, "tributary" in refused.text) == (401, False)
 
 
-async def read_more(gateway: Gateway, before: Figures, topic: str) -> Figures:
+async def read_more(gateway: Gateway, before: Metrics, topic: str) -> Metrics:
     """Once one message more of the topic was read."""
     wanted = before("tributary_messages_read_total", topic=topic) + 1
     return await seen(gateway, "tributary_messages_read_total", wanted, topic=topic)
