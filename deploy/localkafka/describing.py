@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from deploy.localkafka import policy
 from deploy.localkafka.errors import Code, Refused
@@ -12,15 +13,19 @@ from deploy.localkafka.wire import Fields
 
 _TOPIC_RESOURCE = 2
 _SET_ON_TOPIC, _DEFAULT = 1, 5
+_NOT_TOLD = -(1 << 31)
+_NO_EPOCH = -1
+_NO_ID = UUID(int=0)
 
 
 async def metadata(node: Node, _: Client, request: Fields) -> Fields:
-    wanted = request["topics"]
+    wanted = None if request["topics"] is None else [_name(node, one) for one in request["topics"]]
     return {
         "throttle_time_ms": 0,
         "brokers": [{"node_id": NODE_ID, "host": node.host, "port": node.port, "rack": None}],
         "cluster_id": node.cluster_id,
         "controller_id": NODE_ID,
+        "cluster_authorized_operations": _NOT_TOLD,
         "topics": [_described(node, name) for name in (node.topics.names() if wanted is None else wanted)],
     }
 
@@ -55,13 +60,24 @@ async def describe_configs(node: Node, _: Client, request: Fields) -> Fields:
     return {"throttle_time_ms": 0, "resources": [_configs(node, resource) for resource in request["resources"]]}
 
 
-def _described(node: Node, name: str) -> Fields:
+def _name(node: Node, wanted: str | Fields) -> str | None:
+    """Return the name of a topic that is asked for by its name or, with a newer version, perhaps by its id."""
+    if isinstance(wanted, str):
+        return wanted
+    name: str | None = wanted["topic"]
+    return node.topics.name_of(wanted["topic_id"]) if name is None else name
+
+
+def _described(node: Node, name: str | None) -> Fields:
+    answer = {"topic": name, "is_internal": False, "topic_authorized_operations": _NOT_TOLD, "topic_id": _NO_ID}
+    if name is None:
+        return answer | {"error_code": Code.UNKNOWN_TOPIC_ID, "partitions": []}
     try:
         topic = node.topics.get(name)
     except Refused as refused:
-        return {"error_code": refused.code, "topic": name, "is_internal": False, "partitions": []}
+        return answer | {"error_code": refused.code, "partitions": []}
     partitions = [_partition(number) for number in range(len(topic.partitions))]
-    return {"error_code": Code.NONE, "topic": name, "is_internal": False, "partitions": partitions}
+    return answer | {"error_code": Code.NONE, "topic_id": topic.id, "partitions": partitions}
 
 
 def _partition(number: int) -> Fields:
@@ -69,6 +85,7 @@ def _partition(number: int) -> Fields:
         "error_code": Code.NONE,
         "partition": number,
         "leader": NODE_ID,
+        "leader_epoch": _NO_EPOCH,
         "replicas": [NODE_ID],
         "isr": [NODE_ID],
         "offline_replicas": [],

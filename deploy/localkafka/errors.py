@@ -38,6 +38,7 @@ class Code(IntEnum):
     UNSUPPORTED_COMPRESSION_TYPE = 76
     FENCED_INSTANCE_ID = 82
     INVALID_RECORD = 87
+    UNKNOWN_TOPIC_ID = 100
 
 
 class BrokerError(Exception):

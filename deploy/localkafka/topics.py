@@ -22,13 +22,17 @@ _DESCRIPTION = "topic.json"
 
 
 class Description(msgspec.Struct):
+    """`id` is made with the topic: one of the same name that is made later is another topic."""
+
     partitions: int
     configs: dict[str, str]
+    id: uuid.UUID
 
 
 class Topic:
     def __init__(self, directory: Path, description: Description) -> None:
         self.name = directory.name
+        self.id = description.id
         self.configs = description.configs
         rules = policy.policy(description.configs)
         self.partitions = [PartitionLog(directory / str(number), rules) for number in range(description.partitions)]
@@ -73,6 +77,9 @@ class Topics:
             raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION)
         return topic
 
+    def name_of(self, id_: uuid.UUID) -> str | None:
+        return next((topic.name for topic in self._topics.values() if topic.id == id_), None)
+
     def log(self, name: str, partition: int) -> PartitionLog:
         """The partition's log.
 
@@ -96,7 +103,7 @@ class Topics:
             raise Refused(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
         if not 1 <= partitions <= _MOST_PARTITIONS:
             raise Refused(Code.INVALID_PARTITIONS, f"a topic has 1 to {_MOST_PARTITIONS} partitions")
-        return Description(partitions, policy.check(configs))
+        return Description(partitions, policy.check(configs), uuid.uuid4())
 
     def create(self, name: str, description: Description) -> None:
         """Durable on return; `description` comes from `check_new`."""

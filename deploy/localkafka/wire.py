@@ -1,6 +1,7 @@
 """Frames, and requests and responses as plain mappings, so that nobody else needs to know a version.
 
-The only module that knows `aiokafka.protocol`, which is private to aiokafka: pin its minor version. A request becomes a
+With `shared.kafka.wire`, which has the newer layouts of Metadata, the only module that knows `aiokafka.protocol`: it is
+private to aiokafka, so its minor version is pinned. A request becomes a
 mapping from field name to value (an array of structures becomes a list of such mappings); a response is given as one,
 and may hold more fields than its version has. Layouts: https://kafka.apache.org/protocol.
 """
@@ -14,9 +15,10 @@ from typing import Any, NamedTuple
 
 from aiokafka.protocol import admin, commit, coordination, fetch, group, metadata, offset, produce, transaction
 from aiokafka.protocol.api import RequestStruct
-from aiokafka.protocol.types import Array, Schema
+from aiokafka.protocol.types import Array, Schema, TaggedFields
 
 from deploy.localkafka.errors import Code, Malformed
+from shared.kafka.wire import METADATA
 
 _HEADER = struct.Struct(">hhih")
 _LENGTH_AND_CORRELATION = struct.Struct(">ii")
@@ -66,7 +68,7 @@ _REQUESTS: dict[Key, _Layouts] = {
     Key.PRODUCE: _layouts(produce, "Produce", range(3, 8)),
     Key.FETCH: _layouts(fetch, "Fetch", range(4, 12)),
     Key.LIST_OFFSETS: _layouts(offset, "Offset", range(1, 4)),
-    Key.METADATA: _layouts(metadata, "Metadata", range(6)),
+    Key.METADATA: {**_layouts(metadata, "Metadata", range(6)), **METADATA},
     Key.OFFSET_COMMIT: _layouts(commit, "OffsetCommit", range(2, 4)),
     Key.OFFSET_FETCH: _layouts(commit, "OffsetFetch", range(1, 4)),
     Key.FIND_COORDINATOR: _layouts(coordination, "FindCoordinator", range(2)),
@@ -110,6 +112,8 @@ def decoded(frame: bytes) -> Request:
         body = BytesIO(frame)
         body.seek(_HEADER.size + max(length, 0))
         layout = known[version]
+        if layout.FLEXIBLE_VERSION:
+            TaggedFields.decode(body)
         fields = _plain(layout.SCHEMA, [field.decode(body) for field in layout.SCHEMA.fields])
     except (ValueError, KeyError, struct.error, TypeError, MemoryError) as error:
         raise Malformed(f"{type(error).__name__}: {error}") from error
@@ -120,8 +124,10 @@ def decoded(frame: bytes) -> Request:
 
 def encoded(request: Request, answer: Fields) -> bytes:
     """The frame, with its length, that answers the request."""
-    schema: Schema = _REQUESTS[request.key][request.version].RESPONSE_TYPE.SCHEMA
-    return _framed(request, schema.encode(_ordered(schema, answer)))
+    layout = _REQUESTS[request.key][request.version]
+    schema: Schema = layout.RESPONSE_TYPE.SCHEMA
+    body = schema.encode(_ordered(schema, answer))
+    return _framed(request, TaggedFields.encode({}) + body if layout.FLEXIBLE_VERSION else body)
 
 
 def api_versions(request: Request) -> bytes:
@@ -150,7 +156,12 @@ def _plain(kind: Any, value: Any) -> Any:
 
 def _ordered(kind: Any, value: Any) -> Any:
     if isinstance(kind, Schema):
-        return [_ordered(field, value[name]) for name, field in zip(kind.names, kind.fields, strict=True)]
+        return [_ordered(field, _field(value, name)) for name, field in zip(kind.names, kind.fields, strict=True)]
     if isinstance(kind, Array) and isinstance(kind.array_of, Schema) and value is not None:
         return [_ordered(kind.array_of, item) for item in value]
     return value
+
+
+def _field(value: Fields, name: str) -> Any:
+    """Return a field of an answer; the tagged fields that end a structure of the newer kind are always empty."""
+    return {} if name == "tags" else value[name]

@@ -9,6 +9,7 @@ from shared.kafka.client_safety import UnsafeClient
 from shared.kafka.consume import Consumers
 from shared.kafka.dead_letter_limit import DeadLetterLimit
 from shared.kafka.dead_letters import MAX_DEAD_LETTER_BYTES
+from shared.kafka.log_ids import log_ids
 from shared.kafka.log_reader import LoggedRecord, LogReader
 from shared.kafka.produce import Producer
 from shared.kafka.record import ConsumedRecord
@@ -28,4 +29,5 @@ __all__ = [
     "check_topics",
     "cluster_id",
     "ensure_topics",
+    "log_ids",
 ]

@@ -101,7 +101,7 @@ async def _create(admin: AIOKafkaAdminClient, fresh: list[NewTopic]) -> None:
 
 
 async def cluster_id(cluster: Cluster) -> str:
-    """The identity of the log: positions stored for another one mean nothing here."""
+    """Return the identity of the cluster."""
     admin = AIOKafkaAdminClient(**client_options(cluster))
     await admin.start()
     try:

@@ -2,13 +2,14 @@
 
 import asyncio
 from itertools import groupby
+from pathlib import Path
 
 import confluent_kafka
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.admin import NewTopic
 from aiokafka.errors import UnknownTopicOrPartitionError
-from confluent_kafka import Producer
+from confluent_kafka import Producer, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic as ConfluentTopic
@@ -168,6 +169,30 @@ async def test_the_cluster_id_is_the_identity_of_the_log(broker: Broker, address
         assert (await client.describe_cluster())["cluster_id"] == broker.cluster_id
     second = await asyncio.to_thread(lambda: Producer({"bootstrap.servers": address}).list_topics().cluster_id)
     assert second == broker.cluster_id
+
+
+async def test_a_topic_that_is_made_anew_has_another_id_and_keeps_it_over_a_restart(tmp_path: Path) -> None:
+    broker = Broker(tmp_path, port=0)
+    ids = []
+    for step in ("made", "restarted", "made anew"):
+        await broker.start()
+        address = f"{broker.host}:{broker.port}"
+        async with admin(address) as client:
+            if step == "made anew":
+                await client.delete_topics(["things"])
+            if step != "restarted":
+                await create_topic(address, "things")
+        await create_topic(address, f"others {step}".replace(" ", "-"))
+        ids.append(await asyncio.to_thread(_topic_id, address, "things"))
+        assert await asyncio.to_thread(_topic_id, address, f"others {step}".replace(" ", "-")) not in ids
+        await broker.stop()
+    assert ids[0] == ids[1] != ids[2]
+
+
+def _topic_id(address: str, topic: str) -> str:
+    client = AdminClient({"bootstrap.servers": address})
+    described = client.describe_topics(TopicCollection([topic]))[topic].result(PATIENCE)
+    return str(described.topic_id)
 
 
 def _confluent_write(address: str, topic: str, compression: str = "none") -> None:

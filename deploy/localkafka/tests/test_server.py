@@ -85,8 +85,20 @@ async def test_the_cluster_id_stays_with_the_folder(tmp_path: Path) -> None:
         request(1, 11, b"\xff" * 40),
         request(0, 7, struct.pack(">hhii", -1, 1, 1000, 2**31 - 1)),
         request(3, 0, struct.pack(">ih", 1, 5) + b"\xff\xfe"),
+        request(3, 12, b"\0" + b"\xff\xff\xff\xff\x0f"),
     ],
-    ids=["http", "negative", "huge", "short", "unknown api", "unknown version", "noise", "endless list", "cut string"],
+    ids=[
+        "http",
+        "negative",
+        "huge",
+        "short",
+        "unknown api",
+        "unknown version",
+        "noise",
+        "endless list",
+        "cut string",
+        "endless compact list",
+    ],
 )
 async def test_bytes_that_are_no_request_close_their_connection_only(
     broker: Broker, address: str, frame: bytes
@@ -105,6 +117,22 @@ async def test_a_client_that_asks_too_modernly_is_told_what_we_speak(broker: Bro
     plain = await answer_to(broker, request(18, 0))
     assert plain[:10] == struct.pack(">ihi", 77, 0, count)
     assert plain[10:] == answer[10:]
+
+
+async def test_a_topic_is_found_by_its_id_and_an_id_that_nobody_has_is_refused(broker: Broker, address: str) -> None:
+    await create_topic(address, "things")
+    by_name = await answer_to(broker, metadata_request(b"\0" * 16, b"\7things"))
+    name_at = by_name.index(b"\7things")
+    id_ = by_name[name_at + 7 : name_at + 23]
+    assert id_ != b"\0" * 16
+    assert await answer_to(broker, metadata_request(id_, b"\0")) == by_name
+    unknown = await answer_to(broker, metadata_request(b"\1" * 16, b"\0"))
+    assert b"\2" + struct.pack(">h", 100) + b"\0" in unknown
+
+
+def metadata_request(id_: bytes, name: bytes) -> bytes:
+    """Ask for one topic with Metadata 12: tags of the header, a list of one id and name, two flags, tags."""
+    return request(3, 12, b"\0" + b"\2" + id_ + name + b"\0" + b"\0\0" + b"\0")
 
 
 async def test_answers_come_in_the_order_of_the_requests(broker: Broker) -> None:
