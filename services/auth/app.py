@@ -1,4 +1,4 @@
-"""The composer of auth: opens what it needs in order, closes it in reverse."""
+"""Compose auth: open what it needs in order, close it in reverse."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from litestar.datastructures import State
 from litestar.di import Provide
 
 from services.auth import api
-from services.auth.call import Means, TokenEndpoint
+from services.auth.context import AuthContext
 from services.auth.metrics import collectors, init_series
-from services.auth.refresh import Refreshes
+from services.auth.oauth_client import TokenEndpoint
+from services.auth.refresh import RefreshCoordinator
 from services.auth.settings import AuthSettings
 from services.auth.store import canary, outbox
 from services.auth.sweep import keep_sweeping
@@ -36,8 +37,8 @@ _REPLY_CAP: Final = 1_048_576
 class Resources:
     """Open from the start of the lifespan to its end."""
 
-    means: Means
-    refreshes: Refreshes
+    context: AuthContext
+    coordinator: RefreshCoordinator
 
 
 def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] | None = None) -> App:
@@ -48,13 +49,13 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            app.state.resources = await _open(settings, make_producer, stack)
+        async with open_resources(settings, make_producer=make_producer) as resources:
+            app.state.resources = resources
             yield
 
     async def checks() -> Mapping[str, str]:
         """The server takes requests only once its producer has started; what is left is whether it can write."""
-        return await cast("Resources", app.state.resources).means.database.trouble()
+        return await cast("Resources", app.state.resources).context.database.trouble()
 
     app = Litestar(
         route_handlers=[
@@ -62,12 +63,12 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
             *api.connection_routes,
             *api.token_routes,
             health(checks),
-            metrics(lambda: collectors(cast("Resources", app.state.resources).means.database)),
+            metrics(lambda: collectors(cast("Resources", app.state.resources).context.database)),
         ],
         lifespan=[lifespan],
         dependencies={
-            "means": Provide(_means, sync_to_thread=False),
-            "refreshes": Provide(_refreshes, sync_to_thread=False),
+            "context": Provide(_context, sync_to_thread=False),
+            "coordinator": Provide(_coordinator, sync_to_thread=False),
         },
         guards=[services_only(settings.service_secret)],
         exception_handlers=api.exception_handlers(),
@@ -78,33 +79,36 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
     return RequestContextMiddleware(HostGuard(app, settings.hosts), service="auth")
 
 
-async def _open(
-    settings: AuthSettings, make_producer: Callable[[], Producer] | None, stack: AsyncExitStack
-) -> Resources:
-    init_series(settings.providers)
-    database = Database(settings.database, durable=True, serial=True)
-    stack.push_async_callback(database.close)
-    await database.migrate("services.auth:migrations")
-    async with database.write() as tx:
-        await canary.prove(tx, settings.keyring)
-    if make_producer is None:
-        await check_topics(settings.kafka)
-    producer = make_producer() if make_producer else Producer(settings.kafka, client_id="tributary-auth")
-    stack.push_async_callback(producer.stop)
-    await producer.start()
-    relay = Relay(database, outbox, producer)
-    stack.push_async_callback(relay.stop)
-    relay.start()
-    means = Means(
-        database=database,
-        keyring=settings.keyring,
-        endpoints=_endpoints(settings, stack),
-        public_url=settings.public_url,
-    )
-    refreshes = Refreshes(means)
-    stack.push_async_callback(refreshes.stop)
-    _start_sweeper(means, refreshes, stack)
-    return Resources(means=means, refreshes=refreshes)
+@asynccontextmanager
+async def open_resources(
+    settings: AuthSettings, *, make_producer: Callable[[], Producer] | None = None
+) -> AsyncIterator[Resources]:
+    """Open in order what auth needs; close it in reverse. Raises ``DecryptFailed`` or ``UnknownKey``."""
+    async with AsyncExitStack() as stack:
+        init_series(settings.providers)
+        database = Database(settings.database, durable=True, serial=True)
+        stack.push_async_callback(database.close)
+        await database.migrate("services.auth:migrations")
+        async with database.write() as db:
+            await canary.prove(db, settings.keyring)
+        if make_producer is None:
+            await check_topics(settings.kafka)
+        producer = make_producer() if make_producer else Producer(settings.kafka, client_id="tributary-auth")
+        stack.push_async_callback(producer.stop)
+        await producer.start()
+        relay = Relay(database, outbox, producer)
+        stack.push_async_callback(relay.stop)
+        relay.start()
+        context = AuthContext(
+            database=database,
+            keyring=settings.keyring,
+            endpoints=_endpoints(settings, stack),
+            public_url=settings.public_url,
+        )
+        coordinator = RefreshCoordinator(context)
+        stack.push_async_callback(coordinator.stop)
+        _start_sweeper(context, coordinator, stack)
+        yield Resources(context=context, coordinator=coordinator)
 
 
 def _endpoints(settings: AuthSettings, stack: AsyncExitStack) -> dict[str, TokenEndpoint]:
@@ -116,9 +120,9 @@ def _endpoints(settings: AuthSettings, stack: AsyncExitStack) -> dict[str, Token
     return endpoints
 
 
-def _start_sweeper(means: Means, refreshes: Refreshes, stack: AsyncExitStack) -> None:
+def _start_sweeper(context: AuthContext, coordinator: RefreshCoordinator, stack: AsyncExitStack) -> None:
     stopping = asyncio.Event()
-    task = asyncio.create_task(keep_sweeping(stopping, refreshes=refreshes, means=means), name="sweeper")
+    task = asyncio.create_task(keep_sweeping(stopping, coordinator=coordinator, context=context), name="sweeper")
 
     async def stop() -> None:
         """A pass under way waits for its refreshes; those end by themselves or stand in the journal."""
@@ -129,9 +133,9 @@ def _start_sweeper(means: Means, refreshes: Refreshes, stack: AsyncExitStack) ->
     stack.push_async_callback(stop)
 
 
-def _means(state: State) -> Means:
-    return cast("Resources", state.resources).means
+def _context(state: State) -> AuthContext:
+    return cast("Resources", state.resources).context
 
 
-def _refreshes(state: State) -> Refreshes:
-    return cast("Resources", state.resources).refreshes
+def _coordinator(state: State) -> RefreshCoordinator:
+    return cast("Resources", state.resources).coordinator

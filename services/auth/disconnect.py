@@ -6,7 +6,8 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.auth.call import Means, ProviderFailure
+from services.auth.context import AuthContext
+from services.auth.oauth_client import ProviderFailure
 from services.auth.store import connections, credentials
 from services.auth.store.credentials import Pair
 from shared.contracts.connections import Connection
@@ -14,56 +15,56 @@ from shared.contracts.envelope import timestamp
 from shared.crypto import DecryptFailed, UnknownKey
 from shared.errors import NotFound
 
-_log = structlog.get_logger("tributary.auth")
+log = structlog.get_logger()
 
 
-async def disconnect(connection_id: str, *, means: Means) -> Connection:
+async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
     """Done again it gives the same answer. Whatever the provider says to the revocation, the tokens are deleted here.
 
     Raises ``NotFound``.
     """
-    async with means.database.write() as tx:
-        connection = await connections.get(tx, connection_id)
+    async with context.database.write() as db:
+        connection = await connections.get(db, connection_id)
         if connection is None:
             raise NotFound("There is no such connection.")
         if connection.status == "disconnected":
             return connection
-        pair = await _unshared_tokens(tx, connection, means)
+        pair = await _unshared_tokens(db, connection, context)
         connection = msgspec.structs.replace(
             connection,
             version=connection.version + 1,
             status="disconnected",
             reason=None,
-            updated=timestamp(means.clock()),
+            updated=timestamp(context.clock()),
         )
-        await credentials.drop(tx, connection_id)
-        await connections.publish(tx, connection, "Disconnected")
-    _log.info("disconnected", connection=connection_id, provider=connection.provider)
+        await credentials.drop(db, connection_id)
+        await connections.publish(db, connection, "Disconnected")
+    log.info("disconnected", connection=connection_id, provider=connection.provider)
     if pair is not None:
-        await _revoke(connection, pair, means)
+        await _revoke(connection, pair, context)
     return connection
 
 
-async def _unshared_tokens(tx: AsyncConnection, connection: Connection, means: Means) -> Pair | None:
+async def _unshared_tokens(db: AsyncConnection, connection: Connection, context: AuthContext) -> Pair | None:
     """None when another live connection stands on the same grant: revoking would end that one too."""
-    credential = await credentials.get(tx, connection.id)
-    if credential is None or await connections.shares_grant(tx, connection):
+    credential = await credentials.get(db, connection.id)
+    if credential is None or await connections.shares_grant(db, connection):
         return None
     try:
-        return credentials.opened(connection, credential, means.keyring)
+        return credentials.opened(connection, credential, context.keyring)
     except (DecryptFailed, UnknownKey):
-        _log.warning("not_revoked", connection=connection.id, why="the stored tokens cannot be opened")
+        log.warning("not_revoked", connection=connection.id, why="the stored tokens cannot be opened")
         return None
 
 
-async def _revoke(connection: Connection, pair: Pair, means: Means) -> None:
-    endpoint = means.endpoints.get(connection.provider)
+async def _revoke(connection: Connection, pair: Pair, context: AuthContext) -> None:
+    endpoint = context.endpoints.get(connection.provider)
     if endpoint is None:
         return
     try:
         await endpoint.revoke(pair)
     except ProviderFailure as failure:
-        _log.warning(
+        log.warning(
             "not_revoked",
             connection=connection.id,
             provider=connection.provider,

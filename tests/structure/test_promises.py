@@ -32,14 +32,28 @@ def commands(markdown: str) -> list[str]:
     return fenced + [f"{code} " for code in re.findall(r"`(make [^`\n]+)`", markdown)]
 
 
-def test_the_law_of_imports_keeps_its_contracts() -> None:
+def import_law() -> ConfigParser:
     law = ConfigParser()
     law.read(ROOT / ".importlinter", "utf-8")
+    return law
+
+
+@pytest.mark.parametrize("service", ["auth", "gateway"])
+def test_a_service_has_at_most_eight_layers(service: str) -> None:
+    contract = import_law()[f"importlinter:contract:{service}-layers"]
+    assert contract["containers"].split() == [f"services.{service}"]
+    assert 1 < len(contract["layers"].strip().splitlines()) <= 8
+
+
+def test_the_law_of_imports_keeps_its_contracts() -> None:
+    law = import_law()
     contracts = {section.rpartition(":")[2] for section in law.sections()}
     assert contracts >= {
         "kernel",
         "services",
-        "service-layers",
+        "auth-layers",
+        "fetcher-layers",
+        "gateway-layers",
         "shared-layers",
         "providers",
         "contracts-are-data",

@@ -13,7 +13,7 @@ from shared.errors import HubError
 from shared.transient import is_transient
 from shared.web import error_body
 
-_log = structlog.get_logger("tributary.auth")
+log = structlog.get_logger()
 _CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 
@@ -39,9 +39,9 @@ def _too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[ErrorBo
 
 def _unforeseen(_: Request[Any, Any, Any], error: Exception) -> Response[ErrorBody]:
     if is_transient(error):
-        _log.warning("database_away", error=type(error).__name__)
+        log.warning("database_away", error=type(error).__name__)
         return _answer(503, "unavailable", "The database does not answer. Try again in a moment.")
-    _log.error("request_failed", exc_info=error)
+    log.error("request_failed", exc_info=error)
     return _answer(500, "internal", "Something failed here. It is in the log; try again.")
 
 

@@ -6,8 +6,8 @@ from litestar import post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody, SkipValidation
 
-from services.auth.call import Means
-from services.auth.refresh import Refreshes, access_token
+from services.auth.context import AuthContext
+from services.auth.refresh import RefreshCoordinator, access_token
 from shared.contracts.auth import AccessToken, TokenRequest
 
 
@@ -15,10 +15,10 @@ from shared.contracts.auth import AccessToken, TokenRequest
 async def give_token(
     connection_id: FromPath[str],
     data: JSONBody[TokenRequest],
-    means: NamedDependency[SkipValidation[Means]],
-    refreshes: NamedDependency[SkipValidation[Refreshes]],
+    context: NamedDependency[SkipValidation[AuthContext]],
+    coordinator: NamedDependency[SkipValidation[RefreshCoordinator]],
 ) -> AccessToken:
-    return await access_token(connection_id, data.not_epoch, refreshes=refreshes, means=means)
+    return await access_token(connection_id, data.not_epoch, coordinator=coordinator, context=context)
 
 
 token_routes = (give_token,)

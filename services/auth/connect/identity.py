@@ -6,10 +6,10 @@ import asyncio
 
 import structlog
 
-from services.auth.call import Away, Grant, Identified, ProviderFailure, TokenEndpoint
-from services.auth.call.reply import identify, needs_introspection
+from services.auth.oauth_client import Away, Grant, Identified, ProviderFailure, TokenEndpoint
+from services.auth.oauth_client.token_response import identify, needs_introspection
 
-_log = structlog.get_logger("tributary.auth")
+log = structlog.get_logger()
 
 
 async def identified(grant: Grant, *, endpoint: TokenEndpoint) -> Identified | None:
@@ -33,7 +33,7 @@ async def _introspection(grant: Grant, endpoint: TokenEndpoint) -> object:
     try:
         return await endpoint.introspection(grant.pair.access)
     except ProviderFailure as failure:
-        _log.warning(
+        log.warning(
             "introspection_failed",
             provider=endpoint.provider.slug,
             failure=type(failure).__name__,

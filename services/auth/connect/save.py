@@ -5,8 +5,9 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.auth.call import Grant, Identified, Means, TokenEndpoint
-from services.auth.call.reply import granted_resources
+from services.auth.context import AuthContext
+from services.auth.oauth_client import Grant, Identified, TokenEndpoint
+from services.auth.oauth_client.token_response import granted_resources
 from services.auth.store import connections, credentials
 from services.auth.store.flows import FlowRow
 from shared.contracts.connections import Account, Connection
@@ -14,15 +15,15 @@ from shared.contracts.envelope import new_id, timestamp
 
 
 async def save_connection(
-    tx: AsyncConnection, flow: FlowRow, grant: Grant, who: Identified, *, endpoint: TokenEndpoint, means: Means
+    db: AsyncConnection, flow: FlowRow, grant: Grant, who: Identified, *, endpoint: TokenEndpoint, context: AuthContext
 ) -> tuple[Connection, str]:
     """Connection, tokens and event in the caller's transaction; returns the snapshot and the kind of its event."""
-    fresh = _fresh(flow, grant, who, endpoint, timestamp(means.clock()))
-    old = await connections.by_identity(tx, fresh)
+    fresh = _fresh(flow, grant, who, endpoint, timestamp(context.clock()))
+    old = await connections.by_identity(db, fresh)
     connection, kind = (fresh, "Connected") if old is None else _again(old, fresh)
-    await connections.publish(tx, connection, kind)
-    credential = credentials.sealed(connection, grant.pair, means.keyring)
-    await credentials.put(tx, msgspec.structs.replace(credential, last_used=means.clock()))
+    await connections.publish(db, connection, kind)
+    credential = credentials.sealed(connection, grant.pair, context.keyring)
+    await credentials.put(db, msgspec.structs.replace(credential, last_used=context.clock()))
     return connection, kind
 
 

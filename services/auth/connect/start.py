@@ -5,8 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Final
 
-from services.auth.call import Means
 from services.auth.connect.view import view
+from services.auth.context import AuthContext
 from services.auth.store import flows
 from services.auth.store.flows import FlowRow
 from shared.contracts.auth import Flow, StartFlow
@@ -18,34 +18,34 @@ LIFETIME_S: Final = 600
 _LONGEST: Final = 256
 
 
-async def start_flow(start: StartFlow, *, means: Means) -> Flow:
+async def start_flow(start: StartFlow, *, context: AuthContext) -> Flow:
     """Any number at once, also for one user. Raises ``BadRequest``."""
-    means.endpoint(start.provider)
+    context.endpoint(start.provider)
     _check_name("org_id", start.org_id)
     _check_name("user_id", start.user_id)
-    row = _new_row(start, means)
-    async with means.database.write() as tx:
-        await flows.add(tx, row)
-    return view(row, means)
+    row = _new_row(start, context)
+    async with context.database.write() as db:
+        await flows.add(db, row)
+    return view(row, context)
 
 
-def _new_row(start: StartFlow, means: Means) -> FlowRow:
+def _new_row(start: StartFlow, context: AuthContext) -> FlowRow:
     """State and verifier only of ``A-Z a-z 0-9 - _``: some servers refuse what the RFC would allow."""
     flow_id, state, verifier = new_id(), secrets.token_urlsafe(32), secrets.token_urlsafe(48)
     place = (start.org_id, flow_id)
-    now = means.clock()
+    now = context.clock()
     return FlowRow(
         id=flow_id,
         provider=start.provider,
         org_id=start.org_id,
         user_id=start.user_id,
         return_url=start.return_url,
-        redirect_uri=f"{means.public_url}/integrations/{start.provider}/oauth2callback",
+        redirect_uri=f"{context.public_url}/integrations/{start.provider}/oauth2callback",
         created=now,
         expires=now + LIFETIME_S,
         state_hash=hash_token(state),
-        state_sealed=means.keyring.seal(state, *place, "state"),
-        verifier_sealed=means.keyring.seal(verifier, *place, "verifier"),
+        state_sealed=context.keyring.seal(state, *place, "state"),
+        verifier_sealed=context.keyring.seal(verifier, *place, "verifier"),
     )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from services.auth.call import Means
+from services.auth.context import AuthContext
 from services.auth.store import connections, credentials
 from services.auth.store.credentials import Credential
 from shared.contracts.connections import Connection
@@ -34,15 +34,15 @@ class Busy(msgspec.Struct, frozen=True, kw_only=True):
     until: float
 
 
-async def begin(connection_id: str, epoch: int, *, again: bool, means: Means) -> Claim | Busy | None:
+async def begin(connection_id: str, epoch: int, *, again: bool, context: AuthContext) -> Claim | Busy | None:
     """None: nothing to do (another epoch already, no longer live, not refreshable) or too early to try again.
 
     ``again`` does not wait for the time set after a failure: the caller has just met it and goes on at once.
     """
-    now = means.clock()
-    async with means.database.write() as tx:
-        connection = await connections.get(tx, connection_id)
-        credential = await credentials.get(tx, connection_id)
+    now = context.clock()
+    async with context.database.write() as db:
+        connection = await connections.get(db, connection_id)
+        credential = await credentials.get(db, connection_id)
         if connection is None or credential is None or connection.status not in LIVE or connection.epoch != epoch:
             return None
         if credential.attempt_id is not None and credential.refresh_until > now:
@@ -52,7 +52,7 @@ async def begin(connection_id: str, epoch: int, *, again: bool, means: Means) ->
         unresolved = credential.attempt_id is not None and credential.attempt_fingerprint == credential.fingerprint
         replays = credential.replays if unresolved else 0
         attempt_id = new_id()
-        if not await credentials.claim(tx, credential, attempt_id, until=now + ATTEMPT_S, replays=replays):
+        if not await credentials.claim(db, credential, attempt_id, until=now + ATTEMPT_S, replays=replays):
             return Busy(attempt_id="", until=now)
     return Claim(
         connection=connection,

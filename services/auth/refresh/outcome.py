@@ -8,8 +8,9 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.auth.call import Grant, Means, ProviderFailure
-from services.auth.call.reply import granted_resources
+from services.auth.context import AuthContext
+from services.auth.oauth_client import Grant, ProviderFailure
+from services.auth.oauth_client.token_response import granted_resources
 from services.auth.refresh.attempt import LIVE, Claim
 from services.auth.store import connections, credentials
 from services.auth.store.credentials import Pair
@@ -17,40 +18,40 @@ from shared.contracts.connections import Connection
 from shared.contracts.envelope import new_id, timestamp
 
 LONGEST_WAIT_S: Final = 60.0
-_log = structlog.get_logger("tributary.auth")
+log = structlog.get_logger()
 
 
-async def keep(claim: Claim, grant: Grant, *, means: Means) -> bool:
+async def keep(claim: Claim, grant: Grant, *, context: AuthContext) -> bool:
     """Store the new pair wherever the row still holds the refresh token it was made from, however late it came.
 
     False: consented again or disconnected meanwhile, and the pair is of no use.
     """
-    async with means.database.write() as tx:
-        connection = await connections.get(tx, claim.connection.id)
+    async with context.database.write() as db:
+        connection = await connections.get(db, claim.connection.id)
         if connection is None:
             return False
-        pair = _completed(grant.pair, claim, means)
-        credential = credentials.sealed(connection, pair, means.keyring)
-        if not await credentials.exchange(tx, credential, made_from=claim.fingerprint):
+        pair = _completed(grant.pair, claim, context)
+        credential = credentials.sealed(connection, pair, context.keyring)
+        if not await credentials.exchange(db, credential, made_from=claim.fingerprint):
             return False
         kind = "Refreshed" if connection.status in LIVE else "Recovered"
-        await connections.publish(tx, _renewed(connection, grant, kind, means), kind)
-    _log.info("refreshed", connection=connection.id, provider=connection.provider, epoch=connection.epoch + 1)
+        await connections.publish(db, _renewed(connection, grant, kind, context), kind)
+    log.info("refreshed", connection=connection.id, provider=connection.provider, epoch=connection.epoch + 1)
     return True
 
 
-def _completed(pair: Pair, claim: Claim, means: Means) -> Pair:
+def _completed(pair: Pair, claim: Claim, context: AuthContext) -> Pair:
     """RFC 6749 §6: without a new refresh token the old one goes on."""
     if pair.refresh is not None:
         return pair
-    old = credentials.opened(claim.connection, claim.credential, means.keyring)
+    old = credentials.opened(claim.connection, claim.credential, context.keyring)
     expires = pair.refresh_expires or old.refresh_expires
     return msgspec.structs.replace(pair, refresh=old.refresh, refresh_expires=expires)
 
 
-def _renewed(connection: Connection, grant: Grant, kind: str, means: Means) -> Connection:
+def _renewed(connection: Connection, grant: Grant, kind: str, context: AuthContext) -> Connection:
     scopes = connection.scopes if grant.scopes is None else grant.scopes
-    endpoint = means.endpoints.get(connection.provider)
+    endpoint = context.endpoints.get(connection.provider)
     resources = granted_resources(endpoint.provider, scopes) if endpoint else connection.resources
     return msgspec.structs.replace(
         connection,
@@ -61,45 +62,45 @@ def _renewed(connection: Connection, grant: Grant, kind: str, means: Means) -> C
         scopes=scopes,
         resources=resources,
         sync_id=new_id() if kind == "Recovered" else connection.sync_id,
-        updated=timestamp(means.clock()),
+        updated=timestamp(context.clock()),
     )
 
 
-async def give_up(claim: Claim, reason: str, *, means: Means) -> None:
+async def give_up(claim: Claim, reason: str, *, context: AuthContext) -> None:
     """The grant is dead, unless another attempt or another consent has changed the row since."""
-    async with means.database.write() as tx:
-        own = await credentials.settle(tx, claim.connection.id, claim.attempt_id, known=True, retry_at=0.0)
-        connection = await connections.get(tx, claim.connection.id) if own else None
+    async with context.database.write() as db:
+        own = await credentials.settle(db, claim.connection.id, claim.attempt_id, known=True, retry_at=0.0)
+        connection = await connections.get(db, claim.connection.id) if own else None
         if connection is None or connection.status not in LIVE:
             return
-        await require_consent(tx, connection, reason, means=means)
+        await require_consent(db, connection, reason, context=context)
 
 
-async def require_consent(tx: AsyncConnection, connection: Connection, reason: str, *, means: Means) -> None:
+async def require_consent(db: AsyncConnection, connection: Connection, reason: str, *, context: AuthContext) -> None:
     """``reason`` is a sentence for people."""
     stopped = msgspec.structs.replace(
         connection,
         version=connection.version + 1,
         status="reauth_required",
         reason=reason,
-        updated=timestamp(means.clock()),
+        updated=timestamp(context.clock()),
     )
-    await connections.publish(tx, stopped, "ReauthorizationNeeded")
-    _log.warning("reauthorization_needed", connection=connection.id, provider=connection.provider, reason=reason)
+    await connections.publish(db, stopped, "ReauthorizationNeeded")
+    log.warning("reauthorization_needed", connection=connection.id, provider=connection.provider, reason=reason)
 
 
 async def retry_later(
-    claim: Claim, failure: ProviderFailure | None, *, known: bool, means: Means, replays: int = 0
+    claim: Claim, failure: ProviderFailure | None, *, known: bool, context: AuthContext, replays: int = 0
 ) -> None:
     """``known`` False: the attempt, or one before it, may have had its effect, and stays in the journal."""
     growing = min(LONGEST_WAIT_S, 2.0 ** min(claim.credential.failures, 6))
     told = failure.after_s if failure is not None and failure.after_s is not None else 0.0
-    retry_at = means.clock() + max(growing, told)
-    async with means.database.write() as tx:
+    retry_at = context.clock() + max(growing, told)
+    async with context.database.write() as db:
         await credentials.settle(
-            tx, claim.connection.id, claim.attempt_id, known=known, retry_at=retry_at, replays=replays
+            db, claim.connection.id, claim.attempt_id, known=known, retry_at=retry_at, replays=replays
         )
-    _log.warning(
+    log.warning(
         "refresh_failed",
         connection=claim.connection.id,
         provider=claim.connection.provider,

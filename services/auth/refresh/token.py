@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from services.auth.call import Means
+from services.auth.context import AuthContext
 from services.auth.refresh import outcome
 from services.auth.refresh.attempt import LIVE
-from services.auth.refresh.flight import Refreshes
-from services.auth.refresh.rounds import UNREADABLE
+from services.auth.refresh.coordinator import RefreshCoordinator
+from services.auth.refresh.refresh import UNREADABLE
 from services.auth.store import connections, credentials
 from services.auth.store.credentials import Credential
 from shared.contracts.auth import AccessToken
@@ -20,29 +20,31 @@ EARLY_S: Final = 300.0
 _TOUCH_S: Final = 60.0
 
 
-async def access_token(connection_id: str, not_epoch: int | None, *, refreshes: Refreshes, means: Means) -> AccessToken:
+async def access_token(
+    connection_id: str, not_epoch: int | None, *, coordinator: RefreshCoordinator, context: AuthContext
+) -> AccessToken:
     """Refresh within 5 minutes of the end, or when the provider refused the token of ``not_epoch``.
 
     A refresh that fails is no error while the token lives and was not refused. Raises ``NotFound``; ``Conflict`` with
     code ``reauth_required``, ``disconnected`` or ``decrypt_failed``; ``Unavailable`` with ``provider_unavailable``.
     """
-    connection, credential = await _load(connection_id, means)
-    if _wants_refresh(connection, credential, not_epoch, means.clock()):
-        await refreshes.run(connection)
-        connection, credential = await _load(connection_id, means)
-    if not_epoch == connection.epoch or _expired(credential, means.clock()):
-        await _stop_if_final(connection, credential, means)
+    connection, credential = await _load(connection_id, context)
+    if _wants_refresh(connection, credential, not_epoch, context.clock()):
+        await coordinator.run(connection)
+        connection, credential = await _load(connection_id, context)
+    if not_epoch == connection.epoch or _expired(credential, context.clock()):
+        await _stop_if_final(connection, credential, context)
         raise Unavailable(
             "A new access token could not be had: the provider is away or refuses just now. Try again in a minute.",
             code="provider_unavailable",
         )
-    return await _answer(connection, credential, means)
+    return await _answer(connection, credential, context)
 
 
-async def _load(connection_id: str, means: Means) -> tuple[Connection, Credential]:
-    async with means.database.read() as tx:
-        connection = await connections.get(tx, connection_id)
-        credential = await credentials.get(tx, connection_id)
+async def _load(connection_id: str, context: AuthContext) -> tuple[Connection, Credential]:
+    async with context.database.read() as db:
+        connection = await connections.get(db, connection_id)
+        credential = await credentials.get(db, connection_id)
     if connection is None:
         raise NotFound("There is no such connection.")
     if connection.status == "disconnected" or credential is None:
@@ -63,33 +65,33 @@ def _expired(credential: Credential, now: float) -> bool:
     return credential.access_expires is not None and credential.access_expires <= now
 
 
-async def _answer(connection: Connection, credential: Credential, means: Means) -> AccessToken:
+async def _answer(connection: Connection, credential: Credential, context: AuthContext) -> AccessToken:
     try:
-        pair = credentials.opened(connection, credential, means.keyring)
+        pair = credentials.opened(connection, credential, context.keyring)
     except DecryptFailed:
-        await _quarantine(connection, UNREADABLE, means)
+        await _quarantine(connection, UNREADABLE, context)
         raise Conflict(UNREADABLE, code="decrypt_failed") from None
-    now = means.clock()
+    now = context.clock()
     if now - credential.last_used > _TOUCH_S:
-        async with means.database.write() as tx:
-            await credentials.touch(tx, connection.id, now=now, stale_before=now - _TOUCH_S)
+        async with context.database.write() as db:
+            await credentials.touch(db, connection.id, now=now, stale_before=now - _TOUCH_S)
     expires_in = None if pair.access_expires is None else pair.access_expires - now
     return AccessToken(access_token=pair.access.reveal(), epoch=connection.epoch, expires_in_s=expires_in)
 
 
-async def _stop_if_final(connection: Connection, credential: Credential, means: Means) -> None:
+async def _stop_if_final(connection: Connection, credential: Credential, context: AuthContext) -> None:
     """Refused or expired, and nothing to refresh it with."""
     if credential.refresh_sealed is None:
         reason = "The provider no longer accepts this connection's token, and gave none to renew it with. Reconnect."
-        await _quarantine(connection, reason, means)
+        await _quarantine(connection, reason, context)
         raise _reauthorize(reason)
 
 
-async def _quarantine(connection: Connection, reason: str, means: Means) -> None:
-    async with means.database.write() as tx:
-        now = await connections.get(tx, connection.id)
+async def _quarantine(connection: Connection, reason: str, context: AuthContext) -> None:
+    async with context.database.write() as db:
+        now = await connections.get(db, connection.id)
         if now is not None and now.version == connection.version:
-            await outcome.require_consent(tx, now, reason, means=means)
+            await outcome.require_consent(db, now, reason, context=context)
 
 
 def _reauthorize(reason: str | None) -> Conflict:

@@ -9,10 +9,10 @@ from services.auth import tables
 from shared.crypto import KeyRing, check_canary, make_canary
 
 
-async def prove(tx: AsyncConnection, keyring: KeyRing) -> None:
+async def prove(db: AsyncConnection, keyring: KeyRing) -> None:
     """Raises ``DecryptFailed`` or ``UnknownKey`` when the keys are not those of the data."""
-    sealed = (await tx.execute(select(tables.canary.c.sealed))).scalar()
+    sealed = (await db.execute(select(tables.canary.c.sealed))).scalar()
     if sealed is None:
-        await tx.execute(insert(tables.canary).values(id=1, sealed=make_canary(keyring)))
+        await db.execute(insert(tables.canary).values(id=1, sealed=make_canary(keyring)))
     else:
         check_canary(keyring, sealed)

@@ -19,26 +19,26 @@ from shared.telemetry import current_traceparent
 _t = tables.connections
 
 
-async def get(tx: AsyncConnection, connection_id: str) -> Connection | None:
-    row = (await tx.execute(select(_t).where(_t.c.id == connection_id))).mappings().first()
+async def get(db: AsyncConnection, connection_id: str) -> Connection | None:
+    row = (await db.execute(select(_t).where(_t.c.id == connection_id))).mappings().first()
     return None if row is None else _snapshot(row)
 
 
-async def by_identity(tx: AsyncConnection, like: Connection) -> Connection | None:
+async def by_identity(db: AsyncConnection, like: Connection) -> Connection | None:
     """The connection of the same org, user, provider, client, account and grantee, disconnected or not."""
     same = _same_grant(like) & (_t.c.org_id == like.org_id) & (_t.c.user_id == like.user_id)
-    row = (await tx.execute(select(_t).where(same))).mappings().first()
+    row = (await db.execute(select(_t).where(same))).mappings().first()
     return None if row is None else _snapshot(row)
 
 
-async def shares_grant(tx: AsyncConnection, connection: Connection) -> bool:
+async def shares_grant(db: AsyncConnection, connection: Connection) -> bool:
     """Whether another connection that is not disconnected stands on the same consent at the provider."""
     others = _same_grant(connection) & (_t.c.id != connection.id) & (_t.c.status != "disconnected")
-    return (await tx.execute(select(_t.c.id).where(others).limit(1))).first() is not None
+    return (await db.execute(select(_t.c.id).where(others).limit(1))).first() is not None
 
 
 async def find(
-    tx: AsyncConnection, *, org_id: str | None = None, user_id: str | None = None, provider: str | None = None
+    db: AsyncConnection, *, org_id: str | None = None, user_id: str | None = None, provider: str | None = None
 ) -> tuple[Connection, ...]:
     """Oldest first, without disconnected ones; a filter that is None does not apply."""
     wanted: ColumnElement[bool] = true()
@@ -46,20 +46,20 @@ async def find(
         if value is not None:
             wanted &= column == value
     query = select(_t).where(wanted, _t.c.status != "disconnected").order_by(_t.c.created, _t.c.id)
-    return tuple(_snapshot(row) for row in (await tx.execute(query)).mappings())
+    return tuple(_snapshot(row) for row in (await db.execute(query)).mappings())
 
 
-async def publish(tx: AsyncConnection, connection: Connection, kind: str) -> None:
+async def publish(db: AsyncConnection, connection: Connection, kind: str) -> None:
     """Write the snapshot and append its event. Version 1 is a new row, any other follows the version before it.
 
     Raises ``Conflict`` when another change came first.
     """
     values = _values(connection)
     if connection.version == 1:
-        await tx.execute(insert(_t).values(values))
+        await db.execute(insert(_t).values(values))
     else:
         before = (_t.c.id == connection.id) & (_t.c.version == connection.version - 1)
-        if (await tx.execute(update(_t).where(before).values(values))).rowcount != 1:
+        if (await db.execute(update(_t).where(before).values(values))).rowcount != 1:
             raise Conflict("The connection was changed by someone else at the same moment. Try again.")
     message = event(
         CONNECTIONS,
@@ -70,7 +70,7 @@ async def publish(tx: AsyncConnection, connection: Connection, kind: str) -> Non
         id=connection.sync_id if kind in STARTS_SYNC else new_id(),
         traceparent=current_traceparent(),
     )
-    await outbox.append(tx, tables.outbox, [message])
+    await outbox.append(db, tables.outbox, [message])
 
 
 def _same_grant(like: Connection) -> ColumnElement[bool]:

@@ -66,30 +66,30 @@ def opened(connection: Connection, credential: Credential, keyring: KeyRing) -> 
     )
 
 
-async def get(tx: AsyncConnection, connection_id: str) -> Credential | None:
-    row = (await tx.execute(select(_t).where(_t.c.connection_id == connection_id))).mappings().first()
+async def get(db: AsyncConnection, connection_id: str) -> Credential | None:
+    row = (await db.execute(select(_t).where(_t.c.connection_id == connection_id))).mappings().first()
     return None if row is None else Credential(**row)
 
 
-async def put(tx: AsyncConnection, credential: Credential) -> None:
+async def put(db: AsyncConnection, credential: Credential) -> None:
     """The old tokens and any refresh of them end here."""
-    await tx.execute(delete(_t).where(_t.c.connection_id == credential.connection_id))
-    await tx.execute(insert(_t).values(msgspec.structs.asdict(credential)))
+    await db.execute(delete(_t).where(_t.c.connection_id == credential.connection_id))
+    await db.execute(insert(_t).values(msgspec.structs.asdict(credential)))
 
 
-async def drop(tx: AsyncConnection, connection_id: str) -> None:
-    await tx.execute(delete(_t).where(_t.c.connection_id == connection_id))
+async def drop(db: AsyncConnection, connection_id: str) -> None:
+    await db.execute(delete(_t).where(_t.c.connection_id == connection_id))
 
 
-async def exchange(tx: AsyncConnection, credential: Credential, *, made_from: str) -> bool:
+async def exchange(db: AsyncConnection, credential: Credential, *, made_from: str) -> bool:
     """Put the pair in only where the refresh token it was made from still stands."""
     still = (_t.c.connection_id == credential.connection_id) & (_t.c.fingerprint == made_from)
     values = msgspec.structs.asdict(credential)
     del values["last_used"]
-    return (await tx.execute(update(_t).where(still).values(values))).rowcount == 1
+    return (await db.execute(update(_t).where(still).values(values))).rowcount == 1
 
 
-async def claim(tx: AsyncConnection, seen: Credential, attempt_id: str, *, until: float, replays: int) -> bool:
+async def claim(db: AsyncConnection, seen: Credential, attempt_id: str, *, until: float, replays: int) -> bool:
     """Journal an attempt, if nobody else did since ``seen`` was read."""
     unchanged = (
         (_t.c.connection_id == seen.connection_id)
@@ -102,16 +102,16 @@ async def claim(tx: AsyncConnection, seen: Credential, attempt_id: str, *, until
         "refresh_until": until,
         "replays": replays,
     }
-    return (await tx.execute(update(_t).where(unchanged).values(values))).rowcount == 1
+    return (await db.execute(update(_t).where(unchanged).values(values))).rowcount == 1
 
 
-async def count_replay(tx: AsyncConnection, connection_id: str, attempt_id: str) -> bool:
+async def count_replay(db: AsyncConnection, connection_id: str, attempt_id: str) -> bool:
     own = (_t.c.connection_id == connection_id) & (_t.c.attempt_id == attempt_id)
-    return (await tx.execute(update(_t).where(own).values(replays=_t.c.replays + 1))).rowcount == 1
+    return (await db.execute(update(_t).where(own).values(replays=_t.c.replays + 1))).rowcount == 1
 
 
 async def settle(
-    tx: AsyncConnection, connection_id: str, attempt_id: str, *, known: bool, retry_at: float, replays: int = 0
+    db: AsyncConnection, connection_id: str, attempt_id: str, *, known: bool, retry_at: float, replays: int = 0
 ) -> bool:
     """End an attempt that brought no tokens; ``replays`` counts those of it whose outcome nobody knows.
 
@@ -121,17 +121,17 @@ async def settle(
     ended = {"attempt_id": None, "attempt_fingerprint": None} if known else {}
     counts = {"replays": replays, "failures": _t.c.failures + 1}
     values = {**ended, **counts, "refresh_until": 0.0, "retry_at": retry_at}
-    return (await tx.execute(update(_t).where(own).values(values))).rowcount == 1
+    return (await db.execute(update(_t).where(own).values(values))).rowcount == 1
 
 
-async def touch(tx: AsyncConnection, connection_id: str, *, now: float, stale_before: float) -> None:
+async def touch(db: AsyncConnection, connection_id: str, *, now: float, stale_before: float) -> None:
     """Note that the token was asked for; of many who do so at once, one writes."""
     stale = (_t.c.connection_id == connection_id) & (_t.c.last_used < stale_before)
-    await tx.execute(update(_t).where(stale).values(last_used=now))
+    await db.execute(update(_t).where(stale).values(last_used=now))
 
 
 async def due(
-    tx: AsyncConnection, *, now: float, access_before: float, used_since: float, refresh_before: float
+    db: AsyncConnection, *, now: float, access_before: float, used_since: float, refresh_before: float
 ) -> list[tuple[str, int]]:
     """(connection, epoch) of what should be refreshed without being asked, soonest to end first.
 
@@ -150,4 +150,4 @@ async def due(
         )
         .order_by(_t.c.access_expires)
     )
-    return [(row.connection_id, row.epoch) for row in await tx.execute(query)]
+    return [(row.connection_id, row.epoch) for row in await db.execute(query)]

@@ -34,45 +34,45 @@ class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
     used: int = 0
 
 
-async def add(tx: AsyncConnection, flow: FlowRow) -> None:
-    await tx.execute(insert(_t).values(msgspec.structs.asdict(flow)))
+async def add(db: AsyncConnection, flow: FlowRow) -> None:
+    await db.execute(insert(_t).values(msgspec.structs.asdict(flow)))
 
 
-async def get(tx: AsyncConnection, flow_id: str) -> FlowRow | None:
-    return await _one(tx, select(_t).where(_t.c.id == flow_id))
+async def get(db: AsyncConnection, flow_id: str) -> FlowRow | None:
+    return await _one(db, select(_t).where(_t.c.id == flow_id))
 
 
-async def by_state(tx: AsyncConnection, state_hash: str) -> FlowRow | None:
-    return await _one(tx, select(_t).where(_t.c.state_hash == state_hash))
+async def by_state(db: AsyncConnection, state_hash: str) -> FlowRow | None:
+    return await _one(db, select(_t).where(_t.c.state_hash == state_hash))
 
 
-async def bind(tx: AsyncConnection, flow_id: str, nonce_hash: str) -> None:
+async def bind(db: AsyncConnection, flow_id: str, nonce_hash: str) -> None:
     """From now on only the browser that carries this nonce may finish the flow."""
-    await tx.execute(update(_t).where(_t.c.id == flow_id).values(nonce_hash=nonce_hash))
+    await db.execute(update(_t).where(_t.c.id == flow_id).values(nonce_hash=nonce_hash))
 
 
-async def spend(tx: AsyncConnection, flow: FlowRow, *, now: float, finish_by: float) -> bool:
+async def spend(db: AsyncConnection, flow: FlowRow, *, now: float, finish_by: float) -> bool:
     """True for exactly one caller, and only while the flow lives and its nonce is still the one that was checked."""
     unspent = (_t.c.id == flow.id) & (_t.c.used == 0) & (_t.c.expires > now) & (_t.c.nonce_hash == flow.nonce_hash)
-    spent = await tx.execute(update(_t).where(unspent).values(used=1, expires=finish_by))
+    spent = await db.execute(update(_t).where(unspent).values(used=1, expires=finish_by))
     return spent.rowcount == 1
 
 
-async def succeed(tx: AsyncConnection, flow_id: str, connection_id: str) -> None:
-    await tx.execute(update(_t).where(_t.c.id == flow_id).values(status="connected", connection_id=connection_id))
+async def succeed(db: AsyncConnection, flow_id: str, connection_id: str) -> None:
+    await db.execute(update(_t).where(_t.c.id == flow_id).values(status="connected", connection_id=connection_id))
 
 
-async def fail(tx: AsyncConnection, flow_id: str, error: ErrorBody) -> None:
+async def fail(db: AsyncConnection, flow_id: str, error: ErrorBody) -> None:
     pending = (_t.c.id == flow_id) & (_t.c.status == "pending")
-    await tx.execute(
+    await db.execute(
         update(_t).where(pending).values(status="failed", error_code=error.code, error_detail=error.detail)
     )
 
 
-async def forget(tx: AsyncConnection, *, created_before: float) -> int:
-    return (await tx.execute(delete(_t).where(_t.c.created < created_before))).rowcount
+async def forget(db: AsyncConnection, *, created_before: float) -> int:
+    return (await db.execute(delete(_t).where(_t.c.created < created_before))).rowcount
 
 
-async def _one(tx: AsyncConnection, query: Select[tuple[object, ...]]) -> FlowRow | None:
-    row = (await tx.execute(query)).mappings().first()
+async def _one(db: AsyncConnection, query: Select[tuple[object, ...]]) -> FlowRow | None:
+    row = (await db.execute(query)).mappings().first()
     return None if row is None else FlowRow(**row)

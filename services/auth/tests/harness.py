@@ -12,9 +12,10 @@ from typing import Any
 import msgspec
 from sqlalchemy import select
 
-from services.auth.call import Means, TokenEndpoint
 from services.auth.connect import finish_flow, open_flow, start_flow
-from services.auth.refresh import Refreshes, access_token
+from services.auth.context import AuthContext
+from services.auth.oauth_client import TokenEndpoint
+from services.auth.refresh import RefreshCoordinator, access_token
 from services.auth.tables import outbox
 from services.auth.tests.fake_provider import FakeProvider
 from shared.contracts.auth import AccessToken, Callback, CallbackResult, Flow, StartFlow
@@ -36,10 +37,10 @@ class Clock:
 
 @dataclass
 class Auth:
-    means: Means
+    context: AuthContext
     fake: FakeProvider
     clock: Clock
-    refreshes: Refreshes
+    coordinator: RefreshCoordinator
 
     @property
     def slug(self) -> str:
@@ -47,19 +48,19 @@ class Auth:
 
     def another_process(self) -> Auth:
         """The same database and provider, nothing else shared."""
-        return replace(self, refreshes=Refreshes(self.means))
+        return replace(self, coordinator=RefreshCoordinator(self.context))
 
     async def start(self, org: str = "o1", user: str = "u1") -> Flow:
-        return await start_flow(StartFlow(provider=self.slug, org_id=org, user_id=user), means=self.means)
+        return await start_flow(StartFlow(provider=self.slug, org_id=org, user_id=user), context=self.context)
 
     async def come_back(self, flow: Flow, **changes: Any) -> Callback:
         """Open the link in a browser and consent; ``changes`` go to the provider (account, decision)."""
-        opened = await open_flow(flow.flow_id, means=self.means)
+        opened = await open_flow(flow.flow_id, context=self.context)
         params = self.fake.consent(opened.authorize_url, **changes)
         return Callback(provider=self.slug, params=params, cookies={flow.flow_id: opened.cookie})
 
     async def finish(self, callback: Callback) -> CallbackResult:
-        return await finish_flow(callback, means=self.means)
+        return await finish_flow(callback, context=self.context)
 
     async def connect(self, org: str = "o1", user: str = "u1", account: str = "a1") -> Connection:
         result = await self.finish(await self.come_back(await self.start(org, user), account=account))
@@ -67,12 +68,12 @@ class Auth:
         return result.connection
 
     async def token(self, connection: Connection, not_epoch: int | None = None) -> AccessToken:
-        return await access_token(connection.id, not_epoch, refreshes=self.refreshes, means=self.means)
+        return await access_token(connection.id, not_epoch, coordinator=self.coordinator, context=self.context)
 
     async def events(self) -> list[tuple[str, Connection]]:
         """(kind, snapshot) of everything appended, in order."""
-        async with self.means.database.read() as tx:
-            rows = (await tx.execute(select(outbox).order_by(outbox.c.id))).all()
+        async with self.context.database.read() as db:
+            rows = (await db.execute(select(outbox).order_by(outbox.c.id))).all()
         found = []
         for row in rows:
             headers = dict(msgspec.msgpack.decode(row.headers, type=tuple[tuple[str, bytes], ...]))
@@ -87,18 +88,18 @@ async def open_auth(folder: Path, fake: FakeProvider) -> AsyncIterator[Auth]:
     database, http, clock = Database(folder / "auth.db"), HttpClient(transport=fake), Clock()
     await database.migrate("services.auth:migrations")
     endpoint = TokenEndpoint(fake.runtime, http, clock=clock)
-    means = Means(
+    context = AuthContext(
         database=database,
         keyring=KEY,
         endpoints={fake.runtime.provider.slug: endpoint},
         public_url="http://localhost:8000",
         clock=clock,
     )
-    refreshes = Refreshes(means)
+    coordinator = RefreshCoordinator(context)
     try:
-        yield Auth(means, fake, clock, refreshes)
+        yield Auth(context, fake, clock, coordinator)
     finally:
         fake.gate.set()
-        await refreshes.stop()
+        await coordinator.stop()
         await http.aclose()
         await database.close()

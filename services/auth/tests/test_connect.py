@@ -26,15 +26,15 @@ async def test_a_consent_makes_an_active_connection_and_one_event(auth: Auth) ->
     assert (connection.status, connection.generation, connection.account.name) == ("active", 1, "Account a1")
     assert connection.resources == ("things", "notes")
     assert await auth.events() == [("Connected", connection)]
-    shown = await get_flow(flow.flow_id, means=auth.means)
+    shown = await get_flow(flow.flow_id, context=auth.context)
     assert (shown.status, shown.connection_id) == ("connected", connection.id)
 
 
 async def test_the_event_that_starts_a_sync_carries_the_id_the_snapshot_names(auth: Auth) -> None:
     connection = await auth.connect()
     assert connection.sync_id
-    async with auth.means.database.read() as tx:
-        headers = (await tx.exec_driver_sql("SELECT headers FROM outbox")).scalar_one()
+    async with auth.context.database.read() as db:
+        headers = (await db.exec_driver_sql("SELECT headers FROM outbox")).scalar_one()
     found = dict(msgspec.msgpack.decode(headers, type=tuple[tuple[str, bytes], ...]))
     assert found["ce_id"].decode() == connection.sync_id
 
@@ -65,10 +65,10 @@ async def test_T02_another_browser_cannot_finish_a_flow_and_cannot_spend_it(auth
 
 async def test_T02_a_flow_nobody_opened_cannot_be_finished(auth: Auth) -> None:
     flow = await auth.start()
-    opened = await open_flow(flow.flow_id, means=auth.means)
+    opened = await open_flow(flow.flow_id, context=auth.context)
     state = parse_qs(urlsplit(opened.authorize_url).query)["state"][0]
-    async with auth.means.database.write() as tx:
-        await tx.exec_driver_sql("UPDATE flows SET nonce_hash = NULL")
+    async with auth.context.database.write() as db:
+        await db.exec_driver_sql("UPDATE flows SET nonce_hash = NULL")
     forged = Callback(provider=auth.slug, params={"state": state, "code": "c"}, cookies={flow.flow_id: ""})
     assert code_of(await auth.finish(forged)) == "flow_mismatch"
 
@@ -127,10 +127,10 @@ async def test_a_link_is_good_for_ten_minutes(auth: Auth) -> None:
     flow = await auth.start()
     callback = await auth.come_back(flow)
     auth.clock.now += 601
-    shown = await get_flow(flow.flow_id, means=auth.means)
+    shown = await get_flow(flow.flow_id, context=auth.context)
     assert (shown.status, shown.error and shown.error.code) == ("failed", "flow_expired")
     with pytest.raises(HubError) as refused:
-        await open_flow(flow.flow_id, means=auth.means)
+        await open_flow(flow.flow_id, context=auth.context)
     assert refused.value.status == 410
     assert code_of(await auth.finish(callback)) == "flow_expired"
 
@@ -139,13 +139,13 @@ async def test_a_link_that_was_used_cannot_be_opened_again(auth: Auth) -> None:
     flow = await auth.start()
     await auth.finish(await auth.come_back(flow))
     with pytest.raises(HubError) as refused:
-        await open_flow(flow.flow_id, means=auth.means)
+        await open_flow(flow.flow_id, context=auth.context)
     assert (refused.value.status, refused.value.code) == (410, "flow_done")
 
 
 async def test_an_unknown_link_and_an_unknown_provider_are_told_apart_from_failures(auth: Auth) -> None:
     with pytest.raises(NotFound):
-        await open_flow("none", means=auth.means)
+        await open_flow("none", context=auth.context)
     auth.fake.runtime = msgspec.structs.replace(
         auth.fake.runtime, provider=msgspec.structs.replace(auth.fake.runtime.provider, slug="nobody")
     )
@@ -175,7 +175,7 @@ async def test_a_failed_exchange_ends_the_flow_in_words(auth: Auth, fault: str |
     flow = await auth.start()
     result = await auth.finish(await auth.come_back(flow))
     assert code_of(result) == code
-    shown = await get_flow(flow.flow_id, means=auth.means)
+    shown = await get_flow(flow.flow_id, context=auth.context)
     assert shown.error == result.error
     assert "Acme" in (shown.error.detail if shown.error else "")
     assert await auth.events() == []
@@ -205,7 +205,7 @@ async def test_the_same_identity_keeps_its_connection_and_recovers(auth: Auth) -
 
 async def test_after_a_disconnect_the_same_connection_returns_as_the_next_generation(auth: Auth) -> None:
     first = await auth.connect()
-    await disconnect(first.id, means=auth.means)
+    await disconnect(first.id, context=auth.context)
     again = await auth.connect()
     assert (again.id, again.generation, again.status) == (first.id, 2, "active")
     assert again.epoch > first.epoch

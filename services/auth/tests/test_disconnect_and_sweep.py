@@ -24,50 +24,50 @@ HOUR = 3600
 
 
 async def rows(auth: Auth, table: str) -> int:
-    async with auth.means.database.read() as tx:
-        return int((await tx.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one())
+    async with auth.context.database.read() as db:
+        return int((await db.exec_driver_sql(f"SELECT count(*) FROM {table}")).scalar_one())
 
 
 async def test_a_disconnect_deletes_the_tokens_and_revokes_them_at_the_provider(auth: Auth) -> None:
     connection = await auth.connect()
-    gone = await disconnect(connection.id, means=auth.means)
+    gone = await disconnect(connection.id, context=auth.context)
     assert (gone.status, gone.version) == ("disconnected", 2)
     assert await rows(auth, "credentials") == 0
     assert auth.fake.refresh == {}
     assert (await auth.events())[-1] == ("Disconnected", gone)
-    async with auth.means.database.read() as tx:
-        assert await connections.find(tx) == ()
+    async with auth.context.database.read() as db:
+        assert await connections.find(db) == ()
 
 
 async def test_a_second_disconnect_gives_the_same_answer_and_no_second_event(auth: Auth) -> None:
     connection = await auth.connect()
-    first = await disconnect(connection.id, means=auth.means)
-    assert await disconnect(connection.id, means=auth.means) == first
+    first = await disconnect(connection.id, context=auth.context)
+    assert await disconnect(connection.id, context=auth.context) == first
     assert (auth.fake.seen["token/revoke"], len(await auth.events())) == (1, 2)
     with pytest.raises(NotFound):
-        await disconnect("none", means=auth.means)
+        await disconnect("none", context=auth.context)
 
 
 @pytest.mark.parametrize("fault", [500, 400, "unreachable", "lose"])
 async def test_a_provider_that_fails_to_revoke_does_not_keep_a_connection_alive(auth: Auth, fault: str | int) -> None:
     connection = await auth.connect()
     auth.fake.faults["token/revoke"] = [fault]
-    assert (await disconnect(connection.id, means=auth.means)).status == "disconnected"
+    assert (await disconnect(connection.id, context=auth.context)).status == "disconnected"
     assert await rows(auth, "credentials") == 0
 
 
 async def test_a_grant_that_another_connection_stands_on_is_not_revoked(auth: Auth) -> None:
     first, second = await auth.connect(user="u1"), await auth.connect(user="u2")
-    await disconnect(first.id, means=auth.means)
+    await disconnect(first.id, context=auth.context)
     assert auth.fake.seen["token/revoke"] == 0
-    await disconnect(second.id, means=auth.means)
+    await disconnect(second.id, context=auth.context)
     assert auth.fake.seen["token/revoke"] == 1
 
 
 async def test_a_provider_without_revocation_is_simply_left(tmp_path: Path) -> None:
     async with open_auth(tmp_path, FakeProvider(runtime(revoke_url=None))) as auth:
         connection = await auth.connect()
-        assert (await disconnect(connection.id, means=auth.means)).status == "disconnected"
+        assert (await disconnect(connection.id, context=auth.context)).status == "disconnected"
 
 
 async def test_tokens_that_arrive_after_a_disconnect_are_revoked_too(auth: Auth) -> None:
@@ -75,7 +75,7 @@ async def test_tokens_that_arrive_after_a_disconnect_are_revoked_too(auth: Auth)
     auth.fake.gate.clear()
     token = asyncio.create_task(auth.token(connection, not_epoch=1))
     await auth.fake.arrived("refresh_token")
-    ending = asyncio.create_task(disconnect(connection.id, means=auth.means))
+    ending = asyncio.create_task(disconnect(connection.id, context=auth.context))
     await auth.fake.arrived("token/revoke")
     assert await rows(auth, "credentials") == 0
     auth.fake.gate.set()
@@ -87,45 +87,45 @@ async def test_the_sweeper_refreshes_what_is_in_use_and_about_to_expire(auth: Au
     used, idle = await auth.connect(user="u1", account="a1"), await auth.connect(user="u2", account="a2")
     auth.clock.now += HOUR - 500
     await auth.token(used)
-    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 0
+    assert await sweep(coordinator=auth.coordinator, context=auth.context) == 0
     auth.clock.now += 250
-    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 1
-    async with auth.means.database.read() as tx:
-        found = {connection.id: connection.epoch for connection in await connections.find(tx)}
+    assert await sweep(coordinator=auth.coordinator, context=auth.context) == 1
+    async with auth.context.database.read() as db:
+        found = {connection.id: connection.epoch for connection in await connections.find(db)}
     assert found == {used.id: 2, idle.id: 1}
 
 
 async def test_the_sweeper_saves_a_refresh_token_that_is_about_to_die(auth: Auth) -> None:
     await auth.connect()
-    async with auth.means.database.write() as tx:
+    async with auth.context.database.write() as db:
         dying = auth.clock.now + 10 * 86_400
-        await tx.exec_driver_sql("UPDATE credentials SET refresh_expires = ?", (dying,))
-    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 0
+        await db.exec_driver_sql("UPDATE credentials SET refresh_expires = ?", (dying,))
+    assert await sweep(coordinator=auth.coordinator, context=auth.context) == 0
     auth.clock.now += 4 * 86_400
-    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 1
+    assert await sweep(coordinator=auth.coordinator, context=auth.context) == 1
     assert auth.fake.seen["refresh_token"] == 1
 
 
 async def test_the_sweeper_resolves_what_a_crash_left_in_the_journal(auth: Auth) -> None:
     connection = await auth.connect()
-    await begin(connection.id, 1, again=False, means=auth.means)
-    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 0
+    await begin(connection.id, 1, again=False, context=auth.context)
+    assert await sweep(coordinator=auth.coordinator, context=auth.context) == 0
     auth.clock.now += 21
-    assert await sweep(refreshes=auth.refreshes, means=auth.means) == 1
+    assert await sweep(coordinator=auth.coordinator, context=auth.context) == 1
     assert (await auth.events())[-1][0] == "Refreshed"
 
 
 async def test_flows_are_forgotten_after_a_day(auth: Auth) -> None:
     flow = await auth.start()
     auth.clock.now += 86_401
-    await sweep(refreshes=auth.refreshes, means=auth.means)
+    await sweep(coordinator=auth.coordinator, context=auth.context)
     with pytest.raises(NotFound):
-        await get_flow(flow.flow_id, means=auth.means)
+        await get_flow(flow.flow_id, context=auth.context)
 
 
 async def test_the_sweeper_stops_at_once(auth: Auth) -> None:
     stopping = asyncio.Event()
-    task = asyncio.create_task(keep_sweeping(stopping, refreshes=auth.refreshes, means=auth.means))
+    task = asyncio.create_task(keep_sweeping(stopping, coordinator=auth.coordinator, context=auth.context))
     await asyncio.sleep(0.05)
     stopping.set()
     async with asyncio.timeout(1):
@@ -136,24 +136,24 @@ async def test_the_migrations_make_exactly_the_tables_the_code_uses(auth: Auth) 
     def differences(connection: SqlConnection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), metadata))
 
-    async with auth.means.database.read() as tx:
-        assert await tx.run_sync(differences) == []
+    async with auth.context.database.read() as db:
+        assert await db.run_sync(differences) == []
 
 
 async def test_other_keys_than_those_of_the_data_are_refused_at_start(auth: Auth) -> None:
-    async with auth.means.database.write() as tx:
-        await canary.prove(tx, auth.means.keyring)
-        await canary.prove(tx, auth.means.keyring)
+    async with auth.context.database.write() as db:
+        await canary.prove(db, auth.context.keyring)
+        await canary.prove(db, auth.context.keyring)
         with pytest.raises(UnknownKey):
-            await canary.prove(tx, KeyRing({"k2": b"k" * 32}, writing="k2"))
+            await canary.prove(db, KeyRing({"k2": b"k" * 32}, writing="k2"))
         with pytest.raises(DecryptFailed):
-            await canary.prove(tx, KeyRing({"k1": b"x" * 32}, writing="k1"))
+            await canary.prove(db, KeyRing({"k1": b"x" * 32}, writing="k1"))
 
 
 async def test_the_sweeper_goes_on_after_a_database_that_did_not_answer(auth: Auth) -> None:
     nobody = Database(Schema(url=SecretStr("postgresql://u:p@127.0.0.1:1/none"), name="auth"))
-    away, stopping = replace(auth.means, database=nobody), asyncio.Event()
-    sweeper = asyncio.create_task(keep_sweeping(stopping, refreshes=auth.refreshes, means=away))
+    away, stopping = replace(auth.context, database=nobody), asyncio.Event()
+    sweeper = asyncio.create_task(keep_sweeping(stopping, coordinator=auth.coordinator, context=away))
     await asyncio.wait([sweeper], timeout=0.3)
     assert not sweeper.done()
     stopping.set()

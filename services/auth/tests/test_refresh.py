@@ -18,20 +18,20 @@ HOUR = 3600
 
 
 async def status_of(auth: Auth, connection: Connection) -> Connection:
-    async with auth.means.database.read() as tx:
-        found = await connections.get(tx, connection.id)
+    async with auth.context.database.read() as db:
+        found = await connections.get(db, connection.id)
     assert found is not None
     return found
 
 
 async def crash_after_sending(auth: Auth, connection: Connection, *, answered: bool) -> None:
     """What a killed process leaves: the journal row, and a provider that did or did not get the call."""
-    claim = await begin(connection.id, connection.epoch, again=False, means=auth.means)
+    claim = await begin(connection.id, connection.epoch, again=False, context=auth.context)
     assert isinstance(claim, Claim)
     if answered:
-        pair = credentials.opened(claim.connection, claim.credential, auth.means.keyring)
+        pair = credentials.opened(claim.connection, claim.credential, auth.context.keyring)
         assert pair.refresh is not None
-        await auth.means.endpoint(auth.slug).refresh(pair.refresh)
+        await auth.context.endpoint(auth.slug).refresh(pair.refresh)
         auth.fake.seen.clear()
 
 
@@ -142,8 +142,8 @@ async def test_F25_a_smaller_grant_shows_at_the_next_refresh(auth: Auth) -> None
 
 async def test_a_token_that_cannot_be_renewed_and_is_refused_asks_for_consent(auth: Auth) -> None:
     connection = await auth.connect()
-    async with auth.means.database.write() as tx:
-        await tx.exec_driver_sql("UPDATE credentials SET refresh_sealed = NULL, fingerprint = NULL")
+    async with auth.context.database.write() as db:
+        await db.exec_driver_sql("UPDATE credentials SET refresh_sealed = NULL, fingerprint = NULL")
     assert (await auth.token(connection)).epoch == 1
     with pytest.raises(Conflict) as refused:
         await auth.token(connection, not_epoch=1)
@@ -232,44 +232,44 @@ async def test_another_process_waits_while_an_attempt_stands(auth: Auth) -> None
 
 async def test_a_pair_that_comes_late_is_stored_while_its_refresh_token_still_stands(auth: Auth) -> None:
     connection = await auth.connect()
-    claim = await begin(connection.id, 1, again=False, means=auth.means)
+    claim = await begin(connection.id, 1, again=False, context=auth.context)
     assert isinstance(claim, Claim)
-    pair = credentials.opened(claim.connection, claim.credential, auth.means.keyring)
+    pair = credentials.opened(claim.connection, claim.credential, auth.context.keyring)
     assert pair.refresh is not None
-    late = await auth.means.endpoint(auth.slug).refresh(pair.refresh)
+    late = await auth.context.endpoint(auth.slug).refresh(pair.refresh)
     auth.clock.now += 21
     with pytest.raises(Conflict):
         await auth.token(connection, not_epoch=1)
-    assert await keep(claim, late, means=auth.means)
+    assert await keep(claim, late, context=auth.context)
     token = await auth.token(connection)
     assert (token.access_token, token.epoch) == (late.pair.access.reveal(), 2)
     kind, snapshot = (await auth.events())[-1]
     assert (kind, snapshot.status) == ("Recovered", "active")
-    assert not await keep(claim, late, means=auth.means)
+    assert not await keep(claim, late, context=auth.context)
 
 
 async def test_the_verdict_of_an_attempt_that_was_overtaken_does_not_count(auth: Auth) -> None:
     connection = await auth.connect()
-    first = await begin(connection.id, 1, again=False, means=auth.means)
+    first = await begin(connection.id, 1, again=False, context=auth.context)
     auth.clock.now += 21
-    second = await begin(connection.id, 1, again=False, means=auth.means)
+    second = await begin(connection.id, 1, again=False, context=auth.context)
     assert isinstance(first, Claim)
     assert isinstance(second, Claim)
-    await give_up(first, "late", means=auth.means)
+    await give_up(first, "late", context=auth.context)
     assert (await status_of(auth, connection)).status == "active"
-    await give_up(second, "in time", means=auth.means)
+    await give_up(second, "in time", context=auth.context)
     assert (await status_of(auth, connection)).reason == "in time"
 
 
 async def test_consent_during_a_refresh_wins_over_its_late_answer(auth: Auth) -> None:
     connection = await auth.connect()
-    claim = await begin(connection.id, 1, again=False, means=auth.means)
+    claim = await begin(connection.id, 1, again=False, context=auth.context)
     assert isinstance(claim, Claim)
-    pair = credentials.opened(claim.connection, claim.credential, auth.means.keyring)
+    pair = credentials.opened(claim.connection, claim.credential, auth.context.keyring)
     assert pair.refresh is not None
-    late = await auth.means.endpoint(auth.slug).refresh(pair.refresh)
+    late = await auth.context.endpoint(auth.slug).refresh(pair.refresh)
     again = await auth.connect()
-    assert not await keep(claim, late, means=auth.means)
+    assert not await keep(claim, late, context=auth.context)
     assert (await auth.token(again)).epoch == again.epoch
 
 
@@ -297,8 +297,8 @@ async def test_at_most_eight_refreshes_of_a_provider_run_at_once(auth: Auth) -> 
 
 async def test_a_disconnected_connection_gives_no_token(auth: Auth) -> None:
     connection = await auth.connect()
-    async with auth.means.database.write() as tx:
-        await tx.exec_driver_sql("DELETE FROM credentials")
+    async with auth.context.database.write() as db:
+        await db.exec_driver_sql("DELETE FROM credentials")
     with pytest.raises(HubError) as refused:
         await auth.token(connection)
     assert (refused.value.status, refused.value.code) == (409, "disconnected")

@@ -22,7 +22,7 @@ async def test_T11_no_token_code_or_secret_is_in_logs_events_errors_or_represent
         auth.fake.faults["refresh_token"] = [503]
         with pytest.raises(HubError) as refused:
             await auth.token(connection, not_epoch=2)
-        shown = [log.getvalue(), repr(results), repr(await auth.events()), repr(auth.means), str(refused.value)]
+        shown = [log.getvalue(), repr(results), repr(await auth.events()), repr(auth.context), str(refused.value)]
         shown += [repr(token), repr(auth.fake.runtime)]
     assert token.access_token.startswith("canary-")
     assert "refresh_failed" in log.getvalue()
@@ -52,17 +52,17 @@ async def test_T30_a_ciphertext_moved_from_another_tenant_is_refused_and_the_con
     auth: Auth, column: str
 ) -> None:
     own, other = await auth.connect(org="o1"), await auth.connect(org="o2", account="a2")
-    async with auth.means.database.write() as tx:
+    async with auth.context.database.write() as db:
         moved = f"(SELECT {column} FROM credentials WHERE connection_id = ?)"
-        await tx.exec_driver_sql(
+        await db.exec_driver_sql(
             f"UPDATE credentials SET {column} = {moved} WHERE connection_id = ?",
             (other.id, own.id),
         )
     with pytest.raises(Conflict) as refused:
         await auth.token(own, not_epoch=1 if column == "refresh_sealed" else None)
     assert refused.value.code in {"decrypt_failed", "reauth_required"}
-    async with auth.means.database.read() as tx:
-        stopped = await connections.get(tx, own.id)
+    async with auth.context.database.read() as db:
+        stopped = await connections.get(db, own.id)
     assert stopped is not None
     assert (stopped.status, (await auth.events())[-1][0]) == ("reauth_required", "ReauthorizationNeeded")
     assert auth.fake.seen["refresh_token"] == 0
@@ -72,8 +72,8 @@ async def test_T30_a_ciphertext_moved_from_another_tenant_is_refused_and_the_con
 @pytest.mark.parametrize("change", ["substr(access_sealed, 1, 40)", "'v0' || substr(access_sealed, 3)", "''"])
 async def test_T30_a_truncated_or_downgraded_ciphertext_is_refused(auth: Auth, change: str) -> None:
     connection = await auth.connect()
-    async with auth.means.database.write() as tx:
-        await tx.exec_driver_sql(f"UPDATE credentials SET access_sealed = {change}")
+    async with auth.context.database.write() as db:
+        await db.exec_driver_sql(f"UPDATE credentials SET access_sealed = {change}")
     with pytest.raises(Conflict) as refused:
         await auth.token(connection)
     assert refused.value.code == "decrypt_failed"

@@ -7,20 +7,20 @@ from typing import Final, final
 
 import structlog
 
-from services.auth.call import Means
-from services.auth.refresh.rounds import refresh
+from services.auth.context import AuthContext
+from services.auth.refresh.refresh import refresh
 from shared.contracts.connections import Connection
 
 _STOP_S: Final = 3.0
-_log = structlog.get_logger("tributary.auth")
+log = structlog.get_logger()
 
 
 @final
-class Refreshes:
+class RefreshCoordinator:
     """A refresh runs in a task of its own: a caller that goes away must not cut off an answer with new tokens in it."""
 
-    def __init__(self, means: Means) -> None:
-        self._means = means
+    def __init__(self, context: AuthContext) -> None:
+        self._context = context
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, connection: Connection) -> None:
@@ -30,8 +30,8 @@ class Refreshes:
         """
         task = self._running.get(connection.id)
         if task is None:
-            endpoint = self._means.endpoint(connection.provider)
-            work = refresh(connection.id, connection.epoch, endpoint, means=self._means)
+            endpoint = self._context.endpoint(connection.provider)
+            work = refresh(connection.id, connection.epoch, endpoint, context=self._context)
             task = asyncio.create_task(work, name=f"refresh {connection.id}")
             self._running[connection.id] = task
             task.add_done_callback(lambda done: self._ended(connection.id, done))
@@ -50,4 +50,4 @@ class Refreshes:
     def _ended(self, connection_id: str, task: asyncio.Task[None]) -> None:
         self._running.pop(connection_id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            _log.error("refresh_broke", connection=connection_id, exc_info=error)
+            log.error("refresh_broke", connection=connection_id, exc_info=error)

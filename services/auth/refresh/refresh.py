@@ -7,19 +7,19 @@ from typing import Final, Literal
 
 import structlog
 
-from services.auth.call import (
+from services.auth.context import AuthContext
+from services.auth.metrics import REFRESHES
+from services.auth.oauth_client import (
     Away,
     BadClient,
     DeadGrant,
     Grant,
     JustRefreshed,
     Lost,
-    Means,
     ProviderFailure,
     Refused,
     TokenEndpoint,
 )
-from services.auth.metrics import REFRESHES
 from services.auth.refresh import outcome
 from services.auth.refresh.attempt import Busy, Claim, begin
 from services.auth.store import connections, credentials
@@ -36,119 +36,124 @@ _LOST: Final = (
 )
 _DEAD: Final = "{name} no longer accepts this connection: access was withdrawn or has run out. Reconnect."
 UNREADABLE: Final = "The stored tokens of this connection cannot be opened: they were altered or moved. Reconnect."
-_log = structlog.get_logger("tributary.auth")
+log = structlog.get_logger()
 
 
-async def refresh(connection_id: str, epoch: int, endpoint: TokenEndpoint, *, means: Means) -> None:
+async def refresh(connection_id: str, epoch: int, endpoint: TokenEndpoint, *, context: AuthContext) -> None:
     """Afterwards the epoch has risen, or the connection needs a person, or a later time is set for trying again."""
     rounds = 0
     while rounds < ROUNDS:
-        async with endpoint.turn:
-            found = await begin(connection_id, epoch, again=rounds > 0, means=means)
+        async with endpoint.refresh_permits:
+            found = await begin(connection_id, epoch, again=rounds > 0, context=context)
             if isinstance(found, Claim):
                 rounds += 1
-                if await _attempt(found, endpoint, means) == "again":
+                if await _attempt(found, endpoint, context) == "again":
                     continue
                 return
         if found is None:
             return
-        await _other_ended(connection_id, epoch, found, means)
+        await _other_ended(connection_id, epoch, found, context)
 
 
-async def _attempt(claim: Claim, endpoint: TokenEndpoint, means: Means) -> Literal["done", "again"]:
+async def _attempt(claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> Literal["done", "again"]:
     slug = endpoint.provider.slug
     try:
-        pair = credentials.opened(claim.connection, claim.credential, means.keyring)
+        pair = credentials.opened(claim.connection, claim.credential, context.keyring)
     except DecryptFailed:
         REFRESHES.add(slug, "unreadable")
-        await outcome.give_up(claim, UNREADABLE, means=means)
+        await outcome.give_up(claim, UNREADABLE, context=context)
         return "done"
     except UnknownKey:  # an operator's mistake that can be mended: nothing is overwritten
         REFRESHES.add(slug, "unreadable")
-        await outcome.retry_later(claim, None, known=not claim.unresolved, means=means)
+        await outcome.retry_later(claim, None, known=not claim.unresolved, context=context)
         raise
-    if pair.refresh is None or not await _may_send(claim, endpoint, means):
+    if pair.refresh is None or not await _may_send(claim, endpoint, context):
         return "done"
     failpoint("before_refresh_send")
     try:
         grant = await endpoint.refresh(pair.refresh)
     except ProviderFailure as failure:
         REFRESHES.add(slug, failure.outcome)
-        return await _failed(claim, failure, endpoint, means)
+        return await _failed(claim, failure, endpoint, context)
     failpoint("after_refresh_answer")
-    kept = await _kept(claim, grant, means)
+    kept = await _kept(claim, grant, context)
     failpoint("after_refresh_store")
     REFRESHES.add(slug, "refreshed" if kept else "unwanted")
     if not kept:
-        await _forget_late(grant.pair, claim, endpoint, means)
+        await _forget_late(grant.pair, claim, endpoint, context)
     return "done"
 
 
-async def _kept(claim: Claim, grant: Grant, means: Means) -> bool:
+async def _kept(claim: Claim, grant: Grant, context: AuthContext) -> bool:
     """Until it is written down, however long the database is away: the old tokens may be worth nothing by now."""
     while True:
         try:
-            return await outcome.keep(claim, grant, means=means)
+            return await outcome.keep(claim, grant, context=context)
         except Exception as error:
             if not is_transient(error):
                 raise
-            _log.warning("refreshed_not_stored", connection=claim.connection.id, error=type(error).__name__)
+            log.warning("refreshed_not_stored", connection=claim.connection.id, error=type(error).__name__)
             await asyncio.sleep(_AGAIN_S)
 
 
-async def _may_send(claim: Claim, endpoint: TokenEndpoint, means: Means) -> bool:
+async def _may_send(claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> bool:
     """A retired refresh token is shown once more at most: some providers end the whole grant for it."""
     if not (claim.unresolved and endpoint.provider.oauth.rotates):
         return True
-    match await _old_token(claim, endpoint, means):
+    match await _old_token(claim, endpoint, context):
         case "lives":  # the provider ends both tokens at a refresh, so the lost one did not happen
             return True
         case "undecided":
-            await outcome.retry_later(claim, None, known=False, replays=claim.credential.replays, means=means)
+            await outcome.retry_later(claim, None, known=False, replays=claim.credential.replays, context=context)
             return False
         case "refused":
             pass
     if claim.credential.replays > 0:
-        await outcome.give_up(claim, _LOST, means=means)
+        await outcome.give_up(claim, _LOST, context=context)
         return False
-    async with means.database.write() as tx:
-        return await credentials.count_replay(tx, claim.connection.id, claim.attempt_id)
+    async with context.database.write() as db:
+        return await credentials.count_replay(db, claim.connection.id, claim.attempt_id)
 
 
-async def _old_token(claim: Claim, endpoint: TokenEndpoint, means: Means) -> Literal["lives", "refused", "undecided"]:
-    """An expired token is refused whatever happened, and where there is no call to ask with nothing is known."""
+async def _old_token(
+    claim: Claim, endpoint: TokenEndpoint, context: AuthContext
+) -> Literal["lives", "refused", "undecided"]:
+    """Probe the old access token.
+
+    An expired one is refused whatever happened, and where there is no call to ask with nothing is known.
+    """
     expires = claim.credential.access_expires
-    if not endpoint.can_probe or (expires is not None and expires <= means.clock()):
+    if not endpoint.can_probe or (expires is not None and expires <= context.clock()):
         return "refused"
-    pair = credentials.opened(claim.connection, claim.credential, means.keyring)
+    pair = credentials.opened(claim.connection, claim.credential, context.keyring)
     return await endpoint.probe(pair.access)
 
 
 async def _failed(
-    claim: Claim, failure: ProviderFailure, endpoint: TokenEndpoint, means: Means
+    claim: Claim, failure: ProviderFailure, endpoint: TokenEndpoint, context: AuthContext
 ) -> Literal["done", "again"]:
     lost = claim.unresolved and endpoint.provider.oauth.rotates
     match failure:
         case JustRefreshed() if lost:  # by ourselves: nobody else has this token
-            await outcome.give_up(claim, _LOST, means=means)
+            await outcome.give_up(claim, _LOST, context=context)
         case DeadGrant():
-            await outcome.give_up(claim, _LOST if lost else _DEAD.format(name=endpoint.provider.name), means=means)
+            await outcome.give_up(claim, _LOST if lost else _DEAD.format(name=endpoint.provider.name), context=context)
         case Lost() if endpoint.provider.oauth.rotates:
             replays = claim.credential.replays + claim.unresolved
-            await outcome.retry_later(claim, failure, known=False, replays=replays, means=means)
+            await outcome.retry_later(claim, failure, known=False, replays=replays, context=context)
             return "again"
         case Away() | Lost() | BadClient() | Refused() | ProviderFailure():
             # Complete answers of failure resolve nothing that was unresolved before.
-            await outcome.retry_later(claim, failure, known=not claim.unresolved, means=means)
+            await outcome.retry_later(claim, failure, known=not claim.unresolved, context=context)
     return "done"
 
 
-async def _forget_late(pair: credentials.Pair, claim: Claim, endpoint: TokenEndpoint, means: Means) -> None:
+async def _forget_late(pair: credentials.Pair, claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> None:
     """A pair made for a connection that was disconnected meanwhile must not stay good at the provider."""
-    async with means.database.read() as tx:
-        connection = await connections.get(tx, claim.connection.id)
+    async with context.database.read() as db:
+        connection = await connections.get(db, claim.connection.id)
         wanted = connection is not None and connection.status != "disconnected"
-        if wanted or await connections.shares_grant(tx, claim.connection):
+        if wanted or await connections.shares_grant(db, claim.connection):
             return
     try:
         await endpoint.revoke(pair)
@@ -156,13 +161,13 @@ async def _forget_late(pair: credentials.Pair, claim: Claim, endpoint: TokenEndp
         return
 
 
-async def _other_ended(connection_id: str, epoch: int, other: Busy, means: Means) -> None:
-    while means.clock() < other.until:
+async def _other_ended(connection_id: str, epoch: int, other: Busy, context: AuthContext) -> None:
+    while context.clock() < other.until:
         await asyncio.sleep(_LOOK_S)
-        async with means.database.read() as tx:
-            connection = await connections.get(tx, connection_id)
-            credential = await credentials.get(tx, connection_id)
+        async with context.database.read() as db:
+            connection = await connections.get(db, connection_id)
+            credential = await credentials.get(db, connection_id)
         if connection is None or credential is None or connection.epoch != epoch:
             return
-        if credential.attempt_id != other.attempt_id or credential.refresh_until <= means.clock():
+        if credential.attempt_id != other.attempt_id or credential.refresh_until <= context.clock():
             return

@@ -6,7 +6,7 @@ from typing import Final
 
 from shared.contracts.auth import ErrorBody
 
-_WORDS: Final = {
+_MESSAGES: Final = {
     "state_invalid": "This link was used already, or was not given out by us. Start connecting again.",
     "flow_mismatch": (
         "This consent was started in another browser, or this browser keeps no cookies. "
@@ -44,4 +44,4 @@ CALLBACK_ERRORS: Final = {
 
 def problem(code: str, name: str = "The provider") -> ErrorBody:
     """``name`` is the provider's, as people know it. Nothing a provider or a browser sent is ever part of the words."""
-    return ErrorBody(code=code, detail=_WORDS[code].format(name=name))
+    return ErrorBody(code=code, detail=_MESSAGES[code].format(name=name))

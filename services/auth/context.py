@@ -1,4 +1,4 @@
-"""What every verb of auth works with."""
+"""The context that every verb of auth is handed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from services.auth.call.endpoint import TokenEndpoint
+from services.auth.oauth_client.endpoint import TokenEndpoint
 from shared.crypto import KeyRing
 from shared.db import Database
 from shared.errors import BadRequest
 
 
 @dataclass(frozen=True, kw_only=True)
-class Means:
+class AuthContext:
     """``endpoints`` by provider slug; ``clock`` gives epoch seconds; ``public_url`` is the gateway's origin."""
 
     database: Database

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, final
 from urllib.parse import urlencode, urlsplit
 
-from services.auth.call.failures import Away, Lost, ProviderFailure, answer_failure, transport_failure
-from services.auth.call.reply import Grant, Unreadable, read_grant
+from services.auth.oauth_client.failures import Away, Lost, ProviderFailure, answer_failure, transport_failure
+from services.auth.oauth_client.token_response import Grant, Unreadable, read_grant
 from services.auth.store.credentials import Pair
 from shared.http import HttpClient, HttpError, HttpResponse
 from shared.installation import ProviderRuntime
@@ -23,12 +23,15 @@ AT_ONCE: Final = 8
 
 @final
 class TokenEndpoint:
-    """``turn`` lets at most 8 refreshes of the provider run at once. Closes nothing: the client is the composer's."""
+    """``refresh_permits`` lets at most 8 refreshes of the provider run at once.
+
+    Closes nothing: the client is the composer's.
+    """
 
     def __init__(self, runtime: ProviderRuntime, http: HttpClient, *, clock: Callable[[], float] = time.time) -> None:
         self.runtime = runtime
         self.provider = runtime.provider
-        self.turn = asyncio.Semaphore(AT_ONCE)
+        self.refresh_permits = asyncio.Semaphore(AT_ONCE)
         self._oauth = runtime.provider.oauth
         self._http = http
         self._clock = clock
