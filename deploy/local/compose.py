@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deploy.sandbox.clients import sandbox_clients
-from deploy.sandbox.world import Client
+from deploy.sandbox.world import SandboxClient
 from services.auth.settings import AuthSettings, auth_settings
 from services.fetcher.settings import FetcherSettings, fetcher_settings
 from services.gateway.settings import GatewaySettings, gateway_settings
@@ -23,7 +23,7 @@ class Composition:
     auth: AuthSettings
     fetcher: FetcherSettings
     gateway: GatewaySettings
-    sandbox_clients: Mapping[str, Client]
+    sandbox_clients: Mapping[str, SandboxClient]
 
     @property
     def kafka(self) -> Cluster:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from deploy.sandbox.world import Client
+from deploy.sandbox.world import SandboxClient
 from shared.installation import sandbox_client
 
 
 def sandbox_clients(
     data_dir: Path, public_url: str, slugs: Iterable[str], *, return_origins: tuple[str, ...] = ()
-) -> dict[str, Client]:
+) -> dict[str, SandboxClient]:
     """Slug → client, with the callback at ``public_url``. Every process with the same ``data_dir`` gets the same.
 
     ``return_origins``: where the callback may send a browser on to (the allowed origins of ``return_url``).
@@ -24,7 +24,7 @@ def sandbox_clients(
     for slug in slugs:
         name, secret = sandbox_client(data_dir, slug)
         callback = f"{root}/integrations/{slug}/oauth2callback"
-        clients[slug] = Client(
+        clients[slug] = SandboxClient(
             id=name, secret=secret.reveal(), redirect_uris=(callback,), return_origins=return_origins
         )
     return clients

@@ -11,18 +11,18 @@ from litestar.di import Provide
 from litestar.types import ASGIApp
 
 from deploy.sandbox.providers import SandboxModule, load_sandboxes
-from deploy.sandbox.server.answers import EXCEPTIONS
-from deploy.sandbox.server.control import HANDLERS, Stages
-from deploy.sandbox.server.door import by_slug, claimed, guarded
-from deploy.sandbox.server.stage import Stage, staged
-from deploy.sandbox.world import Client, Clock, Store, World
+from deploy.sandbox.server.control import HANDLERS, Sandboxes
+from deploy.sandbox.server.provider_sandbox import ProviderSandbox, controlled
+from deploy.sandbox.server.responses import EXCEPTIONS
+from deploy.sandbox.server.routing import by_slug, claimed, local_only
+from deploy.sandbox.world import Clock, SandboxClient, Store, World
 
 FILE = "sandbox.db"
 
 
 def create_app(
     data_dir: Path,
-    clients: Mapping[str, Client],
+    clients: Mapping[str, SandboxClient],
     modules: Mapping[str, SandboxModule] | None = None,
     *,
     names: Collection[str] = (),
@@ -35,24 +35,26 @@ def create_app(
     served = load_sandboxes() if modules is None else modules
     store = Store(data_dir / FILE)
     clock = Clock(store)
-    stages = {
-        slug: Stage(World(served[slug].SIMULATED, store, clock, clients[slug])) for slug in served if slug in clients
+    sandboxes = {
+        slug: ProviderSandbox(World(served[slug].SIMULATED, store, clock, clients[slug]))
+        for slug in served
+        if slug in clients
     }
-    apps = {slug: _provider_app(stage, served[slug]) for slug, stage in stages.items()}
-    return guarded(by_slug(apps, _control_app(Stages(stages, clock), data_dir, store)), names)
+    apps = {slug: _provider_app(sandbox, served[slug]) for slug, sandbox in sandboxes.items()}
+    return local_only(by_slug(apps, _control_app(Sandboxes(sandboxes, clock), data_dir, store)), names)
 
 
-def _provider_app(stage: Stage, module: SandboxModule) -> ASGIApp:
+def _provider_app(sandbox: ProviderSandbox, module: SandboxModule) -> ASGIApp:
     app = Litestar(
-        route_handlers=list(module.routes(stage.world)),
+        route_handlers=list(module.routes(sandbox.world)),
         exception_handlers=EXCEPTIONS,
         openapi_config=None,
         logging_config=None,
     )
-    return staged(stage, app)
+    return controlled(sandbox, app)
 
 
-def _control_app(stages: Stages, data_dir: Path, store: Store) -> ASGIApp:
+def _control_app(sandboxes: Sandboxes, data_dir: Path, store: Store) -> ASGIApp:
     @asynccontextmanager
     async def alone(_: Litestar) -> AsyncIterator[None]:
         with claimed(data_dir / f"{FILE}.lock"):
@@ -61,7 +63,7 @@ def _control_app(stages: Stages, data_dir: Path, store: Store) -> ASGIApp:
 
     return Litestar(
         route_handlers=HANDLERS,
-        dependencies={"stages": Provide(lambda: stages, sync_to_thread=False)},
+        dependencies={"sandboxes": Provide(lambda: sandboxes, sync_to_thread=False)},
         exception_handlers=EXCEPTIONS,
         lifespan=[alone],
         openapi_config=None,

@@ -10,7 +10,7 @@ import msgspec
 from litestar import Response
 
 from deploy.sandbox.server.bodies import limits_in_force
-from deploy.sandbox.server.stage import Stage
+from deploy.sandbox.server.provider_sandbox import ProviderSandbox
 from deploy.sandbox.world import Clock
 from deploy.sandbox.world.pages import headers, page
 
@@ -91,26 +91,26 @@ KEPT = (
 )
 
 
-def as_json(stages: Mapping[str, Stage], clock: Clock) -> dict[str, Any]:
+def as_json(sandboxes: Mapping[str, ProviderSandbox], clock: Clock) -> dict[str, Any]:
     return {
         "clock": clock.iso(),
         "kept": KEPT,
-        "providers": {slug: _provider(stage) for slug, stage in stages.items()},
+        "providers": {slug: _provider(sandbox) for slug, sandbox in sandboxes.items()},
         "calls": [{"method": method, "path": path, "body": body, "does": does} for method, path, body, does in CALLS],
     }
 
 
-def _provider(stage: Stage) -> dict[str, Any]:
+def _provider(sandbox: ProviderSandbox) -> dict[str, Any]:
     return {
-        "base": f"/{stage.slug}",
-        "resources": stage.world.simulated.resources,
-        "default_account": stage.world.simulated.default.id,
-        "limits": limits_in_force(stage.world.limiter),
+        "base": f"/{sandbox.slug}",
+        "resources": sandbox.world.simulated.resources,
+        "default_account": sandbox.world.simulated.default.id,
+        "limits": limits_in_force(sandbox.world.limiter),
     }
 
 
-def as_page(stages: Mapping[str, Stage], clock: Clock) -> Response[bytes]:
-    providers = "".join(_provider_row(slug, stage) for slug, stage in stages.items())
+def as_page(sandboxes: Mapping[str, ProviderSandbox], clock: Clock) -> Response[bytes]:
+    providers = "".join(_provider_row(slug, sandbox) for slug, sandbox in sandboxes.items())
     calls = "".join(_call(*call) for call in CALLS)
     body = (
         '<span class="mark">Simulated</span><h1>Sandbox control</h1>'
@@ -122,12 +122,12 @@ def as_page(stages: Mapping[str, Stage], clock: Clock) -> Response[bytes]:
     return Response(page("Sandbox control", body, wide=True), media_type="text/html", headers=headers())
 
 
-def _provider_row(slug: str, stage: Stage) -> str:
-    simulated = stage.world.simulated
+def _provider_row(slug: str, sandbox: ProviderSandbox) -> str:
+    simulated = sandbox.world.simulated
     resources = ", ".join(map(escape, simulated.resources))
     return (
         f"<li><strong>{escape(slug)}</strong> at <code>/{escape(slug)}</code>: {resources}; "
-        f"limits {', '.join(map(escape, stage.world.limiter.limits)) or 'none'}; "
+        f"limits {', '.join(map(escape, sandbox.world.limiter.limits)) or 'none'}; "
         f"default account <code>{escape(simulated.default.id)}</code></li>"
     )
 

@@ -44,7 +44,7 @@ class RequestLog:
     def add(  # noqa: PLR0917  # once per request: a row, and no names for its cells
         self, at: float, method: str, path: str, query: bytes, status: int | None, ms: float, account: str | None
     ) -> None:
-        self._kept.append((at, method, SECRET_PATH.sub(HIDDEN, path), shown(query), status, ms, account))
+        self._kept.append((at, method, SECRET_PATH.sub(HIDDEN, path), redacted(query), status, ms, account))
 
     def entries(self) -> list[Entry]:
         """Oldest arrival first."""
@@ -57,7 +57,7 @@ class RequestLog:
         self._kept.clear()
 
 
-def shown(query: bytes) -> str:
+def redacted(query: bytes) -> str:
     """The query with secrets hidden, and values cut at 200 characters (a list of all properties is long)."""
     if not query:
         return ""

@@ -9,7 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 
 from deploy.sandbox.__main__ import serve
-from deploy.sandbox.world import Code, Token, World, chosen_account, consent_page, redirect
+from deploy.sandbox.world import AuthorizationCode, Token, World, chosen_account, consent_page, redirect
 from deploy.sandbox.world.tests.plums import Plums
 from shared.errors import Forbidden
 
@@ -29,7 +29,9 @@ def routes(world: World) -> list[HTTPRouteHandler]:
         if account is None:
             return redirect(uri, {"error": "access_denied"})
         code = f"code-{len(world.codes)}"
-        world.codes[code] = Code(account=account.id, client_id="x", redirect_uri=uri, expires=world.clock.now() + 60)
+        world.codes[code] = AuthorizationCode(
+            account=account.id, client_id="x", redirect_uri=uri, expires=world.clock.now() + 60
+        )
         return redirect(uri, {"code": code, "state": request.query_params["state"]})
 
     @post("/oauth/token", status_code=200)

@@ -9,8 +9,8 @@ import pytest
 from deploy.sandbox import create_app, sandbox_clients
 from deploy.sandbox.providers import load_sandboxes
 from deploy.sandbox.server.control import HANDLERS
-from deploy.sandbox.server.door import claimed
 from deploy.sandbox.server.guide import CALLS
+from deploy.sandbox.server.routing import claimed
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8003", "[::1]:8003"])

@@ -3,20 +3,30 @@
 from deploy.sandbox.world.clock import Clock
 from deploy.sandbox.world.consent import chosen_account, consent_page, redirect
 from deploy.sandbox.world.limits import Limit, Limiter
-from deploy.sandbox.world.shapes import Account, Archives, Client, Code, Row, Simulated, Token
+from deploy.sandbox.world.shapes import (
+    Archives,
+    AuthorizationCode,
+    Rows,
+    SandboxAccount,
+    SandboxClient,
+    SandboxRow,
+    Simulated,
+    Token,
+)
 from deploy.sandbox.world.store import DurableMap, Store
 from deploy.sandbox.world.world import World
 
 __all__ = [
-    "Account",
     "Archives",
-    "Client",
+    "AuthorizationCode",
     "Clock",
-    "Code",
     "DurableMap",
     "Limit",
     "Limiter",
-    "Row",
+    "Rows",
+    "SandboxAccount",
+    "SandboxClient",
+    "SandboxRow",
     "Simulated",
     "Store",
     "Token",

@@ -9,7 +9,7 @@ from litestar import Response
 from litestar.response import Redirect
 
 from deploy.sandbox.world.pages import headers, page
-from deploy.sandbox.world.shapes import Account
+from deploy.sandbox.world.shapes import SandboxAccount
 from deploy.sandbox.world.world import World
 from shared.errors import BadRequest
 
@@ -31,7 +31,7 @@ def consent_page(world: World, *, provider: str, scopes: tuple[str, ...]) -> Res
     return Response(page(f"{provider} (simulated)", body), media_type="text/html", headers=headers(targets))
 
 
-def _choice(account: Account, position: int) -> str:
+def _choice(account: SandboxAccount, position: int) -> str:
     total = sum(account.counts.values())
     mark = "" if position else " checked"
     return (
@@ -40,7 +40,7 @@ def _choice(account: Account, position: int) -> str:
     )
 
 
-def chosen_account(world: World, form: dict[str, str]) -> Account | None:
+def chosen_account(world: World, form: dict[str, str]) -> SandboxAccount | None:
     """The account of an allowed consent, the default one when none is named; None when it was denied.
 
     Raises:

@@ -11,7 +11,7 @@ from typing_extensions import override
 from deploy.sandbox.world.limits import Limit
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxAccount(msgspec.Struct, frozen=True, kw_only=True):
     """``counts`` are totals per resource; a resource that is not named is empty. ``id`` as the provider's own look."""
 
     id: str
@@ -20,7 +20,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     counts: dict[str, int]
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxRow(msgspec.Struct, frozen=True, kw_only=True):
     """One object. ``id`` is the id our items carry; ``body`` whatever the provider's sandbox needs to answer."""
 
     id: str
@@ -30,7 +30,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     body: dict[str, Any]
 
 
-class Client(msgspec.Struct, frozen=True, kw_only=True):
+Rows = dict[str, dict[str, SandboxRow]]
+"""Resource → id → row."""
+
+
+class SandboxClient(msgspec.Struct, frozen=True, kw_only=True):
     """The one app registered with a sandbox.
 
     ``return_origins`` are where the app's callback may send a browser on to: a browser holds the consent form's
@@ -47,7 +51,7 @@ class Client(msgspec.Struct, frozen=True, kw_only=True):
         return f"Client(id={self.id!r}, redirect_uris={self.redirect_uris!r})"
 
 
-class Code(msgspec.Struct, frozen=True, kw_only=True):
+class AuthorizationCode(msgspec.Struct, frozen=True, kw_only=True):
     """What an authorization code stands for. Times are epoch seconds on the sandbox's clock."""
 
     account: str
@@ -87,7 +91,7 @@ class Simulated(Protocol):
         ...
 
     @property
-    def default(self) -> Account:
+    def default(self) -> SandboxAccount:
         """The account that is there from the start."""
         ...
 
@@ -95,15 +99,15 @@ class Simulated(Protocol):
         """An id in the provider's own look, the same for the same name and seed."""
         ...
 
-    def generate(self, account: Account) -> Iterator[tuple[str, Row]]:
+    def generate(self, account: SandboxAccount) -> Iterator[tuple[str, SandboxRow]]:
         """All rows of a new account as (resource, row): the same seed gives the same rows."""
         ...
 
-    def create(self, account: Account, rows: dict[str, dict[str, Row]], resource: str, at: str) -> Row:
-        """One more row with a new id, created at ``at`` (RFC 3339); ``rows`` is resource → id → row."""
+    def create(self, account: SandboxAccount, rows: Rows, resource: str, at: str) -> SandboxRow:
+        """One more row with a new id, created at ``at`` (RFC 3339)."""
         ...
 
-    def update(self, row: Row, resource: str, at: str) -> Row:
+    def update(self, row: SandboxRow, resource: str, at: str) -> SandboxRow:
         """The row with changed content, modified at ``at``."""
         ...
 
@@ -112,6 +116,6 @@ class Simulated(Protocol):
 class Archives(Protocol):
     """What a ``Simulated`` adds when archiving one row takes others with it, or changes more than the flag."""
 
-    def archive(self, rows: dict[str, dict[str, Row]], resource: str, row: Row, at: str) -> list[tuple[str, Row]]:
+    def archive(self, rows: Rows, resource: str, row: SandboxRow, at: str) -> list[tuple[str, SandboxRow]]:
         """Every row that changes as (resource, row), ``row`` itself among them."""
         ...

@@ -6,35 +6,43 @@ import msgspec
 
 from deploy.sandbox.world.clock import Clock
 from deploy.sandbox.world.limits import Limiter
-from deploy.sandbox.world.shapes import Account, Archives, Client, Code, Row, Simulated, Token
+from deploy.sandbox.world.shapes import (
+    Archives,
+    AuthorizationCode,
+    Rows,
+    SandboxAccount,
+    SandboxClient,
+    SandboxRow,
+    Simulated,
+    Token,
+)
 from deploy.sandbox.world.store import DurableMap, Store
 from shared.errors import BadRequest, NotFound
 
-Rows = dict[str, dict[str, Row]]
 MOST = 1_000_000
 
 
 class World:
     """A provider's sandbox state. Codes, tokens, accounts and mutations survive ``kill -9``."""
 
-    def __init__(self, simulated: Simulated, store: Store, clock: Clock, client: Client) -> None:
+    def __init__(self, simulated: Simulated, store: Store, clock: Clock, client: SandboxClient) -> None:
         self.simulated, self.clock, self.client = simulated, clock, client
         self.limiter = Limiter(simulated.limits)
         slug = simulated.slug
-        self.accounts = DurableMap(store, f"{slug}/accounts", Account)
-        self.codes = DurableMap(store, f"{slug}/codes", Code)
+        self.accounts = DurableMap(store, f"{slug}/accounts", SandboxAccount)
+        self.codes = DurableMap(store, f"{slug}/codes", AuthorizationCode)
         self.tokens = DurableMap(store, f"{slug}/tokens", Token)
-        self._changed = DurableMap(store, f"{slug}/rows", Row)
+        self._changed = DurableMap(store, f"{slug}/rows", SandboxRow)
         self._rows: dict[str, Rows] = {}
         if simulated.default.id not in self.accounts:
             self.accounts[simulated.default.id] = simulated.default
 
-    def add_account(self, name: str, seed: int, counts: dict[str, int]) -> Account:
+    def add_account(self, name: str, seed: int, counts: dict[str, int]) -> SandboxAccount:
         for resource, count in counts.items():
             self._known(resource)
             if not 0 <= count <= MOST:
                 raise BadRequest(f"counts.{resource} is {count}: give a number from 0 to {MOST:,}")
-        account = Account(id=self.simulated.account_id(name, seed), name=name, seed=seed, counts=counts)
+        account = SandboxAccount(id=self.simulated.account_id(name, seed), name=name, seed=seed, counts=counts)
         if account.id in self.accounts and self.accounts[account.id] != account:
             raise BadRequest(f"account {name!r} with seed {seed} exists with other counts: take another name or seed")
         self.accounts[account.id] = account
@@ -56,7 +64,7 @@ class World:
             self._rows[account_id] = rows
         return self._rows[account_id]
 
-    def rows(self, account_id: str, resource: str) -> dict[str, Row]:
+    def rows(self, account_id: str, resource: str) -> dict[str, SandboxRow]:
         return self.all_rows(account_id)[resource]
 
     def mutate(
@@ -82,11 +90,11 @@ class World:
                 along.setdefault(f"archived_{kind}", []).append(id_)
         return {"created": created, "updated": updated, "archived": archived, **along}
 
-    def save(self, account_id: str, resource: str, changed: list[Row]) -> None:
+    def save(self, account_id: str, resource: str, changed: list[SandboxRow]) -> None:
         """Keep these rows in place of the generated ones."""
         self._keep(account_id, {(resource, row.id): row for row in changed})
 
-    def _keep(self, account_id: str, changed: dict[tuple[str, str], Row]) -> None:
+    def _keep(self, account_id: str, changed: dict[tuple[str, str], SandboxRow]) -> None:
         rows = self.all_rows(account_id)
         if changed:
             self._changed.put({f"{account_id}\n{resource}\n{id_}": row for (resource, id_), row in changed.items()})
@@ -104,7 +112,7 @@ class Edit:
     def __init__(self, simulated: Simulated, rows: Rows) -> None:
         self._simulated = simulated
         self._rows = {resource: dict(found) for resource, found in rows.items()}
-        self.changed: dict[tuple[str, str], Row] = {}
+        self.changed: dict[tuple[str, str], SandboxRow] = {}
 
     def update(self, resource: str, which: list[str] | int, at: str) -> list[str]:
         picked = _pick(self._rows[resource], which)
@@ -119,22 +127,22 @@ class Edit:
                 self._set(kind, one)
         return [row.id for row in picked]
 
-    def create(self, account: Account, resource: str, at: str) -> str:
+    def create(self, account: SandboxAccount, resource: str, at: str) -> str:
         row = self._simulated.create(account, self._rows, resource, at)
         self._set(resource, row)
         return row.id
 
-    def _gone(self, resource: str, row: Row, at: str) -> list[tuple[str, Row]]:
+    def _gone(self, resource: str, row: SandboxRow, at: str) -> list[tuple[str, SandboxRow]]:
         if isinstance(self._simulated, Archives):
             return self._simulated.archive(self._rows, resource, row, at)
         return [(resource, msgspec.structs.replace(row, archived=True))]
 
-    def _set(self, resource: str, row: Row) -> None:
+    def _set(self, resource: str, row: SandboxRow) -> None:
         self._rows[resource][row.id] = row
         self.changed[resource, row.id] = row
 
 
-def _pick(rows: dict[str, Row], which: list[str] | int) -> list[Row]:
+def _pick(rows: dict[str, SandboxRow], which: list[str] | int) -> list[SandboxRow]:
     """Live rows by id (named once each) or the oldest ``which`` of them."""
     if isinstance(which, int):
         live = [row for row in rows.values() if not row.archived]

@@ -17,7 +17,7 @@ import uvicorn
 from deploy.localkafka import Broker
 from deploy.sandbox import create_app as create_sandbox
 from deploy.sandbox import sandbox_clients
-from deploy.sandbox.world import Client
+from deploy.sandbox.world import SandboxClient
 from services.auth.app import create_app
 from services.auth.settings import AuthSettings
 from services.auth.tests.fake_provider import runtime
@@ -53,7 +53,7 @@ async def serve(app: Any) -> AsyncIterator[str]:
         await running
 
 
-def at_sandbox(provider: Provider, client: Client, sandbox: str) -> ProviderRuntime:
+def at_sandbox(provider: Provider, client: SandboxClient, sandbox: str) -> ProviderRuntime:
     def moved(url: str) -> str:
         return f"{sandbox}/{provider.slug}{urlsplit(url).path}".rstrip("/")
 

@@ -10,8 +10,8 @@ from typing import Any
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.airtable.door import AnyRequest
-from deploy.sandbox.world import Account, Code, World, chosen_account, consent_page, redirect
+from deploy.sandbox.providers.airtable.responses import AnyRequest
+from deploy.sandbox.world import AuthorizationCode, SandboxAccount, World, chosen_account, consent_page, redirect
 from deploy.sandbox.world.pages import headers, page
 from shared.errors import BadRequest
 
@@ -35,7 +35,7 @@ NO_METHOD = "none"
 """A challenge sent without its method is accepted here and refused at the exchange, as Airtable does."""
 
 
-class Asked(Exception):  # what the app asked for wrongly; travels to its redirect URI
+class AuthorizationError(Exception):  # what the app asked for wrongly; travels to its redirect URI
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
         self.error, self.description = error, description
@@ -74,9 +74,9 @@ def _wrong(world: World, request: AnyRequest) -> Response[Any] | None:
         return _page(f"The redirect_uri {uri!r} is not one of those registered for this app.")
     try:
         _check(request)
-    except Asked as asked:
+    except AuthorizationError as error:
         state = {"state": query["state"]} if query.get("state") else {}
-        return redirect(uri, {"error": asked.error, "error_description": asked.description, **state})
+        return redirect(uri, {"error": error.error, "error_description": error.description, **state})
     return None
 
 
@@ -84,22 +84,24 @@ def _check(request: AnyRequest) -> None:
     query = request.query_params
     twice = next((key for key in query if len(query.getall(key)) > 1), None)
     if twice:
-        raise Asked("invalid_request", f"{twice} is given more than once")
+        raise AuthorizationError("invalid_request", f"{twice} is given more than once")
     if query.get("response_type") != "code":
         kind = "unsupported_response_type" if query.get("response_type") else "invalid_request"
-        raise Asked(kind, "response_type must be code")
+        raise AuthorizationError(kind, "response_type must be code")
     if not STATE.fullmatch(query.get("state", "")):
-        raise Asked("invalid_request", "state must be 16 to 1024 characters of A-Z a-z 0-9 . - _")
+        raise AuthorizationError("invalid_request", "state must be 16 to 1024 characters of A-Z a-z 0-9 . - _")
     if not CHALLENGE.fullmatch(query.get("code_challenge", "")):
-        raise Asked("invalid_request", "code_challenge must be the base64url SHA-256 of the code verifier")
+        raise AuthorizationError("invalid_request", "code_challenge must be the base64url SHA-256 of the code verifier")
     if query.get("code_challenge_method", "S256") != "S256":
-        raise Asked("invalid_request", "code_challenge_method must be S256")
+        raise AuthorizationError("invalid_request", "code_challenge_method must be S256")
     scopes = query.get("scope", "").split(" ")
     if len(set(scopes)) < len(scopes) or not SCOPES.issuperset(scopes):
-        raise Asked("invalid_scope", "scope must name at least one scope, each of them known and only once")
+        raise AuthorizationError(
+            "invalid_scope", "scope must name at least one scope, each of them known and only once"
+        )
 
 
-def _decided(world: World, request: AnyRequest, account: Account | None) -> Response[Any]:
+def _decided(world: World, request: AnyRequest, account: SandboxAccount | None) -> Response[Any]:
     query = request.query_params
     uri, state = query["redirect_uri"], query["state"]
     if account is None:
@@ -107,7 +109,7 @@ def _decided(world: World, request: AnyRequest, account: Account | None) -> Resp
         return redirect(uri, refusal)
     method = query.get("code_challenge_method", NO_METHOD)
     code = secrets.token_hex(32)
-    world.codes[code] = Code(
+    world.codes[code] = AuthorizationCode(
         account=account.id,
         client_id=world.client.id,
         redirect_uri=uri,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 import msgspec
 
 from deploy.sandbox.providers.airtable.blueprints import BASES, BLUEPRINTS, EPOCH, NASTY, Blueprint
-from deploy.sandbox.world import Account, Limit, Row
+from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 from shared.errors import BadRequest
 
 ALPHABET = string.digits + string.ascii_letters
@@ -36,12 +36,12 @@ class SimulatedAirtable:
     def __init__(self) -> None:
         counts = {"bases": 3, "tables": 10, "records": 1500}
         name = "orchard@example.com"
-        self.default = Account(id=self.account_id(name, 1), name=name, seed=1, counts=counts)
+        self.default = SandboxAccount(id=self.account_id(name, 1), name=name, seed=1, counts=counts)
 
     def account_id(self, name: str, seed: int) -> str:
         return new_id(random.Random(f"{seed}:{name}"), "usr")
 
-    def generate(self, account: Account) -> Iterator[tuple[str, Row]]:
+    def generate(self, account: SandboxAccount) -> Iterator[tuple[str, SandboxRow]]:
         """A record needs a table and a table a base: what the counts leave out of that is made, once."""
         records = account.counts.get("records", 0)
         tables = account.counts.get("tables", 0) or int(records > 0)
@@ -60,7 +60,7 @@ class SimulatedAirtable:
             yield "tables", table
             yield from (("records", _record(table, n, of)) for n in range(sizes[number]))
 
-    def create(self, account: Account, rows: dict[str, dict[str, Row]], resource: str, at: str) -> Row:
+    def create(self, account: SandboxAccount, rows: Rows, resource: str, at: str) -> SandboxRow:
         number = len(rows[resource])
         rng = random.Random(f"{account.seed}:{account.id}:{resource}:new:{number}")
         bases = [row for row in rows["bases"].values() if not row.archived]
@@ -77,7 +77,7 @@ class SimulatedAirtable:
         made = _record(tables[number % len(tables)], number, rng)
         return msgspec.structs.replace(made, created=f"{at[:19]}.000Z")
 
-    def update(self, row: Row, resource: str, at: str) -> Row:
+    def update(self, row: SandboxRow, resource: str, at: str) -> SandboxRow:
         """Another name, or another text in a record: its content changes every time."""
         times = row.body.get("times", 0) + 1
         if resource != "records":
@@ -87,7 +87,13 @@ class SimulatedAirtable:
         cells = row.body["fields"] | {text: f"Edited {times} times, last at {at}"}
         return _with_body(row, {"fields": cells, "times": times})
 
-    def archive(self, rows: dict[str, dict[str, Row]], resource: str, row: Row, at: str) -> list[tuple[str, Row]]:  # noqa: ARG002  # deletions leave no time
+    def archive(
+        self,
+        rows: Rows,
+        resource: str,
+        row: SandboxRow,
+        at: str,  # noqa: ARG002  # deletions leave no time
+    ) -> list[tuple[str, SandboxRow]]:
         """A base goes with its tables, a table with its records."""
         inside = f"{row.id}/"
         gone = [(resource, row)]
@@ -96,7 +102,7 @@ class SimulatedAirtable:
         return [(kind, msgspec.structs.replace(one, archived=True)) for kind, one in gone]
 
 
-def _with_body(row: Row, changes: dict[str, Any]) -> Row:
+def _with_body(row: SandboxRow, changes: dict[str, Any]) -> SandboxRow:
     return msgspec.structs.replace(row, body=row.body | changes)
 
 
@@ -111,12 +117,12 @@ def _sizes(records: int, tables: int) -> list[int]:
     return sizes + [0] * (tables - filled)
 
 
-def _base(id_: str, number: int) -> Row:
+def _base(id_: str, number: int) -> SandboxRow:
     name = BASES[number % len(BASES)] + (f" {number + 1}" if number >= len(BASES) else "")
-    return Row(id=id_, created="", modified="", body={"name": name, "permissionLevel": "create"})
+    return SandboxRow(id=id_, created="", modified="", body={"name": name, "permissionLevel": "create"})
 
 
-def _table(base: str, number: int, rng: random.Random) -> Row:
+def _table(base: str, number: int, rng: random.Random) -> SandboxRow:
     blueprint = BLUEPRINTS[number % len(BLUEPRINTS)]
     fields = [
         {"id": new_id(rng, "fld"), "name": column.name, "type": column.type}
@@ -132,13 +138,13 @@ def _table(base: str, number: int, rng: random.Random) -> Row:
         "blueprint": number % len(BLUEPRINTS),
         "text": texts[0],
     }
-    return Row(id=f"{base}/{new_id(rng, 'tbl')}", created="", modified="", body=body)
+    return SandboxRow(id=f"{base}/{new_id(rng, 'tbl')}", created="", modified="", body=body)
 
 
-def _record(table: Row, number: int, rng: random.Random) -> Row:
+def _record(table: SandboxRow, number: int, rng: random.Random) -> SandboxRow:
     made = EPOCH + timedelta(minutes=number * 7 + rng.randrange(7), seconds=rng.randrange(60))
     cells = _cells(table, BLUEPRINTS[table.body["blueprint"]], number, rng)
-    return Row(
+    return SandboxRow(
         id=f"{table.id}/{new_id(rng, 'rec')}",
         created=made.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
         modified="",
@@ -146,7 +152,7 @@ def _record(table: Row, number: int, rng: random.Random) -> Row:
     )
 
 
-def _cells(table: Row, blueprint: Blueprint, number: int, rng: random.Random) -> dict[str, Any]:
+def _cells(table: SandboxRow, blueprint: Blueprint, number: int, rng: random.Random) -> dict[str, Any]:
     """Empty cells are absent, now and then the primary one, rarely all of them."""
     cells: dict[str, Any] = {}
     for field, column in zip(table.body["fields"], blueprint.columns, strict=True):

@@ -6,11 +6,11 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from deploy.sandbox.providers.airtable.door import Refused, invalid
-from deploy.sandbox.providers.airtable.query import Fields, as_text
-from deploy.sandbox.world import Row
+from deploy.sandbox.providers.airtable.rendering import Fields, as_text
+from deploy.sandbox.providers.airtable.responses import ErrorResponse, invalid
+from deploy.sandbox.world import SandboxRow
 
-Term = Callable[[Row], Any]
+Term = Callable[[SandboxRow], Any]
 TOKEN = re.compile(
     r"""\s*(?:(?P<field>\{(?:\\.|[^}\\])+\})|(?P<text>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
     r"""|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_]+)|(?P<sign>!=|[=(),]))\s*"""
@@ -19,16 +19,16 @@ ESCAPED = re.compile(r"\\(.)", re.DOTALL)
 DEEPEST = 20
 
 
-def wrong(why: str) -> Refused:
+def wrong(why: str) -> ErrorResponse:
     message = f"The formula for filtering records is invalid: {why}"
     return invalid(message, "INVALID_FILTER_BY_FORMULA")
 
 
-def predicate(formula: str, fields: Fields) -> Callable[[Row], bool]:
+def predicate(formula: str, fields: Fields) -> Callable[[SandboxRow], bool]:
     """Whether a record passes: unless the result is 0, false or empty, it does.
 
     Raises:
-        Refused: it is not a formula, or one beyond what is understood here.
+        ErrorResponse: it is not a formula, or one beyond what is understood here.
     """
     reader = _Reader(_tokens(formula), fields)
     term = reader.comparison(0)
@@ -87,7 +87,7 @@ class _Reader:
     def _field(self, name: str) -> Term:
         try:
             id_ = self._fields.id(name)
-        except Refused:
+        except ErrorResponse:
             raise wrong(f"Unknown field names: {name.lower()}") from None
         return lambda row: row.body["fields"].get(id_)
 

@@ -7,8 +7,8 @@ from hashlib import blake2b
 from itertools import islice
 
 from deploy.sandbox.providers.airtable.data import ALPHABET
-from deploy.sandbox.providers.airtable.door import Refused, invalid
-from deploy.sandbox.world import Row, World
+from deploy.sandbox.providers.airtable.responses import ErrorResponse, invalid
+from deploy.sandbox.world import SandboxRow, World
 
 ITERATOR_LIFETIME_S = 300
 SIX_TWO = len(ALPHABET)
@@ -16,7 +16,7 @@ STAMP, MARK = 8, 6
 """Characters of an iterator's id that hold when it was made (milliseconds), and those that bind it to its query."""
 
 
-class Contents:
+class TableContents:
     """Which records stand in which table, kept in step with the world's rows, which only ever grow."""
 
     def __init__(self, world: World) -> None:
@@ -24,7 +24,7 @@ class Contents:
         self._tables: dict[str, dict[str, list[str]]] = {}
         self._seen: dict[str, int] = {}
 
-    def live(self, account: str, table: str, *, since: str | None = None) -> Iterator[Row]:
+    def live(self, account: str, table: str, *, since: str | None = None) -> Iterator[SandboxRow]:
         """The records of ``base/table``, oldest first, from the id ``since`` on (be it deleted meanwhile)."""
         rows, ids = self._world.rows(account, "records"), self._ids(account, table)
         start = ids.index(since) if since is not None else 0
@@ -49,7 +49,7 @@ def place_of(world: World, query: str, offset: str) -> str:
     """The id an offset stands before.
 
     Raises:
-        Refused: not an offset of this query, or one that is too old.
+        ErrorResponse: not an offset of this query, or one that is too old.
     """
     iterator, _, id_ = offset.partition("/")
     stamp, mark = iterator[3 : 3 + STAMP], iterator[3 + STAMP :]
@@ -63,7 +63,7 @@ def place_of(world: World, query: str, offset: str) -> str:
     return id_
 
 
-def iterator_gone() -> Refused:
+def iterator_gone() -> ErrorResponse:
     return invalid("", "LIST_RECORDS_ITERATOR_NOT_AVAILABLE")
 
 

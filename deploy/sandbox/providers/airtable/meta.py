@@ -8,9 +8,9 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from deploy.sandbox.providers.airtable.door import ERRORS, AnyRequest, Caller, answer, base_row, enter, invalid
 from deploy.sandbox.providers.airtable.listing import offset_at, place_of
-from deploy.sandbox.world import Row, World
+from deploy.sandbox.providers.airtable.responses import ERRORS, AnyRequest, ApiCaller, admit, base_row, invalid, respond
+from deploy.sandbox.world import SandboxRow, World
 from shared.providers.airtable import EMAIL, SCHEMA
 
 BASES_PER_PAGE = 1000
@@ -20,27 +20,27 @@ KEPT_BACK = frozenset({"blueprint", "text", "times"})
 def meta_routes(world: World) -> list[HTTPRouteHandler]:
     @get("/v0/meta/whoami", exception_handlers=ERRORS)
     async def whoami(request: AnyRequest) -> Response[bytes]:
-        caller = enter(world, request)
+        caller = admit(world, request)
         email = {"email": caller.account.name} if EMAIL in caller.scopes else {}
-        return answer({"id": caller.account.id, **email, "scopes": list(caller.scopes)})
+        return respond({"id": caller.account.id, **email, "scopes": list(caller.scopes)})
 
     @get("/v0/meta/bases", exception_handlers=ERRORS)
     async def bases(request: AnyRequest) -> Response[bytes]:
-        caller = enter(world, request, scope=SCHEMA)
-        return answer(_bases(world, caller, request.query_params.get("offset")))
+        caller = admit(world, request, scope=SCHEMA)
+        return respond(_bases(world, caller, request.query_params.get("offset")))
 
     @get("/v0/meta/bases/{base:str}/tables", exception_handlers=ERRORS)
     async def tables(request: AnyRequest, base: FromPath[str]) -> Response[bytes]:
-        caller = enter(world, request, scope=SCHEMA, base=base)
-        asked = [value for key in ("include", "include[]") for value in request.query_params.getall(key, [])]
-        if not {"visibleFieldIds"}.issuperset(asked):
+        caller = admit(world, request, scope=SCHEMA, base=base)
+        included = [value for key in ("include", "include[]") for value in request.query_params.getall(key, [])]
+        if not {"visibleFieldIds"}.issuperset(included):
             raise invalid("include may only be visibleFieldIds")
-        return answer({"tables": _tables(world, caller, base, visible=bool(asked))})
+        return respond({"tables": _tables(world, caller, base, visible=bool(included))})
 
     return [whoami, bases, tables]
 
 
-def _bases(world: World, caller: Caller, offset: str | None) -> dict[str, Any]:
+def _bases(world: World, caller: ApiCaller, offset: str | None) -> dict[str, Any]:
     rows, query = world.rows(caller.account.id, "bases"), f"bases of {caller.account.id}"
     ids = list(rows)
     start = ids.index(place_of(world, query, offset)) if offset else 0
@@ -51,7 +51,7 @@ def _bases(world: World, caller: Caller, offset: str | None) -> dict[str, Any]:
     return page | {"offset": offset_at(world, query, live[BASES_PER_PAGE].id)}
 
 
-def _tables(world: World, caller: Caller, base: str, *, visible: bool) -> list[dict[str, Any]]:
+def _tables(world: World, caller: ApiCaller, base: str, *, visible: bool) -> list[dict[str, Any]]:
     base_row(world, caller, base)
     prefix = f"{base}/"
     rows = world.rows(caller.account.id, "tables").values()
@@ -69,5 +69,5 @@ def _with_fields(view: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
     return view | {"visibleFieldIds": [field["id"] for field in table["fields"]]}
 
 
-def _public(row: Row) -> dict[str, Any]:
+def _public(row: SandboxRow) -> dict[str, Any]:
     return {key: value for key, value in row.body.items() if key not in KEPT_BACK}

@@ -9,57 +9,60 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from deploy.sandbox.providers.airtable.door import (
+from deploy.sandbox.providers.airtable.formula import predicate
+from deploy.sandbox.providers.airtable.listing import TableContents, iterator_gone, offset_at, place_of
+from deploy.sandbox.providers.airtable.query import ListQuery, from_body, from_url
+from deploy.sandbox.providers.airtable.rendering import Fields, as_text, rendered
+from deploy.sandbox.providers.airtable.responses import (
     ERRORS,
     AnyRequest,
-    Caller,
-    answer,
-    enter,
+    ApiCaller,
+    admit,
     invalid,
     not_found,
+    respond,
     table_row,
 )
-from deploy.sandbox.providers.airtable.formula import predicate
-from deploy.sandbox.providers.airtable.listing import Contents, iterator_gone, offset_at, place_of
-from deploy.sandbox.providers.airtable.query import Fields, Query, as_text, from_body, from_url, shown
-from deploy.sandbox.world import Row, World
+from deploy.sandbox.world import SandboxRow, World
 from shared.providers.airtable import RECORDS
 
 
 def record_routes(world: World) -> list[HTTPRouteHandler]:
-    contents = Contents(world)
+    contents = TableContents(world)
 
     @get("/v0/{base:str}/{table:str}", exception_handlers=ERRORS)
     async def listed(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
-        caller = enter(world, request, scope=RECORDS, base=base)
-        return answer(_page(world, contents, caller, table_row(world, caller, base, table), from_url(request)))
+        caller = admit(world, request, scope=RECORDS, base=base)
+        return respond(_page(world, contents, caller, table_row(world, caller, base, table), from_url(request)))
 
     @post("/v0/{base:str}/{table:str}/listRecords", status_code=200, exception_handlers=ERRORS)
     async def listed_by_post(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
-        caller = enter(world, request, scope=RECORDS, base=base)
+        caller = admit(world, request, scope=RECORDS, base=base)
         query = from_body(request, await request.body())
-        return answer(_page(world, contents, caller, table_row(world, caller, base, table), query))
+        return respond(_page(world, contents, caller, table_row(world, caller, base, table), query))
 
     @get("/v0/{base:str}/{table:str}/{record:str}", exception_handlers=ERRORS)
     async def one(
         request: AnyRequest, base: FromPath[str], table: FromPath[str], record: FromPath[str]
     ) -> Response[bytes]:
-        caller = enter(world, request, scope=RECORDS, base=base)
+        caller = admit(world, request, scope=RECORDS, base=base)
         found = table_row(world, caller, base, table)
         row = record_row(world, caller, found, record)
-        return answer(shown(row, from_url(request), Fields(found)))
+        return respond(rendered(row, from_url(request), Fields(found)))
 
     return [listed, listed_by_post, one]
 
 
-def record_row(world: World, caller: Caller, table: Row, record: str) -> Row:
+def record_row(world: World, caller: ApiCaller, table: SandboxRow, record: str) -> SandboxRow:
     row = world.rows(caller.account.id, "records").get(f"{table.id}/{record}")
     if row is None or row.archived:
         raise not_found()
     return row
 
 
-def _page(world: World, contents: Contents, caller: Caller, table: Row, query: Query) -> dict[str, Any]:
+def _page(
+    world: World, contents: TableContents, caller: ApiCaller, table: SandboxRow, query: ListQuery
+) -> dict[str, Any]:
     fields = Fields(table)
     if query.view and all(query.view not in {view["id"], view["name"]} for view in table.body["views"]):
         raise invalid(f"View {query.view[:60]} not found", "VIEW_NAME_NOT_FOUND")
@@ -69,13 +72,15 @@ def _page(world: World, contents: Contents, caller: Caller, table: Row, query: Q
         rows = _narrowed(contents, caller, table, query, since)
     else:
         rows = list(islice(contents.live(caller.account.id, table.id, since=since), query.page_size + 1))
-    page: dict[str, Any] = {"records": [shown(row, query, fields) for row in rows[: query.page_size]]}
+    page: dict[str, Any] = {"records": [rendered(row, query, fields) for row in rows[: query.page_size]]}
     if len(rows) > query.page_size:
         page["offset"] = f"{offset_at(world, walk, rows[query.page_size].id)}"
     return page
 
 
-def _narrowed(contents: Contents, caller: Caller, table: Row, query: Query, since: str | None) -> list[Row]:
+def _narrowed(
+    contents: TableContents, caller: ApiCaller, table: SandboxRow, query: ListQuery, since: str | None
+) -> list[SandboxRow]:
     """What a filter, a sort order and a maximum leave, from ``since`` on; without that record the walk ends."""
     fields = Fields(table)
     rows = list(contents.live(caller.account.id, table.id))

@@ -15,8 +15,8 @@ import msgspec
 from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.airtable.door import AnyRequest, answer
-from deploy.sandbox.world import Code, Token, World
+from deploy.sandbox.providers.airtable.responses import AnyRequest, respond
+from deploy.sandbox.world import AuthorizationCode, Token, World
 from shared.contracts.envelope import new_id
 
 ACCESS_LIFETIME_S = 3600
@@ -28,36 +28,36 @@ VERIFIER = re.compile(r"[A-Za-z0-9.\-_]{43,128}")
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
-class Denied(Exception):
+class TokenError(Exception):
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         super().__init__(description)
         self.error, self.description, self.status = error, description, status
 
 
-def _deny(_: AnyRequest, denied: Denied) -> Response[bytes]:
+def _deny(_: AnyRequest, denied: TokenError) -> Response[bytes]:
     headers = NO_STORE | ({"WWW-Authenticate": "Basic"} if denied.status == 401 else {})
-    return answer({"error": denied.error, "error_description": denied.description}, denied.status, headers)
+    return respond({"error": denied.error, "error_description": denied.description}, denied.status, headers)
 
 
 def token_routes(world: World) -> list[HTTPRouteHandler]:
-    @post("/oauth2/v1/token", status_code=200, exception_handlers={Denied: _deny})
+    @post("/oauth2/v1/token", status_code=200, exception_handlers={TokenError: _deny})
     async def token(request: AnyRequest) -> Response[bytes]:
         form = _form(request, await request.body())
         _authenticate(world, request, form)
         kind = _needed(form, "grant_type")
         if kind not in GRANTS:
-            raise Denied("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
-        return answer(GRANTS[kind](world, form), headers=NO_STORE)
+            raise TokenError("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+        return respond(GRANTS[kind](world, form), headers=NO_STORE)
 
     return [token]
 
 
 def _form(request: AnyRequest, body: bytes) -> dict[str, str]:
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
-        raise Denied("invalid_request", "the body must be application/x-www-form-urlencoded")
+        raise TokenError("invalid_request", "the body must be application/x-www-form-urlencoded")
     fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
     if any(len(values) > 1 for values in fields.values()):
-        raise Denied("invalid_request", "a field is given more than once")
+        raise TokenError("invalid_request", "a field is given more than once")
     return {key: values[0] for key, values in fields.items()}
 
 
@@ -68,11 +68,11 @@ def _authenticate(world: World, request: AnyRequest, form: dict[str, str]) -> No
     if client.secret:
         scheme, _, value = header.partition(" ")
         if scheme.lower() != "basic" or not _matches(value, f"{client.id}:{client.secret}"):
-            raise Denied("invalid_client", "the client must authenticate with HTTP Basic", 401)
+            raise TokenError("invalid_client", "the client must authenticate with HTTP Basic", 401)
     elif header:
-        raise Denied("invalid_client", "a client without a secret must not send Authorization", 401)
+        raise TokenError("invalid_client", "a client without a secret must not send Authorization", 401)
     if named != client.id:
-        raise Denied("invalid_client", "client_id does not name this client", 401)
+        raise TokenError("invalid_client", "client_id does not name this client", 401)
 
 
 def _matches(value: str, expected: str) -> bool:
@@ -86,7 +86,7 @@ def _matches(value: str, expected: str) -> bool:
 
 def _needed(form: dict[str, str], key: str) -> str:
     if not form.get(key):
-        raise Denied("invalid_request", f"{key} is missing")
+        raise TokenError("invalid_request", f"{key} is missing")
     return form[key]
 
 
@@ -94,39 +94,39 @@ def _by_code(world: World, form: dict[str, str]) -> dict[str, Any]:
     presented = _needed(form, "code")
     code = world.codes.get(presented)
     if code is None:
-        raise Denied("invalid_grant", "the authorization code is unknown")
+        raise TokenError("invalid_grant", "the authorization code is unknown")
     if not code.used:
         world.codes[presented] = msgspec.structs.replace(code, used=True)
     _check_code(world, code, form)
     return _issue(world, account=code.account, grant=new_id(), scopes=code.scopes, ends={})
 
 
-def _check_code(world: World, code: Code, form: dict[str, str]) -> None:
+def _check_code(world: World, code: AuthorizationCode, form: dict[str, str]) -> None:
     verifier, uri = _needed(form, "code_verifier"), _needed(form, "redirect_uri")
     digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
     if code.used:
-        raise Denied("invalid_grant", "the authorization code was used before")
+        raise TokenError("invalid_grant", "the authorization code was used before")
     if code.expires <= world.clock.now():
-        raise Denied("invalid_grant", "the authorization code has expired")
+        raise TokenError("invalid_grant", "the authorization code has expired")
     if uri != code.redirect_uri:
-        raise Denied("invalid_grant", "redirect_uri is not the one of the authorization")
+        raise TokenError("invalid_grant", "redirect_uri is not the one of the authorization")
     if not VERIFIER.fullmatch(verifier) or not hmac.compare_digest(digest, code.challenge or ""):
-        raise Denied("invalid_grant", "code_verifier does not match the code challenge")
+        raise TokenError("invalid_grant", "code_verifier does not match the code challenge")
 
 
 def _by_refresh(world: World, form: dict[str, str]) -> dict[str, Any]:
     token = world.tokens.get(_needed(form, "refresh_token"))
     now = world.clock.now()
     if token is None or token.kind != "refresh":
-        raise Denied("invalid_grant", "the refresh token is unknown")
+        raise TokenError("invalid_grant", "the refresh token is unknown")
     family = {key: one for key, one in world.tokens.items() if one.grant == token.grant and not one.revoked}
     if token.revoked and any(one.issued > now - MOMENTS_S for one in family.values()):
-        raise Denied("conflict", "the token was refreshed moments ago", 409)
+        raise TokenError("conflict", "the token was refreshed moments ago", 409)
     if token.revoked or (token.expires or 0) <= now:
-        raise Denied("invalid_grant", "the refresh token is no longer valid")
+        raise TokenError("invalid_grant", "the refresh token is no longer valid")
     scopes = tuple(form["scope"].split(" ")) if form.get("scope") else token.scopes
     if not set(token.scopes).issuperset(scopes):
-        raise Denied("invalid_scope", "scope must be a part of what was granted")
+        raise TokenError("invalid_scope", "scope must be a part of what was granted")
     ends = {key: msgspec.structs.replace(one, revoked=True) for key, one in family.items()}
     return _issue(world, account=token.account, grant=token.grant, scopes=scopes, ends=ends)
 

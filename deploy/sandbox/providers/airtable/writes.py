@@ -11,10 +11,19 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from deploy.sandbox.providers.airtable.data import ALPHABET, filled
-from deploy.sandbox.providers.airtable.door import ERRORS, AnyRequest, Caller, answer, enter, invalid, table_row
-from deploy.sandbox.providers.airtable.query import Fields, Query, shown
+from deploy.sandbox.providers.airtable.query import ListQuery
 from deploy.sandbox.providers.airtable.records import record_row
-from deploy.sandbox.world import Row, World
+from deploy.sandbox.providers.airtable.rendering import Fields, rendered
+from deploy.sandbox.providers.airtable.responses import (
+    ERRORS,
+    AnyRequest,
+    ApiCaller,
+    admit,
+    invalid,
+    respond,
+    table_row,
+)
+from deploy.sandbox.world import SandboxRow, World
 
 WRITE = "data.records:write"
 AT_ONCE = 10
@@ -36,20 +45,20 @@ class Changes(msgspec.Struct, frozen=True, rename="camel"):
 def write_routes(world: World) -> list[HTTPRouteHandler]:
     @post(TABLE, status_code=200, exception_handlers=ERRORS)
     async def create(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
-        caller = enter(world, request, scope=WRITE, base=base)
-        return answer(_created(world, caller, table_row(world, caller, base, table), _changes(await request.body())))
+        caller = admit(world, request, scope=WRITE, base=base)
+        return respond(_created(world, caller, table_row(world, caller, base, table), _changes(await request.body())))
 
     @patch(TABLE, exception_handlers=ERRORS)
     async def merge(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
-        caller = enter(world, request, scope=WRITE, base=base)
+        caller = admit(world, request, scope=WRITE, base=base)
         found = table_row(world, caller, base, table)
-        return answer(_updated(world, caller, found, _changes(await request.body()), clear=False))
+        return respond(_updated(world, caller, found, _changes(await request.body()), clear=False))
 
     @put(TABLE, exception_handlers=ERRORS)
     async def replace(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
-        caller = enter(world, request, scope=WRITE, base=base)
+        caller = admit(world, request, scope=WRITE, base=base)
         found = table_row(world, caller, base, table)
-        return answer(_updated(world, caller, found, _changes(await request.body()), clear=True))
+        return respond(_updated(world, caller, found, _changes(await request.body()), clear=True))
 
     return [create, merge, replace, *_single(world), *_deletions(world)]
 
@@ -59,11 +68,11 @@ def _single(world: World) -> list[HTTPRouteHandler]:
     async def merge_one(
         request: AnyRequest, base: FromPath[str], table: FromPath[str], record: FromPath[str]
     ) -> Response[bytes]:
-        caller = enter(world, request, scope=WRITE, base=base)
+        caller = admit(world, request, scope=WRITE, base=base)
         changes = _changes(await request.body())
         found = table_row(world, caller, base, table)
         one = msgspec.structs.replace(changes, records=[Change(fields=changes.fields or {}, id=record)], fields=None)
-        return answer(_updated(world, caller, found, one, clear=False)["records"][0])
+        return respond(_updated(world, caller, found, one, clear=False)["records"][0])
 
     return [merge_one]
 
@@ -71,16 +80,16 @@ def _single(world: World) -> list[HTTPRouteHandler]:
 def _deletions(world: World) -> list[HTTPRouteHandler]:
     @delete(TABLE, status_code=200, exception_handlers=ERRORS)
     async def remove(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
-        caller = enter(world, request, scope=WRITE, base=base)
+        caller = admit(world, request, scope=WRITE, base=base)
         ids = [id_ for key in ("records[]", "records") for id_ in request.query_params.getall(key, [])]
-        return answer({"records": _removed(world, caller, table_row(world, caller, base, table), ids)})
+        return respond({"records": _removed(world, caller, table_row(world, caller, base, table), ids)})
 
     @delete(TABLE + "/{record:str}", status_code=200, exception_handlers=ERRORS)
     async def remove_one(
         request: AnyRequest, base: FromPath[str], table: FromPath[str], record: FromPath[str]
     ) -> Response[bytes]:
-        caller = enter(world, request, scope=WRITE, base=base)
-        return answer(_removed(world, caller, table_row(world, caller, base, table), [record])[0])
+        caller = admit(world, request, scope=WRITE, base=base)
+        return respond(_removed(world, caller, table_row(world, caller, base, table), [record])[0])
 
     return [remove, remove_one]
 
@@ -101,7 +110,7 @@ def _cells(fields: Fields, given: dict[str, Any]) -> dict[str, Any]:
     return {fields.id(name): value for name, value in given.items()}
 
 
-def _created(world: World, caller: Caller, table: Row, changes: Changes) -> dict[str, Any]:
+def _created(world: World, caller: ApiCaller, table: SandboxRow, changes: Changes) -> dict[str, Any]:
     several = changes.records if changes.records is not None else [Change(fields=changes.fields or {})]
     _few(len(several))
     fields, at = Fields(table), f"{world.clock.iso()[:19]}.000Z"
@@ -109,13 +118,13 @@ def _created(world: World, caller: Caller, table: Row, changes: Changes) -> dict
     for change in several:
         cells = {id_: value for id_, value in _cells(fields, change.fields).items() if filled(value)}
         id_ = f"{table.id}/rec{''.join(secrets.choice(ALPHABET) for _ in range(14))}"
-        rows.append(Row(id=id_, created=at, modified="", body={"fields": cells, "text": table.body["text"]}))
+        rows.append(SandboxRow(id=id_, created=at, modified="", body={"fields": cells, "text": table.body["text"]}))
     world.save(caller.account.id, "records", rows)
     made = _shown(rows, changes, fields)
     return {"records": made} if changes.records is not None else made[0]
 
 
-def _updated(world: World, caller: Caller, table: Row, changes: Changes, *, clear: bool) -> dict[str, Any]:
+def _updated(world: World, caller: ApiCaller, table: SandboxRow, changes: Changes, *, clear: bool) -> dict[str, Any]:
     several = changes.records or []
     _few(len(several))
     fields, rows = Fields(table), []
@@ -128,13 +137,13 @@ def _updated(world: World, caller: Caller, table: Row, changes: Changes, *, clea
     return {"records": _shown(rows, changes, fields)}
 
 
-def _removed(world: World, caller: Caller, table: Row, ids: list[str]) -> list[dict[str, Any]]:
+def _removed(world: World, caller: ApiCaller, table: SandboxRow, ids: list[str]) -> list[dict[str, Any]]:
     _few(len(ids))
     rows = [record_row(world, caller, table, id_) for id_ in ids]
     world.save(caller.account.id, "records", [msgspec.structs.replace(row, archived=True) for row in rows])
     return [{"id": id_, "deleted": True} for id_ in ids]
 
 
-def _shown(rows: list[Row], changes: Changes, fields: Fields) -> list[dict[str, Any]]:
-    query = Query(return_fields_by_field_id=changes.return_fields_by_field_id)
-    return [shown(row, query, fields) for row in rows]
+def _shown(rows: list[SandboxRow], changes: Changes, fields: Fields) -> list[dict[str, Any]]:
+    query = ListQuery(return_fields_by_field_id=changes.return_fields_by_field_id)
+    return [rendered(row, query, fields) for row in rows]

@@ -8,11 +8,11 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from deploy.sandbox.providers.hubspot.account import account_routes
-from deploy.sandbox.providers.hubspot.answers import Refused, refused
 from deploy.sandbox.providers.hubspot.consent import consent_routes
 from deploy.sandbox.providers.hubspot.data import SIMULATED
 from deploy.sandbox.providers.hubspot.grants import grant_routes
 from deploy.sandbox.providers.hubspot.objects import object_routes
+from deploy.sandbox.providers.hubspot.responses import ErrorResponse, error_response
 from deploy.sandbox.providers.hubspot.search import search_routes
 from deploy.sandbox.providers.hubspot.tokens import token_routes
 from deploy.sandbox.world import World
@@ -30,4 +30,4 @@ def routes(world: World) -> list[ControllerRouterHandler]:
         *object_routes(world),
         *search_routes(world),
     ]
-    return [Router(path="/", route_handlers=handlers, exception_handlers={Refused: refused})]
+    return [Router(path="/", route_handlers=handlers, exception_handlers={ErrorResponse: error_response})]

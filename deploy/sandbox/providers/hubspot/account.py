@@ -7,10 +7,10 @@ from functools import cache
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.hubspot.answers import AnyRequest, admit, answer, resource_of, version_of
 from deploy.sandbox.providers.hubspot.backdrops import OWNERS
 from deploy.sandbox.providers.hubspot.catalogue import OWNERS_SCOPE, VERSIONS, definition, property_types
-from deploy.sandbox.providers.hubspot.words import FIRST, LAST
+from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, resource_of, respond, version_of
+from deploy.sandbox.providers.hubspot.sample_names import FIRST, LAST
 from deploy.sandbox.world import World
 
 
@@ -19,14 +19,14 @@ def account_routes(world: World) -> list[HTTPRouteHandler]:
     async def details(request: AnyRequest) -> Response[bytes]:
         version_of(request, VERSIONS)
         caller = admit(world, request, scope="oauth")
-        return answer(_details(caller.token.account), headers=caller.headers)
+        return respond(_details(caller.token.account), headers=caller.headers)
 
     @get(["/crm/v3/properties/{kind:str}", "/crm/properties/{version:str}/{kind:str}"])
     async def properties(request: AnyRequest) -> Response[bytes]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
         archived = request.query_params.get("archived", "").lower() == "true"
-        return answer({"results": [] if archived else _definitions(resource)}, headers=caller.headers)
+        return respond({"results": [] if archived else _definitions(resource)}, headers=caller.headers)
 
     @get(["/crm/v3/owners", "/crm/owners/{version:str}"])
     async def owners(request: AnyRequest) -> Response[bytes]:
@@ -35,7 +35,7 @@ def account_routes(world: World) -> list[HTTPRouteHandler]:
         archived = request.query_params.get("archived", "").lower() == "true"
         email = request.query_params.get("email")
         found = [] if archived else [owner for owner in _owners() if email in {None, owner["email"]}]
-        return answer({"results": found}, headers=caller.headers)
+        return respond({"results": found}, headers=caller.headers)
 
     return [details, properties, owners]
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from functools import cache
 
 from deploy.sandbox.providers.hubspot.catalogue import OPTIONS, property_types
-from deploy.sandbox.providers.hubspot.words import NOTES, PLACES, STREETS, TITLES
+from deploy.sandbox.providers.hubspot.sample_names import NOTES, PLACES, STREETS, TITLES
 
 BACKDROPS = 251
 OPENED = datetime(2023, 2, 1, 8, 30, tzinfo=UTC).timestamp()

@@ -12,16 +12,16 @@ import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.hubspot.answers import AnyRequest, Refused
 from deploy.sandbox.providers.hubspot.catalogue import SCOPES
-from deploy.sandbox.world import Code, World, chosen_account, consent_page, redirect
+from deploy.sandbox.providers.hubspot.responses import AnyRequest, ErrorResponse
+from deploy.sandbox.world import AuthorizationCode, World, chosen_account, consent_page, redirect
 
 CODE_S = 600
 """HubSpot does not say how long a code lives, only that it is short."""
 CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
-class Asked(msgspec.Struct, frozen=True):
+class AuthorizationRequest(msgspec.Struct, frozen=True):
     """A valid authorization request."""
 
     redirect_uri: str
@@ -33,40 +33,40 @@ class Asked(msgspec.Struct, frozen=True):
 def consent_routes(world: World) -> list[HTTPRouteHandler]:
     @get("/oauth/authorize")
     async def ask(request: AnyRequest) -> Response[Any]:
-        return consent_page(world, provider="HubSpot", scopes=_asked(world, request).scopes)
+        return consent_page(world, provider="HubSpot", scopes=_authorization(world, request).scopes)
 
     @post("/oauth/authorize", status_code=302)
     async def decide(request: AnyRequest) -> Response[Any]:
-        asked = _asked(world, request)
+        authorization = _authorization(world, request)
         form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))
-        return _decided(world, asked, form)
+        return _decided(world, authorization, form)
 
     return [ask, decide]
 
 
-def _decided(world: World, asked: Asked, form: dict[str, str]) -> Response[Any]:
-    state = {} if asked.state is None else {"state": asked.state}
+def _decided(world: World, authorization: AuthorizationRequest, form: dict[str, str]) -> Response[Any]:
+    state = {} if authorization.state is None else {"state": authorization.state}
     account = chosen_account(world, form)
     if account is None:
         denied = {"error": "access_denied", "error_description": "The user denied the request."}
-        return redirect(asked.redirect_uri, denied | state)
+        return redirect(authorization.redirect_uri, denied | state)
     code = f"na1-{uuid.uuid4()}"
-    world.codes[code] = Code(
+    world.codes[code] = AuthorizationCode(
         account=account.id,
         client_id=world.client.id,
-        redirect_uri=asked.redirect_uri,
-        scopes=asked.scopes,
-        challenge=asked.challenge,
+        redirect_uri=authorization.redirect_uri,
+        scopes=authorization.scopes,
+        challenge=authorization.challenge,
         expires=world.clock.now() + CODE_S,
     )
-    return redirect(asked.redirect_uri, {"code": code} | state)
+    return redirect(authorization.redirect_uri, {"code": code} | state)
 
 
-def _asked(world: World, request: AnyRequest) -> Asked:
+def _authorization(world: World, request: AnyRequest) -> AuthorizationRequest:
     """The request's parameters, or HubSpot's error page.
 
     Raises:
-        Refused: with a page that says which parameter is wrong.
+        ErrorResponse: with a page that says which parameter is wrong.
     """
     pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     params = dict(pairs)
@@ -78,7 +78,7 @@ def _asked(world: World, request: AnyRequest) -> Asked:
         raise _page("the redirect_uri is missing or not one of the app's")
     if params.get("response_type", "code") != "code":
         raise _page("the response_type can only be code")
-    return Asked(params["redirect_uri"], _scopes(params), params.get("state"), _challenge(params))
+    return AuthorizationRequest(params["redirect_uri"], _scopes(params), params.get("state"), _challenge(params))
 
 
 def _scopes(params: dict[str, str]) -> tuple[str, ...]:
@@ -99,10 +99,10 @@ def _challenge(params: dict[str, str]) -> str | None:
     return challenge
 
 
-def _page(reason: str) -> Refused:
+def _page(reason: str) -> ErrorResponse:
     html = (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>HubSpot (simulated)</title></head><body>'
         f"<h1>Authorization failed</h1><p>This link cannot be used: {escape(reason)}. Ask the app's developer to "
         "correct it, then try again.</p></body></html>"
     )
-    return Refused(Response(html.encode(), status_code=400, media_type="text/html; charset=utf-8"))
+    return ErrorResponse(Response(html.encode(), status_code=400, media_type="text/html; charset=utf-8"))

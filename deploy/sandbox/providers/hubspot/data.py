@@ -16,8 +16,8 @@ import msgspec
 
 from deploy.sandbox.providers.hubspot.backdrops import BACKDROPS, OPENED, SPAN_S, backdrops, iso
 from deploy.sandbox.providers.hubspot.catalogue import MODIFIED, RESOURCES
-from deploy.sandbox.providers.hubspot.words import FIRST, FORMS, HEADS, LAST, LONG, NASTY, PLANS, TAILS
-from deploy.sandbox.world import Account, Limit, Row
+from deploy.sandbox.providers.hubspot.sample_names import FIRST, FORMS, HEADS, LAST, LONG, NASTY, PLANS, TAILS
+from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 
 STEP = 13
 BASE = {"companies": 18_204_110_000, "contacts": 90_121_000, "deals": 31_870_250_000}
@@ -25,22 +25,22 @@ BASE = {"companies": 18_204_110_000, "contacts": 90_121_000, "deals": 31_870_250
 Own = dict[str, str | None]
 
 
-def properties(row: Row, resource: str) -> dict[str, str | None]:
+def properties(row: SandboxRow, resource: str) -> dict[str, str | None]:
     """All properties of a row that have a value, and some that are null."""
     return {**backdrops(resource)[row.body["backdrop"]], **row.body["own"]}
 
 
-def domain(account: Account) -> str:
+def domain(account: SandboxAccount) -> str:
     """The account's own, from its name: at most 63 characters before ``.example``, the longest label of a host name."""
     plain = unicodedata.normalize("NFKD", account.name).encode("ascii", "ignore").decode().lower()
     slug = re.sub("[^a-z0-9]+", "-", plain)[:63].strip("-")
     return f"{slug or f'portal-{account.id}'}.example"
 
 
-class HubSpotWorld:
+class SimulatedHubSpot:
     slug = "hubspot"
     resources = RESOURCES
-    default = Account(
+    default = SandboxAccount(
         id="4410021",
         name="Northwind Outfitters",
         seed=1,
@@ -55,7 +55,7 @@ class HubSpotWorld:
         digest = blake2b(f"{name}\n{seed}".encode(), digest_size=6).digest()
         return str(5_000_000 + int.from_bytes(digest, "big") % 190_000_000)
 
-    def generate(self, account: Account) -> Iterator[tuple[str, Row]]:
+    def generate(self, account: SandboxAccount) -> Iterator[tuple[str, SandboxRow]]:
         for resource in RESOURCES:
             count = account.counts.get(resource, 0)
             rng = random.Random(f"{account.seed}:{resource}")
@@ -64,11 +64,11 @@ class HubSpotWorld:
                 modified = created + rng.random() * 200 * 86_400
                 yield resource, _row(rng, account, resource, n, (iso(created), iso(modified)))
 
-    def create(self, account: Account, rows: dict[str, dict[str, Row]], resource: str, at: str) -> Row:
+    def create(self, account: SandboxAccount, rows: Rows, resource: str, at: str) -> SandboxRow:
         n = len(rows[resource])
         return _row(random.Random(f"{account.seed}:{resource}:{n}"), account, resource, n, (at, at))
 
-    def update(self, row: Row, resource: str, at: str) -> Row:
+    def update(self, row: SandboxRow, resource: str, at: str) -> SandboxRow:
         own = {
             **row.body["own"],
             MODIFIED[resource]: at,
@@ -77,13 +77,15 @@ class HubSpotWorld:
         return msgspec.structs.replace(row, modified=at, body={**row.body, "own": own})
 
 
-def _row(rng: random.Random, account: Account, resource: str, n: int, times: tuple[str, str]) -> Row:
+def _row(rng: random.Random, account: SandboxAccount, resource: str, n: int, times: tuple[str, str]) -> SandboxRow:
     """The ``n``-th row there ever was; ids rise with ``n``, with gaps, so that a later row never needs a look-up."""
     id_ = str(BASE[resource] + account.seed % 1000 * 7 + n * STEP + n * n % STEP)
     created, modified = times
     own = MAKERS[resource](rng, n)
     own["hs_object_id"], own["createdate"], own[MODIFIED[resource]] = id_, created, modified
-    return Row(id=id_, created=created, modified=modified, body={"own": own, "backdrop": int(rng.random() * BACKDROPS)})
+    return SandboxRow(
+        id=id_, created=created, modified=modified, body={"own": own, "backdrop": int(rng.random() * BACKDROPS)}
+    )
 
 
 def _pick(rng: random.Random, words: tuple[str, ...]) -> str:
@@ -149,4 +151,4 @@ def _deal(rng: random.Random, n: int) -> Own:
 MAKERS: dict[str, Callable[[random.Random, int], Own]] = {"companies": _company, "contacts": _contact, "deals": _deal}
 
 
-SIMULATED = HubSpotWorld()
+SIMULATED = SimulatedHubSpot()

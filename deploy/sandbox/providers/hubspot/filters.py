@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 
 import msgspec
 
-from deploy.sandbox.providers.hubspot.answers import invalid
+from deploy.sandbox.providers.hubspot.responses import invalid
 
 WORDS = re.compile(r"[^\W_]+(?:[.@'’-][^\W_]+)*")
 NUMERIC = frozenset({"number", "datetime", "date"})
@@ -26,7 +26,7 @@ def matches(condition: Filter, value: str | None, kind: str) -> bool:
     """Whether ``value``, a property of type ``kind``, passes.
 
     Raises:
-        Refused: the operator is unknown or lacks its operand.
+        ErrorResponse: the operator is unknown or lacks its operand.
     """
     match condition.operator:
         case "HAS_PROPERTY":

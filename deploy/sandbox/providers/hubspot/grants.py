@@ -8,9 +8,9 @@ import msgspec
 from litestar import Response, delete, get, post
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.hubspot.answers import AnyRequest, admit, answer, refusal
 from deploy.sandbox.providers.hubspot.catalogue import VERSIONS
 from deploy.sandbox.providers.hubspot.data import domain
+from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, api_error, respond
 from deploy.sandbox.providers.hubspot.tokens import authenticate, read_form, user_id
 from deploy.sandbox.world import Token, World
 
@@ -25,13 +25,13 @@ def grant_routes(world: World) -> list[HTTPRouteHandler]:
         form = await read_form(request)
         authenticate(world, form)
         _revoke(world, form.get("token", ""))
-        return answer({})
+        return respond({})
 
     @post([f"{path}/introspect" for path in PATHS], status_code=200)
     async def introspect(request: AnyRequest) -> Response[bytes]:
         form = await read_form(request)
         authenticate(world, form)
-        return answer(_introspected(world, form.get("token", "")))
+        return respond(_introspected(world, form.get("token", "")))
 
     @delete("/appinstalls/v3/external-install", status_code=204)
     async def uninstall(request: AnyRequest) -> None:
@@ -48,13 +48,13 @@ def _legacy_routes(world: World) -> list[HTTPRouteHandler]:
         value: str = request.path_params["value"]
         token = _live(world, value, "access")
         about = {**_about(world, token), "expires_in": _left(world, token), "app_id": APP_ID, "token_type": "access"}
-        return answer({"token": value, **about})
+        return respond({"token": value, **about})
 
     @get("/oauth/v1/refresh-tokens/{value:str}")
     async def refresh(request: AnyRequest) -> Response[bytes]:
         value: str = request.path_params["value"]
         token = _live(world, value, "refresh")
-        return answer({"token": value, **_about(world, token), "client_id": token.client_id, "token_type": "refresh"})
+        return respond({"token": value, **_about(world, token), "client_id": token.client_id, "token_type": "refresh"})
 
     @delete("/oauth/v1/refresh-tokens/{value:str}", status_code=204)
     async def forget(request: AnyRequest) -> None:
@@ -100,5 +100,5 @@ def _left(world: World, token: Token) -> int:
 def _live(world: World, value: str, kind: str) -> Token:
     token = world.tokens.get(value)
     if token is None or token.kind != kind or token.revoked or _left(world, token) <= 0:
-        raise refusal(404, f"{kind} token not found", category="OBJECT_NOT_FOUND")
+        raise api_error(404, f"{kind} token not found", category="OBJECT_NOT_FOUND")
     return token

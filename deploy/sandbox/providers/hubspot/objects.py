@@ -10,8 +10,9 @@ import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.hubspot.answers import AnyRequest, admit, answer, invalid, refusal, resource_of
-from deploy.sandbox.providers.hubspot.rows import Shelf, shown, wanted
+from deploy.sandbox.providers.hubspot.rendering import rendered, wanted
+from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, api_error, invalid, resource_of, respond
+from deploy.sandbox.providers.hubspot.rows import SortedRows
 from deploy.sandbox.world import World
 
 LIST_LIMIT = 100
@@ -36,7 +37,7 @@ class BatchRead(msgspec.Struct):
     idProperty: str | None = None  # noqa: N815  # the wire's own name
 
 
-class Query:
+class QueryString:
     """A query string: arrays as comma lists or repeated keys, booleans in any case; brackets in names mean nothing."""
 
     def __init__(self, request: AnyRequest) -> None:
@@ -55,7 +56,7 @@ class Query:
         """A number of digits.
 
         Raises:
-            Refused: it is something else.
+            ErrorResponse: it is something else.
         """
         value = self._values.get(key, [str(default)])[-1]
         if not (value.isascii() and value.isdigit() and len(value) < 20):
@@ -64,27 +65,27 @@ class Query:
 
 
 def object_routes(world: World) -> list[HTTPRouteHandler]:
-    shelf = Shelf(world)
+    sorted_rows = SortedRows(world)
 
     @get(LIST_PATHS)
     async def list_objects(request: AnyRequest) -> Response[bytes]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
-        return answer(_listed(shelf, request, caller.token.account, resource), headers=caller.headers)
+        return respond(_listed(sorted_rows, request, caller.token.account, resource), headers=caller.headers)
 
     @get(READ_PATHS)
     async def read_object(request: AnyRequest) -> Response[bytes]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
-        return answer(_read(world, request, caller.token.account, resource), headers=caller.headers)
+        return respond(_read(world, request, caller.token.account, resource), headers=caller.headers)
 
     @post(BATCH_PATHS, status_code=200)
     async def read_batch(request: AnyRequest) -> Response[bytes]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
         batch = parsed(await request.body(), BatchRead)
-        body = _batch(world, batch, caller.token.account, resource, archived=Query(request).flag("archived"))
-        return answer(body, 207 if "errors" in body else 200, caller.headers)
+        body = _batch(world, batch, caller.token.account, resource, archived=QueryString(request).flag("archived"))
+        return respond(body, 207 if "errors" in body else 200, caller.headers)
 
     return [list_objects, read_object, read_batch]
 
@@ -93,7 +94,7 @@ def parsed(body: bytes, shape: type[T]) -> T:
     """The JSON of a request.
 
     Raises:
-        Refused: it is no JSON, or of another shape.
+        ErrorResponse: it is no JSON, or of another shape.
     """
     try:
         return msgspec.json.decode(body, type=shape)
@@ -101,14 +102,14 @@ def parsed(body: bytes, shape: type[T]) -> T:
         raise invalid(f"Invalid input JSON: {str(flaw)[:120]}") from None
 
 
-def _listed(shelf: Shelf, request: AnyRequest, account: str, resource: str) -> dict[str, Any]:
-    query = Query(request)
+def _listed(sorted_rows: SortedRows, request: AnyRequest, account: str, resource: str) -> dict[str, Any]:
+    query = QueryString(request)
     limit, after = query.number("limit", 10), query.number("after", 0)
     if not 1 <= limit <= LIST_LIMIT:
         raise invalid(f"limit must be between 1 and {LIST_LIMIT}, but was {limit}.")
     want = wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), limit)
-    rows, following = shelf.page(account, resource, after=after, limit=limit, archived=query.flag("archived"))
-    body: dict[str, Any] = {"results": [shown(row, resource, want) for row in rows]}
+    rows, following = sorted_rows.page(account, resource, after=after, limit=limit, archived=query.flag("archived"))
+    body: dict[str, Any] = {"results": [rendered(row, resource, want) for row in rows]}
     if following is not None:
         # Where the server mounts this under a prefix, only the raw path still has it.
         here = f"{request.scope['scheme']}://{request.headers.get('host', '')}{request.scope['raw_path'].decode()}"
@@ -118,12 +119,12 @@ def _listed(shelf: Shelf, request: AnyRequest, account: str, resource: str) -> d
 
 def _read(world: World, request: AnyRequest, account: str, resource: str) -> dict[str, Any]:
     """Archived objects are found only by those who ask for archived ones."""
-    query = Query(request)
+    query = QueryString(request)
     _only_ids(query.names("idProperty"))
     row = world.rows(account, resource).get(request.path_params["id_"])
     if row is None or row.archived is not query.flag("archived"):
-        raise refusal(404, "resource not found", category="OBJECT_NOT_FOUND")
-    return shown(row, resource, wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), 1))
+        raise api_error(404, "resource not found", category="OBJECT_NOT_FOUND")
+    return rendered(row, resource, wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), 1))
 
 
 def _batch(world: World, batch: BatchRead, account: str, resource: str, *, archived: bool) -> dict[str, Any]:
@@ -134,7 +135,7 @@ def _batch(world: World, batch: BatchRead, account: str, resource: str, *, archi
     rows, at = world.rows(account, resource), world.clock.iso()
     ids = list(dict.fromkeys(given.id for given in batch.inputs))
     found = [row for id_ in ids if (row := rows.get(id_)) is not None and row.archived is archived]
-    results = [shown(row, resource, want) for row in found]
+    results = [rendered(row, resource, want) for row in found]
     body: dict[str, Any] = {"status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at}
     missing = [id_ for id_ in ids if id_ not in {row.id for row in found}]
     if missing:

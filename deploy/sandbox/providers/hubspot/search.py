@@ -8,13 +8,14 @@ import msgspec
 from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.hubspot.answers import AnyRequest, admit, answer, invalid, resource_of
 from deploy.sandbox.providers.hubspot.catalogue import DEFAULTS, property_types
 from deploy.sandbox.providers.hubspot.data import properties
 from deploy.sandbox.providers.hubspot.filters import Filter, matches, sort_key
 from deploy.sandbox.providers.hubspot.objects import LIST_PATHS, parsed
-from deploy.sandbox.providers.hubspot.rows import Shelf, shown, wanted
-from deploy.sandbox.world import Row, World
+from deploy.sandbox.providers.hubspot.rendering import rendered, wanted
+from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, invalid, resource_of, respond
+from deploy.sandbox.providers.hubspot.rows import SortedRows
+from deploy.sandbox.world import SandboxRow, World
 
 SEARCH_LIMIT = 200
 WALL = 10_000
@@ -22,11 +23,11 @@ BODY_CHARS = 3000
 GROUPS, FILTERS, ALL_FILTERS = 5, 6, 18
 
 
-class Group(msgspec.Struct):
+class FilterGroup(msgspec.Struct):
     filters: list[Filter] = []
 
 
-class Sort(msgspec.Struct):
+class SearchSort(msgspec.Struct):
     propertyName: str  # noqa: N815  # the wire's own name
     direction: str = "ASCENDING"
 
@@ -34,8 +35,8 @@ class Sort(msgspec.Struct):
 class Search(msgspec.Struct):
     """The body of a search; null stands for absent, as the SDK may send it."""
 
-    filterGroups: list[Group] | None = None  # noqa: N815  # the wire's own name
-    sorts: list[Sort | str] | None = None
+    filterGroups: list[FilterGroup] | None = None  # noqa: N815  # the wire's own name
+    sorts: list[SearchSort | str] | None = None
     query: str | None = None
     properties: list[str] | None = None
     limit: int | None = None
@@ -43,7 +44,7 @@ class Search(msgspec.Struct):
 
 
 def search_routes(world: World) -> list[HTTPRouteHandler]:
-    shelf = Shelf(world)
+    sorted_rows = SortedRows(world)
 
     @post([f"{path}/search" for path in LIST_PATHS], status_code=200)
     async def search(request: AnyRequest) -> Response[bytes]:
@@ -52,20 +53,20 @@ def search_routes(world: World) -> list[HTTPRouteHandler]:
         raw = await request.body()
         if len(raw) > BODY_CHARS:
             raise invalid(f"The request body is longer than {BODY_CHARS} characters.")
-        return answer(_found(shelf, caller.token.account, resource, parsed(raw, Search)))
+        return respond(_found(sorted_rows, caller.token.account, resource, parsed(raw, Search)))
 
     return [search]
 
 
-def _found(shelf: Shelf, account: str, resource: str, asked: Search) -> dict[str, Any]:
+def _found(sorted_rows: SortedRows, account: str, resource: str, asked: Search) -> dict[str, Any]:
     limit, offset = 10 if asked.limit is None else asked.limit, _offset(asked.after)
     if not 1 <= limit <= SEARCH_LIMIT:
         raise invalid(f"limit must be between 1 and {SEARCH_LIMIT}, but was {limit}.")
     if offset + limit > WALL:
         raise invalid(f"Paging past {WALL} results is not supported: after plus limit is {offset + limit}.")
-    rows = _sorted(_filtered(shelf.live(account, resource), resource, asked), resource, asked.sorts or [])
+    rows = _sorted(_filtered(sorted_rows.live(account, resource), resource, asked), resource, asked.sorts or [])
     want = wanted(resource, asked.properties or [], [], limit)
-    results = [shown(row, resource, want) for row in rows[offset : offset + limit]]
+    results = [rendered(row, resource, want) for row in rows[offset : offset + limit]]
     body: dict[str, Any] = {"total": len(rows), "results": results}
     if offset + limit < len(rows):
         body["paging"] = {"next": {"after": str(offset + limit)}}
@@ -79,7 +80,7 @@ def _offset(after: str | int | None) -> int:
     return int(text)
 
 
-def _filtered(rows: list[Row], resource: str, asked: Search) -> list[Row]:
+def _filtered(rows: list[SandboxRow], resource: str, asked: Search) -> list[SandboxRow]:
     groups = [group.filters for group in asked.filterGroups or [] if group.filters]
     _within_limits(groups, property_types(resource))
     if groups:
@@ -112,7 +113,7 @@ def _mentions(values: dict[str, str | None], names: tuple[str, ...], needle: str
     return any(needle in (values.get(name) or "").lower() for name in names)
 
 
-def _sorted(rows: list[Row], resource: str, sorts: list[Sort | str]) -> list[Row]:
+def _sorted(rows: list[SandboxRow], resource: str, sorts: list[SearchSort | str]) -> list[SandboxRow]:
     """Only the first sort counts; rows come in the order of their creation otherwise."""
     if not sorts:
         return rows

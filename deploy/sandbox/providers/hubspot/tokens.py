@@ -13,7 +13,7 @@ import msgspec
 from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.hubspot.answers import AnyRequest, Refused, answer, refusal
+from deploy.sandbox.providers.hubspot.responses import AnyRequest, ErrorResponse, api_error, respond
 from deploy.sandbox.world import Token, World
 
 TOKEN_PATHS = [f"/oauth/{version}/token" for version in ("v1", "v3", "2026-03", "2026-09")]
@@ -38,17 +38,17 @@ async def read_form(request: AnyRequest) -> dict[str, str]:
     """The form body; no other content type is understood."""
     body = await request.body()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
-        raise refusal(415, "Unsupported Media Type", category="VALIDATION_ERROR")
+        raise api_error(415, "Unsupported Media Type", category="VALIDATION_ERROR")
     pairs = parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True, max_num_fields=50)
     if len(dict(pairs)) != len(pairs):
         raise oauth_error("BAD_REQUEST", "invalid_request", "a parameter is given twice")
     return dict(pairs)
 
 
-def oauth_error(status: str, error: str, message: str) -> Refused:
+def oauth_error(status: str, error: str, message: str) -> ErrorResponse:
     """Since 2026-01 a reply has both RFC 6749's keys and HubSpot's older ones; all are 400."""
     body = {"error": error, "error_description": message, "status": status, "message": message}
-    return Refused(answer({**body, "correlationId": str(uuid.uuid4())}, 400))
+    return ErrorResponse(respond({**body, "correlationId": str(uuid.uuid4())}, 400))
 
 
 def authenticate(world: World, form: dict[str, str]) -> None:
@@ -117,4 +117,4 @@ def _issued(world: World, refresh_value: str, refresh: Token) -> Response[bytes]
         "token_use": "access_token",
         "user_id": user_id(refresh.account),
     }
-    return answer(body, headers={"Cache-Control": "no-store"})
+    return respond(body, headers={"Cache-Control": "no-store"})

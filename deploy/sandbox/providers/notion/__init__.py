@@ -6,10 +6,10 @@ from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.notion.content import content_routes
 from deploy.sandbox.providers.notion.oauth import oauth_routes
-from deploy.sandbox.providers.notion.rows import NotionWorkspace
+from deploy.sandbox.providers.notion.rows import SimulatedNotion
 from deploy.sandbox.world import Simulated, World
 
-SIMULATED: Simulated = NotionWorkspace()
+SIMULATED: Simulated = SimulatedNotion()
 
 
 def routes(world: World) -> list[HTTPRouteHandler]:

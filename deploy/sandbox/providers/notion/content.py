@@ -8,14 +8,15 @@ from typing import Any
 from litestar import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.notion.asked import Asked, Refused, api, invalid, only
 from deploy.sandbox.providers.notion.filters import compiled
 from deploy.sandbox.providers.notion.index import Index, Indexes
 from deploy.sandbox.providers.notion.paging import MOST_RESULTS, cut, listing
 from deploy.sandbox.providers.notion.people import me
-from deploy.sandbox.providers.notion.shown import missing, shown, title_of, with_some
+from deploy.sandbox.providers.notion.rendering import missing, rendered, title_of, with_some
+from deploy.sandbox.providers.notion.request import SandboxRequest, api
+from deploy.sandbox.providers.notion.responses import ErrorResponse, invalid, only
 from deploy.sandbox.providers.notion.values import Json
-from deploy.sandbox.world import Row, World
+from deploy.sandbox.world import SandboxRow, World
 
 PAGING = ("start_cursor", "page_size")
 TRASH = ("archived", "in_trash", "is_archived")
@@ -29,60 +30,62 @@ class Content:
         self._world = world
         self._indexes = Indexes(world)
 
-    def search(self, asked: Asked) -> Json:
-        only(asked.body, ("query", "filter", "sort", *PAGING))
-        kind, words = _object(asked.body.get("filter")), asked.body.get("query") or ""
+    def search(self, request: SandboxRequest) -> Json:
+        only(request.body, ("query", "filter", "sort", *PAGING))
+        kind, words = _object(request.body.get("filter")), request.body.get("query") or ""
         if not isinstance(words, str):
             raise invalid("body failed validation: body.query should be a string.")
-        time, descending = _sort(asked.body.get("sort"), ("last_edited_time",), "body.sort")
-        index = self._indexes.of(asked.account)
+        time, descending = _sort(request.body.get("sort"), ("last_edited_time",), "body.sort")
+        index = self._indexes.of(request.account)
         keep = _titled(index, words) if words else None
         query = {"search": words, "kind": kind, "time": time, "descending": descending}
-        part = cut(asked, index.found(kind, time), query=query, descending=descending, keep=keep)
-        return listing(part, [shown(index.by_id[id_], asked) for id_ in part.ids], "page_or_data_source")
+        part = cut(request, index.found(kind, time), query=query, descending=descending, keep=keep)
+        return listing(part, [rendered(index.by_id[id_], request) for id_ in part.ids], "page_or_data_source")
 
-    def query(self, asked: Asked) -> Json:
-        only(asked.body, ("filter", "sorts", "result_type", *TRASH, *PAGING))
-        source = self._one(asked, "data_sources", "data_source_id")
+    def query(self, request: SandboxRequest) -> Json:
+        only(request.body, ("filter", "sorts", "result_type", *TRASH, *PAGING))
+        source = self._one(request, "data_sources", "data_source_id")
         if source.archived:
             raise missing("data_sources", source.id)
-        sorts = asked.body.get("sorts") or [None]
+        sorts = request.body.get("sorts") or [None]
         if not isinstance(sorts, list) or len(sorts) > 1:
             raise invalid("body failed validation: body.sorts should be an array; this sandbox sorts by one timestamp.")
         time, descending = _sort(sorts[0], ("created_time", "last_edited_time"), "body.sorts[0]")
-        told = asked.body.get("filter")
-        index, test = self._indexes.of(asked.account), compiled(told) if told is not None else None
-        trash = any(asked.body.get(name) is True for name in TRASH) or asked.body.get("result_type") == "data_source"
+        told = request.body.get("filter")
+        index, test = self._indexes.of(request.account), compiled(told) if told is not None else None
+        trash = (
+            any(request.body.get(name) is True for name in TRASH) or request.body.get("result_type") == "data_source"
+        )
         part = cut(
-            asked,
+            request,
             [] if trash else index.rows_of(source.id, time),
             query={"source": source.id, "filter": told, "time": time, "descending": descending},
             descending=descending,
             keep=None if test is None else lambda id_: test(index.by_id[id_]),
             most=MOST_RESULTS,
         )
-        some = asked.query.get("filter_properties") or asked.query.get("filter_properties[]")
-        results = [shown(index.by_id[id_], asked) for id_ in part.ids]
+        some = request.query.get("filter_properties") or request.query.get("filter_properties[]")
+        results = [rendered(index.by_id[id_], request) for id_ in part.ids]
         return listing(part, [with_some(page, some) for page in results] if some else results, "page_or_data_source")
 
-    def users(self, asked: Asked) -> Json:
-        index = self._indexes.of(asked.account)
-        part = cut(asked, index.users(), query={"users": True})
-        return listing(part, [shown(index.by_id[id_], asked) for id_ in part.ids], "user")
+    def users(self, request: SandboxRequest) -> Json:
+        index = self._indexes.of(request.account)
+        part = cut(request, index.users(), query={"users": True})
+        return listing(part, [rendered(index.by_id[id_], request) for id_ in part.ids], "user")
 
-    def one(self, resource: str, name: str) -> Callable[[Asked], Json]:
-        def answer(asked: Asked) -> Json:
-            row = self._one(asked, resource, name)
+    def one(self, resource: str, name: str) -> Callable[[SandboxRequest], Json]:
+        def answer(request: SandboxRequest) -> Json:
+            row = self._one(request, resource, name)
             if row.archived and resource == "users":
                 raise missing(resource, row.id)
-            return shown(row, asked)
+            return rendered(row, request)
 
         return answer
 
-    def database(self, asked: Asked) -> Json:
-        wanted = asked.id("database_id")
-        rows = self._world.rows(asked.account, "data_sources").values()
-        inside = [shown(row, asked) for row in rows if row.body["show"]["parent"]["database_id"] == wanted]
+    def database(self, request: SandboxRequest) -> Json:
+        wanted = request.id("database_id")
+        rows = self._world.rows(request.account, "data_sources").values()
+        inside = [rendered(row, request) for row in rows if row.body["show"]["parent"]["database_id"] == wanted]
         if not inside:
             raise missing("databases", wanted)
         kept = ("created_time", "last_edited_time", "title", "description", "icon", "cover", "is_inline", "url")
@@ -95,9 +98,9 @@ class Content:
             "data_sources": [{"id": source["id"], "name": title_of(source)} for source in inside],
         }
 
-    def property(self, asked: Asked) -> Json:
-        page = self._one(asked, "pages", "page_id")
-        wanted = asked.path["property_id"]
+    def property(self, request: SandboxRequest) -> Json:
+        page = self._one(request, "pages", "page_id")
+        wanted = request.path["property_id"]
         for told in page.body["show"]["properties"].values():
             if told["id"] == wanted:
                 kind = told["type"]
@@ -113,14 +116,14 @@ class Content:
                 }
         raise missing("property", wanted)
 
-    def children(self, asked: Asked) -> Json:
+    def children(self, request: SandboxRequest) -> Json:
         """No page has blocks here: nothing that is loaded stands in them."""
-        self._one(asked, "pages", "block_id")
-        return listing(cut(asked, [], query={"children": True}), [], "block")
+        self._one(request, "pages", "block_id")
+        return listing(cut(request, [], query={"children": True}), [], "block")
 
-    def _one(self, asked: Asked, resource: str, name: str) -> Row:
-        wanted = asked.id(name)
-        row = self._world.rows(asked.account, resource).get(wanted)
+    def _one(self, request: SandboxRequest, resource: str, name: str) -> SandboxRow:
+        wanted = request.id(name)
+        row = self._world.rows(request.account, resource).get(wanted)
         if row is None:
             raise missing(resource, wanted)
         return row
@@ -129,7 +132,7 @@ class Content:
 def content_routes(world: World) -> list[HTTPRouteHandler]:
     content = Content(world)
     get, post, patch, delete = HttpMethod.GET, HttpMethod.POST, HttpMethod.PATCH, HttpMethod.DELETE
-    table: list[tuple[HttpMethod, str, Callable[[Asked], Json]]] = [
+    table: list[tuple[HttpMethod, str, Callable[[SandboxRequest], Json]]] = [
         (post, "/v1/search", content.search),
         (get, "/v1/users", content.users),
         (get, "/v1/users/me", me),
@@ -145,8 +148,8 @@ def content_routes(world: World) -> list[HTTPRouteHandler]:
     return [api(world, method, path, answer) for method, path, answer in table]
 
 
-def _nowhere(_: Asked) -> Json:
-    raise Refused("invalid_request_url", "Invalid request URL.")
+def _nowhere(_: SandboxRequest) -> Json:
+    raise ErrorResponse("invalid_request_url", "Invalid request URL.")
 
 
 def _titled(index: Index, words: str) -> Callable[[str], bool]:

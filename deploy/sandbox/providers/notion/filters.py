@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any
 
-from deploy.sandbox.providers.notion.asked import invalid, only
+from deploy.sandbox.providers.notion.responses import invalid, only
 from deploy.sandbox.providers.notion.values import Json
-from deploy.sandbox.world import Row
+from deploy.sandbox.world import SandboxRow
 
-Test = Callable[[Row], bool]
+Test = Callable[[SandboxRow], bool]
 DEEPEST = 2
 DATE_TESTS = {"equals": eq, "before": lt, "after": gt, "on_or_before": le, "on_or_after": ge}
 NUMBER_TESTS = {
@@ -77,7 +77,7 @@ def _by_property(told: Json) -> Test:
     operator, given = _condition(told[kinds[0]], kinds[0])
     test = _property_test(kinds[0], operator, given)
 
-    def of_row(row: Row) -> bool:
+    def of_row(row: SandboxRow) -> bool:
         properties = row.body["show"]["properties"]
         found = properties.get(name) or next((one for one in properties.values() if one["id"] == name), None)
         if found is None:

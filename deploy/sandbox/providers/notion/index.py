@@ -9,13 +9,13 @@ from operator import attrgetter, is_
 
 from deploy.sandbox.providers.notion.paging import Key
 from deploy.sandbox.providers.notion.rows import source_of
-from deploy.sandbox.world import Row, World
+from deploy.sandbox.world import Rows, SandboxRow, World
 
 
 class Index:
     """Live rows only. Holds the rows it was made from, so that comparing them by identity finds every change."""
 
-    def __init__(self, rows: dict[str, dict[str, Row]]) -> None:
+    def __init__(self, rows: Rows) -> None:
         self.seen = _all(rows)
         self.by_id = {row.id: row for row in self.seen if not row.archived}
         self._sources = {id_ for id_, row in rows["data_sources"].items() if not row.archived}
@@ -23,13 +23,13 @@ class Index:
         self._orders: dict[tuple[str, str], list[Key]] = {}
         self._users = [row for row in rows["users"].values() if not row.archived]
 
-    def still(self, rows: dict[str, dict[str, Row]]) -> bool:
+    def still(self, rows: Rows) -> bool:
         now = _all(rows)
         return len(now) == len(self.seen) and all(map(is_, now, self.seen))
 
     @cached_property
-    def _members(self) -> dict[str, list[Row]]:
-        members: dict[str, list[Row]] = defaultdict(list)
+    def _members(self) -> dict[str, list[SandboxRow]]:
+        members: dict[str, list[SandboxRow]] = defaultdict(list)
         for row in self._pages:
             members[source_of(row) or ""].append(row)
         return members
@@ -44,13 +44,13 @@ class Index:
     def users(self) -> list[Key]:
         return self._order("users", "created_time", lambda: self._users)
 
-    def _findable(self, kind: str) -> list[Row]:
+    def _findable(self, kind: str) -> list[SandboxRow]:
         sources = [] if kind == "page" else [self.by_id[id_] for id_ in self._sources]
         # A row that no query would give has to be found here.
         pages = (page for page in self._pages if not page.body["hidden"] or source_of(page) not in self._sources)
         return sources if kind == "data_source" else [*sources, *pages]
 
-    def _order(self, name: str, time: str, rows: Callable[[], list[Row]]) -> list[Key]:
+    def _order(self, name: str, time: str, rows: Callable[[], list[SandboxRow]]) -> list[Key]:
         if (name, time) not in self._orders:
             key = {"created_time": attrgetter("created"), "last_edited_time": attrgetter("modified")}.get(time)
             self._orders[name, time] = sorted((key(row) if key else "", row.id) for row in rows())
@@ -72,5 +72,5 @@ class Indexes:
         return made
 
 
-def _all(rows: dict[str, dict[str, Row]]) -> list[Row]:
+def _all(rows: Rows) -> list[SandboxRow]:
     return [row for kind in rows.values() for row in kind.values()]

@@ -14,10 +14,11 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.response import Redirect
 from msgspec.structs import replace
 
-from deploy.sandbox.providers.notion.asked import Asked, Refused, for_client, only
 from deploy.sandbox.providers.notion.people import about_bot, bot_id
+from deploy.sandbox.providers.notion.request import SandboxRequest, for_client
+from deploy.sandbox.providers.notion.responses import ErrorResponse, only
 from deploy.sandbox.providers.notion.values import Json
-from deploy.sandbox.world import Code, Token, World, chosen_account, consent_page, redirect
+from deploy.sandbox.world import AuthorizationCode, Token, World, chosen_account, consent_page, redirect
 from deploy.sandbox.world.pages import headers, page
 
 CODE_LIFETIME_S = 600.0
@@ -75,7 +76,7 @@ def _decided(world: World, request: Seen, form: dict[str, str]) -> Redirect:
     if account is None:
         return _back(request, {"error": "access_denied"})
     code = f"03{secrets.token_urlsafe(24)}"
-    world.codes[code] = Code(
+    world.codes[code] = AuthorizationCode(
         account=account.id,
         client_id=world.client.id,
         redirect_uri=request.query_params["redirect_uri"],
@@ -84,37 +85,37 @@ def _decided(world: World, request: Seen, form: dict[str, str]) -> Redirect:
     return _back(request, {"code": code})
 
 
-def _token(asked: Asked) -> Json:
-    match asked.body.get("grant_type"):
+def _token(request: SandboxRequest) -> Json:
+    match request.body.get("grant_type"):
         case "authorization_code":
-            return _exchange(asked)
+            return _exchange(request)
         case "refresh_token":
-            return _refresh(asked)
+            return _refresh(request)
         case _:
-            raise Refused("invalid_request", "body.grant_type should be `authorization_code` or `refresh_token`.")
+            raise ErrorResponse("invalid_request", "body.grant_type should be `authorization_code` or `refresh_token`.")
 
 
-def _exchange(asked: Asked) -> Json:
-    only(asked.body, CODE_FIELDS)
-    world, given = asked.world, _text(asked, "code")
+def _exchange(request: SandboxRequest) -> Json:
+    only(request.body, CODE_FIELDS)
+    world, given = request.world, _text(request, "code")
     code = world.codes.get(given)
     if code is None or code.used:
-        raise Refused("invalid_grant", "Invalid code: this code has been revoked.")
+        raise ErrorResponse("invalid_grant", "Invalid code: this code has been revoked.")
     world.codes[given] = replace(code, used=True)
     if world.clock.now() > code.expires:
-        raise Refused("invalid_grant", "Invalid code: this code has expired.")
-    if asked.body.get("redirect_uri") != code.redirect_uri:
-        raise Refused("invalid_grant", "Invalid redirect_uri: it is not the one this code was given to.")
+        raise ErrorResponse("invalid_grant", "Invalid code: this code has expired.")
+    if request.body.get("redirect_uri") != code.redirect_uri:
+        raise ErrorResponse("invalid_grant", "Invalid redirect_uri: it is not the one this code was given to.")
     account = world.accounts[code.account]
     return _pair(world, code.account, f"{bot_id(world, account)}/{secrets.token_hex(8)}", {})
 
 
-def _refresh(asked: Asked) -> Json:
-    only(asked.body, REFRESH_FIELDS)
-    world = asked.world
-    token = world.tokens.get(_text(asked, "refresh_token"))
+def _refresh(request: SandboxRequest) -> Json:
+    only(request.body, REFRESH_FIELDS)
+    world = request.world
+    token = world.tokens.get(_text(request, "refresh_token"))
     if token is None or token.kind != "refresh" or token.revoked:
-        raise Refused("invalid_grant", "Invalid refresh token: this token has been revoked.")
+        raise ErrorResponse("invalid_grant", "Invalid refresh token: this token has been revoked.")
     return _pair(world, token.account, token.grant, _ended(world, token.grant))
 
 
@@ -136,24 +137,24 @@ def _pair(world: World, account: str, grant: str, ended: dict[str, Token]) -> Js
     return {**named, **about_bot(world, world.accounts[account])}
 
 
-def _revoke(asked: Asked) -> Json:
-    only(asked.body, ("token",))
-    token = asked.world.tokens.get(_text(asked, "token"))
+def _revoke(request: SandboxRequest) -> Json:
+    only(request.body, ("token",))
+    token = request.world.tokens.get(_text(request, "token"))
     if token is not None and token.kind == "access" and not token.revoked:
-        asked.world.tokens.put(_ended(asked.world, token.grant))
+        request.world.tokens.put(_ended(request.world, token.grant))
     return {}
 
 
-def _introspect(asked: Asked) -> Json:
-    only(asked.body, ("token",))
-    token = asked.world.tokens.get(_text(asked, "token"))
+def _introspect(request: SandboxRequest) -> Json:
+    only(request.body, ("token",))
+    token = request.world.tokens.get(_text(request, "token"))
     if token is None or token.revoked:
         return {"active": False}
     return {"active": True, "iat": int(token.issued * 1000)}
 
 
-def _text(asked: Asked, name: str) -> str:
-    given = asked.body.get(name)
+def _text(request: SandboxRequest, name: str) -> str:
+    given = request.body.get(name)
     if not isinstance(given, str) or not given:
-        raise Refused("invalid_request", f"body failed validation: body.{name} should be defined, and a string.")
+        raise ErrorResponse("invalid_request", f"body failed validation: body.{name} should be defined, and a string.")
     return given

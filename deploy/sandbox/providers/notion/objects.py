@@ -6,9 +6,9 @@ from hashlib import blake2b
 from random import Random
 from uuid import UUID
 
+from deploy.sandbox.providers.notion.sample_names import ADJECTIVES, COMPANIES, FIRST, ICONS, LAST, NASTY, NOUNS, PLACES
 from deploy.sandbox.providers.notion.values import Json, person, property_id, rich_text, schema_of, value
-from deploy.sandbox.providers.notion.words import ADJECTIVES, COMPANIES, FIRST, ICONS, LAST, NASTY, NOUNS, PLACES
-from deploy.sandbox.world import Row
+from deploy.sandbox.world import SandboxRow
 
 TABLES = (
     ("Projects", "Name", {"Stage": "status", "Due": "date", "Budget": "number", "Tags": "multi_select"}),
@@ -70,7 +70,7 @@ def data_source(seed: int, n: int) -> Json:
     }
 
 
-def page(seed: int, sources: list[Row], n: int, id_: str) -> Json:
+def page(seed: int, sources: list[SandboxRow], n: int, id_: str) -> Json:
     """A page's body; it is a row of one of ``sources`` or, one in four, a loose page."""
     rng = Random(f"{seed}:pages:{n}")
     words = f"{rng.choice(ADJECTIVES).title()} {rng.choice(NOUNS)} {rng.choice(PLACES)}"
@@ -96,7 +96,7 @@ def page(seed: int, sources: list[Row], n: int, id_: str) -> Json:
     return {"show": show, "hidden": row and (n - n // 4) % HIDDEN_EVERY == HIDDEN_EVERY - 1}
 
 
-def _row_of(source: Row, titled: Json, rng: Random) -> tuple[Json, Json]:
+def _row_of(source: SandboxRow, titled: Json, rng: Random) -> tuple[Json, Json]:
     about = source.body["show"]
     parent = {"type": "data_source_id", "data_source_id": source.id, "database_id": about["parent"]["database_id"]}
     properties = {}

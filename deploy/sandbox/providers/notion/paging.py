@@ -15,7 +15,8 @@ from typing import Any
 
 import msgspec
 
-from deploy.sandbox.providers.notion.asked import Asked, Refused, invalid
+from deploy.sandbox.providers.notion.request import SandboxRequest
+from deploy.sandbox.providers.notion.responses import ErrorResponse, invalid
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import World
 
@@ -28,7 +29,7 @@ Key = tuple[str, str]
 """What a listing is sorted by, and the id."""
 
 
-class Place(msgspec.Struct, frozen=True, array_like=True):
+class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
     """``query`` is a digest of what was asked: a cursor fits only the query it came from. ``page`` counts from 0."""
 
     query: str
@@ -38,7 +39,7 @@ class Place(msgspec.Struct, frozen=True, array_like=True):
     after: Key | None = None
 
 
-class Cut(msgspec.Struct, frozen=True):
+class ListingPage(msgspec.Struct, frozen=True):
     """A page: the ids on it, the cursor of the next one, and whether the rest is out of reach."""
 
     ids: list[str]
@@ -46,7 +47,7 @@ class Cut(msgspec.Struct, frozen=True):
     capped: bool = False
 
 
-def listing(cut: Cut, results: list[Json], kind: str) -> Json:
+def listing(cut: ListingPage, results: list[Json], kind: str) -> Json:
     """Notion's list envelope; ``request_status`` only stands there when the results are cut off."""
     told: Json = {"object": "list", "results": results, "next_cursor": cut.cursor, "has_more": cut.cursor is not None}
     if cut.capped:
@@ -55,18 +56,18 @@ def listing(cut: Cut, results: list[Json], kind: str) -> Json:
 
 
 def cut(
-    asked: Asked,
+    request: SandboxRequest,
     keys: list[Key],
     *,
     query: Json,
     descending: bool = False,
     keep: Callable[[str], bool] | None = None,
     most: int | None = None,
-) -> Cut:
+) -> ListingPage:
     """The page that was asked for, of the ids in ``keys`` (ascending) that ``keep`` lets through."""
-    digest = blake2b(msgspec.json.encode([asked.account, query], order="deterministic"), digest_size=8).hexdigest()
-    place = _place(asked, digest)
-    size = _size(asked)
+    digest = blake2b(msgspec.json.encode([request.account, query], order="deterministic"), digest_size=8).hexdigest()
+    place = _place(request, digest)
+    size = _size(request)
     if place.page % EMPTY_EVERY == EMPTY_EVERY - 4:
         size = 0
     elif place.page % SHORT_EVERY == SHORT_EVERY - 3:
@@ -76,9 +77,11 @@ def cut(
     here, more = found[:limit], len(found) > limit
     given = place.given + len(here)
     if not more or given == most:
-        return Cut([id_ for _, id_ in here], None, capped=more)
-    following = Place(digest, asked.world.clock.now(), place.page + 1, given, here[-1] if here else place.after)
-    return Cut([id_ for _, id_ in here], _signed(asked.world, following))
+        return ListingPage([id_ for _, id_ in here], None, capped=more)
+    following = CursorPosition(
+        digest, request.world.clock.now(), place.page + 1, given, here[-1] if here else place.after
+    )
+    return ListingPage([id_ for _, id_ in here], _signed(request.world, following))
 
 
 def _from(
@@ -98,12 +101,12 @@ def _from(
     return found
 
 
-def _given(asked: Asked, name: str) -> Any:
-    return asked.body.get(name) if asked.method == "POST" else asked.query.get(name, [None])[0]
+def _given(request: SandboxRequest, name: str) -> Any:
+    return request.body.get(name) if request.method == "POST" else request.query.get(name, [None])[0]
 
 
-def _size(asked: Asked) -> int:
-    size: Any = _given(asked, "page_size")
+def _size(request: SandboxRequest) -> int:
+    size: Any = _given(request, "page_size")
     if isinstance(size, str) and size.isascii() and size.isdigit():
         size = int(size[:9])
     if size is None:
@@ -116,19 +119,19 @@ def _size(asked: Asked) -> int:
     return size
 
 
-def _place(asked: Asked, digest: str) -> Place:
-    cursor = _given(asked, "start_cursor")
+def _place(request: SandboxRequest, digest: str) -> CursorPosition:
+    cursor = _given(request, "start_cursor")
     if cursor is None:
-        return Place(digest, asked.world.clock.now())
-    place = _opened(asked.world, cursor) if isinstance(cursor, str) else None
+        return CursorPosition(digest, request.world.clock.now())
+    place = _opened(request.world, cursor) if isinstance(cursor, str) else None
     if place is None or place.query != digest:
         raise _bad_cursor(str(cursor)[:80])
-    if asked.world.clock.now() - place.issued > CURSOR_LIFETIME_S:
+    if request.world.clock.now() - place.issued > CURSOR_LIFETIME_S:
         raise _bad_cursor(cursor[:80])
     return place
 
 
-def _bad_cursor(cursor: str) -> Refused:
+def _bad_cursor(cursor: str) -> ErrorResponse:
     return invalid(f"The start_cursor provided is invalid: {cursor}")
 
 
@@ -136,16 +139,16 @@ def _signature(world: World, raw: bytes) -> bytes:
     return hmac.digest(world.client.secret.encode(), b"cursor:" + raw, "sha256")[:9]
 
 
-def _signed(world: World, place: Place) -> str:
+def _signed(world: World, place: CursorPosition) -> str:
     raw = msgspec.json.encode(place)
     return base64.urlsafe_b64encode(_signature(world, raw) + raw).decode().rstrip("=")
 
 
-def _opened(world: World, cursor: str) -> Place | None:
+def _opened(world: World, cursor: str) -> CursorPosition | None:
     try:
         signed = base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4))
         if not hmac.compare_digest(signed[:9], _signature(world, signed[9:])):
             return None
-        return msgspec.json.decode(signed[9:], type=Place)
+        return msgspec.json.decode(signed[9:], type=CursorPosition)
     except (ValueError, UnicodeEncodeError):
         return None

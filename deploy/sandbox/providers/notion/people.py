@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from deploy.sandbox.providers.notion.asked import Asked
 from deploy.sandbox.providers.notion.objects import uid
+from deploy.sandbox.providers.notion.request import SandboxRequest
 from deploy.sandbox.providers.notion.rows import owner
 from deploy.sandbox.providers.notion.values import Json
-from deploy.sandbox.world import Account, World
+from deploy.sandbox.world import SandboxAccount, World
 
 
-def bot_id(world: World, account: Account) -> str:
+def bot_id(world: World, account: SandboxAccount) -> str:
     """The same for the same app, workspace and person, however often they consent."""
     return uid(account.seed, "bot", world.client.id, account.id, owner(account)["id"])
 
 
-def about_bot(world: World, account: Account) -> Json:
+def about_bot(world: World, account: SandboxAccount) -> Json:
     """What a token reply says of the connection."""
     return {
         "bot_id": bot_id(world, account),
@@ -26,13 +26,13 @@ def about_bot(world: World, account: Account) -> Json:
     }
 
 
-def me(asked: Asked) -> Json:
-    account = asked.world.accounts[asked.account]
+def me(request: SandboxRequest) -> Json:
+    account = request.world.accounts[request.account]
     bot = {
         "owner": {"type": "user", "user": owner(account)},
         "workspace_id": account.id,
         "workspace_name": account.name,
         "workspace_limits": {"max_file_upload_size_in_bytes": 5_242_880},
     }
-    named = {"object": "user", "id": bot_id(asked.world, account), "name": "Simulated connection", "avatar_url": None}
+    named = {"object": "user", "id": bot_id(request.world, account), "name": "Simulated connection", "avatar_url": None}
     return {**named, "type": "bot", "bot": bot}

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from deploy.sandbox.providers.notion.objects import data_source, page, uid, user
 from deploy.sandbox.providers.notion.values import Json, rich_text
-from deploy.sandbox.world import Account, Limit, Row
+from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 
 EPOCH = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
 SPAN_S = 700 * 86_400
@@ -20,13 +20,13 @@ def minute(at: str) -> str:
     return f"{at[:16]}:00.000Z"
 
 
-class NotionWorkspace:
+class SimulatedNotion:
     """The data of this sandbox. A row's ``body`` holds ``show`` (the object as Notion sends it) and ``hidden``."""
 
     slug = "notion"
     resources = ("pages", "data_sources", "users")
     limits = {"requests": Limit(180, 60.0)}  # noqa: RUF012  # the protocol asks for a plain dict
-    default = Account(
+    default = SandboxAccount(
         id=uid(7, "workspace", "Orchard Studio"),
         name="Orchard Studio",
         seed=7,
@@ -36,8 +36,8 @@ class NotionWorkspace:
     def account_id(self, name: str, seed: int) -> str:
         return uid(seed, "workspace", name)
 
-    def generate(self, account: Account) -> Iterator[tuple[str, Row]]:
-        made: dict[str, dict[str, Row]] = {resource: {} for resource in self.resources}
+    def generate(self, account: SandboxAccount) -> Iterator[tuple[str, SandboxRow]]:
+        made: Rows = {resource: {} for resource in self.resources}
         for resource in ("data_sources", "pages", "users"):
             count = account.counts.get(resource, 0)
             for n in range(count):
@@ -47,10 +47,10 @@ class NotionWorkspace:
                 made[resource][row.id] = row
                 yield resource, row
 
-    def create(self, account: Account, rows: dict[str, dict[str, Row]], resource: str, at: str) -> Row:
+    def create(self, account: SandboxAccount, rows: Rows, resource: str, at: str) -> SandboxRow:
         return _new(account.seed, rows, resource, len(rows[resource]), minute(at))
 
-    def update(self, row: Row, resource: str, at: str) -> Row:
+    def update(self, row: SandboxRow, resource: str, at: str) -> SandboxRow:
         show, edits = dict(row.body["show"]), row.body.get("edits", 0) + 1
         words = f" (edit {edits})"
         if resource == "users":
@@ -64,7 +64,13 @@ class NotionWorkspace:
             }
         return replace(row, modified=minute(at), body={**row.body, "show": show, "edits": edits})
 
-    def archive(self, rows: dict[str, dict[str, Row]], resource: str, row: Row, at: str) -> list[tuple[str, Row]]:  # noqa: ARG002  # Notion keeps last_edited_time
+    def archive(
+        self,
+        rows: Rows,
+        resource: str,
+        row: SandboxRow,
+        at: str,  # noqa: ARG002  # Notion keeps last_edited_time
+    ) -> list[tuple[str, SandboxRow]]:
         """The row, and with a data source everything in it."""
         gone = [(resource, replace(row, archived=True))]
         if resource == "data_sources":
@@ -73,13 +79,13 @@ class NotionWorkspace:
         return gone
 
 
-def source_of(page: Row) -> str | None:
+def source_of(page: SandboxRow) -> str | None:
     """The data source a page is a row of."""
     found: str | None = page.body["show"]["parent"].get("data_source_id")
     return found
 
 
-def owner(account: Account) -> Json:
+def owner(account: SandboxAccount) -> Json:
     """Who consents: the first of the workspace's people."""
     return {"object": "user", "id": uid(account.seed, "users", 0), **user(account.seed, 0)}
 
@@ -88,7 +94,7 @@ def _time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds // 60 * 60, UTC).strftime("%Y-%m-%dT%H:%M:00.000Z")
 
 
-def _new(seed: int, rows: dict[str, dict[str, Row]], resource: str, n: int, at: str) -> Row:
+def _new(seed: int, rows: Rows, resource: str, n: int, at: str) -> SandboxRow:
     id_ = uid(seed, resource, n)
     if resource == "users":
         body = {"show": user(seed, n)}
@@ -96,4 +102,4 @@ def _new(seed: int, rows: dict[str, dict[str, Row]], resource: str, n: int, at: 
         body = {"show": data_source(seed, n)}
     else:
         body = page(seed, [row for row in rows["data_sources"].values() if not row.archived], n, id_)
-    return Row(id=id_, created=at, modified=at, body=body)
+    return SandboxRow(id=id_, created=at, modified=at, body=body)

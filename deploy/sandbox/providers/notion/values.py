@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 from urllib.parse import quote
 
-from deploy.sandbox.providers.notion.words import COLORS, COMPANIES, FIRST, LAST, PLACES, TAGS
+from deploy.sandbox.providers.notion.sample_names import COLORS, COMPANIES, FIRST, LAST, PLACES, TAGS
 
 LONGEST_TEXT = 2000
 """Characters in one part of a rich text; longer ones come in several parts."""

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.sandbox.world import Account, Clock, Code, Row, Store, Token, World
+from deploy.sandbox.world import AuthorizationCode, Clock, SandboxAccount, SandboxRow, Store, Token, World
 from deploy.sandbox.world.tests.plums import CLIENT, Baskets, Plums
 from shared.errors import BadRequest, NotFound
 
@@ -105,7 +105,7 @@ def test_rows_keep_their_order_and_content_over_a_restart(tmp_path: Path) -> Non
 def test_accounts_codes_tokens_and_the_clock_survive_a_restart(tmp_path: Path) -> None:
     world = world_at(tmp_path)
     account = world.add_account("a", 3, {"plums": 4})
-    world.codes["c"] = Code(account=account.id, client_id="x", redirect_uri="u", expires=1.5, used=True)
+    world.codes["c"] = AuthorizationCode(account=account.id, client_id="x", redirect_uri="u", expires=1.5, used=True)
     world.tokens["t"] = Token(kind="access", account=account.id, client_id="x", grant="g", issued=1.0, scopes=("a",))
     world.tokens["gone"] = world.tokens["t"]
     del world.tokens["gone"]
@@ -117,7 +117,7 @@ def test_accounts_codes_tokens_and_the_clock_survive_a_restart(tmp_path: Path) -
 
 
 def test_a_saved_row_stands_in_place_of_the_generated_one(tmp_path: Path) -> None:
-    row = Row(id="plums-1-2", created="x", modified="y", body={})
+    row = SandboxRow(id="plums-1-2", created="x", modified="y", body={})
     world_at(tmp_path).save("acc-1", "plums", [row])
     assert list(world_at(tmp_path).rows("acc-1", "plums").values())[2] == row
 
@@ -140,4 +140,6 @@ def test_a_failed_write_leaves_the_store_usable(tmp_path: Path) -> None:
 
 
 def test_the_default_account_is_there_from_the_start(world: World) -> None:
-    assert list(world.accounts.values()) == [Account(id="acc-1", name="Orchard", seed=1, counts=Plums.default.counts)]
+    assert list(world.accounts.values()) == [
+        SandboxAccount(id="acc-1", name="Orchard", seed=1, counts=Plums.default.counts)
+    ]

@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from deploy.sandbox.providers.hubspot.tests.serving import Serving, tokens
-from deploy.sandbox.world import Account, Limit
+from deploy.sandbox.world import Limit, SandboxAccount
 from shared.connector import (
     Interruption,
     Page,
@@ -25,7 +25,7 @@ from shared.providers.hubspot.tests.caller import Caller, walk
 RESOURCES = tuple(resource.slug for resource in PROVIDER.resources)
 
 
-def caller(sandbox: Serving, account: Account, **more: Any) -> Caller:
+def caller(sandbox: Serving, account: SandboxAccount, **more: Any) -> Caller:
     return Caller(sandbox.url, tokens(sandbox, account=account.id)["access_token"], **more)
 
 
@@ -58,7 +58,7 @@ def test_the_provider_is_found_with_its_resources_in_the_original_order() -> Non
 
 @pytest.mark.parametrize("resource", RESOURCES)
 async def test_a_walk_finds_every_live_object_once_with_all_its_properties(
-    sandbox: Serving, small: Account, resource: str
+    sandbox: Serving, small: SandboxAccount, resource: str
 ) -> None:
     sandbox.world.mutate(small.id, resource, create=2, update=2, archive=3)
     call = caller(sandbox, small)
@@ -74,7 +74,7 @@ async def test_a_walk_finds_every_live_object_once_with_all_its_properties(
     await call.aclose()
 
 
-async def test_requests_go_to_the_dated_paths_and_name_their_buckets(sandbox: Serving, small: Account) -> None:
+async def test_requests_go_to_the_dated_paths_and_name_their_buckets(sandbox: Serving, small: SandboxAccount) -> None:
     call = caller(sandbox, small)
     await walk(call, "deals")
     await CONNECTOR.expected(call, "deals")
@@ -89,7 +89,7 @@ async def test_requests_go_to_the_dated_paths_and_name_their_buckets(sandbox: Se
     await call.aclose()
 
 
-async def test_links_lead_to_the_record_in_hubspot(sandbox: Serving, small: Account) -> None:
+async def test_links_lead_to_the_record_in_hubspot(sandbox: Serving, small: SandboxAccount) -> None:
     call = caller(sandbox, small)
     for resource, type_id in (("contacts", "0-1"), ("companies", "0-2"), ("deals", "0-3")):
         record = (await CONNECTOR.page(call, resource, None)).records[0]
@@ -103,7 +103,7 @@ async def test_without_usable_account_details_records_have_no_link(details: Any)
     assert (await CONNECTOR.page(call, "contacts", None)).records[0].url is None
 
 
-async def test_account_details_that_fail_cost_only_the_links(sandbox: Serving, small: Account) -> None:
+async def test_account_details_that_fail_cost_only_the_links(sandbox: Serving, small: SandboxAccount) -> None:
     def fail(failure: Interruption) -> Any:
         def before(request: Request) -> None:
             if request.path.startswith("/account-info"):
@@ -130,7 +130,7 @@ def test_property_names_are_cut_into_lists_that_fit_a_url() -> None:
     assert list(chunks([])) == [""]
 
 
-async def test_a_page_in_several_calls_is_one_page_of_whole_records(sandbox: Serving, small: Account) -> None:
+async def test_a_page_in_several_calls_is_one_page_of_whole_records(sandbox: Serving, small: SandboxAccount) -> None:
     call = caller(sandbox, small)
     page = await CONNECTOR.page(call, "contacts", at("firstname,lastname", "email", "jobtitle"))
     whole = await CONNECTOR.page(call, "contacts", at("firstname,lastname,email,jobtitle"))
@@ -141,7 +141,7 @@ async def test_a_page_in_several_calls_is_one_page_of_whole_records(sandbox: Ser
 
 
 async def test_a_row_archived_between_two_calls_of_a_page_is_left_out_and_none_is_half(
-    sandbox: Serving, small: Account
+    sandbox: Serving, small: SandboxAccount
 ) -> None:
     victim = list(sandbox.world.rows(small.id, "contacts"))[50]
 
@@ -173,7 +173,9 @@ async def test_a_row_pushed_off_the_page_between_two_calls_is_read_by_itself() -
     assert page.cursor == at("firstname", "email", after="3")
 
 
-async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(sandbox: Serving, small: Account) -> None:
+async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     call = caller(sandbox, small)
     ids = list(sandbox.world.rows(small.id, "contacts"))[:120]
     sandbox.world.mutate(small.id, "contacts", create=0, update=[], archive=[ids[3]])
@@ -184,7 +186,9 @@ async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(san
     await call.aclose()
 
 
-async def test_a_missing_scope_is_named_and_leaves_other_resources_alone(sandbox: Serving, small: Account) -> None:
+async def test_a_missing_scope_is_named_and_leaves_other_resources_alone(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     granted = tokens(sandbox, account=small.id, scopes=("oauth", "crm.objects.contacts.read"))
     call = Caller(sandbox.url, granted["access_token"])
     with pytest.raises(Reject) as refused:
@@ -195,7 +199,7 @@ async def test_a_missing_scope_is_named_and_leaves_other_resources_alone(sandbox
     await call.aclose()
 
 
-async def test_an_expired_token_asks_for_another(sandbox: Serving, small: Account) -> None:
+async def test_an_expired_token_asks_for_another(sandbox: Serving, small: SandboxAccount) -> None:
     call = caller(sandbox, small)
     sandbox.world.clock.advance(1801)
     with pytest.raises(Reauthorize) as refused:
@@ -204,7 +208,7 @@ async def test_an_expired_token_asks_for_another(sandbox: Serving, small: Accoun
     await call.aclose()
 
 
-async def test_real_limits_say_how_long_to_wait(sandbox: Serving, small: Account) -> None:
+async def test_real_limits_say_how_long_to_wait(sandbox: Serving, small: SandboxAccount) -> None:
     call = caller(sandbox, small)
     sandbox.world.limiter.limits |= {"ten_secondly": Limit(1, 4.0), "search": Limit(1, 60.0)}
     with pytest.raises(RetryLater) as listing:

@@ -11,8 +11,8 @@ import pytest
 
 from deploy.sandbox.providers.notion import SIMULATED
 from deploy.sandbox.providers.notion.rows import source_of
+from deploy.sandbox.providers.notion.sample_names import NASTY
 from deploy.sandbox.providers.notion.tests.serving import Fault, live
-from deploy.sandbox.providers.notion.words import NASTY
 from deploy.sandbox.world import Limit, World
 from shared.connector import Cursor, Reject, Request, Response, Restart
 from shared.providers.notion import PROVIDER

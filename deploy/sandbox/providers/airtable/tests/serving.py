@@ -16,10 +16,10 @@ import uvicorn
 from litestar import Litestar, Router
 
 from deploy.sandbox.providers.airtable import SIMULATED, routes
-from deploy.sandbox.world import Client, Clock, Store, World
+from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.airtable import PROVIDER
 
-CLIENT = Client(id="our-app", secret="our-secret", redirect_uris=("http://localhost:8000/connect/callback",))
+CLIENT = SandboxClient(id="our-app", secret="our-secret", redirect_uris=("http://localhost:8000/connect/callback",))
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 STATE = "0123456789abcdef.-_Z"
 
@@ -29,7 +29,7 @@ http_get = partial(httpx.get, verify=False)
 http_post = partial(httpx.post, verify=False)
 
 
-def open_world(folder: Path, client: Client = CLIENT) -> World:
+def open_world(folder: Path, client: SandboxClient = CLIENT) -> World:
     store = Store(folder / "sandbox.db")
     return World(SIMULATED, store, Clock(store), client)
 

@@ -23,7 +23,7 @@ from deploy.sandbox.providers.airtable.tests.serving import (
     returned,
     serving,
 )
-from deploy.sandbox.world import Account, Limit, World
+from deploy.sandbox.world import Limit, SandboxAccount, World
 
 AUTHORIZE, TOKEN = "/oauth2/v1/authorize", "/oauth2/v1/token"
 
@@ -32,7 +32,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token}"}
 
 
-def first_table(world: World, token_account: Account | None = None) -> str:
+def first_table(world: World, token_account: SandboxAccount | None = None) -> str:
     account = token_account or world.simulated.default
     return next(iter(world.rows(account.id, "tables")))
 
@@ -320,7 +320,7 @@ def test_the_same_seed_gives_the_same_account_quickly() -> None:
 
 
 def test_records_without_named_tables_get_one() -> None:
-    account = Account(id="usrX", name="x", seed=1, counts={"records": 20})
+    account = SandboxAccount(id="usrX", name="x", seed=1, counts={"records": 20})
     kinds = [resource for resource, _ in SIMULATED.generate(account)]
     assert [kinds.count(resource) for resource in SIMULATED.resources] == [1, 1, 20]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from deploy.sandbox.providers.hubspot.tests.serving import Serving, new_world, serving
-from deploy.sandbox.world import Account, Limiter
+from deploy.sandbox.world import Limiter, SandboxAccount
 
 
 @pytest.fixture(scope="module")
@@ -23,6 +23,6 @@ def sandbox(server: Serving) -> Serving:
 
 
 @pytest.fixture
-def small(sandbox: Serving, request: pytest.FixtureRequest) -> Account:
+def small(sandbox: Serving, request: pytest.FixtureRequest) -> SandboxAccount:
     """An account of this test alone, quick to walk."""
     return sandbox.world.add_account(request.node.name, 3, {"companies": 12, "contacts": 250, "deals": 30})

@@ -19,10 +19,10 @@ import uvicorn
 from litestar import Litestar, Router
 
 from deploy.sandbox.providers.hubspot import SIMULATED, routes
-from deploy.sandbox.world import Client, Clock, Store, World
+from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.hubspot import PROVIDER
 
-CLIENT = Client(id="app-client", secret="app-secret", redirect_uris=("http://localhost:8000/callback",))
+CLIENT = SandboxClient(id="app-client", secret="app-secret", redirect_uris=("http://localhost:8000/callback",))
 REDIRECT = CLIENT.redirect_uris[0]
 VERIFIER = "a-verifier-of-more-than-forty-three-characters-0123456789"
 CHALLENGE = urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()

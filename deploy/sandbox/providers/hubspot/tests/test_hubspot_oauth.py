@@ -16,7 +16,7 @@ from deploy.sandbox.providers.hubspot.tests.serving import (
     token_form,
     tokens,
 )
-from deploy.sandbox.world import Account
+from deploy.sandbox.world import SandboxAccount
 from shared.providers.hubspot import PROVIDER
 
 VERSIONS = ("v1", "v3", "2026-03", "2026-09")
@@ -48,7 +48,7 @@ def assert_refused(reply: httpx.Response, status: str, error: str) -> None:
     assert body["message"] == body["error_description"]
 
 
-def test_the_consent_page_names_the_scopes_and_the_accounts(sandbox: Serving, small: Account) -> None:
+def test_the_consent_page_names_the_scopes_and_the_accounts(sandbox: Serving, small: SandboxAccount) -> None:
     page = sandbox.http.get("/oauth/authorize", params=authorize_params())
     assert page.status_code == 200
     assert "Simulated" in page.text
@@ -109,7 +109,7 @@ def test_every_version_of_the_token_endpoint_trades_a_code_for_the_documented_re
     assert details(sandbox, body["access_token"]).json()["portalId"] == 4410021
 
 
-def test_the_chosen_account_is_the_one_that_is_connected(sandbox: Serving, small: Account) -> None:
+def test_the_chosen_account_is_the_one_that_is_connected(sandbox: Serving, small: SandboxAccount) -> None:
     assert tokens(sandbox, account=small.id)["hub_id"] == int(small.id)
 
 

@@ -9,7 +9,7 @@ import pytest
 from deploy.sandbox.providers.hubspot import SIMULATED
 from deploy.sandbox.providers.hubspot.catalogue import property_types
 from deploy.sandbox.providers.hubspot.tests.serving import Serving, new_world, serving, tokens
-from deploy.sandbox.world import Account, Limit
+from deploy.sandbox.world import Limit, SandboxAccount
 
 FAMILIES = ("crm/v3/objects", "crm/objects/2026-03", "crm/objects/2026-09")
 
@@ -32,7 +32,7 @@ class Api(msgspec.Struct, frozen=True):
 
 
 @pytest.fixture
-def api(sandbox: Serving, small: Account) -> Api:
+def api(sandbox: Serving, small: SandboxAccount) -> Api:
     sandbox.world.limiter.off = True
     return Api(sandbox.http, tokens(sandbox, account=small.id)["access_token"])
 
@@ -52,7 +52,7 @@ def test_a_list_without_properties_answers_with_the_defaults(api: Api, family: s
     assert body["paging"]["next"]["link"].startswith(str(api.http.base_url))
 
 
-def test_pages_go_by_rising_id_to_a_last_one_without_paging(sandbox: Serving, small: Account, api: Api) -> None:
+def test_pages_go_by_rising_id_to_a_last_one_without_paging(sandbox: Serving, small: SandboxAccount, api: Api) -> None:
     ids: list[str] = []
     after: dict[str, str] = {}
     while True:
@@ -99,7 +99,7 @@ def test_history_halves_the_page(api: Api) -> None:
     assert row["propertiesWithHistory"]["email"][0]["value"] == row["properties"]["email"]
 
 
-def test_archived_rows_are_listed_only_when_asked_for(sandbox: Serving, small: Account, api: Api) -> None:
+def test_archived_rows_are_listed_only_when_asked_for(sandbox: Serving, small: SandboxAccount, api: Api) -> None:
     touched = sandbox.world.mutate(small.id, "deals", create=0, update=[], archive=5)["archived"]
     live = api.get("crm/v3/objects/deals", limit=100).json()["results"]
     gone = api.get("crm/v3/objects/deals", limit=100, archived="True").json()["results"]
@@ -111,7 +111,7 @@ def test_archived_rows_are_listed_only_when_asked_for(sandbox: Serving, small: A
     assert api.get(f"crm/v3/objects/deals/{touched[0]}", archived="true").json()["id"] == touched[0]
 
 
-def test_archiving_between_pages_skips_nothing(sandbox: Serving, small: Account, api: Api) -> None:
+def test_archiving_between_pages_skips_nothing(sandbox: Serving, small: SandboxAccount, api: Api) -> None:
     first = api.get("crm/objects/2026-03/contacts", limit=100).json()
     last_seen = first["results"][-1]["id"]
     after = first["paging"]["next"]["after"]
@@ -122,7 +122,7 @@ def test_archiving_between_pages_skips_nothing(sandbox: Serving, small: Account,
 
 
 def test_created_and_updated_rows_show_in_lists_and_survive_a_restart(
-    sandbox: Serving, small: Account, api: Api
+    sandbox: Serving, small: SandboxAccount, api: Api
 ) -> None:
     assert len(api.get("crm/objects/2026-03/deals", limit=100).json()["results"]) == 30
     touched = sandbox.world.mutate(small.id, "deals", create=3, update=2, archive=0)
@@ -255,7 +255,7 @@ def test_T19_deep_or_broken_json_is_a_400(api: Api) -> None:
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer made-up", "Basic YTpi"])
 def test_a_call_without_a_live_token_is_a_401_and_costs_no_quota(
-    sandbox: Serving, small: Account, header: str | None
+    sandbox: Serving, small: SandboxAccount, header: str | None
 ) -> None:
     sandbox.world.limiter.limits["ten_secondly"] = Limit(1, 10.0)
     for _ in range(2):
@@ -271,14 +271,14 @@ def test_a_refresh_token_is_no_access_token(sandbox: Serving) -> None:
     assert api.get("crm/v3/objects/contacts").status_code == 401
 
 
-def test_a_missing_scope_is_named(sandbox: Serving, small: Account) -> None:
+def test_a_missing_scope_is_named(sandbox: Serving, small: SandboxAccount) -> None:
     granted = ("oauth", "crm.objects.contacts.read")
     api = Api(sandbox.http, tokens(sandbox, account=small.id, scopes=granted)["access_token"])
     assert api.get("crm/v3/objects/contacts").status_code == 200
     for path in ("crm/objects/2026-03/deals", "crm/properties/2026-03/deals"):
-        refused = api.get(path)
-        assert (refused.status_code, refused.json()["category"]) == (403, "MISSING_SCOPES")
-        context = refused.json()["errors"][0]["context"]
+        error_response = api.get(path)
+        assert (error_response.status_code, error_response.json()["category"]) == (403, "MISSING_SCOPES")
+        context = error_response.json()["errors"][0]["context"]
         assert context == {"requiredGranularScopes": ["crm.objects.deals.read"]}
 
 
@@ -287,7 +287,7 @@ def test_an_address_over_eight_kilobytes_is_refused_by_the_edge(api: Api) -> Non
     assert (reply.status_code, reply.headers["content-type"]) == (414, "text/html; charset=utf-8")
 
 
-def test_the_hundred_and_eleventh_call_in_ten_seconds_is_a_429(sandbox: Serving, small: Account) -> None:
+def test_the_hundred_and_eleventh_call_in_ten_seconds_is_a_429(sandbox: Serving, small: SandboxAccount) -> None:
     api = Api(sandbox.http, tokens(sandbox, account=small.id)["access_token"])
     replies = [api.get("crm/v3/objects/deals", limit=1) for _ in range(111)]
     assert {reply.status_code for reply in replies[:110]} == {200}
@@ -301,7 +301,7 @@ def test_the_hundred_and_eleventh_call_in_ten_seconds_is_a_429(sandbox: Serving,
     assert other.get("account-info/2026-03/details").status_code == 200
 
 
-def test_the_headers_tell_the_limit_in_force_also_when_there_is_none(sandbox: Serving, small: Account) -> None:
+def test_the_headers_tell_the_limit_in_force_also_when_there_is_none(sandbox: Serving, small: SandboxAccount) -> None:
     api = Api(sandbox.http, tokens(sandbox, account=small.id)["access_token"])
     sandbox.world.limiter.limits["ten_secondly"] = Limit(7, 2.0)
     headers = api.get("crm/v3/objects/deals").headers
@@ -312,7 +312,7 @@ def test_the_headers_tell_the_limit_in_force_also_when_there_is_none(sandbox: Se
     assert [headers[name] for name in told] == ["1000000", "10000", "1000000"]
 
 
-def test_search_has_a_limit_of_its_own_without_headers(sandbox: Serving, small: Account) -> None:
+def test_search_has_a_limit_of_its_own_without_headers(sandbox: Serving, small: SandboxAccount) -> None:
     sandbox.world.limiter.limits["search"] = Limit(5, 60.0)
     api = Api(sandbox.http, tokens(sandbox, account=small.id)["access_token"])
     replies = [api.search({"limit": 1}) for _ in range(6)]

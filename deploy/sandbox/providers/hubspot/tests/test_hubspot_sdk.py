@@ -10,7 +10,7 @@ from hubspot.crm.contacts import ApiException as ContactsError
 from hubspot.oauth import ApiException as OAuthError
 
 from deploy.sandbox.providers.hubspot.tests.serving import CLIENT, REDIRECT, VERIFIER, Serving, consent, tokens
-from deploy.sandbox.world import Account, Limit
+from deploy.sandbox.world import Limit, SandboxAccount
 
 SCOPES = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read")
 
@@ -21,12 +21,12 @@ def client_for(sandbox: Serving, token: str) -> Any:
 
 
 @pytest.fixture
-def sdk(sandbox: Serving, small: Account) -> Any:
+def sdk(sandbox: Serving, small: SandboxAccount) -> Any:
     granted = tokens(sandbox, account=small.id, scopes=(*SCOPES, "crm.objects.owners.read"))
     return client_for(sandbox, granted["access_token"])
 
 
-def test_the_sdk_pages_through_all_contacts(sandbox: Serving, small: Account, sdk: Any) -> None:
+def test_the_sdk_pages_through_all_contacts(sandbox: Serving, small: SandboxAccount, sdk: Any) -> None:
     page = sdk.crm.contacts.basic_api.get_page(limit=5, properties=["email", "firstname"], archived=False)
     assert len(page.results) == 5
     assert "email" in page.results[0].properties
@@ -41,7 +41,7 @@ def test_the_sdk_lists_by_object_type_and_reads_by_id(sdk: Any) -> None:
     assert again.created_at == deals[0].created_at
 
 
-def test_the_sdk_reads_archived_objects(sandbox: Serving, small: Account, sdk: Any) -> None:
+def test_the_sdk_reads_archived_objects(sandbox: Serving, small: SandboxAccount, sdk: Any) -> None:
     gone = sandbox.world.mutate(small.id, "companies", create=0, update=[], archive=1)["archived"]
     assert [row.id for row in sdk.crm.companies.basic_api.get_page(archived=True).results] == gone
     assert sdk.crm.companies.basic_api.get_by_id(gone[0], archived=True).archived is True
@@ -79,7 +79,7 @@ def test_the_sdk_reads_properties_and_owners(sdk: Any) -> None:
     assert owners.results[0].type == "PERSON"
 
 
-def test_the_sdk_reaches_dated_paths(small: Account, sdk: Any) -> None:
+def test_the_sdk_reaches_dated_paths(small: SandboxAccount, sdk: Any) -> None:
     reply = sdk.api_request({"path": "/account-info/2026-03/details"})
     assert reply.json()["portalId"] == int(small.id)
     assert len(sdk.api_request({"path": "/crm/objects/2026-09/contacts?limit=2"}).json()["results"]) == 2
@@ -96,27 +96,27 @@ def test_the_sdk_trades_a_code_refreshes_and_looks_tokens_up(sandbox: Serving) -
     assert (about.hub_id, about.token_type) == (4410021, "access")
     assert oauth.refresh_tokens_api.get(pair.refresh_token).client_id == CLIENT.id
     oauth.refresh_tokens_api.archive(pair.refresh_token)
-    with pytest.raises(OAuthError) as refused:
+    with pytest.raises(OAuthError) as error_response:
         oauth.tokens_api.create(grant_type="refresh_token", refresh_token=pair.refresh_token, **form)
-    assert refused.value.status == 400
-    assert "BAD_REFRESH_TOKEN" in refused.value.body
+    assert error_response.value.status == 400
+    assert "BAD_REFRESH_TOKEN" in error_response.value.body
 
 
 def test_the_sdk_sees_a_code_with_a_challenge_refused_without_its_verifier(sandbox: Serving) -> None:
     assert VERIFIER
     form = {"client_id": CLIENT.id, "client_secret": CLIENT.secret, "redirect_uri": REDIRECT}
-    with pytest.raises(OAuthError) as refused:
+    with pytest.raises(OAuthError) as error_response:
         client_for(sandbox, "none").oauth.tokens_api.create(
             grant_type="authorization_code", code=consent(sandbox)["code"], **form
         )
-    assert "BAD_CODE_VERIFIER" in refused.value.body
+    assert "BAD_CODE_VERIFIER" in error_response.value.body
 
 
-def test_the_sdk_raises_for_401_403_404_and_429(sandbox: Serving, small: Account, sdk: Any) -> None:
+def test_the_sdk_raises_for_401_403_404_and_429(sandbox: Serving, small: SandboxAccount, sdk: Any) -> None:
     def status(call: Any) -> int:
-        with pytest.raises(ContactsError) as refused:
+        with pytest.raises(ContactsError) as error_response:
             call()
-        found: int = refused.value.status
+        found: int = error_response.value.status
         return found
 
     nobody = client_for(sandbox, "made-up")

@@ -14,10 +14,10 @@ from litestar import Litestar, Router
 from typing_extensions import override
 
 from deploy.sandbox.providers.notion import SIMULATED, routes
-from deploy.sandbox.world import Client, Clock, Store, World
+from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.notion import VERSION
 
-CLIENT = Client(id="client-1", secret="not so secret", redirect_uris=("http://127.0.0.1:9/callback",))
+CLIENT = SandboxClient(id="client-1", secret="not so secret", redirect_uris=("http://127.0.0.1:9/callback",))
 REDIRECT = CLIENT.redirect_uris[0]
 BASIC = {"Authorization": "Basic " + base64.b64encode(f"{CLIENT.id}:{CLIENT.secret}".encode()).decode()}
 VERSIONED = {"Notion-Version": VERSION}

@@ -1,4 +1,4 @@
-"""What was asked, and how Notion refuses: every answer and refusal of this sandbox is made here."""
+"""One request as Notion reads it: token, version, parameters, body; and the routes that take one."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import binascii
 import hmac
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,32 +14,16 @@ import msgspec
 from litestar import HttpMethod, Request, Response, post, route
 from litestar.handlers import HTTPRouteHandler
 
+from deploy.sandbox.providers.notion.responses import STATUSES, ErrorResponse, envelope, invalid
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import Token, World
 
 VERSIONS = ("2025-09-03", "2026-03-11")
 """Those with data sources; the second one has no ``archived`` any more."""
 OLD_VERSIONS = ("2021-05-11", "2021-05-13", "2021-08-16", "2022-02-22", "2022-06-28")
-STATUSES = {
-    "unauthorized": 401,
-    "invalid_client": 401,
-    "restricted_resource": 403,
-    "object_not_found": 404,
-    "rate_limited": 429,
-}
 
 
-class Refused(Exception):
-    """An error of Notion's: its code, and a message in its style. The status follows from the code (400 otherwise)."""
-
-    def __init__(
-        self, code: str, message: str, *, extra: Json | None = None, headers: dict[str, str] | None = None
-    ) -> None:
-        super().__init__(message)
-        self.code, self.message, self.extra, self.headers = code, message, extra, headers or {}
-
-
-class Asked(msgspec.Struct, frozen=True, kw_only=True):
+class SandboxRequest(msgspec.Struct, frozen=True, kw_only=True):
     """One request. ``body`` is empty unless JSON came; ``path`` holds the parts of the path that vary."""
 
     world: World
@@ -53,7 +37,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def account(self) -> str:
         if self.token is None:
-            raise Refused("unauthorized", "API token is invalid.")
+            raise ErrorResponse("unauthorized", "API token is invalid.")
         return self.token.account
 
     def id(self, name: str) -> str:
@@ -66,20 +50,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
             ) from None
 
 
-Answer = Callable[[Asked], Json]
+Handler = Callable[[SandboxRequest], Json]
 
 
-def invalid(message: str) -> Refused:
-    return Refused("validation_error", message)
-
-
-def only(body: Json, allowed: Iterable[str], where: str = "body") -> None:
-    for name in body:
-        if name not in allowed:
-            raise invalid(f"body failed validation: {where}.{name[:60]} should be not present, instead was set.")
-
-
-def api(world: World, method: HttpMethod, path: str, answer: Answer) -> HTTPRouteHandler:
+def api(world: World, method: HttpMethod, path: str, answer: Handler) -> HTTPRouteHandler:
     """A route that takes an access token, counted against the connection's request limit."""
 
     @route(path, http_method=method, name=f"notion {method} {path}", status_code=200)
@@ -89,7 +63,7 @@ def api(world: World, method: HttpMethod, path: str, answer: Answer) -> HTTPRout
     return serve
 
 
-def for_client(world: World, path: str, answer: Answer) -> HTTPRouteHandler:
+def for_client(world: World, path: str, answer: Handler) -> HTTPRouteHandler:
     """A POST that takes the app's own id and secret."""
 
     @post(path, name=f"notion {path}", status_code=200)
@@ -101,49 +75,39 @@ def for_client(world: World, path: str, answer: Answer) -> HTTPRouteHandler:
 
 async def _answered(
     world: World,
-    request: Request[Any, Any, Any],
-    answer: Answer,
+    http: Request[Any, Any, Any],
+    answer: Handler,
     *,
     authenticate: Callable[[World, str], Token | None],
 ) -> Response[bytes]:
     request_id = str(uuid4())
     status, headers = 200, {"x-notion-request-id": request_id}
     try:
-        token = authenticate(world, request.headers.get("authorization", ""))
+        token = authenticate(world, http.headers.get("authorization", ""))
         if token is not None:
             _count(world, token)
-        asked = Asked(
+        request = SandboxRequest(
             world=world,
-            method=request.method,
-            version=_version(request.headers.get("notion-version"), request.url.path),
+            method=http.method,
+            version=_version(http.headers.get("notion-version"), http.url.path),
             token=token,
-            path={name: str(value) for name, value in request.path_params.items()},
-            query=request.query_params.dict(),
-            body=await _body(request),
+            path={name: str(value) for name, value in http.path_params.items()},
+            query=http.query_params.dict(),
+            body=await _body(http),
         )
-        content = {**answer(asked), "request_id": request_id}
-    except Refused as refused:
-        status = STATUSES.get(refused.code, 400)
-        content = _envelope(refused, status, request_id)
-        headers |= refused.headers
+        content = {**answer(request), "request_id": request_id}
+    except ErrorResponse as error:
+        status = STATUSES.get(error.code, 400)
+        content = envelope(error, status, request_id)
+        headers |= error.headers
     return Response(msgspec.json.encode(content), status_code=status, headers=headers, media_type="application/json")
-
-
-def _envelope(refused: Refused, status: int, request_id: str) -> Json:
-    """Notion's error object; with ``error`` as well where OAuth has that name for it."""
-    told: Json = {"object": "error", "status": status, "code": refused.code, "message": refused.message}
-    if refused.code in {"invalid_grant", "invalid_client", "invalid_request", "unsupported_grant_type"}:
-        told |= {"error": refused.code, "error_description": refused.message}
-    if refused.extra:
-        told["additional_data"] = refused.extra
-    return {**told, "request_id": request_id}
 
 
 def _bearer(world: World, header: str) -> Token:
     kind, _, given = header.partition(" ")
     token = world.tokens.get(given) if kind.lower() == "bearer" else None
     if token is None or token.kind != "access" or token.revoked:
-        raise Refused("unauthorized", "API token is invalid.")
+        raise ErrorResponse("unauthorized", "API token is invalid.")
     return token
 
 
@@ -154,7 +118,7 @@ def _basic(world: World, header: str) -> None:
     except binascii.Error:
         known = b""
     if not hmac.compare_digest(known, f"{world.client.id}:{world.client.secret}".encode()):
-        raise Refused("invalid_client", "Client authentication failed: the client ID or secret is wrong.")
+        raise ErrorResponse("invalid_client", "Client authentication failed: the client ID or secret is wrong.")
 
 
 def _count(world: World, token: Token) -> None:
@@ -162,7 +126,7 @@ def _count(world: World, token: Token) -> None:
     if wait is None:
         return
     seconds = str(max(1, math.ceil(wait)))
-    raise Refused(
+    raise ErrorResponse(
         "rate_limited",
         "You have been rate limited. Please try again in a few minutes.",
         extra={"rate_limit_reason": "public_api_request_rate_limit", "retry_after": seconds},
@@ -172,11 +136,11 @@ def _count(world: World, token: Token) -> None:
 
 def _version(version: str | None, path: str) -> str:
     if not version:
-        raise Refused(
+        raise ErrorResponse(
             "missing_version", "Notion-Version header failed validation: Notion-Version header should be defined."
         )
     if version in OLD_VERSIONS and "/data_sources" in path:
-        raise Refused("invalid_request_url", "Invalid request URL.")
+        raise ErrorResponse("invalid_request_url", "Invalid request URL.")
     if version not in VERSIONS:
         raise invalid(f"Notion-Version header should be one of {', '.join(VERSIONS)} in this sandbox.")
     return version
@@ -187,11 +151,11 @@ async def _body(request: Request[Any, Any, Any]) -> Json:
     if not raw:
         return {}
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Refused("invalid_request", "The request body has to be JSON, with Content-Type: application/json.")
+        raise ErrorResponse("invalid_request", "The request body has to be JSON, with Content-Type: application/json.")
     try:
         body = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        raise Refused("invalid_json", "Error parsing JSON body.") from None
+        raise ErrorResponse("invalid_json", "Error parsing JSON body.") from None
     if not isinstance(body, dict):
         raise invalid("body failed validation: body should be an object.")
     return body

@@ -33,7 +33,7 @@ def by_slug(apps: Mapping[str, ASGIApp], rest: ASGIApp) -> ASGIApp:
     return serve
 
 
-def guarded(app: ASGIApp, names: Collection[str] = ()) -> ASGIApp:
+def local_only(app: ASGIApp, names: Collection[str] = ()) -> ASGIApp:
     """Only loopback hosts and ``names``; no foreign page may use the control API (its browser would send an Origin)."""
     hosts = LOOPBACK | {name.lower() for name in names}
 

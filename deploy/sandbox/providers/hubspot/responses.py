@@ -31,40 +31,40 @@ TOO_LONG = (
 )
 
 
-class Refused(Exception):
+class ErrorResponse(Exception):
     """Ends a request with this answer."""
 
-    def __init__(self, answer: Response[bytes]) -> None:
-        super().__init__(answer.status_code)
-        self.answer = answer
+    def __init__(self, response: Response[bytes]) -> None:
+        super().__init__(response.status_code)
+        self.response = response
 
 
-def refused(_: AnyRequest, refusal: Refused) -> Response[bytes]:
-    return refusal.answer
+def error_response(_: AnyRequest, error: ErrorResponse) -> Response[bytes]:
+    return error.response
 
 
-def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+def respond(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
     """JSON with HubSpot's correlation id."""
     headers = {"X-HubSpot-Correlation-Id": str(uuid.uuid4()), **(headers or {})}
     return Response(JSON.encode(body), status_code=status, media_type="application/json;charset=utf-8", headers=headers)
 
 
-def refusal(status: int, message: str, *, category: str, **more: Any) -> Refused:
+def api_error(status: int, message: str, *, category: str, **more: Any) -> ErrorResponse:
     """The envelope of the error-handling page; ``more`` are further fields of it."""
     correlation = str(uuid.uuid4())
     body = {"status": "error", "message": message, "correlationId": correlation, "category": category, **more}
-    return Refused(answer(body, status, {"X-HubSpot-Correlation-Id": correlation}))
+    return ErrorResponse(respond(body, status, {"X-HubSpot-Correlation-Id": correlation}))
 
 
-def invalid(message: str) -> Refused:
-    return refusal(400, message, category="VALIDATION_ERROR")
+def invalid(message: str) -> ErrorResponse:
+    return api_error(400, message, category="VALIDATION_ERROR")
 
 
 def version_of(request: AnyRequest, versions: frozenset[str]) -> str:
     """The version in the path; the legacy paths, which spell it out, are v3."""
     version: str = request.path_params.get("version", "v3")
     if version not in versions:
-        raise refusal(404, "resource not found", category="OBJECT_NOT_FOUND")
+        raise api_error(404, "resource not found", category="OBJECT_NOT_FOUND")
     return version
 
 
@@ -77,40 +77,40 @@ def resource_of(request: AnyRequest) -> str:
     return ALIASES[kind]
 
 
-class Caller(msgspec.Struct, frozen=True):
+class ApiCaller(msgspec.Struct, frozen=True):
     """Who calls, and the headers that go with the answer."""
 
     token: Token
     headers: dict[str, str]
 
 
-def admit(world: World, request: AnyRequest, *, scope: str, bucket: str = "ten_secondly") -> Caller:
+def admit(world: World, request: AnyRequest, *, scope: str, bucket: str = "ten_secondly") -> ApiCaller:
     """Check address, token, limit and scope, in this order; only calls with a good token count against a limit.
 
     Raises:
-        Refused: with HubSpot's 401, 403, 414 or 429.
+        ErrorResponse: with HubSpot's 401, 403, 414 or 429.
     """
     if len(request.scope["query_string"]) + len(request.scope["raw_path"]) > URL_BYTES:
-        raise Refused(Response(TOO_LONG, status_code=414, media_type="text/html"))
+        raise ErrorResponse(Response(TOO_LONG, status_code=414, media_type="text/html"))
     token = _token(world, request)
     headers = _counted(world, token, bucket)
     if scope not in token.scopes:
         detail = {"message": "One or more of the following scopes are required."}
         errors = [{**detail, "context": {"requiredGranularScopes": [scope]}}]
         links = {"scopes": "https://developers.hubspot.com/scopes"}
-        raise refusal(403, NO_SCOPES, category="MISSING_SCOPES", errors=errors, links=links)
-    return Caller(token, headers)
+        raise api_error(403, NO_SCOPES, category="MISSING_SCOPES", errors=errors, links=links)
+    return ApiCaller(token, headers)
 
 
 def _token(world: World, request: AnyRequest) -> Token:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     token = world.tokens.get(value.strip()) if scheme.lower() == "bearer" else None
     if token is None or token.kind != "access" or token.revoked or token.account not in world.accounts:
-        raise refusal(401, NO_CREDENTIALS, category="INVALID_AUTHENTICATION")
+        raise api_error(401, NO_CREDENTIALS, category="INVALID_AUTHENTICATION")
     if token.expires is not None and token.expires <= world.clock.now():
         minutes = int((world.clock.now() - token.expires) // 60)
         message = f"The OAuth token used to make this call expired {minutes} minute(s) ago."
-        raise refusal(401, message, category="EXPIRED_AUTHENTICATION")
+        raise api_error(401, message, category="EXPIRED_AUTHENTICATION")
     return token
 
 
@@ -126,7 +126,7 @@ def _counted(world: World, token: Token, bucket: str) -> dict[str, str]:
     correlation = str(uuid.uuid4())
     body = {"status": "error", "message": f"You have reached your {named} limit.", "errorType": "RATE_LIMIT"}
     body |= {"correlationId": correlation, "policyName": policy}
-    raise Refused(answer(body, 429, {**headers, "X-HubSpot-Correlation-Id": correlation}))
+    raise ErrorResponse(respond(body, 429, {**headers, "X-HubSpot-Correlation-Id": correlation}))
 
 
 def _rate_headers(world: World, bucket: str, key: str) -> dict[str, str]:

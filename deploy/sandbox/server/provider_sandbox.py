@@ -14,7 +14,7 @@ from deploy.sandbox.world import World
 
 
 @dataclass(frozen=True)
-class Stage:
+class ProviderSandbox:
     """One provider: its state, what is ordered for it, and what was asked of it."""
 
     world: World
@@ -26,14 +26,14 @@ class Stage:
         return self.world.simulated.slug
 
 
-def staged(stage: Stage, app: ASGIApp) -> ASGIApp:
-    """``app`` behind the log, the latency and the faults of ``stage``."""
-    prefix = f"/{stage.slug}"
+def controlled(sandbox: ProviderSandbox, app: ASGIApp) -> ASGIApp:
+    """``app`` behind the log, the latency and the faults of ``sandbox``."""
+    prefix = f"/{sandbox.slug}"
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         at, started, status = time.time(), time.perf_counter(), None
         method, path = str(scope.get("method")), scope["path"].removeprefix(prefix) or "/"
-        account = _account(stage.world, scope)
+        account = _account(sandbox.world, scope)
 
         async def watched(message: Message) -> None:
             nonlocal status
@@ -42,14 +42,14 @@ def staged(stage: Stage, app: ASGIApp) -> ASGIApp:
             await send(message)
 
         query = scope["query_string"]
-        fault = stage.faults.take(method, path)
+        fault = sandbox.faults.take(method, path)
         cut = fault is not None and fault.status is None and bool(fault.drop)
         try:
-            await _wait(stage, fault)
+            await _wait(sandbox, fault)
             await _answer(app, fault, scope, receive, watched)
         finally:
             ms = (time.perf_counter() - started) * 1000
-            stage.log.add(at, method, path, query, None if cut else status, ms, account)
+            sandbox.log.add(at, method, path, query, None if cut else status, ms, account)
 
     return serve
 
@@ -62,8 +62,8 @@ def _account(world: World, scope: Scope) -> str | None:
     return None
 
 
-async def _wait(stage: Stage, fault: Fault | None) -> None:
-    latency = stage.world.limiter.latency_ms + (fault.delay_ms if fault else 0.0)
+async def _wait(sandbox: ProviderSandbox, fault: Fault | None) -> None:
+    latency = sandbox.world.limiter.latency_ms + (fault.delay_ms if fault else 0.0)
     if latency > 0:
         await asyncio.sleep(latency / 1000)
 

@@ -1,4 +1,4 @@
-"""The door of the simulated API: who calls, whether the limits allow it, and how it refuses."""
+"""How the simulated API answers: who calls, whether the limits allow it, errors."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 import msgspec
 from litestar import Request, Response
 
-from deploy.sandbox.world import Account, Row, World
+from deploy.sandbox.world import SandboxAccount, SandboxRow, World
 
 JSON = "application/json; charset=utf-8"
 ENCODER = msgspec.json.Encoder()
 AnyRequest = Request[Any, Any, Any]
 
 
-class Refused(Exception):
+class ErrorResponse(Exception):
     """An error answer; without ``message`` the body is ``{"error": kind}``, as Airtable does for 404."""
 
     def __init__(self, status: int, kind: str, message: str | None = None) -> None:
@@ -31,12 +31,12 @@ class Refused(Exception):
         return {"error": detail}
 
 
-def not_found() -> Refused:
-    return Refused(404, "NOT_FOUND")
+def not_found() -> ErrorResponse:
+    return ErrorResponse(404, "NOT_FOUND")
 
 
-def no_such_model() -> Refused:
-    return Refused(
+def no_such_model() -> ErrorResponse:
+    return ErrorResponse(
         403,
         "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND",
         "Invalid permissions, or the requested model was not found. Check that both your user and your token have the "
@@ -44,54 +44,54 @@ def no_such_model() -> Refused:
     )
 
 
-def invalid(message: str, kind: str = "INVALID_REQUEST_UNKNOWN") -> Refused:
-    return Refused(422, kind, message)
+def invalid(message: str, kind: str = "INVALID_REQUEST_UNKNOWN") -> ErrorResponse:
+    return ErrorResponse(422, kind, message)
 
 
-def answer(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
+def respond(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
     return Response(ENCODER.encode(body), status_code=status, media_type=JSON, headers=headers)
 
 
-def refuse(_: AnyRequest, refused: Refused) -> Response[bytes]:
-    return answer(refused.body(), refused.status)
+def error_response(_: AnyRequest, error: ErrorResponse) -> Response[bytes]:
+    return respond(error.body(), error.status)
 
 
-ERRORS: dict[int | type[Exception], Callable[..., Response[bytes]]] = {Refused: refuse}
+ERRORS: dict[int | type[Exception], Callable[..., Response[bytes]]] = {ErrorResponse: error_response}
 
 
-class Caller(msgspec.Struct, frozen=True):
-    account: Account
+class ApiCaller(msgspec.Struct, frozen=True):
+    account: SandboxAccount
     scopes: tuple[str, ...]
 
 
-def enter(world: World, request: AnyRequest, *, scope: str | None = None, base: str | None = None) -> Caller:
+def admit(world: World, request: AnyRequest, *, scope: str | None = None, base: str | None = None) -> ApiCaller:
     """Check token, limits and scope, in that order; refused calls of strangers are not counted."""
     scheme, _, presented = request.headers.get("authorization", "").partition(" ")
     token = world.tokens.get(presented.strip()) if scheme.lower() == "bearer" else None
     dead = token is None or token.kind != "access" or token.revoked
     if token is None or dead or (token.expires or 0) <= world.clock.now():
-        raise Refused(401, "AUTHENTICATION_REQUIRED", "Authentication required")
+        raise ErrorResponse(401, "AUTHENTICATION_REQUIRED", "Authentication required")
     _count(world, "token", token.account)
     if base is not None:
         _count(world, "base", base)
     if scope is not None and scope not in token.scopes:
-        raise Refused(403, "INVALID_PERMISSIONS", "You are not permitted to perform this operation")
-    return Caller(world.accounts[token.account], token.scopes)
+        raise ErrorResponse(403, "INVALID_PERMISSIONS", "You are not permitted to perform this operation")
+    return ApiCaller(world.accounts[token.account], token.scopes)
 
 
 def _count(world: World, bucket: str, key: str) -> None:
     if world.limiter.take(bucket, key) is not None:
-        raise Refused(429, "RATE_LIMIT_REACHED", "Rate limit exceeded. Please try again later")
+        raise ErrorResponse(429, "RATE_LIMIT_REACHED", "Rate limit exceeded. Please try again later")
 
 
-def base_row(world: World, caller: Caller, base: str) -> Row:
+def base_row(world: World, caller: ApiCaller, base: str) -> SandboxRow:
     row = world.rows(caller.account.id, "bases").get(base)
     if row is None or row.archived:
         raise not_found()
     return row
 
 
-def table_row(world: World, caller: Caller, base: str, table: str) -> Row:
+def table_row(world: World, caller: ApiCaller, base: str, table: str) -> SandboxRow:
     """A table by id or by name."""
     base_row(world, caller, base)
     tables = world.rows(caller.account.id, "tables")

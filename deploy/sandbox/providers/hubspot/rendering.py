@@ -1,0 +1,54 @@
+"""Objects as the API shows them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from deploy.sandbox.providers.hubspot.catalogue import DEFAULTS, MODIFIED, property_types
+from deploy.sandbox.providers.hubspot.data import properties
+from deploy.sandbox.providers.hubspot.responses import invalid
+from deploy.sandbox.world import SandboxRow
+
+WITH_HISTORY = 50
+"""Earlier values are costly: only half as many objects may be asked for with them."""
+
+
+class Wanted(msgspec.Struct, frozen=True):
+    """Which properties an answer shows; ``history`` those with their earlier values."""
+
+    names: tuple[str, ...]
+    history: tuple[str, ...] = ()
+
+
+def wanted(resource: str, names: list[str], history: list[str], count: int) -> Wanted:
+    """Any named property replaces the defaults, the system's three stay, unknown names are ignored.
+
+    Raises:
+        ErrorResponse: ``count`` objects are too many to be shown with their history.
+    """
+    if history and count > WITH_HISTORY:
+        raise invalid(f"At most {WITH_HISTORY} objects can be read with propertiesWithHistory, {count} were asked for.")
+    types, system = property_types(resource), ("createdate", MODIFIED[resource], "hs_object_id")
+    shown = dict.fromkeys((*(names or DEFAULTS[resource]), *system))
+    return Wanted(tuple(name for name in shown if name in types), tuple(name for name in history if name in types))
+
+
+def rendered(row: SandboxRow, resource: str, want: Wanted) -> dict[str, Any]:
+    """A row in an answer: property values are strings or null."""
+    value = properties(row, resource).get
+    body: dict[str, Any] = {
+        "id": row.id,
+        "properties": {name: value(name) for name in want.names},
+        "createdAt": row.created,
+        "updatedAt": row.modified,
+        "archived": row.archived,
+    }
+    if row.archived:
+        # Archiving does not touch the modified time, and when it happened is not kept here.
+        body["archivedAt"] = row.modified
+    if want.history:
+        at = {"timestamp": row.modified, "sourceType": "CRM_UI"}
+        body["propertiesWithHistory"] = {name: [{"value": value(name), **at}] for name in want.history}
+    return body

@@ -1,0 +1,45 @@
+"""How Notion says that something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from deploy.sandbox.providers.notion.values import Json
+
+STATUSES = {
+    "unauthorized": 401,
+    "invalid_client": 401,
+    "restricted_resource": 403,
+    "object_not_found": 404,
+    "rate_limited": 429,
+}
+
+
+class ErrorResponse(Exception):
+    """An error of Notion's: its code, and a message in its style. The status follows from the code (400 otherwise)."""
+
+    def __init__(
+        self, code: str, message: str, *, extra: Json | None = None, headers: dict[str, str] | None = None
+    ) -> None:
+        super().__init__(message)
+        self.code, self.message, self.extra, self.headers = code, message, extra, headers or {}
+
+
+def invalid(message: str) -> ErrorResponse:
+    return ErrorResponse("validation_error", message)
+
+
+def only(body: Json, allowed: Iterable[str], where: str = "body") -> None:
+    for name in body:
+        if name not in allowed:
+            raise invalid(f"body failed validation: {where}.{name[:60]} should be not present, instead was set.")
+
+
+def envelope(error: ErrorResponse, status: int, request_id: str) -> Json:
+    """Notion's error object; with ``error`` as well where OAuth has that name for it."""
+    told: Json = {"object": "error", "status": status, "code": error.code, "message": error.message}
+    if error.code in {"invalid_grant", "invalid_client", "invalid_request", "unsupported_grant_type"}:
+        told |= {"error": error.code, "error_description": error.message}
+    if error.extra:
+        told["additional_data"] = error.extra
+    return {**told, "request_id": request_id}
