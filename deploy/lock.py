@@ -6,8 +6,10 @@ import fcntl
 from pathlib import Path
 from typing import TextIO
 
+from shared.exit_codes import Misuse
 
-class AlreadyRunning(Exception):
+
+class AlreadyRunning(Misuse):
     """Another Tributary uses the data folder."""
 
 

@@ -14,9 +14,10 @@ from services.auth.settings import auth_settings
 from services.fetcher.settings import fetcher_settings
 from services.gateway.settings import gateway_settings
 from shared.db import Database, Schema
+from shared.exit_codes import exit_code
 from shared.installation import sandbox_client
 from shared.kafka import ensure_topics
-from shared.process import guarded, read_settings
+from shared.process import read_settings
 from shared.settings import Settings
 
 
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
         "--local-broker", action="store_true", help="topics of the size that the built-in broker is made for"
     )
     given = parser.parse_args(arguments)
-    return guarded(lambda: asyncio.run(_set_up(read_settings(), local=given.local_broker)))
+    return exit_code(lambda: asyncio.run(_set_up(read_settings(), local=given.local_broker)))
 
 
 async def _set_up(settings: Settings, *, local: bool) -> None:

@@ -1,68 +1,55 @@
-"""A service as a process of its own: settings, logging, one server, and a clean end at a signal."""
+"""A service or a command as a process of its own: settings, logging, a clean end at a signal, an exit code."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import signal
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, Final
 
 import structlog
 
-from shared.errors import HubError
+from shared.exit_codes import exit_code
 from shared.failpoints import VARIABLE, arm_failpoint
 from shared.installation import addresses, provider_defaults
-from shared.kafka import ClusterUnsuitable
-from shared.serve import PortBusy, Served, StartFailed, bind
-from shared.settings import Settings, SettingsError, load_settings
+from shared.serve import Served, StartFailed, bind
+from shared.settings import Settings, load_settings
 from shared.telemetry import configure_logging
 from shared.telemetry.middleware import App
-from shared.transient import is_transient
 
-REFUSED = 2
-PATIENCE_S = 60.0
-AGAIN_S = 1.0
+PATIENCE_S: Final = 60.0
+AGAIN_S: Final = 1.0
 
 log = structlog.get_logger()
 
 
 def serve_alone(name: str, make_app: Callable[[Settings], App]) -> int:
-    """Serve until SIGTERM or SIGINT; returns the exit status. What is wrong is said on standard error, in words."""
-    return guarded(lambda: _serve(name, make_app))
+    """Serve until SIGTERM or SIGINT; return the exit code."""
+    return exit_code(lambda: _serve(name, make_app))
 
 
-def guarded(run: Callable[[], None]) -> int:
-    """The exit status of ``run``; refusals end in a sentence, not in a traceback."""
-    try:
-        run()
-    except SettingsError as error:
-        return _refuse(str(error))
-    except HubError as error:
-        return _refuse(error.detail)
-    except (PortBusy, ClusterUnsuitable, StartFailed) as error:
-        return _refuse(str(error))
-    except Exception as error:
-        if not is_transient(error):
-            raise
-        return _refuse(f"The database or Kafka does not answer ({error}). Start it, or check its setting.")
-    return 0
+def run_command(run: Callable[[Settings], Coroutine[Any, Any, int]], *, needs: str) -> int:
+    """Run a command beside services that run; return its exit code. ``needs`` names what it stands on."""
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that Kafka is away is said once, at the end
+
+    def with_settings() -> int:
+        settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
+        return asyncio.run(run(settings))
+
+    return exit_code(with_settings, needs=needs)
 
 
 def read_settings() -> Settings:
-    """From the environment and `.env`, with logging as they say. Raises ``SettingsError``."""
+    """Read them from the environment and `.env`, and log as they say. Raises ``SettingsError``."""
     settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
     configure_logging(settings.log_level, settings.log_format)
     arm_failpoint(os.environ.get(VARIABLE, ""))
     return settings
-
-
-def _refuse(why: str) -> int:
-    sys.stderr.write(f"{why}\n")
-    return REFUSED
 
 
 def _serve(name: str, make_app: Callable[[Settings], App]) -> None:

@@ -13,12 +13,13 @@ import uvicorn
 from typing_extensions import override
 
 from shared.errors import HubError
+from shared.exit_codes import Misuse, Refusal
 from shared.transient import is_transient
 
 GRACE_S = 2
 
 
-class PortBusy(Exception):
+class PortBusy(Misuse):
     """Says which port of what is busy, and the setting that changes it."""
 
     def __init__(self, port: int, what: str, setting: str) -> None:
@@ -63,7 +64,7 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
     return one
 
 
-class StartFailed(Exception):
+class StartFailed(Refusal):
     """A service could not open what it needs; says which and why. ``passing``: what it needs is away just now."""
 
     def __init__(self, why: str, *, passing: bool = False) -> None:

@@ -9,7 +9,8 @@ import threading
 from pathlib import Path
 
 from deploy.kafka.node import Kafka
-from deploy.servers import Ended, Unavailable
+from deploy.servers import Ended
+from shared.exit_codes import Misuse, exit_code
 
 
 def main(arguments: list[str]) -> int:
@@ -17,19 +18,21 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("folder", type=Path, help="configuration and log")
     parser.add_argument("--port", type=int, default=9092, help="0 takes a free one (default: 9092)")
     given = parser.parse_args(arguments)
+    return exit_code(lambda: _serve(given.folder, given.port))
+
+
+def _serve(folder: Path, port: int) -> None:
     try:
-        kafka = Kafka(given.folder, port=given.port, sink=lambda line: print(line, file=sys.stderr), tied=True)
+        kafka = Kafka(folder, port=port, sink=lambda line: print(line, file=sys.stderr), tied=True)
     except OSError as error:
-        return _refuse(f"Port {given.port} cannot be taken ({error.strerror}): choose another with --port.")
+        raise Misuse(f"Port {port} cannot be taken ({error.strerror}): choose another with --port.") from None
     try:
-        return _run(kafka)
-    except (Ended, Unavailable) as error:
-        return _refuse(str(error))
+        _run(kafka)
     finally:
         kafka.close()
 
 
-def _run(kafka: Kafka) -> int:
+def _run(kafka: Kafka) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -37,13 +40,7 @@ def _run(kafka: Kafka) -> int:
     print(f"Kafka bootstrap {kafka.bootstrap}", flush=True)
     while not stop.wait(0.2):
         if not kafka.alive:
-            return _refuse(f"Kafka ended with status {kafka.status}.")
-    return 0
-
-
-def _refuse(why: str) -> int:
-    print(why, file=sys.stderr)
-    return 2
+            raise Ended(f"Kafka ended with status {kafka.status}.")
 
 
 if __name__ == "__main__":

@@ -12,12 +12,9 @@ from pathlib import Path
 
 from deploy.local.compose import Composition, compose
 from deploy.local.stack import running
-from deploy.lock import AlreadyRunning
-from shared.errors import HubError
+from shared.exit_codes import exit_code
 from shared.installation import provider_defaults
-from shared.kafka import ClusterUnsuitable
-from shared.serve import PortBusy, StartFailed
-from shared.settings import SettingsError, load_settings
+from shared.settings import load_settings
 from shared.telemetry import configure_logging
 
 _KEYS_REQUIRED = (
@@ -30,22 +27,13 @@ def main() -> int:
     parser = argparse.ArgumentParser("python -m deploy.local", description=__doc__)
     parser.add_argument("--no-sandbox", action="store_true", help="the sandbox runs in a process of its own")
     given = parser.parse_args()
-    try:
+
+    def run() -> None:
         settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
         configure_logging(settings.log_level, settings.log_format)
         asyncio.run(_run(compose(settings), sandbox=not given.no_sandbox))
-    except SettingsError as error:
-        return _refuse(str(error))
-    except HubError as error:
-        return _refuse(error.detail)
-    except (PortBusy, AlreadyRunning, ClusterUnsuitable, StartFailed) as error:
-        return _refuse(str(error))
-    return 0
 
-
-def _refuse(why: str) -> int:
-    print(why, file=sys.stderr)
-    return 2
+    return exit_code(run)
 
 
 async def _run(made: Composition, *, sandbox: bool) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from deploy.localkafka import Broker, BrokerError
+from shared.exit_codes import exit_code
 
 
 async def _run(broker: Broker) -> None:
@@ -20,7 +21,7 @@ async def _run(broker: Broker) -> None:
     await broker.stop()
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m deploy.localkafka", description="Kafka for one machine.")
     parser.add_argument("--data-dir", type=Path, required=True, help="where topics and committed offsets live")
     parser.add_argument("--port", type=int, default=9092, help="0 takes any free one")
@@ -30,13 +31,16 @@ def main() -> None:
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
-    try:
-        asyncio.run(_run(Broker(wanted.data_dir, wanted.host, wanted.port)))
-    except BrokerError as error:
-        sys.exit(str(error))
-    except OSError as error:
-        sys.exit(f"The local broker cannot start on {wanted.host}:{wanted.port} with {wanted.data_dir}: {error}")
+
+    def run() -> None:
+        try:
+            asyncio.run(_run(Broker(wanted.data_dir, wanted.host, wanted.port)))
+        except OSError as error:
+            where = f"{wanted.host}:{wanted.port} with {wanted.data_dir}"
+            raise BrokerError(f"The local broker cannot start on {where}: {error}") from error
+
+    return exit_code(run)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -7,6 +7,8 @@ Refused(code)   one request, or one part of it, is answered with an error code o
 
 from enum import IntEnum
 
+from shared.exit_codes import Misuse
+
 
 class Code(IntEnum):
     """Error codes as listed in the Kafka protocol guide (https://kafka.apache.org/protocol#protocol_error_codes)."""
@@ -41,8 +43,8 @@ class Code(IntEnum):
     UNKNOWN_TOPIC_ID = 100
 
 
-class BrokerError(Exception):
-    pass
+class BrokerError(Misuse):
+    """The host is not this machine, or another program uses the port or the folder."""
 
 
 class Malformed(Exception):

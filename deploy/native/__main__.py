@@ -9,16 +9,13 @@ import sys
 import threading
 from pathlib import Path
 
-from deploy.lock import AlreadyRunning, locked
+from deploy.lock import locked
 from deploy.native.console import SELF, Console, greet
 from deploy.native.stack import Stack
 from deploy.native.supervise import Supervisor
-from deploy.servers import Ended, Unavailable
+from shared.exit_codes import exit_code
 from shared.installation import provider_defaults
-from shared.serve import PortBusy
-from shared.settings import Settings, SettingsError, load_settings
-
-REFUSED = 2
+from shared.settings import Settings, load_settings
 
 
 def main(arguments: list[str]) -> int:
@@ -28,14 +25,13 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     if given.fetchers < 1:
         parser.error("--fetchers takes 1 or more")
-    try:
+
+    def run() -> None:
         settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
         with locked(settings.data_dir):
             _run(settings, fetchers=given.fetchers, sandbox=not given.no_sandbox)
-    except (SettingsError, PortBusy, AlreadyRunning, Unavailable, Ended) as error:
-        print(error, file=sys.stderr)
-        return REFUSED
-    return 0
+
+    return exit_code(run)
 
 
 def _run(settings: Settings, *, fetchers: int, sandbox: bool) -> None:

@@ -14,13 +14,14 @@ import uvicorn
 from deploy.sandbox.clients import sandbox_clients
 from deploy.sandbox.providers import SandboxModule, load_sandboxes
 from deploy.sandbox.server.app import create_app
+from shared.exit_codes import Misuse, exit_code
 
 
 def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
     """A socket that listens on ``port``, on a free one for 0.
 
     Raises:
-        SystemExit: the port is busy.
+        Misuse: the port is busy.
     """
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named: asyncio sets TCP_NODELAY
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -29,7 +30,7 @@ def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        sys.exit(f"port {port} is busy: stop what uses it, or choose another with --port")
+        raise Misuse(f"port {port} is busy: stop what uses it, or choose another with --port") from None
     listener.listen(512)
     return listener
 
@@ -62,5 +63,10 @@ def serve(arguments: list[str], modules: Mapping[str, SandboxModule] | None = No
     uvicorn.Server(config).run(sockets=[listener])
 
 
+def main(arguments: list[str], modules: Mapping[str, SandboxModule] | None = None) -> int:
+    """Return the exit code."""
+    return exit_code(lambda: serve(arguments, modules))
+
+
 if __name__ == "__main__":
-    serve(sys.argv[1:])
+    sys.exit(main(sys.argv[1:]))

@@ -16,6 +16,7 @@ from typing import IO
 
 from deploy.servers.commands import as_user
 from deploy.servers.family import family, signal_all, stopped
+from shared.exit_codes import Refusal
 
 Sink = Callable[[str], None]
 """Takes each line a child writes, without its end."""
@@ -24,7 +25,7 @@ TAIL_LINES = 15
 POLL_S = 0.05
 
 
-class Ended(Exception):
+class Ended(Refusal):
     """A child ended, or did not answer in time; the last lines it wrote are part of the message."""
 
 

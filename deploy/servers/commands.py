@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from shared.exit_codes import Refusal
+
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-class Unavailable(Exception):
+class Unavailable(Refusal):
     """A server cannot be had on this machine; the message says why and what would help."""
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import msgspec
 from typing_extensions import override
 
+from shared.exit_codes import Misuse
 from shared.settings.cluster import Cluster
 from shared.settings.envfile import parse_env
 from shared.settings.secret import SecretStr
@@ -85,7 +86,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 @final
-class SettingsError(Exception):
+class SettingsError(Misuse):
     """``problems`` are sentences for the person who starts the product: what, why, what to do. None holds a secret."""
 
     def __init__(self, problems: list[str]) -> None:

@@ -26,10 +26,10 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield started
 
 
-def refused(folder: Path, **settings: str) -> str:
-    """What it says when it does not start."""
+def ended(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """Start it where it cannot start; return how it ended."""
     one = Product(folder)
-    ended = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", "deploy.local"],
         cwd=ROOT,
         env={**one.settings, "PATH": os.environ["PATH"], **settings},
@@ -39,9 +39,15 @@ def refused(folder: Path, **settings: str) -> str:
         check=False,
     )
     one.close()
-    assert ended.returncode == 2
-    assert ended.stdout == ""
-    return ended.stderr
+    assert process.stdout == ""
+    return process
+
+
+def refused(folder: Path, **settings: str) -> str:
+    """Return what it says when something is to be written otherwise."""
+    process = ended(folder, **settings)
+    assert process.returncode == 2
+    return process.stderr
 
 
 def test_it_greets_with_four_plain_lines(tmp_path: Path) -> None:
@@ -166,5 +172,7 @@ def test_keys_that_do_not_fit_the_stored_data_are_refused_in_one_sentence(tmp_pa
     with product(tmp_path) as before:
         assert before.settings["TRIBUTARY_DATA_DIR"] == data
     other = f"other:{base64.b64encode(bytes(32)).decode()}"
-    said = refused(tmp_path, TRIBUTARY_DATA_DIR=data, TRIBUTARY_KEYS=other).strip().splitlines()[-1]
+    process = ended(tmp_path, TRIBUTARY_DATA_DIR=data, TRIBUTARY_KEYS=other)
+    assert process.returncode == 1
+    said = process.stderr.strip().splitlines()[-1]
     assert said.startswith("auth did not start: The keys do not fit the stored data")

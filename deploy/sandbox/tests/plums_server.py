@@ -8,7 +8,7 @@ from litestar import Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 
-from deploy.sandbox.__main__ import serve
+from deploy.sandbox.__main__ import main
 from deploy.sandbox.world import AuthorizationCode, Token, World, chosen_account, consent_page, redirect
 from deploy.sandbox.world.tests.plums import Plums
 from shared.errors import Forbidden
@@ -61,4 +61,4 @@ def routes(world: World) -> list[HTTPRouteHandler]:
 
 
 if __name__ == "__main__":
-    serve(sys.argv[1:], {"plums": sys.modules[__name__]})
+    sys.exit(main(sys.argv[1:], {"plums": sys.modules[__name__]}))

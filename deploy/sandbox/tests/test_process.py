@@ -100,5 +100,5 @@ def test_a_busy_port_is_named_with_what_to_do(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         run = refused(tmp_path, port)
-    assert run.returncode == 1
+    assert run.returncode == 2
     assert run.stderr.strip() == f"port {port} is busy: stop what uses it, or choose another with --port"

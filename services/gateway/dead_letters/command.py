@@ -12,11 +12,12 @@ from services.gateway.dead_letters.context import DeadLetterContext, open_produc
 from services.gateway.dead_letters.listing import list_dead_letters, show_dead_letter
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
 from services.gateway.dead_letters.views import DeadLetterSummary, DeadLetterView
-from shared.command import MISUSED, REFUSED, run_command
 from shared.db import Database
 from shared.errors import HubError
+from shared.exit_codes import MISUSED, REFUSED
 from shared.installation import place
 from shared.kafka import cluster_id
+from shared.process import run_command
 from shared.settings import Settings
 
 PAGE: Final = 200
@@ -25,7 +26,7 @@ COLUMNS: Final = ("id", "kept", "service", "tries", "bytes", "replayed", "key", 
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code: 1 when something was refused or is away, 2 for wrong settings or arguments."""
+    """Return the exit code."""
     asked = _parser().parse_args(arguments)
     return run_command(lambda settings: _run(asked, settings), needs="The database or Kafka")
 

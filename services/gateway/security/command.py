@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from services.gateway.security.keys import KeyView, create_key, key_view, list_keys, revoke_key
 from services.gateway.security.queries import SCOPES
-from shared.command import run_command
 from shared.db import Database
 from shared.installation import place
+from shared.process import run_command
 from shared.settings import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
-    """The exit code: 1 when something was refused or is away, 2 for wrong settings or arguments.
+    """Return the exit code.
 
     A new key is the only thing on standard output; words about it go to standard error.
     """

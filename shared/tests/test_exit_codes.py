@@ -1,0 +1,61 @@
+"""How a process ends: one exit code and one sentence for each kind of error."""
+
+from __future__ import annotations
+
+import errno
+from typing import NoReturn
+
+import pytest
+from aiokafka.errors import KafkaConnectionError
+from sqlalchemy.exc import OperationalError
+
+from shared.errors import Conflict
+from shared.exit_codes import Misuse, Refusal, exit_code
+from shared.kafka import ClusterUnsuitable
+from shared.serve import PortBusy, StartFailed
+from shared.settings import SettingsError
+
+BUSY = PortBusy(8000, "gateway", "TRIBUTARY_GATEWAY_PORT")
+LOST = OperationalError("SELECT secret", {"password": "hunter2"}, Exception("the connection was lost"))
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (SettingsError(["TRIBUTARY_HOST is no address."]), 2, "TRIBUTARY_HOST is no address."),
+        (Misuse("Choose another folder."), 2, "Choose another folder."),
+        (BUSY, 2, "Port 8000 (gateway) is busy"),
+        (Refusal("It ended."), 1, "It ended."),
+        (StartFailed("auth did not start: the keys do not fit."), 1, "the keys do not fit."),
+        (Conflict("It is paused."), 1, "It is paused."),
+        (ClusterUnsuitable("Kafka has no topic plums."), 1, "Kafka has no topic plums."),
+        (LOST, 1, "The orchard does not answer (OperationalError: (builtins.Exception) the connection was lost)."),
+        (KafkaConnectionError("no broker"), 1, "The orchard does not answer (KafkaConnectionError"),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), 1, "The orchard does not answer (ConnectionRefused"),
+        (PermissionError(errno.EACCES, "Permission denied", "/data/keys"), 1, "/data/keys cannot be used"),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
+)
+def test_an_error_that_a_person_can_act_on_is_a_sentence_and_a_code(
+    capsys: pytest.CaptureFixture[str], error: Exception, code: int, said: str
+) -> None:
+    def fails() -> NoReturn:
+        raise error
+
+    assert exit_code(fails, needs="The orchard") == code
+    shown = capsys.readouterr()
+    assert said in shown.err
+    assert (shown.out, "hunter2" in shown.err, "Traceback" in shown.err) == ("", False, False)
+
+
+def test_what_ends_well_is_0_or_what_it_says_itself() -> None:
+    assert exit_code(lambda: None) == 0
+    assert exit_code(lambda: 1) == 1
+
+
+def test_a_fault_of_ours_keeps_its_traceback() -> None:
+    def fails() -> NoReturn:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        exit_code(fails)
