@@ -2,20 +2,38 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 
-from shared.connector import Bucket, Call, Connector, Cursor, Interruption, Page, Reject, Response, Restart
-from shared.providers.airtable import items, problems, reads
+from shared.connector import (
+    Bucket,
+    Call,
+    Connector,
+    Cursor,
+    Interruption,
+    Page,
+    Record,
+    Reject,
+    Rejected,
+    Request,
+    Response,
+    Restart,
+)
+from shared.providers.airtable import RECORDS, SCHEMA, mapping, problems
+from shared.providers.airtable.mapping import WalkedTable
 from shared.providers.airtable.walk import Walk
 
+PER_CALL = 100
+"""Records of a page, and ids of one formula: 100 of them stay far below the 16,000 characters of a URL."""
 STARTS_ANEW = 3
 """How often one table is read from its start again after its iterator expired, before the resource starts anew."""
 
 
-class Airtable:
+class AirtableConnector:
     async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
-        walk = Walk.at(cursor)
+        walk = Walk.from_cursor(cursor)
         if resource == "bases":
             return await _bases_page(call, walk)
         if walk.tables:
@@ -28,7 +46,7 @@ class Airtable:
         return None
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
-        return await reads.READERS[resource](call, ids)
+        return await READERS[resource](call, ids)
 
     def problem(self, response: Response) -> Interruption | None:
         return problems.problem(response)
@@ -38,16 +56,16 @@ class Airtable:
 
 
 async def _bases_page(call: Call, walk: Walk) -> Page:
-    body = (await reads.bases(call, walk.more)).body
-    records, rejected = items.each(items.entries(body, "bases"), "bases", items.base_record)
-    return Page(records=records, rejected=rejected, cursor=Walk(more=items.next_offset(body)).cursor(), place="bases")
+    body = (await _list_bases(call, walk.more)).body
+    records, rejected = mapping.each(mapping.entries(body, "bases"), "bases", mapping.base_record)
+    return Page(records=records, rejected=rejected, cursor=Walk(more=mapping.next_offset(body)).cursor(), place="bases")
 
 
 async def _discover(call: Call, walk: Walk) -> Page:
     """The next page of bases, to be walked one after the other; itself it holds no records."""
-    body = (await reads.bases(call, walk.more)).body
-    found, rejected = items.each(items.entries(body, "bases"), "bases", items.readable_base)
-    walk = walk.listed([(base.id, base.name) for base in found], items.next_offset(body))
+    body = (await _list_bases(call, walk.more)).body
+    found, rejected = mapping.each(mapping.entries(body, "bases"), "bases", mapping.readable_base)
+    walk = walk.listed([(base.id, base.name) for base in found], mapping.next_offset(body))
     return Page(records=[], rejected=rejected, cursor=walk.cursor(), place="bases")
 
 
@@ -55,15 +73,15 @@ async def _tables_page(call: Call, walk: Walk, resource: str) -> Page:
     """The tables of the next base: records themselves, or what the walk over records opens."""
     base, name = walk.bases[0]
     try:
-        raws = await reads.tables(call, base, name)
+        raws = await _list_tables(call, base, name)
     except Reject as gone:
         if gone.code != problems.GONE:
             raise
         return Page(records=[], cursor=walk.next_base().cursor(), place=base)
     if resource == "tables":
-        records, rejected = items.each(raws, "tables", partial(items.table_record, base))
+        records, rejected = mapping.each(raws, "tables", partial(mapping.table_record, base))
         return Page(records=records, rejected=rejected, cursor=walk.next_base().cursor(), place=base)
-    schemas, bad = items.each(raws, "tables", items.schema)
+    schemas, bad = mapping.each(raws, "tables", mapping.table_schema)
     return Page(records=[], rejected=bad, cursor=walk.opened(schemas).cursor(), place=f"{base}#{len(walk.left)}")
 
 
@@ -75,9 +93,9 @@ async def _records_page(call: Call, walk: Walk) -> Page:
     except Reject as refused:
         onward = await _past_what_is_gone(call, walk, refused)
         return Page(records=[], cursor=onward.cursor(), place=place)
-    raws = items.entries(body, "records")
-    records, rejected = items.each(raws, "records", partial(items.row_record, base, table))
-    return Page(records=records, rejected=rejected, cursor=walk.onward(items.next_offset(body)).cursor(), place=place)
+    raws = mapping.entries(body, "records")
+    records, rejected = mapping.each(raws, "records", partial(mapping.row_record, base, table))
+    return Page(records=records, rejected=rejected, cursor=walk.onward(mapping.next_offset(body)).cursor(), place=place)
 
 
 async def _records(call: Call, walk: Walk) -> tuple[Walk, Any]:
@@ -88,12 +106,12 @@ async def _records(call: Call, walk: Walk) -> tuple[Walk, Any]:
     """
     (base, name), table = walk.bases[0], walk.tables[0]
     try:
-        return walk, (await reads.records(call, base, table, name, offset=walk.offset)).body
+        return walk, (await _list_records(call, base, table, name, offset=walk.offset)).body
     except Restart:
         if walk.offset is None or walk.again >= STARTS_ANEW:
             raise
     walk = walk.anew()
-    return walk, (await reads.records(call, base, table, name, offset=None)).body
+    return walk, (await _list_records(call, base, table, name, offset=None)).body
 
 
 async def _past_what_is_gone(call: Call, walk: Walk, refused: Reject) -> Walk:
@@ -105,7 +123,7 @@ async def _past_what_is_gone(call: Call, walk: Walk, refused: Reject) -> Walk:
     if refused.code not in {problems.GONE, problems.FORBIDDEN}:
         raise refused
     try:
-        listed = await reads.tables(call, *walk.bases[0])
+        listed = await _list_tables(call, *walk.bases[0])
     except Reject as gone:
         if gone.code == problems.GONE:
             return walk.next_base()
@@ -115,4 +133,119 @@ async def _past_what_is_gone(call: Call, walk: Walk, refused: Reject) -> Walk:
     return walk.next_table()
 
 
-CONNECTOR: Connector = Airtable()
+async def _list_bases(call: Call, offset: str | None) -> Response:
+    params = (("offset", offset),) if offset else ()
+    request = Request(method="GET", path="/v0/meta/bases", params=params, buckets=("token",))
+    return await _allowed(call, request, "Listing the bases", SCHEMA)
+
+
+async def _list_tables(call: Call, base: str, name: str) -> list[Any]:
+    request = Request(method="GET", path=f"/v0/meta/bases/{base}/tables", buckets=("token", f"base:{base}"))
+    answer = await _allowed(call, request, f"Listing the tables of base “{name or base}”", SCHEMA)
+    return mapping.entries(answer.body, "tables")
+
+
+async def _list_records(
+    call: Call, base: str, table: WalkedTable, name: str, *, offset: str | None, formula: str | None = None
+) -> Response:
+    """A page of records, cells by field id: a renamed field then keeps its place."""
+    params = [("pageSize", str(PER_CALL)), ("returnFieldsByFieldId", "true")]
+    params += [("filterByFormula", formula)] if formula else []
+    params += [("offset", offset)] if offset else []
+    buckets = ("token", f"base:{base}")
+    request = Request(method="GET", path=f"/v0/{base}/{table.id}", params=tuple(params), buckets=buckets)
+    what = f"Reading the records of table “{table.name}” in base “{name or base}”"
+    return await _allowed(call, request, what, RECORDS)
+
+
+async def _allowed(call: Call, request: Request, what: str, scope: str) -> Response:
+    """Say of a refusal what was refused and which scope it takes."""
+    try:
+        return await call(request)
+    except Reject as refused:
+        if refused.code != problems.FORBIDDEN:
+            raise
+        reason = f"{refused.reason}. {what} needs the scope {scope} and access to it: reconnect and allow both"
+        raise Reject(reason, code=problems.FORBIDDEN, scope=scope) from None
+
+
+async def _read_bases(call: Call, ids: tuple[str, ...]) -> Page:
+    wanted, found, bad, offset = set(ids), [], [], None
+    while True:
+        body = (await _list_bases(call, offset)).body
+        records, rejected = mapping.each(mapping.entries(body, "bases"), "bases", mapping.base_record)
+        found += [record for record in records if record.id in wanted]
+        bad += rejected
+        offset, before = mapping.next_offset(body), offset
+        if offset in {None, before} or len(found) == len(wanted):
+            return Page(records=found, rejected=bad, cursor=None, place="bases")
+
+
+async def _read_tables(call: Call, ids: tuple[str, ...]) -> Page:
+    found: list[Record] = []
+    bad: list[Rejected] = []
+    for base, wanted in _grouped(ids).items():
+        raws = await _tables_if_there(call, base)
+        records, rejected = mapping.each(raws, "tables", partial(mapping.table_record, base))
+        found += [record for record in records if record.id in wanted]
+        bad += rejected
+    return Page(records=found, rejected=bad, cursor=None)
+
+
+async def _read_records(call: Call, ids: tuple[str, ...]) -> Page:
+    found: list[Record] = []
+    bad: list[Rejected] = []
+    by_table = _grouped(ids)
+    for base, paths in _grouped(by_table).items():
+        schemas, _ = mapping.each(await _tables_if_there(call, base), "tables", mapping.table_schema)
+        for schema in schemas:
+            if (path := f"{base}/{schema.id}") in paths:
+                page = await _read_rows(call, base, WalkedTable.of(schema), by_table[path])
+                found += page.records
+                bad += page.rejected
+    return Page(records=found, rejected=bad, cursor=None)
+
+
+async def _read_rows(call: Call, base: str, table: WalkedTable, paths: list[str]) -> Page:
+    found: list[Record] = []
+    bad: list[Rejected] = []
+    for start in range(0, len(paths), PER_CALL):
+        names = [path.rpartition("/")[2] for path in paths[start : start + PER_CALL]]
+        formula = "OR({})".format(",".join(f"RECORD_ID()='{name}'" for name in names))
+        offset: str | None = None
+        for _ in names:
+            body = (await _list_records(call, base, table, "", offset=offset, formula=formula)).body
+            raws = mapping.entries(body, "records")
+            records, rejected = mapping.each(raws, "records", partial(mapping.row_record, base, table))
+            found += records
+            bad += rejected
+            offset = mapping.next_offset(body)
+            if offset is None:
+                break
+    return Page(records=found, rejected=bad, cursor=None)
+
+
+async def _tables_if_there(call: Call, base: str) -> list[Any]:
+    try:
+        return await _list_tables(call, base, "")
+    except Reject as refused:
+        if refused.code != problems.GONE:
+            raise
+        return []
+
+
+def _grouped(paths: Iterable[str]) -> dict[str, list[str]]:
+    """Paths by what they are in."""
+    groups: dict[str, list[str]] = defaultdict(list)
+    for path in paths:
+        groups[path.rpartition("/")[0]].append(path)
+    return groups
+
+
+READERS: dict[str, Callable[[Call, tuple[str, ...]], Awaitable[Page]]] = {
+    "bases": _read_bases,
+    "tables": _read_tables,
+    "records": _read_records,
+}
+
+CONNECTOR: Connector = AirtableConnector()

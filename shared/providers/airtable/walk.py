@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from shared.connector import Cursor, Reject
-from shared.providers.airtable.items import Schema, Table, shorten
+from shared.providers.airtable.mapping import AirtableTable, WalkedTable, shorten
 
 FIELDS_KEPT = 2_000
 """So many field names a cursor holds at most; the tables beyond are asked for again when their turn comes."""
@@ -22,13 +22,13 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     more: str | None = None
     bases: tuple[tuple[str, str], ...] = ()
-    tables: tuple[Table, ...] = ()
+    tables: tuple[WalkedTable, ...] = ()
     left: tuple[str, ...] = ()
     offset: str | None = None
     again: int = 0
 
     @classmethod
-    def at(cls, cursor: Cursor | None) -> Walk:
+    def from_cursor(cls, cursor: Cursor | None) -> Walk:
         try:
             return msgspec.convert(cursor or {}, cls)
         except msgspec.ValidationError as error:
@@ -44,10 +44,10 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def listed(self, bases: list[tuple[str, str]], more: str | None) -> Walk:
         return Walk(more=more, bases=tuple((id_, shorten(name)[:60]) for id_, name in bases))
 
-    def opened(self, schemas: list[Schema]) -> Walk:
+    def opened(self, schemas: list[AirtableTable]) -> Walk:
         """With the first base's tables to read: all of them, or those that were left."""
         wanted = set(self.left)
-        tables = [Table.of(schema) for schema in schemas if not wanted or schema.id in wanted]
+        tables = [WalkedTable.of(schema) for schema in schemas if not wanted or schema.id in wanted]
         kept, fields = 0, 0
         for table in tables:
             fields += len(table.names)

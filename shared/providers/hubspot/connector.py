@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
 from typing import Any
-from urllib.parse import quote
 
 from shared.connector import (
     Bucket,
@@ -19,30 +17,27 @@ from shared.connector import (
     Response,
     RetryLater,
 )
+from shared.providers.hubspot.mapping import TYPE_IDS, read_rows
 from shared.providers.hubspot.problems import limits, problem
-from shared.providers.hubspot.records import TYPE_IDS, read_rows
+from shared.providers.hubspot.walk import Walk
 
 VERSION = "2026-03"
 PAGE = 100
-URL_ROOM = 7000
-"""Bytes of a URL for property names: the edge answers 414 at about 8 kB, and accounts with a thousand exist."""
 LISTS = ("ten_secondly",)
 SEARCHES = ("search",)
 UI_DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
 
-class HubSpot:
-    """A cursor holds ``properties`` (comma lists, one call each), ``link`` (a record's URL up to its id), ``after``."""
-
+class HubSpotConnector:
     async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
-        here = await _start(call, resource) if cursor is None else cursor
-        first, *more = here["properties"]
-        rows, after = _listed(await call(_list_request(resource, first, here.get("after"))))
+        walk = await _start(call, resource) if cursor is None else Walk.from_cursor(cursor)
+        first, *more = walk.properties
+        rows, after = _listed(await call(_list_request(resource, first, walk.after)))
         for names in more:
-            others, _ = _listed(await call(_list_request(resource, names, here.get("after"))))
-            rows = await _merged(call, resource, here, rows, others)
-        records, rejected = read_rows(rows, resource, here["link"])
-        return Page(records=records, rejected=rejected, cursor=None if after is None else {**here, "after": after})
+            others, _ = _listed(await call(_list_request(resource, names, walk.after)))
+            rows = await _merged(call, resource, walk, rows, others)
+        records, rejected = read_rows(rows, resource, walk.link)
+        return Page(records=records, rejected=rejected, cursor=walk.onward(after))
 
     async def expected(self, call: Call, resource: str) -> int | None:
         path = f"/crm/objects/{VERSION}/{resource}/search"
@@ -51,9 +46,9 @@ class HubSpot:
         return total if type(total) is int else None
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
-        here = await _start(call, resource)
-        rows = await _batch(call, resource, here, ids)
-        records, rejected = read_rows(rows, resource, here["link"])
+        walk = await _start(call, resource)
+        rows = await _batch(call, resource, walk, ids)
+        records, rejected = read_rows(rows, resource, walk.link)
         return Page(records=records, rejected=rejected, cursor=None)
 
     def problem(self, response: Response) -> Interruption | None:
@@ -63,29 +58,15 @@ class HubSpot:
         return limits(response)
 
 
-CONNECTOR: Connector = HubSpot()
+CONNECTOR: Connector = HubSpotConnector()
 
 
-async def _start(call: Call, resource: str) -> Cursor:
+async def _start(call: Call, resource: str) -> Walk:
     """Without a list of properties HubSpot answers with three to five of them: ask for all there are."""
     body = (await call(Request(method="GET", path=f"/crm/properties/{VERSION}/{resource}", buckets=LISTS))).body
     found = _objects(body, "results")
     names = [row["name"] for row in found if isinstance(row, dict) and isinstance(row.get("name"), str)]
-    return {"properties": list(chunks(names)), "link": await _link(call, resource)}
-
-
-def chunks(names: Iterable[str], room: int = URL_ROOM) -> Iterator[str]:
-    """Comma lists that take at most ``room`` bytes each in a URL; one at least."""
-    chunk: list[str] = []
-    size = 0
-    for name in names:
-        width = len(quote(name, safe="")) + len("%2C")
-        if chunk and size + width > room:
-            yield ",".join(chunk)
-            chunk, size = [], 0
-        chunk.append(name)
-        size += width
-    yield ",".join(chunk)
+    return Walk.start(names, await _link(call, resource))
 
 
 async def _link(call: Call, resource: str) -> str | None:
@@ -134,14 +115,14 @@ def _objects(body: Any, field: str) -> list[Any]:
     return rows
 
 
-async def _merged(call: Call, resource: str, here: Cursor, rows: list[Any], others: list[Any]) -> list[Any]:
+async def _merged(call: Call, resource: str, walk: Walk, rows: list[Any], others: list[Any]) -> list[Any]:
     """``rows`` with the properties of ``others`` added, by id.
 
     A row that is not among them was archived, or pushed off the page, between the two calls: it is read by itself.
     """
     extra = {row["id"]: row["properties"] for row in others if _usable(row)}
     lost = tuple(row["id"] for row in rows if _usable(row) and row["id"] not in extra)
-    again = {row["id"]: row for row in await _batch(call, resource, here, lost) if _usable(row)}
+    again = {row["id"]: row for row in await _batch(call, resource, walk, lost) if _usable(row)}
     for row in rows:
         if _usable(row) and row["id"] in extra:
             row["properties"].update(extra[row["id"]])
@@ -153,12 +134,11 @@ def _usable(row: Any) -> bool:
     return isinstance(row, dict) and isinstance(row.get("id"), str) and isinstance(row.get("properties"), dict)
 
 
-async def _batch(call: Call, resource: str, here: Cursor, ids: tuple[str, ...]) -> list[Any]:
+async def _batch(call: Call, resource: str, walk: Walk, ids: tuple[str, ...]) -> list[Any]:
     """Objects by id, at most a hundred a call; those that are gone are named beside the results, in a 207."""
-    names = [name for chunk in here["properties"] for name in chunk.split(",") if name]
     rows: list[Any] = []
     for n in range(0, len(ids), PAGE):
-        body = {"inputs": [{"id": id_} for id_ in ids[n : n + PAGE]], "properties": names}
+        body = {"inputs": [{"id": id_} for id_ in ids[n : n + PAGE]], "properties": walk.names}
         path = f"/crm/objects/{VERSION}/{resource}/batch/read"
         rows += _objects((await call(Request(method="POST", path=path, json=body, buckets=LISTS))).body, "results")
     return rows

@@ -8,6 +8,9 @@ twice is given twice. The walk of ``pages`` has these stages, all of it in the c
 
 from __future__ import annotations
 
+from typing import Any
+from urllib.parse import quote
+
 import msgspec
 
 from shared.connector import (
@@ -20,20 +23,24 @@ from shared.connector import (
     Record,
     Reject,
     Rejected,
+    Request,
     Response,
-    Restart,
 )
-from shared.providers.notion import calls
-from shared.providers.notion.problems import GONE, classify
-from shared.providers.notion.records import read, source_ids
+from shared.providers.notion import VERSION
+from shared.providers.notion.mapping import read, source_ids
+from shared.providers.notion.problems import FORBIDDEN, GONE, malformed, problem
 from shared.providers.notion.walk import Walk
 
+PAGE_SIZE = 100
+CONTENT = "read content capability"
+PEOPLE = "user information capability"
+"""Notion has no scopes: a connection lacks what its developer did not tick under "Capabilities"."""
 KINDS = {"pages": "page", "data_sources": "data_source", "users": "user"}
 
 
 class NotionConnector:
     async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
-        walk = _walk(cursor)
+        walk = Walk.from_cursor(cursor)
         match walk.stage:
             case "search":
                 return await _listed(call, resource, walk)
@@ -51,7 +58,7 @@ class NotionConnector:
         found = []
         for id_ in ids:
             try:
-                found.append(await calls.one(call, resource, id_))
+                found.append(await _one(call, resource, id_))
             except Reject as reject:
                 if reject.code != GONE:
                     raise
@@ -59,7 +66,7 @@ class NotionConnector:
         return Page(records=records, rejected=rejected, cursor=None)
 
     def problem(self, response: Response) -> Interruption | None:
-        return classify(response)
+        return problem(response)
 
     def limits(self, response: Response) -> tuple[Bucket, ...]:  # noqa: ARG002  # no answer tells of a limit
         return ()
@@ -71,7 +78,7 @@ CONNECTOR: Connector = NotionConnector()
 async def _listed(call: Call, resource: str, walk: Walk) -> Page:
     """A page of users, of data sources, or of the pages that search finds."""
     kind = KINDS[resource]
-    listing = await (calls.users(call, walk.at) if kind == "user" else calls.search(call, kind, walk.at))
+    listing = await (_users(call, walk.at) if kind == "user" else _search(call, kind, walk.at))
     records, rejected = read(kind, listing.results)
     if listing.capped:
         walk = walk.noting(f"Notion lists only some of the {resource.replace('_', ' ')}.")
@@ -82,7 +89,7 @@ async def _listed(call: Call, resource: str, walk: Walk) -> Page:
 
 async def _sources(call: Call, walk: Walk) -> Page:
     """A page of data sources, of which only the ids are kept, to query each of them later."""
-    listing = await calls.search(call, "data_source", walk.at)
+    listing = await _search(call, "data_source", walk.at)
     # With the number in it, a long list of data sources is told apart from a walk that goes nowhere.
     place = f"data sources after {len(walk.sources)}"
     walk = walk.knowing(source_ids(listing.results))
@@ -96,7 +103,7 @@ async def _rows(call: Call, walk: Walk) -> Page:
     source = walk.sources[walk.source]
     place = f"rows of {source}"
     try:
-        listing = await calls.query(call, source, walk.since, walk.at)
+        listing = await _query(call, source, walk.since, walk.at)
     except Reject as reject:
         if reject.scope is not None or reject.code in {"malformed_page", "blocked"}:
             raise
@@ -110,13 +117,82 @@ async def _rows(call: Call, walk: Walk) -> Page:
     return _page(records, rejected, walk.after_rows(listing.at, last, capped=listing.capped), place=place)
 
 
-def _walk(cursor: Cursor | None) -> Walk:
-    try:
-        return msgspec.convert(cursor or {}, Walk)
-    except msgspec.ValidationError as error:
-        raise Restart("The place this walk had come to was noted in another form.") from error
-
-
 def _page(records: list[Record], rejected: list[Rejected], following: Walk | None, *, place: str) -> Page:
     cursor = None if following is None else msgspec.to_builtins(following)
     return Page(records=records, rejected=rejected, cursor=cursor, place=place)
+
+
+class Listing(msgspec.Struct, frozen=True, kw_only=True):
+    """One page as Notion sends it; ``at`` is where the next one begins, None on the last.
+
+    ``capped``: the query has more results than Notion will ever page through.
+    """
+
+    results: list[Any]
+    at: str | None
+    capped: bool
+
+
+async def _search(call: Call, kind: str, at: str | None) -> Listing:
+    # Oldest edit first: what is edited during the walk moves to the end and is met again, rather than missed.
+    body = {
+        "filter": {"property": "object", "value": kind},
+        "sort": {"timestamp": "last_edited_time", "direction": "ascending"},
+    }
+    return _listing(await _ask(call, _post("/v1/search", body, at), CONTENT))
+
+
+async def _query(call: Call, source: str, since: str | None, at: str | None) -> Listing:
+    """Rows of a data source by creation time, those from before ``since`` left out."""
+    body: dict[str, Any] = {"sorts": [{"timestamp": "created_time", "direction": "ascending"}]}
+    if since is not None:
+        body["filter"] = {"timestamp": "created_time", "created_time": {"on_or_after": since}}
+    return _listing(await _ask(call, _post(f"/v1/data_sources/{quote(source, safe='')}/query", body, at), CONTENT))
+
+
+async def _users(call: Call, at: str | None) -> Listing:
+    place = (("start_cursor", at),) if at is not None else ()
+    return _listing(await _ask(call, _get("/v1/users", ("page_size", str(PAGE_SIZE)), *place), PEOPLE))
+
+
+async def _one(call: Call, resource: str, id_: str) -> Any:
+    """The JSON of one object."""
+    answer = await _ask(call, _get(f"/v1/{resource}/{quote(id_, safe='')}"), PEOPLE if resource == "users" else CONTENT)
+    if not isinstance(answer.body, dict):
+        raise malformed("it is not a JSON object")
+    return {name: value for name, value in answer.body.items() if name != "request_id"}
+
+
+def _get(path: str, *params: tuple[str, str]) -> Request:
+    return Request(method="GET", path=path, params=params, headers={"Notion-Version": VERSION}, buckets=("requests",))
+
+
+def _post(path: str, body: dict[str, Any], at: str | None) -> Request:
+    body = {**body, "page_size": PAGE_SIZE} | ({"start_cursor": at} if at is not None else {})
+    return Request(method="POST", path=path, json=body, headers={"Notion-Version": VERSION}, buckets=("requests",))
+
+
+async def _ask(call: Call, request: Request, capability: str) -> Response:
+    """Call Notion; where it refuses, say which capability that takes, for its own answer does not."""
+    try:
+        return await call(request)
+    except Reject as reject:
+        if reject.code != FORBIDDEN:
+            raise
+        reason = f"The connection to Notion lacks the {capability}: tick it in the settings at Notion."
+        raise Reject(reason, code=reject.code, scope=capability) from reject
+
+
+def _listing(answer: Response) -> Listing:
+    body = answer.body
+    if not isinstance(body, dict):
+        raise malformed("it is not a JSON object")
+    results, more, at, status = (body.get(name) for name in ("results", "has_more", "next_cursor", "request_status"))
+    if not isinstance(results, list):
+        raise malformed("results is not a list")
+    if not isinstance(more, bool):
+        raise malformed("has_more is neither true nor false")
+    if more and not (isinstance(at, str) and at):
+        raise malformed("there is more, but no next_cursor")
+    capped = isinstance(status, dict) and status.get("type") == "incomplete"
+    return Listing(results=results, at=at if more else None, capped=capped)

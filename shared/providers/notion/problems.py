@@ -13,29 +13,29 @@ FORBIDDEN = "restricted_resource"
 BLOCKED = "public_api_request_blocked"
 
 
-def classify(response: Response) -> Interruption | None:
+def problem(response: Response) -> Interruption | None:
     """Return what ``response`` means for its page, None for a success."""
     status = response.status
     if status < 400:
         return None
     body: dict[str, Any] = response.body if isinstance(response.body, dict) else {}
-    problem: Interruption
+    found: Interruption
     match status:
         case 401:
-            problem = Reauthorize("Notion does not accept the access token.")
+            found = Reauthorize("Notion does not accept the access token.")
         case 403 if not body:
-            problem = Reject("Notion's network protection refused the request (status 403).", code="edge_blocked")
+            found = Reject("Notion's network protection refused the request (status 403).", code="edge_blocked")
         case 404:
-            problem = Reject(f"Notion does not find it, or it is no longer shared{_said(body)}", code=_code(body, GONE))
+            found = Reject(f"Notion does not find it, or it is no longer shared{_said(body)}", code=_code(body, GONE))
         case 429 | 529:
-            problem = _limited(response, body)
+            found = _limited(response, body)
         case _ if status in {408, 409} or status >= 500:
-            problem = _unavailable(response, body)
+            found = _unavailable(response, body)
         case 400 if body.get("code") == "validation_error" and "start_cursor" in str(body.get("message")):
-            problem = Restart("Notion no longer knows the place this walk had come to.")
+            found = Restart("Notion no longer knows the place this walk had come to.")
         case _:
-            problem = Reject(f"Notion refused the request (status {status}){_said(body)}", code=_code(body, "rejected"))
-    return problem
+            found = Reject(f"Notion refused the request (status {status}){_said(body)}", code=_code(body, "rejected"))
+    return found
 
 
 def malformed(what: str) -> Reject:

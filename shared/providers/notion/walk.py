@@ -8,6 +8,8 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
+from shared.connector import Cursor, Restart
+
 MOST_REASONS = 5
 
 
@@ -27,6 +29,18 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     last: str | None = None
     capped: bool = False
     left: list[str] = []
+
+    @classmethod
+    def from_cursor(cls, cursor: Cursor | None) -> Walk:
+        """Return the walk that ``cursor`` was made from, a new one for None.
+
+        Raises:
+            Restart: it was made by another version of this connector.
+        """
+        try:
+            return msgspec.convert(cursor or {}, cls)
+        except msgspec.ValidationError as error:
+            raise Restart("The place this walk had come to was noted in another form.") from error
 
     def at_place(self, at: str) -> Walk:
         return replace(self, at=at)

@@ -9,7 +9,7 @@ from deploy.sandbox.world import World
 from shared.connector import Interruption, Page, Reauthorize, Record, Reject, Response, Restart, RetryLater
 from shared.providers.airtable import PROVIDER, SCHEMA
 from shared.providers.airtable.connector import CONNECTOR, STARTS_ANEW
-from shared.providers.airtable.items import spoken
+from shared.providers.airtable.mapping import spoken
 from shared.providers.airtable.problems import problem
 from shared.providers.airtable.tests.caller import RealCall, ScriptedCall, walk
 

@@ -18,9 +18,10 @@ from shared.connector import (
 )
 from shared.providers import load_connector, load_providers
 from shared.providers.hubspot import PROVIDER
-from shared.providers.hubspot.connector import CONNECTOR, chunks
-from shared.providers.hubspot.records import read_rows
+from shared.providers.hubspot.connector import CONNECTOR
+from shared.providers.hubspot.mapping import read_rows
 from shared.providers.hubspot.tests.caller import Caller, walk
+from shared.providers.hubspot.walk import chunks
 
 RESOURCES = tuple(resource.slug for resource in PROVIDER.resources)
 

@@ -17,7 +17,7 @@ from deploy.sandbox.world import Limit, World
 from shared.connector import Cursor, Reject, Request, Response, Restart
 from shared.providers.notion import PROVIDER
 from shared.providers.notion.connector import CONNECTOR
-from shared.providers.notion.records import read
+from shared.providers.notion.mapping import read
 from shared.providers.notion.tests.caller import calling
 from shared.providers.notion.walk import Walk
 

@@ -20,31 +20,31 @@ TableId = Annotated[str, msgspec.Meta(pattern=r"^tbl[0-9A-Za-z]+\Z")]
 RecordId = Annotated[str, msgspec.Meta(pattern=r"^rec[0-9A-Za-z]+\Z")]
 
 
-class Base(msgspec.Struct, frozen=True, rename="camel"):
+class AirtableBase(msgspec.Struct, frozen=True, rename="camel"):
     id: AppId
     name: str = ""
     permission_level: str = ""
 
 
-class Field(msgspec.Struct, frozen=True):
+class AirtableField(msgspec.Struct, frozen=True):
     id: str
     name: str
 
 
-class Schema(msgspec.Struct, frozen=True, rename="camel"):
+class AirtableTable(msgspec.Struct, frozen=True, rename="camel"):
     id: TableId
     primary_field_id: str
-    fields: list[Field]
+    fields: list[AirtableField]
     name: str = ""
 
 
-class Row(msgspec.Struct, frozen=True, rename="camel"):
+class AirtableRecord(msgspec.Struct, frozen=True, rename="camel"):
     id: RecordId
     fields: dict[str, Any]
     created_time: str | None = None
 
 
-class Table(msgspec.Struct, frozen=True, array_like=True):
+class WalkedTable(msgspec.Struct, frozen=True, array_like=True):
     """What a walk keeps of a table: ``names`` maps the ids of its fields to their names."""
 
     id: str
@@ -53,7 +53,7 @@ class Table(msgspec.Struct, frozen=True, array_like=True):
     names: dict[str, str]
 
     @classmethod
-    def of(cls, schema: Schema) -> Table:
+    def of(cls, schema: AirtableTable) -> WalkedTable:
         names = {field.id: field.name for field in schema.fields}
         return cls(schema.id, shorten(schema.name) or schema.id, schema.primary_field_id, names)
 
@@ -92,36 +92,36 @@ def each(raws: list[Any], key: str, read: Callable[[Any], T]) -> tuple[list[T], 
 
 
 def base_record(raw: Any) -> Record:
-    base = msgspec.convert(raw, Base)
+    base = msgspec.convert(raw, AirtableBase)
     return Record(id=base.id, name=shorten(base.name) or "Untitled base", raw=raw, url=f"{WEB}/{base.id}")
 
 
 def table_record(base: str, raw: Any) -> Record:
-    schema = msgspec.convert(raw, Schema)
+    schema = msgspec.convert(raw, AirtableTable)
     path = f"{base}/{schema.id}"
     name = shorten(schema.name) or "Untitled table"
     return Record(id=path, name=name, raw=raw, parent_id=base, url=f"{WEB}/{path}")
 
 
-def schema(raw: Any) -> Schema:
-    return msgspec.convert(raw, Schema)
+def table_schema(raw: Any) -> AirtableTable:
+    return msgspec.convert(raw, AirtableTable)
 
 
-def readable_base(raw: Any) -> Base:
+def readable_base(raw: Any) -> AirtableBase:
     """A base that may be opened.
 
     Raises:
         msgspec.ValidationError: it is malformed, or listed without any permission to read it (an interface is shared).
     """
-    base = msgspec.convert(raw, Base)
+    base = msgspec.convert(raw, AirtableBase)
     if base.permission_level == "none":
         raise msgspec.ValidationError(f"the account may not open the base “{shorten(base.name) or base.id}”")
     return base
 
 
-def row_record(base: str, table: Table, raw: Any) -> Record:
+def row_record(base: str, table: WalkedTable, raw: Any) -> Record:
     """A record, its cells under the names of their fields instead of the ids they were asked for by."""
-    row = msgspec.convert(raw, Row)
+    row = msgspec.convert(raw, AirtableRecord)
     cells, names, parent = row.fields, table.names, f"{base}/{table.id}"
     path = f"{parent}/{row.id}"
     return Record(
