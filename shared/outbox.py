@@ -10,7 +10,7 @@ import asyncio
 import math
 from collections.abc import Coroutine, Iterable
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 import sqlalchemy as sa
@@ -25,14 +25,16 @@ from shared.failpoints import failpoint
 from shared.kafka import Producer
 from shared.telemetry import Counter
 
-BATCH = 500
-IDLE_S = 1.0
+BATCH: Final = 500
+IDLE_S: Final = 1.0
 """How long the relay sleeps at most: the leader may be gone, or a row may have been written beside us."""
-BACKOFF_S = 0.5
-LEAVE_S = 2.0
+BACKOFF_S: Final = 0.5
+LEAVE_S: Final = 2.0
 """How long the relay tries to send what is due before it leaves; the rest waits for the next start."""
 
-GIVEN_UP = Counter("tributary_outbox_given_up", "Messages that are too large for Kafka: they were logged and are lost.")
+GIVEN_UP: Final = Counter(
+    "tributary_outbox_given_up", "Messages that are too large for Kafka: they were logged and are lost."
+)
 
 log = structlog.get_logger()
 Headers = tuple[tuple[str, bytes], ...]
@@ -53,9 +55,7 @@ def outbox_table(metadata: MetaData) -> Table:
     )
 
 
-async def append(
-    connection: AsyncConnection, table: Table, messages: Iterable[Message], *, delay_s: float = 0.0
-) -> None:
+async def append(db: AsyncConnection, table: Table, messages: Iterable[Message], *, delay_s: float = 0.0) -> None:
     """Write ``messages`` in the caller's transaction, due in ``delay_s`` seconds by the database's clock."""
     rows = [
         {
@@ -68,8 +68,8 @@ async def append(
     ]
     if rows:
         due = db_now() + delay_s if delay_s else sa.literal(0.0)
-        await connection.execute(sa.insert(table).values(not_before=due), rows)
-        notify_on_commit(connection)
+        await db.execute(sa.insert(table).values(not_before=due), rows)
+        notify_on_commit(db)
 
 
 class Relay:
@@ -136,8 +136,8 @@ class Relay:
     async def _due_in(self) -> float:
         """Seconds until the next row is due; for ever when there is none."""
         first = select(func.min(self._table.c.not_before) - db_now())
-        async with self._database.read() as connection:
-            left: float | None = (await connection.execute(first)).scalar()
+        async with self._database.read() as db:
+            left: float | None = (await db.execute(first)).scalar()
         return math.inf if left is None else max(0.0, left)
 
     async def _send_due(self) -> int | None:
@@ -147,15 +147,15 @@ class Relay:
         if not leads:
             return None
         table = self._table
-        async with self._database.read() as connection:
+        async with self._database.read() as db:
             query = select(table).where(table.c.not_before <= db_now()).order_by(table.c.id).limit(BATCH)
-            rows = (await connection.execute(query)).all()
+            rows = (await db.execute(query)).all()
         if not rows or not self._leader.is_certain():
             return 0
         await self._leading(self._send([_message(row) for row in rows]))
         failpoint("after_relay_send")
-        async with self._database.write() as connection:
-            await connection.execute(self._gone, {"ids": json_array(row.id for row in rows)})
+        async with self._database.write() as db:
+            await db.execute(self._gone, {"ids": json_array(row.id for row in rows)})
         return len(rows)
 
     async def _leading(self, sending: Coroutine[Any, Any, None]) -> None:

@@ -45,7 +45,7 @@ def run_command(run: Callable[[Settings], Coroutine[Any, Any, int]], *, needs: s
 
 
 def read_settings() -> Settings:
-    """Read them from the environment and `.env`, and log as they say. Raises ``SettingsError``."""
+    """Read them from the environment and ``.env``, and log as they say. Raises ``SettingsError``."""
     settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
     configure_logging(settings.log_level, settings.log_format)
     arm_failpoint(os.environ.get(VARIABLE, ""))

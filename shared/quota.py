@@ -12,6 +12,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import count
+from typing import Final
 from uuid import uuid4
 
 import msgspec
@@ -21,13 +22,13 @@ from redis.exceptions import RedisError
 
 from shared.settings import SecretStr
 
-HORIZON_S = 2.0
-WAIT_S = 2.0
+HORIZON_S: Final = 2.0
+WAIT_S: Final = 2.0
 """For Redis; longer, and it counts as away."""
-MARGIN_S = 0.25
+MARGIN_S: Final = 0.25
 """Permits given apart arrive closer together: windows are taken this much longer than the provider's."""
 
-_TAKE = """
+_TAKE: Final = """
 local time = redis.call('TIME')
 local now, horizon = tonumber(time[1]) + tonumber(time[2]) / 1000000, tonumber(ARGV[1])
 local at = now + tonumber(ARGV[2])
@@ -45,7 +46,7 @@ for i = 1, #KEYS / 2 do
 end
 return {1, tostring(at - now)}
 """
-_CLOSE = """
+_CLOSE: Final = """
 local time = redis.call('TIME')
 local opens = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[1])
 for i = 1, #KEYS do
@@ -54,7 +55,7 @@ for i = 1, #KEYS do
   end
 end
 """
-_CLOSED = """
+_CLOSED: Final = """
 local time, left = redis.call('TIME'), 0
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 for i = 1, #KEYS do left = math.max(left, tonumber(redis.call('GET', KEYS[i]) or '0') - now) end

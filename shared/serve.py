@@ -7,7 +7,7 @@ import errno
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Final
 
 import uvicorn
 from typing_extensions import override
@@ -16,7 +16,7 @@ from shared.errors import HubError
 from shared.exit_codes import Misuse, Refusal
 from shared.transient import is_transient
 
-GRACE_S = 2
+GRACE_S: Final = 2
 
 
 class PortBusy(Misuse):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Controller, Response, get
@@ -16,12 +16,12 @@ from shared.errors import HubError
 from shared.settings import SecretStr
 from shared.telemetry import Collector, Scrape
 
-_HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
-_NOT_REBOUND = re.compile(r"\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3}|[a-z0-9_-]+")
-LOOPBACK = ("localhost", "127.0.0.1", "[::1]")
-HEALTH = ("/health/live", "/health/ready")
-METRICS = "/metrics"
-PROBED = (*HEALTH, METRICS)
+_HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
+_NOT_REBOUND: Final = re.compile(r"\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3}|[a-z0-9_-]+")
+LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
+HEALTH: Final = ("/health/live", "/health/ready")
+METRICS: Final = "/metrics"
+PROBED: Final = (*HEALTH, METRICS)
 """Also answered at an address or a container's name: probes and scrapers know no other."""
 Checks = Callable[[], Awaitable[Mapping[str, str]]]
 """What is not well: part → what is wrong with it, in words; empty when ready."""

@@ -25,7 +25,7 @@ OUTCOMES: Final = (
     "lost",
     "unreadable",  # the stored tokens could not be opened
 )
-_STATUSES = select(connections.c.provider, connections.c.status, func.count()).group_by(
+_STATUSES: Final = select(connections.c.provider, connections.c.status, func.count()).group_by(
     connections.c.provider, connections.c.status
 )
 

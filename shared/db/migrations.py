@@ -20,14 +20,14 @@ _THERE: Final = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
 log = structlog.get_logger()
 
 
-async def migrate(connection: AsyncConnection, script_location: str, schema: str | None) -> None:
+async def migrate(db: AsyncConnection, script_location: str, schema: str | None) -> None:
     """In the caller's transaction; ``schema`` is made where it is missing (PostgreSQL only)."""
     if schema is not None:
-        await connection.execute(_PATIENT)
-        await connection.execute(_ALONE, {"name": f"{schema}:migrations"})
-        if (await connection.execute(_THERE, {"name": schema})).first() is None:
-            await connection.execute(CreateSchema(schema))
-    await connection.run_sync(_upgrade, script_location)
+        await db.execute(_PATIENT)
+        await db.execute(_ALONE, {"name": f"{schema}:migrations"})
+        if (await db.execute(_THERE, {"name": schema})).first() is None:
+            await db.execute(CreateSchema(schema))
+    await db.run_sync(_upgrade, script_location)
 
 
 def alembic_config(connection: Connection, script_location: str) -> Config:

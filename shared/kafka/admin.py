@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError
@@ -15,8 +15,8 @@ from shared.errors import HubError
 from shared.kafka.client_config import client_options
 from shared.settings import Cluster
 
-SETTLE_S = 15.0
-COPIES = 3
+SETTLE_S: Final = 15.0
+COPIES: Final = 3
 """Of each topic, where there are as many brokers."""
 
 

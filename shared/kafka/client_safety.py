@@ -6,7 +6,7 @@ FastStream's and aiokafka's defaults are such settings, an upgrade may bring oth
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from faststream import AckPolicy
@@ -16,7 +16,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from shared.errors import HubError
 from shared.kafka.record import undecoded, untouched
 
-ALL_REPLICAS = -1
+ALL_REPLICAS: Final = -1
 
 
 class UnsafeClient(HubError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -26,10 +27,10 @@ from shared.kafka.seek import Positions, SeekToPositions
 from shared.settings import Cluster
 from shared.telemetry import Collector
 
-BATCH = 1000
-GATHER_S = 0.1
+BATCH: Final = 1000
+GATHER_S: Final = 0.1
 """A pause between batches: what comes meanwhile makes one larger batch, which costs less than several small ones."""
-LEAVE_S = 1.0
+LEAVE_S: Final = 1.0
 """How long a handler may go on when the consumers stop; what it had not finished comes again."""
 
 One = Callable[[ConsumedRecord], Awaitable[None]]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Final
 
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError
@@ -14,7 +15,7 @@ from shared.kafka.produce import Producer
 from shared.kafka.record import ConsumedRecord
 from shared.transient import RETRY_S
 
-MAX_DEAD_LETTER_BYTES = 1_048_000
+MAX_DEAD_LETTER_BYTES: Final = 1_048_000
 """A little less than what Kafka takes by itself, and more than anything we send: room for where it came from."""
 
 log = structlog.get_logger()

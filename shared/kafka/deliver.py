@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import structlog
 
@@ -20,8 +21,8 @@ from shared.kafka.dead_letters import DeadLetters
 from shared.kafka.record import ConsumedRecord
 from shared.transient import RETRY_S, is_transient
 
-ATTEMPTS = 3
-NOTICE_S = 1.0
+ATTEMPTS: Final = 3
+NOTICE_S: Final = 1.0
 """A dead letter that is not kept after this long is a reason to say so."""
 
 Many = Callable[[list[ConsumedRecord]], Awaitable[None]]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -15,9 +15,9 @@ from shared.kafka.record import ConsumedRecord, consumed_record
 from shared.kafka.sasl import signing_in
 from shared.settings import Cluster
 
-PATIENCE_S = 10.0
-POLL_MS = 200
-AT_ONCE = 100
+PATIENCE_S: Final = 10.0
+POLL_MS: Final = 200
+AT_ONCE: Final = 100
 """Records held in full at one time; each may have a megabyte."""
 
 T = TypeVar("T")

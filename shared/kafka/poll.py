@@ -12,7 +12,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from itertools import chain
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer
@@ -21,9 +21,9 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from shared.transient import RETRY_S
 
-WAIT_MS = 1000
+WAIT_MS: Final = 1000
 """For records, at most; those that come are taken at once. FastStream's own way sleeps after each empty answer."""
-CALM_S = 5.0
+CALM_S: Final = 5.0
 """Without an error for this long, and nothing to read, it was not a record: what cannot be read comes again at once."""
 
 Rewind = Callable[[AIOKafkaConsumer], Awaitable[None]]

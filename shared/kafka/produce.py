@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from zlib import crc32
 
 import structlog
@@ -17,11 +17,11 @@ from shared.kafka.client_safety import check_producer
 from shared.kafka.sasl import signing_in
 from shared.settings import Cluster
 
-MAX_REQUEST_BYTES = 1_000_000
-OVERHEAD_BYTES = 1_000
+MAX_REQUEST_BYTES: Final = 1_000_000
+OVERHEAD_BYTES: Final = 1_000
 """Of a batch with one record."""
-LINGER_MS = 2
-LEAVE_S = 3.0
+LINGER_MS: Final = 2
+LEAVE_S: Final = 3.0
 
 log = structlog.get_logger()
 Place = tuple[str, int]

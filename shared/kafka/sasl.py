@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Final
 
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
@@ -18,8 +19,8 @@ from shared.errors import HubError
 from shared.kafka.client_config import client_options
 from shared.settings import Cluster
 
-PATIENCE_MS = 5_000
-REFUSALS = (
+PATIENCE_MS: Final = 5_000
+REFUSALS: Final = (
     AuthenticationFailedError,
     IllegalSaslStateError,
     SaslAuthenticationFailed,

@@ -1,4 +1,4 @@
-"""What the person who runs Tributary decides: read once at start, from ``TRIBUTARY_*`` and `.env`, never at import."""
+"""What the person who runs Tributary decides, read once at start: from ``TRIBUTARY_*`` and ``.env``."""
 
 from shared.settings.cluster import Cluster
 from shared.settings.load import ProviderDefaults, ProviderSettings, Settings, SettingsError, load_settings

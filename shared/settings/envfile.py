@@ -1,4 +1,4 @@
-"""The `.env` dialect: KEY=VALUE, `#` comments, quotes, an `export` in front. Nothing is expanded or executed."""
+"""The ``.env`` dialect: KEY=VALUE, ``#`` comments, quotes, an ``export`` in front. Nothing is expanded or executed."""
 
 from __future__ import annotations
 

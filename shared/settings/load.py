@@ -1,4 +1,4 @@
-"""From the environment and `.env` to ``Settings``, or to everything that is wrong with them at once."""
+"""From the environment and ``.env`` to ``Settings``, or to everything that is wrong with them at once."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ Collector = Callable[[], Awaitable[Iterable[Metric]]]
 """Reads gauges at the moment of a scrape."""
 At = TypeVar("At", bound=tuple[str, ...])
 
-log = structlog.get_logger("tributary.metrics")
+log = structlog.get_logger()
 _registries: dict[str, CollectorRegistry] = {}
 
 

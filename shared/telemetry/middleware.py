@@ -24,7 +24,7 @@ _UNMATCHED: Final = "unmatched"
 REQUESTS: Final = Counter(
     "tributary_http_requests", "HTTP requests answered, by route and status.", "method", "route", "status"
 )
-_log = structlog.get_logger("tributary.http")
+log = structlog.get_logger()
 
 
 @final
@@ -65,7 +65,7 @@ class RequestContextMiddleware:
         finally:
             _count(scope, status)
             quiet = scope["path"] in _PROBES and status < 500
-            say = _log.debug if quiet else _log.info
+            say = log.debug if quiet else log.info
             elapsed = round((time.perf_counter() - started) * 1000, 1)
             say("request", method=scope["method"], path=scope["path"][:_LONGEST_PATH], status=status, ms=elapsed)
 

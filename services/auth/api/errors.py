@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from litestar import Request, Response
@@ -14,7 +14,7 @@ from shared.transient import is_transient
 from shared.web import error_body
 
 log = structlog.get_logger()
-_CODES = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 
 def _answer(status: int, code: str, detail: str) -> Response[ErrorBody]:

@@ -11,7 +11,7 @@ ProviderFailure
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import httpcore
 import httpx
@@ -19,7 +19,7 @@ import httpx
 from shared.connector import OAuth2
 from shared.http import BadBody, BodyTooLarge, HttpError, HttpResponse, Unreachable
 
-_NEVER_SENT = (httpcore.ConnectError, httpcore.ConnectTimeout, httpx.ConnectError, httpx.ConnectTimeout)
+_NEVER_SENT: Final = (httpcore.ConnectError, httpcore.ConnectTimeout, httpx.ConnectError, httpx.ConnectTimeout)
 
 
 class ProviderFailure(Exception):

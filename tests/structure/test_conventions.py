@@ -1,0 +1,58 @@
+"""One spelling for each convention: constants, the logger, the parameter that carries a transaction."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from tests.structure.tree import name, product_files, text
+
+ROOMS = ("services/auth/", "shared/")
+YET_TO_COME = ("shared/connector/", "shared/contracts/", "shared/providers/")
+CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]+")
+LOGGER = "log = structlog.get_logger()"
+
+
+def without_final(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id=target)]) if CONSTANT.fullmatch(target):
+                yield f"{node.lineno} {target} is not Final"
+
+
+def odd_loggers(tree: ast.Module) -> Iterator[str]:
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and "get_logger" in ast.unparse(node) and ast.unparse(node) != LOGGER:
+            yield f"{node.lineno} {ast.unparse(node)}"
+
+
+def odd_transactions(tree: ast.Module) -> Iterator[str]:
+    """Public functions only: below the door to the database a connection is more than its transaction."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+            continue
+        for argument in (*node.args.args, *node.args.kwonlyargs):
+            typed = argument.annotation is not None and ast.unparse(argument.annotation) == "AsyncConnection"
+            if typed and argument.arg != "db":
+                yield f"{node.lineno} {node.name} calls its transaction {argument.arg}"
+
+
+def odd(source: str) -> list[str]:
+    tree = ast.parse(source)
+    return [*without_final(tree), *odd_loggers(tree), *odd_transactions(tree)]
+
+
+def test_each_convention_has_one_spelling() -> None:
+    rooms = (path for path in product_files(".py") if name(path).startswith(ROOMS))
+    held = [path for path in rooms if not name(path).startswith(YET_TO_COME)]
+    assert len(held) > 50
+    assert [f"{name(path)}:{line}" for path in held for line in odd(text(path))] == []
+
+
+def test_what_is_spelled_otherwise_is_found() -> None:
+    assert odd("LIMIT = 3") == ["1 LIMIT is not Final"]
+    assert odd("_log = structlog.get_logger('x')") == ["1 _log = structlog.get_logger('x')"]
+    assert odd("async def save(tx: AsyncConnection) -> None: ...") == ["1 save calls its transaction tx"]
+    fine = "LIMIT: Final = 3\nT = TypeVar('T')\nlog = structlog.get_logger()\ndef save(db: AsyncConnection): ..."
+    assert odd(fine) == []
