@@ -61,8 +61,15 @@ def emission(job: Job, source: Connection, page: Page, *, version: int, known: M
 
 
 def content_digest(record: Record) -> bytes:
-    """16 bytes that change when anything a reader sees of the record changes, whatever the order of its keys."""
-    return blake2b(SORTED.encode(record), digest_size=16).digest()
+    """Return 16 bytes that change when the record's content changes, whatever the order of its keys.
+
+    Content is all of the record, and of ``raw`` what its connector calls content.
+    """
+    fields = msgspec.structs.asdict(record)
+    content = fields.pop("content")
+    if content is not None:
+        fields["raw"] = content
+    return blake2b(SORTED.encode(fields), digest_size=16).digest()
 
 
 def _message(
@@ -79,8 +86,8 @@ def _message(
         name=record.name,
         parent_id=record.parent_id,
         url=record.url,
-        created=record.created,
-        modified=record.modified,
+        created=record.created_at,
+        modified=record.modified_at,
         raw=record.raw,
     )
     value = PLAIN.encode(item)

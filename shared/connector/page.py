@@ -35,15 +35,20 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A normalised record, before it has a version. ``name`` is what a person would call it, never empty."""
+    """A normalised record, before it has a version. ``name`` is what a person would call it, never empty.
+
+    ``raw`` is the whole object as the provider gave it. ``content`` is the part of it whose change makes a new version
+    of the item; None: all of it.
+    """
 
     id: str
     name: str
     raw: dict[str, Any]
+    content: dict[str, Any] | None = None
     parent_id: str | None = None
     url: str | None = None
-    created: str | None = None
-    modified: str | None = None
+    created_at: str | None = None
+    modified_at: str | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):

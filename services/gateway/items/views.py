@@ -27,7 +27,8 @@ _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+ -
 class ItemView(msgspec.Struct, frozen=True, kw_only=True):
     """``created`` and ``modified`` are the provider's times, ``updated`` ours: when this version was loaded.
 
-    ``raw`` is what the provider sent, null when it was larger than 900 kB: then ``raw_bytes`` says how large.
+    ``raw`` is the whole object as the provider gave it, null when it was larger than 900 kB: then ``raw_bytes`` says
+    how large.
     """
 
     id: str

@@ -120,17 +120,17 @@ def readable_base(raw: Any) -> AirtableBase:
 
 
 def row_record(base: str, table: WalkedTable, raw: Any) -> Record:
-    """A record, its cells under the names of their fields instead of the ids they were asked for by."""
+    """Return a record, its cells under the names of their fields instead of the ids they were asked for by."""
     row = msgspec.convert(raw, AirtableRecord)
     cells, names, parent = row.fields, table.names, f"{base}/{table.id}"
     path = f"{parent}/{row.id}"
     return Record(
         id=path,
         name=spoken(cells.get(table.primary)) or "Untitled record",
-        raw={"fields": {names.get(key, key): value for key, value in cells.items()}},
+        raw={**raw, "fields": {names.get(key, key): value for key, value in cells.items()}},
         parent_id=parent,
         url=f"{WEB}/{path}",
-        created=row.created_time,
+        created_at=row.created_time,
     )
 
 

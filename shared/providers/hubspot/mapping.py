@@ -11,6 +11,12 @@ from shared.connector import Record, Rejected
 
 Properties = dict[str, Any]
 
+NO_CONTENT = frozenset({"url", "objectWriteTraceId"})
+"""Keys of an object that say where it is shown and which write it came from, and nothing of what it is.
+
+HubSpot may leave them out of one kind of answer, and an account's move to another data centre changes its addresses:
+neither is a new version of an object. Whatever else stands beside the properties is content.
+"""
 TYPE_IDS = {"contacts": "0-1", "companies": "0-2", "deals": "0-3"}
 """HubSpot's own numbers of the object types, as they stand in a record's link."""
 
@@ -28,10 +34,11 @@ def read_rows(rows: list[Any], resource: str, link: str | None) -> tuple[list[Re
             Record(
                 id=id_,
                 name=name(properties, id_),
-                raw=properties,
+                raw=row,
+                content={key: value for key, value in row.items() if key not in NO_CONTENT},
                 url=link and link + id_,
-                created=row.get("createdAt"),
-                modified=row.get("updatedAt"),
+                created_at=row.get("createdAt"),
+                modified_at=row.get("updatedAt"),
             )
         )
     return records, rejected

@@ -112,7 +112,7 @@ async def _rows(call: Call, walk: Walk) -> Page:
             walk = walk.noting(f"The data source {source} could not be read. {reject.reason}")
         return _page([], [], walk.to_next_source(), place=place)
     records, rejected = read("page", listing.results)
-    last = next((record.created for record in reversed(records) if record.created), None)
+    last = next((record.created_at for record in reversed(records) if record.created_at), None)
     walk = walk.knowing(source_ids(listing.results))
     return _page(records, rejected, walk.after_rows(listing.at, last, capped=listing.capped), place=place)
 

@@ -81,8 +81,8 @@ def _record(found: dict[str, Any], name: str) -> Record:
         name=name,
         parent_id=parent_id if isinstance(parent_id, str) else None,
         url=_optional(found, "url"),
-        created=_optional(found, "created_time"),
-        modified=_optional(found, "last_edited_time"),
+        created_at=_optional(found, "created_time"),
+        modified_at=_optional(found, "last_edited_time"),
         raw=found,
     )
 

@@ -8,7 +8,7 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.hubspot.backdrops import OWNERS
-from deploy.sandbox.providers.hubspot.catalogue import OWNERS_SCOPE, VERSIONS, definition, property_types
+from deploy.sandbox.providers.hubspot.catalogue import OWNERS_SCOPE, UI_DOMAIN, VERSIONS, definition, property_types
 from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, resource_of, respond, version_of
 from deploy.sandbox.providers.hubspot.sample_names import FIRST, LAST
 from deploy.sandbox.world import World
@@ -49,7 +49,7 @@ def _details(account: str) -> dict[str, object]:
         "additionalCurrencies": ["USD"],
         "utcOffset": "+01:00",
         "utcOffsetMilliseconds": 3_600_000,
-        "uiDomain": "app.hubspot.com",
+        "uiDomain": UI_DOMAIN,
         "dataHostingLocation": "na1",
     }
 

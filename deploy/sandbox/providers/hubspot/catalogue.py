@@ -8,14 +8,15 @@ from typing import Any
 RESOURCES = ("companies", "contacts", "deals")
 VERSIONS = frozenset({"v3", "2026-03", "2026-09"})
 
+UI_DOMAIN = "app.hubspot.com"
+TYPE_IDS = {"companies": "0-2", "contacts": "0-1", "deals": "0-3"}
 ALIASES = {
     "company": "companies",
     "contact": "contacts",
     "deal": "deals",
-    "0-2": "companies",
-    "0-1": "contacts",
-    "0-3": "deals",
-} | {name: name for name in RESOURCES}
+    **{type_id: name for name, type_id in TYPE_IDS.items()},
+    **{name: name for name in RESOURCES},
+}
 
 SINGULAR = {"companies": "company", "contacts": "contact", "deals": "deal"}
 

@@ -109,7 +109,7 @@ def _listed(sorted_rows: SortedRows, request: AnyRequest, account: str, resource
         raise invalid(f"limit must be between 1 and {LIST_LIMIT}, but was {limit}.")
     want = wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), limit)
     rows, following = sorted_rows.page(account, resource, after=after, limit=limit, archived=query.flag("archived"))
-    body: dict[str, Any] = {"results": [rendered(row, resource, want) for row in rows]}
+    body: dict[str, Any] = {"results": [rendered(row, account, resource, want) for row in rows]}
     if following is not None:
         # Where the server mounts this under a prefix, only the raw path still has it.
         here = f"{request.scope['scheme']}://{request.headers.get('host', '')}{request.scope['raw_path'].decode()}"
@@ -124,7 +124,8 @@ def _read(world: World, request: AnyRequest, account: str, resource: str) -> dic
     row = world.rows(account, resource).get(request.path_params["id_"])
     if row is None or row.archived is not query.flag("archived"):
         raise api_error(404, "resource not found", category="OBJECT_NOT_FOUND")
-    return rendered(row, resource, wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), 1))
+    want = wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), 1)
+    return rendered(row, account, resource, want)
 
 
 def _batch(world: World, batch: BatchRead, account: str, resource: str, *, archived: bool) -> dict[str, Any]:
@@ -135,7 +136,7 @@ def _batch(world: World, batch: BatchRead, account: str, resource: str, *, archi
     rows, at = world.rows(account, resource), world.clock.iso()
     ids = list(dict.fromkeys(given.id for given in batch.inputs))
     found = [row for id_ in ids if (row := rows.get(id_)) is not None and row.archived is archived]
-    results = [rendered(row, resource, want) for row in found]
+    results = [rendered(row, account, resource, want) for row in found]
     body: dict[str, Any] = {"status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at}
     missing = [id_ for id_ in ids if id_ not in {row.id for row in found}]
     if missing:

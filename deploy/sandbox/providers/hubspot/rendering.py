@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from deploy.sandbox.providers.hubspot.catalogue import DEFAULTS, MODIFIED, property_types
+from deploy.sandbox.providers.hubspot.catalogue import DEFAULTS, MODIFIED, TYPE_IDS, UI_DOMAIN, property_types
 from deploy.sandbox.providers.hubspot.data import properties
 from deploy.sandbox.providers.hubspot.responses import invalid
 from deploy.sandbox.world import SandboxRow
@@ -35,8 +35,8 @@ def wanted(resource: str, names: list[str], history: list[str], count: int) -> W
     return Wanted(tuple(name for name in shown if name in types), tuple(name for name in history if name in types))
 
 
-def rendered(row: SandboxRow, resource: str, want: Wanted) -> dict[str, Any]:
-    """A row in an answer: property values are strings or null."""
+def rendered(row: SandboxRow, account: str, resource: str, want: Wanted) -> dict[str, Any]:
+    """Return a row as an answer shows it: property values are strings or null."""
     value = properties(row, resource).get
     body: dict[str, Any] = {
         "id": row.id,
@@ -44,6 +44,7 @@ def rendered(row: SandboxRow, resource: str, want: Wanted) -> dict[str, Any]:
         "createdAt": row.created,
         "updatedAt": row.modified,
         "archived": row.archived,
+        "url": f"https://{UI_DOMAIN}/contacts/{account}/record/{TYPE_IDS[resource]}/{row.id}",
     }
     if row.archived:
         # Archiving does not touch the modified time, and when it happened is not kept here.

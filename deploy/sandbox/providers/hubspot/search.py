@@ -66,7 +66,7 @@ def _found(sorted_rows: SortedRows, account: str, resource: str, asked: Search) 
         raise invalid(f"Paging past {WALL} results is not supported: after plus limit is {offset + limit}.")
     rows = _sorted(_filtered(sorted_rows.live(account, resource), resource, asked), resource, asked.sorts or [])
     want = wanted(resource, asked.properties or [], [], limit)
-    results = [rendered(row, resource, want) for row in rows[offset : offset + limit]]
+    results = [rendered(row, account, resource, want) for row in rows[offset : offset + limit]]
     body: dict[str, Any] = {"total": len(rows), "results": results}
     if offset + limit < len(rows):
         body["paging"] = {"next": {"after": str(offset + limit)}}

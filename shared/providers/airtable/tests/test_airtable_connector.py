@@ -60,8 +60,19 @@ async def test_a_record_shows_its_cells_by_field_name_and_where_it_stands(reader
     assert first.parent_id == f"{base}/{table}"
     assert {"Name", "Count"} <= first.raw["fields"].keys() <= {"Name", "Count", "Tags", "Yield", "Notes"}
     assert first.name == first.raw["fields"]["Name"]
-    assert first.created is not None
-    assert (first.created[-5:], first.modified) == (".000Z", None)
+    assert first.created_at is not None
+    assert (first.created_at[-5:], first.modified_at) == (".000Z", None)
+
+
+async def test_raw_is_the_whole_object(standing: tuple[World, str], reader: RealCall) -> None:
+    (record, *_) = records(await walk(reader, "records"))
+    assert (record.raw["id"], record.raw["createdTime"]) == (record.id.rpartition("/")[2], record.created_at)
+    assert record.raw.keys() == {"id", "createdTime", "fields"}
+    (base, *_) = records(await walk(reader, "bases"))
+    assert base.raw == {"id": base.id, "name": base.name, "permissionLevel": "create"}
+    (table, *_) = records(await walk(reader, "tables"))
+    assert table.raw["id"] == table.id.rpartition("/")[2]
+    assert {"name", "primaryFieldId", "fields", "views"} <= table.raw.keys()
 
 
 async def test_no_name_is_empty_or_longer_than_a_line(reader: RealCall) -> None:

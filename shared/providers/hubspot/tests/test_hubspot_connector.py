@@ -67,10 +67,10 @@ async def test_a_walk_finds_every_live_object_once_with_all_its_properties(
     records = [record for page in pages for record in page.records]
     ledger = {id_: r for id_, r in sandbox.world.rows(small.id, resource).items() if not r.archived}
     assert [record.id for record in records] == sorted(ledger, key=int)
-    assert all(record.modified == ledger[record.id].modified for record in records)
-    assert all(record.created == ledger[record.id].created for record in records)
+    assert all(record.modified_at == ledger[record.id].modified for record in records)
+    assert all(record.created_at == ledger[record.id].created for record in records)
     assert not [page.rejected for page in pages if page.rejected]
-    assert len(records[0].raw) >= 25
+    assert len(records[0].raw["properties"]) >= 25
     assert await CONNECTOR.expected(call, resource) == len(records)
     await call.aclose()
 
@@ -154,7 +154,7 @@ async def test_a_row_archived_between_two_calls_of_a_page_is_left_out_and_none_i
     page = await CONNECTOR.page(call, "contacts", at("firstname", "email"))
     assert (len(page.records), page.rejected) == (99, [])
     assert victim not in {record.id for record in page.records}
-    assert all({"firstname", "email"} <= record.raw.keys() for record in page.records)
+    assert all({"firstname", "email"} <= record.raw["properties"].keys() for record in page.records)
     await call.aclose()
 
 
@@ -166,7 +166,7 @@ async def test_a_row_pushed_off_the_page_between_two_calls_is_read_by_itself() -
         again,
     )
     page = await CONNECTOR.page(call, "contacts", at("firstname", "email"))
-    assert [record.raw for record in page.records] == [
+    assert [record.raw["properties"] for record in page.records] == [
         {"firstname": "Jo", "email": "jo@x.example"},
         {"firstname": "Lea", "email": "lea@x.example"},
     ]
@@ -185,6 +185,29 @@ async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(
     assert page.cursor is None
     assert page.records[0] == (await CONNECTOR.page(call, "contacts", None)).records[0]
     await call.aclose()
+
+
+async def test_raw_is_the_whole_object(sandbox: Serving, small: SandboxAccount) -> None:
+    call = caller(sandbox, small)
+    record = (await CONNECTOR.page(call, "deals", None)).records[0]
+    found = await call(Request(method="GET", path=f"/crm/objects/2026-03/deals/{record.id}"))
+    assert record.raw.keys() == found.body.keys()
+    assert record.raw.keys() == {"id", "properties", "createdAt", "updatedAt", "archived", "url"}
+    assert {**record.raw, "properties": None} == {**found.body, "properties": None}
+    assert found.body["properties"].items() <= record.raw["properties"].items()
+    await call.aclose()
+
+
+def test_what_stands_beside_an_object_is_no_content_and_the_object_itself_is() -> None:
+    def content(**more: Any) -> Any:
+        (record,), _ = read_rows([{**row("1", amount="5"), "archived": False, **more}], "deals", None)
+        assert record.raw.items() >= more.items()
+        return record.content
+
+    plain = content()
+    assert content(url="https://app-eu1.hubspot.com/contacts/7/record/0-3/1", objectWriteTraceId="t") == plain
+    for changed in ({"archived": True}, {"properties": {"amount": "6"}}, {"updatedAt": "2026-02-02T00:00:00.000Z"}):
+        assert content(**changed) != plain
 
 
 async def test_a_missing_scope_is_named_and_leaves_other_resources_alone(

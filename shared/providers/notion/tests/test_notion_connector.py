@@ -15,7 +15,7 @@ from deploy.sandbox.providers.notion.sample_names import NASTY
 from deploy.sandbox.providers.notion.tests.serving import Fault, live
 from deploy.sandbox.world import Limit, World
 from shared.connector import Cursor, Reject, Request, Response, Restart
-from shared.providers.notion import PROVIDER
+from shared.providers.notion import PROVIDER, VERSION
 from shared.providers.notion.connector import CONNECTOR
 from shared.providers.notion.mapping import read
 from shared.providers.notion.tests.caller import calling
@@ -38,8 +38,18 @@ async def test_every_item_of_the_ledger_is_read_with_its_time(world: World, reso
     assert not [rejected for page in pages for rejected in page.rejected]
     assert all(record.name.strip() for record in records)
     if resource != "users":
-        assert {record.id: record.modified for record in records} == live(world, resource)
-        assert all(record.url and record.created for record in records)
+        assert {record.id: record.modified_at for record in records} == live(world, resource)
+        assert all(record.url and record.created_at for record in records)
+
+
+async def test_raw_is_the_whole_object(world: World) -> None:
+    async with calling(world) as caller:
+        for resource, kind in (("pages", "page"), ("data_sources", "data_source"), ("users", "user")):
+            record = (await CONNECTOR.page(caller, resource, None)).records[0]
+            path, headers = f"/v1/{resource}/{record.id}", {"Notion-Version": VERSION}
+            found = (await caller(Request(method="GET", path=path, headers=headers))).body
+            assert record.raw == {name: value for name, value in found.items() if name != "request_id"}
+            assert (record.raw["object"], record.content) == (kind, None)
 
 
 async def test_rows_that_search_does_not_find_come_from_their_data_source(world: World) -> None:
