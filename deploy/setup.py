@@ -8,12 +8,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import sys
-from pathlib import Path
 
 from services.auth.settings import auth_settings
 from services.fetcher.settings import fetcher_settings
 from services.gateway.settings import gateway_settings
-from shared.db import Database, Schema
+from shared.db import Database, Location
 from shared.exit_codes import exit_code
 from shared.installation import sandbox_client
 from shared.kafka import ensure_topics
@@ -34,13 +33,13 @@ async def _set_up(settings: Settings, *, local: bool) -> None:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     for slug in settings.providers:
         sandbox_client(settings.data_dir, slug)  # the secret has to be there where services may not write
-    places: dict[str, Path | Schema] = {
+    locations: dict[str, Location] = {
         "auth": auth_settings(settings).database,
         "fetcher": fetcher_settings(settings, alone=False).database,
         "gateway": gateway_settings(settings, ready_urls=()).database,
     }
-    for service, place in places.items():
-        database = Database(place)
+    for service, location in locations.items():
+        database = Database(location)
         try:
             await database.migrate(f"services.{service}:migrations")
         finally:

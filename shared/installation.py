@@ -15,7 +15,7 @@ import msgspec
 
 from shared.connector import Provider
 from shared.crypto import load_or_make_secret
-from shared.db import Schema
+from shared.db import Location, Schema
 from shared.providers import load_providers
 from shared.settings import ProviderDefaults, ProviderSettings, SecretStr, Settings
 from shared.web import LOOPBACK
@@ -49,8 +49,8 @@ def provider_runtimes(settings: Settings) -> dict[str, ProviderRuntime]:
     return {slug: _runtime(provider, settings.providers[slug], settings) for slug, provider in load_providers().items()}
 
 
-def place(settings: Settings, service: str) -> Path | Schema:
-    """Where the tables of a service are."""
+def database_location(settings: Settings, service: str) -> Location:
+    """Return where the tables of a service are."""
     if settings.database_url is not None:
         return Schema(url=settings.database_url, name=service)
     return settings.data_dir / f"{service}.db"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import msgspec
 
 from shared.crypto import KeyRing, load_keyring
-from shared.db import Schema
-from shared.installation import ProviderRuntime, hosts, place, provider_runtimes, service_secret
+from shared.db import Location
+from shared.installation import ProviderRuntime, database_location, hosts, provider_runtimes, service_secret
 from shared.settings import Cluster, SecretStr, Settings
 from shared.web import LOOPBACK
 
@@ -20,7 +19,7 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
     ``hosts`` are the names that a request may be addressed to, without port.
     """
 
-    database: Path | Schema
+    database: Location
     keyring: KeyRing
     service_secret: SecretStr
     public_url: str
@@ -36,7 +35,7 @@ def auth_settings(settings: Settings) -> AuthSettings:
         SecretFileRefused: a file of the data folder is not safe or not sound.
     """
     return AuthSettings(
-        database=place(settings, "auth"),
+        database=database_location(settings, "auth"),
         keyring=load_keyring(settings.keys, settings.data_dir / "keys"),
         service_secret=service_secret(settings),
         public_url=settings.public_url,

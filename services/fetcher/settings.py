@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import msgspec
 
 from shared.connector import Provider
-from shared.db import Schema
-from shared.installation import hosts, place, provider_runtimes, service_secret
+from shared.db import Location
+from shared.installation import database_location, hosts, provider_runtimes, service_secret
 from shared.settings import Cluster, SecretStr, Settings
 from shared.web import LOOPBACK
 
@@ -24,7 +22,7 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 class FetcherSettings(msgspec.Struct, frozen=True, kw_only=True):
     """``alone``: no other fetcher shares the database, so at start every claim found is a dead one's."""
 
-    database: Path | Schema
+    database: Location
     kafka: Cluster
     auth_url: str
     service_secret: SecretStr
@@ -46,7 +44,7 @@ def fetcher_settings(settings: Settings, *, alone: bool) -> FetcherSettings:
         for slug, runtime in provider_runtimes(settings).items()
     }
     return FetcherSettings(
-        database=place(settings, "fetcher"),
+        database=database_location(settings, "fetcher"),
         kafka=settings.kafka,
         auth_url=settings.auth_url,
         service_secret=service_secret(settings),

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import msgspec
 
 from shared.connector import Provider
 from shared.crypto import load_or_make_secret
-from shared.db import Schema
-from shared.installation import place, provider_runtimes, service_secret
+from shared.db import Location
+from shared.installation import database_location, provider_runtimes, service_secret
 from shared.settings import Cluster, SecretStr, Settings
 from shared.web import LOOPBACK
 
@@ -25,7 +24,7 @@ class ConfiguredProvider(msgspec.Struct, frozen=True, kw_only=True):
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """``public_url`` is the only address we ever show; it is never taken from a request."""
 
-    database: Path | Schema
+    database: Location
     kafka: Cluster
     auth_url: str
     service_secret: SecretStr
@@ -47,7 +46,7 @@ def gateway_settings(settings: Settings, *, ready_urls: tuple[str, ...]) -> Gate
         SecretFileRefused: a file of the data folder is not safe or not sound.
     """
     return GatewaySettings(
-        database=place(settings, "gateway"),
+        database=database_location(settings, "gateway"),
         kafka=settings.kafka,
         auth_url=settings.auth_url,
         service_secret=service_secret(settings),

@@ -1,6 +1,6 @@
 """Sealed values: AES-256-GCM, written as ``v1.<key id>.<nonce>.<ciphertext>`` in base64url without padding.
 
-DecryptFailed        altered, truncated, or sealed for another place
+DecryptFailed        altered, truncated, or sealed for another row or column
 UnknownKey           sealed with a key that is not in the ring
 """
 
@@ -55,8 +55,8 @@ def unb64(text: str) -> bytes:
 class KeyRing:
     """Every key opens, ``writing`` seals. Its representation shows key ids only.
 
-    ``place`` is the associated data, for a column (org, connection, field): a value opens only with exactly the strings
-    it was sealed with. Nonces are random: one key is good for 2^32 values (NIST SP 800-38D §8.3).
+    ``bound_to`` is the associated data, for a column (org, connection, field): a value opens only with exactly the
+    strings it was sealed with. Nonces are random: one key is good for 2^32 values (NIST SP 800-38D §8.3).
     """
 
     def __init__(self, keys: Mapping[str, bytes], writing: str) -> None:
@@ -67,20 +67,20 @@ class KeyRing:
         self._ciphers = {name: AESGCM(key) for name, key in keys.items()}
         self.writing = writing
 
-    def seal(self, plaintext: str | bytes, *place: str) -> str:
+    def seal(self, plaintext: str | bytes, *bound_to: str) -> str:
         raw = plaintext.encode() if isinstance(plaintext, str) else plaintext
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = self._ciphers[self.writing].encrypt(nonce, raw, _associated(self.writing, place))
+        sealed = self._ciphers[self.writing].encrypt(nonce, raw, _associated(self.writing, bound_to))
         return f"{_VERSION}.{self.writing}.{b64(nonce)}.{b64(sealed)}"
 
-    def open(self, sealed: str, *place: str) -> str:
+    def open(self, sealed: str, *bound_to: str) -> str:
         """Raises ``DecryptFailed`` (also for plaintext that is no UTF-8) and ``UnknownKey``."""
         try:
-            return self.open_bytes(sealed, *place).decode()
+            return self.open_bytes(sealed, *bound_to).decode()
         except UnicodeDecodeError:
             raise DecryptFailed("A sealed value holds bytes where text was expected.") from None
 
-    def open_bytes(self, sealed: str, *place: str) -> bytes:
+    def open_bytes(self, sealed: str, *bound_to: str) -> bytes:
         """Raises ``DecryptFailed`` and ``UnknownKey``."""
         version, _, rest = sealed.partition(".")
         key_id, _, payload = rest.partition(".")
@@ -92,10 +92,10 @@ class KeyRing:
                 f"A value was sealed with the key {key_id[:32]!r}, which is not here. Add it to TRIBUTARY_KEYS."
             )
         try:
-            return self._ciphers[key_id].decrypt(unb64(nonce), unb64(ciphertext), _associated(key_id, place))
+            return self._ciphers[key_id].decrypt(unb64(nonce), unb64(ciphertext), _associated(key_id, bound_to))
         except (InvalidTag, ValueError):
             raise DecryptFailed(
-                "A sealed value does not open: it was altered, belongs to another place, or its key was exchanged."
+                "A sealed value does not open: it was altered, it belongs to another row, or its key was exchanged."
             ) from None
 
     @override
@@ -119,6 +119,6 @@ def check_canary(ring: KeyRing, sealed: str) -> None:
         ) from None
 
 
-def _associated(key_id: str, place: tuple[str, ...]) -> bytes:
+def _associated(key_id: str, bound_to: tuple[str, ...]) -> bytes:
     """JSON keeps ("a", "bc") and ("ab", "c") apart; version and key id are bound too."""
-    return msgspec.json.encode((_VERSION, key_id, *place))
+    return msgspec.json.encode((_VERSION, key_id, *bound_to))

@@ -43,7 +43,7 @@ class LogReader:
         try:
             async with signing_in(self._cluster), asyncio.timeout(PATIENCE_S):
                 await self._consumer.start()
-            self._places = [
+            self._partitions = [
                 TopicPartition(topic, number)
                 for topic in self._topics
                 for number in sorted(self._consumer.partitions_for_topic(topic) or ())
@@ -60,40 +60,49 @@ class LogReader:
         await self._consumer.stop()
 
     async def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
-        """First and next offset of each partition that holds something."""
+        """Return the first and the next offset of each partition that holds something."""
         async with asyncio.timeout(PATIENCE_S):
-            begins = await self._consumer.beginning_offsets(self._places)
-            ends = await self._consumer.end_offsets(self._places)
-        return {place: (begins[place], ends[place]) for place in self._places if begins[place] < ends[place]}
+            begins = await self._consumer.beginning_offsets(self._partitions)
+            ends = await self._consumer.end_offsets(self._partitions)
+        return {
+            partition: (begins[partition], ends[partition])
+            for partition in self._partitions
+            if begins[partition] < ends[partition]
+        }
 
     async def stretch(
         self, stretches: Mapping[TopicPartition, tuple[int, int]], shape: Callable[[LoggedRecord], T]
     ) -> dict[TopicPartition, Sequence[T]]:
-        """What lies between two offsets (the second not included), oldest first, each made into what ``shape`` makes.
+        """Return what lies between two offsets (the second not included), oldest first, each as ``shape`` makes it.
 
         Of a stretch that retention has trimmed meanwhile, what is left.
         """
-        found: dict[TopicPartition, list[T]] = {place: [] for place in stretches}
+        found: dict[TopicPartition, list[T]] = {partition: [] for partition in stretches}
         self._consumer.assign(list(stretches))
-        for place, (begin, _) in stretches.items():
-            self._consumer.seek(place, begin)
+        for partition, (begin, _) in stretches.items():
+            self._consumer.seek(partition, begin)
         open_ = set(stretches)
         async with asyncio.timeout(PATIENCE_S):
             while open_:
-                for place, records in (await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)).items():
-                    end = stretches[place][1]
-                    found[place] += [shape(_logged(record)) for record in records if record.offset < end]
-                passed = {place for place in open_ if await self._consumer.position(place) >= stretches[place][1]}
+                taken = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
+                for partition, records in taken.items():
+                    end = stretches[partition][1]
+                    found[partition] += [shape(_logged(record)) for record in records if record.offset < end]
+                passed = {
+                    partition
+                    for partition in open_
+                    if await self._consumer.position(partition) >= stretches[partition][1]
+                }
                 self._consumer.pause(*passed)
                 open_ -= passed
-        return {place: tuple(shapes) for place, shapes in found.items()}
+        return {partition: tuple(shapes) for partition, shapes in found.items()}
 
-    async def one(self, place: TopicPartition, offset: int) -> LoggedRecord | None:
+    async def one(self, partition: TopicPartition, offset: int) -> LoggedRecord | None:
         """None where there is no such record, or no longer."""
-        begin, end = (await self.bounds()).get(place, (0, 0))
+        begin, end = (await self.bounds()).get(partition, (0, 0))
         if not begin <= offset < end:
             return None
-        records = (await self.stretch({place: (offset, offset + 1)}, lambda logged: logged))[place]
+        records = (await self.stretch({partition: (offset, offset + 1)}, lambda logged: logged))[partition]
         return next((one for one in records if one.record.offset == offset), None)
 
 

@@ -24,7 +24,7 @@ LINGER_MS: Final = 2
 LEAVE_S: Final = 3.0
 
 log = structlog.get_logger()
-Place = tuple[str, int]
+_Partition = tuple[str, int]
 
 
 class Producer:
@@ -68,7 +68,7 @@ class Producer:
         their order. The wait is shielded: an idempotent batch never expires, and a late append would win compaction.
         """
         _refuse_oversized(messages, most)
-        sent = [await self._submit(place, some) for place, some in (await self._placed(messages)).items()]
+        sent = [await self._submit(at, some) for at, some in (await self._by_partition(messages)).items()]
         batches = [batch for submitted in sent for batch in submitted]
         acknowledged = await asyncio.shield(asyncio.gather(*(future for future, _ in batches)))
         highest: dict[int, int] = {}
@@ -76,21 +76,21 @@ class Producer:
             highest[stored.partition] = max(highest.get(stored.partition, -1), stored.offset + count - 1)
         return highest
 
-    async def _placed(self, messages: Sequence[Message]) -> dict[Place, list[Message]]:
+    async def _by_partition(self, messages: Sequence[Message]) -> dict[_Partition, list[Message]]:
         """By topic and partition: CRC-32 of the key, of an item's without its id, so that a lane keeps its order.
 
         Kafka's own murmur2 costs 12 µs a key in Python; consumers do not depend on it, and no one else produces here.
         """
         counts = {topic: len(await self._producer.partitions_for(topic)) for topic in {one.topic for one in messages}}
-        placed: dict[Place, list[Message]] = {}
+        found: dict[_Partition, list[Message]] = {}
         for message in messages:
-            place = (message.topic, crc32(_lane(message.key)) % counts[message.topic])
-            placed.setdefault(place, []).append(message)
-        return placed
+            at = (message.topic, crc32(_lane(message.key)) % counts[message.topic])
+            found.setdefault(at, []).append(message)
+        return found
 
-    async def _submit(self, place: Place, messages: Sequence[Message]) -> list[tuple[Any, int]]:
+    async def _submit(self, at: _Partition, messages: Sequence[Message]) -> list[tuple[Any, int]]:
         """Whole batches, each as (future, number of records): a future per message costs more than the message."""
-        topic, partition = place
+        topic, partition = at
         sent: list[tuple[Any, int]] = []
         batch = self._producer.create_batch()
         for one in messages:

@@ -31,8 +31,8 @@ def with_password(values: dict[str, Any], problems: list[str]) -> None:
         problems.append(f"{PREFIX}DATABASE_PASSWORD_FILE cannot be read ({type(reason).__name__}). Make it readable.")
         return
     parts = urlsplit(url.reveal())
-    user, _, place = parts.netloc.rpartition("@")
-    values["database_url"] = SecretStr(urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{place}")))
+    user, _, host = parts.netloc.rpartition("@")
+    values["database_url"] = SecretStr(urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}")))
 
 
 def _kafka(values: Mapping[str, Any]) -> list[str]:

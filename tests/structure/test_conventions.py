@@ -56,3 +56,19 @@ def test_what_is_spelled_otherwise_is_found() -> None:
     assert odd("async def save(tx: AsyncConnection) -> None: ...") == ["1 save calls its transaction tx"]
     fine = "LIMIT: Final = 3\nT = TypeVar('T')\nlog = structlog.get_logger()\ndef save(db: AsyncConnection): ..."
     assert odd(fine) == []
+
+
+def public_classes(source: str) -> Iterator[str]:
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            yield node.name
+
+
+def test_a_public_class_name_stands_once_or_in_the_same_file_of_each_service_or_provider() -> None:
+    files: dict[str, set[str]] = {}
+    for path in product_files(".py"):
+        if name(path).startswith(("services/", "shared/")):
+            for found in public_classes(text(path)):
+                files.setdefault(found, set()).add(path.name)
+    assert len(files) > 100
+    assert {found: names for found, names in files.items() if len(names) > 1} == {}

@@ -32,7 +32,7 @@ async def start_flow(start: StartFlow, *, context: AuthContext) -> Flow:
 def _new_row(start: StartFlow, context: AuthContext) -> FlowRow:
     """State and verifier only of ``A-Z a-z 0-9 - _``: some servers refuse what the RFC would allow."""
     flow_id, state, verifier = new_id(), secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-    place = (start.org_id, flow_id)
+    bound_to = (start.org_id, flow_id)
     now = context.clock()
     return FlowRow(
         id=flow_id,
@@ -44,8 +44,8 @@ def _new_row(start: StartFlow, context: AuthContext) -> FlowRow:
         created=now,
         expires=now + LIFETIME_S,
         state_hash=hash_token(state),
-        state_sealed=context.keyring.seal(state, *place, "state"),
-        verifier_sealed=context.keyring.seal(verifier, *place, "verifier"),
+        state_sealed=context.keyring.seal(state, *bound_to, "state"),
+        verifier_sealed=context.keyring.seal(verifier, *bound_to, "verifier"),
     )
 
 

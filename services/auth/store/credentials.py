@@ -42,13 +42,13 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
 
 def sealed(connection: Connection, pair: Pair, keyring: KeyRing) -> Credential:
     """A fresh credential without any journal; it opens only for this org and connection."""
-    place = (connection.org_id, connection.id)
+    bound_to = (connection.org_id, connection.id)
     refresh = pair.refresh.reveal() if pair.refresh else None
     return Credential(
         connection_id=connection.id,
-        access_sealed=keyring.seal(pair.access.reveal(), *place, "access_token"),
+        access_sealed=keyring.seal(pair.access.reveal(), *bound_to, "access_token"),
         access_expires=pair.access_expires,
-        refresh_sealed=keyring.seal(refresh, *place, "refresh_token") if refresh else None,
+        refresh_sealed=keyring.seal(refresh, *bound_to, "refresh_token") if refresh else None,
         refresh_expires=pair.refresh_expires,
         fingerprint=hash_token(refresh) if refresh else None,
     )
@@ -56,11 +56,11 @@ def sealed(connection: Connection, pair: Pair, keyring: KeyRing) -> Credential:
 
 def opened(connection: Connection, credential: Credential, keyring: KeyRing) -> Pair:
     """Raises ``DecryptFailed`` or ``UnknownKey``."""
-    place = (connection.org_id, connection.id)
+    bound_to = (connection.org_id, connection.id)
     refresh = credential.refresh_sealed
     return Pair(
-        access=SecretStr(keyring.open(credential.access_sealed, *place, "access_token")),
-        refresh=SecretStr(keyring.open(refresh, *place, "refresh_token")) if refresh else None,
+        access=SecretStr(keyring.open(credential.access_sealed, *bound_to, "access_token")),
+        refresh=SecretStr(keyring.open(refresh, *bound_to, "refresh_token")) if refresh else None,
         access_expires=credential.access_expires,
         refresh_expires=credential.refresh_expires,
     )

@@ -15,7 +15,7 @@ from services.gateway.dead_letters.views import DeadLetterSummary, DeadLetterVie
 from shared.db import Database
 from shared.errors import HubError
 from shared.exit_codes import MISUSED, REFUSED
-from shared.installation import place
+from shared.installation import database_location
 from shared.kafka import cluster_id
 from shared.process import run_command
 from shared.settings import Settings
@@ -75,7 +75,7 @@ async def _run(asked: argparse.Namespace, settings: Settings) -> int:
 
 @asynccontextmanager
 async def _context(settings: Settings) -> AsyncIterator[DeadLetterContext]:
-    database = Database(place(settings, "gateway"))
+    database = Database(database_location(settings, "gateway"))
     try:
         await database.migrate("services.gateway:migrations")
         yield DeadLetterContext(kafka=settings.kafka, database=database, log_id=await cluster_id(settings.kafka))

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from services.gateway.security.keys import KeyView, create_key, key_view, list_keys, revoke_key
 from services.gateway.security.queries import SCOPES
 from shared.db import Database
-from shared.installation import place
+from shared.installation import database_location
 from shared.process import run_command
 from shared.settings import Settings
 
@@ -40,7 +40,7 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _run(asked: argparse.Namespace, settings: Settings) -> int:
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    database = Database(place(settings, "gateway"))
+    database = Database(database_location(settings, "gateway"))
     try:
         await database.migrate("services.gateway:migrations")
         match asked.command:
