@@ -52,7 +52,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     return_url: str | None = None
     connection_id: str | None = None
     error: ErrorBody | None = None
-    created: str
+    created_at: str
 
 
 class OpenedFlow(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,18 +96,18 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``not_epoch``: the provider refused the token of that epoch, so refresh if it is still the current one."""
+    """``stale_version``: the provider refused the token of that version, so refresh it if it is still the current one."""
 
-    not_epoch: int | None = None
+    stale_version: int | None = None
 
 
 class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
     """Never logged, never stored by the caller beyond its memory. ``expires_in_s`` None: the provider does not say."""
 
     access_token: str
-    epoch: int
+    token_version: int
     expires_in_s: float | None = None
 
     @override
     def __repr__(self) -> str:
-        return f"AccessToken(epoch={self.epoch})"
+        return f"AccessToken(token_version={self.token_version})"

@@ -2,51 +2,100 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 
-Status = Literal["active", "degraded", "reauth_required", "disconnected"]
+from shared.contracts.vocabulary import (
+    ConnectionId,
+    ConnectionStatus,
+    Generation,
+    OrgId,
+    ProviderSlug,
+    ResourceSlug,
+    Scope,
+    UserId,
+)
+
+_TIME: Final = {"format": "date-time"}
 
 
 class Account(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider's account: ``id`` as the provider gives it, ``name`` as a person would know it."""
+    """The account at the provider."""
 
-    id: str
-    name: str | None = None
+    id: Annotated[str, Meta(description="The provider's id of the account.", examples=["b1f0c2d3"])]
+    name: Annotated[
+        str | None, Meta(description="As a person would know it; null if the provider gives none.", examples=["Acme"])
+    ] = None
 
 
 class Connection(msgspec.Struct, frozen=True, kw_only=True):
-    """Public facts of a connection; never a token, code or secret.
+    """The public facts of a connection; never a token, code or secret."""
 
-    ``version`` rises by one at every event, ``generation`` at every return after a disconnect, ``epoch`` at every
-    token refresh. ``resources`` are those the granted scopes allow. Times are RFC 3339 UTC.
-    """
-
-    id: str
-    version: int
-    generation: int
-    org_id: str
-    user_id: str
-    provider: str
-    client_id: str
-    account: Account
-    grantee: str | None = None
-    status: Status
-    reason: str | None = None
-    scopes: tuple[str, ...] = ()
-    resources: tuple[str, ...] = ()
-    epoch: int
-    sync_id: str | None = None
-    """The id of the newest ``Connected`` or ``Recovered`` event, which is the id of the sync it starts."""
-    created: str
-    updated: str
+    id: ConnectionId
+    version: Annotated[int, Meta(description="Rises by one at every event of the connection.", examples=[3])]
+    generation: Generation
+    org_id: OrgId
+    user_id: UserId
+    provider: ProviderSlug
+    client_id: Annotated[
+        str, Meta(description="Our app at the provider that the account was connected with.", examples=["app-1"])
+    ]
+    account: Annotated[Account, Meta(description="The account at the provider.")]
+    grantee: Annotated[
+        str | None,
+        Meta(
+            description="Whom the provider gave the grant to, where one account can give several; else null.",
+            examples=["usrL2PNC5o3H4lBEi"],
+        ),
+    ] = None
+    status: ConnectionStatus
+    paused: Annotated[
+        bool, Meta(description="True when a person has paused it: nothing is read until resumed.", examples=[False])
+    ] = False
+    reason: Annotated[
+        str | None,
+        Meta(description="Why it is not active, for people; null when it is.", examples=["The grant was revoked."]),
+    ] = None
+    scopes: Annotated[
+        tuple[Scope, ...], Meta(description="The scopes that were granted.", examples=[["data.records:read"]])
+    ] = ()
+    resources: Annotated[
+        tuple[ResourceSlug, ...], Meta(description="What the granted scopes allow us to read.", examples=[["pages"]])
+    ] = ()
+    token_version: Annotated[int, Meta(description="Rises by one at every token refresh.", examples=[5])]
+    sync_id: Annotated[
+        str | None,
+        Meta(
+            description="The sync that the last consent started: its id is the id of the `Connected` or `Recovered` "
+            "event. Null before.",
+            examples=["019ac0de6f1072c3b1d0a4e5f6071829"],
+        ),
+    ] = None
+    created_at: Annotated[
+        str,
+        Meta(
+            description="When the account was first connected.",
+            examples=["2026-01-31T09:29:58.000Z"],
+            extra_json_schema=_TIME,
+        ),
+    ]
+    updated_at: Annotated[
+        str,
+        Meta(
+            description="When this snapshot was taken.",
+            examples=["2026-01-31T09:29:58.000Z"],
+            extra_json_schema=_TIME,
+        ),
+    ]
 
 
 KINDS: dict[str, type[Connection]] = {
     "Connected": Connection,
     "Refreshed": Connection,
     "ReauthorizationNeeded": Connection,
+    "Degraded": Connection,
     "Recovered": Connection,
     "Disconnected": Connection,
 }

@@ -2,65 +2,144 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
-JobState = Literal["queued", "running", "waiting", "done", "incomplete", "failed"]
-FINAL: frozenset[JobState] = frozenset({"done", "incomplete", "failed"})
+from shared.contracts.vocabulary import (
+    ConnectionId,
+    EndedAt,
+    ItemsExpected,
+    ItemsRead,
+    JobId,
+    PagesRead,
+    ResourceSlug,
+    StartedAt,
+    SyncId,
+    SyncState,
+    WaitingReason,
+    WaitingUntil,
+)
+
+Outcome = Literal["done", "incomplete", "failed"]
+FINAL: frozenset[str] = frozenset({"done", "incomplete", "failed"})
 
 
-class Waiting(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a job does not run now, for people, and until when (RFC 3339)."""
+class JobError(msgspec.Struct, frozen=True, kw_only=True):
+    """Why a job failed or stayed incomplete."""
 
-    reason: str
-    until: str
+    code: Annotated[str, Meta(description="Stable, for programs.", examples=["missing_scope"])]
+    detail: Annotated[
+        str,
+        Meta(
+            description="What happened and what helps, for people.",
+            examples=["Airtable did not grant data.records:read: connect the account again and allow it."],
+        ),
+    ]
+    scope: Annotated[
+        str | None,
+        Meta(
+            description="The scopes that are missing, separated by spaces; null where none is.",
+            examples=["data.records:read"],
+        ),
+    ] = None
 
 
-class Problem(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a job failed or stayed incomplete: ``code`` for programs, ``detail`` for people, the missing scope."""
+class PartOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How one part of a walk (a base, a table, a data source) ended, when it was not read completely."""
 
-    code: str
-    detail: str
-    scope: str | None = None
+    part: Annotated[str, Meta(description="The part's id at the provider.", examples=["appQ1w2E3r4T5y6U/tblA"])]
+    outcome: Annotated[Outcome, Meta(description="How the part ended.", examples=["incomplete"])]
+    code: Annotated[str, Meta(description="Stable, for programs.", examples=["forbidden"])]
+    detail: Annotated[str, Meta(description="What happened, for people.", examples=["Airtable refused the table."])]
+    remedy: Annotated[
+        str, Meta(description="What can help, for people.", examples=["Give the account access to the base."])
+    ]
+
+
+class Parts(msgspec.Struct, frozen=True, kw_only=True):
+    """The parts of a walk, by how they ended."""
+
+    total: Annotated[int, Meta(description="How many parts there were.", examples=[14])]
+    by_outcome: Annotated[
+        dict[str, int], Meta(description="Outcome to number of parts.", examples=[{"done": 13, "incomplete": 1}])
+    ]
+    named: Annotated[
+        tuple[PartOutcome, ...], Meta(description="Those that were not read completely, at most 100 of them.")
+    ] = ()
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What the job read, sent on, found unchanged, deleted, dropped and why. Counts are items."""
+    """What a job counted, read, emitted, deleted, dropped, and why. Null: not counted by this version."""
 
-    read: int = 0
-    emitted: int = 0
-    unchanged: int = 0
-    deleted: int = 0
-    dropped: int = 0
-    oversized: int = 0
-    restarts: int = 0
-    why_dropped: dict[str, int] = {}
+    counted_before: Annotated[
+        int | None, Meta(description="Objects that the provider counted before the walk.", examples=[1180])
+    ] = None
+    counted_after: Annotated[
+        int | None, Meta(description="Objects that the provider counted after the walk.", examples=[1181])
+    ] = None
+    read: Annotated[int, Meta(description="Distinct objects that were read.", examples=[1180])] = 0
+    emitted: Annotated[int, Meta(description="Items sent because they were new or changed.", examples=[12])] = 0
+    unchanged: Annotated[int, Meta(description="Items not sent again, as nothing changed.", examples=[1168])] = 0
+    deleted: Annotated[int, Meta(description="Items deleted.", examples=[3])] = 0
+    unconfirmed: Annotated[
+        int | None,
+        Meta(description="Known items that were neither read nor confirmed as gone; they are kept.", examples=[1]),
+    ] = None
+    dropped: Annotated[
+        int, Meta(description="Objects that could not be understood; each is a dead letter.", examples=[0])
+    ] = 0
+    truncated: Annotated[int | None, Meta(description="Items whose content the provider cut short.", examples=[0])] = (
+        None
+    )
+    left_out: Annotated[
+        tuple[str, ...] | None, Meta(description="Names of fields that were left out.", examples=[["hs_history"]])
+    ] = None
+    restarts: Annotated[int, Meta(description="How often the walk started again.", examples=[0])] = 0
+    oversized: Annotated[int, Meta(description="Items sent without `raw`, as it was too large.", examples=[0])] = 0
+    drop_reasons: Annotated[
+        dict[str, int], Meta(description="Code to number of dropped objects.", examples=[{"malformed": 1}])
+    ] = {}
+    changed_meanwhile: Annotated[
+        int | None, Meta(description="Objects that changed while they were being read.", examples=[0])
+    ] = None
+    reconciled: Annotated[
+        bool | None,
+        Meta(description="True when what was read agrees with the provider's count, false when not.", examples=[True]),
+    ] = None
+    parts: Annotated[Parts | None, Meta(description="The parts of the walk, by how they ended.")] = None
+    digest: Annotated[
+        str | None, Meta(description="Digest of all ids and contents, in hex.", examples=["9f86d081884c7d65"])
+    ] = None
 
 
 class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """The job as one of its syncs sees it; ``step`` rises at every event of the job, so the highest one is the latest.
+    """A job as one of its syncs sees it. The event with the highest ``step`` is the latest."""
 
-    ``items`` counts distinct items read; ``expected`` is None where the provider does not tell. ``positions``
-    (partition to offset of the last item sent) comes with the final event: the items are readable once a reader has
-    passed them.
-    """
-
-    sync: str
-    job: str
-    step: int
-    connection: str
-    resource: str
-    state: JobState
-    pages: int = 0
-    items: int = 0
-    expected: int | None = None
-    waiting: Waiting | None = None
-    error: Problem | None = None
-    receipt: Receipt | None = None
-    positions: dict[int, int] = {}
-    started: str | None = None
-    ended: str | None = None
+    sync_id: SyncId
+    job_id: JobId
+    step: Annotated[int, Meta(description="Rises by one at every event of the job.", examples=[4])]
+    connection_id: ConnectionId
+    resource: ResourceSlug
+    state: SyncState
+    pages: PagesRead = 0
+    items: ItemsRead = 0
+    expected: ItemsExpected = None
+    waiting_reason: WaitingReason = None
+    waiting_until: WaitingUntil = None
+    error: Annotated[JobError | None, Meta(description="Why it failed or is incomplete; else null.")] = None
+    receipt: Annotated[Receipt | None, Meta(description="Set by the job's last event; null before.")] = None
+    item_positions: Annotated[
+        dict[int, int],
+        Meta(
+            description="Partition of `tributary.items.v1` to the offset of the last item sent, in the job's last "
+            "event: whoever has read past them has every item of the job.",
+            examples=[{"3": 1841}],
+        ),
+    ] = {}
+    started_at: StartedAt = None
+    ended_at: EndedAt = None
 
 
 KINDS: dict[str, type[JobProgress]] = {

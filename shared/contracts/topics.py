@@ -5,23 +5,29 @@ from __future__ import annotations
 import msgspec
 
 DAY_MS = 86_400_000
+TOMBSTONES_DAYS = 32
+"""How long a reader may be away and still learn of every deletion of an item."""
 CONNECTIONS = "tributary.connections.v1"
 SYNCS = "tributary.syncs.v1"
-PAGES = "tributary.pages.v1"
-BACKGROUND = "tributary.pages.background.v1"
+JOBS = "tributary.jobs.v1"
+BACKGROUND_JOBS = "tributary.jobs.background.v1"
 PROGRESS = "tributary.progress.v1"
 ITEMS = "tributary.items.v1"
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
-    """``partitions`` on a cluster, ``local`` on the embedded broker; ``config`` is Kafka's own topic configuration."""
+    """A topic as it is created.
+
+    It has ``partitions`` on a cluster and ``local_partitions`` on the broker for one machine; ``config`` is Kafka's own
+    topic configuration.
+    """
 
     name: str
     key: str
     owner: str
     about: str
     partitions: int = 24
-    local: int = 4
+    local_partitions: int = 4
     config: dict[str, str]
 
 
@@ -36,48 +42,48 @@ def _trimmed(days: int) -> dict[str, str]:
 PUBLIC: tuple[Topic, ...] = (
     Topic(
         name=CONNECTIONS,
-        key="connection",
+        key="connection_id",
         owner="auth",
         about="The whole public snapshot of a connection at each change of it.",
         config=_compacted(delete_retention_ms=str(30 * DAY_MS)),
     ),
     Topic(
         name=SYNCS,
-        key="connection",
+        key="connection_id",
         owner="gateway",
-        about="Requests to load a connection, or to read items of it again.",
+        about="Requests to bring a connection up to date, or to read some of its items again.",
         config=_trimmed(7),
     ),
     Topic(
-        name=PAGES,
+        name=JOBS,
         key="lane",
         owner="fetcher",
-        about="Wake-ups: a pointer to a job whose next slice may run.",
+        about="Work to do: a pointer to a job whose next pages may be read.",
         config=_trimmed(7),
     ),
     Topic(
-        name=BACKGROUND,
+        name=BACKGROUND_JOBS,
         key="lane",
         owner="fetcher",
-        about="Wake-ups of work that nobody waits for: it gets a quarter of a fetcher's slots at most.",
+        about="The same for work that nobody waits for: it gets a quarter of a fetcher's slots at most.",
         config=_trimmed(7),
     ),
     Topic(
         name=PROGRESS,
-        key="sync",
+        key="sync_id",
         owner="fetcher",
         about="How far each job of a sync has come; the last of a job is its receipt.",
         config=_trimmed(30),
     ),
     Topic(
         name=ITEMS,
-        key="connection/resource/id",
+        key="connection_id/resource/id",
         owner="fetcher",
         about="Every item, keyed; a null value is a deletion with its reason in a header.",
         partitions=48,
-        local=8,
+        local_partitions=8,
         config=_compacted(
-            delete_retention_ms=str(7 * DAY_MS),
+            delete_retention_ms=str(TOMBSTONES_DAYS * DAY_MS),
             max_compaction_lag_ms=str(DAY_MS),
             min_cleanable_dirty_ratio="0.1",
         ),
@@ -95,6 +101,8 @@ TOPICS: tuple[Topic, ...] = PUBLIC + tuple(
         name=dead_letters(topic.name),
         key=topic.key,
         owner="the consumer's service",
+        partitions=1,
+        local_partitions=1,
         about=f"Messages of {topic.name} that could not be processed: the original bytes, where from, and why.",
         config=_trimmed(30),
     )

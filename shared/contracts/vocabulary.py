@@ -1,0 +1,196 @@
+"""The words that Kafka and REST share: each field's meaning, format and example stand here once.
+
+A contract or a REST view annotates its field with one of these types; the schema pages, ``docs/asyncapi.json`` and
+``docs/openapi.json`` take their descriptions from them. The annotations cost nothing when a message is decoded.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Final, Literal
+
+from msgspec import Meta
+
+_TIME: Final[dict[str, Any]] = {"format": "date-time"}
+_URL: Final[dict[str, Any]] = {"format": "uri"}
+
+OrgId = Annotated[
+    str, Meta(description="The organisation that the connection belongs to: your own id of it.", examples=["acme"])
+]
+UserId = Annotated[
+    str, Meta(description="The person who connected the account: your own id of them.", examples=["user-42"])
+]
+ProviderSlug = Annotated[
+    str, Meta(description="The provider's short name, as `GET /v1/providers` lists it.", examples=["notion"])
+]
+ResourceSlug = Annotated[
+    str, Meta(description="The kind of object, as `GET /v1/providers` lists it.", examples=["pages"])
+]
+ConnectionId = Annotated[str, Meta(description="The connection's id.", examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f"])]
+SyncId = Annotated[str, Meta(description="The sync's id.", examples=["019ac0de6f1072c3b1d0a4e5f6071829"])]
+JobId = Annotated[
+    str,
+    Meta(
+        description="The id of the job that reads one resource; several syncs may share a job.",
+        examples=["019ac0de6f2a7c81a2b3c4d5e6f70819"],
+    ),
+]
+ItemId = Annotated[
+    str,
+    Meta(
+        description="The provider's own id of the object; unique within its connection and resource.",
+        examples=["1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b"],
+    ),
+]
+Generation = Annotated[
+    int,
+    Meta(
+        description="Rises by one each time the account is connected again after a disconnect. Starts at 1.",
+        examples=[1],
+    ),
+]
+ItemVersion = Annotated[
+    int,
+    Meta(
+        description="Orders everything that is said of one item: apply a record only if its version is greater than "
+        "the one you have. Below 2^53, so exact in JavaScript.",
+        examples=[1852200000 * 2**20 + 3],
+    ),
+]
+Scope = Annotated[str, Meta(description="An OAuth scope as the provider names it.", examples=["data.records:read"])]
+
+ConnectionStatus = Annotated[
+    Literal["active", "degraded", "reauth_required", "disconnected"],
+    Meta(
+        description="`active`: in use. `degraded`: the token cannot be renewed just now, the present one still works. "
+        "`reauth_required`: the account has to be connected again. `disconnected`: revoked; its items are deleted.",
+        examples=["active"],
+    ),
+]
+SyncState = Annotated[
+    Literal["queued", "running", "waiting", "done", "incomplete", "failed"],
+    Meta(
+        description="`queued`: no page has been read yet. `running`: pages are being read. `waiting`: nothing is read "
+        "until `waiting_until`, for `waiting_reason`. `done`: everything was read. `incomplete`: it ended without "
+        "some part, and `error` says which and why. `failed`: it ended without reading what was asked.",
+        examples=["running"],
+    ),
+]
+Trigger = Annotated[
+    Literal["connected", "person", "legacy", "follow_up", "schedule", "gap", "reconcile"],
+    Meta(
+        description="Why the sync runs. `connected`: the account was just connected. `person`: somebody asked by API "
+        "or console. `legacy`: the original app's routes asked. `follow_up`, `schedule`, `gap` and `reconcile` are "
+        "reserved for syncs that start by themselves.",
+        examples=["person"],
+    ),
+]
+SyncMode = Annotated[Literal["full"], Meta(description="`full` reads every object again.", examples=["full"])]
+TombstoneReason = Annotated[
+    Literal[
+        "deleted",
+        "archived",
+        "merged",
+        "trashed",
+        "erased",
+        "not_visible",
+        "disconnected",
+        "switched_off",
+        "removed",
+    ],
+    Meta(
+        description="Why an item is gone. `deleted`, `archived`, `trashed`, `erased`: the provider said so. `merged`: "
+        "into the item named by `merged_into`. `not_visible`: a complete read no longer found it. `disconnected`: "
+        "the account was disconnected. `switched_off`: the resource is no longer synced. `removed`: a person "
+        "removed a stale part.",
+        examples=["not_visible"],
+    ),
+]
+
+PagesRead = Annotated[int, Meta(description="Calls that returned a page so far.", examples=[12])]
+ItemsRead = Annotated[int, Meta(description="Distinct items read so far.", examples=[1180])]
+ItemsExpected = Annotated[
+    int | None,
+    Meta(description="How many items the provider says there are; null where it does not tell.", examples=[12000]),
+]
+WaitingReason = Annotated[
+    str | None,
+    Meta(
+        description="Why nothing is read just now, in words for people; null unless the state is `waiting`.",
+        examples=["HubSpot asked us to wait."],
+    ),
+]
+WaitingUntil = Annotated[
+    str | None,
+    Meta(
+        description="When reading goes on, if nothing else comes first; null unless the state is `waiting`.",
+        examples=["2026-01-31T09:30:08.000Z"],
+        extra_json_schema=_TIME,
+    ),
+]
+StartedAt = Annotated[
+    str | None,
+    Meta(
+        description="When the first page was asked for; null before.",
+        examples=["2026-01-31T09:30:00.000Z"],
+        extra_json_schema=_TIME,
+    ),
+]
+EndedAt = Annotated[
+    str | None,
+    Meta(description="When it ended; null before.", examples=["2026-01-31T09:31:12.000Z"], extra_json_schema=_TIME),
+]
+RequestedAt = Annotated[
+    str, Meta(description="When it was asked for.", examples=["2026-01-31T09:29:59.512Z"], extra_json_schema=_TIME)
+]
+
+ItemName = Annotated[str, Meta(description="The item's name as a person would know it.", examples=["Launch plan"])]
+ParentId = Annotated[
+    str | None,
+    Meta(
+        description="The id of the object that holds this one; null where there is none.",
+        examples=["9a8b7c6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"],
+    ),
+]
+ItemUrl = Annotated[
+    str | None,
+    Meta(
+        description="The object's page at the provider; null where there is none.",
+        examples=["https://www.notion.so/Launch-plan-1f2e3d4c5b6a47988a9b0c1d2e3f4a5b"],
+        extra_json_schema=_URL,
+    ),
+]
+ProviderCreatedAt = Annotated[
+    str | None,
+    Meta(
+        description="When the object was created, by the provider's clock; null where the provider does not tell.",
+        examples=["2025-11-02T14:05:00.000Z"],
+        extra_json_schema=_TIME,
+    ),
+]
+ProviderModifiedAt = Annotated[
+    str | None,
+    Meta(
+        description="When the object was last changed, by the provider's clock; null where the provider does not tell.",
+        examples=["2026-01-30T08:12:00.000Z"],
+        extra_json_schema=_TIME,
+    ),
+]
+SyncedAt = Annotated[
+    str,
+    Meta(
+        description="When we stored the item's present content. A read that finds nothing new does not move it.",
+        examples=["2026-01-31T09:30:05.250Z"],
+        extra_json_schema=_TIME,
+    ),
+]
+Raw = Annotated[
+    dict[str, Any] | None,
+    Meta(
+        description="The whole object as the provider gave it; null where it is larger than 900 kB.",
+        examples=[{"object": "page", "id": "1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b", "archived": False}],
+    ),
+]
+RawBytes = Annotated[
+    int | None,
+    Meta(description="The size of `raw` in bytes where it was too large to be sent; else null.", examples=[1048576]),
+]
