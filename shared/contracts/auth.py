@@ -96,7 +96,10 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``stale_version``: the provider refused the token of that version, so refresh it if it is still the current one."""
+    """Ask for a usable token.
+
+    ``stale_version`` names the one that the provider refused: it is refreshed if it is still the current one.
+    """
 
     stale_version: int | None = None
 
