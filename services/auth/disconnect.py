@@ -35,7 +35,7 @@ async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
             version=connection.version + 1,
             status="disconnected",
             reason=None,
-            updated=timestamp(context.clock()),
+            updated_at=timestamp(context.clock()),
         )
         await credentials.drop(db, connection_id)
         await connections.publish(db, connection, "Disconnected")

@@ -31,7 +31,9 @@ async def sweep(*, coordinator: RefreshCoordinator, context: AuthContext) -> int
         due = await credentials.due(
             db, now=now, access_before=now + EARLY_S, used_since=now - USED_S, refresh_before=now + DYING_S
         )
-    await asyncio.gather(*(_refresh(connection_id, epoch, coordinator, context) for connection_id, epoch in due))
+    await asyncio.gather(
+        *(_refresh(connection_id, token_version, coordinator, context) for connection_id, token_version in due)
+    )
     return len(due)
 
 
@@ -47,11 +49,13 @@ async def keep_sweeping(stopping: asyncio.Event, *, coordinator: RefreshCoordina
                 await stopping.wait()
 
 
-async def _refresh(connection_id: str, epoch: int, coordinator: RefreshCoordinator, context: AuthContext) -> None:
+async def _refresh(
+    connection_id: str, token_version: int, coordinator: RefreshCoordinator, context: AuthContext
+) -> None:
     try:
         async with context.database.read() as db:
             connection = await connections.get(db, connection_id)
-        if connection is not None and connection.epoch == epoch:
+        if connection is not None and connection.token_version == token_version:
             await coordinator.run(connection)
     except Exception:  # whatever it is, the others' turn comes
         log.exception("refresh_failed", connection=connection_id)

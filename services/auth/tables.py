@@ -1,8 +1,22 @@
-"""The rows of auth. Times named ``created`` and ``updated`` of a connection are RFC 3339, all others epoch seconds."""
+"""The rows of auth. ``created_at`` and ``updated_at`` of a connection are RFC 3339, all other times epoch seconds."""
 
 from __future__ import annotations
 
-from sqlalchemy import JSON, Column, Float, ForeignKey, Index, Integer, MetaData, String, Table, Text, UniqueConstraint
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+)
 
 from shared.outbox import outbox_table
 
@@ -22,13 +36,14 @@ connections = Table(
     Column("account_name", String, nullable=True),
     Column("grantee", String, nullable=False),  # empty for none: NULLs would not be unique
     Column("status", String, nullable=False),
+    Column("paused", Boolean, nullable=False, server_default=false()),
     Column("reason", String, nullable=True),
     Column("scopes", JSON, nullable=False),
     Column("resources", JSON, nullable=False),
-    Column("epoch", Integer, nullable=False),
+    Column("token_version", Integer, nullable=False),
     Column("sync_id", String, nullable=True),
-    Column("created", String, nullable=False),
-    Column("updated", String, nullable=False),
+    Column("created_at", String, nullable=False),
+    Column("updated_at", String, nullable=False),
     UniqueConstraint(
         "org_id", "user_id", "provider", "client_id", "account_id", "grantee", name="one_connection_per_identity"
     ),
@@ -42,9 +57,9 @@ credentials = Table(
     metadata,
     Column("connection_id", String, ForeignKey("connections.id"), primary_key=True),
     Column("access_sealed", Text, nullable=False),
-    Column("access_expires", Float, nullable=True),
+    Column("access_expires_at", Float, nullable=True),
     Column("refresh_sealed", Text, nullable=True),
-    Column("refresh_expires", Float, nullable=True),
+    Column("refresh_expires_at", Float, nullable=True),
     Column("fingerprint", String, nullable=True),  # SHA-256 of the refresh token
     Column("attempt_id", String, nullable=True),
     Column("attempt_fingerprint", String, nullable=True),
@@ -52,7 +67,7 @@ credentials = Table(
     Column("replays", Integer, nullable=False),
     Column("failures", Integer, nullable=False),
     Column("retry_at", Float, nullable=False),
-    Column("last_used", Float, nullable=False),
+    Column("last_used_at", Float, nullable=False),
 )
 
 flows = Table(
@@ -68,8 +83,8 @@ flows = Table(
     Column("connection_id", String, nullable=True),
     Column("error_code", String, nullable=True),
     Column("error_detail", String, nullable=True),
-    Column("created", Float, nullable=False, index=True),
-    Column("expires", Float, nullable=False),
+    Column("created_at", Float, nullable=False, index=True),
+    Column("expires_at", Float, nullable=False),
     Column("state_hash", String, nullable=False, unique=True),
     Column("state_sealed", Text, nullable=False),
     Column("verifier_sealed", Text, nullable=False),

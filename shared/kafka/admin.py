@@ -36,7 +36,7 @@ async def ensure_topics(cluster: Cluster, *, local: bool) -> None:
     await admin.start()
     try:
         existing = set(await admin.list_topics())
-        wanted = {topic.name: topic.local if local else topic.partitions for topic in TOPICS}
+        wanted = {topic.name: topic.local_partitions if local else topic.partitions for topic in TOPICS}
         copies = 1 if local else min(COPIES, len((await admin.describe_cluster())["brokers"]))
         fresh = [
             NewTopic(topic.name, wanted[topic.name], copies, topic_configs=topic.config)
@@ -67,7 +67,7 @@ async def check_topics(cluster: Cluster) -> None:
         described = await _described(admin, [topic.name for topic in TOPICS])
     finally:
         await admin.close()
-    sizes = {topic.name: {topic.partitions, topic.local} for topic in TOPICS}
+    sizes = {topic.name: {topic.partitions, topic.local_partitions} for topic in TOPICS}
     for topic in described:
         _check(topic, sizes[topic["topic"]])
 

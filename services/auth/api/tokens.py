@@ -18,7 +18,7 @@ async def give_token(
     context: NamedDependency[SkipValidation[AuthContext]],
     coordinator: NamedDependency[SkipValidation[RefreshCoordinator]],
 ) -> AccessToken:
-    return await access_token(connection_id, data.not_epoch, coordinator=coordinator, context=context)
+    return await access_token(connection_id, data.stale_version, coordinator=coordinator, context=context)
 
 
 token_routes = (give_token,)

@@ -81,7 +81,7 @@ async def _take(callback: Callback, context: AuthContext) -> FlowRow:
             log.warning("flow_mismatch", flow=flow.id, provider=flow.provider, cookie_present=bool(cookie))
             raise _Failed(problem("flow_mismatch"))
         if not await flows.spend(db, flow, now=now, finish_by=now + FINISH_S):
-            too_late = not flow.used and flow.expires <= now
+            too_late = not flow.used and flow.expires_at <= now
             raise _Failed(problem("flow_expired" if too_late else "state_invalid"))
     return flow
 

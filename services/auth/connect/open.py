@@ -34,7 +34,9 @@ async def open_flow(flow_id: str, *, context: AuthContext) -> OpenedFlow:
             raise HubError(spent.detail, code="flow_done", status=410)
         await flows.bind(db, flow_id, hash_token(nonce))
     return OpenedFlow(
-        authorize_url=_authorize_url(row, context), cookie=nonce, max_age_s=max(1, int(row.expires - context.clock()))
+        authorize_url=_authorize_url(row, context),
+        cookie=nonce,
+        max_age_s=max(1, int(row.expires_at - context.clock())),
     )
 
 

@@ -23,7 +23,7 @@ async def save_connection(
     connection, kind = (fresh, "Connected") if old is None else _again(old, fresh)
     await connections.publish(db, connection, kind)
     credential = credentials.sealed(connection, grant.pair, context.keyring)
-    await credentials.put(db, msgspec.structs.replace(credential, last_used=context.clock()))
+    await credentials.put(db, msgspec.structs.replace(credential, last_used_at=context.clock()))
     return connection, kind
 
 
@@ -42,22 +42,22 @@ def _fresh(flow: FlowRow, grant: Grant, who: Identified, endpoint: TokenEndpoint
         status="active",
         scopes=scopes,
         resources=granted_resources(endpoint.provider, scopes),
-        epoch=1,
+        token_version=1,
         sync_id=new_id(),
-        created=now,
-        updated=now,
+        created_at=now,
+        updated_at=now,
     )
 
 
 def _again(old: Connection, fresh: Connection) -> tuple[Connection, str]:
-    """Epochs never repeat, so that a token cached before a disconnect is not taken for the new one."""
+    """Token versions never repeat, so that a token cached before a disconnect is not taken for the new one."""
     returned = old.status == "disconnected"
     connection = msgspec.structs.replace(
         fresh,
         id=old.id,
         version=old.version + 1,
         generation=old.generation + returned,
-        epoch=old.epoch + 1,
-        created=old.created,
+        token_version=old.token_version + 1,
+        created_at=old.created_at,
     )
     return connection, "Connected" if returned else "Recovered"

@@ -25,7 +25,7 @@ def view(row: FlowRow, context: AuthContext) -> Flow:
     status, error = row.status, None
     if row.error_code is not None:
         error = ErrorBody(code=row.error_code, detail=row.error_detail or "")
-    elif status == "pending" and row.expires <= context.clock():
+    elif status == "pending" and row.expires_at <= context.clock():
         status, error = "failed", problem("flow_expired")
     return Flow(
         flow_id=row.id,
@@ -37,5 +37,5 @@ def view(row: FlowRow, context: AuthContext) -> Flow:
         return_url=row.return_url,
         connection_id=row.connection_id,
         error=error,
-        created=timestamp(row.created),
+        created_at=timestamp(row.created_at),
     )

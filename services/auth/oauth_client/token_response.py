@@ -40,8 +40,8 @@ def read_grant(body: Any, *, now: float) -> Grant:
     pair = Pair(
         access=SecretStr(access),
         refresh=SecretStr(refresh) if isinstance(refresh, str) and refresh else None,
-        access_expires=_moment(body.get("expires_in"), now),
-        refresh_expires=_moment(body.get("refresh_expires_in"), now),
+        access_expires_at=_moment(body.get("expires_in"), now),
+        refresh_expires_at=_moment(body.get("refresh_expires_in"), now),
     )
     hidden = {"access_token", "refresh_token", "id_token"}
     facts = {name: value for name, value in body.items() if name not in hidden}

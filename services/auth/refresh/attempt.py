@@ -34,8 +34,8 @@ class Busy(msgspec.Struct, frozen=True, kw_only=True):
     until: float
 
 
-async def begin(connection_id: str, epoch: int, *, again: bool, context: AuthContext) -> Claim | Busy | None:
-    """None: nothing to do (another epoch already, no longer live, not refreshable) or too early to try again.
+async def begin(connection_id: str, token_version: int, *, again: bool, context: AuthContext) -> Claim | Busy | None:
+    """None: nothing to do (another token version already, no longer live, not refreshable) or too early to try again.
 
     ``again`` does not wait for the time set after a failure: the caller has just met it and goes on at once.
     """
@@ -43,7 +43,12 @@ async def begin(connection_id: str, epoch: int, *, again: bool, context: AuthCon
     async with context.database.write() as db:
         connection = await connections.get(db, connection_id)
         credential = await credentials.get(db, connection_id)
-        if connection is None or credential is None or connection.status not in LIVE or connection.epoch != epoch:
+        if (
+            connection is None
+            or credential is None
+            or connection.status not in LIVE
+            or connection.token_version != token_version
+        ):
             return None
         if credential.attempt_id is not None and credential.refresh_until > now:
             return Busy(attempt_id=credential.attempt_id, until=credential.refresh_until)

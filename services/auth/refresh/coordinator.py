@@ -24,14 +24,14 @@ class RefreshCoordinator:
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, connection: Connection) -> None:
-        """Refresh unless ``connection.epoch`` has passed already; joins what is under way.
+        """Refresh unless ``connection.token_version`` has passed already; joins what is under way.
 
         Raises ``BadRequest`` when the provider is no longer set up, ``UnknownKey`` when a key is missing.
         """
         task = self._running.get(connection.id)
         if task is None:
             endpoint = self._context.endpoint(connection.provider)
-            work = refresh(connection.id, connection.epoch, endpoint, context=self._context)
+            work = refresh(connection.id, connection.token_version, endpoint, context=self._context)
             task = asyncio.create_task(work, name=f"refresh {connection.id}")
             self._running[connection.id] = task
             task.add_done_callback(lambda done: self._ended(connection.id, done))

@@ -36,7 +36,9 @@ async def keep(claim: Claim, grant: Grant, *, context: AuthContext) -> bool:
             return False
         kind = "Refreshed" if connection.status in LIVE else "Recovered"
         await connections.publish(db, _renewed(connection, grant, kind, context), kind)
-    log.info("refreshed", connection=connection.id, provider=connection.provider, epoch=connection.epoch + 1)
+    log.info(
+        "refreshed", connection=connection.id, provider=connection.provider, token_version=connection.token_version + 1
+    )
     return True
 
 
@@ -45,8 +47,8 @@ def _completed(pair: Pair, claim: Claim, context: AuthContext) -> Pair:
     if pair.refresh is not None:
         return pair
     old = credentials.opened(claim.connection, claim.credential, context.keyring)
-    expires = pair.refresh_expires or old.refresh_expires
-    return msgspec.structs.replace(pair, refresh=old.refresh, refresh_expires=expires)
+    expires = pair.refresh_expires_at or old.refresh_expires_at
+    return msgspec.structs.replace(pair, refresh=old.refresh, refresh_expires_at=expires)
 
 
 def _renewed(connection: Connection, grant: Grant, kind: str, context: AuthContext) -> Connection:
@@ -56,13 +58,13 @@ def _renewed(connection: Connection, grant: Grant, kind: str, context: AuthConte
     return msgspec.structs.replace(
         connection,
         version=connection.version + 1,
-        epoch=connection.epoch + 1,
+        token_version=connection.token_version + 1,
         status="active",
         reason=None,
         scopes=scopes,
         resources=resources,
         sync_id=new_id() if kind == "Recovered" else connection.sync_id,
-        updated=timestamp(context.clock()),
+        updated_at=timestamp(context.clock()),
     )
 
 
@@ -83,7 +85,7 @@ async def require_consent(db: AsyncConnection, connection: Connection, reason: s
         version=connection.version + 1,
         status="reauth_required",
         reason=reason,
-        updated=timestamp(context.clock()),
+        updated_at=timestamp(context.clock()),
     )
     await connections.publish(db, stopped, "ReauthorizationNeeded")
     log.warning("reauthorization_needed", connection=connection.id, provider=connection.provider, reason=reason)

@@ -39,12 +39,12 @@ UNREADABLE: Final = "The stored tokens of this connection cannot be opened: they
 log = structlog.get_logger()
 
 
-async def refresh(connection_id: str, epoch: int, endpoint: TokenEndpoint, *, context: AuthContext) -> None:
-    """Afterwards the epoch has risen, or the connection needs a person, or a later time is set for trying again."""
+async def refresh(connection_id: str, token_version: int, endpoint: TokenEndpoint, *, context: AuthContext) -> None:
+    """Raise the token version, mark the connection as needing a person, or set a later time for trying again."""
     rounds = 0
     while rounds < ROUNDS:
         async with endpoint.refresh_permits:
-            found = await begin(connection_id, epoch, again=rounds > 0, context=context)
+            found = await begin(connection_id, token_version, again=rounds > 0, context=context)
             if isinstance(found, Claim):
                 rounds += 1
                 if await _attempt(found, endpoint, context) == "again":
@@ -52,7 +52,7 @@ async def refresh(connection_id: str, epoch: int, endpoint: TokenEndpoint, *, co
                 return
         if found is None:
             return
-        await _other_ended(connection_id, epoch, found, context)
+        await _other_ended(connection_id, token_version, found, context)
 
 
 async def _attempt(claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> Literal["done", "again"]:
@@ -122,7 +122,7 @@ async def _old_token(
 
     An expired one is refused whatever happened, and where there is no call to ask with nothing is known.
     """
-    expires = claim.credential.access_expires
+    expires = claim.credential.access_expires_at
     if not endpoint.can_probe or (expires is not None and expires <= context.clock()):
         return "refused"
     pair = credentials.opened(claim.connection, claim.credential, context.keyring)
@@ -161,13 +161,13 @@ async def _forget_late(pair: credentials.Pair, claim: Claim, endpoint: TokenEndp
         return
 
 
-async def _other_ended(connection_id: str, epoch: int, other: Busy, context: AuthContext) -> None:
+async def _other_ended(connection_id: str, token_version: int, other: Busy, context: AuthContext) -> None:
     while context.clock() < other.until:
         await asyncio.sleep(_LOOK_S)
         async with context.database.read() as db:
             connection = await connections.get(db, connection_id)
             credential = await credentials.get(db, connection_id)
-        if connection is None or credential is None or connection.epoch != epoch:
+        if connection is None or credential is None or connection.token_version != token_version:
             return
         if credential.attempt_id != other.attempt_id or credential.refresh_until <= context.clock():
             return

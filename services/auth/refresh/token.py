@@ -21,18 +21,18 @@ _TOUCH_S: Final = 60.0
 
 
 async def access_token(
-    connection_id: str, not_epoch: int | None, *, coordinator: RefreshCoordinator, context: AuthContext
+    connection_id: str, stale_version: int | None, *, coordinator: RefreshCoordinator, context: AuthContext
 ) -> AccessToken:
-    """Refresh within 5 minutes of the end, or when the provider refused the token of ``not_epoch``.
+    """Refresh within 5 minutes of the end, or when the provider refused the token of ``stale_version``.
 
     A refresh that fails is no error while the token lives and was not refused. Raises ``NotFound``; ``Conflict`` with
     code ``reauth_required``, ``disconnected`` or ``decrypt_failed``; ``Unavailable`` with ``provider_unavailable``.
     """
     connection, credential = await _load(connection_id, context)
-    if _wants_refresh(connection, credential, not_epoch, context.clock()):
+    if _wants_refresh(connection, credential, stale_version, context.clock()):
         await coordinator.run(connection)
         connection, credential = await _load(connection_id, context)
-    if not_epoch == connection.epoch or _expired(credential, context.clock()):
+    if stale_version == connection.token_version or _expired(credential, context.clock()):
         await _stop_if_final(connection, credential, context)
         raise Unavailable(
             "A new access token could not be had: the provider is away or refuses just now. Try again in a minute.",
@@ -54,15 +54,15 @@ async def _load(connection_id: str, context: AuthContext) -> tuple[Connection, C
     return connection, credential
 
 
-def _wants_refresh(connection: Connection, credential: Credential, not_epoch: int | None, now: float) -> bool:
+def _wants_refresh(connection: Connection, credential: Credential, stale_version: int | None, now: float) -> bool:
     if credential.refresh_sealed is None:
         return False
-    ends = credential.access_expires
-    return not_epoch == connection.epoch or (ends is not None and ends - now <= EARLY_S)
+    ends = credential.access_expires_at
+    return stale_version == connection.token_version or (ends is not None and ends - now <= EARLY_S)
 
 
 def _expired(credential: Credential, now: float) -> bool:
-    return credential.access_expires is not None and credential.access_expires <= now
+    return credential.access_expires_at is not None and credential.access_expires_at <= now
 
 
 async def _answer(connection: Connection, credential: Credential, context: AuthContext) -> AccessToken:
@@ -72,11 +72,13 @@ async def _answer(connection: Connection, credential: Credential, context: AuthC
         await _quarantine(connection, UNREADABLE, context)
         raise Conflict(UNREADABLE, code="decrypt_failed") from None
     now = context.clock()
-    if now - credential.last_used > _TOUCH_S:
+    if now - credential.last_used_at > _TOUCH_S:
         async with context.database.write() as db:
             await credentials.touch(db, connection.id, now=now, stale_before=now - _TOUCH_S)
-    expires_in = None if pair.access_expires is None else pair.access_expires - now
-    return AccessToken(access_token=pair.access.reveal(), epoch=connection.epoch, expires_in_s=expires_in)
+    expires_in = None if pair.access_expires_at is None else pair.access_expires_at - now
+    return AccessToken(
+        access_token=pair.access.reveal(), token_version=connection.token_version, expires_in_s=expires_in
+    )
 
 
 async def _stop_if_final(connection: Connection, credential: Credential, context: AuthContext) -> None:

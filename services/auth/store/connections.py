@@ -45,7 +45,7 @@ async def find(
     for column, value in ((_t.c.org_id, org_id), (_t.c.user_id, user_id), (_t.c.provider, provider)):
         if value is not None:
             wanted &= column == value
-    query = select(_t).where(wanted, _t.c.status != "disconnected").order_by(_t.c.created, _t.c.id)
+    query = select(_t).where(wanted, _t.c.status != "disconnected").order_by(_t.c.created_at, _t.c.id)
     return tuple(_snapshot(row) for row in (await db.execute(query)).mappings())
 
 

@@ -20,16 +20,16 @@ class Pair(msgspec.Struct, frozen=True, kw_only=True):
 
     access: SecretStr
     refresh: SecretStr | None
-    access_expires: float | None = None
-    refresh_expires: float | None = None
+    access_expires_at: float | None = None
+    refresh_expires_at: float | None = None
 
 
 class Credential(msgspec.Struct, frozen=True, kw_only=True):
     connection_id: str
     access_sealed: str
-    access_expires: float | None = None
+    access_expires_at: float | None = None
     refresh_sealed: str | None = None
-    refresh_expires: float | None = None
+    refresh_expires_at: float | None = None
     fingerprint: str | None = None
     attempt_id: str | None = None
     attempt_fingerprint: str | None = None
@@ -37,7 +37,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
     replays: int = 0
     failures: int = 0
     retry_at: float = 0.0
-    last_used: float = 0.0
+    last_used_at: float = 0.0
 
 
 def sealed(connection: Connection, pair: Pair, keyring: KeyRing) -> Credential:
@@ -47,9 +47,9 @@ def sealed(connection: Connection, pair: Pair, keyring: KeyRing) -> Credential:
     return Credential(
         connection_id=connection.id,
         access_sealed=keyring.seal(pair.access.reveal(), *bound_to, "access_token"),
-        access_expires=pair.access_expires,
+        access_expires_at=pair.access_expires_at,
         refresh_sealed=keyring.seal(refresh, *bound_to, "refresh_token") if refresh else None,
-        refresh_expires=pair.refresh_expires,
+        refresh_expires_at=pair.refresh_expires_at,
         fingerprint=hash_token(refresh) if refresh else None,
     )
 
@@ -61,8 +61,8 @@ def opened(connection: Connection, credential: Credential, keyring: KeyRing) -> 
     return Pair(
         access=SecretStr(keyring.open(credential.access_sealed, *bound_to, "access_token")),
         refresh=SecretStr(keyring.open(refresh, *bound_to, "refresh_token")) if refresh else None,
-        access_expires=credential.access_expires,
-        refresh_expires=credential.refresh_expires,
+        access_expires_at=credential.access_expires_at,
+        refresh_expires_at=credential.refresh_expires_at,
     )
 
 
@@ -85,7 +85,7 @@ async def exchange(db: AsyncConnection, credential: Credential, *, made_from: st
     """Put the pair in only where the refresh token it was made from still stands."""
     still = (_t.c.connection_id == credential.connection_id) & (_t.c.fingerprint == made_from)
     values = msgspec.structs.asdict(credential)
-    del values["last_used"]
+    del values["last_used_at"]
     return (await db.execute(update(_t).where(still).values(values))).rowcount == 1
 
 
@@ -126,28 +126,28 @@ async def settle(
 
 async def touch(db: AsyncConnection, connection_id: str, *, now: float, stale_before: float) -> None:
     """Note that the token was asked for; of many who do so at once, one writes."""
-    stale = (_t.c.connection_id == connection_id) & (_t.c.last_used < stale_before)
-    await db.execute(update(_t).where(stale).values(last_used=now))
+    stale = (_t.c.connection_id == connection_id) & (_t.c.last_used_at < stale_before)
+    await db.execute(update(_t).where(stale).values(last_used_at=now))
 
 
 async def due(
     db: AsyncConnection, *, now: float, access_before: float, used_since: float, refresh_before: float
 ) -> list[tuple[str, int]]:
-    """(connection, epoch) of what should be refreshed without being asked, soonest to end first.
+    """(connection, token_version) of what should be refreshed without being asked, soonest to end first.
 
     That is: in use and about to expire, holding a refresh token about to die, or left by an attempt that never ended.
     """
-    expiring = (_t.c.access_expires < access_before) & (_t.c.last_used >= used_since)
+    expiring = (_t.c.access_expires_at < access_before) & (_t.c.last_used_at >= used_since)
     unresolved = _t.c.attempt_id.is_not(None) & (_t.c.refresh_until < now)
     query = (
-        select(_t.c.connection_id, _c.c.epoch)
+        select(_t.c.connection_id, _c.c.token_version)
         .join(_c, _c.c.id == _t.c.connection_id)
         .where(
             _c.c.status.in_(("active", "degraded")),
             _t.c.refresh_sealed.is_not(None),
             _t.c.retry_at <= now,
-            or_(expiring, unresolved, _t.c.refresh_expires < refresh_before),
+            or_(expiring, unresolved, _t.c.refresh_expires_at < refresh_before),
         )
-        .order_by(_t.c.access_expires)
+        .order_by(_t.c.access_expires_at)
     )
-    return [(row.connection_id, row.epoch) for row in await db.execute(query)]
+    return [(row.connection_id, row.token_version) for row in await db.execute(query)]

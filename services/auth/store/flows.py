@@ -25,8 +25,8 @@ class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
     connection_id: str | None = None
     error_code: str | None = None
     error_detail: str | None = None
-    created: float
-    expires: float
+    created_at: float
+    expires_at: float
     state_hash: str
     state_sealed: str
     verifier_sealed: str
@@ -53,8 +53,8 @@ async def bind(db: AsyncConnection, flow_id: str, nonce_hash: str) -> None:
 
 async def spend(db: AsyncConnection, flow: FlowRow, *, now: float, finish_by: float) -> bool:
     """True for exactly one caller, and only while the flow lives and its nonce is still the one that was checked."""
-    unspent = (_t.c.id == flow.id) & (_t.c.used == 0) & (_t.c.expires > now) & (_t.c.nonce_hash == flow.nonce_hash)
-    spent = await db.execute(update(_t).where(unspent).values(used=1, expires=finish_by))
+    unspent = (_t.c.id == flow.id) & (_t.c.used == 0) & (_t.c.expires_at > now) & (_t.c.nonce_hash == flow.nonce_hash)
+    spent = await db.execute(update(_t).where(unspent).values(used=1, expires_at=finish_by))
     return spent.rowcount == 1
 
 
@@ -70,7 +70,7 @@ async def fail(db: AsyncConnection, flow_id: str, error: ErrorBody) -> None:
 
 
 async def forget(db: AsyncConnection, *, created_before: float) -> int:
-    return (await db.execute(delete(_t).where(_t.c.created < created_before))).rowcount
+    return (await db.execute(delete(_t).where(_t.c.created_at < created_before))).rowcount
 
 
 async def _one(db: AsyncConnection, query: Select[tuple[object, ...]]) -> FlowRow | None:

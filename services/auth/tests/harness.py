@@ -67,8 +67,8 @@ class Auth:
         assert result.connection is not None, result.error
         return result.connection
 
-    async def token(self, connection: Connection, not_epoch: int | None = None) -> AccessToken:
-        return await access_token(connection.id, not_epoch, coordinator=self.coordinator, context=self.context)
+    async def token(self, connection: Connection, stale_version: int | None = None) -> AccessToken:
+        return await access_token(connection.id, stale_version, coordinator=self.coordinator, context=self.context)
 
     async def events(self) -> list[tuple[str, Connection]]:
         """(kind, snapshot) of everything appended, in order."""

@@ -88,8 +88,8 @@ class Stack:
         body = {"provider": slug, "params": params, "cookies": {flow_id: opened["cookie"]}}
         return dict((await self.auth.post("/callback", json=body)).json())
 
-    async def token(self, connection: str, not_epoch: int | None = None) -> httpx.Response:
-        return await self.auth.post(f"/connections/{connection}/token", json={"not_epoch": not_epoch})
+    async def token(self, connection: str, stale_version: int | None = None) -> httpx.Response:
+        return await self.auth.post(f"/connections/{connection}/token", json={"stale_version": stale_version})
 
     async def asked(self, slug: str, path: str) -> int:
         """How often the sandbox was asked for a path that ends so."""

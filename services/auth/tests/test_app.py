@@ -40,8 +40,8 @@ async def test_a_connection_is_made_refreshed_and_ended_at_every_provider(stack:
     assert connection["account"]["name"]
     assert connection["resources"] == [resource.slug for resource in PROVIDERS[slug].resources]
     first = (await stack.token(connection["id"])).json()
-    second = (await stack.token(connection["id"], not_epoch=first["epoch"])).json()
-    assert second["epoch"] == first["epoch"] + 1
+    second = (await stack.token(connection["id"], stale_version=first["token_version"])).json()
+    assert second["token_version"] == first["token_version"] + 1
     assert second["access_token"] != first["access_token"]
     ended = await stack.auth.delete(f"/connections/{connection['id']}")
     assert ended.json()["status"] == "disconnected"
@@ -83,21 +83,23 @@ async def test_F23_a_refresh_whose_answer_is_lost_ends_as_the_provider_rotates(s
     lost = [{"match": {"method": "POST", "path": "*token"}, "drop": "answer", "times": 1}]
     assert (await stack.control.put(f"/_sandbox/{slug}/faults", json=lost)).status_code == 200
     before = await stack.asked(slug, "token")
-    answer = await stack.token(connection["id"], not_epoch=connection["epoch"])
+    answer = await stack.token(connection["id"], stale_version=connection["token_version"])
     asked = await stack.asked(slug, "token") - before
     if PROVIDERS[slug].oauth.rotates:
         assert (answer.status_code, answer.json()["code"], asked) == (409, "reauth_required", 2)
     else:
         assert (answer.status_code, asked) == (503, 1)
         await asyncio.sleep(1.1)
-        assert (await stack.token(connection["id"], not_epoch=connection["epoch"])).json()["epoch"] == 2
+        assert (await stack.token(connection["id"], stale_version=connection["token_version"])).json()[
+            "token_version"
+        ] == 2
 
 
 async def test_R2_two_hundred_callers_over_http_make_one_refresh(stack: Stack) -> None:
     connection = (await stack.consent("airtable"))["connection"]
     before = await stack.asked("airtable", "token")
-    answers = await asyncio.gather(*(stack.token(connection["id"], not_epoch=1) for _ in range(200)))
-    assert {answer.json()["epoch"] for answer in answers} == {2}
+    answers = await asyncio.gather(*(stack.token(connection["id"], stale_version=1) for _ in range(200)))
+    assert {answer.json()["token_version"] for answer in answers} == {2}
     assert await stack.asked("airtable", "token") - before == 1
 
 
@@ -108,4 +110,4 @@ async def test_a_started_flow_a_connection_and_its_tokens_survive_a_restart(tmp_
     async with open_stack(tmp_path) as stack:
         assert (await stack.auth.get("/connections")).json()["connections"] == [connection]
         assert (await stack.auth.get(f"/flows/{flow['flow_id']}")).json() == flow
-        assert (await stack.token(connection["id"])).json()["epoch"] == 1
+        assert (await stack.token(connection["id"])).json()["token_version"] == 1

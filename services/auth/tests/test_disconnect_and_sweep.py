@@ -73,7 +73,7 @@ async def test_a_provider_without_revocation_is_simply_left(tmp_path: Path) -> N
 async def test_tokens_that_arrive_after_a_disconnect_are_revoked_too(auth: Auth) -> None:
     connection = await auth.connect()
     auth.fake.gate.clear()
-    token = asyncio.create_task(auth.token(connection, not_epoch=1))
+    token = asyncio.create_task(auth.token(connection, stale_version=1))
     await auth.fake.arrived("refresh_token")
     ending = asyncio.create_task(disconnect(connection.id, context=auth.context))
     await auth.fake.arrived("token/revoke")
@@ -91,7 +91,7 @@ async def test_the_sweeper_refreshes_what_is_in_use_and_about_to_expire(auth: Au
     auth.clock.now += 250
     assert await sweep(coordinator=auth.coordinator, context=auth.context) == 1
     async with auth.context.database.read() as db:
-        found = {connection.id: connection.epoch for connection in await connections.find(db)}
+        found = {connection.id: connection.token_version for connection in await connections.find(db)}
     assert found == {used.id: 2, idle.id: 1}
 
 
@@ -99,7 +99,7 @@ async def test_the_sweeper_saves_a_refresh_token_that_is_about_to_die(auth: Auth
     await auth.connect()
     async with auth.context.database.write() as db:
         dying = auth.clock.now + 10 * 86_400
-        await db.exec_driver_sql("UPDATE credentials SET refresh_expires = ?", (dying,))
+        await db.exec_driver_sql("UPDATE credentials SET refresh_expires_at = ?", (dying,))
     assert await sweep(coordinator=auth.coordinator, context=auth.context) == 0
     auth.clock.now += 4 * 86_400
     assert await sweep(coordinator=auth.coordinator, context=auth.context) == 1

@@ -39,7 +39,7 @@ BAD_BODIES: list[tuple[str, str, Any]] = [
     ("/flows", "a missing field", {"provider": "acme"}),
     ("/flows", "another type", {**FLOW, "org_id": 1}),
     ("/callback", "an unknown field", {"provider": "acme", "params": {}, "cookies": {}, "org_id": "o2"}),
-    ("/connections/x/token", "an unknown field", {"not_epoch": 1, "connection_id": "y"}),
+    ("/connections/x/token", "an unknown field", {"stale_version": 1, "connection_id": "y"}),
 ]
 
 

@@ -50,14 +50,14 @@ async def test_each_refresh_is_counted_by_how_it_ended(stack: Stack) -> None:
     connection = (await stack.consent(PROVIDER))["connection"]["id"]
     before = await scrape(stack)
     assert before("tributary_refreshes_total", provider=PROVIDER, outcome="lost") >= 0
-    epoch = (await stack.token(connection)).json()["epoch"]
-    await stack.token(connection, not_epoch=epoch)
+    token_version = (await stack.token(connection)).json()["token_version"]
+    await stack.token(connection, stale_version=token_version)
     after = await scrape(stack)
     risen = rise(before, after)
     assert risen("tributary_refreshes_total", provider=PROVIDER, outcome="refreshed") == 1
     assert risen("tributary_refreshes_total") == 1
     await fail_next_refresh(stack, 400, {"error": "invalid_grant"})
-    await stack.token(connection, not_epoch=epoch + 1)
+    await stack.token(connection, stale_version=token_version + 1)
     last = await scrape(stack)
     assert rise(after, last)("tributary_refreshes_total", provider=PROVIDER, outcome="dead_grant") == 1
     assert last("tributary_connections", provider=PROVIDER, status="reauth_required") == 1

@@ -16,12 +16,12 @@ async def test_T11_no_token_code_or_secret_is_in_logs_events_errors_or_represent
     configure_logging("debug", "json", log)
     async with open_auth(tmp_path, FakeProvider(runtime())) as auth:
         connection = await auth.connect()
-        token = await auth.token(connection, not_epoch=1)
+        token = await auth.token(connection, stale_version=1)
         auth.fake.faults["authorization_code"] = [400, "lose", 503]
         results = [await auth.finish(await auth.come_back(await auth.start())) for _ in range(3)]
         auth.fake.faults["refresh_token"] = [503]
         with pytest.raises(HubError) as refused:
-            await auth.token(connection, not_epoch=2)
+            await auth.token(connection, stale_version=2)
         shown = [log.getvalue(), repr(results), repr(await auth.events()), repr(auth.context), str(refused.value)]
         shown += [repr(token), repr(auth.fake.runtime)]
     assert token.access_token.startswith("canary-")
@@ -31,7 +31,7 @@ async def test_T11_no_token_code_or_secret_is_in_logs_events_errors_or_represent
 
 async def test_T11_no_token_code_or_secret_stands_readable_in_the_database(tmp_path: Path) -> None:
     async with open_auth(tmp_path, FakeProvider(runtime())) as auth:
-        await auth.token(await auth.connect(), not_epoch=1)
+        await auth.token(await auth.connect(), stale_version=1)
         callback = await auth.come_back(await auth.start())
     dump = "\n".join(sqlite3.connect(tmp_path / "auth.db").iterdump())
     assert 'INSERT INTO "credentials"' in dump
@@ -41,7 +41,7 @@ async def test_T11_no_token_code_or_secret_stands_readable_in_the_database(tmp_p
 
 async def test_T12_neither_tokens_nor_codes_nor_secrets_are_in_an_address_we_call_or_hand_out(auth: Auth) -> None:
     connection = await auth.connect()
-    await auth.token(connection, not_epoch=1)
+    await auth.token(connection, stale_version=1)
     flow = await auth.start()
     assert "canary-" not in flow.authorize_url
     assert any("canary-refresh-" in body for body in auth.fake.bodies)
@@ -59,14 +59,14 @@ async def test_T30_a_ciphertext_moved_from_another_tenant_is_refused_and_the_con
             (other.id, own.id),
         )
     with pytest.raises(Conflict) as refused:
-        await auth.token(own, not_epoch=1 if column == "refresh_sealed" else None)
+        await auth.token(own, stale_version=1 if column == "refresh_sealed" else None)
     assert refused.value.code in {"decrypt_failed", "reauth_required"}
     async with auth.context.database.read() as db:
         stopped = await connections.get(db, own.id)
     assert stopped is not None
     assert (stopped.status, (await auth.events())[-1][0]) == ("reauth_required", "ReauthorizationNeeded")
     assert auth.fake.seen["refresh_token"] == 0
-    assert (await auth.token(other)).epoch == 1
+    assert (await auth.token(other)).token_version == 1
 
 
 @pytest.mark.parametrize("change", ["substr(access_sealed, 1, 40)", "'v0' || substr(access_sealed, 3)", "''"])
