@@ -56,7 +56,7 @@ class Tenants:
     async def hear(self, consumer: AIOKafkaConsumer) -> None:
         async for record in consumer:
             if record.key is not None:
-                self._first.setdefault(parse_key(record.key).connection, asyncio.Event()).set()
+                self._first.setdefault(parse_key(record.key).connection_id, asyncio.Event()).set()
 
     async def first_item_s(self, source: Connection) -> float:
         """From the event that tells of the connection to its first item on the topic."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.processes import SANDBOX, SERVERS, Running
-from tests.client import RESOURCES, Client, eventually
+from tests.client import ENDED, RESOURCES, Client, eventually
 
 PROVIDER = "hubspot"
 COUNTS = {"companies": 8_000, "contacts": 17_000, "deals": 5_000}
@@ -73,7 +73,7 @@ def connected(product: Client, account: str) -> tuple[dict[str, Any], float]:
 def whole(product: Client, connection: Mapping[str, Any]) -> None:
     """Returns when all of it can be read. Asks seldom: answering is work too."""
     end = time.monotonic() + LONGEST_S
-    while (sync := product.api("GET", f"/v1/syncs/{connection['sync_id']}"))["state"] == "running":
+    while (sync := product.api("GET", f"/v1/syncs/{connection['sync_id']}"))["state"] not in ENDED:
         if time.monotonic() > end:
             raise Incomplete(f"not within {LONGEST_S:.0f} s: {sync['resources']}")
         time.sleep(0.25)

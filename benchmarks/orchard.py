@@ -59,10 +59,10 @@ def connection(id_: str, provider: str, count: int, **changes: Any) -> Connectio
         account=Account(id=id_),
         status="active",
         resources=tables(count),
-        epoch=1,
+        token_version=1,
         sync_id=new_id(),
-        created=timestamp(),
-        updated=timestamp(),
+        created_at=timestamp(),
+        updated_at=timestamp(),
     )
     return msgspec.structs.replace(source, **changes)
 

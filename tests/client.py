@@ -13,6 +13,8 @@ RESOURCES = {
     "notion": ("pages", "data_sources", "users"),
     "airtable": ("bases", "tables", "records"),
 }
+ENDED = frozenset({"done", "incomplete", "failed"})
+"""The states of a sync, or of one of its resources, that change no more."""
 PATIENCE_S = 90.0
 KEPT = httpx.Limits(keepalive_expiry=2.0)
 """Shorter than the 5 s after which our servers close: a request sent into a closing connection is lost."""
@@ -28,6 +30,11 @@ def eventually(check: Any, *, within: float = PATIENCE_S, every: float = 0.1) ->
         if time.monotonic() > end:
             raise AssertionError(f"not within {within} s; the last answer was {found!r}")
         time.sleep(every)
+
+
+def is_waiting(resource: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the resource of a sync while it waits, else None."""
+    return resource if resource["state"] == "waiting" else None
 
 
 class Client:
@@ -73,7 +80,7 @@ class Client:
 
         def ended() -> dict[str, Any] | None:
             found = self.api("GET", f"/v1/syncs/{sync}")
-            return found if found["state"] != "running" else None
+            return found if found["state"] in ENDED else None
 
         result: dict[str, Any] = eventually(ended, within=within)
         return result

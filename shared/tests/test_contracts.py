@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 
-from shared.contracts import connections, items, pages, progress, syncs
+from shared.contracts import connections, items, jobs, progress, syncs
 from shared.contracts.envelope import Message, Undecodable, decode, event, new_id
 from shared.contracts.items import Item, ItemRef
 
@@ -17,7 +17,7 @@ GOLDEN = Path(__file__).parent / "golden"
 KINDS: dict[str, Any] = {
     **connections.KINDS,
     **syncs.KINDS,
-    **pages.KINDS,
+    **jobs.KINDS,
     **progress.KINDS,
     "Item": Item,
 }
@@ -38,14 +38,14 @@ def test_every_type_has_a_golden_file() -> None:
 
 
 def test_fields_of_a_newer_minor_version_are_ignored() -> None:
-    raw = msgspec.json.encode({"job": "j", "wake": 1, "later": {"more": True}})
-    assert decode(raw, [("ce_type", b"tributary.LoadPage")], pages.KINDS)[1].job == "j"
+    raw = msgspec.json.encode({"job_id": "j", "dispatch": 1, "later": {"more": True}})
+    assert decode(raw, [("ce_type", b"tributary.RunJob")], jobs.KINDS)[1].job_id == "j"
 
 
 def test_a_newer_major_version_is_told_apart_from_an_unknown_type() -> None:
-    for kind, code in (("LoadPage.v2", "unsupported_version"), ("Nonsense", "unknown_type")):
+    for kind, code in (("RunJob.v2", "unsupported_version"), ("Nonsense", "unknown_type")):
         with pytest.raises(Undecodable) as refused:
-            decode(b"{}", [("ce_type", f"tributary.{kind}".encode())], pages.KINDS)
+            decode(b"{}", [("ce_type", f"tributary.{kind}".encode())], jobs.KINDS)
         assert refused.value.code == code
 
 
@@ -56,19 +56,19 @@ def as_cloudevent(message: Message) -> Any:
 
 
 def test_headers_are_cloudevents_in_binary_mode() -> None:
-    body = pages.LoadPage(job="j", wake=3)
-    told = as_cloudevent(event("tributary.pages.v1", key="c/r", kind="LoadPage", source="fetcher", body=body))
-    assert (told.get_type(), told.get_source(), told.get_subject()) == ("tributary.LoadPage", "fetcher", "c/r")
-    assert told.get_data() == {"job": "j", "wake": 3}
-    ref = ItemRef(connection="c", resource="r", id="1")
-    gone = as_cloudevent(items.deletion(ref, org="o", generation=1, version=7, reason="gone"))
+    body = jobs.RunJob(job_id="j", dispatch=3)
+    told = as_cloudevent(event("tributary.jobs.v1", key="c/r", kind="RunJob", source="fetcher", body=body))
+    assert (told.get_type(), told.get_source(), told.get_subject()) == ("tributary.RunJob", "fetcher", "c/r")
+    assert told.get_data() == {"job_id": "j", "dispatch": 3}
+    ref = ItemRef(connection_id="c", resource="r", id="1")
+    gone = as_cloudevent(items.deletion(ref, org_id="o", generation=1, version=7, reason="not_visible"))
     assert (gone.get_type(), gone.get_subject()) == ("tributary.ItemDeleted", "c/r/1")
 
 
 def test_the_id_of_an_item_event_is_the_same_for_the_same_version() -> None:
-    ref = ItemRef(connection="c", resource="r", id="1")
+    ref = ItemRef(connection_id="c", resource="r", id="1")
     ids = [
-        dict(items.deletion(ref, org="o", generation=1, version=version, reason="gone").headers)["ce_id"]
+        dict(items.deletion(ref, org_id="o", generation=1, version=version, reason="not_visible").headers)["ce_id"]
         for version in (1, 1, 2)
     ]
     assert ids[0] == ids[1] != ids[2]

@@ -75,7 +75,7 @@ def compare(ledger: Ledger, records: Sequence[Record], shown: Sequence[Mapping[s
         *_doubled(records, shown),
         *_overtaken(kept, newest),
         *_old(ledger, {key: record.modified for key, record in live.items()}, "topic"),
-        *_old(ledger, {key: item["modified"] for key, item in items.items()}, "read model"),
+        *_old(ledger, {key: item["modified_at"] for key, item in items.items()}, "read model"),
         *_behind(newest, items),
     ]
     return Report(items=len(ledger), records=len(records), findings=findings)

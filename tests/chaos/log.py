@@ -9,7 +9,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
-from shared.contracts.topics import BACKGROUND, CONNECTIONS, ITEMS, PAGES, PROGRESS, SYNCS
+from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, ITEMS, JOBS, PROGRESS, SYNCS
 from tests.client import eventually
 
 READERS = {
@@ -17,8 +17,8 @@ READERS = {
     PROGRESS: ("gateway",),
     CONNECTIONS: ("gateway", "fetcher"),
     SYNCS: ("gateway", "fetcher"),
-    PAGES: ("fetcher",),
-    BACKGROUND: ("fetcher",),
+    JOBS: ("fetcher",),
+    BACKGROUND_JOBS: ("fetcher",),
 }
 WITHIN_S = 60.0
 

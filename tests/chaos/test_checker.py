@@ -20,10 +20,10 @@ def item(resource: str, id_: str, *, version: int = 5, modified: str | None = No
         "resource": resource,
         "id": id_,
         "version": version,
-        "modified": modified if modified is not None else LEDGER.get((resource, id_)),
+        "modified_at": modified if modified is not None else LEDGER.get((resource, id_)),
         "name": f"{resource} {id_}",
         "parent_id": None,
-        "created": None,
+        "created_at": None,
         "raw": {"b": [1, 2], "a": id_},
     }
 
@@ -31,7 +31,7 @@ def item(resource: str, id_: str, *, version: int = 5, modified: str | None = No
 def record(resource: str, id_: str, *, offset: int = 0, **fields: Any) -> Record:
     shown = item(resource, id_, **fields)
     body = {"raw": {"a": id_, "b": [1, 2]}} | {name: value for name, value in shown.items() if name != "raw"}
-    return Record(resource, id_, 0, offset, shown["version"], 0, shown["modified"], content(body))
+    return Record(resource, id_, 0, offset, shown["version"], 0, shown["modified_at"], content(body))
 
 
 RECORDS = [record(resource, id_, offset=at) for at, (resource, id_) in enumerate(LEDGER)]

@@ -15,7 +15,7 @@ from tests.chaos.load import Load, begin, pace
 from tests.chaos.modes import BlackHole, Drop, HalfClose, Mode, Pass, Reset, Truncate
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.client import eventually
+from tests.client import eventually, is_waiting
 
 pytestmark = pytest.mark.e2e
 
@@ -73,9 +73,9 @@ def test_F18_R7_a_429_is_waited_out_as_told(
 def test_F18_a_huge_retry_after_is_shown_and_other_connections_are_not_held_up(running: Stack, topic: Topic) -> None:
     order(running, {"match": CONTACTS, "times": 1, "headers": {"Retry-After": "3600"}, **LIMITED})
     held = begin(running)
-    waiting = eventually(lambda: resource(held, "contacts")["waiting"], every=0.05)
-    assert "limit" in waiting["reason"].lower()
-    assert datetime.fromisoformat(waiting["until"]) > datetime.now(UTC) + timedelta(minutes=1)
+    waiting = eventually(lambda: is_waiting(resource(held, "contacts")), every=0.05)
+    assert "limit" in waiting["waiting_reason"].lower()
+    assert datetime.fromisoformat(waiting["waiting_until"]) > datetime.now(UTC) + timedelta(minutes=1)
     other = begin(running)
     other.done()
     other.clean(topic)
@@ -102,7 +102,7 @@ def test_F19_after_six_attempts_the_job_fails_in_words_and_the_others_are_done(r
     order(running, {"match": CONTACTS, "status": 503, "body": "away"})
     load = begin(running)
     ended = running.client.synced(load.sync, within=110)
-    assert ended["state"] == "partial"
+    assert ended["state"] == "incomplete"
     assert resource(load, "contacts")["error"]["detail"].startswith("Given up after 6 attempts")
     assert [resource(load, name)["state"] for name in ("companies", "deals")] == ["done", "done"]
     assert sum(status == 503 for _, status in calls(load, "/contacts")) == 7, "once, and six times more"
@@ -160,8 +160,8 @@ def test_F22_a_name_that_does_not_resolve_is_said_and_tried_again(running: Stack
         running[name].end()
     running["fetcher1"].start({"TRIBUTARY_HUBSPOT_API_URL": "http://nowhere.invalid"})
     load = begin(running)
-    waiting = eventually(lambda: resource(load, "deals")["waiting"], every=0.05)
-    assert waiting["reason"]
+    waiting = eventually(lambda: is_waiting(resource(load, "deals")), every=0.05)
+    assert waiting["waiting_reason"]
     running["fetcher1"].restart()
     load.done()
 
@@ -176,7 +176,7 @@ def test_F27_a_missing_scope_fails_its_own_resource_only(running: Stack) -> None
     }
     order(running, {"match": CONTACTS, "status": 403, "body": body})
     load = begin(running)
-    assert running.client.synced(load.sync)["state"] == "partial"
+    assert running.client.synced(load.sync)["state"] == "incomplete"
     assert resource(load, "contacts")["error"]["scope"] == scope
     assert [resource(load, name)["state"] for name in ("companies", "deals")] == ["done", "done"]
     assert len(list(running.client.items(load.id))) == load.counts["companies"] + load.counts["deals"]

@@ -190,7 +190,7 @@ def _modified(load: Load) -> dict[tuple[str, str], str]:
 
 async def _lock_backwards(real: RealStack, connection_id: str, keys: Sequence[tuple[str, str]]) -> None:
     connection = await asyncpg.connect(real.postgres.url)
-    lock = "SELECT 1 FROM gateway.items WHERE connection = $1 AND resource = $2 AND id = $3 FOR UPDATE"
+    lock = "SELECT 1 FROM gateway.items WHERE connection_id = $1 AND resource = $2 AND id = $3 FOR UPDATE"
     # For a row: for an advisory lock somebody waits all the time.
     waits = (
         "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'tributary%' "

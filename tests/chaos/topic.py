@@ -15,7 +15,7 @@ from shared.contracts.topics import ITEMS
 
 ASK_S = 10.0
 CANONICAL = msgspec.json.Encoder(order="sorted")
-CONTENT = ("name", "parent_id", "created", "modified", "raw")
+CONTENT = ("name", "parent_id", "created_at", "modified_at", "raw")
 """What a reader sees of an item; the rest says when and by whom it was loaded."""
 
 
@@ -120,7 +120,7 @@ def _record(message: Message) -> Record:
     try:
         body = None if value is None else msgspec.json.decode(value)
     except msgspec.DecodeError:
-        body = {"modified": None, "raw": "not JSON"}
+        body = {"modified_at": None, "raw": "not JSON"}
     partition, offset = message.partition(), message.offset()
     assert partition is not None
     assert offset is not None
@@ -131,7 +131,7 @@ def _record(message: Message) -> Record:
         offset=offset,
         version=int(headers["version"]),
         generation=int(headers["generation"]),
-        modified=body["modified"] if body else None,
+        modified=body["modified_at"] if body else None,
         content=content(body) if body else None,
     )
 

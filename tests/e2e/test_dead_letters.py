@@ -11,7 +11,7 @@ import pytest
 from aiokafka import ConsumerRecord
 
 from shared.contracts.envelope import header
-from shared.contracts.topics import ITEMS, PAGES, PROGRESS, dead_letters
+from shared.contracts.topics import ITEMS, JOBS, PROGRESS, dead_letters
 from shared.kafka import ConsumedRecord, Producer
 from shared.kafka.dead_letters import DeadLetters
 from shared.settings import Cluster
@@ -65,7 +65,7 @@ def replayed(one: Product, ids: list[str]) -> None:
             one.api("POST", f"/v1/dead-letters/{id_}/replay")
         if copy < COPIES - 1:
             with sqlite3.connect(one.folder / "data" / "gateway.db", timeout=10) as database:
-                database.execute("UPDATE replays SET sent = NULL, begun = 0")
+                database.execute("UPDATE replays SET sent_at = NULL, begun_at = 0")
             database.close()
 
 
@@ -97,9 +97,9 @@ def test_R6_replaying_a_wake_up_progress_and_items_twice_leaves_everything_as_it
     account = one.account("hubspot", COUNTS)
     connection = one.connect("hubspot", account=account)
     assert one.synced(connection["sync_id"])["state"] == "done"
-    sent = {topic: read(one, topic) for topic in (PAGES, PROGRESS, ITEMS)}
+    sent = {topic: read(one, topic) for topic in (JOBS, PROGRESS, ITEMS)}
     letters = [
-        *kept(one, sent[PAGES], service="fetcher"),
+        *kept(one, sent[JOBS], service="fetcher"),
         *kept(one, sent[PROGRESS][:8], service="gateway"),
         *kept(one, sent[ITEMS][:8], service="gateway"),
     ]

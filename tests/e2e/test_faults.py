@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.client import is_waiting
 from tests.product import Product, eventually, product
 
 pytestmark = pytest.mark.e2e
@@ -41,10 +42,10 @@ def test_a_429_is_waited_for_as_told_and_nothing_is_asked_meanwhile(one: Product
     one.control("PUT", "hubspot/faults", json=[fault])
     connection = one.connect("hubspot", account=account)
     waiting = eventually(
-        lambda: resources(one.api("GET", f"/v1/syncs/{connection['sync_id']}"))["contacts"]["waiting"], every=0.05
+        lambda: is_waiting(resources(one.api("GET", f"/v1/syncs/{connection['sync_id']}"))["contacts"]), every=0.05
     )
-    assert "limit" in waiting["reason"].lower()
-    assert waiting["until"]
+    assert "limit" in waiting["waiting_reason"].lower()
+    assert waiting["waiting_until"]
     assert one.synced(connection["sync_id"])["state"] == "done"
     assert one.differences("hubspot", account, connection["id"]) == {}
     log = one.control("GET", "hubspot/requests")["items"]
@@ -86,7 +87,7 @@ def test_a_403_fails_its_resource_alone_and_names_the_missing_scope(one: Product
     one.control("PUT", "hubspot/faults", json=[{"match": {"path": f"{LIST}/deals*"}, "status": 403, "body": body}])
     connection = one.connect("hubspot", account=account)
     ended = one.synced(connection["sync_id"])
-    assert ended["state"] == "partial"
+    assert ended["state"] == "incomplete"
     assert resources(ended)["deals"]["state"] == "failed"
     assert scope in resources(ended)["deals"]["error"]["detail"] + str(resources(ended)["deals"]["error"])
     assert [resources(ended)[name]["state"] for name in ("companies", "contacts")] == ["done", "done"]
@@ -113,7 +114,9 @@ def test_a_second_load_takes_in_changes_and_deletes_what_is_gone(one: Product, a
     assert [row["resource"] for row in ended["resources"]] == ["contacts"]
     assert one.differences("hubspot", account, connection["id"]) == {}
     ledger = one.ledger("hubspot", account, "contacts")
-    assert all(item["modified"] == ledger[item["id"]]["modified"] for item in one.items(connection["id"], "contacts"))
+    assert all(
+        item["modified_at"] == ledger[item["id"]]["modified"] for item in one.items(connection["id"], "contacts")
+    )
 
 
 def test_an_expired_token_is_refreshed_before_the_next_load(one: Product, account: str) -> None:

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from shared.contracts.envelope import Message
-from shared.contracts.topics import ITEMS, PAGES, SYNCS, dead_letters
+from shared.contracts.topics import ITEMS, JOBS, SYNCS, dead_letters
 from shared.kafka import Producer
 from shared.settings import Cluster
 from shared.tests.scraped import Metrics, rise
@@ -104,7 +104,7 @@ def test_a_load_raises_pages_items_and_jobs_and_leaves_no_lag(one: Product) -> N
 
 
 def test_a_poison_message_raises_the_dead_letters_of_each_service_that_reads_it(one: Product) -> None:
-    topics = {"FETCHER": PAGES, "GATEWAY": SYNCS}
+    topics = {"FETCHER": JOBS, "GATEWAY": SYNCS}
     before = {service: scrape(one, service) for service in topics}
     asyncio.run(
         put(one, *[Message(topic=topic, key=b"k", value=b"{not json", headers=()) for topic in topics.values()])
@@ -132,7 +132,7 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
     before = scrape(one, "FETCHER")
     connection = one.connect(PROVIDER, account=account)
     waiting = eventually(lambda: timer(one), every=0.05)
-    assert waiting("tributary_jobs", state="ready") >= 1
+    assert waiting("tributary_jobs", state="waiting") >= 1
     assert waiting("tributary_outbox_oldest_due_seconds") < 2
     assert one.synced(connection["sync_id"])["state"] == "done"
     risen = rise(before, scrape(one, "FETCHER"))
@@ -145,7 +145,7 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
 def timer(running: Product) -> Metrics | None:
     """A scrape that shows a message which waits for its time."""
     values = scrape(running, "FETCHER")
-    parked = values("tributary_outbox_rows") >= 1 and values("tributary_jobs", state="ready") >= 1
+    parked = values("tributary_outbox_rows") >= 1 and values("tributary_jobs", state="waiting") >= 1
     return values if parked and values("tributary_rate_limited_total", provider=PROVIDER) >= 1 else None
 
 
