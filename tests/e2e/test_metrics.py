@@ -27,7 +27,7 @@ SERVICES = ("AUTH", "FETCHER", "GATEWAY")
 OWN = {
     "AUTH": "tributary_refreshes_total",
     "FETCHER": "tributary_pages_total",
-    "GATEWAY": "tributary_items_overtaken_total",
+    "GATEWAY": "tributary_stale_appends_total",
 }
 
 
