@@ -7,17 +7,18 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Final
 
 from litestar import Litestar
 from redis.asyncio import Redis
 
 from services.fetcher.consumers import listen
+from services.fetcher.context import FetcherContext
 from services.fetcher.metrics import collectors, init_series
 from services.fetcher.reap import arrive, keep_alive, leave
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.store import relay as open_relay
 from services.fetcher.tokens import Tokens
-from services.fetcher.work import Tools
 from services.fetcher.worker import Worker
 from shared.db import Database
 from shared.errors import HubError
@@ -30,7 +31,7 @@ from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, error_body, health, metrics, services_only
 
-EX_SOFTWARE = 70
+EX_SOFTWARE: Final = 70
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Resources:
     consumers: Consumers
     relay: Relay
     worker: Worker
-    tools: Tools
+    context: FetcherContext
 
 
 @asynccontextmanager
@@ -59,8 +60,8 @@ async def open_resources(settings: FetcherSettings, redis: Redis | None) -> Asyn
         relay = open_relay(database, producer)
         if redis is not None:
             stack.push_async_callback(redis.aclose)
-        tools = await _tools(settings, stack, database=database, producer=producer, redis=redis)
-        worker = Worker(tools, slots=settings.slots)
+        context = await _context(settings, stack, database=database, producer=producer, redis=redis)
+        worker = Worker(context, slots=settings.slots)
         consumers = Consumers(settings.kafka, service="fetcher", producer=producer)
         providers = {slug: runtime.provider for slug, runtime in settings.providers.items()}
         listen(consumers, database=database, worker=worker, providers=providers)
@@ -73,19 +74,19 @@ async def open_resources(settings: FetcherSettings, redis: Redis | None) -> Asyn
         stack.push_async_callback(worker.stop)
         await consumers.start()
         stack.push_async_callback(consumers.stop)
-        stack.callback(tools.stopping.set)  # slices end while the consumers do
-        yield Resources(database, producer, consumers, relay, worker, tools)
+        stack.callback(context.stopping.set)  # runs end while the consumers do
+        yield Resources(database, producer, consumers, relay, worker, context)
 
 
-async def _tools(
+async def _context(
     settings: FetcherSettings, stack: AsyncExitStack, *, database: Database, producer: Producer, redis: Redis | None
-) -> Tools:
+) -> FetcherContext:
     auth_http = HttpClient()
     stack.push_async_callback(auth_http.aclose)
     clients: Mapping[str, HttpClient] = {slug: HttpClient() for slug in settings.providers}
     for client in clients.values():
         stack.push_async_callback(client.aclose)
-    return Tools(
+    return FetcherContext(
         database=database,
         producer=producer,
         runtimes=settings.providers,

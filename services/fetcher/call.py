@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import structlog
 
@@ -15,7 +16,7 @@ from shared.contracts.connections import Connection
 from shared.http import HttpClient, HttpError, HttpResponse, MalformedBody, decode_json
 from shared.quota import Quota, Window, wait
 
-RATE_LIMIT_S = 10.0
+RATE_LIMIT_S: Final = 10.0
 """The wait after a rate limit whose answer says none."""
 
 log = structlog.get_logger()
@@ -48,7 +49,7 @@ class ProviderCall:
             return await self._attempt(request, token)
         except Reauthorize:
             # The provider ended the token early: one forced refresh, unless someone else has refreshed meanwhile.
-            fresh = await self._tokens.get(self._connection.id, not_epoch=token.epoch)
+            fresh = await self._tokens.get(self._connection.id, stale_version=token.token_version)
         try:
             return await self._attempt(request, fresh)
         except Reauthorize as error:
@@ -116,5 +117,5 @@ def _body(answer: HttpResponse) -> object:
         return decode_json(answer.body, answer.headers.get("content-type"))
     except MalformedBody as error:
         if answer.status < 300:
-            log.info("body_not_json", status=answer.status, why=str(error))
+            log.info("body_not_json", status=answer.status, reason=str(error))
         return None

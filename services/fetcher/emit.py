@@ -1,14 +1,15 @@
-"""From a page's records to messages: what is new or changed is sent, what is unchanged is only sighted."""
+"""From a page's records to messages: what is new or changed is sent, what is unchanged is only noted."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
 from services.fetcher.job import Job
-from services.fetcher.seen import Sighting
+from services.fetcher.known_items import KnownItem
 from shared.connector import Page, Record
 from shared.contracts import items
 from shared.contracts.connections import Connection
@@ -16,48 +17,44 @@ from shared.contracts.envelope import Message, timestamp
 from shared.contracts.items import MAX_BYTES, Item
 from shared.contracts.progress import Receipt
 
-SORTED = msgspec.json.Encoder(order="sorted")
-PLAIN = msgspec.json.Encoder()
-LONGEST_NAME = 10_000
-REASONS = 20
-LONGEST_REASON = 200
-OTHER_REASONS = "other reasons"
-"""A receipt travels in one message: it has room for so many reasons, of so many characters."""
+SORTED: Final = msgspec.json.Encoder(order="sorted")
+PLAIN: Final = msgspec.json.Encoder()
+LONGEST_NAME: Final = 10_000
+MALFORMED: Final = "malformed_record"
+"""Why an object was dropped; its dead letter says more."""
 
 
 class Emission(msgspec.Struct, frozen=True, kw_only=True):
-    """``sent`` are the ids of ``messages``, ``fresh`` counts ids not sighted before in this run.
+    """``sent`` are the ids of ``messages``, ``known`` is what is known of the page's ids from now on.
 
-    ``receipt`` is the job's with this page added.
+    ``new`` counts ids not read before in this walk, ``receipt`` is the job's with this page added.
     """
 
     messages: list[Message]
     sent: tuple[str, ...]
-    sightings: list[Sighting]
-    fresh: int
+    known: list[KnownItem]
+    new: int
     receipt: Receipt
 
 
-def emission(job: Job, source: Connection, page: Page, *, version: int, known: Mapping[str, Sighting]) -> Emission:
+def emission(job: Job, source: Connection, page: Page, *, version: int, known: Mapping[str, KnownItem]) -> Emission:
     """Compare a page with what is ``known`` of its ids; an object that comes twice counts once, as it came last."""
     messages: dict[str, Message] = {}
-    sightings: list[Sighting] = []
-    fresh = oversized = 0
+    read: list[KnownItem] = []
+    new = oversized = 0
     floor, at = job.first_version or 0, timestamp()
     for record in {record.id: record for record in page.records}.values():
         before = known.get(record.id)
         if before is None or before.version < floor:
-            fresh += 1
+            new += 1
         digest = content_digest(record)
-        sightings.append(Sighting(record.id, digest, version))
+        read.append(KnownItem(record.id, digest, version))
         if before is not None and before.digest == digest:
             continue
         messages[record.id], size = _message(source, job, record, version=version, digest=digest, at=at)
         oversized += size > MAX_BYTES
     receipt = _added(job.receipt, page, emitted=len(messages), oversized=oversized)
-    return Emission(
-        messages=list(messages.values()), sent=tuple(messages), sightings=sightings, fresh=fresh, receipt=receipt
-    )
+    return Emission(messages=list(messages.values()), sent=tuple(messages), known=read, new=new, receipt=receipt)
 
 
 def content_digest(record: Record) -> bytes:
@@ -78,16 +75,16 @@ def _message(
     item = Item(
         id=record.id,
         resource=job.resource,
-        connection=source.id,
-        org=source.org_id,
+        connection_id=source.id,
+        org_id=source.org_id,
         provider=source.provider,
         generation=job.generation,
         version=version,
         name=record.name,
         parent_id=record.parent_id,
         url=record.url,
-        created=record.created_at,
-        modified=record.modified_at,
+        created_at=record.created_at,
+        modified_at=record.modified_at,
         raw=record.raw,
     )
     value = PLAIN.encode(item)
@@ -98,11 +95,9 @@ def _message(
 
 
 def _added(receipt: Receipt, page: Page, *, emitted: int, oversized: int) -> Receipt:
-    why = dict(receipt.why_dropped)
-    for rejected in page.rejected:
-        reason = rejected.reason[:LONGEST_REASON]
-        reason = reason if reason in why or len(why) < REASONS else OTHER_REASONS
-        why[reason] = why.get(reason, 0) + 1
+    reasons = dict(receipt.drop_reasons)
+    if page.rejected:
+        reasons[MALFORMED] = reasons.get(MALFORMED, 0) + len(page.rejected)
     return msgspec.structs.replace(
         receipt,
         read=receipt.read + len(page.records) + len(page.rejected),
@@ -110,5 +105,5 @@ def _added(receipt: Receipt, page: Page, *, emitted: int, oversized: int) -> Rec
         unchanged=receipt.unchanged + len(page.records) - emitted,
         oversized=receipt.oversized + oversized,
         dropped=receipt.dropped + len(page.rejected),
-        why_dropped=why,
+        drop_reasons=reasons,
     )

@@ -1,92 +1,97 @@
-"""After the last page of a complete walk: what was not sighted in it is gone, and is deleted; then the receipt.
+"""After the last page of a complete walk: what was not seen in it is deleted; then the receipt.
 
-A run that would delete more than a fifth of the lane (and more than a hundred items) holds the deletions back until a
-second run finds no more of them: an empty answer of a provider in trouble must not empty a customer's data.
+A walk that would delete more than a fifth of the lane (and more than a hundred items) holds the deletions back until a
+second one finds no more of them: an empty answer of a provider in trouble must not empty a customer's data.
 """
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import jobs, seen, store
-from services.fetcher.work import Slice, Tools
+from services.fetcher import known_items, store
+from services.fetcher.context import FetcherContext
+from services.fetcher.jobs import transitions
+from services.fetcher.run import JobRun
 from shared.contracts import items
 from shared.contracts.items import ItemRef
-from shared.contracts.progress import Problem
+from shared.contracts.progress import JobError
+from shared.contracts.vocabulary import TombstoneReason
 
-FINISHING = {"$walk": "complete"}
+FINISHING: Final = {"$walk": "complete"}
 """Stands for a cursor when all pages are read and only deletions remain."""
-HOLD_SHARE = 0.2
-HOLD_COUNT = 100
+HOLD_SHARE: Final = 0.2
+HOLD_COUNT: Final = 100
 
 
-async def finish(work: Slice, tools: Tools) -> None:
+async def finish(run: JobRun, context: FetcherContext) -> None:
     """Delete the next chunk of what is gone, or close the job when nothing is left to delete."""
-    job = work.job
+    job = run.job
     floor = job.first_version or 0
-    async with tools.database.read() as db:
-        gone = await seen.unsighted(db, job.connection, job.resource, below=floor)
-        held = await _held(work, db, floor) if gone and job.receipt.deleted == 0 else None
+    async with context.database.read() as db:
+        gone = await known_items.not_seen_since(db, job.connection_id, job.resource, version=floor)
+        held = await _held(run, db, floor) if gone and job.receipt.deleted == 0 else None
     if job.receipt.dropped:
-        await _close(work, tools, _dropped(job.receipt.dropped), held=None)
+        await _close(run, context, _dropped(job.receipt.dropped), held=None)
     elif held is not None:
-        await _close(work, tools, _holding(held), held=held)
+        await _close(run, context, _holding(held), held=held)
     elif gone:
-        await _delete(work, tools, gone)
+        await _delete(run, context, gone)
     else:
-        await _close(work, tools, None, held=None)
+        await _close(run, context, None, held=None)
 
 
-async def _held(work: Slice, db: AsyncConnection, floor: int) -> int | None:
-    job = work.job
-    count = await seen.count(db, job.connection, job.resource, below=floor)
-    total = await seen.count(db, job.connection, job.resource)
+async def _held(run: JobRun, db: AsyncConnection, floor: int) -> int | None:
+    """Return how many deletions have to be agreed to by a second walk; None when this one may delete."""
+    job = run.job
+    count = await known_items.count(db, job.connection_id, job.resource, before=floor)
+    total = await known_items.count(db, job.connection_id, job.resource)
     if count <= HOLD_COUNT or count <= HOLD_SHARE * total:
         return None
-    before = await store.held_deletions(db, job.connection, job.resource)
+    before = await store.held_deletions(db, job.connection_id, job.resource)
     return None if before is not None and count <= before else count
 
 
-async def _delete(work: Slice, tools: Tools, gone: list[str]) -> None:
-    job, at = work.job, work.next_version()
-    job.positions = {**job.positions, **await send_deletions(work, tools, gone, version=at, reason="gone")}
+async def _delete(run: JobRun, context: FetcherContext, gone: list[str]) -> None:
+    job, at = run.job, run.next_version()
+    positions = await send_deletions(run, context, gone, version=at, reason="not_visible")
+    job.item_positions = {**job.item_positions, **positions}
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(gone))
-    async with tools.write(job) as db:
-        await seen.forget(db, job.connection, job.resource, gone)
-        await jobs.go_on(db, job, pause=work.over or tools.stopping.is_set())
+    async with context.write(job) as db:
+        await known_items.forget(db, job.connection_id, job.resource, gone)
+        await transitions.advance(db, job, end_run=run.ends)
 
 
-async def send_deletions(work: Slice, tools: Tools, ids: list[str], *, version: int, reason: str) -> dict[int, int]:
-    """Send a tombstone per id; returns the positions they got."""
-    job = work.job
-    refs = [ItemRef(connection=job.connection, resource=job.resource, id=id_) for id_ in ids]
-    return await tools.producer.send_all(
-        [
-            items.deletion(ref, org=work.source.org_id, generation=job.generation, version=version, reason=reason)
-            for ref in refs
-        ]
+async def send_deletions(
+    run: JobRun, context: FetcherContext, ids: list[str], *, version: int, reason: TombstoneReason
+) -> dict[int, int]:
+    """Send a tombstone per id and return the positions they got."""
+    job, org_id = run.job, run.source.org_id
+    refs = [ItemRef(connection_id=job.connection_id, resource=job.resource, id=id_) for id_ in ids]
+    return await context.producer.send_all(
+        [items.deletion(ref, org_id=org_id, generation=job.generation, version=version, reason=reason) for ref in refs]
     )
 
 
-async def _close(work: Slice, tools: Tools, problem: Problem | None, *, held: int | None) -> None:
-    job = work.job
-    job.state, job.error = ("done" if problem is None else "incomplete"), problem
-    async with tools.write(job) as db:
-        await store.hold_deletions(db, job.connection, job.resource, held)
-        await store.lane_loaded(db, job.connection, job.resource, loaded=True)
-        await jobs.save(db, job, "JobFinished")
+async def _close(run: JobRun, context: FetcherContext, error: JobError | None, *, held: int | None) -> None:
+    job = run.job
+    async with context.write(job) as db:
+        await store.hold_deletions(db, job.connection_id, job.resource, held)
+        await store.lane_loaded(db, job.connection_id, job.resource, loaded=True)
+        await transitions.finish(db, job, "done" if error is None else "incomplete", error)
 
 
-def _dropped(count: int) -> Problem:
-    return Problem(
+def _dropped(count: int) -> JobError:
+    return JobError(
         code="records_dropped",
-        detail=f"{count} records could not be read and were kept as dead letters; the receipt says why.",
+        detail=f"{count} records could not be read and were kept as dead letters, which say why.",
     )
 
 
-def _holding(count: int) -> Problem:
-    return Problem(
+def _holding(count: int) -> JobError:
+    return JobError(
         code="deletions_held",
         detail=f"{count} items were not found this time. That is so many that they are only deleted when a second load "
         "agrees: load again to confirm.",

@@ -1,6 +1,7 @@
-"""Load a claimed job page by page: read, send, then one transaction for all that is known of the page.
+"""Run a claimed job page by page: read, send, then one transaction for all that is known of the page.
 
-Ends at the slice's time, at the end of the walk, or at an interruption; in each case the job's row says what is next.
+A run ends when its time is over, at the end of the walk, or at an interruption; in each case the job's row says what
+is next.
 """
 
 from __future__ import annotations
@@ -8,89 +9,91 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from hashlib import blake2b
+from typing import Final
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import jobs, seen, store
+from services.fetcher import known_items, store
+from services.fetcher.context import FetcherContext
+from services.fetcher.dead_letters import send_dead_letters
 from services.fetcher.emit import SORTED, Emission, emission
 from services.fetcher.finish import FINISHING, finish
 from services.fetcher.interrupt import interrupted
 from services.fetcher.job import Job
-from services.fetcher.letters import send_dead_letters
+from services.fetcher.jobs import claims, transitions
 from services.fetcher.metrics import recorded
 from services.fetcher.purge import purge
-from services.fetcher.read import read_again
-from services.fetcher.work import Slice, Tools, open_slice
+from services.fetcher.refetch import refetch
+from services.fetcher.run import JobRun, open_run
 from shared.connector import Interruption, Page
 from shared.contracts.items import version
-from shared.contracts.progress import Problem
+from shared.contracts.progress import JobError
 from shared.failpoints import failpoint
 
-SLICE_S = 5.0
-ASKED_PAGES = 10
+ASKED_PAGES: Final = 10
 """For how many pages the provider is asked for its count again, when it did not answer."""
 
 log = structlog.get_logger()
 
 
-async def load(job: Job, tools: Tools) -> None:
-    """Run one slice of a job that this worker has claimed, whatever its kind.
+async def load(job: Job, context: FetcherContext) -> None:
+    """Run a job that this worker has claimed, whatever its kind.
 
     Raises:
         LostClaimError: someone else has the job now; nothing was written.
     """
-    async with tools.database.read() as db:
-        source = await store.connection(db, job.connection)
+    async with context.database.read() as db:
+        source = await store.connection(db, job.connection_id)
     if source is None:
-        raise LookupError(f"job {job.id} is of a connection that is not known: {job.connection}")
-    work = open_slice(job, source, tools, seconds=SLICE_S)
+        raise LookupError(f"job {job.id} is of a connection that is not known: {job.connection_id}")
+    run = open_run(job, source, context)
     if job.first_version is None:
         job.first_version = version(job.epoch, 0)
     while job.state == "running":
         pages, receipt = job.pages, job.receipt
         try:
-            await _step(job)(work, tools)
+            await _step(job)(run, context)
             recorded(source.provider, job, pages=pages, receipt=receipt)
         except Interruption as error:
-            await interrupted(work, tools, error)
+            await interrupted(run, context, error)
 
 
-def _step(job: Job) -> Callable[[Slice, Tools], Awaitable[None]]:
+def _step(job: Job) -> Callable[[JobRun, FetcherContext], Awaitable[None]]:
     match job.kind:
         case "purge":
             return purge
-        case "read":
-            return read_again
+        case "refetch":
+            return refetch
         case "load":
             return finish if job.cursor == FINISHING else _page
 
 
-async def _page(work: Slice, tools: Tools) -> None:
-    job, at = work.job, work.next_version()
+async def _page(run: JobRun, context: FetcherContext) -> None:
+    job, at = run.job, run.next_version()
     failpoint("before_fetch")
-    page = await _read(work)
+    page = await _read(run)
     failpoint("after_page")
-    async with tools.write(job) as db:
-        known = await seen.known(db, job.connection, job.resource, [record.id for record in page.records])
-        emitted = emission(job, work.source, page, version=at, known=known)
+    async with context.write(job) as db:
+        known = await known_items.known(db, job.connection_id, job.resource, [record.id for record in page.records])
+        emitted = emission(job, run.source, page, version=at, known=known)
         if emitted.sent:
-            await jobs.intend(db, job, emitted.sent)
+            await claims.record_pending(db, job, emitted.sent)
     failpoint("after_record_pending")
-    await send_dead_letters(work, tools, page)
-    positions = await tools.producer.send_all(emitted.messages)
+    await send_dead_letters(run, context, page)
+    positions = await context.producer.send_all(emitted.messages)
     failpoint("after_items")
-    await _checkpoint(work, tools, page, emitted, positions)
+    await _checkpoint(run, context, page, emitted, positions)
     failpoint("after_checkpoint")
 
 
-async def _read(work: Slice) -> Page:
-    job = work.job
+async def _read(run: JobRun) -> Page:
+    job = run.job
     if job.expected is not None or job.pages >= ASKED_PAGES:
-        return await work.connector.page(work.call, job.resource, job.cursor)
-    counting = asyncio.create_task(_expected(work))
+        return await run.connector.page(run.call, job.resource, job.cursor)
+    counting = asyncio.create_task(_expected(run))
     try:
-        page = await work.connector.page(work.call, job.resource, job.cursor)
+        page = await run.connector.page(run.call, job.resource, job.cursor)
         job.expected = await counting
     finally:
         # Left alone it would go on asking the provider after the page was told to wait.
@@ -99,61 +102,62 @@ async def _read(work: Slice) -> Page:
     return page
 
 
-async def _expected(work: Slice) -> int | None:
-    """What the provider counts; unknown, and shown so, when it does not answer."""
+async def _expected(run: JobRun) -> int | None:
+    """Return what the provider counts; unknown, and shown so, when it does not answer."""
     try:
-        return await work.connector.expected(work.call, work.job.resource)
+        return await run.connector.expected(run.call, run.job.resource)
     except Interruption as error:
-        log.info("expected_unknown", job=work.job.id, why=error.code)
+        log.info("expected_unknown", job_id=run.job.id, reason=error.code)
         return None
 
 
-async def _checkpoint(work: Slice, tools: Tools, page: Page, emitted: Emission, positions: dict[int, int]) -> None:
-    job = work.job
+async def _checkpoint(
+    run: JobRun, context: FetcherContext, page: Page, emitted: Emission, positions: dict[int, int]
+) -> None:
+    job = run.job
     _count(job, page, emitted, positions)
-    async with tools.write(job) as db:
-        await seen.record(db, job.connection, job.resource, emitted.sightings)
-        problem = _stuck(work, page) or await _looping(db, job)
-        if problem is not None:
-            job.state, job.error = "failed", problem
-            await jobs.save(db, job, "JobFailed")
-        elif job.cursor != FINISHING and tools.max_pages is not None and job.pages >= tools.max_pages:
-            job.state, job.error = "incomplete", _limit_reached(tools.max_pages)
-            await jobs.save(db, job, "JobFinished")
+    async with context.write(job) as db:
+        await known_items.record(db, job.connection_id, job.resource, emitted.known)
+        error = _stuck(run, page) or await _looping(db, job)
+        if error is not None:
+            await transitions.finish(db, job, "failed", error)
+        elif job.cursor != FINISHING and context.max_pages is not None and job.pages >= context.max_pages:
+            await transitions.finish(db, job, "incomplete", _limit_reached(context.max_pages))
         else:
-            await jobs.go_on(db, job, pause=work.over or tools.stopping.is_set(), told=work.worth_telling())
+            await transitions.advance(db, job, end_run=run.ends, told=run.worth_telling())
 
 
 def _count(job: Job, page: Page, emitted: Emission, positions: dict[int, int]) -> None:
     job.pages += 1
-    job.items += emitted.fresh
+    job.items += emitted.new
     job.receipt = emitted.receipt
-    job.positions = {**job.positions, **positions}
-    job.attempts, job.pending = 0, ()
-    job.empty = 0 if page.records or page.rejected else (job.empty + 1 if page.place == job.place else 1)
+    job.item_positions = {**job.item_positions, **positions}
+    job.attempts, job.pending_ids = 0, ()
+    empty_before = job.empty_pages if page.place == job.place else 0
+    job.empty_pages = 0 if page.records or page.rejected else empty_before + 1
     job.place = page.place
     job.cursor = page.cursor if page.cursor is not None else FINISHING
 
 
-def _stuck(work: Slice, page: Page) -> Problem | None:
-    limit = work.runtime.provider.max_empty_pages
-    if work.job.cursor == FINISHING or work.job.empty <= limit or page.records:
+def _stuck(run: JobRun, page: Page) -> JobError | None:
+    limit = run.runtime.provider.max_empty_pages
+    if run.job.cursor == FINISHING or run.job.empty_pages <= limit or page.records:
         return None
-    detail = f"{work.runtime.provider.name} sent {work.job.empty} empty pages in a row and says there are more."
-    return Problem(code="cursor_loop", detail=detail)
+    detail = f"{run.runtime.provider.name} sent {run.job.empty_pages} empty pages in a row and says there are more."
+    return JobError(code="cursor_loop", detail=detail)
 
 
-async def _looping(db: AsyncConnection, job: Job) -> Problem | None:
+async def _looping(db: AsyncConnection, job: Job) -> JobError | None:
     if job.cursor == FINISHING:
         return None
     digest = blake2b(SORTED.encode(job.cursor), digest_size=16).digest()
-    if await seen.first_sighting(db, job.id, digest):
+    if await store.is_new_cursor(db, job.id, digest):
         return None
-    return Problem(code="cursor_loop", detail="The provider sent the same cursor twice: the walk would never end.")
+    return JobError(code="cursor_loop", detail="The provider sent the same cursor twice: the walk would never end.")
 
 
-def _limit_reached(limit: int) -> Problem:
-    return Problem(
+def _limit_reached(limit: int) -> JobError:
+    return JobError(
         code="max_pages",
         detail=f"Stopped after {limit} pages, the limit that TRIBUTARY_MAX_PAGES sets: there may be more.",
     )

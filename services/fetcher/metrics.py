@@ -9,10 +9,10 @@ from typing import Final, get_args
 from prometheus_client.core import Metric
 from sqlalchemy import func, select
 
-from services.fetcher.job import OVER, Job, State
+from services.fetcher.job import UNFINISHED, Job
 from services.fetcher.tables import jobs, outbox, workers
 from shared.backlog import backlog
-from shared.contracts.progress import Receipt
+from shared.contracts.progress import Outcome, Receipt
 from shared.db import Database
 from shared.kafka import Consumers
 from shared.telemetry import Collector, Counter, gauge
@@ -32,8 +32,7 @@ WAITED: Final = Counter(
 LIMITED: Final = Counter("tributary_rate_limited", "Calls that a provider refused for its own rate limit.", "provider")
 
 _OUTCOMES: Final = ("sent", "unchanged", "deleted", "dropped")
-_OPEN: Final = tuple(state for state in get_args(State) if state not in OVER)
-_STATES = select(jobs.c.state, func.count()).where(jobs.c.state.in_(_OPEN)).group_by(jobs.c.state)
+_STATES = select(jobs.c.state, func.count()).where(jobs.c.state.in_(UNFINISHED)).group_by(jobs.c.state)
 
 
 def init_series(providers: Iterable[str]) -> None:
@@ -42,12 +41,12 @@ def init_series(providers: Iterable[str]) -> None:
             count.add(slug, by=0)
         for outcome in _OUTCOMES:
             ITEMS.add(slug, outcome, by=0)
-    for state in OVER:
-        ENDED.add(state, by=0)
+    for outcome in get_args(Outcome):
+        ENDED.add(outcome, by=0)
 
 
 def recorded(provider: str, job: Job, *, pages: int, receipt: Receipt) -> None:
-    """What ``job`` has more than before, when that is committed."""
+    """Count what ``job`` has more than before, when that is committed."""
     now = job.receipt
     more = (now.emitted - receipt.emitted, now.unchanged - receipt.unchanged, now.deleted - receipt.deleted)
     PAGES.add(provider, by=job.pages - pages)
@@ -56,7 +55,7 @@ def recorded(provider: str, job: Job, *, pages: int, receipt: Receipt) -> None:
 
 
 def waited(provider: str, seconds: float) -> None:
-    """A call was told to wait so long; not at all is no wait."""
+    """Record a wait for quota; zero seconds is not counted."""
     if seconds > 0:
         WAITS.add(provider)
         WAITED.add(provider, by=seconds)
@@ -83,7 +82,7 @@ def collectors(
 async def _jobs(database: Database) -> Iterable[Metric]:
     """Those that are over are counted as they end: the table keeps them, and this must stay cheap."""
     async with database.read() as db:
-        found = dict.fromkeys(((state,) for state in _OPEN), 0.0)
+        found = dict.fromkeys(((state,) for state in UNFINISHED), 0.0)
         found |= {(state,): count for state, count in await db.execute(_STATES)}
     return [gauge("tributary_jobs", "Jobs that are not over, of all fetchers, by state.", found, "state")]
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import jobs, seen, store
+from services.fetcher import known_items, store
 from services.fetcher.job import Job, new_job
+from services.fetcher.jobs import progress, queries, transitions
 from shared.connector import Provider
 from shared.contracts.connections import Connection
-from shared.contracts.progress import Problem
-from shared.contracts.syncs import ReadAgain, SyncRequested
+from shared.contracts.progress import JobError
+from shared.contracts.syncs import RefetchItems, SyncRequested
 
-UNKNOWN_CONNECTION_S = 60.0
+UNKNOWN_CONNECTION_S: Final = 60.0
 Providers = Mapping[str, Provider]
 
 
@@ -34,86 +36,84 @@ async def plan_connection(db: AsyncConnection, snapshot: Connection, *, provider
     elif before is not None and live_before and before.generation < snapshot.generation:
         await _purge(db, snapshot, generation=before.generation)
     if snapshot.status != "disconnected" and snapshot.sync_id:
-        await _load(db, snapshot, sync=snapshot.sync_id, resources=None, providers=providers)
+        await _load(db, snapshot, sync_id=snapshot.sync_id, resources=None, providers=providers)
     for request in await store.take_put_aside(db, snapshot.id):
         await plan_sync(db, request, providers=providers)
 
 
 async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: Providers) -> None:
     """Make or join a job per resource; a request for a connection not yet known waits a minute."""
-    snapshot = await store.connection(db, request.connection)
+    snapshot = await store.connection(db, request.connection_id)
     if snapshot is not None:
         await _load(
             db,
             snapshot,
-            sync=request.sync,
+            sync_id=request.sync_id,
             resources=request.resources,
             providers=providers,
             background=request.background,
         )
-    elif not await store.planned(db, request.sync):
+    elif not await store.planned(db, request.sync_id):
         await store.put_aside(db, request, seconds=UNKNOWN_CONNECTION_S)
 
 
-async def plan_read(db: AsyncConnection, request: ReadAgain, *, providers: Providers) -> None:
-    """A job on the lane that reads these ids again; of a connection that is gone they are deleted again."""
-    snapshot = await store.connection(db, request.connection)
+async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers: Providers) -> None:
+    """Make a job that reads these ids again; of a connection that is gone they are deleted again."""
+    snapshot = await store.connection(db, request.connection_id)
     if snapshot is None or not request.ids or providers[snapshot.provider].resource(request.resource) is None:
         return
     await store.open_lanes(db, snapshot.id, [request.resource])
     if snapshot.status == "disconnected":
-        await seen.doubt(db, snapshot.id, request.resource, request.ids)
-        await jobs.add(db, new_job(snapshot.id, request.resource, snapshot.generation, kind="purge"))
+        await known_items.invalidate(db, snapshot.id, request.resource, request.ids)
+        await transitions.create(db, new_job(snapshot.id, request.resource, snapshot.generation, kind="purge"))
     elif _cannot_load(snapshot, providers[snapshot.provider], request.resource) is None:
-        job = new_job(snapshot.id, request.resource, snapshot.generation, kind="read")
+        job = new_job(snapshot.id, request.resource, snapshot.generation, kind="refetch")
         job.cursor = {"ids": list(dict.fromkeys(request.ids))}
-        await jobs.add(db, job)
+        await transitions.create(db, job)
     else:
         # It cannot be read now: the next load of the lane sends it again, whatever it holds, or deletes it.
-        await seen.doubt(db, snapshot.id, request.resource, request.ids)
+        await known_items.invalidate(db, snapshot.id, request.resource, request.ids)
 
 
-async def give_up_unclaimed(db: AsyncConnection, connection: str) -> None:
+async def give_up_unclaimed(db: AsyncConnection, connection_id: str) -> None:
     """Requests whose connection never came: their syncs are told so, resource by resource."""
-    problem = Problem(code="unknown_connection", detail="There is no such connection here.")
-    for request in await store.take_put_aside(db, connection):
-        await store.first_time(db, request.sync, request.connection)
+    error = JobError(code="unknown_connection", detail="There is no such connection here.")
+    for request in await store.take_put_aside(db, connection_id):
+        await store.first_time(db, request.sync_id, request.connection_id)
         for resource in request.resources or ("*",):
-            job = new_job(request.connection, resource, 0)
-            job.state, job.error = "failed", problem
-            await jobs.add(db, job, syncs=(request.sync,))
+            job = new_job(request.connection_id, resource, 0, error=error)
+            await transitions.create(db, job, syncs=(request.sync_id,))
 
 
 async def _load(
     db: AsyncConnection,
     snapshot: Connection,
     *,
-    sync: str,
+    sync_id: str,
     resources: tuple[str, ...] | None,
     providers: Providers,
     background: bool = False,
 ) -> None:
-    if not await store.first_time(db, sync, snapshot.id):
+    if not await store.first_time(db, sync_id, snapshot.id):
         return
     provider = providers[snapshot.provider]
     chosen = [one.slug for one in provider.resources if resources is None or one.slug in resources]
     loaded = await store.open_lanes(db, snapshot.id, chosen)
     lanes: dict[str, list[Job]] = {}
-    for job in await jobs.unfinished(db, snapshot.id):
+    for job in await queries.unfinished(db, snapshot.id):
         lanes.setdefault(job.resource, []).append(job)
     new, joined = [], []
     for resource in chosen:
-        job = new_job(snapshot.id, resource, snapshot.generation, background=background)
-        job.error = _cannot_load(snapshot, provider, resource)
-        if job.error is not None:
-            job.state = "failed"
+        error = _cannot_load(snapshot, provider, resource)
+        job = new_job(snapshot.id, resource, snapshot.generation, background=background, error=error)
+        if error is not None:
             new.append(job)
         elif (other := _same_work(job, lanes.get(resource, []), loaded=resource in loaded)) is not None:
             joined.append(other)
         else:
             new.append(job)
-    await jobs.join(db, *joined, syncs=(sync,))
-    await jobs.add(db, *new, syncs=(sync,))
+    await progress.join(db, *joined, syncs=(sync_id,))
+    await transitions.create(db, *new, syncs=(sync_id,))
 
 
 def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
@@ -127,17 +127,17 @@ def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
     return None
 
 
-def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> Problem | None:
+def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> JobError | None:
     if snapshot.status == "disconnected":
-        return Problem(code="disconnected", detail="The account was disconnected. Connect it again to load it.")
+        return JobError(code="disconnected", detail="The account was disconnected. Connect it again to load it.")
     if snapshot.status == "reauth_required":
-        return Problem(code="reauth_required", detail=snapshot.reason or "The account must be connected again.")
+        return JobError(code="reauth_required", detail=snapshot.reason or "The account must be connected again.")
     wanted = provider.resource(resource)
     if resource in snapshot.resources or wanted is None:
         return None
     missing = [scope for scope in wanted.scopes if scope not in snapshot.scopes]
     scope = " ".join(missing)
-    return Problem(
+    return JobError(
         code="missing_scope",
         detail=f"{provider.name} did not grant {scope}: connect the account again and allow it.",
         scope=scope or None,
@@ -150,7 +150,7 @@ async def _purge(db: AsyncConnection, snapshot: Connection, *, generation: int) 
     What runs finds the connection gone at its next checkpoint: ended here, the items of the page that is on its way
     would come after their own deletion.
     """
-    waits = [job for job in await jobs.unfinished(db, snapshot.id) if job.kind != "purge" and job.state != "running"]
-    await jobs.end(db, waits, jobs.DISCONNECTED)
+    waits = [job for job in await queries.unfinished(db, snapshot.id) if job.kind != "purge" and job.state != "running"]
+    await transitions.end_disconnected(db, waits)
     resources = await store.lanes_of(db, snapshot.id)
-    await jobs.add(db, *(new_job(snapshot.id, resource, generation, kind="purge") for resource in resources))
+    await transitions.create(db, *(new_job(snapshot.id, resource, generation, kind="purge") for resource in resources))

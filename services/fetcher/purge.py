@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
-from services.fetcher import jobs, seen, store
+from services.fetcher import known_items, store
+from services.fetcher.context import FetcherContext
 from services.fetcher.finish import send_deletions
-from services.fetcher.work import Slice, Tools
+from services.fetcher.jobs import transitions
+from services.fetcher.run import JobRun
 
-EVERY_VERSION = 1 << 62
+ABOVE_ALL: Final = 1 << 62
 
 
-async def purge(work: Slice, tools: Tools) -> None:
+async def purge(run: JobRun, context: FetcherContext) -> None:
     """Delete the next chunk, or close the job when nothing is left."""
-    job = work.job
-    tools.tokens.forget(job.connection)
-    async with tools.database.read() as db:
-        ids = await seen.unsighted(db, job.connection, job.resource, below=EVERY_VERSION)
-    sent = await send_deletions(work, tools, ids, version=work.next_version(), reason="disconnected")
-    job.positions = {**job.positions, **sent}
+    job = run.job
+    context.tokens.forget(job.connection_id)
+    async with context.database.read() as db:
+        ids = await known_items.not_seen_since(db, job.connection_id, job.resource, version=ABOVE_ALL)
+    sent = await send_deletions(run, context, ids, version=run.next_version(), reason="disconnected")
+    job.item_positions = {**job.item_positions, **sent}
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
-    async with tools.write(job) as db:
-        await seen.forget(db, job.connection, job.resource, ids)
+    async with context.write(job) as db:
+        await known_items.forget(db, job.connection_id, job.resource, ids)
         if ids:
-            await jobs.go_on(db, job, pause=work.over or tools.stopping.is_set())
+            await transitions.advance(db, job, end_run=run.ends)
         else:
-            job.state = "done"
-            await store.lane_loaded(db, job.connection, job.resource, loaded=False)
-            await jobs.save(db, job, "JobFinished")
+            await store.lane_loaded(db, job.connection_id, job.resource, loaded=False)
+            await transitions.finish(db, job, "done")

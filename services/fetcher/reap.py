@@ -5,34 +5,37 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final, Literal
 
 import structlog
 
-from services.fetcher import jobs, store
+from services.fetcher import store
 from services.fetcher.job import Job
+from services.fetcher.jobs import queries, transitions
 from services.fetcher.plan import give_up_unclaimed
-from shared.contracts.envelope import timestamp
 from shared.db import Database
 
-BEAT_S = 3.0
-DEAD_AFTER_S = 10.0
-FORGOTTEN_AFTER_S = 600.0
+BEAT_S: Final = 3.0
+DEAD_AFTER_S: Final = 10.0
+FORGOTTEN_AFTER_S: Final = 600.0
 
 log = structlog.get_logger()
 
 
-async def keep_alive(database: Database, worker: str, *, died: Callable[[], None]) -> None:
+async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], None]) -> None:
     """Beat, and look after the others' jobs, until cancelled. ``died`` is called when the others have given us up."""
     while True:
         await asyncio.sleep(BEAT_S)
         try:
             async with database.write() as db:
-                missed = await store.silent(db, worker) > 2 * BEAT_S
-                alive = await store.beat(db, worker)
+                missed = await store.silent(db, worker_id) > 2 * BEAT_S
+                alive = await store.beat(db, worker_id)
                 if not missed:  # else the database was away, and the others could not beat either: they come now
                     await store.forget_workers(db, silent_s=DEAD_AFTER_S)
             if not alive:
-                log.critical("declared_dead", worker=worker, why="it did not beat for too long; others have its jobs")
+                log.critical(
+                    "declared_dead", worker_id=worker_id, reason="it did not beat for too long; others have its jobs"
+                )
                 died()
                 return
             await reap(database)
@@ -41,7 +44,7 @@ async def keep_alive(database: Database, worker: str, *, died: Callable[[], None
             log.exception("heartbeat_failed")
 
 
-async def arrive(database: Database, worker: str, *, alone: bool) -> int:
+async def arrive(database: Database, worker_id: str, *, alone: bool) -> int:
     """The first beat, before anything is claimed. Whoever is alone finds only dead ones' claims.
 
     Returns how many jobs go on.
@@ -49,38 +52,41 @@ async def arrive(database: Database, worker: str, *, alone: bool) -> int:
     async with database.write() as db:
         if alone:
             await store.forget_workers(db)
-        await store.arrive(db, worker)
+        await store.arrive(db, worker_id)
     return await reap(database)
 
 
-async def leave(database: Database, worker: str) -> None:
+async def leave(database: Database, worker_id: str) -> None:
     """What could not be given back in time goes on elsewhere, or at the next start, without waiting for our death."""
     try:
         async with database.write() as db:
-            await store.forget_workers(db, only=worker)
+            await store.forget_workers(db, only=worker_id)
         await reap(database)
     except Exception:
         log.exception("left_without_goodbye")
 
 
 async def reap(database: Database) -> int:
-    """Return dead workers' jobs to ready, and wake again what has been ready for too long."""
+    """Return dead workers' jobs to ready, and dispatch again what has been ready for too long."""
     cutoff = time.time() - FORGOTTEN_AFTER_S
     async with database.read() as db:
         live = await store.live_workers(db)
-        orphaned = [job for job in await jobs.in_state(db, "running") if job.worker not in live]
-        ready = await jobs.in_state(db, "ready", unchanged_since=cutoff)
-    forgotten = [job for job in ready if _overdue(job, cutoff)]
-    for job in [*orphaned, *forgotten]:
-        log.info("job_goes_on", job=job.id, was=job.state)
-        async with database.write(lock=job.connection) as db:
-            await jobs.wake_again(db, job)
+        orphaned = [job for job in await queries.in_state(db, "running") if job.worker_id not in live]
+        ready = await queries.in_state(db, "ready", unchanged_since=cutoff)
+        waiting = await queries.in_state(db, "waiting", unchanged_since=cutoff)
+    # One that waits is only forgotten when its time has long come.
+    forgotten = [*ready, *(job for job in waiting if (job.waiting_until or 0.0) < cutoff)]
+    for job in orphaned:
+        await _go_on(database, job, "worker_gone")
+    for job in forgotten:
+        await _go_on(database, job, "forgotten")
     return len(orphaned) + len(forgotten)
 
 
-def _overdue(job: Job, cutoff: float) -> bool:
-    """A parked job is only forgotten when its time has long come."""
-    return job.waiting is None or job.waiting.until < timestamp(cutoff)
+async def _go_on(database: Database, job: Job, event: Literal["worker_gone", "forgotten"]) -> None:
+    log.info("job_goes_on", job_id=job.id, event_=event)
+    async with database.write(lock=job.connection_id) as db:
+        await transitions.redispatch(db, job, event)
 
 
 async def give_up_late(database: Database) -> None:

@@ -1,34 +1,37 @@
-"""The fetcher's copy of the connections, their lanes, the syncs it was asked for, and the workers that live."""
+"""The fetcher's copy of the connections, their lanes, the cursors of walks, the syncs asked for, the live workers."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Text, bindparam, delete, exists, insert, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import connections, lanes, outbox, syncs, unclaimed, workers
+from services.fetcher.tables import connections, cursors, lanes, outbox, syncs, unclaimed, workers
 from shared.contracts.connections import Connection
 from shared.contracts.syncs import SyncRequested
 from shared.db import Database, db_now, in_array, json_array
 from shared.kafka import Producer
 from shared.outbox import Relay
 
-_STANDING = select(connections.c.status, connections.c.generation).where(connections.c.id == bindparam("id"))
+_CURSOR: Final = upsert(cursors).on_conflict_do_nothing()
+_FORGET_CURSORS: Final = delete(cursors).where(in_array(cursors.c.job_id, bindparam("ids", type_=Text)))
+_STANDING: Final = select(connections.c.status, connections.c.generation).where(connections.c.id == bindparam("id"))
 
 
-async def connection(db: AsyncConnection, id_: str) -> Connection | None:
-    raw = (await db.execute(select(connections.c.snapshot).where(connections.c.id == id_))).scalar()
+async def connection(db: AsyncConnection, connection_id: str) -> Connection | None:
+    raw = (await db.execute(select(connections.c.snapshot).where(connections.c.id == connection_id))).scalar()
     return None if raw is None else msgspec.json.decode(raw, type=Connection)
 
 
 async def save_connection(db: AsyncConnection, snapshot: Connection, *, parallel: int) -> bool:
     """Keep the snapshot if it is newer than what is known; False when it is an old one.
 
-    ``parallel`` is how many wake-ups of it may be out at once.
+    ``parallel`` is how many jobs of it may be dispatched at once.
     """
     row = {
         "id": snapshot.id,
@@ -45,43 +48,43 @@ async def save_connection(db: AsyncConnection, snapshot: Connection, *, parallel
     return (await db.execute(newer)).rowcount == 1
 
 
-async def is_gone(db: AsyncConnection, id_: str, generation: int) -> bool:
-    """Whether this generation of the connection has been disconnected."""
-    found = (await db.execute(_STANDING, {"id": id_})).first()
+async def is_gone(db: AsyncConnection, connection_id: str, generation: int) -> bool:
+    """Return whether this generation of the connection has been disconnected."""
+    found = (await db.execute(_STANDING, {"id": connection_id})).first()
     return found is not None and (found.status == "disconnected" or found.generation != generation)
 
 
 async def open_lanes(db: AsyncConnection, connection_id: str, resources: Sequence[str]) -> set[str]:
     """Make the lanes that are new. Returns those that have ever been loaded to their end."""
-    rows = [{"connection": connection_id, "resource": resource, "epoch": 0, "loaded": 0} for resource in resources]
+    rows = [{"connection_id": connection_id, "resource": resource, "epoch": 0, "loaded": 0} for resource in resources]
     if rows:
         await db.execute(upsert(lanes).on_conflict_do_nothing(), rows)
-    loaded = select(lanes.c.resource).where(lanes.c.connection == connection_id, lanes.c.loaded != 0)
+    loaded = select(lanes.c.resource).where(lanes.c.connection_id == connection_id, lanes.c.loaded != 0)
     return set((await db.execute(loaded)).scalars())
 
 
 async def lanes_of(db: AsyncConnection, connection_id: str) -> list[str]:
-    found = await db.execute(select(lanes.c.resource).where(lanes.c.connection == connection_id))
+    found = await db.execute(select(lanes.c.resource).where(lanes.c.connection_id == connection_id))
     return list(found.scalars())
 
 
-async def take_lane(db: AsyncConnection, connection_id: str, resource: str, *, job: str) -> int | None:
+async def take_lane(db: AsyncConnection, connection_id: str, resource: str, *, job_id: str) -> int | None:
     """The lane's next epoch; None when another job has it."""
-    mine = _lane(connection_id, resource) & ((lanes.c.job == None) | (lanes.c.job == job))  # noqa: E711  # SQL's IS NULL
-    statement = update(lanes).where(mine).values(job=job, epoch=lanes.c.epoch + 1).returning(lanes.c.epoch)
+    mine = _lane(connection_id, resource) & ((lanes.c.job_id == None) | (lanes.c.job_id == job_id))  # noqa: E711  # SQL's IS NULL
+    statement = update(lanes).where(mine).values(job_id=job_id, epoch=lanes.c.epoch + 1).returning(lanes.c.epoch)
     epoch: int | None = (await db.execute(statement)).scalar_one_or_none()
     return epoch
 
 
-async def free_lane(db: AsyncConnection, connection_id: str, resource: str, *, job: str) -> None:
-    mine = _lane(connection_id, resource) & (lanes.c.job == job)
-    await db.execute(update(lanes).where(mine).values(job=None))
+async def free_lane(db: AsyncConnection, connection_id: str, resource: str, *, job_id: str) -> None:
+    mine = _lane(connection_id, resource) & (lanes.c.job_id == job_id)
+    await db.execute(update(lanes).where(mine).values(job_id=None))
 
 
-async def free_lanes(db: AsyncConnection, connection_id: str, jobs: Sequence[str]) -> None:
+async def free_lanes(db: AsyncConnection, connection_id: str, job_ids: Sequence[str]) -> None:
     """Those that one of these jobs has."""
-    theirs = (lanes.c.connection == connection_id) & in_array(lanes.c.job, bindparam("ids", type_=Text))
-    await db.execute(update(lanes).where(theirs).values(job=None), {"ids": json_array(jobs)})
+    theirs = (lanes.c.connection_id == connection_id) & in_array(lanes.c.job_id, bindparam("ids", type_=Text))
+    await db.execute(update(lanes).where(theirs).values(job_id=None), {"ids": json_array(job_ids)})
 
 
 async def lane_loaded(db: AsyncConnection, connection_id: str, resource: str, *, loaded: bool) -> None:
@@ -92,30 +95,39 @@ async def lane_loaded(db: AsyncConnection, connection_id: str, resource: str, *,
 async def held_deletions(db: AsyncConnection, connection_id: str, resource: str) -> int | None:
     """How many items the last run would have deleted, had it not been so many; None when it held nothing back."""
     lane = _lane(connection_id, resource)
-    held: int | None = (await db.execute(select(lanes.c.held).where(lane))).scalar_one()
+    held: int | None = (await db.execute(select(lanes.c.held_deletions).where(lane))).scalar_one()
     return held
 
 
 async def hold_deletions(db: AsyncConnection, connection_id: str, resource: str, count: int | None) -> None:
     lane = _lane(connection_id, resource)
-    await db.execute(update(lanes).where(lane).values(held=count))
+    await db.execute(update(lanes).where(lane).values(held_deletions=count))
 
 
-async def first_time(db: AsyncConnection, sync: str, connection_id: str) -> bool:
+async def is_new_cursor(db: AsyncConnection, job_id: str, digest: bytes) -> bool:
+    """Remember the digest of a cursor of this job; False when the provider has given it before."""
+    return (await db.execute(_CURSOR, {"job_id": job_id, "digest": digest})).rowcount == 1
+
+
+async def forget_cursors(db: AsyncConnection, *job_ids: str) -> None:
+    await db.execute(_FORGET_CURSORS, {"ids": json_array(job_ids)})
+
+
+async def first_time(db: AsyncConnection, sync_id: str, connection_id: str) -> bool:
     """Register a sync; False when it was planned before (messages come at least once)."""
-    row = {"id": sync, "connection": connection_id, "requested": time.time()}
+    row = {"id": sync_id, "connection_id": connection_id, "requested_at": time.time()}
     return (await db.execute(upsert(syncs).values(row).on_conflict_do_nothing())).rowcount == 1
 
 
-async def planned(db: AsyncConnection, sync: str) -> bool:
-    return bool((await db.execute(select(exists().where(syncs.c.id == sync)))).scalar())
+async def planned(db: AsyncConnection, sync_id: str) -> bool:
+    return bool((await db.execute(select(exists().where(syncs.c.id == sync_id)))).scalar())
 
 
 async def put_aside(db: AsyncConnection, request: SyncRequested, *, seconds: float) -> None:
     """Keep a request whose connection is not known yet."""
     row = {
-        "sync": request.sync,
-        "connection": request.connection,
+        "sync_id": request.sync_id,
+        "connection_id": request.connection_id,
         "request": msgspec.json.encode(request),
     }
     statement = upsert(unclaimed).values({**row, "until": db_now() + seconds})
@@ -124,33 +136,33 @@ async def put_aside(db: AsyncConnection, request: SyncRequested, *, seconds: flo
 
 async def waited_too_long(db: AsyncConnection) -> set[str]:
     """Connections that requests wait for, though they have waited their time."""
-    return set((await db.execute(select(unclaimed.c.connection).where(unclaimed.c.until < db_now()))).scalars())
+    return set((await db.execute(select(unclaimed.c.connection_id).where(unclaimed.c.until < db_now()))).scalars())
 
 
 async def take_put_aside(db: AsyncConnection, connection_id: str) -> list[SyncRequested]:
     """Remove and return the requests that wait for a connection."""
-    taken = delete(unclaimed).where(unclaimed.c.connection == connection_id).returning(unclaimed.c.request)
+    taken = delete(unclaimed).where(unclaimed.c.connection_id == connection_id).returning(unclaimed.c.request)
     return [msgspec.json.decode(raw, type=SyncRequested) for raw in (await db.execute(taken)).scalars()]
 
 
-async def arrive(db: AsyncConnection, worker: str) -> None:
-    await db.execute(insert(workers).values(id=worker, beat=db_now()))
+async def arrive(db: AsyncConnection, worker_id: str) -> None:
+    await db.execute(insert(workers).values(id=worker_id, beat_at=db_now()))
 
 
-async def beat(db: AsyncConnection, worker: str) -> bool:
+async def beat(db: AsyncConnection, worker_id: str) -> bool:
     """False when the others have given this worker up: its jobs are somebody else's now."""
-    return (await db.execute(update(workers).where(workers.c.id == worker).values(beat=db_now()))).rowcount == 1
+    return (await db.execute(update(workers).where(workers.c.id == worker_id).values(beat_at=db_now()))).rowcount == 1
 
 
-async def silent(db: AsyncConnection, worker: str) -> float:
+async def silent(db: AsyncConnection, worker_id: str) -> float:
     """Seconds since the last beat of this worker."""
-    since = select(db_now() - workers.c.beat).where(workers.c.id == worker)
+    since = select(db_now() - workers.c.beat_at).where(workers.c.id == worker_id)
     return float((await db.execute(since)).scalar() or 0.0)
 
 
 async def forget_workers(db: AsyncConnection, *, silent_s: float = 0.0, only: str | None = None) -> None:
     """Workers whose last beat is older than ``silent_s`` are dead; or ``only`` this one, which leaves."""
-    dead = workers.c.beat <= db_now() - silent_s if only is None else workers.c.id == only
+    dead = workers.c.beat_at <= db_now() - silent_s if only is None else workers.c.id == only
     await db.execute(delete(workers).where(dead))
 
 
@@ -163,4 +175,4 @@ def relay(database: Database, producer: Producer) -> Relay:
 
 
 def _lane(connection_id: str, resource: str) -> ColumnElement[bool]:
-    return (lanes.c.connection == connection_id) & (lanes.c.resource == resource)
+    return (lanes.c.connection_id == connection_id) & (lanes.c.resource == resource)

@@ -14,7 +14,6 @@ from sqlalchemy import (
     String,
     Table,
     Text,
-    false,
 )
 
 from shared.db import Big, Key
@@ -30,79 +29,81 @@ connections = Table(
     Column("generation", Integer, nullable=False),
     Column("status", String, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
-    Column("parallel", Integer, nullable=False, server_default="4"),
+    Column("parallel", Integer, nullable=False),
 )
 
 lanes = Table(
     "lanes",
     metadata,
-    Column("connection", Key, nullable=False),
+    Column("connection_id", Key, nullable=False),
     Column("resource", Key, nullable=False),
     Column("epoch", Big, nullable=False),
-    Column("job", String, nullable=True),
+    Column("job_id", String, nullable=True),
     Column("loaded", Integer, nullable=False),
-    Column("held", Big, nullable=True),
-    PrimaryKeyConstraint("connection", "resource"),
+    Column("held_deletions", Big, nullable=True),
+    PrimaryKeyConstraint("connection_id", "resource"),
 )
 
 jobs = Table(
     "jobs",
     metadata,
     Column("id", String, primary_key=True),
-    Column("connection", String, nullable=False),
+    Column("connection_id", String, nullable=False),
     Column("resource", String, nullable=False),
     Column("generation", Integer, nullable=False),
     Column("kind", String, nullable=False),
-    Column("background", Boolean, nullable=False, server_default=false()),
+    Column("background", Boolean, nullable=False),
     Column("state", String, nullable=False),
-    Column("wake", Big, nullable=False),
-    Column("worker", String, nullable=True),
+    Column("outcome", String, nullable=True),
+    Column("dispatch", Big, nullable=False),
+    Column("worker_id", String, nullable=True),
     Column("epoch", Big, nullable=False),
     Column("seq", Big, nullable=False),
     Column("step", Big, nullable=False),
     Column("first_version", Big, nullable=True),
     Column("cursor", Text, nullable=True),
     Column("place", String, nullable=True),
-    Column("empty", Big, nullable=False),
+    Column("empty_pages", Big, nullable=False),
     Column("pages", Big, nullable=False),
     Column("items", Big, nullable=False),
     Column("expected", Big, nullable=True),
     Column("attempts", Integer, nullable=False),
     Column("receipt", Text, nullable=False),
-    Column("positions", Text, nullable=False),
-    Column("pending", Text, nullable=False, server_default="[]"),
-    Column("waiting", Text, nullable=True),
+    Column("item_positions", Text, nullable=False),
+    Column("pending_ids", Text, nullable=False),
+    Column("waiting_until", Float, nullable=True),
+    Column("waiting_reason", String, nullable=True),
     Column("error", Text, nullable=True),
-    Column("started", Float, nullable=True),
-    Column("ended", Float, nullable=True),
-    Column("changed", Float, nullable=False),
-    Index("jobs_by_lane", "connection", "resource", "state"),
-    Index("jobs_by_state", "state", "changed"),
-    Index("jobs_by_turn", "connection", "state", "changed"),
+    Column("started_at", Float, nullable=True),
+    Column("ended_at", Float, nullable=True),
+    Column("changed_at", Float, nullable=False),
+    Index("jobs_by_lane", "connection_id", "resource", "state"),
+    Index("jobs_by_state", "state", "changed_at"),
+    Index("jobs_by_slot", "connection_id", "state", "changed_at"),
 )
 
 job_syncs = Table(
     "job_syncs",
     metadata,
-    Column("job", String, nullable=False),
-    Column("sync", String, nullable=False),
-    PrimaryKeyConstraint("job", "sync"),
-    Index("job_syncs_by_sync", "sync"),
+    Column("job_id", String, nullable=False),
+    Column("sync_id", String, nullable=False),
+    PrimaryKeyConstraint("job_id", "sync_id"),
+    Index("job_syncs_by_sync", "sync_id"),
 )
 
 syncs = Table(
     "syncs",
     metadata,
     Column("id", String, primary_key=True),
-    Column("connection", String, nullable=False),
-    Column("requested", Float, nullable=False),
+    Column("connection_id", String, nullable=False),
+    Column("requested_at", Float, nullable=False),
 )
 
 unclaimed = Table(
     "unclaimed",
     metadata,
-    Column("sync", String, primary_key=True),
-    Column("connection", String, nullable=False, index=True),
+    Column("sync_id", String, primary_key=True),
+    Column("connection_id", String, nullable=False, index=True),
     Column("request", LargeBinary, nullable=False),
     Column("until", Float, nullable=False),
 )
@@ -110,21 +111,21 @@ unclaimed = Table(
 cursors = Table(
     "cursors",
     metadata,
-    Column("job", String, nullable=False),
+    Column("job_id", String, nullable=False),
     Column("digest", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("job", "digest"),
+    PrimaryKeyConstraint("job_id", "digest"),
     sqlite_with_rowid=False,
 )
 
-seen = Table(
-    "seen",
+known_items = Table(
+    "known_items",
     metadata,
-    Column("connection", Key, nullable=False),
+    Column("connection_id", Key, nullable=False),
     Column("resource", Key, nullable=False),
     Column("id", Key, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("version", Big, nullable=False),
-    PrimaryKeyConstraint("connection", "resource", "id"),
+    PrimaryKeyConstraint("connection_id", "resource", "id"),
     sqlite_with_rowid=False,
 )
 
@@ -132,7 +133,7 @@ workers = Table(
     "workers",
     metadata,
     Column("id", String, primary_key=True),
-    Column("beat", Float, nullable=False),
+    Column("beat_at", Float, nullable=False),
 )
 
 outbox = outbox_table(metadata)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 import msgspec
 
@@ -11,45 +12,45 @@ from shared.connector import Reauthorize, Reject, RetryLater
 from shared.contracts.auth import AccessToken, ErrorBody, TokenRequest
 from shared.http import HttpClient, HttpError
 
-EARLY_S = 60.0
-AUTH_AWAY = "auth_unavailable"
-AWAY_S = 3.0
+EARLY_S: Final = 60.0
+AUTH_AWAY: Final = "auth_unavailable"
+AWAY_S: Final = 3.0
 
 
 class Tokens:
-    """``get`` answers from memory; ``not_epoch`` asks for a newer token than the one the provider refused."""
+    """``get`` answers from memory; ``stale_version`` asks for a newer token than the one the provider refused."""
 
     def __init__(self, http: HttpClient, settings: FetcherSettings) -> None:
         self._http, self._settings = http, settings
         self._held: dict[str, tuple[AccessToken, float]] = {}
 
-    async def get(self, connection: str, *, not_epoch: int | None = None) -> AccessToken:
+    async def get(self, connection_id: str, *, stale_version: int | None = None) -> AccessToken:
         """Raise Reauthorize when the customer must consent again, RetryLater when auth cannot say now."""
-        held = self._held.get(connection)
-        if held and held[0].epoch != not_epoch and time.monotonic() < held[1]:
+        held = self._held.get(connection_id)
+        if held and held[0].token_version != stale_version and time.monotonic() < held[1]:
             return held[0]
-        token = await self._ask(connection, not_epoch)
+        token = await self._ask(connection_id, stale_version)
         lasts = token.expires_in_s - EARLY_S if token.expires_in_s is not None else float("inf")
-        self._held[connection] = (token, time.monotonic() + lasts)
+        self._held[connection_id] = (token, time.monotonic() + lasts)
         return token
 
-    def forget(self, connection: str) -> None:
-        self._held.pop(connection, None)
+    def forget(self, connection_id: str) -> None:
+        self._held.pop(connection_id, None)
 
-    async def _ask(self, connection: str, not_epoch: int | None) -> AccessToken:
+    async def _ask(self, connection_id: str, stale_version: int | None) -> AccessToken:
         try:
             answer = await self._http.request(
                 "POST",
-                f"{self._settings.auth_url}/connections/{connection}/token",
+                f"{self._settings.auth_url}/connections/{connection_id}/token",
                 headers={"authorization": f"Bearer {self._settings.service_secret.reveal()}"},
-                json=msgspec.to_builtins(TokenRequest(not_epoch=not_epoch)),
+                json=msgspec.to_builtins(TokenRequest(stale_version=stale_version)),
                 timeout_s=35,
             )
         except HttpError as error:
             raise _away("The auth service does not answer; going on when it does.") from error
         if answer.status < 300:
             return msgspec.json.decode(answer.body, type=AccessToken)
-        self.forget(connection)
+        self.forget(connection_id)
         problem = _error(answer.body)
         if problem.code == "reauth_required":
             raise Reauthorize(problem.detail, code=problem.code)

@@ -1,4 +1,4 @@
-"""A worker: N slots in which claimed jobs run, one slice at a time."""
+"""A worker: N slots in which claimed jobs run, one run at a time."""
 
 from __future__ import annotations
 
@@ -6,36 +6,37 @@ import asyncio
 import os
 import socket
 from contextlib import AsyncExitStack
+from typing import Final
 
 import structlog
 
-from services.fetcher import jobs
+from services.fetcher.context import FetcherContext
 from services.fetcher.interrupt import ATTEMPTS, backoff, fail
 from services.fetcher.job import Job
-from services.fetcher.jobs import LostClaimError
+from services.fetcher.jobs import queries, transitions
+from services.fetcher.jobs.claims import LostClaimError
 from services.fetcher.load import load
-from services.fetcher.work import Tools
 from shared.contracts.envelope import new_id
-from shared.contracts.pages import LoadPage
-from shared.contracts.progress import Problem
+from shared.contracts.jobs import RunJob
+from shared.contracts.progress import JobError
 from shared.failpoints import failpoint
 from shared.transient import is_transient
 
-LEAVE_S = 1.5
-"""How long slices may go on to their next page border when the worker leaves."""
-GIVE_BACK_S = 0.5
-BACKGROUND_SHARE = 4
+LEAVE_S: Final = 1.5
+"""How long runs may go on to their next page border when the worker leaves."""
+GIVE_BACK_S: Final = 0.5
+BACKGROUND_SHARE: Final = 4
 """Work that nobody waits for has this part of the slots at most."""
 
 log = structlog.get_logger()
 
 
 class Worker:
-    """Takes wake-ups while it has a free slot; ``stop`` ends every slice at its next page border."""
+    """Takes ``RunJob``s while it has a free slot; ``stop`` ends every run at its next page border."""
 
-    def __init__(self, tools: Tools, *, slots: int) -> None:
+    def __init__(self, context: FetcherContext, *, slots: int) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
-        self._tools = tools
+        self._context = context
         self._free = asyncio.Semaphore(slots)
         self._background = asyncio.Semaphore(max(1, slots // BACKGROUND_SHARE))
         self._running: set[asyncio.Task[None]] = set()
@@ -46,8 +47,8 @@ class Worker:
         """Slots in use."""
         return len(self._running)
 
-    async def take(self, wake_up: LoadPage, *, connection: str, background: bool = False) -> None:
-        """Claim the job of a wake-up and run its slice beside the others; waits for a free slot.
+    async def take(self, run_job: RunJob, *, connection_id: str, background: bool = False) -> None:
+        """Claim the job and run it beside the others; waits for a free slot.
 
         Returns when the claim is committed: from then on the job's row says who has it, not the message.
         """
@@ -55,26 +56,32 @@ class Worker:
             if background:
                 await held.enter_async_context(self._background)
             await self._slot(held)
-            async with self._tools.database.write(lock=connection) as db:
-                job = await jobs.claim(db, job=wake_up.job, wake=wake_up.wake, worker=self.id, at_work=self._at_work)
+            async with self._context.database.write(lock=connection_id) as db:
+                job = await transitions.claim(
+                    db,
+                    job_id=run_job.job_id,
+                    dispatch=run_job.dispatch,
+                    worker_id=self.id,
+                    at_work=self._at_work,
+                )
             failpoint("after_claim")
             if job is None:
                 return
-            self._at_work.add((job.id, job.wake))
-            task = asyncio.create_task(self._run(job, held.pop_all()), name=f"slice {job.lane}")
+            self._at_work.add((job.id, job.dispatch))
+            task = asyncio.create_task(self._run(job, held.pop_all()), name=f"run {job.lane}")
             self._running.add(task)
             task.add_done_callback(self._done)
 
     async def _slot(self, held: AsyncExitStack) -> None:
-        self._tools.queue.waiting += 1
+        self._context.queue.waiting += 1
         try:
             await held.enter_async_context(self._free)
         finally:
-            self._tools.queue.waiting -= 1
+            self._context.queue.waiting -= 1
 
     async def stop(self) -> None:
         """What does not come to a page border in time is cut off: its job goes on elsewhere, from its checkpoint."""
-        self._tools.stopping.set()
+        self._context.stopping.set()
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=LEAVE_S)
             for task in late:
@@ -84,42 +91,42 @@ class Worker:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("slice_ended_badly", exc_info=task.exception())
+            log.error("run_ended_badly", exc_info=task.exception())
 
     async def _run(self, job: Job, slot: AsyncExitStack) -> None:
-        epoch, wake = job.epoch, job.wake
+        epoch, dispatch = job.epoch, job.dispatch
         async with slot:
             try:
-                await self._slice(job, epoch)
+                await self._work(job, epoch)
             finally:
-                self._at_work.discard((job.id, wake))
+                self._at_work.discard((job.id, dispatch))
 
-    async def _slice(self, job: Job, epoch: int) -> None:
+    async def _work(self, job: Job, epoch: int) -> None:
         try:
-            await load(job, self._tools)
+            await load(job, self._context)
         except LostClaimError:
-            log.info("claim_lost", job=job.id)
+            log.info("claim_lost", job_id=job.id)
         except Exception as error:  # whatever it is, the job must not stay claimed
-            log.exception("slice_failed", job=job.id, resource=job.resource)
+            log.exception("run_failed", job_id=job.id, resource=job.resource)
             await self._return(job.id, epoch, error)
 
-    async def _return(self, job: str, epoch: int, error: Exception) -> None:
+    async def _return(self, job_id: str, epoch: int, error: Exception) -> None:
         """A job that stayed claimed by a worker that lives would never go on: until it is given back, or we leave."""
         while True:
             try:
-                await self._give_back(job, epoch, error)
+                await self._give_back(job_id, epoch, error)
             except LostClaimError:
                 continue  # a write of ours that had seemed to fail was committed after all: the row is read again
             except Exception as again:  # noqa: BLE001  # the database is away
-                log.warning("job_not_given_back", job=job, error=str(again)[:200])
+                log.warning("job_not_given_back", job_id=job_id, error=str(again)[:200])
                 await asyncio.sleep(GIVE_BACK_S)
             else:
                 return
 
     async def _give_back(self, job_id: str, epoch: int, error: Exception) -> None:
         """Try again later from what the row says; after too many failures the job says that the fault is ours."""
-        async with self._tools.database.read() as db:
-            job = await jobs.get(db, job_id)
+        async with self._context.database.read() as db:
+            job = await queries.get(db, job_id)
         if job is None or job.epoch != epoch or job.state != "running":
             return
         reason = "Tributary's own database or Kafka is away; going on when it is back."
@@ -128,7 +135,7 @@ class Worker:
             reason = "Something went wrong on our side; trying again."
         if job.attempts > ATTEMPTS:
             detail = f"An error of Tributary's own ({type(error).__name__}); its log says more."
-            await fail(job, self._tools, Problem(code="internal", detail=detail))
+            await fail(job, self._context, JobError(code="internal", detail=detail))
             return
-        async with self._tools.write(job) as db:
-            await jobs.park(db, job, seconds=backoff(job.attempts), reason=reason)
+        async with self._context.write(job) as db:
+            await transitions.defer(db, job, seconds=backoff(job.attempts), reason=reason)

@@ -12,14 +12,14 @@ from typing import Any
 import msgspec
 from sqlalchemy import select, update
 
-from services.fetcher import jobs
-from services.fetcher.job import OVER, Job
+from services.fetcher.context import FetcherContext
+from services.fetcher.job import Job
+from services.fetcher.jobs import queries
 from services.fetcher.plan import plan_connection, plan_sync
 from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.tables import jobs as rows
 from services.fetcher.tables import lanes, metadata, outbox
-from services.fetcher.work import Tools
 from services.fetcher.worker import Worker
 from shared.connector import (
     Bucket,
@@ -37,17 +37,17 @@ from shared.connector import (
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import Message, timestamp
 from shared.contracts.items import parse_key
-from shared.contracts.pages import LoadPage
+from shared.contracts.jobs import RunJob
 from shared.contracts.progress import JobProgress
 from shared.contracts.syncs import SyncRequested
-from shared.contracts.topics import BACKGROUND, ITEMS, PAGES, PROGRESS
+from shared.contracts.topics import BACKGROUND_JOBS, ITEMS, JOBS, PROGRESS
 from shared.db import Database, Schema
 from shared.outbox import Relay
 
 RESOURCES = ("apples", "pears")
 PAGE = 3
-ALSO = {PAGES: BACKGROUND}
-"""Both hold wake-ups; one reader takes them in the order in which they came."""
+ALSO = {JOBS: BACKGROUND_JOBS}
+"""Both hold ``RunJob``s; one reader takes them in the order in which they came."""
 TEMPLATE: list[bytes] = []
 """A migrated, empty database: migrating once is enough for a hundred crashes."""
 MIGRATED: set[str] = set()
@@ -183,7 +183,7 @@ class Fetcher:
     def __init__(
         self, where: Path | Schema, counts: dict[str, int], *, provider: Provider | None = None, **changes: Any
     ) -> None:
-        """``where`` is a folder, a database file or a schema; ``changes`` replace fields of the worker's ``Tools``."""
+        """``where`` is a folder, a database file or a schema; ``changes`` replace fields of the worker's context."""
         self._changes = changes
         self.provider = provider or orchard_of(counts)
         self.crashes = Crashes()
@@ -193,7 +193,7 @@ class Fetcher:
         self.place = where / "fetcher.db" if isinstance(where, Path) and where.is_dir() else where
         self._fresh = isinstance(self.place, Schema) or not self.place.exists()
         self.database: Database
-        self.tools: Tools
+        self.context: FetcherContext
         self.worker: Worker
         self.relay: Relay
 
@@ -205,7 +205,7 @@ class Fetcher:
             self._fresh = False
         self.database = Database(self.place)
         self.database.on_commit(lambda _: self.crashes.moment())
-        tools = Tools(
+        context = FetcherContext(
             database=self.database,
             producer=self.log,  # type: ignore[arg-type]  # Kafka in memory
             runtimes={"orchard": Runtime(provider=self.provider, client_id="c", api_url="")},
@@ -214,8 +214,8 @@ class Fetcher:
             quota=None,  # type: ignore[arg-type]  # nothing is called
             tokens=Tokenless(),  # type: ignore[arg-type]  # nothing is called
         )
-        self.tools = replace(tools, **self._changes)
-        self.worker = Worker(self.tools, slots=4)
+        self.context = replace(context, **self._changes)
+        self.worker = Worker(self.context, slots=4)
         self.relay = Relay(self.database, outbox, self.log)  # type: ignore[arg-type]  # Kafka in memory
         await arrive(self.database, self.worker.id, alone=True)
 
@@ -244,7 +244,7 @@ class Fetcher:
         await self.database.close()
 
     async def settle(self) -> None:
-        """Wait for the slices that run."""
+        """Wait for the runs to end."""
         if self.worker._running:
             await asyncio.wait(self.worker._running)
         await asyncio.sleep(0)
@@ -269,16 +269,16 @@ class Fetcher:
             account=Account(id="a"),
             status=status,  # type: ignore[arg-type]  # one of the statuses
             resources=tuple(self.orchard.ids) if resources is None else resources,
-            epoch=1,
+            token_version=1,
             sync_id=sync or f"sync-{version}",
-            created=timestamp(0),
-            updated=timestamp(0),
+            created_at=timestamp(0),
+            updated_at=timestamp(0),
         )
         async with self.database.write(lock="conn") as db:
             await plan_connection(db, snapshot, providers={"orchard": self.provider})
 
     async def ask(self, sync: str, connection: str = "conn") -> None:
-        request = SyncRequested(sync=sync, connection=connection, requested=timestamp(0))
+        request = SyncRequested(sync_id=sync, connection_id=connection, requested_at=timestamp(0))
         async with self.database.write(lock=connection) as db:
             await plan_sync(db, request, providers={"orchard": self.provider})
 
@@ -286,10 +286,10 @@ class Fetcher:
         await self.relay._send_due()
 
     async def deliver(self, *, commit: bool = True) -> None:
-        """Hand the next wake-up to the worker; without ``commit`` it will come again."""
-        waiting = self.log.of(PAGES)[self.read :]
+        """Hand the next ``RunJob`` to the worker; without ``commit`` it will come again."""
+        waiting = self.log.of(JOBS)[self.read :]
         if waiting and waiting[0].value is not None:
-            await self.worker.take(msgspec.json.decode(waiting[0].value, type=LoadPage), connection="conn")
+            await self.worker.take(msgspec.json.decode(waiting[0].value, type=RunJob), connection_id="conn")
             self.read += commit
 
     async def time_passes(self) -> None:
@@ -303,39 +303,41 @@ class Fetcher:
             if not await self.unfinished():
                 await self.relay_once()
                 return
-            while self.read < len(self.log.of(PAGES)):
+            while self.read < len(self.log.of(JOBS)):
                 await self.deliver()
             await self.settle()
         raise AssertionError("the jobs do not come to an end")
 
     async def unfinished(self) -> list[Job]:
         async with self.database.read() as db:
-            return await jobs.find(db, rows.c.state.not_in(OVER))
+            return await queries.find(db, rows.c.state != "over")
 
     async def stranded(self) -> list[str]:
         """Unfinished jobs that nothing will ever move: each must be on its way, in work, or behind another."""
         found = []
         async with self.database.read() as db:
-            wakes = select(outbox.c.value).where(outbox.c.topic.in_((PAGES, BACKGROUND)))
-            pending = (await db.execute(wakes)).scalars().all()
-            holders = {(lane.connection, lane.resource): lane.job for lane in (await db.execute(select(lanes))).all()}
-            unfinished = await jobs.find(db, rows.c.state.not_in(OVER))
-        unread = [message.value for message in self.log.of(PAGES)[self.read :]]
+            sent = select(outbox.c.value).where(outbox.c.topic.in_((JOBS, BACKGROUND_JOBS)))
+            pending = (await db.execute(sent)).scalars().all()
+            holders = {
+                (lane.connection_id, lane.resource): lane.job_id for lane in (await db.execute(select(lanes))).all()
+            }
+            unfinished = await queries.find(db, rows.c.state != "over")
+        unread = [message.value for message in self.log.of(JOBS)[self.read :]]
         on_the_way = {
-            (wake.job, wake.wake)
-            for wake in (msgspec.json.decode(raw, type=LoadPage) for raw in [*pending, *unread] if raw)
+            (sent.job_id, sent.dispatch)
+            for sent in (msgspec.json.decode(raw, type=RunJob) for raw in [*pending, *unread] if raw)
         }
         for job in unfinished:
-            in_work = job.state == "running" and job.worker == self.worker.id
+            in_work = job.state == "running" and job.worker_id == self.worker.id
             others = [other for other in unfinished if other.id != job.id and other.lane == job.lane]
-            behind = job.state == "waiting" and any(
-                other.id == holders[job.connection, job.resource] or other.generation < job.generation
+            behind = job.state == "awaiting_lane" and any(
+                other.id == holders[job.connection_id, job.resource] or other.generation < job.generation
                 for other in others
             )
-            ready = job.state == "ready" and (job.id, job.wake) in on_the_way
-            turn = job.state == "turn" and any(other.state in {"ready", "running"} for other in unfinished)
-            if [in_work, behind, ready, turn].count(True) != 1:
-                found.append(f"{job.id} {job.resource} {job.state} wake {job.wake}")
+            ready = job.state in {"ready", "waiting"} and (job.id, job.dispatch) in on_the_way
+            slot = job.state == "awaiting_slot" and any(other.state in {"ready", "running"} for other in unfinished)
+            if [in_work, behind, ready, slot].count(True) != 1:
+                found.append(f"{job.id} {job.resource} {job.state} dispatch {job.dispatch}")
         return found
 
     def newest_progress(self) -> dict[tuple[str, str], JobProgress]:
@@ -343,13 +345,13 @@ class Fetcher:
         newest: dict[tuple[str, str], JobProgress] = {}
         for message in self.log.of(PROGRESS):
             body = msgspec.json.decode(message.value or b"", type=JobProgress)
-            if (body.sync, body.resource) not in newest or newest[body.sync, body.resource].step < body.step:
-                newest[body.sync, body.resource] = body
+            if (body.sync_id, body.resource) not in newest or newest[body.sync_id, body.resource].step < body.step:
+                newest[body.sync_id, body.resource] = body
         return newest
 
     async def all_jobs(self) -> list[Job]:
         async with self.database.read() as db:
-            return await jobs.find(db)
+            return await queries.find(db)
 
     def sent(self, topic: str, since: int = 0) -> Mapping[str, list[bool]]:
         """Id → whether each of its messages since then was an item (else it was a deletion)."""

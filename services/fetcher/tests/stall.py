@@ -1,4 +1,4 @@
-"""A provider and an auth service behind HTTP, and the tools of a worker that calls them."""
+"""A provider and an auth service behind HTTP, and the context of a worker that calls them."""
 
 from __future__ import annotations
 
@@ -98,23 +98,23 @@ class Stall:
 
 
 class Auth:
-    """Gives tokens: a newer one when told that the current epoch was refused."""
+    """Gives tokens: a newer one when told that the current version was refused."""
 
     def __init__(self, stall: Stall) -> None:
         self._stall = stall
         self.refused: ErrorBody | None = None
-        self.epoch = 1
+        self.version = 1
         self.asked: list[int | None] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        not_epoch = msgspec.json.decode(request.content)["not_epoch"]
-        self.asked.append(not_epoch)
+        stale_version = msgspec.json.decode(request.content)["stale_version"]
+        self.asked.append(stale_version)
         if self.refused:
             return httpx.Response(409, content=msgspec.json.encode(self.refused))
-        if not_epoch == self.epoch:
-            self.epoch += 1
-            self._stall.token = f"token-{self.epoch}"
-        token = AccessToken(access_token=f"token-{self.epoch}", epoch=self.epoch, expires_in_s=3600)
+        if stale_version == self.version:
+            self.version += 1
+            self._stall.token = f"token-{self.version}"
+        token = AccessToken(access_token=f"token-{self.version}", token_version=self.version, expires_in_s=3600)
         return httpx.Response(200, content=msgspec.json.encode(token))
 
 
@@ -132,19 +132,19 @@ class Market:
             service_secret=SecretStr("service"),
             providers={},
         )
-        tools: dict[str, Any] = {
+        context: dict[str, Any] = {
             "connectors": {"orchard": StallConnector()},
             "http": {"orchard": HttpClient(transport=httpx.MockTransport(self.stall), body_cap=1 << 20)},
             "tokens": Tokens(HttpClient(transport=httpx.MockTransport(self.auth)), settings),
             "quota": Quota(self.redis),
         }
-        self.fetcher = Fetcher(folder, {"apples": 0, "pears": 0}, **tools, **changes)
+        self.fetcher = Fetcher(folder, {"apples": 0, "pears": 0}, **context, **changes)
 
     async def open(self) -> None:
         await self.fetcher.boot()
-        runtimes = self.fetcher.tools.runtimes
+        runtimes = self.fetcher.context.runtimes
         orchard = msgspec.structs.replace(runtimes["orchard"], api_url="http://orchard")
-        object.__setattr__(self.fetcher.tools, "runtimes", {"orchard": orchard})
+        object.__setattr__(self.fetcher.context, "runtimes", {"orchard": orchard})
 
     async def close(self) -> None:
         await self.fetcher.database.close()

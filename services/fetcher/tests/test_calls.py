@@ -15,7 +15,7 @@ from services.fetcher.tests.crashing import PROVIDER
 from services.fetcher.tests.stall import Market
 from shared.contracts.auth import ErrorBody
 from shared.contracts.progress import JobProgress
-from shared.contracts.topics import ITEMS, PAGES
+from shared.contracts.topics import ITEMS, JOBS
 
 Answers = Callable[[], httpx.Response]
 
@@ -70,7 +70,7 @@ async def test_T18_T19_T20_a_page_that_cannot_be_read_fails_its_job_with_a_code_
     market: Market, answer: Answers, code: str
 ) -> None:
     market.stall.faults.append(on("/apples", answer))
-    market.fetcher.tools.stopping.set()  # whatever has to wait is parked, and parked time passes at once
+    market.fetcher.context.stopping.set()  # whatever has to wait is deferred, and that time passes at once
     told = await loaded(market)
     assert told["apples"].state == "failed"
     assert told["apples"].error is not None
@@ -82,11 +82,11 @@ async def test_a_401_in_the_middle_refreshes_once_and_asks_for_the_same_page_aga
     await loaded(market)
     market.stall.asked.clear()
     market.stall.token = "token-2"
-    market.auth.epoch = 1
+    market.auth.version = 1
     await market.fetcher.ask("again")
     await market.fetcher.run_until_over()
     assert [refused for refused in market.auth.asked if refused is not None] == [1] * market.auth.asked.count(1)
-    assert market.auth.epoch == 2
+    assert market.auth.version == 2
     statuses = [(url.rpartition("/")[2], status) for _, url, status in market.stall.asked]
     assert statuses.count(("apples?from=0", 401)) == 1
     assert statuses.count(("apples?from=0", 200)) == 1
@@ -131,16 +131,16 @@ async def test_a_429_parks_its_lane_and_all_others_of_the_bucket_until_its_time(
     market.stall.faults.append(late)
     await market.fetcher.connect(1)
     for _ in range(4):
-        await market.fetcher.time_passes()  # for the wake-ups, not for the provider
+        await market.fetcher.time_passes()  # for the messages, not for the provider
         await market.fetcher.relay_once()
-        while market.fetcher.read < len(market.fetcher.log.of(PAGES)):
+        while market.fetcher.read < len(market.fetcher.log.of(JOBS)):
             await market.fetcher.deliver()
             await market.fetcher.settle()
     await market.fetcher.relay_once()
     assert [status for _, _, status in market.stall.asked] == [429]
     told = market.fetcher.newest_progress()
     assert {one.state for one in told.values()} == {"waiting"}
-    assert {"limit" in (one.waiting.reason if one.waiting else "") for one in told.values()} == {True}
+    assert {"limit" in (one.waiting_reason or "") for one in told.values()} == {True}
     assert {job.attempts for job in await market.fetcher.all_jobs()} == {0}
 
 
@@ -166,19 +166,19 @@ async def test_a_request_that_waits_for_its_turn_is_stopped_by_a_429_meanwhile(t
     await market.open()
     market.stall.limit = 1
     call_s = 1.0
-    quota = market.fetcher.tools.quota
+    quota = market.fetcher.context.quota
     key = "orchard:c:a:all"
     await quota.close([key], call_s)
     await market.fetcher.connect(1)
     await market.fetcher.relay_once()
-    while market.fetcher.read < len(market.fetcher.log.of(PAGES)):
+    while market.fetcher.read < len(market.fetcher.log.of(JOBS)):
         await market.fetcher.deliver()
     while await market.redis.zcard(f"quota:{key}") < 2:  # noqa: ASYNC110  # both wait for their time
         await asyncio.sleep(0)
     await quota.close([key], 20.0)
     await market.fetcher.settle()
     assert market.stall.asked == []
-    assert {job.waiting is not None for job in await market.fetcher.unfinished()} == {True}
+    assert {job.state for job in await market.fetcher.unfinished()} == {"waiting"}
     await market.close()
 
 
@@ -191,7 +191,7 @@ async def test_an_expired_cursor_reads_the_resource_from_its_start_and_doubles_n
 
 async def test_a_provider_that_comes_back_within_the_attempts_is_no_failure(market: Market) -> None:
     market.stall.faults.append(on("/apples", lambda: httpx.Response(503, text="busy"), times=3))
-    market.fetcher.tools.stopping.set()
+    market.fetcher.context.stopping.set()
     told = await loaded(market)
     assert (told["apples"].state, told["apples"].items) == ("done", 4)
 
@@ -199,14 +199,14 @@ async def test_a_provider_that_comes_back_within_the_attempts_is_no_failure(mark
 async def test_the_limit_that_an_answer_tells_replaces_the_one_that_was_known(market: Market) -> None:
     market.stall.limit = 4
     await loaded(market)
-    (buckets,) = market.fetcher.tools.learned.values()
+    (buckets,) = market.fetcher.context.learned.values()
     assert (buckets["all"].requests, PROVIDER.buckets[0].requests) == (4, 1000)
     asked = len(market.stall.asked)
     await market.fetcher.ask("again")
     await market.fetcher.relay_once()
-    while market.fetcher.read < len(market.fetcher.log.of(PAGES)):
+    while market.fetcher.read < len(market.fetcher.log.of(JOBS)):
         await market.fetcher.deliver()
     await market.fetcher.settle()
     assert len(market.stall.asked) == asked
-    waiting = [job.waiting.reason for job in await market.fetcher.unfinished() if job.waiting]
+    waiting = [job.waiting_reason or "" for job in await market.fetcher.unfinished() if job.state == "waiting"]
     assert ["rate limit" in reason for reason in waiting] == [True, True]

@@ -15,16 +15,17 @@ from sqlalchemy import update
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import jobs, store
-from services.fetcher.plan import UNKNOWN_CONNECTION_S, plan_read
+from services.fetcher import store
+from services.fetcher.jobs import queries, transitions
+from services.fetcher.plan import UNKNOWN_CONNECTION_S, plan_refetch
 from services.fetcher.reap import DEAD_AFTER_S, FORGOTTEN_AFTER_S, give_up_late, leave, reap
 from services.fetcher.tables import jobs as rows
 from services.fetcher.tables import unclaimed, workers
 from services.fetcher.tests.crashing import PROVIDER, Fetcher
-from shared.contracts.pages import LoadPage
+from shared.contracts.jobs import RunJob
 from shared.contracts.progress import JobProgress
-from shared.contracts.syncs import ReadAgain
-from shared.contracts.topics import ITEMS, PAGES, PROGRESS
+from shared.contracts.syncs import RefetchItems
+from shared.contracts.topics import ITEMS, JOBS, PROGRESS
 from shared.db import Database, Schema
 
 COUNTS = {"apples": 6, "pears": 2}
@@ -40,7 +41,7 @@ async def fetcher(home: Path | Schema) -> AsyncIterator[Fetcher]:
 
 async def deliver_all(fetcher: Fetcher) -> None:
     await fetcher.relay_once()
-    while fetcher.read < len(fetcher.log.of(PAGES)):
+    while fetcher.read < len(fetcher.log.of(JOBS)):
         await fetcher.deliver()
 
 
@@ -52,7 +53,7 @@ async def until_asked(fetcher: Fetcher, times: int) -> None:
 
 def told(fetcher: Fetcher, sync: str) -> list[JobProgress]:
     decoded = [msgspec.json.decode(m.value or b"", type=JobProgress) for m in fetcher.log.of(PROGRESS)]
-    return [progress for progress in decoded if progress.sync == sync]
+    return [progress for progress in decoded if progress.sync_id == sync]
 
 
 @pytest.mark.parametrize("on_its_way", ["from the provider", "to Kafka"])
@@ -86,7 +87,7 @@ async def test_a_disconnect_ends_what_is_parked_at_once(fetcher: Fetcher) -> Non
     await fetcher.connect(1)
     await fetcher.connect(2, status="disconnected")
     loads = [job for job in await fetcher.all_jobs() if job.kind == "load"]
-    assert {job.state for job in loads} == {"failed"}
+    assert {job.outcome for job in loads} == {"failed"}
 
 
 async def test_who_comes_back_while_the_old_items_are_deleted_finds_all_of_them_again(fetcher: Fetcher) -> None:
@@ -94,11 +95,11 @@ async def test_who_comes_back_while_the_old_items_are_deleted_finds_all_of_them_
     await fetcher.run_until_over()
     await fetcher.connect(2, status="disconnected")
     await fetcher.connect(3, generation=2)
-    # The wake-ups arrive the other way round: a purge that came second would delete what was just loaded.
+    # They arrive the other way round: a purge that came second would delete what was just loaded.
     await fetcher.relay_once()
-    waiting = [msgspec.json.decode(m.value or b"", type=LoadPage) for m in fetcher.log.of(PAGES)[fetcher.read :]]
-    for wake_up in reversed(waiting):
-        await fetcher.worker.take(wake_up, connection="conn")
+    waiting = [msgspec.json.decode(m.value or b"", type=RunJob) for m in fetcher.log.of(JOBS)[fetcher.read :]]
+    for run_job in reversed(waiting):
+        await fetcher.worker.take(run_job, connection_id="conn")
     fetcher.read += len(waiting)
     await fetcher.settle()
     assert await fetcher.stranded() == []
@@ -137,7 +138,7 @@ async def test_an_item_that_was_sent_before_a_crash_and_is_gone_after_it_is_dele
     fetcher.crashes.left = None
     del fetcher.orchard.ids["apples"][0]
     await fetcher.run_until_over()
-    # What was sighted before it went is deleted by the next load; what was sent and never recorded has to be known.
+    # What was read before it went is deleted by the next load; what was sent and never recorded has to be known.
     await fetcher.ask("next")
     await fetcher.run_until_over()
     assert sorted(fetcher.log.live_items()["apples"]) == fetcher.orchard.ids["apples"]
@@ -213,12 +214,14 @@ async def test_the_jobs_of_a_dead_worker_go_on_and_those_of_a_live_one_are_left_
     await fetcher.connect(1)
     async with fetcher.database.write() as db:
         await store.arrive(db, "other")
-        for job in await jobs.find(db):
-            assert await jobs.claim(db, job=job.id, wake=1, worker="other")
+        for job in await queries.find(db):
+            assert await transitions.claim(db, job_id=job.id, dispatch=1, worker_id="other")
         await store.forget_workers(db, silent_s=DEAD_AFTER_S)
     assert await reap(fetcher.database) == 0
     async with fetcher.database.write() as db:
-        await db.execute(update(workers).where(workers.c.id == "other").values(beat=workers.c.beat - DEAD_AFTER_S - 1))
+        await db.execute(
+            update(workers).where(workers.c.id == "other").values(beat_at=workers.c.beat_at - DEAD_AFTER_S - 1)
+        )
         await store.forget_workers(db, silent_s=DEAD_AFTER_S)
         assert not await store.beat(db, "other")
     assert await reap(fetcher.database) == 2
@@ -230,10 +233,10 @@ async def test_the_jobs_of_a_dead_worker_go_on_and_those_of_a_live_one_are_left_
 async def test_a_wake_up_that_got_lost_is_sent_again(fetcher: Fetcher) -> None:
     await fetcher.connect(1)
     await fetcher.relay_once()
-    fetcher.read = len(fetcher.log.of(PAGES))
+    fetcher.read = len(fetcher.log.of(JOBS))
     assert await reap(fetcher.database) == 0
     async with fetcher.database.write() as db:
-        await db.execute(update(rows).values(changed=rows.c.changed - FORGOTTEN_AFTER_S - 1))
+        await db.execute(update(rows).values(changed_at=rows.c.changed_at - FORGOTTEN_AFTER_S - 1))
     assert await reap(fetcher.database) == 2
     await fetcher.run_until_over()
 
@@ -272,7 +275,7 @@ class Failing:
 async def test_a_database_that_is_away_costs_no_job_and_no_item(fetcher: Fetcher) -> None:
     await fetcher.connect(1)
     await deliver_all(fetcher)
-    object.__setattr__(fetcher.tools, "database", Failing(fetcher.database, times=3))
+    object.__setattr__(fetcher.context, "database", Failing(fetcher.database, times=3))
     await fetcher.settle()
     assert await fetcher.stranded() == []
     assert {job.attempts for job in await fetcher.all_jobs()} == {0}
@@ -288,10 +291,12 @@ async def test_items_read_again_are_sent_anew_and_those_that_are_gone_are_delete
     kept = fetcher.orchard.ids["apples"][0]
     async with fetcher.database.write() as db:
         for connection, resource in (("conn", "apples"), ("conn", "plums"), ("nobody", "apples")):
-            request = ReadAgain(connection=connection, resource=resource, ids=(kept, lost, kept))
-            await plan_read(db, request, providers={"orchard": PROVIDER})
+            request = RefetchItems(
+                connection_id=connection, resource=resource, ids=(kept, lost, kept), highest_version=0
+            )
+            await plan_refetch(db, request, providers={"orchard": PROVIDER})
     await fetcher.run_until_over()
     assert fetcher.sent(ITEMS, since) == {kept: [True], lost: [False]}
     assert fetcher.log.live_items()["apples"][kept] > before[kept]
-    (job,) = [job for job in await fetcher.all_jobs() if job.kind == "read"]
-    assert (job.state, job.receipt.emitted, job.receipt.deleted) == ("done", 1, 1)
+    (job,) = [job for job in await fetcher.all_jobs() if job.kind == "refetch"]
+    assert (job.outcome, job.receipt.emitted, job.receipt.deleted) == ("done", 1, 1)

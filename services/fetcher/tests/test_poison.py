@@ -14,9 +14,9 @@ from services.fetcher.consumers import listen
 from services.fetcher.tests.crashing import PROVIDER, Fetcher
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import Message, event, timestamp
-from shared.contracts.pages import LoadPage
+from shared.contracts.jobs import RunJob
 from shared.contracts.syncs import SyncRequested
-from shared.contracts.topics import CONNECTIONS, PAGES, SYNCS, dead_letters
+from shared.contracts.topics import CONNECTIONS, JOBS, SYNCS, dead_letters
 from shared.kafka import Consumers
 from shared.tests.kafka_harness import Kafka, kafka_on
 
@@ -31,16 +31,16 @@ SNAPSHOT = Connection(
     account=Account(id="a"),
     status="active",
     resources=("apples", "pears"),
-    epoch=1,
+    token_version=1,
     sync_id="sync-1",
-    created=timestamp(0),
-    updated=timestamp(0),
+    created_at=timestamp(0),
+    updated_at=timestamp(0),
 )
-KINDS = {CONNECTIONS: "Connected", SYNCS: "SyncRequested", PAGES: "LoadPage"}
+KINDS = {CONNECTIONS: "Connected", SYNCS: "SyncRequested", JOBS: "RunJob"}
 GOOD: dict[str, msgspec.Struct] = {
     CONNECTIONS: SNAPSHOT,
-    SYNCS: SyncRequested(sync="asked", connection="conn", requested=timestamp(0)),
-    PAGES: LoadPage(job="nobody", wake=1),
+    SYNCS: SyncRequested(sync_id="asked", connection_id="conn", requested_at=timestamp(0)),
+    JOBS: RunJob(job_id="nobody", dispatch=1),
 }
 
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import msgspec
 
-from services.fetcher import jobs, seen
+from services.fetcher import known_items
+from services.fetcher.jobs import claims, queries, transitions
 from services.fetcher.tests.crashing import Fetcher
-from shared.contracts.pages import LoadPage
-from shared.contracts.topics import PAGES
+from shared.contracts.jobs import RunJob
+from shared.contracts.topics import JOBS
 
 
 async def test_what_was_noted_after_the_reaper_had_looked_is_doubted_too(tmp_path: Path) -> None:
@@ -17,16 +18,16 @@ async def test_what_was_noted_after_the_reaper_had_looked_is_doubted_too(tmp_pat
     await fetcher.boot()
     await fetcher.connect(1)
     await fetcher.relay_once()
-    wake = msgspec.json.decode(fetcher.log.of(PAGES)[0].value or b"", type=LoadPage)
+    sent = msgspec.json.decode(fetcher.log.of(JOBS)[0].value or b"", type=RunJob)
     async with fetcher.database.write(lock="conn") as db:
-        mine = await jobs.claim(db, job=wake.job, wake=wake.wake, worker="given up")
+        mine = await transitions.claim(db, job_id=sent.job_id, dispatch=sent.dispatch, worker_id="given up")
     assert mine is not None
     async with fetcher.database.read() as db:
-        orphaned = await jobs.in_state(db, "running")
+        orphaned = await queries.in_state(db, "running")
     async with fetcher.database.write(lock="conn") as db:
-        await jobs.intend(db, mine, ("apples-000",))
+        await claims.record_pending(db, mine, ("apples-000",))
     async with fetcher.database.write(lock="conn") as db:
-        await jobs.wake_again(db, orphaned[0])
+        await transitions.redispatch(db, orphaned[0], "worker_gone")
     async with fetcher.database.read() as db:
-        assert set(await seen.known(db, "conn", "apples", ["apples-000"])) == {"apples-000"}
+        assert set(await known_items.known(db, "conn", "apples", ["apples-000"])) == {"apples-000"}
     await fetcher.kill()

@@ -14,17 +14,18 @@ import pytest
 from sqlalchemy import update
 from typing_extensions import override
 
-from services.fetcher import jobs, store
+from services.fetcher import store
+from services.fetcher.context import FetcherContext
 from services.fetcher.job import Job
+from services.fetcher.jobs import queries, transitions
 from services.fetcher.reap import DEAD_AFTER_S, arrive, keep_alive, reap
 from services.fetcher.tables import workers
 from services.fetcher.tests.crashing import Crashes, Fetcher, Orchard, orchard_of
-from services.fetcher.work import Tools
 from services.fetcher.worker import Worker
 from shared.connector import Call, Cursor, Page
 from shared.contracts.items import parse_key
-from shared.contracts.pages import LoadPage
-from shared.contracts.topics import ITEMS, PAGES
+from shared.contracts.jobs import RunJob
+from shared.contracts.topics import ITEMS, JOBS
 from shared.db import Database, Schema
 from shared.tests.kafka_harness import until
 
@@ -57,8 +58,8 @@ class Second:
 
     def __init__(self, first: Fetcher) -> None:
         self.database = Database(first.place)
-        self.tools: Tools = replace(first.tools, database=self.database, stopping=asyncio.Event())
-        self.worker = Worker(self.tools, slots=4)
+        self.context: FetcherContext = replace(first.context, database=self.database, stopping=asyncio.Event())
+        self.worker = Worker(self.context, slots=4)
 
     async def close(self) -> None:
         if self.worker._running:
@@ -85,22 +86,22 @@ async def second(fetcher: Fetcher) -> AsyncIterator[Second]:
     await second.close()
 
 
-def wake_ups(fetcher: Fetcher) -> list[LoadPage]:
+def run_jobs(fetcher: Fetcher) -> list[RunJob]:
     """All that were sent and not yet delivered."""
-    found = fetcher.log.of(PAGES)[fetcher.read :]
+    found = fetcher.log.of(JOBS)[fetcher.read :]
     fetcher.read += len(found)
-    return [msgspec.json.decode(message.value or b"", type=LoadPage) for message in found]
+    return [msgspec.json.decode(message.value or b"", type=RunJob) for message in found]
 
 
-async def test_one_wake_up_that_comes_to_many_is_one_claim(fetcher: Fetcher, second: Second) -> None:
+async def test_one_message_that_comes_to_many_is_one_claim(fetcher: Fetcher, second: Second) -> None:
     await fetcher.connect(1)
     waiting = [job for job in await fetcher.unfinished() if job.state == "ready"]
     assert len(waiting) == len(COUNTS)
 
     async def claim(database: Database, job: Job, worker: str) -> Job | None:
         await asyncio.sleep(CHANCE.random() / 200)
-        async with database.write(lock=job.connection) as db:
-            return await jobs.claim(db, job=job.id, wake=job.wake, worker=worker)
+        async with database.write(lock=job.connection_id) as db:
+            return await transitions.claim(db, job_id=job.id, dispatch=job.dispatch, worker_id=worker)
 
     for job in waiting:
         databases = (fetcher.database, second.database) * 5
@@ -111,20 +112,20 @@ async def test_one_wake_up_that_comes_to_many_is_one_claim(fetcher: Fetcher, sec
 
 
 async def test_two_fetchers_never_work_on_one_lane_at_once(fetcher: Fetcher, second: Second) -> None:
-    """Wake-ups come late, twice, to the wrong one, and old ones again; loads are asked for on top of one another."""
+    """Messages come late, twice, to the wrong one, and old ones again; loads are asked for on top of one another."""
     await fetcher.connect(1)
     await fetcher.run_until_over()  # later loads do not join a running one: they wait for its lane
-    old: list[LoadPage] = []
+    old: list[RunJob] = []
     for turn in range(60):
         if turn in {0, 2, 3, 5, 8, 9}:
             await fetcher.ask(f"again-{turn}")
         await fetcher.relay_once()
-        fresh = wake_ups(fetcher)
+        fresh = run_jobs(fetcher)
         old += fresh
         coming = [*fresh, *CHANCE.sample(old, min(4, len(old)))]
         CHANCE.shuffle(coming)
         takers = [CHANCE.choice((fetcher.worker, second.worker)) for _ in coming]
-        takes = (one.take(wake_up, connection="conn") for one, wake_up in zip(takers, coming, strict=True))
+        takes = (one.take(run_job, connection_id="conn") for one, run_job in zip(takers, coming, strict=True))
         await asyncio.gather(*takes)
         if turn % 4 == 0:
             assert await reap(fetcher.database) == 0, "both live, so nothing is taken from either"
@@ -150,15 +151,15 @@ async def test_a_worker_that_was_given_up_writes_nothing_more(fetcher: Fetcher, 
     fetcher.orchard.gate, fetcher.log.gate = (gate, None) if held_at == "provider" else (None, gate)
     await fetcher.connect(1, resources=("fruit-0",))
     await fetcher.relay_once()
-    for wake_up in wake_ups(fetcher):
-        await fetcher.worker.take(wake_up, connection="conn")
+    for run_job in run_jobs(fetcher):
+        await fetcher.worker.take(run_job, connection_id="conn")
     (paused,) = [job for job in await fetcher.unfinished() if job.state == "running"]
     await until(lambda: bool(fetcher.orchard.asked))
     await given_up(fetcher, second)
     await fetcher.relay_once()
     fetcher.orchard.gate = fetcher.log.gate = None  # nothing holds up the second one
-    for wake_up in wake_ups(fetcher):
-        await second.worker.take(wake_up, connection="conn")
+    for run_job in run_jobs(fetcher):
+        await second.worker.take(run_job, connection_id="conn")
     await asyncio.gather(*second.worker._running)
     before = await row(fetcher, paused.id)
     assert before.epoch == paused.epoch + 1
@@ -167,7 +168,7 @@ async def test_a_worker_that_was_given_up_writes_nothing_more(fetcher: Fetcher, 
     assert await row(fetcher, paused.id) == before
     await fetcher.run_until_over()
     done = await row(fetcher, paused.id)
-    assert (done.state, done.items, done.receipt.read) == ("done", COUNTS["fruit-0"], COUNTS["fruit-0"])
+    assert (done.outcome, done.items, done.receipt.read) == ("done", COUNTS["fruit-0"], COUNTS["fruit-0"])
     assert len(fetcher.log.live_items()["fruit-0"]) == COUNTS["fruit-0"]
     if held_at == "provider":
         assert {int(dict(m.headers)["version"]) >> 20 for m in fetcher.log.of(ITEMS)} == {before.epoch}
@@ -207,13 +208,13 @@ async def given_up(fetcher: Fetcher, second: Second) -> None:
     """The first one has not beaten for too long, and the second one takes its jobs."""
     async with second.database.write() as db:
         mine = workers.c.id == fetcher.worker.id
-        await db.execute(update(workers).where(mine).values(beat=workers.c.beat - DEAD_AFTER_S - 1))
+        await db.execute(update(workers).where(mine).values(beat_at=workers.c.beat_at - DEAD_AFTER_S - 1))
         await store.forget_workers(db, silent_s=DEAD_AFTER_S)
     await reap(second.database)
 
 
 async def row(fetcher: Fetcher, id_: str) -> Job:
     async with fetcher.database.read() as db:
-        found = await jobs.get(db, id_)
+        found = await queries.get(db, id_)
     assert found is not None
     return found

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from services.fetcher.work import Slice, Tools
+from services.fetcher.context import FetcherContext
+from services.fetcher.emit import MALFORMED
+from services.fetcher.run import JobRun
 from shared.connector import Page
 from shared.contracts.envelope import Message
 from shared.contracts.items import MAX_BYTES
@@ -10,19 +12,19 @@ from shared.contracts.topics import ITEMS, dead_letters
 from shared.kafka.metrics import count_dead_letters
 
 
-async def send_dead_letters(work: Slice, tools: Tools, page: Page) -> None:
-    await tools.producer.send_all(
+async def send_dead_letters(run: JobRun, context: FetcherContext, page: Page) -> None:
+    await context.producer.send_all(
         [
             Message(
                 topic=dead_letters(ITEMS),
-                key=work.job.lane.encode(),
+                key=run.job.lane.encode(),
                 value=rejected.raw[:MAX_BYTES],
                 headers=(
-                    ("dlq_error", f"malformed_record: {rejected.reason}"[:1000].encode(errors="replace")),
+                    ("dlq_error", f"{MALFORMED}: {rejected.reason}"[:1000].encode(errors="replace")),
                     ("dlq_pointer", rejected.pointer[:1000].encode(errors="replace")),
                     ("dlq_service", b"fetcher"),
                     ("dlq_bytes", str(len(rejected.raw)).encode()),
-                    ("org", work.source.org_id.encode()),
+                    ("org_id", run.source.org_id.encode()),
                 ),
             )
             for rejected in page.rejected

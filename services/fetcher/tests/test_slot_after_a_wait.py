@@ -1,4 +1,4 @@
-"""A job that was parked and then finds no turn counts like any other when it is woken."""
+"""A job that waited and then finds no slot counts like any other when it gets one."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from services.fetcher import turns
 from services.fetcher.job import new_job
-from services.fetcher.jobs import add, claim, get
+from services.fetcher.jobs.queries import get
+from services.fetcher.jobs.transitions import claim, create, wake_next
 from services.fetcher.tables import jobs as rows
 from services.fetcher.tests.crashing import Fetcher, orchard_of
 
@@ -27,18 +27,17 @@ async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
     await fetcher.kill()
 
 
-async def test_one_place_that_is_free_wakes_one_of_those_that_had_been_parked(fetcher: Fetcher) -> None:
+async def test_one_place_that_is_free_wakes_one_of_those_that_had_waited(fetcher: Fetcher) -> None:
     made = [new_job("conn", name, 1) for name in NAMES]
     async with fetcher.database.write(lock="conn") as db:
         for job in made:
-            await add(db, job)
-        assert await claim(db, job=made[0].id, wake=1, worker="w") is not None
-        parked = rows.c.id.in_([job.id for job in made[1:]])
-        waiting = '{"reason":"rate limit","until":"2020-01-01T00:00:00Z"}'
-        await db.execute(update(rows).where(parked).values(state="ready", waiting=waiting))
+            await create(db, job)
+        assert await claim(db, job_id=made[0].id, dispatch=1, worker_id="w") is not None
+        waited = rows.c.id.in_([job.id for job in made[1:]])
+        await db.execute(update(rows).where(waited).values(state="waiting", waiting_until=0.0, waiting_reason="limit"))
         for job in made[1:]:
-            assert await claim(db, job=job.id, wake=1, worker="w") is None
-        await db.execute(update(rows).where(rows.c.id == made[0].id).values(state="done"))
-        await turns.give(db, "conn")
+            assert await claim(db, job_id=job.id, dispatch=1, worker_id="w") is None
+        await db.execute(update(rows).where(rows.c.id == made[0].id).values(state="over", outcome="done"))
+        await wake_next(db, "conn")
         states = sorted([found.state for job in made[1:] if (found := await get(db, job.id))])
-    assert states == ["ready", "turn", "turn"]
+    assert states == ["awaiting_slot", "awaiting_slot", "ready"]

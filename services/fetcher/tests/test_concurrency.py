@@ -1,4 +1,4 @@
-"""Nobody takes more than their part: so many wake-ups of a connection are out, background work has a quarter."""
+"""Nobody takes more than their part: so many jobs of a connection are dispatched, background work has a quarter."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import msgspec
 import pytest
 
 from services.fetcher import store
-from services.fetcher.job import Job, new_job, wake_up
-from services.fetcher.plan import plan_connection, plan_read, plan_sync
+from services.fetcher.job import Job, new_job, run_job
+from services.fetcher.plan import plan_connection, plan_refetch, plan_sync
 from services.fetcher.tests.crashing import Fetcher, orchard_of
 from services.fetcher.worker import Worker
 from shared.connector import Cursor, Page, Record, RetryLater
 from shared.contracts.envelope import timestamp
-from shared.contracts.pages import LoadPage
-from shared.contracts.syncs import ReadAgain, SyncRequested
-from shared.contracts.topics import BACKGROUND, ITEMS, PAGES
+from shared.contracts.jobs import RunJob
+from shared.contracts.syncs import RefetchItems, SyncRequested
+from shared.contracts.topics import BACKGROUND_JOBS, ITEMS, JOBS
 from shared.db import Schema
 from shared.tests.kafka_harness import until
 
@@ -47,14 +47,14 @@ async def small(tmp_path: Path) -> AsyncIterator[Fetcher]:
 
 
 async def by_state(fetcher: Fetcher) -> dict[str, list[Job]]:
-    found: dict[str, list[Job]] = {"ready": [], "running": [], "turn": []}
+    found: dict[str, list[Job]] = {"ready": [], "running": [], "awaiting_slot": []}
     for job in await fetcher.unfinished():
         found.setdefault(job.state, []).append(job)
     return found
 
 
 def out(states: dict[str, list[Job]]) -> int:
-    return len(states["running"]) + len([job for job in states["ready"] if job.waiting is None])
+    return len(states["running"]) + len(states["ready"])
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -65,7 +65,7 @@ async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happe
     for turn in range(30):
         states = await by_state(large)
         assert out(states) <= AT_ONCE
-        assert out(states) == AT_ONCE or not states["turn"], "nobody waits while there is room"
+        assert out(states) == AT_ONCE or not states["awaiting_slot"], "nobody waits while there is room"
         assert await large.stranded() == []
         match chance.choice(("relay", "deliver", "deliver", "settle", "repeat", "die", "ask")):
             case "relay":
@@ -85,12 +85,12 @@ async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happe
 
 
 async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
-    """Every slice ends at its first page border, so all fifty get a first page before anyone gets a second one."""
-    large.tools.stopping.set()
+    """Every run ends at its first page border, so all fifty get a first page before anyone gets a second one."""
+    large.context.stopping.set()
     await large.connect(1)
     for _ in range(40):
         await large.relay_once()
-        while large.read < len(large.log.of(PAGES)):
+        while large.read < len(large.log.of(JOBS)):
             await large.deliver()
         await large.settle()
     served = dict.fromkeys(TREES, 0)
@@ -103,7 +103,7 @@ async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
     assert set(served.values()) == {3}
 
 
-async def test_one_that_is_parked_until_a_time_gives_its_place_to_another(large: Fetcher) -> None:
+async def test_one_that_waits_until_a_time_gives_its_place_to_another(large: Fetcher) -> None:
     def told_to_wait(_: Cursor | None) -> Page:
         raise RetryLater("Come back later.", after_s=600.0)
 
@@ -112,11 +112,11 @@ async def test_one_that_is_parked_until_a_time_gives_its_place_to_another(large:
     await large.connect(1)
     for _ in range(3):
         await large.relay_once()
-        while large.read < len(large.log.of(PAGES)):
+        while large.read < len(large.log.of(JOBS)):
             await large.deliver()
         await large.settle()
-    parked = [job for job in await large.unfinished() if job.waiting is not None]
-    assert {job.resource for job in parked} == set(first)
+    deferred = [job for job in await large.unfinished() if job.state == "waiting"]
+    assert {job.resource for job in deferred} == set(first)
     assert any(job.pages for job in await large.all_jobs())
     large.orchard.script = {}
     await large.run_until_over()
@@ -130,32 +130,36 @@ async def test_the_connections_do_not_wait_for_one_another(large: Fetcher) -> No
         assert known is not None
         other = msgspec.structs.replace(known, id="other", sync_id="sync-of-other")
         await plan_connection(db, other, providers={"orchard": large.provider})
-    jobs = [job for job in await large.unfinished() if job.connection == "other"]
+    jobs = [job for job in await large.unfinished() if job.connection_id == "other"]
     assert [job.state for job in jobs].count("ready") == AT_ONCE
 
 
 async def test_what_nobody_waits_for_goes_to_the_topic_of_the_background(small: Fetcher) -> None:
     await small.connect(1)
-    assert await topics_of(small) == {"load": {PAGES}}
+    assert await topics_of(small) == {"load": {JOBS}}
     await small.run_until_over()
     providers = {"orchard": small.provider}
-    request = SyncRequested(sync="nightly", connection="conn", requested=timestamp(0), background=True)
+    request = SyncRequested(sync_id="nightly", connection_id="conn", requested_at=timestamp(0), background=True)
     async with small.database.write(lock="conn") as db:
         await plan_sync(db, request, providers=providers)
-        await plan_read(db, ReadAgain(connection="conn", resource="apples", ids=("apples-000",)), providers=providers)
-    assert await topics_of(small) == {"load": {BACKGROUND}, "read": {BACKGROUND}}
+        await plan_refetch(
+            db,
+            RefetchItems(connection_id="conn", resource="apples", ids=("apples-000",), highest_version=0),
+            providers=providers,
+        )
+    assert await topics_of(small) == {"load": {BACKGROUND_JOBS}, "refetch": {BACKGROUND_JOBS}}
     await small.run_until_over()
     await small.connect(2, status="disconnected")
-    assert await topics_of(small) == {"purge": {BACKGROUND}}
+    assert await topics_of(small) == {"purge": {BACKGROUND_JOBS}}
     await small.run_until_over()
     assert small.log.live_items() == {"apples": {}, "pears": {}}
 
 
 async def topics_of(fetcher: Fetcher) -> dict[str, set[str]]:
-    """Kind of job → where its wake-ups go, of those under way."""
+    """Kind of job → where its ``RunJob``s go, of those under way."""
     found: dict[str, set[str]] = {}
     for job in await fetcher.unfinished():
-        found.setdefault(job.kind, set()).add(wake_up(job).topic)
+        found.setdefault(job.kind, set()).add(run_job(job).topic)
     return found
 
 
@@ -163,7 +167,7 @@ async def test_a_load_that_somebody_waits_for_does_not_join_one_in_the_backgroun
     await small.connect(1)
     await small.run_until_over()
     for sync, background in (("nightly", True), ("nightly-2", True), ("asked", False), ("asked-2", False)):
-        request = SyncRequested(sync=sync, connection="conn", requested=timestamp(0), background=background)
+        request = SyncRequested(sync_id=sync, connection_id="conn", requested_at=timestamp(0), background=background)
         async with small.database.write(lock="conn") as db:
             await plan_sync(db, request, providers={"orchard": small.provider})
     under_way = await small.unfinished()
@@ -182,7 +186,7 @@ async def held(tmp_path: Path) -> AsyncIterator[tuple[Fetcher, Worker]]:
     fetcher = Fetcher(tmp_path, TREES, provider=orchard_of(TREES, parallel=100))
     await fetcher.boot()
     fetcher.orchard.gate = asyncio.Event()
-    worker = Worker(fetcher.tools, slots=8)
+    worker = Worker(fetcher.context, slots=8)
     await fetcher.connect(1)
     yield fetcher, worker
     fetcher.orchard.gate.set()
@@ -212,17 +216,17 @@ async def test_waiting_background_work_does_not_make_others_slices_short(held: t
     behind = [asyncio.create_task(take(worker, job, background=True)) for job in jobs[:4]]
     await until(lambda: worker.busy == 2)
     await asyncio.sleep(0.05)
-    assert fetcher.tools.queue.waiting == 0
+    assert fetcher.context.queue.waiting == 0
     assert fetcher.orchard.gate is not None
     fetcher.orchard.gate.set()
     await asyncio.wait_for(asyncio.gather(*behind), 20)
 
 
-async def test_a_slice_ends_at_its_next_page_border_when_somebody_waits_for_a_slot(tmp_path: Path) -> None:
+async def test_a_run_ends_at_its_next_page_border_when_somebody_waits_for_a_slot(tmp_path: Path) -> None:
     fetcher = Fetcher(tmp_path, {"apples": 0, "pears": 2})
     await fetcher.boot()
     await fetcher.connect(1)
-    worker = Worker(fetcher.tools, slots=1)
+    worker = Worker(fetcher.context, slots=1)
     apples, pears = sorted(await fetcher.unfinished(), key=lambda job: job.resource)
     begun = asyncio.get_running_loop().time()
 
@@ -235,7 +239,7 @@ async def test_a_slice_ends_at_its_next_page_border_when_somebody_waits_for_a_sl
     await asyncio.sleep(0.1)
     assert worker.busy == 1
     await asyncio.wait_for(take(worker, pears), 20)
-    assert asyncio.get_running_loop().time() - begun < 4, "a slice nobody waits for lasts five seconds"
+    assert asyncio.get_running_loop().time() - begun < 4, "a run nobody waits for lasts five seconds"
     (left,) = [job for job in await fetcher.unfinished() if job.resource == "apples"]
     assert left.state == "ready"
     assert left.pages > 1
@@ -251,18 +255,22 @@ async def test_a_read_that_comes_after_the_disconnect_deletes_again(home: Path |
     await fetcher.connect(2, status="disconnected")
     await fetcher.run_until_over()
     since = len(fetcher.log.messages)
-    request = ReadAgain(connection="conn", resource="apples", ids=("apples-001", "apples-zombie"))
+    request = RefetchItems(
+        connection_id="conn", resource="apples", ids=("apples-001", "apples-zombie"), highest_version=0
+    )
     async with fetcher.database.write(lock="conn") as db:
-        await plan_read(db, request, providers={"orchard": fetcher.provider})
+        await plan_refetch(db, request, providers={"orchard": fetcher.provider})
     await fetcher.run_until_over()
     assert fetcher.sent(ITEMS, since) == {"apples-001": [False], "apples-zombie": [False]}
     await fetcher.database.close()
 
 
 async def take(worker: Worker, job: Job, *, background: bool = False) -> None:
-    await worker.take(LoadPage(job=job.id, wake=job.wake), connection=job.connection, background=background)
+    await worker.take(
+        RunJob(job_id=job.id, dispatch=job.dispatch), connection_id=job.connection_id, background=background
+    )
 
 
 def test_what_is_read_again_or_purged_is_background_work() -> None:
-    kinds = {kind: new_job("c", "r", 1, kind=kind).background for kind in ("load", "read", "purge")}
-    assert kinds == {"load": False, "read": True, "purge": True}
+    kinds = {kind: new_job("c", "r", 1, kind=kind).background for kind in ("load", "refetch", "purge")}
+    assert kinds == {"load": False, "refetch": True, "purge": True}

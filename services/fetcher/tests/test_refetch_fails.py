@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from services.fetcher.plan import plan_read
+from services.fetcher.plan import plan_refetch
 from services.fetcher.tests.crashing import Fetcher
 from shared.connector import Reject
-from shared.contracts.syncs import ReadAgain
+from shared.contracts.syncs import RefetchItems
 from shared.contracts.topics import ITEMS
 
 
@@ -25,9 +25,9 @@ async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
 
 
 async def ask_again(fetcher: Fetcher, *ids: str) -> None:
-    request = ReadAgain(connection="conn", resource="apples", ids=ids)
+    request = RefetchItems(connection_id="conn", resource="apples", ids=ids, highest_version=0)
     async with fetcher.database.write(lock="conn") as db:
-        await plan_read(db, request, providers={"orchard": fetcher.provider})
+        await plan_refetch(db, request, providers={"orchard": fetcher.provider})
 
 
 async def test_an_id_that_the_provider_refuses_to_read_is_sent_by_the_next_load(fetcher: Fetcher) -> None:

@@ -1,0 +1,51 @@
+"""What every run of a job is handed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fetcher.call import Learned
+from services.fetcher.job import Job
+from services.fetcher.settings import Runtime
+from services.fetcher.tokens import Tokens
+from shared.connector import Connector
+from shared.db import Database
+from shared.http import HttpClient
+from shared.kafka import Producer
+from shared.quota import Quota
+
+
+@dataclass
+class SlotQueue:
+    """How many ``RunJob``s wait for a slot of this worker."""
+
+    waiting: int = 0
+
+
+@dataclass(frozen=True)
+class FetcherContext:
+    """Shared by all runs of a worker. ``stopping`` is set when the worker wants to leave at the next page border.
+
+    ``learned`` holds the limits that the providers' answers told of.
+    """
+
+    database: Database
+    producer: Producer
+    runtimes: Mapping[str, Runtime]
+    connectors: Mapping[str, Connector]
+    http: Mapping[str, HttpClient]
+    quota: Quota
+    tokens: Tokens
+    max_pages: int | None = None
+    learned: Learned = field(default_factory=dict)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    queue: SlotQueue = field(default_factory=SlotQueue)
+
+    def write(self, job: Job) -> AbstractAsyncContextManager[AsyncConnection]:
+        """Open a transaction that may change the job."""
+        return self.database.write(lock=job.connection_id)

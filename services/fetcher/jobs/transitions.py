@@ -1,0 +1,296 @@
+"""The life of a job: what happens to it in which state, and the only writes of a state.
+
+| event | from | to | meaning |
+|---|---|---|---|
+| created | new | ready | its first `RunJob` is in the outbox |
+| refused | new | over | it cannot even begin: its row says why |
+| no_slot | new, ready, waiting | awaiting_slot | its connection has all its slots in use |
+| slot_freed | awaiting_slot | ready | it has gone unserved for longest |
+| lane_taken | ready, waiting | awaiting_lane | another job of the lane comes first |
+| lane_freed | awaiting_lane | ready | that other job is over |
+| claimed | ready, waiting | running | a worker has taken it, under a new epoch |
+| page_read | running | running | a page is recorded and the run goes on |
+| run_ended | running | ready | the run's time is over and there is more to read |
+| yielded | running | awaiting_slot | the same, and others wait for a slot |
+| deferred | running | waiting | a delayed `RunJob` is in the outbox |
+| finished | running | over | done, incomplete or failed |
+| worker_gone | running | ready | its worker died or left |
+| forgotten | ready, waiting | ready | its `RunJob` is long overdue: another one is sent |
+| connection_gone | ready, running, waiting, awaiting_lane, awaiting_slot | over | the account was disconnected |
+
+A claimed job is written only by who holds the claim: its epoch and checkpoint are the condition of every write. Each
+change is told to the job's syncs and, where the job is to run, appended as a ``RunJob``, in the same transaction.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
+
+from sqlalchemy import bindparam, insert, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fetcher import known_items, store
+from services.fetcher.job import UNFINISHED, Job, State, run_job, to_row
+from services.fetcher.jobs import concurrency, progress, queries
+from services.fetcher.jobs.claims import HELD, LostClaimError, claim_parameters, claimed_by_lost_commit
+from services.fetcher.metrics import ENDED
+from services.fetcher.tables import jobs, outbox
+from shared.contracts.progress import JobError, Outcome
+from shared.outbox import append
+
+Event = Literal[
+    "created", "refused", "no_slot", "slot_freed", "lane_taken", "lane_freed", "claimed", "page_read", "run_ended",
+    "yielded", "deferred", "finished", "worker_gone", "forgotten", "connection_gone"
+]  # fmt: skip
+
+
+class Transition(NamedTuple):
+    event: Event
+    states: tuple[State, ...]
+    then: State
+    meaning: str
+
+
+LIFE: Final = (
+    Transition("created", ("new",), "ready", "its first `RunJob` is in the outbox"),
+    Transition("refused", ("new",), "over", "it cannot even begin: its row says why"),
+    Transition("no_slot", ("new", "ready", "waiting"), "awaiting_slot", "its connection has all its slots in use"),
+    Transition("slot_freed", ("awaiting_slot",), "ready", "it has gone unserved for longest"),
+    Transition("lane_taken", ("ready", "waiting"), "awaiting_lane", "another job of the lane comes first"),
+    Transition("lane_freed", ("awaiting_lane",), "ready", "that other job is over"),
+    Transition("claimed", ("ready", "waiting"), "running", "a worker has taken it, under a new epoch"),
+    Transition("page_read", ("running",), "running", "a page is recorded and the run goes on"),
+    Transition("run_ended", ("running",), "ready", "the run's time is over and there is more to read"),
+    Transition("yielded", ("running",), "awaiting_slot", "the same, and others wait for a slot"),
+    Transition("deferred", ("running",), "waiting", "a delayed `RunJob` is in the outbox"),
+    Transition("finished", ("running",), "over", "done, incomplete or failed"),
+    Transition("worker_gone", ("running",), "ready", "its worker died or left"),
+    Transition("forgotten", ("ready", "waiting"), "ready", "its `RunJob` is long overdue: another one is sent"),
+    Transition("connection_gone", UNFINISHED, "over", "the account was disconnected"),
+)
+TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
+    (state, one.event): one.then for one in LIFE for state in one.states
+}
+CLAIMABLE: Final = frozenset(state for state, event in TRANSITIONS if event == "claimed")
+DISCONNECTED: Final = JobError(code="disconnected", detail="The account was disconnected while it was loading.")
+
+_WRITTEN: Final[dict[str, Any]] = {
+    column.name: bindparam(column.name) for column in jobs.columns if column.name not in {"id", "step"}
+}
+# Built once: building such a statement costs as much as running it, and these run for every page.
+_WRITE: Final = update(jobs).where(HELD).values({**_WRITTEN, "step": jobs.c.step + 1}).returning(jobs.c.step)
+_ENDED: Final = ("state", "outcome", "error", "ended_at", "waiting_until", "waiting_reason", "worker_id", "step")
+_END: Final = (
+    update(jobs)
+    .where(jobs.c.id == bindparam("over"))
+    .values({**{name: bindparam(f"new_{name}") for name in _ENDED}, "seq": jobs.c.seq + 1})
+)
+
+
+class IllegalTransitionError(Exception):
+    """An event came in a state in which it cannot happen: a fault of ours."""
+
+
+async def create(db: AsyncConnection, *new: Job, syncs: tuple[str, ...] = ()) -> None:
+    """Write new jobs of one connection, all at once: there may be a thousand."""
+    if not new:
+        return
+    free, now = await concurrency.free_slots(db, new[0].connection_id), time.time()
+    for job in new:
+        if job.error is not None:
+            _enter(job, "refused")
+            job.outcome, job.ended_at = "failed", now
+        else:
+            _enter(job, "created" if free > 0 else "no_slot")
+            free -= 1
+        job.changed_at = now
+    await db.execute(insert(jobs), [to_row(job) for job in new])
+    await progress.join(db, *new, syncs=syncs)
+    await append(db, outbox, [run_job(job) for job in new if job.state == "ready"])
+
+
+async def claim(
+    db: AsyncConnection, *, job_id: str, dispatch: int, worker_id: str, at_work: Collection[tuple[str, int]] = ()
+) -> Job | None:
+    """Take the job for this worker if this ``RunJob`` is the one that counts and slot and lane are free; epoch + 1.
+
+    ``at_work`` are the claims that the worker knows of: one that is not among them was committed unheard.
+    """
+    job = await queries.get(db, job_id)
+    if job is not None and claimed_by_lost_commit(job, dispatch, worker_id, at_work):
+        return job
+    if job is None or job.state not in CLAIMABLE or job.dispatch != dispatch:
+        return None
+    if not await concurrency.has_slot(db, job.connection_id, besides=job.id):
+        await _set_aside(db, job, "no_slot")
+        return None
+    blocked = await queries.has_earlier_purge(db, job)
+    epoch = None if blocked else await store.take_lane(db, job.connection_id, job.resource, job_id=job.id)
+    if epoch is None:
+        await _set_aside(db, job, "lane_taken")
+        await wake_next(db, job.connection_id)
+        return None
+    as_read = (jobs.c.id == job.id) & (jobs.c.state == job.state) & (jobs.c.dispatch == dispatch)
+    _enter(job, "claimed")
+    job.epoch, job.worker_id, job.changed_at = epoch, worker_id, time.time()
+    job.started_at = job.started_at or job.changed_at
+    return job if (await db.execute(update(jobs).where(as_read).values(to_row(job)))).rowcount == 1 else None
+
+
+async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = True) -> None:
+    """Write down a page; the rest is read at once, or in another run.
+
+    Raises:
+        LostClaimError: as each write of a claimed job.
+    """
+    if not end_run:
+        await _write(db, job, "page_read", tell="PageLoaded" if told else None)
+    else:
+        queued = await concurrency.has_queued(db, job.connection_id)
+        await _write(db, job, "yielded" if queued else "run_ended", tell="PageLoaded")
+
+
+async def defer(db: AsyncConnection, job: Job, *, seconds: float, reason: str) -> None:
+    """Give the job back until ``seconds`` from now; people can read the reason."""
+    job.waiting_until, job.waiting_reason = time.time() + seconds, reason
+    await _write(db, job, "deferred", tell="JobWaiting", delay_s=seconds)
+
+
+async def finish(db: AsyncConnection, job: Job, outcome: Outcome, error: JobError | None = None) -> None:
+    job.outcome, job.error = outcome, error
+    await _write(db, job, "finished", tell="JobFailed" if outcome == "failed" else "JobFinished")
+
+
+async def end_disconnected(db: AsyncConnection, over: Sequence[Job]) -> None:
+    """End jobs of one connection that nobody runs, all at once."""
+    if not over:
+        return
+    now = time.time()
+    for job in over:
+        _enter(job, "connection_gone")
+        job.outcome, job.error, job.ended_at = "failed", DISCONNECTED, now
+        job.step += 1
+        ENDED.add("failed")
+    rows = {job.id: to_row(job) for job in over}
+    await db.execute(
+        _END, [{"over": id_, **{f"new_{name}": row[name] for name in _ENDED}} for id_, row in rows.items()]
+    )
+    for job in over:
+        await _invalidate_unread(db, job)
+    await progress.tell_all(db, over, "JobFailed")
+    connection_id = over[0].connection_id
+    await store.free_lanes(db, connection_id, list(rows))
+    await store.forget_cursors(db, *rows)
+    for resource in {job.resource for job in over}:
+        await _wake_lane(db, connection_id, resource)
+    await wake_next(db, connection_id)
+
+
+async def redispatch(db: AsyncConnection, job: Job, event: Literal["worker_gone", "forgotten", "lane_freed"]) -> None:
+    """Return a job that nobody works on to ready, with a new ``RunJob`` and without its claim."""
+    now = await queries.get(db, job.id)  # what is about to be sent may have been noted since ``job`` was read
+    if now is None:
+        return
+    as_read = (jobs.c.id == job.id) & (jobs.c.dispatch == job.dispatch)
+    as_read &= (jobs.c.seq == job.seq) & (jobs.c.state == job.state)
+    _enter(job, event)
+    job.dispatch += 1
+    statement = update(jobs).where(as_read).values(state=job.state, dispatch=job.dispatch, seq=jobs.c.seq + 1)
+    statement = statement.values(worker_id=None, waiting_until=None, waiting_reason=None, pending_ids="[]")
+    changed = await db.execute(statement.values(changed_at=time.time()))
+    if changed.rowcount == 1:
+        await _settle_pending(db, now)
+        await append(db, outbox, [run_job(job)])
+
+
+async def wake_next(db: AsyncConnection, connection_id: str) -> None:
+    """Hand out as many jobs of those that wait for a slot as may be out."""
+    while (job := await concurrency.next_queued(db, connection_id)) is not None:
+        if not await concurrency.has_slot(db, connection_id):
+            return
+        _enter(job, "slot_freed")
+        job.dispatch += 1
+        await db.execute(update(jobs).where(jobs.c.id == job.id).values(state=job.state, dispatch=job.dispatch))
+        await append(db, outbox, [run_job(job)])
+
+
+def _enter(job: Job, event: Event) -> None:
+    state = TRANSITIONS.get((job.state, event))
+    if state is None:
+        raise IllegalTransitionError(f"{event} cannot happen to job {job.id}, which is {job.state}")
+    job.state = state
+    if state != "running":
+        job.worker_id = None
+    if state != "waiting":
+        job.waiting_until = job.waiting_reason = None
+
+
+async def _write(db: AsyncConnection, job: Job, event: Event, *, tell: str | None, delay_s: float = 0.0) -> None:
+    """Write a claimed job after ``event`` and tell its syncs, unless ``tell`` is None.
+
+    A job whose connection has gone meanwhile is over, whatever happened to it: but a purge is for just that.
+
+    Raises:
+        LostClaimError: the row has another epoch or checkpoint than the job was read with.
+    """
+    claimed = claim_parameters(job)
+    if event != "finished" and job.kind != "purge" and await store.is_gone(db, job.connection_id, job.generation):
+        event, tell = "connection_gone", "JobFailed"
+        job.outcome, job.error = "failed", DISCONNECTED
+    _enter(job, event)
+    await _settle_pending(db, job)
+    job.seq += 1
+    job.changed_at = time.time()
+    job.dispatch += job.state in CLAIMABLE
+    if job.over:
+        job.ended_at = job.changed_at
+        await _invalidate_unread(db, job)
+    row = to_row(job)
+    written = await db.execute(_WRITE, {**{name: row[name] for name in _WRITTEN}, **claimed})
+    step = written.scalar_one_or_none()
+    if step is None:
+        raise LostClaimError(job.id)
+    job.step = step  # a sync may have joined since the job was read: its step counts too
+    if tell is not None:
+        await progress.tell(db, job, tell)
+    if job.over:
+        await _free_lane(db, job)
+    if job.state != "running":
+        await wake_next(db, job.connection_id)
+    if job.state in CLAIMABLE:
+        await append(db, outbox, [run_job(job)], delay_s=delay_s)
+
+
+async def _set_aside(db: AsyncConnection, job: Job, event: Literal["no_slot", "lane_taken"]) -> None:
+    _enter(job, event)
+    values = {"state": job.state, "waiting_until": None, "waiting_reason": None}
+    await db.execute(update(jobs).where(jobs.c.id == job.id).values(values))
+
+
+async def _settle_pending(db: AsyncConnection, job: Job) -> None:
+    if job.pending_ids:
+        await known_items.invalidate(db, job.connection_id, job.resource, job.pending_ids)
+        job.pending_ids = ()
+
+
+async def _invalidate_unread(db: AsyncConnection, job: Job) -> None:
+    """What should have been read again and was not: the next load sends it again, or a purge deletes it."""
+    if job.kind == "refetch" and job.outcome != "done":
+        await known_items.invalidate(db, job.connection_id, job.resource, (job.cursor or {"ids": []})["ids"])
+
+
+async def _free_lane(db: AsyncConnection, job: Job) -> None:
+    ENDED.add(job.outcome or "failed")
+    await store.free_lane(db, job.connection_id, job.resource, job_id=job.id)
+    await store.forget_cursors(db, job.id)
+    await _wake_lane(db, job.connection_id, job.resource)
+
+
+async def _wake_lane(db: AsyncConnection, connection_id: str, resource: str) -> None:
+    """Wake whoever waits for the lane: first what deletes, then the oldest."""
+    others = await queries.unfinished(db, connection_id, resource)
+    waiting = [job for job in others if job.state == "awaiting_lane"]
+    if waiting:
+        await redispatch(db, min(waiting, key=lambda job: (job.kind != "purge", job.id)), "lane_freed")

@@ -1,0 +1,86 @@
+"""A job run: the pages that a worker reads of a claimed job in one go."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import Final
+
+from services.fetcher.call import ProviderCall
+from services.fetcher.context import FetcherContext, SlotQueue
+from services.fetcher.job import Job
+from services.fetcher.settings import Runtime
+from shared.connector import Connector
+from shared.contracts.connections import Connection
+from shared.contracts.items import version
+
+RUN_S: Final = 5.0
+TELL_S: Final = 0.3
+SHORT_S: Final = 0.5
+"""How long a run lasts at most, of the pages it has begun, while others wait for a slot."""
+
+
+@dataclass
+class JobRun:
+    """One claim's work on a job: the pages of the next ``RUN_S`` seconds."""
+
+    job: Job
+    source: Connection
+    connector: Connector
+    runtime: Runtime
+    call: ProviderCall
+    stopping: asyncio.Event
+    queue: SlotQueue
+    began: float
+    page: int = 0
+    told: float = 0.0
+
+    def next_version(self) -> int:
+        """Return the version of what the next page brings, taken when its request is sent."""
+        self.page += 1
+        return version(self.job.epoch, self.page)
+
+    def worth_telling(self) -> bool:
+        """Return whether ``TELL_S`` have passed since the last page that was told of.
+
+        People cannot follow more, and each costs a relay.
+        """
+        now = asyncio.get_running_loop().time()
+        if now - self.told < TELL_S:
+            return False
+        self.told = now
+        return True
+
+    @property
+    def over(self) -> bool:
+        """Whether the time is over: sooner, when somebody waits for a slot."""
+        lasted = asyncio.get_running_loop().time() - self.began
+        return lasted >= (SHORT_S if self.queue.waiting else RUN_S)
+
+    @property
+    def ends(self) -> bool:
+        """Whether the next page border is the end."""
+        return self.over or self.stopping.is_set()
+
+
+def open_run(job: Job, source: Connection, context: FetcherContext) -> JobRun:
+    runtime, connector = context.runtimes[source.provider], context.connectors[source.provider]
+    call = ProviderCall(
+        source,
+        runtime,
+        connector,
+        http=context.http[source.provider],
+        quota=context.quota,
+        tokens=context.tokens,
+        learned=context.learned,
+    )
+    return JobRun(
+        job=job,
+        source=source,
+        connector=connector,
+        runtime=runtime,
+        call=call,
+        stopping=context.stopping,
+        queue=context.queue,
+        began=asyncio.get_running_loop().time(),
+    )
