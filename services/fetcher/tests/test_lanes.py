@@ -230,7 +230,7 @@ async def test_the_jobs_of_a_dead_worker_go_on_and_those_of_a_live_one_are_left_
     assert {progress.state for progress in fetcher.newest_progress().values()} == {"done"}
 
 
-async def test_a_wake_up_that_got_lost_is_sent_again(fetcher: Fetcher) -> None:
+async def test_a_message_that_got_lost_is_sent_again(fetcher: Fetcher) -> None:
     await fetcher.connect(1)
     await fetcher.relay_once()
     fetcher.read = len(fetcher.log.of(JOBS))

@@ -47,7 +47,7 @@ def test_whatever_is_unfinished_can_come_to_its_end() -> None:
 
 def test_what_cannot_happen_in_a_state_is_refused_in_words() -> None:
     job = new_job("conn", "apples", 1)
-    with pytest.raises(IllegalTransitionError, match="finished cannot happen to job .* which is new"):
+    with pytest.raises(IllegalTransitionError, match=r"finished cannot happen to job .* which is new"):
         transitions._enter(job, "finished")
     assert job.state == "new"
 
