@@ -30,7 +30,7 @@ from services.fetcher.consumers import listen
 from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.store import relay
-from services.fetcher.work import Tools
+from services.fetcher.context import FetcherContext
 from services.fetcher.worker import Worker
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import event
@@ -85,7 +85,7 @@ async def fetcher(cluster: Cluster, place: Path | Schema, tables: int, page_s: f
         stack.push_async_callback(producer.stop)
         endless = Endless(page_s)
         providers = {LARGE: orchard(LARGE, tables), SMALL: orchard(SMALL, FEW)}
-        tools = Tools(
+        tools = FetcherContext(
             database=database,
             producer=producer,
             runtimes={slug: Runtime(provider=one, client_id="", api_url="") for slug, one in providers.items()},
