@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway import store
 from services.gateway.context import Watch
 from services.gateway.metrics import STALE_APPENDS
-from services.gateway.project import apply_connection, asked_sync, item_row, project_items, refetch_requests
+from services.gateway.project import apply_connection, item_row, project_items, refetch_requests, requested_sync
 from services.gateway.store import READ_MODEL
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Sync
@@ -22,7 +22,7 @@ from shared.contracts import syncs as sync_events
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Undecodable, decode
 from shared.contracts.progress import JobProgress
-from shared.contracts.syncs import ReadAgain, SyncRequested
+from shared.contracts.syncs import RefetchItems, SyncRequested
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS
 from shared.db import Database
 from shared.failpoints import failpoint
@@ -68,7 +68,7 @@ def listen(
             async with database.write(lock=READ_MODEL) as db:
                 await fold(db, readable)
                 await store.save_positions(db, batch[0].topic, log_id, {one.partition: one.offset + 1 for one in batch})
-                await syncs.settle(db, log=log_id)
+                await syncs.settle(db, log_id=log_id)
                 failpoint("before_batch_commit")
             watch.changed()
 
@@ -79,12 +79,12 @@ def listen(
 
 
 async def _on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
-    """What came too late stays the last of its key on the topic, where it would win compaction: it is read again."""
-    late = await project_items(db, rows)
-    STALE_APPENDS.add(by=len(late))
-    if late:
-        log.warning("items_overtaken", count=len(late), connections=sorted({one[0] for one in late})[:10])
-        await store.send(db, *refetch_requests(late))
+    """A stale append stays the last of its key on the topic, where it would win compaction: it is read again."""
+    stale = await project_items(db, rows)
+    STALE_APPENDS.add(by=len(stale))
+    if stale:
+        log.warning("stale_appends", count=len(stale), connection_ids=sorted({key[0] for key in stale})[:10])
+        await store.send(db, *refetch_requests(stale))
 
 
 async def _on_syncs(db: AsyncConnection, asked: list[Sync | None]) -> None:
@@ -95,8 +95,8 @@ async def _on_syncs(db: AsyncConnection, asked: list[Sync | None]) -> None:
 
 
 def _read_sync(one: ConsumedRecord) -> Sync | None:
-    body: SyncRequested | ReadAgain = decode(one.value, one.headers, sync_events.KINDS)[1]
-    return asked_sync(body) if isinstance(body, SyncRequested) else None
+    body: SyncRequested | RefetchItems = decode(one.value, one.headers, sync_events.KINDS)[1]
+    return requested_sync(body) if isinstance(body, SyncRequested) else None
 
 
 def _read_progress(one: ConsumedRecord) -> JobProgress:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
+from msgspec.structs import asdict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
@@ -16,65 +17,84 @@ from services.gateway.syncs.queries import Sync
 from shared.connector import Provider
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, Undecodable, event, header
-from shared.contracts.items import parse_key
-from shared.contracts.syncs import ReadAgain, SyncRequested
+from shared.contracts.items import Item, parse_key
+from shared.contracts.syncs import RefetchItems, SyncRequested
 from shared.contracts.topics import SYNCS
 from shared.kafka import ConsumedRecord
 
-CHUNK = 200
+CHUNK: Final = 200
+"""Ids of one request."""
 
 
-class Projected(msgspec.Struct, frozen=True):
-    """An item as the gateway keeps it: ``raw`` stays the bytes that came."""
+class ItemBody(Item, frozen=True, kw_only=True):
+    """An item as it is taken in: ``raw`` stays the bytes that came."""
 
-    provider: str
-    name: str
-    parent_id: str | None = None
-    url: str | None = None
-    created: str | None = None
-    modified: str | None = None
-    raw: msgspec.Raw = msgspec.Raw(b"null")
-    raw_bytes: int | None = None
+    raw: msgspec.Raw = msgspec.Raw(b"null")  # type: ignore[assignment]
 
 
-DECODER = msgspec.json.Decoder(Projected)
+DECODER: Final = msgspec.json.Decoder(ItemBody)
 
 
-async def project_items(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> list[items.Key]:
+async def project_items(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> dict[items.Key, int]:
     """Write item rows of one batch, in the order of their offsets.
 
-    Returns the keys of those that were overtaken: appended behind a newer version of their key, or behind the deletion
-    that a disconnect brought. A paused worker that wakes can do that; on the topic its item is the last word.
+    Returns the keys of stale appends, each with the highest version there is of it: they were appended behind a newer
+    version of their key, or behind the deletion that a disconnect brought. A paused worker that wakes can do that; on
+    the topic its item is the last word.
     """
-    newest: dict[items.Key, dict[str, Any]] = {}
-    overtaken: set[items.Key] = set()
-    for row in rows:
-        key = items.key(row)
-        if key not in newest or newest[key]["version"] < row["version"]:
-            newest[key] = row
-        elif newest[key]["version"] > row["version"]:
-            overtaken.add(key)
+    newest, stale = _newest(rows)
     lowest = await connections.open_generations(db, {key[0] for key in newest})
-    closed = [row for row in newest.values() if row["generation"] < lowest.get(row["connection"], 0)]
+    closed = [row for row in newest.values() if row["generation"] < lowest.get(row["connection_id"], 0)]
     over = {items.key(row) for row in closed if not row["deleted"]}
     writable = [row for key, row in sorted(newest.items()) if key not in over]
     late = [newest[key] for key in over]
     if await items.write(db, writable) < len(writable):
         late += writable
-    return sorted(overtaken | await items.stale_appends(db, late))
+    stale |= await items.stale_appends(db, late)
+    if not stale:
+        return {}
+    stored = await items.versions(db, stale)
+    return {key: max(newest[key]["version"], stored.get(key, 0)) for key in sorted(stale)}
 
 
-def refetch_requests(late: Sequence[items.Key]) -> list[Message]:
-    """The requests that make the fetcher send these keys once more, under newer versions."""
-    lanes: dict[tuple[str, str], list[str]] = {}
-    for connection, resource, id_ in late:
-        lanes.setdefault((connection, resource), []).append(id_)
-    asked = [
-        ReadAgain(connection=connection, resource=resource, ids=tuple(ids[start : start + CHUNK]))
-        for (connection, resource), ids in lanes.items()
-        for start in range(0, len(ids), CHUNK)
+def _newest(rows: Sequence[dict[str, Any]]) -> tuple[dict[items.Key, dict[str, Any]], set[items.Key]]:
+    """Return the highest version of each key, and the keys that have an older one behind it."""
+    newest: dict[items.Key, dict[str, Any]] = {}
+    stale: set[items.Key] = set()
+    for row in rows:
+        key = items.key(row)
+        known = newest.get(key)
+        if known is None or known["version"] < row["version"]:
+            newest[key] = row if known is None else _unmoved(row, known)
+        elif known["version"] > row["version"]:
+            stale.add(key)
+    return newest, stale
+
+
+def _unmoved(row: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Return the row with the time of the one before it, if that has the same content already."""
+    same = row["digest"] is not None and row["digest"] == before["digest"]
+    return {**row, "synced_at": before["synced_at"]} if same else row
+
+
+def refetch_requests(stale: Mapping[items.Key, int]) -> list[Message]:
+    """The requests that make the fetcher send these keys once more, above the versions that there are of them."""
+    lanes: dict[tuple[str, str], dict[str, int]] = {}
+    for (connection_id, resource, id_), version in stale.items():
+        lanes.setdefault((connection_id, resource), {})[id_] = version
+    return [
+        event(SYNCS, key=one.connection_id, kind="RefetchItems", source="gateway", body=one)
+        for (connection_id, resource), highest in lanes.items()
+        for one in _refetches(connection_id, resource, highest)
     ]
-    return [event(SYNCS, key=one.connection, kind="ReadAgain", source="gateway", body=one) for one in asked]
+
+
+def _refetches(connection_id: str, resource: str, highest: Mapping[str, int]) -> Iterator[RefetchItems]:
+    known = tuple(highest)
+    for start in range(0, len(known), CHUNK):
+        ids = known[start : start + CHUNK]
+        most = max(highest[id_] for id_ in ids)
+        yield RefetchItems(connection_id=connection_id, resource=resource, ids=ids, highest_version=most)
 
 
 def item_row(record: ConsumedRecord) -> dict[str, Any]:
@@ -89,27 +109,21 @@ def item_row(record: ConsumedRecord) -> dict[str, Any]:
         body = None if record.value is None else DECODER.decode(record.value)
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise Undecodable("malformed", f"not an item: {error}") from error
+    known = {} if body is None else {**asdict(body), "raw": bytes(body.raw), "name_folded": body.name.casefold()}
     return {
-        "connection": ref.connection,
+        **items.BLANK,
+        **known,
+        "connection_id": ref.connection_id,
         "resource": ref.resource,
         "id": ref.id,
-        "provider": body.provider if body else "",
-        "org_id": header(record.headers, "org") or "",
+        "org_id": header(record.headers, "org_id") or "",
         "generation": generation,
         "version": version,
+        "synced_at": header(record.headers, "ce_time") or "",
+        "deleted": body is None,
+        "digest": None if body is None else header(record.headers, "digest"),
         "partition": record.partition,
         "offset": record.offset,
-        "deleted": body is None,
-        "name": body.name if body else "",
-        "folded": body.name.casefold() if body else "",
-        "parent_id": body.parent_id if body else None,
-        "url": body.url if body else None,
-        "created": body.created if body else None,
-        "modified": body.modified if body else None,
-        "updated": header(record.headers, "ce_time") or "",
-        "raw": bytes(body.raw) if body else None,
-        "raw_bytes": body.raw_bytes if body else None,
-        "digest": header(record.headers, "digest"),
     }
 
 
@@ -141,29 +155,29 @@ def first_sync(snapshot: Connection, id_: str, provider: Provider) -> Sync:
     """The sync that a ``Connected`` or ``Recovered`` event starts; it has the event's id, and so its time."""
     return Sync(
         id=id_,
-        connection=snapshot.id,
+        connection_id=snapshot.id,
         mode="full",
         resources=tuple(resource.slug for resource in provider.resources),
         whole=True,
-        why="connected",
-        created=_made_at(id_),
+        trigger="connected",
+        requested_at=_made_at(id_),
     )
 
 
-def asked_sync(asked: SyncRequested) -> Sync:
+def requested_sync(asked: SyncRequested) -> Sync:
     """The sync that a request of ours made, as its row was written then. Raises ``Undecodable``."""
     try:
-        created = syncs.moment(asked.requested)
+        requested_at = syncs.moment(asked.requested_at)
     except ValueError:
-        raise Undecodable("malformed", "requested is not a time") from None
+        raise Undecodable("malformed", "requested_at is not a time") from None
     return Sync(
-        id=asked.sync,
-        connection=asked.connection,
+        id=asked.sync_id,
+        connection_id=asked.connection_id,
         mode=asked.mode,
-        resources=asked.covers or asked.resources or (),
+        resources=asked.resolved_resources or asked.resources or (),
         whole=asked.resources is None,
-        why=asked.why,
-        created=created,
+        trigger=asked.trigger,
+        requested_at=requested_at,
     )
 
 

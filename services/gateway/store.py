@@ -21,14 +21,14 @@ READ_MODEL = "read model"
 _SAVE = upsert(positions)
 _SAVE = _SAVE.on_conflict_do_update(
     index_elements=["topic", "partition"],
-    set_={"next": _SAVE.excluded.next, "log": _SAVE.excluded.log},
+    set_={"next_offset": _SAVE.excluded.next_offset, "log_id": _SAVE.excluded.log_id},
     # A gateway that has lost the partition may still write the batch that it had taken before.
-    where=(positions.c.log != _SAVE.excluded.log) | (positions.c.next < _SAVE.excluded.next),
+    where=(positions.c.log_id != _SAVE.excluded.log_id) | (positions.c.next_offset < _SAVE.excluded.next_offset),
 )
 _SAVE_ALL = BulkUpsert(_SAVE)
 _IN_ORDER = itemgetter(*_SAVE_ALL.columns)
-_LOAD = select(positions.c.partition, positions.c.next).where(
-    positions.c.topic == bindparam("topic"), positions.c.log == bindparam("log")
+_LOAD = select(positions.c.partition, positions.c.next_offset).where(
+    positions.c.topic == bindparam("topic"), positions.c.log_id == bindparam("log_id")
 )
 
 
@@ -41,15 +41,15 @@ def relay(database: Database, producer: Producer) -> Relay:
     return Relay(database, outbox, producer)
 
 
-async def load_positions(db: AsyncConnection, topic: str, log: str) -> dict[int, int]:
+async def load_positions(db: AsyncConnection, topic: str, log_id: str) -> dict[int, int]:
     """Partition → next offset, of this log only: another log starts from 0."""
-    rows = await db.execute(_LOAD, {"topic": topic, "log": log})
-    return {row.partition: row.next for row in rows}
+    rows = await db.execute(_LOAD, {"topic": topic, "log_id": log_id})
+    return {row.partition: row.next_offset for row in rows}
 
 
-async def save_positions(db: AsyncConnection, topic: str, log: str, read: Mapping[int, int]) -> None:
-    values = {"topic": topic, "log": log}
-    rows = ({**values, "partition": partition, "next": following} for partition, following in sorted(read.items()))
+async def save_positions(db: AsyncConnection, topic: str, log_id: str, read: Mapping[int, int]) -> None:
+    values = {"topic": topic, "log_id": log_id}
+    rows = ({**values, "partition": one, "next_offset": following} for one, following in sorted(read.items()))
     await _SAVE_ALL.run(db, [_IN_ORDER(row) for row in rows])
 
 

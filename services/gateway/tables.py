@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from types import NoneType, UnionType
+from typing import Any, Final, get_args, get_type_hints
+
 from sqlalchemy import (
     Boolean,
     Column,
@@ -14,7 +18,9 @@ from sqlalchemy import (
     String,
     Table,
 )
+from sqlalchemy.types import TypeEngine
 
+from shared.contracts.items import Item
 from shared.db import Big, Key
 from shared.outbox import outbox_table
 
@@ -30,7 +36,7 @@ connections = Table(
     Column("user_id", String, nullable=False),
     Column("provider", String, nullable=False),
     Column("status", String, nullable=False),
-    Column("created", String, nullable=False),
+    Column("created_at", String, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
     Index("connections_by_owner", "org_id", "user_id", "provider"),
 )
@@ -39,28 +45,28 @@ syncs = Table(
     "syncs",
     metadata,
     Column("id", String, primary_key=True),
-    Column("connection", String, nullable=False),
+    Column("connection_id", String, nullable=False),
     Column("mode", String, nullable=False),
     Column("resources", LargeBinary, nullable=False),
     Column("whole", Boolean, nullable=False),
-    Column("why", String, nullable=False),
-    Column("created", Float, nullable=False),
-    Column("ended", Float, nullable=True),
-    Index("syncs_by_connection", "connection", "created"),
+    Column("trigger", String, nullable=False),
+    Column("requested_at", Float, nullable=False),
+    Column("ended_at", Float, nullable=True),
+    Index("syncs_by_connection", "connection_id", "requested_at"),
 )
 
 sync_jobs = Table(
     "sync_jobs",
     metadata,
-    Column("sync", String, nullable=False),
+    Column("sync_id", String, nullable=False),
     Column("resource", String, nullable=False),
-    Column("job", String, nullable=False),
+    Column("job_id", String, nullable=False),
     Column("step", Big, nullable=False),
     Column("revision", Big, nullable=False, index=True),
     Column("final", Boolean, nullable=False),
     Column("readable", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("sync", "resource"),
+    PrimaryKeyConstraint("sync_id", "resource"),
     Index("sync_jobs_unreadable", "final", "readable"),
 )
 
@@ -71,34 +77,35 @@ flows = Table(
     Column("org_id", String, nullable=False),
     Column("user_id", String, nullable=False),
     Column("provider", String, nullable=False),
-    Column("expires", Float, nullable=False, index=True),
+    Column("expires_at", Float, nullable=False, index=True),
 )
+
+KEY_FIELDS: Final = frozenset({"connection_id", "resource", "id", "parent_id"})
+"""Compared and sorted by their bytes, the same on every database."""
+
+
+def item_columns() -> Iterator[Column[Any]]:
+    """Yield one column per field of the contract: text and numbers as they are, anything else as JSON."""
+    kinds: Mapping[type, type[TypeEngine[Any]] | TypeEngine[Any]] = {str: String, int: Big, float: Float, bool: Boolean}
+    for name, annotation in get_type_hints(Item).items():
+        options = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
+        (kind,) = (option for option in options if option is not NoneType)
+        column = Key if name in KEY_FIELDS else kinds.get(kind, LargeBinary)
+        yield Column(name, column, nullable=NoneType in options)
+
 
 items = Table(
     "items",
     metadata,
-    Column("connection", Key, nullable=False),
-    Column("resource", Key, nullable=False),
-    Column("id", Key, nullable=False),
-    Column("provider", String, nullable=False),
-    Column("org_id", String, nullable=False),
-    Column("generation", Integer, nullable=False),
-    Column("version", Big, nullable=False),
+    *item_columns(),
+    Column("synced_at", String, nullable=False),
+    Column("name_folded", String, nullable=False),
+    Column("deleted", Boolean, nullable=False),
+    Column("digest", String, nullable=True),
     Column("partition", Integer, nullable=False),
     Column("offset", Big, nullable=False),
-    Column("deleted", Boolean, nullable=False),
-    Column("name", String, nullable=False),
-    Column("folded", String, nullable=False),
-    Column("parent_id", Key, nullable=True),
-    Column("url", String, nullable=True),
-    Column("created", String, nullable=True),
-    Column("modified", String, nullable=True),
-    Column("updated", String, nullable=False),
-    Column("raw", LargeBinary, nullable=True),
-    Column("raw_bytes", Big, nullable=True),
-    Column("digest", String, nullable=True),
-    PrimaryKeyConstraint("connection", "resource", "id"),
-    Index("items_counted", "connection", "resource", "deleted"),
+    PrimaryKeyConstraint("connection_id", "resource", "id"),
+    Index("items_counted", "connection_id", "resource", "deleted"),
 )
 
 positions = Table(
@@ -106,8 +113,8 @@ positions = Table(
     metadata,
     Column("topic", String, nullable=False),
     Column("partition", Integer, nullable=False),
-    Column("log", String, nullable=False),
-    Column("next", Big, nullable=False),
+    Column("log_id", String, nullable=False),
+    Column("next_offset", Big, nullable=False),
     PrimaryKeyConstraint("topic", "partition"),
 )
 
@@ -121,11 +128,11 @@ api_keys = Table(
     Column("org_id", String, nullable=False),
     Column("scope", String, nullable=False),
     Column("name", String, nullable=False),
-    Column("created", Float, nullable=False),
-    Column("expires", Float, nullable=True),
-    Column("last_used", Float, nullable=True),
-    Column("revoked", Float, nullable=True),
-    Index("api_keys_by_org", "org_id", "created"),
+    Column("created_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=True),
+    Column("last_used_at", Float, nullable=True),
+    Column("revoked_at", Float, nullable=True),
+    Index("api_keys_by_org", "org_id", "created_at"),
 )
 
 sessions = Table(
@@ -133,18 +140,18 @@ sessions = Table(
     metadata,
     Column("id", String, primary_key=True),
     Column("prefix", String, nullable=False, index=True),
-    Column("created", Float, nullable=False),
-    Column("used", Float, nullable=False, index=True),
+    Column("created_at", Float, nullable=False),
+    Column("used_at", Float, nullable=False, index=True),
 )
 
 replays = Table(
     "replays",
     metadata,
-    Column("log", String, nullable=False),
-    Column("letter", String, nullable=False),
-    Column("begun", Float, nullable=False),
-    Column("sent", Float, nullable=True),
+    Column("log_id", String, nullable=False),
+    Column("dead_letter_id", String, nullable=False),
+    Column("begun_at", Float, nullable=False),
+    Column("sent_at", Float, nullable=True),
     Column("partition", Integer, nullable=True),
     Column("offset", Big, nullable=True),
-    PrimaryKeyConstraint("log", "letter"),
+    PrimaryKeyConstraint("log_id", "dead_letter_id"),
 )

@@ -17,9 +17,9 @@ LIFETIME_S = 600.0
 async def add(db: AsyncConnection, flow: Flow) -> None:
     """Remember a flow, and forget those that nobody finished in time."""
     now = time.time()
-    await db.execute(delete(flows).where(flows.c.expires < now))
+    await db.execute(delete(flows).where(flows.c.expires_at < now))
     row = {name: getattr(flow, name) for name in ("org_id", "user_id", "provider")}
-    added = upsert(flows).values(id=flow.flow_id, expires=now + LIFETIME_S, **row)
+    added = upsert(flows).values(id=flow.flow_id, expires_at=now + LIFETIME_S, **row)
     await db.execute(added.on_conflict_do_nothing())
 
 
@@ -32,6 +32,6 @@ async def pending(db: AsyncConnection, *, org_id: str, user_id: str, provider: s
         flows.c.org_id == org_id,
         flows.c.user_id == user_id,
         flows.c.provider == provider,
-        flows.c.expires > time.time(),
+        flows.c.expires_at > time.time(),
     )
     return (await db.execute(query.limit(1))).first() is not None

@@ -40,7 +40,7 @@ async def find(
     for column, wanted in (("org_id", org_id), ("user_id", user_id), ("provider", provider)):
         if wanted is not None:
             query = query.where(connections.c[column] == wanted)
-    rows = await db.execute(query.order_by(connections.c.created, connections.c.id))
+    rows = await db.execute(query.order_by(connections.c.created_at, connections.c.id))
     return [msgspec.json.decode(raw, type=Connection) for raw in rows.scalars()]
 
 
@@ -54,7 +54,7 @@ async def save(db: AsyncConnection, snapshot: Connection) -> bool:
         "user_id": snapshot.user_id,
         "provider": snapshot.provider,
         "status": snapshot.status,
-        "created": snapshot.created,
+        "created_at": snapshot.created_at,
         "snapshot": msgspec.json.encode(snapshot),
     }
     statement = upsert(connections).values(row)
@@ -74,7 +74,7 @@ async def item_counts(db: AsyncConnection, connection: str) -> dict[str, int]:
     """Resource → how many items can be read."""
     query = (
         select(items.c.resource, func.count())
-        .where(items.c.connection == connection, items.c.deleted == False)  # noqa: E712  # SQL
+        .where(items.c.connection_id == connection, items.c.deleted == False)  # noqa: E712  # SQL
         .group_by(items.c.resource)
     )
     return {resource: int(count) for resource, count in await db.execute(query)}
@@ -82,6 +82,6 @@ async def item_counts(db: AsyncConnection, connection: str) -> dict[str, int]:
 
 async def newest_sync_id(db: AsyncConnection, connection: str) -> str | None:
     """Return the id of the newest sync of a connection, whatever it asked for."""
-    newest = select(syncs.c.id).where(syncs.c.connection == connection)
-    found: str | None = await db.scalar(newest.order_by(syncs.c.created.desc(), syncs.c.id.desc()).limit(1))
+    newest = select(syncs.c.id).where(syncs.c.connection_id == connection)
+    found: str | None = await db.scalar(newest.order_by(syncs.c.requested_at.desc(), syncs.c.id.desc()).limit(1))
     return found

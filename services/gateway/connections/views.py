@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
 import msgspec
+from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
-from shared.contracts.connections import Account, Connection, Status
+from shared.contracts.connections import Account, Connection
+from shared.contracts.vocabulary import (
+    ConnectionId,
+    ConnectionStatus,
+    OrgId,
+    ProviderSlug,
+    ResourceSlug,
+    Scope,
+    UserId,
+)
 from shared.errors import NotFound
+
+TIME: Final = {"format": "date-time"}
 
 
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """``resources`` are those the granted scopes allow, ``sync_id`` the newest sync, ``items`` how many can be read."""
+    """A connected account, as new as the last answer that was given of it."""
 
-    id: str
-    provider: str
-    status: Status
-    reason: str | None
+    id: ConnectionId
+    provider: ProviderSlug
+    status: ConnectionStatus
+    paused: Annotated[bool, Meta(description="True when a person has paused it: nothing is read until resumed.")]
+    reason: Annotated[str | None, Meta(description="Why it is not active, for people; null when it is.")]
     account: Account
-    org_id: str
-    user_id: str
-    sync_id: str | None
-    resources: tuple[str, ...]
-    scopes: tuple[str, ...]
-    items: int
-    created: str
-    updated: str
+    org_id: OrgId
+    user_id: UserId
+    sync_id: Annotated[str | None, Meta(description="Its newest sync; null before the first.")]
+    resources: Annotated[tuple[ResourceSlug, ...], Meta(description="What the granted scopes allow us to read.")]
+    scopes: Annotated[tuple[Scope, ...], Meta(description="The scopes that were granted.")]
+    items: Annotated[int, Meta(description="How many items of it can be read here.", examples=[1180])]
+    created_at: Annotated[str, Meta(description="When the account was first connected.", extra_json_schema=TIME)]
+    updated_at: Annotated[
+        str, Meta(description="When anything of it but its items last changed.", extra_json_schema=TIME)
+    ]
 
 
 async def list_connections(
@@ -56,6 +73,7 @@ async def connection_view(db: AsyncConnection, snapshot: Connection) -> Connecti
         id=snapshot.id,
         provider=snapshot.provider,
         status=snapshot.status,
+        paused=snapshot.paused,
         reason=snapshot.reason,
         account=snapshot.account,
         org_id=snapshot.org_id,
@@ -64,6 +82,6 @@ async def connection_view(db: AsyncConnection, snapshot: Connection) -> Connecti
         resources=snapshot.resources,
         scopes=snapshot.scopes,
         items=sum((await connections.item_counts(db, snapshot.id)).values()),
-        created=snapshot.created,
-        updated=snapshot.updated,
+        created_at=snapshot.created_at,
+        updated_at=snapshot.updated_at,
     )

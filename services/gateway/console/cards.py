@@ -10,6 +10,8 @@ from services.gateway.console.formatting import Moment, ago, clock, epoch, initi
 from services.gateway.settings import ConfiguredProvider
 from services.gateway.syncs.describe import ResourceState, SyncView
 from shared.contracts.connections import Connection
+from shared.contracts.progress import FINAL
+from shared.contracts.vocabulary import SyncState
 
 WIDTH = 100.0
 GAP = 0.8
@@ -70,10 +72,10 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """``state`` is ``running``, ``waiting`` (nothing runs, something waits), ``done``, ``partial`` or ``failed``."""
+    """``live``: it is not over, so there is something to watch."""
 
     sync: str
-    state: str
+    state: SyncState
     live: bool
     ended: str | None
     bars: tuple[Bar, ...]
@@ -82,20 +84,18 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 def load(sync: SyncView, *, labels: Mapping[str, str], counts: Mapping[str, int]) -> Load:
     """``counts`` are the items that can be read: what a bar that has ended shows, so that all figures agree."""
     bars = tuple(_bar(one, labels.get(one.resource, one.resource), counts) for one in sync.resources)
-    states = {bar.state for bar in bars}
-    waits = "waiting" in states and "running" not in states
-    ends = [one.ended for one in sync.resources if one.ended]
+    ends = [one.ended_at for one in sync.resources if one.ended_at]
     return Load(
         sync=sync.id,
-        state="waiting" if waits else sync.state,
-        live=sync.state == "running",
+        state=sync.state,
+        live=sync.state not in FINAL,
         ended=max(ends, default=None),
         bars=bars,
     )
 
 
 def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
-    over = one.state in {"done", "incomplete", "failed"}
+    over = one.state in FINAL
     items = counts.get(one.resource, 0) if over else one.items
     expected = _expected(one)
     count = number(items) if over or expected is None else f"{number(items)} of {number(expected)}"
@@ -108,8 +108,8 @@ def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
         items=min(items, expected) if expected else items,
         count="" if one.state == "queued" else count,
         of=max(items, 1) if one.state == "done" else expected,
-        reason=one.waiting.reason if one.waiting else None,
-        until=clock(one.waiting.until) if one.waiting else None,
+        reason=one.waiting_reason,
+        until=clock(one.waiting_until) if one.waiting_until else None,
         error=one.error.detail if one.error else None,
         scope=one.error.scope if one.error else None,
     )
@@ -156,10 +156,11 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 NOT_CONNECTED = StatusSign("idle", "Not connected")
 _LOADS = {
+    "queued": StatusSign("busy", "Loading"),
     "running": StatusSign("busy", "Loading"),
     "waiting": StatusSign("wait", "Waiting"),
     "done": StatusSign("ok", "Connected"),
-    "partial": StatusSign("warn", "Partly loaded"),
+    "incomplete": StatusSign("warn", "Partly loaded"),
     "failed": StatusSign("bad", "Load failed"),
 }
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from services.gateway.console.formatting import Moment, day, number
-from services.gateway.items.queries import StoredItem
+from services.gateway.items.queries import SyncedItem, raw_json
 from services.gateway.settings import ConfiguredProvider
 
 LONGEST = 200
@@ -75,7 +75,7 @@ class Chip(msgspec.Struct, frozen=True, kw_only=True):
     chosen: bool
 
 
-class Row(msgspec.Struct, frozen=True, kw_only=True):
+class ItemRow(msgspec.Struct, frozen=True, kw_only=True):
     """``href`` is our own page of the item, ``url`` its place at the provider when that is a web address."""
 
     href: str
@@ -89,11 +89,11 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None
 
 
-class Table(msgspec.Struct, frozen=True, kw_only=True):
+class ItemTable(msgspec.Struct, frozen=True, kw_only=True):
     """``nested``: some row lies in another item, so that the column which says so is worth its place."""
 
     query: TableQuery
-    rows: tuple[Row, ...]
+    rows: tuple[ItemRow, ...]
     nested: bool
     providers: tuple[Chip, ...]
     resources: tuple[Chip, ...]
@@ -103,22 +103,22 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool
 
 
-def row(item: StoredItem, configured: ConfiguredProvider | None, *, mark: str, parent: str | None) -> Row:
+def row(item: SyncedItem, configured: ConfiguredProvider | None, *, mark: str, parent: str | None) -> ItemRow:
     resource = configured.provider.resource(item.resource) if configured else None
-    return Row(
+    return ItemRow(
         href="/console/items/" + "/".join(quote(part, safe="/") for part in item.key),
         name=item.name,
         provider=configured.provider.name if configured else item.provider,
         mark=mark,
         kind=resource.label if resource else item.resource,
         parent=parent,
-        created=day(item.created),
-        modified=day(item.modified),
+        created=day(item.created_at),
+        modified=day(item.modified_at),
         url=item.url,
     )
 
 
-def start(item: StoredItem) -> str:
+def start(item: SyncedItem) -> str:
     """What the address of a page calls the item before it."""
     return "/".join(item.key)
 
@@ -128,7 +128,7 @@ def split(after: str) -> Key | None:
     return (parts[0], parts[1], parts[2]) if len(parts) == 3 else None
 
 
-def paged(query: TableQuery, found: Sequence[StoredItem]) -> tuple[str | None, str | None]:
+def paged(query: TableQuery, found: Sequence[SyncedItem]) -> tuple[str | None, str | None]:
     """Links to the page before and after this one; ``found`` has one row more than a page when there is a next."""
     before = None
     if query.page > 1 and query.trail:
@@ -168,27 +168,27 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None
     created: Moment | None
     modified: Moment | None
-    updated: Moment | None
+    synced: Moment | None
     pieces: tuple[Piece, ...]
     missing: str | None
     api: str
 
 
-def item_detail(item: StoredItem, configured: ConfiguredProvider | None, *, api: str) -> ItemDetail:
+def item_detail(item: SyncedItem, configured: ConfiguredProvider | None, *, api: str) -> ItemDetail:
     resource = configured.provider.resource(item.resource) if configured else None
-    raw = item.raw or b"null"
+    raw = raw_json(item)
     empty = raw == b"null"
     return ItemDetail(
         name=item.name,
         id=item.id,
         provider=configured.provider.name if configured else item.provider,
         kind=resource.label if resource else item.resource,
-        connection=item.connection,
+        connection=item.connection_id,
         parent=item.parent_id,
         url=item.url,
-        created=day(item.created),
-        modified=day(item.modified),
-        updated=day(item.updated),
+        created=day(item.created_at),
+        modified=day(item.modified_at),
+        synced=day(item.synced_at),
         pieces=() if empty else pieces(raw),
         missing=_why_missing(item.raw_bytes) if empty else None,
         api=api,

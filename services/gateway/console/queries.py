@@ -11,11 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.connections import queries as connections
 from services.gateway.console.cards import AccountCard, Card, account, card, load
 from services.gateway.console.formatting import initials, number
-from services.gateway.console.items import FIRST, ROWS, Chip, Row, Table, TableQuery, paged, row, span, split
+from services.gateway.console.items import FIRST, ROWS, Chip, ItemRow, ItemTable, TableQuery, paged, row, span, split
 from services.gateway.console.viewer import org_of, shows, whose
 from services.gateway.context import GatewayContext
 from services.gateway.items import queries as items
-from services.gateway.items.queries import StoredItem
+from services.gateway.items.queries import SyncedItem
 from services.gateway.settings import ConfiguredProvider
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.describe import view
@@ -61,7 +61,7 @@ async def owned(context: GatewayContext, id_: str) -> tuple[Connection, str, int
     return found, configured.provider.name if configured else found.provider, sum(counts.values())
 
 
-async def item(context: GatewayContext, key: items.Key) -> tuple[StoredItem, ConfiguredProvider | None]:
+async def item(context: GatewayContext, key: items.Key) -> tuple[SyncedItem, ConfiguredProvider | None]:
     """Raises ``NotFound``."""
     connection, _, _ = await owned(context, key[0])
     async with context.database.read() as db:
@@ -71,7 +71,7 @@ async def item(context: GatewayContext, key: items.Key) -> tuple[StoredItem, Con
     return found, context.settings.providers.get(connection.provider)
 
 
-async def table(context: GatewayContext, query: TableQuery) -> Table:
+async def table(context: GatewayContext, query: TableQuery) -> ItemTable:
     async with context.database.read() as db:
         mine = await connections.find(db, org_id=org_of(context), user_id=whose(context))
         counts = await _counts(db, mine)
@@ -81,7 +81,7 @@ async def table(context: GatewayContext, query: TableQuery) -> Table:
     previous, following = paged(query, found)
     chosen = {id_: counts[id_] for id_ in wanted}
     total = None if query.q else _total(chosen, query.resource)
-    return Table(
+    return ItemTable(
         query=query,
         rows=rows,
         nested=any(one.parent for one in rows),
@@ -114,7 +114,7 @@ async def _account(
     return account(connection, shown, labels=labels, counts=counts, now=time.time())
 
 
-async def _rows(db: AsyncConnection, context: GatewayContext, found: Sequence[StoredItem]) -> tuple[Row, ...]:
+async def _rows(db: AsyncConnection, context: GatewayContext, found: Sequence[SyncedItem]) -> tuple[ItemRow, ...]:
     parents: dict[items.Key, str | None] = {}
     rows = []
     for item in found:
@@ -128,12 +128,12 @@ async def _rows(db: AsyncConnection, context: GatewayContext, found: Sequence[St
     return tuple(rows)
 
 
-def _parent(configured: ConfiguredProvider | None, item: StoredItem) -> items.Key | None:
+def _parent(configured: ConfiguredProvider | None, item: SyncedItem) -> items.Key | None:
     """Where the item's parent is, for resources whose parents are all of one kind."""
     resource = configured.provider.resource(item.resource) if configured else None
     if resource is None or resource.original.parent_resource is None or item.parent_id is None:
         return None
-    return item.connection, resource.original.parent_resource, item.parent_id
+    return item.connection_id, resource.original.parent_resource, item.parent_id
 
 
 async def _counts(db: AsyncConnection, found: Sequence[Connection]) -> Counts:

@@ -22,7 +22,7 @@ from shared.settings import Settings
 
 PAGE: Final = 200
 LONGEST: Final = 60
-COLUMNS: Final = ("id", "kept", "service", "tries", "bytes", "replayed", "key", "error")
+COLUMNS: Final = ("id", "stored", "service", "tries", "bytes", "replayed", "key", "error")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -102,7 +102,7 @@ async def _replay_all(topic: str | None, context: DeadLetterContext) -> int:
         sys.stderr.write("--all needs --topic: say whose letters are to be replayed.\n")
         return MISUSED
     found, _ = await _newest(None, context, topic=topic)
-    due = [letter for letter in reversed(found) if letter.replayable and letter.replayed is None]
+    due = [letter for letter in reversed(found) if letter.replayable and letter.replayed_at is None]
     failed = 0
     async with open_producer(context) as producer:
         for letter in due:
@@ -138,13 +138,13 @@ def described(letter: DeadLetterView) -> str:
     facts = {
         "id": letter.id,
         "from": origin,
-        "kept": letter.kept,
+        "stored": letter.stored_at,
         "service": letter.service,
         "error": letter.error,
         "tries": str(letter.attempts),
         "organisation": letter.org_id or "-",
         "key": letter.key,
-        "replayed": letter.replayed or "no",
+        "replayed": letter.replayed_at or "no",
         **{f"header {one.name}": _encoded(one.value, one.encoding) for one in letter.headers},
         "bytes": str(letter.bytes),
     }
@@ -155,8 +155,8 @@ def described(letter: DeadLetterView) -> str:
 
 
 def _row(letter: DeadLetterSummary) -> tuple[str, ...]:
-    replayed = letter.replayed or ("no" if letter.replayable else "cannot be")
-    cells = (letter.id, letter.kept, letter.service, str(letter.attempts), str(letter.bytes), replayed)
+    replayed = letter.replayed_at or ("no" if letter.replayable else "cannot be")
+    cells = (letter.id, letter.stored_at, letter.service, str(letter.attempts), str(letter.bytes), replayed)
     return (*cells, _short(letter.key), _short(letter.error))
 
 

@@ -71,7 +71,7 @@ def parse(logged: LoggedRecord) -> DeadLetter:
         service=_text(origin, "dlq_service") or "",
         error=_text(origin, "dlq_error") or "",
         attempts=_number(origin, "dlq_attempts") or 1,
-        org_id=header(record.headers, "org"),
+        org_id=header(record.headers, "org_id"),
         key=record.key,
         value=record.value,
         size=len(record.value or b"") if size is None else size,

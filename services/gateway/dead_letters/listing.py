@@ -51,7 +51,8 @@ async def list_dead_letters(
                 found.append(letter)
         rest = walk.rest()
     async with context.database.read() as db:
-        sent = {one.letter: one.sent for one in await replays.find(db, context.log_id, [one.id for one in found])}
+        known = await replays.find(db, context.log_id, [one.id for one in found])
+    sent = {one.dead_letter_id: one.sent_at for one in known}
     return DeadLetterListing(letters=[summary(one, sent.get(one.id)) for one in found], rest=rest or None)
 
 
@@ -121,7 +122,7 @@ async def show_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLette
     letter = await find_dead_letter(id_, context=context)
     async with context.database.read() as db:
         replay = await replays.get(db, context.log_id, id_)
-    return view(letter, replay.sent if replay else None)
+    return view(letter, replay.sent_at if replay else None)
 
 
 async def find_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLetter:

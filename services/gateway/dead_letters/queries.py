@@ -13,41 +13,38 @@ from services.gateway.tables import replays
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """``sent`` is None while nobody knows whether Kafka has it; then ``partition`` and ``offset`` are too."""
+    """``sent_at`` is None while nobody knows whether Kafka has it; then ``partition`` and ``offset`` are too."""
 
-    letter: str
-    begun: float
-    sent: float | None = None
+    dead_letter_id: str
+    begun_at: float
+    sent_at: float | None = None
     partition: int | None = None
     offset: int | None = None
 
 
-async def get(db: AsyncConnection, log: str, letter: str) -> Replay | None:
-    found = await find(db, log, [letter])
+async def get(db: AsyncConnection, log_id: str, id_: str) -> Replay | None:
+    found = await find(db, log_id, [id_])
     return found[0] if found else None
 
 
-async def find(db: AsyncConnection, log: str, letters: Collection[str]) -> list[Replay]:
-    kept = replays.c
-    query = select(kept.letter, kept.begun, kept.sent, kept.partition, kept.offset)
-    rows = await db.execute(query.where(kept.log == log, kept.letter.in_(letters)))
-    return [
-        Replay(letter=letter, begun=begun, sent=sent, partition=partition, offset=offset)
-        for letter, begun, sent, partition, offset in rows
-    ]
+async def find(db: AsyncConnection, log_id: str, ids: Collection[str]) -> list[Replay]:
+    query = select(*(replays.c[name] for name in Replay.__struct_fields__))
+    query = query.where(replays.c.log_id == log_id, replays.c.dead_letter_id.in_(ids))
+    return [Replay(**row) for row in (await db.execute(query)).mappings()]
 
 
-async def begin(db: AsyncConnection, log: str, letter: str, *, now: float, given_up: float) -> bool:
+async def begin(db: AsyncConnection, log_id: str, id_: str, *, now: float, given_up: float) -> bool:
     """Whether it is the caller who may send it: nobody has, nor begun to after ``given_up``."""
-    fresh = upsert(replays).values(log=log, letter=letter, begun=now).on_conflict_do_nothing()
-    if (await db.execute(fresh)).rowcount:
+    new = upsert(replays).values(log_id=log_id, dead_letter_id=id_, begun_at=now).on_conflict_do_nothing()
+    if (await db.execute(new)).rowcount:
         return True
-    ours = (replays.c.log == log) & (replays.c.letter == letter)
-    left = ours & replays.c.sent.is_(None) & (replays.c.begun < given_up)
-    return bool((await db.execute(update(replays).where(left).values(begun=now))).rowcount)
+    ours = (replays.c.log_id == log_id) & (replays.c.dead_letter_id == id_)
+    left = ours & replays.c.sent_at.is_(None) & (replays.c.begun_at < given_up)
+    return bool((await db.execute(update(replays).where(left).values(begun_at=now))).rowcount)
 
 
-async def finish(db: AsyncConnection, log: str, letter: str, *, now: float, at: tuple[int, int]) -> None:
+async def finish(db: AsyncConnection, log_id: str, id_: str, *, now: float, at: tuple[int, int]) -> None:
     """``at`` is the partition and offset it has now. The first to finish counts."""
-    open_ = (replays.c.log == log) & (replays.c.letter == letter) & replays.c.sent.is_(None)
-    await db.execute(update(replays).where(open_).values(sent=now, partition=at[0], offset=at[1]))
+    ours = (replays.c.log_id == log_id) & (replays.c.dead_letter_id == id_)
+    unsent = ours & replays.c.sent_at.is_(None)
+    await db.execute(update(replays).where(unsent).values(sent_at=now, partition=at[0], offset=at[1]))

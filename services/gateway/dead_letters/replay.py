@@ -36,7 +36,7 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     topic: str
     partition: int
     offset: int
-    replayed: str
+    replayed_at: str
 
 
 async def replay_dead_letter(id_: str, *, context: DeadLetterContext, producer: Producer | None = None) -> Replayed:
@@ -101,7 +101,7 @@ def _original(letter: DeadLetter) -> Message:
 
 
 def _replayed(letter: DeadLetter, known: Replay | None) -> Replayed:
-    if known is None or known.sent is None or known.partition is None or known.offset is None:
+    if known is None or known.sent_at is None or known.partition is None or known.offset is None:
         raise Conflict(
             f"Somebody is replaying this letter right now, or was when it broke off. Ask again in {GIVEN_UP_S:.0f} "
             "seconds.",
@@ -112,5 +112,5 @@ def _replayed(letter: DeadLetter, known: Replay | None) -> Replayed:
         topic=letter.topic,
         partition=known.partition,
         offset=known.offset,
-        replayed=timestamp(known.sent),
+        replayed_at=timestamp(known.sent_at),
     )

@@ -17,7 +17,7 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
     """``topic``, ``partition`` and ``offset`` are where the message was.
 
     A record of a provider's page that could not be read was no message: it has a ``pointer`` into its page instead.
-    ``bytes`` is the size of the value. ``replayed`` is when it was put back on its topic, null if it was not.
+    ``bytes`` is the size of the value. ``replayed_at`` is when it was put back on its topic, null if it was not.
     """
 
     id: str
@@ -31,9 +31,9 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str | None
     key: str
     bytes: int
-    kept: str
+    stored_at: str
     replayable: bool
-    replayed: str | None
+    replayed_at: str | None
 
 
 class HeaderView(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,20 +50,20 @@ class DeadLetterView(DeadLetterSummary, frozen=True, kw_only=True):
     encoding: Encoding | None
 
 
-def summary(letter: DeadLetter, replayed: float | None) -> DeadLetterSummary:
-    return DeadLetterSummary(**_facts(letter, replayed))
+def summary(letter: DeadLetter, replayed_at: float | None) -> DeadLetterSummary:
+    return DeadLetterSummary(**_facts(letter, replayed_at))
 
 
-def view(letter: DeadLetter, replayed: float | None) -> DeadLetterView:
+def view(letter: DeadLetter, replayed_at: float | None) -> DeadLetterView:
     value, encoding = (None, None) if letter.value is None else _shown(letter.value)
     headers = []
     for name, content in letter.headers:
         text, written = _shown(content)
         headers.append(HeaderView(name=name, value=text, encoding=written))
-    return DeadLetterView(**_facts(letter, replayed), headers=headers, value=value, encoding=encoding)
+    return DeadLetterView(**_facts(letter, replayed_at), headers=headers, value=value, encoding=encoding)
 
 
-def _facts(letter: DeadLetter, replayed: float | None) -> dict[str, Any]:
+def _facts(letter: DeadLetter, replayed_at: float | None) -> dict[str, Any]:
     return {
         "id": letter.id,
         "topic": letter.topic,
@@ -76,9 +76,9 @@ def _facts(letter: DeadLetter, replayed: float | None) -> dict[str, Any]:
         "org_id": letter.org_id,
         "key": letter.key.decode(errors="backslashreplace"),
         "bytes": letter.size,
-        "kept": timestamp(letter.at),
+        "stored_at": timestamp(letter.at),
         "replayable": letter.replayable,
-        "replayed": None if replayed is None else timestamp(replayed),
+        "replayed_at": None if replayed_at is None else timestamp(replayed_at),
     }
 
 

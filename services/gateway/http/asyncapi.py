@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from shared.contracts import connections, items, pages, progress, syncs, topics
+from shared.contracts import connections, items, jobs, progress, syncs, topics
 from shared.contracts.envelope import TYPE_PREFIX
-from shared.contracts.topics import BACKGROUND, CONNECTIONS, ITEMS, PAGES, PROGRESS, PUBLIC, SYNCS, Topic
+from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, ITEMS, JOBS, PROGRESS, PUBLIC, SYNCS, Topic
 
 Json = dict[str, Any]
 ABOUT: Final = """Every item of every connected account, as one keyed stream.
@@ -21,8 +21,8 @@ is a deletion. Within a version of a topic fields are only ever added: ignore th
 KINDS: Final[Mapping[str, Mapping[str, type[msgspec.Struct]]]] = {
     CONNECTIONS: connections.KINDS,
     SYNCS: syncs.KINDS,
-    PAGES: pages.KINDS,
-    BACKGROUND: pages.KINDS,
+    JOBS: jobs.KINDS,
+    BACKGROUND_JOBS: jobs.KINDS,
     PROGRESS: progress.KINDS,
     ITEMS: {"Item": items.Item},
 }
@@ -37,14 +37,18 @@ _HEADERS: Final = {
     "content-type": "Always application/json.",
 }
 _ITEM_HEADERS: Final = {
-    "org": "Whose item.",
+    "org_id": "The organisation that the item belongs to.",
     "generation": "Rises when the account is connected again after a disconnect.",
     "version": "Apply a message if its version is greater than the one you have.",
 }
 _MORE: Final = {
     "Item": {"digest": "Of the content: the same digest is the same content."},
-    _DELETED: {"reason": "gone (no longer at the provider) or disconnected."},
+    _DELETED: {
+        "reason": "Why it is gone: one of a closed list.",
+        "merged_into": "With the reason `merged` only: the id of the item it was merged into.",
+    },
 }
+_OPTIONAL: Final = frozenset({"content-type", "merged_into"})
 
 
 def asyncapi_document(bootstrap: str = "localhost:9092") -> Json:
@@ -118,7 +122,11 @@ def _message(topic: Topic, kind: str) -> Json:
         "name": TYPE_PREFIX + kind,
         "title": kind,
         "contentType": "application/json",
-        "headers": {"type": "object", "properties": headers, "required": sorted(set(known) - {"content-type"})},
+        "headers": {
+            "type": "object",
+            "properties": headers,
+            "required": sorted(set(known) - _OPTIONAL),
+        },
         "payload": payload,
         "bindings": {"kafka": {"key": {"type": "string", "description": topic.key}, "bindingVersion": "0.5.0"}},
     }

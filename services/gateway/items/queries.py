@@ -3,28 +3,36 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from functools import lru_cache
 from operator import itemgetter
-from typing import Any, NamedTuple
+from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Row, bindparam, delete, func, select, text, tuple_
+from sqlalchemy import BigInteger, ColumnElement, Row, bindparam, case, delete, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import items
+from shared.contracts.items import Item
+from shared.contracts.vocabulary import SyncedAt
 from shared.db import BulkUpsert, CompiledSelect, KeyLookup
 
 GUARDED = upsert(items)
+_SAME_CONTENT = items.c.digest == GUARDED.excluded.digest  # a deletion has none
 GUARDED = GUARDED.on_conflict_do_update(
-    index_elements=["connection", "resource", "id"],
-    set_={column.name: GUARDED.excluded[column.name] for column in items.columns if not column.primary_key},
+    index_elements=["connection_id", "resource", "id"],
+    set_={
+        **{column.name: GUARDED.excluded[column.name] for column in items.columns if not column.primary_key},
+        # It tells when the present content was stored: what was read again and found unchanged keeps its time.
+        "synced_at": case((_SAME_CONTENT, items.c.synced_at), else_=GUARDED.excluded.synced_at),
+    },
     where=items.c.version < GUARDED.excluded.version,
 )
 _GUARDED_ALL = BulkUpsert(GUARDED)
 _IN_ORDER = itemgetter(*_GUARDED_ALL.columns)
-_AFTER = ("after_connection", "after_resource", "after_id")
+_KEY = ("connection_id", "resource", "id")
+_AFTER = ("after_connection_id", "after_resource", "after_id")
 _LIMIT = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
 _LIKE = re.compile("[/%_]")
 _WEB_LINK = re.compile(r"https?://[^/?#]", re.IGNORECASE)
@@ -32,41 +40,31 @@ Key = tuple[str, str, str]
 _STORED = KeyLookup(items.c.id, items.c.version, items.c.offset)
 
 
-class StoredItem(NamedTuple):
-    """What is shown of a row. ``raw`` is JSON; None when the record was too large, of ``raw_bytes``."""
+class SyncedItem(Item, frozen=True, kw_only=True):
+    """One object of a provider, complete for display, as it was last synced."""
 
-    connection: str
-    resource: str
-    id: str
-    provider: str
-    org_id: str
-    version: int
-    name: str
-    parent_id: str | None
-    url: str | None
-    created: str | None
-    modified: str | None
-    updated: str
-    raw: bytes | None
-    raw_bytes: int | None
+    synced_at: SyncedAt
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        return self.connection, self.resource, self.id
+    def key(self) -> Key:
+        return self.connection_id, self.resource, self.id
 
 
-_SHOWN = [items.c[name] for name in StoredItem._fields]
+BLANK: Final = {column.name: None if column.nullable else column.type.python_type() for column in items.columns}
+"""The row of an item of which nothing is known."""
+_FIELDS: Final = SyncedItem.__struct_fields__
+_SHOWN = [items.c[name] for name in _FIELDS]
 
 
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """``q`` is a part of the name in any case, ``updated_since`` RFC 3339, ``after`` a key to go on behind."""
+    """``q`` is a part of the name in any case, ``synced_since`` RFC 3339, ``after`` a key to go on behind."""
 
     connections: Sequence[str] | None = None
     org_id: str | None = None
     provider: str | None = None
     resource: str | None = None
     q: str | None = None
-    updated_since: str | None = None
+    synced_since: str | None = None
     after: Key | None = None
     limit: int = 50
 
@@ -86,70 +84,82 @@ async def write(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> int:
 
 async def stale_appends(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[Key]:
     """The keys of those rows that stand behind a newer version on the topic."""
-    lanes: dict[tuple[str, str], dict[str, dict[str, Any]]] = {}
-    for row in rows:
-        lanes.setdefault((row["connection"], row["resource"]), {})[row["id"]] = row
+    mine = {key(row): row for row in rows}
     found: set[Key] = set()
-    for (connection, resource), mine in lanes.items():
-        for id_, version, offset in await _STORED.rows(db, {"connection": connection, "resource": resource}, mine):
-            if version > mine[id_]["version"] and offset < mine[id_]["offset"]:
-                found.add((connection, resource, id_))
+    async for stored, version, offset in _stored_versions(db, mine):
+        if version > mine[stored]["version"] and offset < mine[stored]["offset"]:
+            found.add(stored)
     return found
 
 
+async def versions(db: AsyncConnection, keys: Collection[Key]) -> dict[Key, int]:
+    """Return the versions that are stored of these keys, deletions included."""
+    return {stored: version async for stored, version, _ in _stored_versions(db, keys)}
+
+
+async def _stored_versions(db: AsyncConnection, keys: Collection[Key]) -> AsyncIterator[tuple[Key, int, int]]:
+    """Yield key, version and offset of what is stored of these keys."""
+    lanes: dict[tuple[str, str], list[str]] = {}
+    for connection_id, resource, id_ in keys:
+        lanes.setdefault((connection_id, resource), []).append(id_)
+    for (connection_id, resource), ids in lanes.items():
+        for id_, version, offset in await _STORED.rows(db, {"connection_id": connection_id, "resource": resource}, ids):
+            yield (connection_id, resource, id_), version, offset
+
+
 def key(row: Mapping[str, Any]) -> Key:
-    return row["connection"], row["resource"], row["id"]
+    return row["connection_id"], row["resource"], row["id"]
 
 
-async def page(db: AsyncConnection, query: ItemQuery) -> list[StoredItem]:
+async def page(db: AsyncConnection, query: ItemQuery) -> list[SyncedItem]:
     """The next ``limit`` items in key order (connection, resource, id).
 
     Named connections are read one after the other, so that the database seeks to the page whatever its depth.
     """
     if query.connections is None:
-        return await _rows(db, query, connection=None, limit=query.limit)
-    found: list[StoredItem] = []
-    for connection in sorted(query.connections):
+        return await _rows(db, query, connection_id=None, limit=query.limit)
+    found: list[SyncedItem] = []
+    for connection_id in sorted(query.connections):
         if len(found) == query.limit:
             break
-        if query.after is None or connection >= query.after[0]:
-            found += await _rows(db, query, connection=connection, limit=query.limit - len(found))
+        if query.after is None or connection_id >= query.after[0]:
+            found += await _rows(db, query, connection_id=connection_id, limit=query.limit - len(found))
     return found
 
 
-async def _rows(db: AsyncConnection, query: ItemQuery, *, connection: str | None, limit: int) -> list[StoredItem]:
+async def _rows(db: AsyncConnection, query: ItemQuery, *, connection_id: str | None, limit: int) -> list[SyncedItem]:
     given: dict[str, Any] = {
-        "connection": connection,
+        "connection_id": connection_id,
         "org_id": query.org_id,
         "provider": query.provider,
         "resource": query.resource,
-        "folded": "%" + _LIKE.sub(r"/\g<0>", query.q.casefold()) + "%" if query.q else None,
-        "updated": query.updated_since,
+        "name_folded": "%" + _LIKE.sub(r"/\g<0>", query.q.casefold()) + "%" if query.q else None,
+        "synced_at": query.synced_since,
     }
-    if query.after is not None and connection in {None, query.after[0]}:
+    if query.after is not None and connection_id in {None, query.after[0]}:
         given |= dict(zip(_AFTER, query.after, strict=True))
     statement = _statement(frozenset(name for name, value in given.items() if value is not None))
     rows = await statement.rows(db, {**given, "limit": limit})
-    return [_stored(row) for row in rows]
+    return [_synced(row) for row in rows]
 
 
-async def get(db: AsyncConnection, key: Key) -> StoredItem | None:
-    connection, resource, id_ = key
+async def get(db: AsyncConnection, key: Key) -> SyncedItem | None:
+    connection_id, resource, id_ = key
     found = select(*_SHOWN).where(
-        items.c.connection == connection,
+        items.c.connection_id == connection_id,
         items.c.resource == resource,
         items.c.id == id_,
         items.c.deleted == False,  # noqa: E712  # SQL
     )
     row = (await db.execute(found)).first()
-    return None if row is None else _stored(row)
+    return None if row is None else _synced(row)
 
 
-async def outlines(db: AsyncConnection, connection: str, resource: str) -> list[Row[Any]]:
+async def outlines(db: AsyncConnection, connection_id: str, resource: str) -> list[Row[Any]]:
     """Every item of a resource without its raw record, by parent, then id."""
-    columns = ("id", "name", "parent_id", "url", "created", "modified")
+    columns = ("id", "name", "parent_id", "url", "created_at", "modified_at")
     query = select(*(items.c[name] for name in columns)).where(
-        items.c.connection == connection,
+        items.c.connection_id == connection_id,
         items.c.resource == resource,
         items.c.deleted == False,  # noqa: E712  # SQL
     )
@@ -157,12 +167,12 @@ async def outlines(db: AsyncConnection, connection: str, resource: str) -> list[
     return list(await db.execute(query.order_by(parent, items.c.id)))
 
 
-async def drop_generations(db: AsyncConnection, connection: str, *, up_to: int) -> None:
+async def drop_generations(db: AsyncConnection, connection_id: str, *, up_to: int) -> None:
     """Forget the items of a connection that was disconnected, as far as its closed generation goes.
 
     Deletions stay: without them nobody would notice an item that is appended behind its own deletion.
     """
-    closed = (items.c.connection == connection) & (items.c.generation <= up_to) & ~items.c.deleted
+    closed = (items.c.connection_id == connection_id) & (items.c.generation <= up_to) & ~items.c.deleted
     await db.execute(delete(items).where(closed))
 
 
@@ -170,21 +180,21 @@ async def drop_generations(db: AsyncConnection, connection: str, *, up_to: int) 
 def _statement(given: frozenset[str]) -> CompiledSelect:
     """The page's statement with the parameters that are given: as many shapes as there are sets of filters."""
     conditions = {
-        **{name: items.c[name] == bindparam(name) for name in ("connection", "org_id", "provider", "resource")},
-        "folded": items.c.folded.like(bindparam("folded"), escape="/"),
-        "updated": items.c.updated >= bindparam("updated"),
+        **{name: items.c[name] == bindparam(name) for name in ("connection_id", "org_id", "provider", "resource")},
+        "name_folded": items.c.name_folded.like(bindparam("name_folded"), escape="/"),
+        "synced_at": items.c.synced_at >= bindparam("synced_at"),
     }
     selected = select(*_SHOWN).where(~items.c.deleted)
     selected = selected.where(*(condition for name, condition in conditions.items() if name in given))
     if _AFTER[0] in given:
         selected = selected.where(_behind(given))
-    order = (items.c.connection, items.c.resource, items.c.id)
+    order = (items.c[name] for name in _KEY)
     return CompiledSelect(selected.order_by(*order).suffix_with(_LIMIT))
 
 
 def _behind(given: frozenset[str]) -> ColumnElement[bool]:
     """Behind the page token's key; what an equality fixes is left out of it, as SQLite seeks by one of the two."""
-    behind = dict(zip(("connection", "resource", "id"), _AFTER, strict=True))
+    behind = dict(zip(_KEY, _AFTER, strict=True))
     free = {name: parameter for name, parameter in behind.items() if name not in given}
     types = {name: items.c[name].type for name in free}
     return tuple_(*(items.c[name] for name in free)) > tuple_(
@@ -192,7 +202,14 @@ def _behind(given: frozenset[str]) -> ColumnElement[bool]:
     )
 
 
-def _stored(row: Sequence[Any]) -> StoredItem:
-    """Whoever shows an item may make a link of its URL."""
-    found = StoredItem._make(row)
-    return found._replace(url=web_link(found.url))
+def raw_json(item: SyncedItem) -> bytes:
+    """Return ``raw`` as JSON, ``null`` where there is none."""
+    return bytes(cast("msgspec.Raw", item.raw))
+
+
+def _synced(row: Sequence[Any]) -> SyncedItem:
+    """Return a row as an item: its URL may be a link, and ``raw`` goes out as the bytes that came in."""
+    values = dict(zip(_FIELDS, row, strict=True))
+    values["url"] = web_link(values["url"])
+    values["raw"] = msgspec.Raw(values["raw"] or b"null")
+    return SyncedItem(**values)

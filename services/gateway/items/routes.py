@@ -9,7 +9,8 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from services.gateway.context import InjectedContext
 from services.gateway.http.problems import problems
-from services.gateway.items.views import ItemPage, ItemView, list_items, read_item
+from services.gateway.items.queries import SyncedItem
+from services.gateway.items.views import ItemPage, list_items, read_item
 
 TAGS = ["Items"]
 
@@ -23,7 +24,9 @@ async def get_items(
     provider: FromQuery[str | None] = None,
     resource: FromQuery[str | None] = None,
     q: Annotated[str | None, QueryParameter(max_length=200, description="A part of the name, in any case.")] = None,
-    updated_since: Annotated[str | None, QueryParameter(description="RFC 3339; by our own time of loading.")] = None,
+    synced_since: Annotated[
+        str | None, QueryParameter(description="RFC 3339; only items whose present content was stored since then.")
+    ] = None,
     page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
     page_token: Annotated[str | None, QueryParameter(description="next_page_token of the page before.")] = None,
 ) -> ItemPage:
@@ -34,7 +37,7 @@ async def get_items(
         provider=provider,
         resource=resource,
         q=q,
-        updated_since=updated_since,
+        synced_since=synced_since,
         page_size=page_size,
         page_token=page_token,
         context=context,
@@ -44,7 +47,7 @@ async def get_items(
 @get("/items/{connection_id:str}/{resource:str}/{item_id:path}", tags=TAGS, summary="One item", responses=problems(404))
 async def get_item(
     connection_id: FromPath[str], resource: FromPath[str], item_id: FromPath[str], context: InjectedContext
-) -> ItemView:
+) -> SyncedItem:
     """An id may hold slashes."""
     return await read_item(connection_id, resource, item_id.removeprefix("/"), context=context)
 

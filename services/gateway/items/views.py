@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from unicodedata import category
 
 import msgspec
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
 from services.gateway.items import queries as items
-from services.gateway.items.queries import ItemQuery, Key, StoredItem
+from services.gateway.items.queries import ItemQuery, Key, SyncedItem
 from shared.contracts.envelope import timestamp
 from shared.crypto import BadToken
 from shared.errors import BadRequest, NotFound
@@ -24,33 +24,10 @@ LONGEST_SEARCH: Final = 200
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+ -]\d\d:\d\d)")
 
 
-class ItemView(msgspec.Struct, frozen=True, kw_only=True):
-    """``created`` and ``modified`` are the provider's times, ``updated`` ours: when this version was loaded.
-
-    ``raw`` is the whole object as the provider gave it, null when it was larger than 900 kB: then ``raw_bytes`` says
-    how large.
-    """
-
-    id: str
-    resource: str
-    connection_id: str
-    provider: str
-    org_id: str
-    name: str
-    parent_id: str | None
-    url: str | None
-    created: str | None
-    modified: str | None
-    updated: str
-    version: int
-    raw: dict[str, Any] | None
-    raw_bytes: int | None
-
-
 class ItemPage(msgspec.Struct, frozen=True, kw_only=True):
     """``next_page_token`` is null on the last page."""
 
-    items: list[ItemView]
+    items: list[SyncedItem]
     next_page_token: str | None
 
 
@@ -61,7 +38,7 @@ async def list_items(
     provider: str | None = None,
     resource: str | None = None,
     q: str | None = None,
-    updated_since: str | None = None,
+    synced_since: str | None = None,
     page_size: int = 50,
     page_token: str | None = None,
     context: GatewayContext,
@@ -74,7 +51,7 @@ async def list_items(
     page token that was not given out for these filters.
     """
     _check(provider, resource, q, page_size, context)
-    since = None if updated_since is None else _moment(updated_since)
+    since = None if synced_since is None else _moment(synced_since)
     filters = (connection_id, org_id, provider, resource, q, since, *([context.org] if context.org is not None else []))
     bound_to = msgspec.json.encode(filters).decode()
     query = ItemQuery(
@@ -83,7 +60,7 @@ async def list_items(
         provider=provider,
         resource=resource,
         q=q,
-        updated_since=since,
+        synced_since=since,
         after=None if page_token is None else _after(page_token, bound_to, context),
         limit=page_size + 1,
     )
@@ -94,16 +71,16 @@ async def list_items(
     token = None
     if len(rows) > page_size:
         token = context.page_tokens.sign(msgspec.json.encode(rows[page_size - 1].key), bound_to)
-    return ItemPage(items=[_view(row) for row in rows[:page_size]], next_page_token=token)
+    return ItemPage(items=rows[:page_size], next_page_token=token)
 
 
-async def read_item(connection_id: str, resource: str, item_id: str, *, context: GatewayContext) -> ItemView:
+async def read_item(connection_id: str, resource: str, item_id: str, *, context: GatewayContext) -> SyncedItem:
     """Raises ``NotFound``."""
     async with context.database.read() as db:
         row = await items.get(db, (connection_id, resource, item_id))
     if row is None or context.org not in {None, row.org_id}:
         raise NotFound("There is no such item.")
-    return _view(row)
+    return row
 
 
 async def _within(db: AsyncConnection, query: ItemQuery, context: GatewayContext) -> ItemQuery:
@@ -132,7 +109,7 @@ def _moment(text: str) -> str:
     if _RFC3339.fullmatch(text):
         with suppress(ValueError, OverflowError):
             return timestamp(datetime.fromisoformat(text.replace(" ", "+")).timestamp())
-    raise BadRequest("updated_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time")
+    raise BadRequest("synced_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time")
 
 
 def _after(token: str, bound_to: str, context: GatewayContext) -> Key:
@@ -142,23 +119,3 @@ def _after(token: str, bound_to: str, context: GatewayContext) -> Key:
     except msgspec.DecodeError:
         raise BadToken("This page token is of an older version. Start again without it.") from None
     return key
-
-
-def _view(row: StoredItem) -> ItemView:
-    raw: Any = msgspec.Raw(row.raw or b"null")
-    return ItemView(
-        id=row.id,
-        resource=row.resource,
-        connection_id=row.connection,
-        provider=row.provider,
-        org_id=row.org_id,
-        name=row.name,
-        parent_id=row.parent_id,
-        url=row.url,
-        created=row.created,
-        modified=row.modified,
-        updated=row.updated,
-        version=row.version,
-        raw=raw,  # goes out as the bytes that came in
-        raw_bytes=row.raw_bytes,
-    )

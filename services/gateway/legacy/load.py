@@ -19,6 +19,7 @@ from services.gateway.syncs.queries import Sync
 from services.gateway.syncs.request import add_sync, check_loadable, chosen_resources
 from shared.connector import Original, Provider
 from shared.contracts.connections import Connection
+from shared.contracts.progress import FINAL
 from shared.errors import Conflict, TimedOut, Upstream
 
 FRESH_S: Final = 30.0
@@ -71,8 +72,8 @@ def _shown(found: Sequence[Any], original: Original, parents: Mapping[str, str])
             parent_path_or_name=_filled(original.parent_path_or_name, known),
             parent_id=_filled(original.parent_id, known),
             name=_filled(original.name, known),
-            creation_time=row.created,
-            last_modified_time=row.modified,
+            creation_time=row.created_at,
+            last_modified_time=row.modified_at,
             url=items.web_link(row.url),
         )
 
@@ -103,7 +104,7 @@ async def newest_connection(*, provider: str, org_id: str, user_id: str, context
 
 def _consented(connection: Connection) -> tuple[str, str, str]:
     """``sync_id`` is the UUIDv7 of the last consent's event, so it sorts by its time."""
-    return connection.sync_id or "", connection.created, connection.id
+    return connection.sync_id or "", connection.created_at, connection.id
 
 
 async def load_everything(
@@ -117,7 +118,7 @@ async def load_everything(
     provider = context.require_provider(connection.provider).provider
     deadline = time.monotonic() + wait_s
     async with context.database.read() as db:
-        running = await syncs.running(db, connection.id)
+        running = await syncs.unfinished(db, connection.id)
     for one in running:
         await _ended(one, deadline, context)
     sync = next((one for one in running if one.whole), None)
@@ -133,7 +134,7 @@ async def load_everything(
 
 async def _ended(sync: Sync, deadline: float, context: GatewayContext) -> SyncView:
     """Raises ``TimedOut`` when it still runs at ``deadline``, in monotonic seconds."""
-    while (shown := await describe_sync(sync.id, context=context)).state == "running":
+    while (shown := await describe_sync(sync.id, context=context)).state not in FINAL:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOut(f"Still loading: {_counts(shown)}. Ask again to go on waiting; nothing is lost.")
@@ -145,15 +146,13 @@ async def _join_or_start(connection: Connection, provider: Provider, context: Ga
     async with context.database.write(lock=READ_MODEL) as db:
         newest = await syncs.newest_whole(db, connection.id)
         if newest is not None:
-            if newest.ended is None:
+            if newest.ended_at is None:
                 return newest
-            fresh = time.time() - newest.ended < fresh_s
+            fresh = time.time() - newest.ended_at < fresh_s
             if fresh and (await view(db, newest)).state == "done":
                 return newest
         check_loadable(connection, provider)
-        return await add_sync(
-            db, connection, provider, resources=chosen_resources(None, provider), why="asked by the original routes"
-        )
+        return await add_sync(db, connection, provider, resources=chosen_resources(None, provider), trigger="legacy")
 
 
 def _counts(shown: SyncView) -> str:

@@ -23,7 +23,7 @@ NO_KEY: Final = (
 )
 
 KEY_COARSE_S: Final = 600.0
-"""``last_used`` is this coarse, so that reading stays reading."""
+"""``last_used_at`` is this coarse, so that reading stays reading."""
 _NOBODYS: Final = hash_token("")
 IDLE_S: Final = 12 * 3_600.0
 SESSION_COARSE_S: Final = 300.0
@@ -78,7 +78,7 @@ async def authenticate(text: str, *, address: str | None, throttle: Throttle, da
     if key is None or not right or not key.good(now):
         throttle.failed(sources)
         raise Unauthorized
-    if key.last_used is None or key.last_used < now - KEY_COARSE_S:
+    if key.last_used_at is None or key.last_used_at < now - KEY_COARSE_S:
         async with database.write() as db:
             await queries.touch_key(db, key.prefix, now=now, older_than=now - KEY_COARSE_S)
     return key
@@ -105,7 +105,7 @@ async def sign_in(
         if replaces:
             await queries.end_session(db, hash_token(replaces))
         await queries.forget_sessions(db, before=now - 2 * IDLE_S)
-        await queries.add_session(db, Session(id=hash_token(token), prefix=key.prefix, created=now, used=now))
+        await queries.add_session(db, Session(id=hash_token(token), prefix=key.prefix, created_at=now, used_at=now))
     return token
 
 
@@ -129,9 +129,9 @@ async def session_caller(
     if session is None:
         throttle.failed(sources)
         return None
-    if key is None or not key.good(now) or session.used < now - IDLE_S:
+    if key is None or not key.good(now) or session.used_at < now - IDLE_S:
         return None
-    if session.used < now - SESSION_COARSE_S:
+    if session.used_at < now - SESSION_COARSE_S:
         async with database.write() as db:
             await queries.touch_session(db, id_, now=now, older_than=now - SESSION_COARSE_S)
             await queries.touch_key(db, key.prefix, now=now, older_than=now - SESSION_COARSE_S)

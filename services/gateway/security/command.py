@@ -60,17 +60,16 @@ async def _create(asked: argparse.Namespace, database: Database) -> None:
     made = await create_key(
         org=asked.org, scope=asked.scope, name=asked.name, expires_in_days=asked.expires_in_days, database=database
     )
-    until = key_view(made.key).expires or "it is revoked"
+    until = key_view(made.key).expires_at or "it is revoked"
     sys.stderr.write(f"A {made.key.scope} key for {made.key.org_id}, good until {until}. It is not shown again:\n")
     sys.stdout.write(f"{made.written.reveal()}\n")
 
 
 def _show(found: Sequence[KeyView]) -> None:
     rows = [("prefix", "organisation", "scope", "status", "created", "expires", "last used", "name")]
-    rows += [
-        (one.prefix, one.org_id, one.scope, one.status, one.created, one.expires or "-", one.last_used or "-", one.name)
-        for one in found
-    ]
+    for one in found:
+        times = (one.created_at, one.expires_at or "-", one.last_used_at or "-")
+        rows.append((one.prefix, one.org_id, one.scope, one.status, *times, one.name))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))

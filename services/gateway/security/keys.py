@@ -60,17 +60,17 @@ def _random(length: int) -> str:
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True):
-    """``last_used`` is up to ten minutes old. A key that is not ``active`` opens nothing any more."""
+    """``last_used_at`` is up to ten minutes old. A key that is not ``active`` opens nothing any more."""
 
     prefix: str
     org_id: str
     scope: Scope
     name: str
     status: Literal["active", "expired", "revoked"]
-    created: str
-    expires: str | None
-    last_used: str | None
-    revoked: str | None
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+    revoked_at: str | None
 
 
 async def list_keys(*, org: str | None, database: Database) -> list[KeyView]:
@@ -85,11 +85,11 @@ def key_view(key: ApiKey) -> KeyView:
         org_id=key.org_id,
         scope=key.scope,
         name=key.name,
-        status="revoked" if key.revoked is not None else "active" if key.good(time.time()) else "expired",
-        created=timestamp(key.created),
-        expires=_time(key.expires),
-        last_used=_time(key.last_used),
-        revoked=_time(key.revoked),
+        status="revoked" if key.revoked_at is not None else "active" if key.good(time.time()) else "expired",
+        created_at=timestamp(key.created_at),
+        expires_at=_time(key.expires_at),
+        last_used_at=_time(key.last_used_at),
+        revoked_at=_time(key.revoked_at),
     )
 
 
@@ -116,8 +116,8 @@ async def create_key(
         org_id=org,
         scope=cast("Scope", scope),
         name=name,
-        created=now,
-        expires=None if expires_in_days is None else now + expires_in_days * _DAY_S,
+        created_at=now,
+        expires_at=None if expires_in_days is None else now + expires_in_days * _DAY_S,
     )
     async with database.write() as db:
         await queries.add_key(db, key)

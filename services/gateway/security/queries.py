@@ -23,13 +23,13 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str
     scope: Scope
     name: str
-    created: float
-    expires: float | None = None
-    last_used: float | None = None
-    revoked: float | None = None
+    created_at: float
+    expires_at: float | None = None
+    last_used_at: float | None = None
+    revoked_at: float | None = None
 
     def good(self, now: float) -> bool:
-        return self.revoked is None and (self.expires is None or now < self.expires)
+        return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
 
 async def add_key(db: AsyncConnection, key: ApiKey) -> None:
@@ -43,7 +43,7 @@ async def get_key(db: AsyncConnection, prefix: str) -> ApiKey | None:
 
 async def find_keys(db: AsyncConnection, *, org: str | None = None) -> list[ApiKey]:
     """Oldest first, revoked ones too; those of one organisation, or all."""
-    query = select(api_keys).order_by(api_keys.c.org_id, api_keys.c.created, api_keys.c.prefix)
+    query = select(api_keys).order_by(api_keys.c.org_id, api_keys.c.created_at, api_keys.c.prefix)
     if org is not None:
         query = query.where(api_keys.c.org_id == org)
     return [ApiKey(**row) for row in (await db.execute(query)).mappings()]
@@ -51,14 +51,14 @@ async def find_keys(db: AsyncConnection, *, org: str | None = None) -> list[ApiK
 
 async def mark_revoked(db: AsyncConnection, prefix: str, *, now: float) -> None:
     """Once revoked it stays as it is."""
-    live = (api_keys.c.prefix == prefix) & api_keys.c.revoked.is_(None)
-    await db.execute(update(api_keys).where(live).values(revoked=now))
+    live = (api_keys.c.prefix == prefix) & api_keys.c.revoked_at.is_(None)
+    await db.execute(update(api_keys).where(live).values(revoked_at=now))
 
 
 async def touch_key(db: AsyncConnection, prefix: str, *, now: float, older_than: float) -> None:
-    """``last_used``, unless somebody wrote one after ``older_than`` meanwhile."""
-    stale = or_(api_keys.c.last_used.is_(None), api_keys.c.last_used < older_than)
-    await db.execute(update(api_keys).where(api_keys.c.prefix == prefix, stale).values(last_used=now))
+    """``last_used_at``, unless somebody wrote one after ``older_than`` meanwhile."""
+    stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < older_than)
+    await db.execute(update(api_keys).where(api_keys.c.prefix == prefix, stale).values(last_used_at=now))
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
@@ -66,8 +66,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
     id: str
     prefix: str
-    created: float
-    used: float
+    created_at: float
+    used_at: float
 
 
 async def add_session(db: AsyncConnection, session: Session) -> None:
@@ -81,8 +81,8 @@ async def get_session(db: AsyncConnection, id_: str) -> Session | None:
 
 async def touch_session(db: AsyncConnection, id_: str, *, now: float, older_than: float) -> None:
     """``used``, unless somebody wrote one after ``older_than`` meanwhile."""
-    stale = (sessions.c.id == id_) & (sessions.c.used < older_than)
-    await db.execute(update(sessions).where(stale).values(used=now))
+    stale = (sessions.c.id == id_) & (sessions.c.used_at < older_than)
+    await db.execute(update(sessions).where(stale).values(used_at=now))
 
 
 async def end_session(db: AsyncConnection, id_: str) -> None:
@@ -95,4 +95,4 @@ async def end_sessions_of_key(db: AsyncConnection, prefix: str) -> None:
 
 async def forget_sessions(db: AsyncConnection, *, before: float) -> None:
     """Those that nobody has used since."""
-    await db.execute(delete(sessions).where(sessions.c.used < before))
+    await db.execute(delete(sessions).where(sessions.c.used_at < before))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
@@ -13,41 +14,63 @@ from services.gateway.context import GatewayContext
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Progress, Sync
 from shared.contracts.envelope import timestamp
-from shared.contracts.progress import JobState, Problem, Receipt, Waiting
+from shared.contracts.progress import FINAL, JobError, Receipt
+from shared.contracts.vocabulary import (
+    ConnectionId,
+    EndedAt,
+    ItemsExpected,
+    ItemsRead,
+    PagesRead,
+    RequestedAt,
+    ResourceSlug,
+    StartedAt,
+    SyncId,
+    SyncMode,
+    SyncState,
+    Trigger,
+    WaitingReason,
+    WaitingUntil,
+)
 from shared.errors import NotFound
-
-SyncState = Literal["running", "done", "partial", "failed"]
 
 
 class ResourceState(msgspec.Struct, frozen=True, kw_only=True):
-    """``items`` counts distinct items read so far, ``expected`` those the provider says there are, if it says so.
+    """How far one resource of a sync has come. It is not over before all of its items can be read here."""
 
-    A resource is ``running`` until all of its items can be read here. ``waiting`` says why it does not run now.
-    """
-
-    resource: str
-    state: JobState
-    pages: int = 0
-    items: int = 0
-    expected: int | None = None
-    waiting: Waiting | None = None
-    error: Problem | None = None
-    receipt: Receipt | None = None
-    started: str | None = None
-    ended: str | None = None
+    resource: ResourceSlug
+    state: SyncState
+    pages: PagesRead = 0
+    items: ItemsRead = 0
+    expected: ItemsExpected = None
+    waiting_reason: WaitingReason = None
+    waiting_until: WaitingUntil = None
+    error: Annotated[JobError | None, Meta(description="Why it failed or is incomplete; else null.")] = None
+    receipt: Annotated[
+        Receipt | None, Meta(description="What was counted, read, sent and dropped; null before it is over.")
+    ] = None
+    started_at: StartedAt = None
+    ended_at: EndedAt = None
 
 
 class SyncView(msgspec.Struct, frozen=True, kw_only=True):
-    """``state`` is ``partial`` when some resource failed or stayed incomplete, ``failed`` when all of them failed."""
+    """A sync, resource by resource.
 
-    id: str
-    connection_id: str
-    mode: str
-    why: str
+    It is ``queued`` until the first page of any resource was read, ``waiting`` while nothing runs and something waits,
+    ``incomplete`` when some of it was not read, ``failed`` when no resource could be read.
+    """
+
+    id: SyncId
+    connection_id: ConnectionId
+    mode: SyncMode
+    trigger: Trigger
     state: SyncState
-    resources: tuple[ResourceState, ...]
-    created: str
-    ended: str | None = None
+    waiting_reason: WaitingReason = None
+    waiting_until: WaitingUntil = None
+    resources: Annotated[
+        tuple[ResourceState, ...], Meta(description="How far each resource has come, in the provider's order.")
+    ]
+    requested_at: RequestedAt
+    ended_at: EndedAt = None
 
 
 async def describe_sync(sync_id: str, *, context: GatewayContext) -> SyncView:
@@ -81,26 +104,28 @@ async def _seen(db: AsyncConnection, sync_id: str, context: GatewayContext) -> S
     """A sync has the organisation of its connection. Raises ``NotFound``."""
     sync = await syncs.get(db, sync_id)
     if sync is None or (
-        context.org is not None and await connections.get(db, sync.connection, org=context.org) is None
+        context.org is not None and await connections.get(db, sync.connection_id, org=context.org) is None
     ):
         raise NotFound("There is no such sync.")
     return sync
 
 
 async def view(db: AsyncConnection, sync: Sync) -> SyncView:
-    states = resource_states(await syncs.progress(db, sync.id))
-    shown = tuple(
-        states.get(resource) or ResourceState(resource=resource, state="queued") for resource in sync.resources
-    )
+    known = resource_states(await syncs.progress(db, sync.id))
+    shown = tuple(known.get(slug) or ResourceState(resource=slug, state="queued") for slug in sync.resources)
+    state = _state(shown)
+    waiting = _next_to_go_on(shown) if state == "waiting" else None
     return SyncView(
         id=sync.id,
-        connection_id=sync.connection,
+        connection_id=sync.connection_id,
         mode=sync.mode,
-        why=sync.why,
-        state=_state(shown),
+        trigger=sync.trigger,
+        state=state,
+        waiting_reason=waiting.waiting_reason if waiting else None,
+        waiting_until=waiting.waiting_until if waiting else None,
         resources=shown,
-        created=timestamp(sync.created),
-        ended=None if sync.ended is None else timestamp(sync.ended),
+        requested_at=timestamp(sync.requested_at),
+        ended_at=None if sync.ended_at is None else timestamp(sync.ended_at),
     )
 
 
@@ -110,25 +135,35 @@ def resource_states(known: Iterable[Progress]) -> dict[str, ResourceState]:
 
 def _resource(known: Progress) -> ResourceState:
     body = known.body
-    ended = body.state in {"done", "incomplete", "failed"}
+    waits = body.state == "waiting"
     return ResourceState(
         resource=body.resource,
-        state="running" if ended and not known.over else body.state,
+        state="running" if body.state in FINAL and not known.over else body.state,
         pages=body.pages,
         items=body.items,
         expected=body.expected,
-        waiting=body.waiting if body.state == "waiting" else None,
+        waiting_reason=body.waiting_reason if waits else None,
+        waiting_until=body.waiting_until if waits else None,
         error=body.error if known.over else None,
         receipt=body.receipt if known.over else None,
-        started=body.started,
-        ended=body.ended if known.over else None,
+        started_at=body.started_at,
+        ended_at=body.ended_at if known.over else None,
     )
 
 
-def _state(resources: tuple[ResourceState, ...]) -> SyncState:
+def _state(resources: Sequence[ResourceState]) -> SyncState:
     states = {resource.state for resource in resources}
-    if not states <= {"done", "incomplete", "failed"}:
-        return "running"
-    if states == {"failed"}:
-        return "failed"
-    return "done" if states == {"done"} else "partial"
+    if states <= FINAL:
+        if len(states) > 1:
+            return "incomplete"
+        return next(iter(states), "done")
+    if "waiting" in states and "running" not in states:
+        return "waiting"
+    untouched = not states & FINAL and not any(resource.pages for resource in resources)
+    return "queued" if untouched else "running"
+
+
+def _next_to_go_on(resources: Iterable[ResourceState]) -> ResourceState:
+    """Return the waiting resource that goes on first; one that tells no time comes last."""
+    waiting = (resource for resource in resources if resource.state == "waiting")
+    return min(waiting, key=lambda resource: resource.waiting_until or "~")

@@ -15,12 +15,13 @@ from services.gateway import store
 from services.gateway.tables import sync_jobs, syncs
 from shared.contracts.progress import FINAL, JobProgress
 from shared.contracts.topics import ITEMS
+from shared.contracts.vocabulary import SyncMode, Trigger
 
 _SAVE = upsert(sync_jobs)
 _SAVE = _SAVE.on_conflict_do_update(
-    index_elements=["sync", "resource"],
-    set_={name: _SAVE.excluded[name] for name in ("job", "step", "revision", "final", "readable", "body")},
-    where=(sync_jobs.c.job != _SAVE.excluded.job) | (sync_jobs.c.step < _SAVE.excluded.step),
+    index_elements=["sync_id", "resource"],
+    set_={name: _SAVE.excluded[name] for name in ("job_id", "step", "revision", "final", "readable", "body")},
+    where=(sync_jobs.c.job_id != _SAVE.excluded.job_id) | (sync_jobs.c.step < _SAVE.excluded.step),
 )
 
 _UNREADABLE = select(sync_jobs).where(
@@ -31,16 +32,19 @@ _NEWEST = select(func.coalesce(func.max(sync_jobs.c.revision), 0))
 
 
 class Sync(msgspec.Struct, frozen=True, kw_only=True):
-    """One request to load a connection. ``whole`` when it asked for every resource; times are epoch seconds."""
+    """One request to bring a connection up to date.
+
+    ``whole`` when it asked for every resource; times are epoch seconds.
+    """
 
     id: str
-    connection: str
-    mode: str
+    connection_id: str
+    mode: SyncMode
     resources: tuple[str, ...]
     whole: bool
-    why: str
-    created: float
-    ended: float | None = None
+    trigger: Trigger
+    requested_at: float
+    ended_at: float | None = None
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,25 +72,25 @@ async def get(db: AsyncConnection, id_: str) -> Sync | None:
     return None if row is None else _sync(dict(row))
 
 
-async def running(db: AsyncConnection, connection: str) -> list[Sync]:
+async def unfinished(db: AsyncConnection, connection_id: str) -> list[Sync]:
     """Those that have not ended, newest first, whatever they asked for."""
-    query = select(syncs).where(syncs.c.connection == connection, syncs.c.ended.is_(None))
+    query = select(syncs).where(syncs.c.connection_id == connection_id, syncs.c.ended_at.is_(None))
     return await _newest(db, query, None)
 
 
-async def newest(db: AsyncConnection, connection: str, *, limit: int = 1) -> list[Sync]:
-    return await _newest(db, select(syncs).where(syncs.c.connection == connection), limit)
+async def newest(db: AsyncConnection, connection_id: str, *, limit: int = 1) -> list[Sync]:
+    return await _newest(db, select(syncs).where(syncs.c.connection_id == connection_id), limit)
 
 
-async def newest_whole(db: AsyncConnection, connection: str) -> Sync | None:
+async def newest_whole(db: AsyncConnection, connection_id: str) -> Sync | None:
     """The newest one that asked for every resource."""
     whole = syncs.c.whole == True  # noqa: E712  # SQL
-    found = await _newest(db, select(syncs).where(syncs.c.connection == connection, whole), 1)
+    found = await _newest(db, select(syncs).where(syncs.c.connection_id == connection_id, whole), 1)
     return found[0] if found else None
 
 
 async def _newest(db: AsyncConnection, query: Select[Any], limit: int | None) -> list[Sync]:
-    rows = await db.execute(query.order_by(syncs.c.created.desc(), syncs.c.id.desc()).limit(limit))
+    rows = await db.execute(query.order_by(syncs.c.requested_at.desc(), syncs.c.id.desc()).limit(limit))
     return [_sync(dict(row)) for row in rows.mappings()]
 
 
@@ -95,9 +99,9 @@ async def save_progress(db: AsyncConnection, bodies: Sequence[JobProgress]) -> N
     revision = await newest_revision(db)
     rows = [
         {
-            "sync": body.sync,
+            "sync_id": body.sync_id,
             "resource": body.resource,
-            "job": body.job,
+            "job_id": body.job_id,
             "step": body.step,
             "revision": revision + number,
             "final": body.state in FINAL,
@@ -110,13 +114,13 @@ async def save_progress(db: AsyncConnection, bodies: Sequence[JobProgress]) -> N
         await db.execute(_SAVE, rows)
 
 
-async def progress(db: AsyncConnection, sync: str, *, after: int = 0) -> list[Progress]:
+async def progress(db: AsyncConnection, sync_id: str, *, after: int = 0) -> list[Progress]:
     """What is known of the jobs of a sync, in the order it became known; only what is newer than ``after``."""
-    query = select(sync_jobs).where(sync_jobs.c.sync == sync, sync_jobs.c.revision > after)
+    query = select(sync_jobs).where(sync_jobs.c.sync_id == sync_id, sync_jobs.c.revision > after)
     return [_progress(row) for row in await db.execute(query.order_by(sync_jobs.c.revision))]
 
 
-async def settle(db: AsyncConnection, *, log: str) -> None:
+async def settle(db: AsyncConnection, *, log_id: str) -> None:
     """Mark the ended jobs whose items have all been read by now, and end the syncs that have no other jobs left.
 
     Belongs in the transaction that moved the positions.
@@ -124,25 +128,25 @@ async def settle(db: AsyncConnection, *, log: str) -> None:
     ended = [_progress(row) for row in await db.execute(_UNREADABLE)]
     if not ended:
         return
-    read = await store.load_positions(db, ITEMS, log)
+    read = await store.load_positions(db, ITEMS, log_id)
     revision = await newest_revision(db)
     for one in ended:
-        if store.passed(read, one.body.positions):
+        if store.passed(read, one.body.item_positions):
             revision += 1
-            job = (sync_jobs.c.sync == one.body.sync) & (sync_jobs.c.resource == one.body.resource)
+            job = (sync_jobs.c.sync_id == one.body.sync_id) & (sync_jobs.c.resource == one.body.resource)
             await db.execute(update(sync_jobs).where(job).values(readable=True, revision=revision))
-    for sync in sorted({one.body.sync for one in ended}):
-        await _end(db, sync)
+    for sync_id in sorted({one.body.sync_id for one in ended}):
+        await _end(db, sync_id)
 
 
 async def _end(db: AsyncConnection, id_: str) -> None:
     sync = await get(db, id_)
     if sync is None:
         return
-    over = {one.body.resource: one.body.ended for one in await progress(db, id_) if one.over}
+    over = {one.body.resource: one.body.ended_at for one in await progress(db, id_) if one.over}
     if over.keys() >= set(sync.resources):
-        last = max((moment(ended) for ended in over.values() if ended), default=sync.created)
-        await db.execute(update(syncs).where(syncs.c.id == id_).values(ended=max(last, sync.created)))
+        last = max((moment(ended_at) for ended_at in over.values() if ended_at), default=sync.requested_at)
+        await db.execute(update(syncs).where(syncs.c.id == id_).values(ended_at=max(last, sync.requested_at)))
 
 
 async def newest_revision(db: AsyncConnection) -> int:

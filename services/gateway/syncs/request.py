@@ -18,6 +18,7 @@ from shared.contracts.connections import Connection
 from shared.contracts.envelope import event, new_id, timestamp
 from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import SYNCS
+from shared.contracts.vocabulary import Trigger
 from shared.errors import BadRequest, Conflict, NotFound
 from shared.failpoints import failpoint
 from shared.telemetry import current_traceparent
@@ -47,7 +48,7 @@ async def request_sync(
         chosen = chosen_resources(resources, configured.provider)
         check_loadable(connection, configured.provider)
         provider = configured.provider
-        sync = await add_sync(db, connection, provider, resources=chosen, why="asked", background=background)
+        sync = await add_sync(db, connection, provider, resources=chosen, trigger="person", background=background)
     failpoint("after_sync_row")
     return sync
 
@@ -58,27 +59,27 @@ async def add_sync(
     provider: Provider,
     *,
     resources: tuple[str, ...],
-    why: str,
+    trigger: Trigger,
     background: bool = False,
 ) -> Sync:
     """The sync's row and its event, in the caller's transaction."""
     whole = len(resources) == len(provider.resources)
     sync = Sync(
         id=new_id(),
-        connection=connection.id,
+        connection_id=connection.id,
         mode="full",
         resources=resources,
         whole=whole,
-        why=why,
-        created=round(time.time(), 3),  # as exact as the event says it, so that a rebuilt row is the same
+        trigger=trigger,
+        requested_at=round(time.time(), 3),  # as exact as the event says it, so that a rebuilt row is the same
     )
     asked = SyncRequested(
-        sync=sync.id,
-        connection=connection.id,
+        sync_id=sync.id,
+        connection_id=connection.id,
         resources=None if whole else resources,
-        why=why,
-        requested=timestamp(sync.created),
-        covers=resources,
+        trigger=trigger,
+        requested_at=timestamp(sync.requested_at),
+        resolved_resources=resources,
         background=background,
     )
     await syncs.add(db, sync)

@@ -21,6 +21,7 @@ from services.gateway.security.guard import still_let_in
 from services.gateway.syncs.describe import SyncView, describe_sync, newest_event, progress_since, resource_states
 from services.gateway.syncs.queries import Progress
 from services.gateway.syncs.request import request_sync
+from shared.contracts.progress import FINAL
 from shared.errors import BadRequest
 
 TAGS = ["Loading"]
@@ -135,7 +136,7 @@ class EventStream:
             if news:
                 self._after = news[-1].revision
                 await self._say(send, "".join(_events(news)))
-            if shown.state != "running":
+            if shown.state in FINAL:
                 await self._say(send, _event("done", self._after, shown))
                 await send(_END)
                 return

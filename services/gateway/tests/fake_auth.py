@@ -77,7 +77,7 @@ class FakeAuth:
             user_id=wanted.user_id,
             return_url=wanted.return_url,
             status="pending",
-            created=timestamp(),
+            created_at=timestamp(),
         )
         return self.flows[id_]
 
@@ -136,9 +136,9 @@ class FakeAuth:
             account=Account(id=account, name=account.title()),
             status="active",
             resources=tuple(one.slug for one in PROVIDERS[flow.provider].resources),
-            epoch=1,
+            token_version=1,
             sync_id=new_id(),
-            created=now,
-            updated=now,
+            created_at=now,
+            updated_at=now,
         )
         return self.connections[id_]

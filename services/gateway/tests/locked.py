@@ -47,7 +47,7 @@ class Locked:
     async def expired(self) -> str:
         key = await self.key("admin", expires_in_days=1)
         async with self.database.write() as db:
-            past = update(api_keys).where(api_keys.c.prefix == prefix(key)).values(expires=time.time() - 1)
+            past = update(api_keys).where(api_keys.c.prefix == prefix(key)).values(expires_at=time.time() - 1)
             await db.execute(past)
         return key
 
@@ -62,7 +62,7 @@ class Locked:
         """Nobody has used the session for that long."""
         id_ = hash_token(cookie.partition("=")[2])
         async with self.database.write() as db:
-            past = update(sessions).where(sessions.c.id == id_).values(used=time.time() - hours * 3600)
+            past = update(sessions).where(sessions.c.id == id_).values(used_at=time.time() - hours * 3600)
             assert (await db.execute(past)).rowcount == 1
 
     def here(self) -> dict[str, str]:
@@ -118,13 +118,13 @@ async def connected(gateway: Gateway, org: str, key: str) -> Connection:
 async def kept_sessions(database: Database) -> dict[str, float]:
     """What is stored of each session → when it was used."""
     async with database.read() as db:
-        return {row.id: row.used for row in await db.execute(select(sessions))}
+        return {row.id: row.used_at for row in await db.execute(select(sessions))}
 
 
 async def leave_idle(database: Database, *, hours: float) -> None:
     """Nobody has used any session for that long."""
     async with database.write() as db:
-        await db.execute(update(sessions).values(used=time.time() - hours * 3600))
+        await db.execute(update(sessions).values(used_at=time.time() - hours * 3600))
 
 
 async def end_sessions(database: Database) -> None:
@@ -134,4 +134,4 @@ async def end_sessions(database: Database) -> None:
 
 async def expire_keys(database: Database) -> None:
     async with database.write() as db:
-        await db.execute(update(api_keys).values(expires=time.time() - 1))
+        await db.execute(update(api_keys).values(expires_at=time.time() - 1))

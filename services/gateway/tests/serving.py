@@ -72,9 +72,9 @@ class Gateway:
 
     async def progress(self, sync: str, connection: Connection, resource: str, **known: Any) -> None:
         if known["state"] in FINAL:
-            known = {"ended": timestamp(), **known}
+            known = {"ended_at": timestamp(), **known}
         body = JobProgress(
-            sync=sync, job=f"job-{sync}-{resource}", connection=connection.id, resource=resource, **known
+            sync_id=sync, job_id=f"job-{sync}-{resource}", connection_id=connection.id, resource=resource, **known
         )
         await self.producer.send_all([event(PROGRESS, key=sync, kind="PageLoaded", source="fetcher", body=body)])
 
@@ -84,7 +84,7 @@ class Gateway:
             items = found.get(resource.slug, ())
             at = await self.publish(connection, resource.slug, items)
             await self.progress(
-                sync, connection, resource.slug, step=9, state="done", items=len(items), pages=1, positions=at
+                sync, connection, resource.slug, step=9, state="done", items=len(items), pages=1, item_positions=at
             )
 
     async def tell(self, kind: str, snapshot: Connection) -> None:
@@ -101,25 +101,27 @@ class Gateway:
         """Load and wait until it can be read."""
         assert connection.sync_id
         await self.load(connection.sync_id, connection, found)
-        return await self.until(f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] != "running")
+        return await self.until(f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] in FINAL)
 
 
-def item(connection: Connection, resource: str, *, version: int = 1, **fields: Any) -> Message:
+def item(connection: Connection, resource: str, *, version: int = 1, digest: str = "00", **fields: Any) -> Message:
     body = Item(
         resource=resource,
-        connection=connection.id,
-        org=connection.org_id,
+        connection_id=connection.id,
+        org_id=connection.org_id,
         provider=connection.provider,
         generation=connection.generation,
         version=version,
         **{"name": fields["id"], "raw": {"id": fields["id"]}, **fields},
     )
-    return upsert(body, msgspec.json.encode(body), digest="00", at=timestamp())
+    return upsert(body, msgspec.json.encode(body), digest=digest, at=timestamp())
 
 
 def gone(connection: Connection, resource: str, id_: str, *, version: int) -> Message:
-    ref = ItemRef(connection=connection.id, resource=resource, id=id_)
-    return deletion(ref, org=connection.org_id, generation=connection.generation, version=version, reason="gone")
+    ref = ItemRef(connection_id=connection.id, resource=resource, id=id_)
+    return deletion(
+        ref, org_id=connection.org_id, generation=connection.generation, version=version, reason="not_visible"
+    )
 
 
 @asynccontextmanager

@@ -33,7 +33,7 @@ URL = "/v1/dead-letters"
 
 
 def record(n: int, *, topic: str = SYNCS, value: bytes | None = b"{", org: bytes | None = None) -> ConsumedRecord:
-    headers = (("ce_type", b"tributary.Odd"), *((("org", org),) if org else ()), ("bin", b"\xff"))
+    headers = (("ce_type", b"tributary.Odd"), *((("org_id", org),) if org else ()), ("bin", b"\xff"))
     return ConsumedRecord(topic, n % 4, n, f"k{n}".encode(), value, headers)
 
 
@@ -49,7 +49,7 @@ async def keep_record(producer: Producer, *, org: bytes = b"demo") -> None:
         ("dlq_pointer", b"/results/3"),
         ("dlq_service", b"fetcher"),
         ("dlq_bytes", b"9"),
-        ("org", org),
+        ("org_id", org),
     )
     await producer.send_all([Message(topic=dead_letters(ITEMS), key=b"lane", value=b'{"a": 1}', headers=headers)])
 
@@ -79,7 +79,7 @@ async def test_letters_are_listed_newest_first_without_what_they_hold(gateway: G
     assert newest["topic"] == CONNECTIONS
     assert (newest["partition"], newest["key"], newest["service"], newest["attempts"]) == (3, "k11", "fetcher", 3)
     assert (newest["error"], newest["bytes"], newest["org_id"]) == ("ValueError: cannot", 9, None)
-    assert (newest["replayable"], newest["replayed"]) == (True, None)
+    assert (newest["replayable"], newest["replayed_at"]) == (True, None)
     assert "customer" not in str(pages)
 
 
@@ -156,7 +156,7 @@ async def test_R6_a_replay_puts_the_original_back_once_on_the_partition_it_came_
     assert again.headers == (("version", b"1"), ("dlq_replay", letter["id"].encode()))
     # It fails again, which makes another letter: that one has not been replayed.
     newer, older = await eventually_listed(gateway, 2)
-    assert (older["replayed"], newer["replayed"]) == (answers[0].json()["replayed"], None)
+    assert (older["replayed_at"], newer["replayed_at"]) == (answers[0].json()["replayed_at"], None)
     assert (newer["offset"], older["id"]) == (again.offset, letter["id"])
 
 
@@ -331,7 +331,7 @@ async def test_the_command_lists_shows_and_replays(
         await keep_record(producer)
         code, out, err = await command("list", "--topic", CONNECTIONS, "--limit", "3")
         assert (code, len(out.splitlines()), "There are more" in err) == (0, 4, True)
-        assert out.splitlines()[0].split() == ["id", "kept", "service", "tries", "bytes", "replayed", "key", "error"]
+        assert out.splitlines()[0].split() == ["id", "stored", "service", "tries", "bytes", "replayed", "key", "error"]
         assert "ValueError: cannot" in out
         assert "secret" not in out
         id_ = out.splitlines()[1].split()[0]

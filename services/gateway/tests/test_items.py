@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.gateway.tests.serving import Gateway, gone, item
 from shared.contracts.connections import Connection
+from shared.contracts.items import Item
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -37,23 +40,66 @@ async def loaded(api: Gateway, user: str, pages: list[dict[str, Any]], provider:
 async def test_an_item_has_what_the_fetcher_sent_and_its_raw_record_unchanged(api: Gateway) -> None:
     raw = {"b": 1.50, "a": {"ü": ["\u202e", None]}}
     sent = {"id": "p1", "name": "Plan", "url": "https://notion.so/p1", "parent_id": "d1", "raw": raw}
-    connection = await loaded(api, "one", [{**sent, "created": "2026-01-01T00:00:00Z", "modified": None}])
+    connection = await loaded(api, "one", [{**sent, "created_at": "2026-01-01T00:00:00Z", "modified_at": None}])
     (found,) = await listed(api, connection_id=connection.id)
-    assert found["updated"]
+    assert found["synced_at"]
     expected = {
         **sent,
         "resource": "pages",
         "connection_id": connection.id,
         "provider": "notion",
         "org_id": "demo",
-        "created": "2026-01-01T00:00:00Z",
-        "modified": None,
+        "generation": 1,
+        "created_at": "2026-01-01T00:00:00Z",
+        "modified_at": None,
         "version": 1,
         "raw_bytes": None,
-        "updated": found["updated"],
+        "synced_at": found["synced_at"],
     }
     assert found == expected
     assert (await api.http.get(f"/v1/items/{connection.id}/pages/p1")).json() == expected
+
+
+NOT_SHOWN: frozenset[str] = frozenset()
+"""Fields of the contract that the API keeps to itself."""
+FULL: dict[str, Any] = {
+    "id": "full",
+    "name": "Plan",
+    "parent_id": "d1",
+    "url": "https://notion.so/p1",
+    "created_at": "2026-01-01T00:00:00Z",
+    "modified_at": "2026-02-01T00:00:00Z",
+    "raw": {"id": "full"},
+    "raw_bytes": 7,
+}
+
+
+async def test_every_field_of_the_contract_can_be_read(api: Gateway) -> None:
+    connection = await loaded(api, "full", [FULL])
+    sent = msgspec.json.decode(item(connection, "pages", **FULL).value or b"")
+    found = (await api.http.get(f"/v1/items/{connection.id}/pages/full")).json()
+    assert sent.keys() == set(Item.__struct_fields__)
+    assert None not in sent.values(), "each with a value that is not its default"
+    for name in sent.keys() - NOT_SHOWN:
+        assert found[name] == sent[name]
+
+
+async def test_an_item_that_is_read_again_unchanged_keeps_the_time_it_was_synced_at(api: Gateway) -> None:
+    connection = await loaded(api, "again", [{"id": "p1"}])
+    url = f"/v1/items/{connection.id}/pages/p1"
+    first = (await api.http.get(url)).json()["synced_at"]
+
+    async def synced_at(version: int, **fields: str) -> Any:
+        await asyncio.sleep(0.002)  # the time has milliseconds
+        await api.publish(connection, "pages", [{"id": "p1", **fields}], version=version)
+        return (await api.until(url, lambda one: one.get("version") == version))["synced_at"]
+
+    reread = await synced_at(2)
+    changed = await synced_at(3, name="New", digest="01")
+    await api.producer.send_all([gone(connection, "pages", "p1", version=4)])
+    await api.until(url, lambda one: one.get("status") == 404)
+    restored = await synced_at(5, name="New", digest="01")
+    assert first == reread < changed < restored
 
 
 async def test_an_id_may_hold_slashes(api: Gateway) -> None:
@@ -128,11 +174,11 @@ async def test_items_are_filtered_by_provider_resource_and_time_of_loading(api: 
     await api.until(f"/v1/connections/{connection.id}", lambda one: one["items"] == 2)
     assert [one["id"] for one in await listed(api, connection_id=connection.id, resource="users")] == ["u1"]
     assert await listed(api, connection_id=connection.id, provider="hubspot") == []
-    updated = (await listed(api, connection_id=connection.id, resource="users"))[0]["updated"]
-    since = await listed(api, connection_id=connection.id, resource="users", updated_since=updated)
+    updated = (await listed(api, connection_id=connection.id, resource="users"))[0]["synced_at"]
+    since = await listed(api, connection_id=connection.id, resource="users", synced_since=updated)
     assert [one["id"] for one in since] == ["u1"]
     for future in ("2099-01-01T00:00:00Z", "2099-01-01T02:00:00+02:00", "2099-01-01T00:00:00.5Z"):
-        assert await listed(api, connection_id=connection.id, updated_since=future) == []
+        assert await listed(api, connection_id=connection.id, synced_since=future) == []
 
 
 async def test_T13_only_web_links_are_passed_on(api: Gateway) -> None:

@@ -164,7 +164,7 @@ async def test_a_key_says_when_it_was_used_last(locked: Locked) -> None:
     async with locked.somewhere() as http:
         await http.get("/v1/providers", headers=bearer(used))
         listed = await http.get("/v1/keys", headers=bearer(await locked.key("admin")))
-    found = {one["prefix"]: one["last_used"] for one in listed.json()["keys"]}
+    found = {one["prefix"]: one["last_used_at"] for one in listed.json()["keys"]}
     assert found[prefix(used)] is not None
     assert found[prefix(idle)] is None
 

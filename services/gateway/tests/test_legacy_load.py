@@ -24,7 +24,7 @@ from services.gateway.syncs.routes import EventStream
 from services.gateway.tests.serving import PROVIDERS, SECRET, item, settings_for
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
-from shared.contracts.progress import JobProgress, Problem
+from shared.contracts.progress import JobError, JobProgress
 from shared.crypto import Signer
 from shared.db import Database
 from shared.errors import Conflict, TimedOut, Upstream
@@ -67,10 +67,10 @@ async def connection(context: GatewayContext) -> Connection:
         account=Account(id="a"),
         status="active",
         resources=SLUGS,
-        epoch=1,
+        token_version=1,
         sync_id=new_id(),
-        created=timestamp(),
-        updated=timestamp(),
+        created_at=timestamp(),
+        updated_at=timestamp(),
     )
     async with context.database.write() as db:
         await apply_connection(db, made, provider=PROVIDERS["notion"])
@@ -81,20 +81,20 @@ async def tell(context: GatewayContext, sync: str, connection: Connection, **sta
     """Progress of some resources: their state, or the problem they failed with."""
     bodies = [
         JobProgress(
-            sync=sync,
-            job=f"{sync}-{resource}",
+            sync_id=sync,
+            job_id=f"{sync}-{resource}",
             step=1,
-            connection=connection.id,
+            connection_id=connection.id,
             resource=resource,
             items=3,
-            state="failed" if isinstance(state, Problem) else state,
-            error=state if isinstance(state, Problem) else None,
+            state="failed" if isinstance(state, JobError) else state,
+            error=state if isinstance(state, JobError) else None,
         )
         for resource, state in states.items()
     ]
     async with context.database.write() as db:
         await syncs.save_progress(db, bodies)
-        await syncs.settle(db, log=context.log_id)
+        await syncs.settle(db, log_id=context.log_id)
     context.watch.changed()
 
 
@@ -142,7 +142,7 @@ async def test_it_names_each_resource_that_failed_and_why(context: GatewayContex
     asked = asyncio.create_task(load_everything(connection, context=context))
     await asyncio.sleep(0)
     await tell(context, connection.sync_id or "", connection, data_sources="incomplete", pages="done")
-    scope = Problem(code="missing_scope", detail="Notion did not grant users.", scope="users")
+    scope = JobError(code="missing_scope", detail="Notion did not grant users.", scope="users")
     await tell(context, connection.sync_id or "", connection, users=scope)
     with pytest.raises(Upstream) as failed:
         await asked
@@ -154,7 +154,7 @@ async def test_it_names_each_resource_that_failed_and_why(context: GatewayContex
 
 async def ask(context: GatewayContext, connection: Connection, *resources: str) -> str:
     async with context.database.write() as db:
-        return (await add_sync(db, connection, PROVIDERS["notion"], resources=resources, why="asked")).id
+        return (await add_sync(db, connection, PROVIDERS["notion"], resources=resources, trigger="person")).id
 
 
 async def test_it_waits_for_a_load_of_some_resources_before_it_takes_the_last_result(
@@ -187,7 +187,7 @@ async def test_it_starts_a_load_once_one_of_some_resources_ended_and_the_last_re
 async def test_the_newest_connection_is_the_one_that_was_consented_to_last(
     context: GatewayContext, connection: Connection
 ) -> None:
-    younger = replace(connection, id=new_id(), account=Account(id="b"), sync_id=new_id(), created=timestamp())
+    younger = replace(connection, id=new_id(), account=Account(id="b"), sync_id=new_id(), created_at=timestamp())
     async with context.database.write() as db:
         await apply_connection(db, younger, provider=PROVIDERS["notion"])
     who = {"provider": "notion", "org_id": "demo", "user_id": "demo"}
@@ -203,20 +203,20 @@ async def test_a_sync_ended_when_the_last_of_its_jobs_did(context: GatewayContex
     at = {"pages": "2099-01-01T00:00:01.500Z", "users": "2099-01-01T00:00:03.250Z", "data_sources": None}
     bodies = [
         JobProgress(
-            sync=connection.sync_id or "",
-            job=slug,
+            sync_id=connection.sync_id or "",
+            job_id=slug,
             step=1,
-            connection=connection.id,
+            connection_id=connection.id,
             resource=slug,
             state="done",
-            ended=ended,
+            ended_at=ended,
         )
         for slug, ended in at.items()
     ]
     async with context.database.write() as db:
         await syncs.save_progress(db, bodies)
-        await syncs.settle(db, log=context.log_id)
-    assert (await describe_sync(connection.sync_id or "", context=context)).ended == at["users"]
+        await syncs.settle(db, log_id=context.log_id)
+    assert (await describe_sync(connection.sync_id or "", context=context)).ended_at == at["users"]
 
 
 async def test_a_load_that_failed_is_no_result_and_is_tried_again(

@@ -55,7 +55,7 @@ async def test_rebuilding_the_read_model_from_the_topics_gives_the_same_rows(tmp
             await all_was_read(gateway, tmp_path)
         before = await rows(tmp_path / "gateway.sqlite3")
         assert len(before["items"]) == 29
-        assert [(one["whole"], one["ended"] is None) for one in before["syncs"]] == [
+        assert [(one["whole"], one["ended_at"] is None) for one in before["syncs"]] == [
             (True, False),
             (True, False),
             (True, False),

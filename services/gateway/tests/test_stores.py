@@ -45,9 +45,9 @@ async def another(database: Database, place: Path | Schema) -> AsyncIterator[Dat
 
 def named(id_: str, name: str, *, offset: int = 0, connection: str = "c") -> dict[str, Any]:
     return row(id_, version=1, offset=offset) | {
-        "connection": connection,
+        "connection_id": connection,
         "name": name,
-        "folded": name.casefold(),
+        "name_folded": name.casefold(),
         "raw": b"{}",
     }
 
@@ -137,17 +137,37 @@ async def test_batches_with_the_same_keys_in_any_order_do_not_hold_one_another_u
     assert [one.version for one in page] == [8] * 150
 
 
+async def test_only_new_content_or_a_deletion_moves_the_time_an_item_was_synced_at(database: Database) -> None:
+    def read(version: int, digest: str | None, **more: Any) -> dict[str, Any]:
+        known = {"digest": digest, "synced_at": f"at {version}"}
+        return row("a", version=version, offset=version, **more) | known
+
+    async def synced_at(*rows: dict[str, Any]) -> str | None:
+        await take(database, *rows)
+        async with database.read() as db:
+            found = await items.get(db, ("c", "pages", "a"))
+        return found.synced_at if found else None
+
+    assert await synced_at(read(1, "x"), read(2, "x")) == "at 1"
+    assert await synced_at(read(3, "x")) == "at 1"
+    assert await synced_at(read(4, "y")) == "at 4"
+    assert await synced_at(read(5, None, deleted=True)) is None
+    assert await synced_at(read(6, "y")) == "at 6"
+    assert await synced_at(read(7, None)) == "at 7", "without a digest nobody knows whether it is the same"
+    assert await synced_at(read(8, None)) == "at 8"
+
+
 def ended(sync: str, resource: str, partition: int, offset: int, step: int = 3) -> JobProgress:
     return JobProgress(
-        sync=sync,
-        job=f"{sync}-{resource}",
+        sync_id=sync,
+        job_id=f"{sync}-{resource}",
         step=step,
-        connection="c",
+        connection_id="c",
         resource=resource,
         state="done",
         receipt=Receipt(),
-        positions={partition: offset},
-        ended="2026-01-01T00:00:00Z",
+        item_positions={partition: offset},
+        ended_at="2026-01-01T00:00:00Z",
     )
 
 
@@ -159,7 +179,13 @@ async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
     async with database.write(lock=READ_MODEL) as db:
         for number in range(count):
             asked = Sync(
-                id=f"s{number}", connection="c", mode="load", resources=resources, whole=True, why="", created=1.0
+                id=f"s{number}",
+                connection_id="c",
+                mode="full",
+                resources=resources,
+                whole=True,
+                trigger="person",
+                requested_at=1.0,
             )
             await syncs.add(db, asked)
 
@@ -168,7 +194,7 @@ async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
         async with one.write(lock=READ_MODEL) as db:
             await fold(db, batch)
             await store.save_positions(db, topic, "log", read)
-            await syncs.settle(db, log="log")
+            await syncs.settle(db, log_id="log")
 
     async def read_items(partition: int) -> None:
         for number in range(count):
@@ -185,7 +211,7 @@ async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
         *(read_progress(partition, resource) for partition, resource in enumerate(resources)),
     )
     async with database.read() as db:
-        assert await syncs.running(db, "c") == []
+        assert await syncs.unfinished(db, "c") == []
         for number in range(count):
             known = await syncs.progress(db, f"s{number}")
             assert [one.over for one in known] == [True, True]

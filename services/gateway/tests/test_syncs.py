@@ -12,7 +12,7 @@ import pytest
 from services.gateway.tests.serving import ALLOWED, Gateway, read_topic
 from shared.contracts import syncs as sync_events
 from shared.contracts.envelope import decode
-from shared.contracts.progress import Waiting
+from shared.contracts.progress import FINAL
 from shared.contracts.topics import SYNCS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -75,14 +75,14 @@ async def test_a_sync_tells_what_each_resource_does(api: Gateway) -> None:
     connection = await api.connect("notion", user="states")
     id_ = connection.sync_id or ""
     await api.progress(id_, connection, "pages", step=2, state="running", pages=2, items=150, expected=400)
-    waiting = Waiting(reason="Notion asked to wait.", until="2099-01-01T00:00:00.000Z")
-    await api.progress(id_, connection, "users", step=3, state="waiting", waiting=waiting)
+    waiting = {"waiting_reason": "Notion asked to wait.", "waiting_until": "2099-01-01T00:00:00.000Z"}
+    await api.progress(id_, connection, "users", step=3, state="waiting", **waiting)
     await api.progress(id_, connection, "users", step=1, state="running")
     shown = await api.until(f"/v1/syncs/{id_}", lambda sync: sync["resources"][2]["state"] == "waiting")
     pages, sources, users = shown["resources"]
     assert (pages["state"], pages["pages"], pages["items"], pages["expected"]) == ("running", 2, 150, 400)
     assert (sources["state"], sources["expected"]) == ("queued", None)
-    assert users["waiting"] == {"reason": "Notion asked to wait.", "until": "2099-01-01T00:00:00.000Z"}
+    assert users == users | waiting
     assert shown["state"] == "running"
 
 
@@ -93,23 +93,62 @@ async def test_a_job_is_not_done_before_its_items_can_be_read(api: Gateway) -> N
     ahead = {partition: offset + 1 for partition, offset in at.items()}
     for resource in ("data_sources", "users"):
         await api.progress(id_, connection, resource, step=1, state="done")
-    await api.progress(id_, connection, "pages", step=1, state="done", positions=ahead)
+    await api.progress(id_, connection, "pages", step=1, state="done", item_positions=ahead)
     shown = await api.until(f"/v1/syncs/{id_}", lambda sync: sync["resources"][1]["state"] == "done")
     assert shown["resources"][0]["state"] in {"queued", "running"}
-    assert (shown["state"], shown["ended"]) == ("running", None)
+    assert (shown["state"], shown["ended_at"]) == ("running", None)
     while await api.publish(connection, "pages", [{"id": "p1"}], version=2) != ahead:
         pass
     shown = await api.until(f"/v1/syncs/{id_}", lambda sync: sync["state"] == "done")
-    assert shown["ended"]
+    assert shown["ended_at"]
+
+
+def at(minute: int) -> dict[str, str]:
+    return {"waiting_reason": f"Wait for {minute}.", "waiting_until": f"2099-01-01T00:{minute:02}:00.000Z"}
+
+
+@pytest.mark.parametrize(
+    ("jobs", "expected"),
+    [
+        ({}, {"state": "queued"}),
+        ({"pages": {"state": "queued"}}, {"state": "queued"}),
+        ({"pages": {"state": "running"}}, {"state": "queued"}),
+        ({"pages": {"state": "running", "pages": 1}}, {"state": "running"}),
+        ({"pages": {"state": "queued", "pages": 1}}, {"state": "running"}),
+        ({"pages": {"state": "done"}}, {"state": "running"}),
+        ({"pages": {"state": "waiting", **at(5)}}, {"state": "waiting", **at(5)}),
+        (
+            {"pages": {"state": "waiting", "pages": 3, **at(5)}, "users": {"state": "waiting", **at(4)}},
+            {"state": "waiting", **at(4)},
+        ),
+        ({"pages": {"state": "waiting", **at(5)}, "users": {"state": "done"}}, {"state": "waiting", **at(5)}),
+        ({"pages": {"state": "waiting", **at(5)}, "users": {"state": "running", "pages": 1}}, {"state": "running"}),
+    ],
+)
+async def test_a_sync_is_queued_waits_or_runs_as_its_resources_do(
+    api: Gateway, jobs: dict[str, dict[str, Any]], expected: dict[str, str]
+) -> None:
+    connection = await api.connect("notion", user=f"states-{sorted(jobs.items())}"[:200])
+    id_ = connection.sync_id or ""
+    for resource, known in jobs.items():
+        await api.progress(id_, connection, resource, step=1, **known)
+
+    def heard(sync: dict[str, Any]) -> bool:
+        states = {one["resource"]: one["state"] for one in sync["resources"]}
+        return all(states[resource] == known["state"] for resource, known in jobs.items())
+
+    shown = await api.until(f"/v1/syncs/{id_}", heard)
+    nothing = {"waiting_reason": None, "waiting_until": None, "ended_at": None}
+    assert shown == shown | nothing | expected
 
 
 @pytest.mark.parametrize(
     ("states", "expected"),
     [
         (("done", "done", "done"), "done"),
-        (("done", "failed", "done"), "partial"),
-        (("done", "incomplete", "done"), "partial"),
-        (("failed", "incomplete", "failed"), "partial"),
+        (("done", "failed", "done"), "incomplete"),
+        (("done", "incomplete", "done"), "incomplete"),
+        (("failed", "incomplete", "failed"), "incomplete"),
         (("failed", "failed", "failed"), "failed"),
     ],
 )
@@ -117,7 +156,7 @@ async def test_a_sync_ends_as_its_resources_did(api: Gateway, states: tuple[str,
     connection = await api.connect("notion", user="ends")
     for resource, state in zip(("pages", "data_sources", "users"), states, strict=True):
         await api.progress(connection.sync_id or "", connection, resource, step=1, state=state)
-    shown = await api.until(f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] != "running")
+    shown = await api.until(f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] in FINAL)
     assert shown["state"] == expected
 
 

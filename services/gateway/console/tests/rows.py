@@ -99,9 +99,9 @@ def connection(id_: str, provider: str, **change: Any) -> Connection:
         client_id="client",
         account=Account(id="4711", name="Rivermouth Trading"),
         status="active",
-        epoch=1,
-        created=now,
-        updated=now,
+        token_version=1,
+        created_at=now,
+        updated_at=now,
     )
     return msgspec.structs.replace(made, **change)
 
@@ -116,7 +116,7 @@ async def add_items(
 ) -> None:
     """``rows`` maps id to what differs from an ordinary item."""
     ordinary = {
-        "connection": made.id,
+        "connection_id": made.id,
         "resource": resource,
         "provider": made.provider,
         "org_id": made.org_id,
@@ -127,16 +127,16 @@ async def add_items(
         "deleted": False,
         "parent_id": None,
         "url": None,
-        "created": "2026-03-01T08:00:00Z",
-        "modified": "2026-05-02T09:30:00Z",
-        "updated": "2026-06-03T10:00:00.000Z",
+        "created_at": "2026-03-01T08:00:00Z",
+        "modified_at": "2026-05-02T09:30:00Z",
+        "synced_at": "2026-06-03T10:00:00.000Z",
         "raw": b"{}",
         "raw_bytes": 2,
         "digest": "d",
     }
     written = [ordinary | {"id": id_, "name": id_} | dict(row) for id_, row in sorted(rows.items())]
     async with context.database.write() as db:
-        await items.write(db, [row | {"folded": str(row["name"]).casefold()} for row in written])
+        await items.write(db, [row | {"name_folded": str(row["name"]).casefold()} for row in written])
 
 
 async def add_sync(context: GatewayContext, made: Connection, jobs: Mapping[str, Mapping[str, Any]]) -> str:
@@ -145,16 +145,17 @@ async def add_sync(context: GatewayContext, made: Connection, jobs: Mapping[str,
     resources = tuple(one.slug for one in context.require_provider(made.provider).provider.resources)
     sync = Sync(
         id=id_,
-        connection=made.id,
+        connection_id=made.id,
         mode="full",
         resources=resources,
         whole=True,
-        why="connected",
-        created=time.time(),
+        trigger="connected",
+        requested_at=time.time(),
     )
     bodies = [
         msgspec.convert(
-            {"sync": id_, "job": f"job-{slug}", "step": 1, "connection": made.id, "resource": slug} | dict(job),
+            {"sync_id": id_, "job_id": f"job-{slug}", "step": 1, "connection_id": made.id, "resource": slug}
+            | dict(job),
             JobProgress,
         )
         for slug, job in jobs.items()
@@ -162,5 +163,5 @@ async def add_sync(context: GatewayContext, made: Connection, jobs: Mapping[str,
     async with context.database.write() as db:
         await syncs.add(db, sync)
         await syncs.save_progress(db, bodies)
-        await syncs.settle(db, log=LOG)
+        await syncs.settle(db, log_id=LOG)
     return id_

@@ -10,7 +10,6 @@ from playwright.async_api import expect
 from services.gateway.console.tests.browsing import CHROMIUM, Person, at_the_browser, running_console
 from services.gateway.tests.serving import Gateway
 from shared.contracts.connections import Connection
-from shared.contracts.progress import Waiting
 
 pytestmark = [
     pytest.mark.browser,
@@ -51,8 +50,8 @@ async def test_connect_watch_search_look_and_disconnect(person: Person) -> None:
     await gateway.progress(sync, connection, "companies", step=1, state="running", items=20, expected=60)
     bar = card.get_by_role("progressbar", name="HubSpot, Companies")
     await expect(bar).to_have_attribute("value", "20", timeout=1_500)
-    waiting = Waiting(reason="The provider asked us to slow down.", until="2099-01-01T12:03:08Z")
-    await gateway.progress(sync, connection, "contacts", step=1, state="waiting", items=5, waiting=waiting)
+    waiting = {"waiting_reason": "The provider asked us to slow down.", "waiting_until": "2099-01-01T12:03:08Z"}
+    await gateway.progress(sync, connection, "contacts", step=1, state="waiting", items=5, **waiting)
     await expect(card.get_by_text("The provider asked us to slow down. Waiting until")).to_be_visible(timeout=1_500)
 
     await gateway.whole(connection, {"companies": COMPANIES})

@@ -17,7 +17,7 @@ NASTY = {
     "3": '" data-query="?" hx-get="/v1/connections" x="',
     "4": "{{ 7 * 7 }}</script><script>alert(2)</script>",
 }
-DONE = {"state": "done", "items": 3, "pages": 1, "ended": timestamp()}
+DONE = {"state": "done", "items": 3, "pages": 1, "ended_at": timestamp()}
 
 
 async def nasty_account(context: GatewayContext) -> None:
@@ -27,7 +27,7 @@ async def nasty_account(context: GatewayContext) -> None:
     rows["1"]["raw"] = '{"x": "</pre><img src=x onerror=alert(4)>", "y": "\u202etxt"}'.encode()  # type: ignore[assignment]
     await add_items(context, made, "companies", rows)
     failed = {"code": "x", "detail": "<i>Refused</i>", "scope": "<u>scope</u>"}
-    await add_sync(context, made, {"deals": {"state": "failed", "ended": timestamp(), "error": failed}})
+    await add_sync(context, made, {"deals": {"state": "failed", "ended_at": timestamp(), "error": failed}})
 
 
 async def text(http: httpx.AsyncClient, path: str) -> str:
@@ -104,10 +104,10 @@ async def test_T37_pages_allow_no_frame_no_inline_code_and_no_other_host(
 async def test_a_load_shows_counts_and_what_it_waits_for(http: httpx.AsyncClient, context: GatewayContext) -> None:
     made = connection("c1", "hubspot")
     await add_connection(context, made)
-    waiting = {"reason": "The provider asked us to slow down.", "until": "2026-11-23T12:03:08.000Z"}
+    waiting = {"waiting_reason": "The provider asked us to slow down.", "waiting_until": "2026-11-23T12:03:08.000Z"}
     jobs = {
         "companies": {"state": "running", "items": 1840, "expected": 3000},
-        "contacts": {"state": "waiting", "items": 100, "waiting": waiting},
+        "contacts": {"state": "waiting", "items": 100, **waiting},
     }
     sync = await add_sync(context, made, jobs)
     page = await text(http, "/console/cards")
@@ -149,7 +149,7 @@ async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
     made = connection("c1", "hubspot")
     await add_connection(context, made)
     error = {"code": "missing_scope", "detail": "It may not be listed.", "scope": "crm.objects.deals.read"}
-    failed = {"state": "failed", "ended": timestamp(), "error": error}
+    failed = {"state": "failed", "ended_at": timestamp(), "error": error}
     await add_sync(context, made, {"companies": DONE, "contacts": DONE, "deals": failed})
     page = await text(http, "/console/cards")
     assert "Partly loaded" in page

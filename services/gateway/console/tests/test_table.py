@@ -4,11 +4,12 @@ import html
 import re
 
 import httpx
+import msgspec
 
 from services.gateway.console.items import LONGEST_TRAIL, ROWS, TableQuery, paged, span
 from services.gateway.console.tests.rows import add_connection, add_items, connection
 from services.gateway.context import GatewayContext
-from services.gateway.items.queries import StoredItem
+from services.gateway.items.queries import SyncedItem
 
 NAME = re.compile(r"data-dialog><bdi>([^<]*)</bdi>")
 
@@ -108,8 +109,18 @@ async def test_an_address_that_makes_no_sense_shows_the_first_page(
 
 def test_the_address_forgets_the_start_of_a_very_long_way() -> None:
     asked = TableQuery()
-    one = StoredItem("c", "r", "0", "hubspot", "o", 1, "Name", None, None, None, None, "", None, None)
-    found = [one._replace(id=str(n)) for n in range(ROWS + 1)]
+    one = SyncedItem(
+        id="0",
+        resource="r",
+        connection_id="c",
+        org_id="o",
+        provider="hubspot",
+        generation=1,
+        version=1,
+        name="Name",
+        synced_at="",
+    )
+    found = [msgspec.structs.replace(one, id=str(n)) for n in range(ROWS + 1)]
     for number in range(1, LONGEST_TRAIL + 20):
         _, following = paged(asked, found)
         assert following is not None
