@@ -27,10 +27,10 @@ from deploy.kafka import Kafka
 from deploy.localkafka import Broker
 from deploy.servers import Postgres
 from services.fetcher.consumers import listen
+from services.fetcher.context import FetcherContext
 from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.store import relay
-from services.fetcher.context import FetcherContext
 from services.fetcher.worker import Worker
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import event
