@@ -34,7 +34,7 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="What happened and what helps, for people.",
-            examples=["Airtable did not grant data.records:read: connect the account again and allow it."],
+            examples=["Acme did not grant data.records:read: connect the account again and allow it."],
         ),
     ]
     scope: Annotated[
@@ -52,7 +52,7 @@ class PartOutcome(msgspec.Struct, frozen=True, kw_only=True):
     part: Annotated[str, Meta(description="The part's id at the provider.", examples=["appQ1w2E3r4T5y6U/tblA"])]
     outcome: Annotated[Outcome, Meta(description="How the part ended.", examples=["incomplete"])]
     code: Annotated[str, Meta(description="Stable, for programs.", examples=["forbidden"])]
-    detail: Annotated[str, Meta(description="What happened, for people.", examples=["Airtable refused the table."])]
+    detail: Annotated[str, Meta(description="What happened, for people.", examples=["Acme refused the table."])]
     remedy: Annotated[
         str, Meta(description="What can help, for people.", examples=["Give the account access to the base."])
     ]

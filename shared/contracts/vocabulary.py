@@ -20,7 +20,7 @@ UserId = Annotated[
     str, Meta(description="The person who connected the account: your own id of them.", examples=["user-42"])
 ]
 ProviderSlug = Annotated[
-    str, Meta(description="The provider's short name, as `GET /v1/providers` lists it.", examples=["notion"])
+    str, Meta(description="The provider's short name, as `GET /v1/providers` lists it.", examples=["acme"])
 ]
 ResourceSlug = Annotated[
     str, Meta(description="The kind of object, as `GET /v1/providers` lists it.", examples=["pages"])
@@ -116,7 +116,7 @@ WaitingReason = Annotated[
     str | None,
     Meta(
         description="Why nothing is read just now, in words for people; null unless the state is `waiting`.",
-        examples=["HubSpot asked us to wait."],
+        examples=["Acme allows no more calls just now."],
     ),
 ]
 WaitingUntil = Annotated[
@@ -155,7 +155,7 @@ ItemUrl = Annotated[
     str | None,
     Meta(
         description="The object's page at the provider; null where there is none.",
-        examples=["https://www.notion.so/Launch-plan-1f2e3d4c5b6a47988a9b0c1d2e3f4a5b"],
+        examples=["https://app.acme.example/pages/1f2e3d4c"],
         extra_json_schema=_URL,
     ),
 ]
