@@ -70,18 +70,18 @@ async def open_generations(db: AsyncConnection, ids: Collection[str]) -> dict[st
     return {id_: generation + (status == "disconnected") for id_, generation, status in rows}
 
 
-async def item_counts(db: AsyncConnection, connection: str) -> dict[str, int]:
+async def item_counts(db: AsyncConnection, connection_id: str) -> dict[str, int]:
     """Resource → how many items can be read."""
     query = (
         select(items.c.resource, func.count())
-        .where(items.c.connection_id == connection, items.c.deleted == False)  # noqa: E712  # SQL
+        .where(items.c.connection_id == connection_id, items.c.deleted == False)  # noqa: E712  # SQL
         .group_by(items.c.resource)
     )
     return {resource: int(count) for resource, count in await db.execute(query)}
 
 
-async def newest_sync_id(db: AsyncConnection, connection: str) -> str | None:
+async def newest_sync_id(db: AsyncConnection, connection_id: str) -> str | None:
     """Return the id of the newest sync of a connection, whatever it asked for."""
-    newest = select(syncs.c.id).where(syncs.c.connection_id == connection)
+    newest = select(syncs.c.id).where(syncs.c.connection_id == connection_id)
     found: str | None = await db.scalar(newest.order_by(syncs.c.requested_at.desc(), syncs.c.id.desc()).limit(1))
     return found

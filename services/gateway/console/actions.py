@@ -34,10 +34,10 @@ _WRONG = "This key opens nothing here: it is mistyped, expired or revoked."
 
 
 class ConnectForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``connection`` is the one to connect anew, ``csrf`` was read by whoever checked the session."""
+    """``connection_id`` is the one to connect anew, ``csrf`` was read by whoever checked the session."""
 
     provider: str
-    connection: str = ""
+    connection_id: str = ""
     csrf: str = ""
 
 
@@ -48,7 +48,7 @@ class ThemeForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 @post("/console/connect", guards=[same_origin], include_in_schema=False)
 async def connect(request: AnyRequest, context: InjectedContext, data: URLEncodedBody[ConnectForm]) -> Response[Any]:
     try:
-        again = data.connection.replace("\0", "")
+        again = data.connection_id.replace("\0", "")
         user = (await owned(context, again))[0].user_id if again else user_of(context)
         flow = await start_connect(
             provider=data.provider, org_id=org_of(context), user_id=user, return_url="/", context=context

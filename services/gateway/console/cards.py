@@ -74,7 +74,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
 class Load(msgspec.Struct, frozen=True, kw_only=True):
     """``live``: it is not over, so there is something to watch."""
 
-    sync: str
+    sync_id: str
     state: SyncState
     live: bool
     ended: str | None
@@ -86,7 +86,7 @@ def load(sync: SyncView, *, labels: Mapping[str, str], counts: Mapping[str, int]
     bars = tuple(_bar(one, labels.get(one.resource, one.resource), counts) for one in sync.resources)
     ends = [one.ended_at for one in sync.resources if one.ended_at]
     return Load(
-        sync=sync.id,
+        sync_id=sync.id,
         state=sync.state,
         live=sync.state not in FINAL,
         ended=max(ends, default=None),
@@ -197,7 +197,7 @@ def account(
         loaded=_loaded(load, now),
         bars=load.bars if load else (),
         shares=shares([(label, counts.get(slug, 0)) for slug, label in known.items()]),
-        stream=load.sync if load and load.live else None,
+        stream=load.sync_id if load and load.live else None,
     )
 
 

@@ -163,7 +163,7 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     provider: str
     kind: str
-    connection: str
+    connection_id: str
     parent: str | None
     url: str | None
     created: Moment | None
@@ -183,7 +183,7 @@ def item_detail(item: SyncedItem, configured: ConfiguredProvider | None, *, api:
         id=item.id,
         provider=configured.provider.name if configured else item.provider,
         kind=resource.label if resource else item.resource,
-        connection=item.connection_id,
+        connection_id=item.connection_id,
         parent=item.parent_id,
         url=item.url,
         created=day(item.created_at),

@@ -43,13 +43,13 @@ class OriginalItem(msgspec.Struct, frozen=True, kw_only=True):
     visibility: bool = True
 
 
-async def original_rows(db: AsyncConnection, connection: str, provider: Provider) -> list[OriginalItem]:
+async def original_rows(db: AsyncConnection, connection_id: str, provider: Provider) -> list[OriginalItem]:
     """One row per item of every resource, in resource order, then parent, then id."""
     parents = {one.original.parent_resource for one in provider.resources}
     names: dict[str, dict[str, str]] = {}
     rows: list[OriginalItem] = []
     for resource in provider.resources:
-        found = await items.outlines(db, connection, resource.slug)
+        found = await items.outlines(db, connection_id, resource.slug)
         if resource.slug in parents:
             names[resource.slug] = {row.id: row.name for row in found}
         rows += _shown(found, resource.original, names.get(resource.original.parent_resource or "", {}))

@@ -24,7 +24,7 @@ async def test_a_connection_is_listed_from_the_moment_the_callback_page_is_sent(
     assert listed[0]["sync_id"] == connection.sync_id
     assert listed[0]["account"] == {"id": "one", "name": "One"}
     sync = (await api.http.get(f"/v1/syncs/{connection.sync_id}")).json()
-    assert sync["state"] == "running"
+    assert sync["state"] == "queued"
     assert [(one["resource"], one["state"]) for one in sync["resources"]] == [
         ("companies", "queued"),
         ("contacts", "queued"),

@@ -214,7 +214,7 @@ async def test_a_crash_between_sending_and_recording_costs_one_more_copy_and_no_
     (letter,) = await listed(gateway)
     assert letter["org_id"] == "demo"
     first = (await gateway.http.post(f"{URL}/{letter['id']}/replay")).json()
-    await unrecord(gateway, begun=0.0)
+    await unrecord(gateway, begun_at=0.0)
     second = (await gateway.http.post(f"{URL}/{letter['id']}/replay")).json()
     assert second["offset"] == first["offset"] + 1
     await gateway.publish(connection, "pages", [{"id": "p", "name": "newest"}], version=10)
@@ -235,12 +235,12 @@ async def test_two_replays_at_once_send_one_copy(gateway: Gateway) -> None:
     assert len(await eventually_listed(gateway, 2)) == 2  # the gateway cannot read the copy either: one more letter
 
 
-async def unrecord(gateway: Gateway, *, begun: float) -> None:
+async def unrecord(gateway: Gateway, *, begun_at: float) -> None:
     """As if the process had died before it could write that the message was sent."""
     assert isinstance(gateway.settings.database, Path)
     database = Database(gateway.settings.database)
     async with database.write() as db:
-        await db.execute(update(replays).values(begun=begun, sent=None, partition=None, offset=None))
+        await db.execute(update(replays).values(begun_at=begun_at, sent_at=None, partition=None, offset=None))
     await database.close()
 
 

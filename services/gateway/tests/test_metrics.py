@@ -70,13 +70,13 @@ async def test_a_poison_message_is_counted_once_it_is_kept(gateway: Gateway) -> 
     assert risen("tributary_dead_letters_total") == 1
 
 
-async def test_an_item_that_comes_behind_its_own_newer_version_is_counted_as_overtaken(gateway: Gateway) -> None:
+async def test_an_item_that_comes_behind_its_own_newer_version_is_counted_as_a_stale_append(gateway: Gateway) -> None:
     connection = await gateway.connect()
     before = await seen(gateway, LAG, 0)
     await gateway.publish(connection, "pages", [{"id": "p"}], version=2)
     newer = await read_more(gateway, before, ITEMS)
     await gateway.publish(connection, "pages", [{"id": "p"}], version=1)
-    assert rise(before, await read_more(gateway, newer, ITEMS))("tributary_items_overtaken_total") == 1
+    assert rise(before, await read_more(gateway, newer, ITEMS))("tributary_stale_appends_total") == 1
 
 
 async def test_a_gateway_that_asks_for_keys_is_scraped_by_its_containers_name_with_one_of_scope_admin(

@@ -94,7 +94,7 @@ async def all_was_read(gateway: Gateway, folder: Path) -> None:
 
 async def standing(folder: Path) -> dict[tuple[str, int], int]:
     kept = (await rows(folder / "gateway.sqlite3"))["positions"]
-    return {(row["topic"], row["partition"]): row["next"] for row in kept}
+    return {(row["topic"], row["partition"]): row["next_offset"] for row in kept}
 
 
 async def test_a_restart_reads_on_where_it_stopped(tmp_path: Path) -> None:
