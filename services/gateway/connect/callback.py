@@ -8,7 +8,7 @@ from typing import Any
 from litestar import Request, Response, get
 from litestar.params import FromPath
 
-from services.gateway.connect.finish import Finished, finish_connect
+from services.gateway.connect.flow import Finished, finish_connect
 from services.gateway.context import InjectedContext
 from services.gateway.http.pages import close_window, explain
 from services.gateway.http.problems import answer, wants_json

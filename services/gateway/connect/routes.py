@@ -8,8 +8,7 @@ import msgspec
 from litestar import Response, delete, get, post
 from litestar.params import FromPath, JSONBody
 
-from services.gateway.connect.finish import disconnect
-from services.gateway.connect.flow import open_connect, read_flow, start_connect
+from services.gateway.connect.flow import disconnect, open_connect, read_flow, start_connect
 from services.gateway.connections.views import ConnectionView, read_connection
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.problems import problems

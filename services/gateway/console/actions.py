@@ -12,12 +12,10 @@ from litestar import Response, get, post
 from litestar.params import FromPath, URLEncodedBody
 from litestar.response import Redirect
 
-from services.gateway.connect.finish import disconnect
-from services.gateway.connect.flow import start_connect
+from services.gateway.connect.flow import disconnect, start_connect
 from services.gateway.console.pages import first_page, own_address
 from services.gateway.console.queries import owned
-from services.gateway.console.render import THEMES, Notice, render
-from services.gateway.console.viewer import org_of, user_of
+from services.gateway.console.render import THEMES, Notice, org_of, render, user_of
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.return_url import checked_return_url
 from services.gateway.http.validation import AnyRequest

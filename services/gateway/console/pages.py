@@ -13,8 +13,7 @@ from services.gateway.connect.flow import read_flow
 from services.gateway.console.formatting import plural
 from services.gateway.console.items import item_detail, table_query
 from services.gateway.console.queries import item, overview, owned, table
-from services.gateway.console.render import Notice, render
-from services.gateway.console.viewer import shows
+from services.gateway.console.render import Notice, render, shows
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.validation import AnyRequest
 from shared.errors import HubError

@@ -12,7 +12,7 @@ from services.gateway.connections import queries as connections
 from services.gateway.console.cards import AccountCard, Card, account, card, load
 from services.gateway.console.formatting import initials, number
 from services.gateway.console.items import FIRST, ROWS, Chip, ItemRow, ItemTable, TableQuery, paged, row, span, split
-from services.gateway.console.viewer import org_of, shows, whose
+from services.gateway.console.render import org_of, shows, whose
 from services.gateway.context import GatewayContext
 from services.gateway.items import queries as items
 from services.gateway.items.queries import SyncedItem

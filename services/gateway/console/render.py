@@ -1,4 +1,4 @@
-"""Pages from templates, every value escaped, under a policy that runs nothing but our own two files."""
+"""Pages from templates, every value escaped, shown to the viewer in whose name the console acts."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from litestar import Response
 
 from services.gateway.console.formatting import number
-from services.gateway.console.viewer import viewer_values
+from services.gateway.context import GatewayContext
 from services.gateway.http.pages import PAGE_POLICY
 from services.gateway.http.validation import AnyRequest
+from services.gateway.security.guard import caller_of
+from shared.contracts.auth import Flow
+from shared.contracts.connections import Connection
 
 TEMPLATES = Path(__file__).parent / "templates"
 HEADERS = {
@@ -27,6 +30,10 @@ HEADERS = {
 ``no-referrer``: browsers would then call the origin of our own forms ``null``.
 """
 THEMES = (("auto", "Auto"), ("light", "Light"), ("dark", "Dark"))
+ORG, USER = "demo", "demo"
+"""Where no keys are needed, the console acts as one org and user."""
+SIGNED_IN = "console"
+"""Who has signed in shows the connections of all users of the organisation, and connects as this one."""
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -56,3 +63,32 @@ def render(template: str, *, request: AnyRequest, status: int = 200, **values: A
     html = _environment().get_template(template).render(theme=theme, **viewer_values(request), **values)
     body = html.encode("utf-8", "replace")  # a lone surrogate in a name must not cost the page
     return Response(body, status_code=status, media_type="text/html", headers=HEADERS)
+
+
+def org_of(context: GatewayContext) -> str:
+    return context.org or ORG
+
+
+def user_of(context: GatewayContext) -> str:
+    return USER if context.org is None else SIGNED_IN
+
+
+def whose(context: GatewayContext) -> str | None:
+    """The only user whose connections are shown; None for all of the organisation's."""
+    return USER if context.org is None else None
+
+
+def shows(context: GatewayContext, made: Connection | Flow) -> bool:
+    return made.org_id == org_of(context) and whose(context) in {None, made.user_id}
+
+
+def viewer_values(request: AnyRequest) -> dict[str, Any]:
+    """As whom the page is shown; ``viewer`` is None on the page to sign in on."""
+    caller = caller_of(request)
+    signed_in = caller is not None and caller.org is not None
+    return {
+        "viewer": caller,
+        "org": caller.org if caller and signed_in else ORG,
+        "user": SIGNED_IN if signed_in else USER,
+        "writes": caller is not None and caller.may("write"),
+    }

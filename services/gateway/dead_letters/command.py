@@ -9,9 +9,9 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from services.gateway.dead_letters.context import DeadLetterContext, open_producer
+from services.gateway.dead_letters.dead_letter import DeadLetterSummary, DeadLetterView
 from services.gateway.dead_letters.listing import list_dead_letters, show_dead_letter
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
-from services.gateway.dead_letters.views import DeadLetterSummary, DeadLetterView
 from shared.db import Database
 from shared.errors import HubError
 from shared.exit_codes import MISUSED, REFUSED

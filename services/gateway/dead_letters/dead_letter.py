@@ -8,14 +8,15 @@ Its id says where it lies, ``topic~partition~offset``, in characters that a URL 
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, Literal
 
 import msgspec
 from aiokafka import TopicPartition
 
-from shared.contracts.envelope import header
+from shared.contracts.envelope import header, timestamp
 from shared.contracts.topics import PUBLIC, dead_letters
 from shared.errors import BadRequest, NotFound
 from shared.kafka import LoggedRecord
@@ -25,6 +26,7 @@ Headers = tuple[tuple[str, bytes], ...]
 SOURCES: Final = {dead_letters(topic.name): topic.name for topic in PUBLIC}
 """Topic of dead letters → the topic they come from."""
 _ID: Final = re.compile(r"([a-z0-9.]{1,100})~(\d{1,6})~(\d{1,18})", re.ASCII)
+Encoding = Literal["utf-8", "base64"]
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,3 +120,79 @@ def source_topics(topic: str | None) -> list[str]:
     if not chosen:
         raise BadRequest(f"There is no topic of that name. Known: {', '.join(SOURCES.values())}.", code="unknown_topic")
     return chosen
+
+
+class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """``topic``, ``partition`` and ``offset`` are where the message was.
+
+    A record of a provider's page that could not be read was no message: it has a ``pointer`` into its page instead.
+    ``bytes`` is the size of the value. ``replayed_at`` is when it was put back on its topic, null if it was not.
+    """
+
+    id: str
+    topic: str
+    partition: int | None
+    offset: int | None
+    pointer: str | None
+    service: str
+    error: str
+    attempts: int
+    org_id: str | None
+    key: str
+    bytes: int
+    stored_at: str
+    replayable: bool
+    replayed_at: str | None
+
+
+class HeaderView(msgspec.Struct, frozen=True, kw_only=True):
+    name: str
+    value: str
+    encoding: Encoding
+
+
+class DeadLetterView(DeadLetterSummary, frozen=True, kw_only=True):
+    """``value`` is the message's, byte for byte: as text where it is UTF-8, else in base64; null for none."""
+
+    headers: list[HeaderView]
+    value: str | None
+    encoding: Encoding | None
+
+
+def summary(letter: DeadLetter, replayed_at: float | None) -> DeadLetterSummary:
+    return DeadLetterSummary(**_facts(letter, replayed_at))
+
+
+def view(letter: DeadLetter, replayed_at: float | None) -> DeadLetterView:
+    value, encoding = (None, None) if letter.value is None else _shown(letter.value)
+    headers = []
+    for name, content in letter.headers:
+        text, written = _shown(content)
+        headers.append(HeaderView(name=name, value=text, encoding=written))
+    return DeadLetterView(**_facts(letter, replayed_at), headers=headers, value=value, encoding=encoding)
+
+
+def _facts(letter: DeadLetter, replayed_at: float | None) -> dict[str, Any]:
+    return {
+        "id": letter.id,
+        "topic": letter.topic,
+        "partition": letter.partition,
+        "offset": letter.offset,
+        "pointer": letter.pointer,
+        "service": letter.service,
+        "error": letter.error,
+        "attempts": letter.attempts,
+        "org_id": letter.org_id,
+        "key": letter.key.decode(errors="backslashreplace"),
+        "bytes": letter.size,
+        "stored_at": timestamp(letter.at),
+        "replayable": letter.replayable,
+        "replayed_at": None if replayed_at is None else timestamp(replayed_at),
+    }
+
+
+def _shown(content: bytes) -> tuple[str, Encoding]:
+    try:
+        return content.decode(), "utf-8"
+    except UnicodeDecodeError:
+        return base64.b64encode(content).decode(), "base64"

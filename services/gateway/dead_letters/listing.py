@@ -10,8 +10,18 @@ from aiokafka import TopicPartition
 
 from services.gateway.dead_letters import queries as replays
 from services.gateway.dead_letters.context import DeadLetterContext, open_reader
-from services.gateway.dead_letters.dead_letter import SOURCES, DeadLetter, not_found, parse, parse_id, source_topics
-from services.gateway.dead_letters.views import DeadLetterSummary, DeadLetterView, summary, view
+from services.gateway.dead_letters.dead_letter import (
+    SOURCES,
+    DeadLetter,
+    DeadLetterSummary,
+    DeadLetterView,
+    not_found,
+    parse,
+    parse_id,
+    source_topics,
+    summary,
+    view,
+)
 from shared.kafka import LoggedRecord, LogReader
 
 MOST_READ: Final = 2_000

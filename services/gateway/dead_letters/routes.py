@@ -10,9 +10,9 @@ from litestar.params import FromPath, QueryParameter
 
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.dead_letters.context import DeadLetterContext
+from services.gateway.dead_letters.dead_letter import DeadLetterSummary, DeadLetterView
 from services.gateway.dead_letters.listing import decode_marks, encode_marks, list_dead_letters, show_dead_letter
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
-from services.gateway.dead_letters.views import DeadLetterSummary, DeadLetterView
 from services.gateway.http.problems import problems
 from shared.crypto import BadToken
 

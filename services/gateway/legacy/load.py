@@ -1,4 +1,4 @@
-"""Items in the shape of the original app: 14 fields, always all of them, in this order."""
+"""Load all that a connection holds in the shape of the original app, and the handle that its client keeps."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.gateway.connect import queries as flows
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
 from services.gateway.items import queries as items
@@ -20,10 +21,12 @@ from services.gateway.syncs.request import add_sync, check_loadable, chosen_reso
 from shared.connector import Original, Provider
 from shared.contracts.connections import Connection
 from shared.contracts.progress import FINAL
-from shared.errors import Conflict, TimedOut, Upstream
+from shared.errors import BadRequest, Conflict, TimedOut, Upstream
 
 FRESH_S: Final = 30.0
 WAIT_S: Final = 600.0
+CONSENT_WAIT_S: Final = 5.0
+_NONE: Final = "No credentials found. Connect the account first; if that failed, its window says why."
 
 
 class OriginalItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,3 +172,48 @@ def _failures(shown: SyncView, provider: Provider) -> str:
         if one.state != "done"
     )
     return f"{provider.name} could not be loaded completely. " + " ".join(wrong)
+
+
+class Handle(msgspec.Struct, frozen=True, kw_only=True):
+    connection: str
+
+
+def handle_for(connection: Connection, *, context: GatewayContext) -> dict[str, str]:
+    signed = context.handles.sign(connection.id.encode(), connection.provider)
+    return {"connection": signed, "provider": connection.provider, "status": connection.status}
+
+
+async def given_handle(text: str, *, provider: str, context: GatewayContext) -> Connection:
+    """The connection that a handle, as JSON text, was given out for. Raises ``BadRequest`` or ``BadToken``."""
+    try:
+        handle = msgspec.json.decode(text, type=Handle)
+    except (msgspec.DecodeError, RecursionError, UnicodeError):
+        raise BadRequest("credentials has to be the JSON that /credentials answered.", code="bad_handle") from None
+    id_ = context.handles.verify(handle.connection, provider).decode()
+    async with context.database.read() as db:
+        connection = await connections.get(db, id_, org=context.org)
+    if connection is None or connection.status == "disconnected":
+        raise BadRequest("This account was disconnected. Connect it again.", code="not_connected")
+    return connection
+
+
+async def pending_handle(*, provider: str, org_id: str, user_id: str, context: GatewayContext) -> dict[str, str]:
+    """The handle of the newest active connection.
+
+    Without one it waits up to five seconds, but only while a consent of that user is on its way: the original client
+    asks once, and may ask too early when a page of the popup's way cut the popup off from its opener.
+
+    Raises ``BadRequest`` when there is none, ``Forbidden`` for another organisation than the caller's.
+    """
+    context.check_org(org_id)
+    deadline = time.monotonic() + CONSENT_WAIT_S
+    while True:
+        found = await newest_connection(provider=provider, org_id=org_id, user_id=user_id, context=context)
+        if found is not None:
+            return handle_for(found, context=context)
+        async with context.database.read() as db:
+            waiting = await flows.pending(db, org_id=org_id, user_id=user_id, provider=provider)
+        left = deadline - time.monotonic()
+        if not waiting or left <= 0:
+            raise BadRequest(_NONE, code="not_connected")
+        await context.watch.wait(min(left, 0.5))

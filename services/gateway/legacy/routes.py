@@ -16,8 +16,7 @@ from services.gateway.connect.flow import start_connect
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.problems import wants_json
 from services.gateway.http.validation import AnyRequest
-from services.gateway.legacy.handle import given_handle, pending_handle
-from services.gateway.legacy.load import OriginalItem, load_everything, newest_connection
+from services.gateway.legacy.load import OriginalItem, given_handle, load_everything, newest_connection, pending_handle
 from shared.contracts.connections import Connection
 from shared.errors import BadRequest, NotFound
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from services.gateway.app import bare_app
-from services.gateway.connect.finish import with_flow
+from services.gateway.connect.flow import with_flow
 from services.gateway.http.return_url import checked_return_url, served_pages
 from shared.errors import BadRequest
 
