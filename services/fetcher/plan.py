@@ -58,11 +58,16 @@ async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: P
 
 
 async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers: Providers) -> None:
-    """Make a job that reads these ids again; of a connection that is gone they are deleted again."""
+    """Make a job that reads these ids again; of a connection that is gone they are deleted again.
+
+    Whatever says something of them next, this job, a purge or a later load, says it under a version above the one that
+    the gateway holds.
+    """
     snapshot = await store.connection(db, request.connection_id)
     if snapshot is None or not request.ids or providers[snapshot.provider].resource(request.resource) is None:
         return
     await store.open_lanes(db, snapshot.id, [request.resource])
+    await store.raise_epoch(db, snapshot.id, request.resource, version=request.highest_version)
     if snapshot.status == "disconnected":
         await known_items.invalidate(db, snapshot.id, request.resource, request.ids)
         await transitions.create(db, new_job(snapshot.id, request.resource, snapshot.generation, kind="purge"))

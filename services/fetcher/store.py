@@ -13,10 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.tables import connections, cursors, lanes, outbox, syncs, unclaimed, workers
 from shared.contracts.connections import Connection
+from shared.contracts.items import PAGES_PER_CLAIM
 from shared.contracts.syncs import SyncRequested
 from shared.db import Database, db_now, in_array, json_array
 from shared.kafka import Producer
 from shared.outbox import Relay
+
+BELIEVED_UNTIL: Final = 8_000_000_000
+"""Epochs from a clock or a message stay below this (the year 2223), which leaves half a billion claims."""
 
 _CURSOR: Final = upsert(cursors).on_conflict_do_nothing()
 _FORGET_CURSORS: Final = delete(cursors).where(in_array(cursors.c.job_id, bindparam("ids", type_=Text)))
@@ -69,11 +73,39 @@ async def lanes_of(db: AsyncConnection, connection_id: str) -> list[str]:
 
 
 async def take_lane(db: AsyncConnection, connection_id: str, resource: str, *, job_id: str) -> int | None:
-    """The lane's next epoch; None when another job has it."""
-    mine = _lane(connection_id, resource) & ((lanes.c.job_id == None) | (lanes.c.job_id == job_id))  # noqa: E711  # SQL's IS NULL
-    statement = update(lanes).where(mine).values(job_id=job_id, epoch=lanes.c.epoch + 1).returning(lanes.c.epoch)
-    epoch: int | None = (await db.execute(statement)).scalar_one_or_none()
-    return epoch
+    """Take the lane under a new epoch and return that; None when another job has the lane."""
+    lane = _lane(connection_id, resource)
+    found = (await db.execute(select(lanes.c.job_id, lanes.c.epoch, db_now().label("now_s")).where(lane))).first()
+    if found is None or found.job_id not in {None, job_id}:
+        return None
+    epoch = next_epoch(found.epoch, found.now_s)
+    unchanged = lane & (lanes.c.epoch == found.epoch)
+    taken = await db.execute(update(lanes).where(unchanged).values(job_id=job_id, epoch=epoch))
+    return epoch if taken.rowcount == 1 else None
+
+
+def next_epoch(last: int, now_s: float) -> int:
+    """Return the epoch of a lane's next claim: above its last one, and not below the seconds since 1970.
+
+    The seconds are for a database that was lost, or restored from a copy: what it knows as the last epoch lies below
+    what it has sent, and readers would ignore whatever it sends from there. A clock that is set back costs nothing, as
+    the last epoch counts too; one that is far ahead is not believed, or no epoch would be left.
+    """
+    seconds = int(now_s)
+    return max(last + 1, seconds if seconds < BELIEVED_UNTIL else 0)
+
+
+async def raise_epoch(db: AsyncConnection, connection_id: str, resource: str, *, version: int) -> None:
+    """Order every later claim of the lane above ``version``, which readers hold of one of its items.
+
+    Raises:
+        ValueError: no version of ours can be so high.
+    """
+    epoch = version // PAGES_PER_CLAIM
+    if epoch >= BELIEVED_UNTIL:
+        raise ValueError(f"version {version} leaves no room for a newer one")
+    lower = _lane(connection_id, resource) & (lanes.c.epoch < epoch)
+    await db.execute(update(lanes).where(lower).values(epoch=epoch))
 
 
 async def free_lane(db: AsyncConnection, connection_id: str, resource: str, *, job_id: str) -> None:

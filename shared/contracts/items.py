@@ -27,6 +27,8 @@ from shared.contracts.vocabulary import (
 )
 
 PAGES_PER_CLAIM = 1 << 20
+EPOCHS = 1 << 33
+"""Lane epochs stay below this, so that versions stay below 2^53, where JavaScript's numbers are exact."""
 MAX_BYTES = 900_000
 """Larger items travel with ``raw: null`` and their size."""
 
@@ -59,7 +61,13 @@ class ItemRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def version(lane_epoch: int, page: int) -> int:
-    """``lane epoch · 2^20 + page number within the claim``: monotonic per lane and exact in JavaScript."""
+    """Return ``lane epoch · 2^20 + page number within the claim``: monotonic per lane and exact in JavaScript.
+
+    Raises:
+        OverflowError: the epoch or the page is too high; a lane would need half a billion claims for that.
+    """
+    if not (0 <= lane_epoch < EPOCHS and 0 <= page < PAGES_PER_CLAIM):
+        raise OverflowError(f"epoch {lane_epoch}, page {page}")
     return lane_epoch * PAGES_PER_CLAIM + page
 
 

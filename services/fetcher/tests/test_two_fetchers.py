@@ -108,7 +108,7 @@ async def test_one_message_that_comes_to_many_is_one_claim(fetcher: Fetcher, sec
         claims = await asyncio.gather(*(claim(one, job, f"worker-{n}") for n, one in enumerate(databases)))
         assert [bool(one) for one in claims].count(True) == 1
     held = await fetcher.unfinished()
-    assert {job.epoch for job in held if job.state == "running"} == {1}
+    assert len({job.lane for job in held if job.state == "running" and job.epoch > 0}) == len(COUNTS)
 
 
 async def test_two_fetchers_never_work_on_one_lane_at_once(fetcher: Fetcher, second: Second) -> None:
@@ -162,7 +162,7 @@ async def test_a_worker_that_was_given_up_writes_nothing_more(fetcher: Fetcher, 
         await second.worker.take(run_job, connection_id="conn")
     await asyncio.gather(*second.worker._running)
     before = await row(fetcher, paused.id)
-    assert before.epoch == paused.epoch + 1
+    assert before.epoch > paused.epoch
     gate.set()
     await fetcher.settle()
     assert await row(fetcher, paused.id) == before
