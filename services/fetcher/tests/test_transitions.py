@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import get_args
 
 import pytest
@@ -10,6 +11,8 @@ import pytest
 from services.fetcher.job import UNFINISHED, State, new_job
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.transitions import LIFE, TRANSITIONS, Event, IllegalTransitionError
+
+ARCHITECTURE = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 
 def table() -> str:
@@ -29,6 +32,11 @@ def diagram() -> str:
 def test_the_docstring_draws_the_table_that_the_code_follows() -> None:
     drawn = re.findall(r"^\|.*\|$", transitions.__doc__ or "", re.MULTILINE)
     assert "\n".join(drawn) == table()
+
+
+def test_the_documents_draw_the_same() -> None:
+    shown = ARCHITECTURE.read_text().partition("<!-- transitions -->\n")[2].partition("\n<!-- /transitions -->")[0]
+    assert shown == f"```mermaid\n{diagram()}\n```\n\n{table()}"
 
 
 def test_every_event_is_in_the_table_once_and_every_state_is_entered_and_left() -> None:
