@@ -23,10 +23,11 @@ from services.gateway.routes import EXCEPTION_HANDLERS, routes
 from services.gateway.security.guard import Guard, bound_context, key_guard
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import relay
+from shared.contracts.topics import TOPICS
 from shared.crypto import Signer
 from shared.db import Database
 from shared.http import HttpClient, HttpError
-from shared.kafka import Consumers, Producer, check_topics, cluster_id
+from shared.kafka import Consumers, Producer, check_topics, log_ids
 from shared.telemetry import RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, health, metrics
@@ -62,7 +63,7 @@ async def open_resources(settings: GatewaySettings, *, served: Callable[[str], b
             database=database,
             auth=AuthClient(http, url=settings.auth_url, secret=settings.service_secret),
             watch=Watch(),
-            log_id=await cluster_id(settings.kafka),
+            log_ids=await log_ids(settings.kafka, [topic.name for topic in TOPICS]),
             page_tokens=Signer(settings.signing_secret),
             handles=Signer(settings.signing_secret, purpose="connection handle"),
             served=served,
@@ -72,7 +73,7 @@ async def open_resources(settings: GatewaySettings, *, served: Callable[[str], b
         stack.push_async_callback(sending.stop)
         consumers = Consumers(settings.kafka, service="gateway", producer=producer)
         providers = {slug: configured.provider for slug, configured in settings.providers.items()}
-        listen(consumers, database=database, log_id=context.log_id, watch=context.watch, providers=providers)
+        listen(consumers, database=database, log_ids=context.log_ids, watch=context.watch, providers=providers)
         await consumers.start()
         stack.push_async_callback(consumers.stop)
         yield Resources(context, http, consumers)

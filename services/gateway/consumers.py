@@ -35,24 +35,29 @@ Read = Callable[[ConsumedRecord], Any]
 
 
 class Stored:
-    """Positions in the gateway's own database, for one log."""
+    """Positions in the gateway's own database, for the topics' present logs."""
 
-    def __init__(self, database: Database, log_id: str) -> None:
-        self._database, self.log = database, log_id
+    def __init__(self, database: Database, log_ids: Mapping[str, str]) -> None:
+        self._database, self._log_ids = database, log_ids
 
     async def load(self, topic: str) -> Mapping[int, int]:
         async with self._database.read() as db:
-            return await store.load_positions(db, topic, self.log)
+            return await store.load_positions(db, topic, self._log_ids[topic])
 
 
 def listen(
-    consumers: Consumers, *, database: Database, log_id: str, watch: Watch, providers: Mapping[str, Provider]
+    consumers: Consumers,
+    *,
+    database: Database,
+    log_ids: Mapping[str, str],
+    watch: Watch,
+    providers: Mapping[str, Provider],
 ) -> None:
     async def on_connections(db: AsyncConnection, snapshots: list[Connection]) -> None:
         for snapshot in snapshots:
             await apply_connection(db, snapshot, provider=providers.get(snapshot.provider))
 
-    stored = Stored(database, log_id)
+    stored = Stored(database, log_ids)
     folds: tuple[tuple[str, Read, Fold], ...] = (
         (ITEMS, item_row, _on_items),
         (PROGRESS, _read_progress, syncs.save_progress),
@@ -60,22 +65,23 @@ def listen(
         (SYNCS, _read_sync, _on_syncs),
     )
 
-    def together(read: Read, fold: Fold) -> Callable[[list[ConsumedRecord]], Awaitable[None]]:
+    def together(topic: str, read: Read, fold: Fold) -> Callable[[list[ConsumedRecord]], Awaitable[None]]:
         """Decode first, so that dead letters are kept before the transaction; then fold and position as one."""
 
         async def handle(batch: list[ConsumedRecord]) -> None:
             readable = await _readable(consumers, batch, read)
             async with database.write(lock=READ_MODEL) as db:
                 await fold(db, readable)
-                await store.save_positions(db, batch[0].topic, log_id, {one.partition: one.offset + 1 for one in batch})
-                await syncs.settle(db, log_id=log_id)
+                read_to = {one.partition: one.offset + 1 for one in batch}
+                await store.save_positions(db, topic, log_ids[topic], read_to)
+                await syncs.settle(db, log_id=log_ids[ITEMS])
                 failpoint("before_batch_commit")
             watch.changed()
 
         return handle
 
     for topic, read, fold in folds:
-        consumers.batches(topic, together(read, fold), stored)
+        consumers.batches(topic, together(topic, read, fold), stored)
 
 
 async def _on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:

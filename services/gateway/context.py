@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -46,16 +46,16 @@ class Watch:
 class GatewayContext:
     """Open while the gateway runs.
 
-    ``log_id`` is the identity of the log whose positions are stored. ``served`` tells whether a path of ours, without
-    its query, is a page that a browser can be sent to. ``org`` is the organisation whose rows are seen and changed, for
-    all others there are none; None is everyone's.
+    ``log_ids`` tells the identity of each topic's log, for which positions are stored. ``served`` tells whether a path
+    of ours, without its query, is a page that a browser can be sent to. ``org`` is the organisation whose rows are seen
+    and changed, for all others there are none; None is everyone's.
     """
 
     settings: GatewaySettings
     database: Database
     auth: AuthClient
     watch: Watch
-    log_id: str
+    log_ids: Mapping[str, str]
     page_tokens: Signer
     handles: Signer
     served: Callable[[str], bool]

@@ -4,7 +4,7 @@ FastStream runs the consumers; none of its acknowledgement policies does this, s
 themselves.
 """
 
-from shared.kafka.admin import ClusterUnsuitable, check_topics, cluster_id, ensure_topics
+from shared.kafka.admin import ClusterUnsuitable, check_topics, ensure_topics
 from shared.kafka.client_safety import UnsafeClient
 from shared.kafka.consume import Consumers
 from shared.kafka.dead_letter_limit import DeadLetterLimit
@@ -27,7 +27,6 @@ __all__ = [
     "SignInRefused",
     "UnsafeClient",
     "check_topics",
-    "cluster_id",
     "ensure_topics",
     "log_ids",
 ]

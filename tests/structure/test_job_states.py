@@ -35,6 +35,8 @@ def writes_state(source: str) -> Iterator[int]:
                 yield from (node.lineno for keyword in keywords if keyword.arg == "state")
             case ast.Dict(keys=keys):
                 yield from (node.lineno for key in keys if isinstance(key, ast.Constant) and key.value == "state")
+            case _:
+                pass
 
 
 def writes_jobs(source: str) -> bool:

@@ -9,14 +9,14 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from services.gateway.dead_letters.context import DeadLetterContext, open_producer
-from services.gateway.dead_letters.dead_letter import DeadLetterSummary, DeadLetterView
+from services.gateway.dead_letters.dead_letter import SOURCES, DeadLetterSummary, DeadLetterView
 from services.gateway.dead_letters.listing import list_dead_letters, show_dead_letter
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
 from shared.db import Database
 from shared.errors import HubError
 from shared.exit_codes import MISUSED, REFUSED
 from shared.installation import database_location
-from shared.kafka import cluster_id
+from shared.kafka import log_ids
 from shared.process import run_command
 from shared.settings import Settings
 
@@ -78,7 +78,8 @@ async def _context(settings: Settings) -> AsyncIterator[DeadLetterContext]:
     database = Database(database_location(settings, "gateway"))
     try:
         await database.migrate("services.gateway:migrations")
-        yield DeadLetterContext(kafka=settings.kafka, database=database, log_id=await cluster_id(settings.kafka))
+        logs = await log_ids(settings.kafka, list(SOURCES))
+        yield DeadLetterContext(kafka=settings.kafka, database=database, log_ids=logs)
     finally:
         await database.close()
 

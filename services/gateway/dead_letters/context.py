@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from aiokafka.errors import KafkaError
 
+from services.gateway.dead_letters.dead_letter import parse_id
 from shared.db import Database
 from shared.errors import Unavailable
 from shared.kafka import LogReader, Producer
@@ -16,15 +17,19 @@ from shared.settings import Cluster
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetterContext:
-    """``log_id`` is the identity of the log that replays are recorded for.
+    """``log_ids`` tells the identity of each topic's log: a replay is recorded for one of them.
 
     ``org`` None sees every letter, an organisation only those that name it.
     """
 
     kafka: Cluster
     database: Database
-    log_id: str
+    log_ids: Mapping[str, str]
     org: str | None = None
+
+    def log_id(self, dead_letter_id: str) -> str:
+        """Return the identity of the log that a dead letter lies in."""
+        return self.log_ids[parse_id(dead_letter_id)[0].topic]
 
 
 @asynccontextmanager

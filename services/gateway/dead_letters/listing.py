@@ -61,7 +61,7 @@ async def list_dead_letters(
                 found.append(letter)
         rest = walk.rest()
     async with context.database.read() as db:
-        known = await replays.find(db, context.log_id, [one.id for one in found])
+        known = await replays.find(db, set(context.log_ids.values()), [one.id for one in found])
     sent = {one.dead_letter_id: one.sent_at for one in known}
     return DeadLetterListing(letters=[summary(one, sent.get(one.id)) for one in found], rest=rest or None)
 
@@ -131,7 +131,7 @@ async def show_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLette
     """Raises ``NotFound``, also for a letter of another organisation, and ``Unavailable``."""
     letter = await find_dead_letter(id_, context=context)
     async with context.database.read() as db:
-        replay = await replays.get(db, context.log_id, id_)
+        replay = await replays.get(db, context.log_id(id_), id_)
     return view(letter, replay.sent_at if replay else None)
 
 

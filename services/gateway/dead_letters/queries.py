@@ -23,13 +23,14 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def get(db: AsyncConnection, log_id: str, id_: str) -> Replay | None:
-    found = await find(db, log_id, [id_])
+    found = await find(db, [log_id], [id_])
     return found[0] if found else None
 
 
-async def find(db: AsyncConnection, log_id: str, ids: Collection[str]) -> list[Replay]:
+async def find(db: AsyncConnection, log_ids: Collection[str], ids: Collection[str]) -> list[Replay]:
+    """Return the replays of these dead letters; an id names its topic, so any of the present logs may be theirs."""
     query = select(*(replays.c[name] for name in Replay.__struct_fields__))
-    query = query.where(replays.c.log_id == log_id, replays.c.dead_letter_id.in_(ids))
+    query = query.where(replays.c.log_id.in_(log_ids), replays.c.dead_letter_id.in_(ids))
     return [Replay(**row) for row in (await db.execute(query)).mappings()]
 
 

@@ -51,8 +51,8 @@ async def replay_dead_letter(id_: str, *, context: DeadLetterContext, producer: 
     _check(letter)
     now = time.time()
     async with context.database.write() as db:
-        begun = await replays.begin(db, context.log_id, id_, now=now, given_up=now - GIVEN_UP_S)
-        known = await replays.get(db, context.log_id, id_)
+        begun = await replays.begin(db, context.log_id(id_), id_, now=now, given_up=now - GIVEN_UP_S)
+        known = await replays.get(db, context.log_id(id_), id_)
     if not begun:
         return _replayed(letter, known)
     if producer is None:
@@ -61,8 +61,8 @@ async def replay_dead_letter(id_: str, *, context: DeadLetterContext, producer: 
     else:
         partition, offset = await _sent(letter, producer)
     async with context.database.write() as db:
-        await replays.finish(db, context.log_id, id_, now=time.time(), at=(partition, offset))
-        known = await replays.get(db, context.log_id, id_)
+        await replays.finish(db, context.log_id(id_), id_, now=time.time(), at=(partition, offset))
+        known = await replays.get(db, context.log_id(id_), id_)
     return _replayed(letter, known)
 
 

@@ -75,5 +75,5 @@ ROUTES: Final = (get_dead_letters, get_dead_letter, post_replay)
 
 def _context(context: GatewayContext) -> DeadLetterContext:
     return DeadLetterContext(
-        kafka=context.settings.kafka, database=context.database, log_id=context.log_id, org=context.org
+        kafka=context.settings.kafka, database=context.database, log_ids=context.log_ids, org=context.org
     )

@@ -15,6 +15,7 @@ from sqlalchemy import update
 
 from services.gateway.dead_letters.command import main
 from services.gateway.dead_letters.context import DeadLetterContext
+from services.gateway.dead_letters.dead_letter import SOURCES
 from services.gateway.dead_letters.listing import list_dead_letters, show_dead_letter
 from services.gateway.dead_letters.replay import replay_dead_letter
 from services.gateway.security.keys import create_key
@@ -25,7 +26,7 @@ from shared.contracts.envelope import Message
 from shared.contracts.topics import CONNECTIONS, ITEMS, SYNCS, dead_letters
 from shared.db import Database
 from shared.errors import NotFound
-from shared.kafka import ConsumedRecord, DeadLetterLimit, Producer, cluster_id
+from shared.kafka import ConsumedRecord, DeadLetterLimit, Producer, log_ids
 from shared.kafka.dead_letters import DeadLetters
 from shared.settings import Cluster
 
@@ -251,8 +252,8 @@ async def test_an_organisation_sees_only_letters_that_name_it(tmp_path: Path) ->
         database = Database(tmp_path / "gateway.sqlite3")
         await database.migrate("services.gateway:migrations")
         cluster = Cluster(bootstrap=bootstrap)
-        everyone = DeadLetterContext(kafka=cluster, database=database, log_id=await cluster_id(cluster))
-        acme = DeadLetterContext(kafka=cluster, database=database, log_id=everyone.log_id, org="acme")
+        everyone = DeadLetterContext(kafka=cluster, database=database, log_ids=await log_ids(cluster, list(SOURCES)))
+        acme = DeadLetterContext(kafka=cluster, database=database, log_ids=everyone.log_ids, org="acme")
         try:
             all_ = (await list_dead_letters(limit=50, context=everyone)).letters
             own = (await list_dead_letters(limit=50, context=acme)).letters
@@ -372,7 +373,7 @@ async def test_while_kafka_is_away_it_says_so(tmp_path: Path) -> None:
         async with running_gateway(tmp_path, bootstrap, producer, FakeAuth(SECRET)) as gateway:
             settings = gateway.settings
         database = Database(tmp_path / "gateway.sqlite3")
-    nowhere = DeadLetterContext(kafka=settings.kafka, database=database, log_id="x")
+    nowhere = DeadLetterContext(kafka=settings.kafka, database=database, log_ids={})
     try:
         with pytest.raises(Exception, match="Kafka does not answer"):
             await list_dead_letters(limit=5, context=nowhere)

@@ -25,6 +25,7 @@ from services.gateway.tests.serving import PROVIDERS, SECRET, item, settings_for
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
 from shared.contracts.progress import JobError, JobProgress
+from shared.contracts.topics import ITEMS
 from shared.crypto import Signer
 from shared.db import Database
 from shared.errors import Conflict, TimedOut, Upstream
@@ -45,7 +46,7 @@ async def context(tmp_path: Path) -> AsyncIterator[GatewayContext]:
         database=database,
         auth=AuthClient(http, url=settings.auth_url, secret=SECRET),
         watch=Watch(),
-        log_id="log",
+        log_ids={ITEMS: "log"},
         page_tokens=Signer(SECRET),
         handles=Signer(SECRET, purpose="handle"),
         served=lambda _: True,
@@ -94,7 +95,7 @@ async def tell(context: GatewayContext, sync: str, connection: Connection, **sta
     ]
     async with context.database.write() as db:
         await syncs.save_progress(db, bodies)
-        await syncs.settle(db, log_id=context.log_id)
+        await syncs.settle(db, log_id=context.log_ids[ITEMS])
     context.watch.changed()
 
 
@@ -215,7 +216,7 @@ async def test_a_sync_ended_when_the_last_of_its_jobs_did(context: GatewayContex
     ]
     async with context.database.write() as db:
         await syncs.save_progress(db, bodies)
-        await syncs.settle(db, log_id=context.log_id)
+        await syncs.settle(db, log_id=context.log_ids[ITEMS])
     assert (await describe_sync(connection.sync_id or "", context=context)).ended_at == at["users"]
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from msgspec.structs import replace
 from sqlalchemy import delete, select
 
@@ -13,6 +14,7 @@ from services.gateway.tests.fake_auth import FakeAuth
 from services.gateway.tests.serving import SECRET, Gateway, gone, item, read_topic, running_broker, running_gateway
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS, dead_letters
 from shared.db import Database
+from shared.kafka import ensure_topics
 
 READ_MODEL = (items, positions, connections, syncs, sync_jobs)
 
@@ -123,3 +125,21 @@ async def test_T24_a_message_that_does_not_decode_goes_to_the_dead_letters_and_t
         kept = await read_topic(bootstrap, dead_letters(ITEMS), key=good.key.decode(), count=4)
         assert {one.value for one in kept} == {b"{", b"[]", good.value, None}
         assert (await gateway.http.get("/health/ready")).status_code == 200
+
+
+async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(tmp_path: Path) -> None:
+    auth = FakeAuth(SECRET)
+    async with running_broker(tmp_path) as (bootstrap, producer):
+        async with running_gateway(tmp_path, bootstrap, producer, auth) as gateway:
+            connection = await gateway.connect("notion")
+            await gateway.whole(connection, {"pages": [{"id": f"p{n}"} for n in range(20)]})
+            cluster = gateway.settings.kafka
+        admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+        await admin.start()
+        await admin.delete_topics([ITEMS])
+        await admin.close()
+        await ensure_topics(cluster, local=True)
+        # More than the old one held: a reader that went on from there would pass over the first of them.
+        await producer.send_all([item(connection, "pages", version=9, id=f"after-{n}") for n in range(30)])
+        async with running_gateway(tmp_path, bootstrap, producer, auth) as gateway:
+            await gateway.until(f"/v1/connections/{connection.id}", lambda one: one["items"] == 50)

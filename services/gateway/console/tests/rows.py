@@ -25,6 +25,7 @@ from services.gateway.syncs.queries import Sync
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import timestamp
 from shared.contracts.progress import JobProgress
+from shared.contracts.topics import ITEMS
 from shared.crypto import Signer
 from shared.db import Database
 from shared.errors import HubError
@@ -64,7 +65,7 @@ async def opened_context(given: GatewaySettings) -> AsyncIterator[GatewayContext
         database=database,
         auth=AuthClient(http, url=given.auth_url, secret=SECRET),
         watch=Watch(),
-        log_id=LOG,
+        log_ids={ITEMS: LOG},
         page_tokens=Signer(SECRET),
         handles=Signer(SECRET, "handle"),
         served=lambda _: True,
