@@ -10,7 +10,7 @@ from benchmarks.load import Incomplete
 from benchmarks.report import machine, save, spread, table
 from benchmarks.stages import summary
 from benchmarks.subsets import SUBSETS, Results, of_load
-from deploy.servers import Unavailable
+from deploy.servers import ProgramUnavailable
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def _measured(subset: str, rounds: int) -> int:
     except Incomplete as error:
         print(f"This does not count. {error}", file=sys.stderr)
         return 1
-    except Unavailable as reason:
+    except ProgramUnavailable as reason:
         print(f"Left out. {reason}", file=sys.stderr)
         return 0
     print(f"\n{table(results)}\n\nWritten to {save(subset, results)}", flush=True)

@@ -127,7 +127,7 @@ def processes(folder: Path, *, fetchers: int = 1, real: bool = False, samples: P
     """Each service in a process of its own; ``samples`` is a folder for where their CPU time goes.
 
     ``real``: on Kafka, PostgreSQL and Redis; else on the built-in broker, also a process of its own, and SQLite.
-    Raises ``Unavailable`` where a server cannot be had.
+    Raises ``ProgramUnavailable`` where a server cannot be had.
     """
     named = [f"FETCHER{number}" for number in range(1, fetchers + 1)]
     with ExitStack() as stack:

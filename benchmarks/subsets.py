@@ -14,7 +14,7 @@ from benchmarks.installations import PRODUCT, one_process, processes
 from benchmarks.load import COUNTS, Figures, load
 from benchmarks.processes import Running
 from benchmarks.reads import filled
-from deploy.servers import Unavailable
+from deploy.servers import ProgramUnavailable
 
 Start = Callable[[Path], AbstractContextManager[Running]]
 Results = dict[str, list[Figures]]
@@ -56,7 +56,7 @@ def of_reads(rounds: int) -> Results:
         for name, start in starts.items():
             try:
                 ready[name] = filled(stack.enter_context(_new(start)), "gateway")
-            except Unavailable as reason:
+            except ProgramUnavailable as reason:
                 print(f"  {name}: left out. {reason}", file=sys.stderr)
         return _in_turn(rounds, ready)
 

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from deploy.servers.commands import Unavailable, installed
+from deploy.servers.commands import ProgramUnavailable, installed
 
 HERE = Path(__file__).parent
 POM = HERE / "pom.xml"
@@ -21,7 +21,7 @@ CACHE = HERE.parents[1] / ".cache" / "kafka"
 def version() -> str:
     found = re.search(r"<kafka\.version>(.+?)</", POM.read_text("utf-8"))
     if found is None:
-        raise Unavailable(f"{POM.name} names no kafka.version.")
+        raise ProgramUnavailable(f"{POM.name} names no kafka.version.")
     return found[1]
 
 
@@ -30,7 +30,7 @@ def class_path() -> str:
     """Of all jars, as Java takes it. Several processes may ask at once: one fetches, the others wait.
 
     Raises:
-        Unavailable: there is no Maven, or it could not fetch them.
+        ProgramUnavailable: there is no Maven, or it could not fetch them.
     """
     folder = CACHE / version()
     if not _complete(folder):
@@ -70,6 +70,6 @@ def _fetch(folder: Path) -> None:
     )
     if ended.returncode:
         first = next((line for line in ended.stdout.splitlines() if "ERROR" in line), ended.stderr.strip())
-        raise Unavailable(f"Maven could not fetch Kafka {version()}: {first}")
+        raise ProgramUnavailable(f"Maven could not fetch Kafka {version()}: {first}")
     shutil.copy(POM, unfinished / POM.name)
     unfinished.rename(folder)

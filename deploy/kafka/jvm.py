@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from deploy.kafka.jars import CACHE, class_path, version
-from deploy.servers.commands import Unavailable, installed
+from deploy.servers.commands import ProgramUnavailable, installed
 
 OLDEST = 17
 LOGGING = ("defaultLogLevel=warn", "showThreadName=false", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS")
@@ -25,13 +25,13 @@ class Java(NamedTuple):
 
 @cache
 def java() -> Java:
-    """Raises ``Unavailable`` when there is none, or only an older one."""
+    """Raises ``ProgramUnavailable`` when there is none, or only an older one."""
     found = installed("java", ["default-jre-headless"])
     told = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
     number = re.search(r'version "((\d+)[^"]*)"', told)
     if number is None or int(number[2]) < OLDEST:
         said = told.partition("\n")[0] or "nothing"
-        raise Unavailable(f"Kafka {version()} needs Java {OLDEST} or newer; {found} says: {said}")
+        raise ProgramUnavailable(f"Kafka {version()} needs Java {OLDEST} or newer; {found} says: {said}")
     return Java(found, number[1])
 
 
@@ -44,7 +44,7 @@ def run(main: str, *arguments: str, heap_mb: int, brief: bool, archive_to: Path 
     """The command. ``brief``: compiles less, which starts sooner and runs slower.
 
     Raises:
-        Unavailable: no Java, or no jars.
+        ProgramUnavailable: no Java, or no jars.
     """
     options = [f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", *(f"-Dorg.slf4j.simpleLogger.{one}" for one in LOGGING)]
     if brief:

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from deploy.kafka import jvm
 from deploy.kafka.jars import CACHE, alone, class_path
-from deploy.kafka.properties import Listener, Node
+from deploy.kafka.properties import Listener, NodeProperties
 from deploy.servers.child import Child, Ended, Sink
 from deploy.servers.ports import Port, exchange
 
@@ -59,7 +59,7 @@ class Kafka(Child):
         self._archive_to = archive_to
         self.port = Port(port)
         self._controller, self._direct, self._sasl = Port(), Port(), Port()
-        self._node = Node(
+        self._node = NodeProperties(
             log=self.directory / "log",
             controller=self._controller.address,
             listeners=(

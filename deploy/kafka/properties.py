@@ -51,7 +51,7 @@ class Listener:
 
 
 @dataclass(frozen=True)
-class Node:
+class NodeProperties:
     """What makes one node differ from another. ``users`` are names and passwords of the SASL listener."""
 
     log: Path

@@ -23,10 +23,10 @@ _KEYS_REQUIRED = (
 )
 
 
-def main() -> int:
+def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m deploy.local", description=__doc__)
     parser.add_argument("--no-sandbox", action="store_true", help="the sandbox runs in a process of its own")
-    given = parser.parse_args()
+    given = parser.parse_args(arguments)
 
     def run() -> None:
         settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
@@ -59,4 +59,4 @@ def _greet(made: Composition) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -1,14 +1,14 @@
+"""``python -m deploy.localkafka``: Kafka's protocol for this machine, until Ctrl-C or SIGTERM."""
+
 import argparse
 import asyncio
-import logging
 import signal
 import sys
 from pathlib import Path
 
-import structlog
-
 from deploy.localkafka import Broker, BrokerError
 from shared.exit_codes import exit_code
+from shared.telemetry import configure_logging
 
 
 async def _run(broker: Broker) -> None:
@@ -21,26 +21,23 @@ async def _run(broker: Broker) -> None:
     await broker.stop()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m deploy.localkafka", description="Kafka for one machine.")
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser("python -m deploy.localkafka", description=__doc__)
     parser.add_argument("--data-dir", type=Path, required=True, help="where topics and committed offsets live")
     parser.add_argument("--port", type=int, default=9092, help="0 takes any free one")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
-    wanted = parser.parse_args()
-    structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
+    given = parser.parse_args(arguments)
+    configure_logging()
 
     def run() -> None:
         try:
-            asyncio.run(_run(Broker(wanted.data_dir, wanted.host, wanted.port)))
+            asyncio.run(_run(Broker(given.data_dir, given.host, given.port)))
         except OSError as error:
-            where = f"{wanted.host}:{wanted.port} with {wanted.data_dir}"
+            where = f"{given.host}:{given.port} with {given.data_dir}"
             raise BrokerError(f"The local broker cannot start on {where}: {error}") from error
 
     return exit_code(run)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

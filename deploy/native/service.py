@@ -73,7 +73,7 @@ class Service(Module):
             one.close()
 
 
-class Job(Module):
+class OneShot(Module):
     """Runs to its end."""
 
     @override

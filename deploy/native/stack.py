@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from typing import Self, TypeVar
 
 from deploy.kafka import Kafka
-from deploy.native.service import Job, Service
+from deploy.native.service import OneShot, Service
 from deploy.servers import Child, Postgres, Redis, Sink
 from shared.installation import addresses
 from shared.serve import bind
@@ -70,9 +70,9 @@ class Stack:
     def __exit__(self, *failure: object) -> None:
         self._opened.close()
 
-    def setup(self) -> Job:
+    def setup(self) -> OneShot:
         """Secrets, schemas and topics; to be run when the servers answer."""
-        return Job("setup", ["deploy.setup"], environ=self._told, sink=self._sink("setup"), tied=self._tied)
+        return OneShot("setup", ["deploy.setup"], environ=self._told, sink=self._sink("setup"), tied=self._tied)
 
     def _add_servers(self, *, brief: bool) -> None:
         settings, tied = self.settings, self._tied

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from deploy.native.service import Job
-from deploy.servers import Child, Ended, Unavailable
+from deploy.native.service import OneShot
+from deploy.servers import Child, Ended, ProgramUnavailable
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 15.0
@@ -28,7 +28,7 @@ class Processes(Protocol):
     @property
     def services(self) -> Mapping[str, Child]: ...
 
-    def setup(self) -> Job: ...
+    def setup(self) -> OneShot: ...
 
 
 @dataclass
@@ -63,7 +63,7 @@ class Supervisor:
         """Servers, setup, services; returns when all of them answer, or at once when it is to stop.
 
         Raises:
-            Unavailable: a server cannot be had here.
+            ProgramUnavailable: a server cannot be had here.
             Ended: something did not come up; its last lines say why.
         """
         self._start(self._stack.servers.values())
@@ -123,7 +123,7 @@ class Supervisor:
     def _spawn(self, child: Child) -> None:
         try:
             child.spawn()
-        except (Ended, Unavailable, OSError) as reason:
+        except (Ended, ProgramUnavailable, OSError) as reason:
             self._say(f"{child.name} cannot be started: {reason}")
 
     def stop(self) -> None:

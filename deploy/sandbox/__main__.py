@@ -15,6 +15,7 @@ from deploy.sandbox.clients import sandbox_clients
 from deploy.sandbox.providers import SandboxModule, load_sandboxes
 from deploy.sandbox.server.app import create_app
 from shared.exit_codes import Misuse, exit_code
+from shared.telemetry import configure_logging
 
 
 def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
@@ -35,8 +36,8 @@ def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
     return listener
 
 
-def serve(arguments: list[str], modules: Mapping[str, SandboxModule] | None = None) -> None:
-    """Run until a signal; the first line on standard output is the URL, once it is answered."""
+def main(arguments: list[str], modules: Mapping[str, SandboxModule] | None = None) -> int:
+    """Serve ``modules``, all of them when None, until a signal; return the exit code."""
     parser = argparse.ArgumentParser("python -m deploy.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=8003, help="0 takes a free one (default: 8003)")
     parser.add_argument("--data-dir", type=Path, default=Path(".tributary"), help="default: .tributary")
@@ -47,7 +48,12 @@ def serve(arguments: list[str], modules: Mapping[str, SandboxModule] | None = No
         "--return-origins", default="", help="comma-separated: where the callback may send a browser on to"
     )
     given = parser.parse_args(arguments)
-    served = load_sandboxes() if modules is None else modules
+    configure_logging("warning")
+    return exit_code(lambda: _serve(given, load_sandboxes() if modules is None else modules))
+
+
+def _serve(given: argparse.Namespace, served: Mapping[str, SandboxModule]) -> None:
+    """Run until a signal; the first line on standard output is the URL, once it is answered."""
     origins = tuple(one.strip() for one in given.return_origins.split(",") if one.strip())
     listener = listen(given.port, given.host)
     app = create_app(
@@ -58,14 +64,9 @@ def serve(arguments: list[str], modules: Mapping[str, SandboxModule] | None = No
     )
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(
-        app, lifespan="on", access_log=False, log_level="warning", server_header=False, timeout_graceful_shutdown=3
+        app, lifespan="on", access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=3
     )
     uvicorn.Server(config).run(sockets=[listener])
-
-
-def main(arguments: list[str], modules: Mapping[str, SandboxModule] | None = None) -> int:
-    """Return the exit code."""
-    return exit_code(lambda: serve(arguments, modules))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """Servers as child processes on this machine: PostgreSQL and Redis from the system's packages."""
 
 from deploy.servers.child import Child, Ended, Sink
-from deploy.servers.commands import Unavailable
+from deploy.servers.commands import ProgramUnavailable
 from deploy.servers.postgres import Postgres
 from deploy.servers.redis import Redis
 
-__all__ = ["Child", "Ended", "Postgres", "Redis", "Sink", "Unavailable"]
+__all__ = ["Child", "Ended", "Postgres", "ProgramUnavailable", "Redis", "Sink"]

@@ -94,7 +94,7 @@ class Child(ABC):
         """Returns when it answers, or when ``stopping`` says so.
 
         Raises:
-            Unavailable: it cannot be had here.
+            ProgramUnavailable: it cannot be had here.
             Ended: it did not come up.
         """
         self.spawn()

@@ -8,7 +8,7 @@ import subprocess
 from contextlib import closing
 from pathlib import Path
 
-from deploy.servers.commands import Unavailable, as_user, install
+from deploy.servers.commands import ProgramUnavailable, as_user, install
 from deploy.servers.ports import HOST
 
 USER = "postgres"
@@ -40,7 +40,7 @@ def make(data: Path, password: str) -> None:
     """Nothing to do when it is there. It gets its name when it is complete.
 
     Raises:
-        Unavailable: there is no PostgreSQL, or another version than the one that made the folder.
+        ProgramUnavailable: there is no PostgreSQL, or another version than the one that made the folder.
     """
     here = binaries()
     if data.exists():
@@ -71,27 +71,27 @@ def _run(folder: DataFolder, command: list[str], given: str = "") -> None:
         check=False,
     )
     if ended.returncode or "ERROR" in ended.stderr:
-        raise Unavailable(f"PostgreSQL's data folder could not be made: {ended.stderr.strip()}")
+        raise ProgramUnavailable(f"PostgreSQL's data folder could not be made: {ended.stderr.strip()}")
 
 
 def _check_version(data: Path, here: str) -> None:
     made_by = (data / "PG_VERSION").read_text("ascii").strip()
     version = Path(here).parent.name
     if version != made_by and version.replace(".", "").isdigit():
-        raise Unavailable(
+        raise ProgramUnavailable(
             f"{data} was made by PostgreSQL {made_by}, and here is {version}: "
             "dump it with the old one and restore it, or move the folder away."
         )
 
 
 def binaries() -> str:
-    """The folder of the newest version's commands: Debian keeps them off the path. Raises ``Unavailable``."""
+    """The folder of the newest version's commands: Debian keeps them off the path. Raises ``ProgramUnavailable``."""
     found = _found()
     if found is None:
         install("PostgreSQL", ["postgresql"])
         found = _found()
     if found is None:
-        raise Unavailable(f"postgresql is installed, but there is no initdb in {VERSIONS}.")
+        raise ProgramUnavailable(f"postgresql is installed, but there is no initdb in {VERSIONS}.")
     return found
 
 

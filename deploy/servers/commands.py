@@ -16,7 +16,7 @@ from shared.exit_codes import Refusal
 POLICY = Path("/usr/sbin/policy-rc.d")
 
 
-class Unavailable(Refusal):
+class ProgramUnavailable(Refusal):
     """A server cannot be had on this machine; the message says why and what would help."""
 
 
@@ -37,7 +37,7 @@ def installed(what: str, packages: list[str], path: str | None = None) -> str:
     """The path of a command, after its Debian packages were installed when we may.
 
     Raises:
-        Unavailable: it is not there and cannot be installed.
+        ProgramUnavailable: it is not there and cannot be installed.
     """
     return shutil.which(what, path=path) or _after_installing(what, packages, path)
 
@@ -46,17 +46,19 @@ def _after_installing(what: str, packages: list[str], path: str | None) -> str:
     install(what, packages)
     found = shutil.which(what, path=path)
     if found is None:
-        raise Unavailable(f"{' '.join(packages)} is installed, but there is no command {what}.")
+        raise ProgramUnavailable(f"{' '.join(packages)} is installed, but there is no command {what}.")
     return found
 
 
 def install(what: str, packages: list[str]) -> None:
-    """Raises ``Unavailable``."""
+    """Raises ``ProgramUnavailable``."""
     wanted = " ".join(packages)
     if shutil.which("apt-get") is None:
-        raise Unavailable(f"There is no {what} here, and no apt-get to install {wanted}.")
+        raise ProgramUnavailable(f"There is no {what} here, and no apt-get to install {wanted}.")
     if os.geteuid() != 0:
-        raise Unavailable(f"There is no {what} here, and only root can install it: sudo apt-get install {wanted}")
+        raise ProgramUnavailable(
+            f"There is no {what} here, and only root can install it: sudo apt-get install {wanted}"
+        )
     print(f"Installing {wanted} (once).", file=sys.stderr)
     apt = ["apt-get", "-qq", "-o", "DPkg::Lock::Timeout=300"]
     with _services_stay_off():
@@ -71,7 +73,7 @@ def install(what: str, packages: list[str]) -> None:
             )
             if ended.returncode:
                 reason = (ended.stderr.strip() or ended.stdout.strip()).rpartition("\n")[2]
-                raise Unavailable(f"{wanted} could not be installed: {reason}")
+                raise ProgramUnavailable(f"{wanted} could not be installed: {reason}")
 
 
 @contextmanager

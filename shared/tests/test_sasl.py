@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.kafka import Kafka as Server
-from deploy.servers import Unavailable
+from deploy.servers import ProgramUnavailable
 from shared.kafka import ConsumedRecord, Consumers, LogReader, Producer, SignInRefused
 from shared.settings import Cluster, SecretStr
 from shared.tests.kafka_harness import Kafka, consuming, kafka_at, until
@@ -20,7 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     try:
         server.start()
         yield server
-    except Unavailable as reason:
+    except ProgramUnavailable as reason:
         pytest.skip(f"no Kafka here: {reason}")
     finally:
         server.close()

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from deploy.servers import Unavailable
+from deploy.servers import ProgramUnavailable
 from tests.chaos import figures
 from tests.chaos.conftest import PROXIED, REAL
 from tests.chaos.figures import Figure
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
     if not given.render:
         try:
             _measure(given)
-        except Unavailable as reason:
+        except ProgramUnavailable as reason:
             _say(f"Not measured: {reason}")
             return 2
     render()

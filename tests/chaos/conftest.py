@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy.servers import Unavailable
+from deploy.servers import ProgramUnavailable
 from tests.chaos.real import RealStack
 from tests.chaos.stack import Stack, started
 from tests.chaos.topic import Topic
@@ -43,7 +43,7 @@ def kept(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
             made = RealStack(folder, fetchers=2, spare=2, proxied=REAL)
         with started(made):
             yield made
-    except Unavailable as reason:
+    except ProgramUnavailable as reason:
         pytest.skip(str(reason))
 
 

@@ -14,7 +14,7 @@ from contextlib import ExitStack
 import pytest
 
 from deploy.kafka import Kafka
-from deploy.servers import Postgres, Redis, Unavailable
+from deploy.servers import Postgres, ProgramUnavailable, Redis
 from tests.servers.databases import database_of_its_own, emptied
 from tests.servers.places import place, schema
 from tests.servers.shared import Shared, run_folder
@@ -86,7 +86,7 @@ def own_redis() -> Iterator[Redis]:
 def _started(server: Kafka | Postgres | Redis) -> None:
     try:
         server.start()
-    except Unavailable as reason:
+    except ProgramUnavailable as reason:
         pytest.skip(f"no {server.name} here: {reason}")
 
 
@@ -96,5 +96,5 @@ def _server(shared: Shared, kind: str) -> str:
         return given
     try:
         return shared.url(kind)
-    except Unavailable as reason:
+    except ProgramUnavailable as reason:
         pytest.skip(f"no {kind} here: {reason}")

@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from deploy.kafka import Kafka
-from deploy.servers import Ended, Postgres, Redis, Unavailable
+from deploy.servers import Ended, Postgres, ProgramUnavailable, Redis
 
 PATIENCE_S = 60.0
 """How long it waits for the first to come: whoever started it may have died."""
@@ -90,7 +90,7 @@ class Keeper:
         try:
             if not server.alive:
                 server.start()
-        except Unavailable as reason:
+        except ProgramUnavailable as reason:
             return {"unavailable": str(reason)}
         except Ended as reason:
             return {"failed": str(reason)}

@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 from typing import Self
 
-from deploy.servers import Unavailable
+from deploy.servers import ProgramUnavailable
 
 ROOT = Path(__file__).parents[2]
 STOP_WITHIN_S = 40.0
@@ -47,14 +47,14 @@ class Shared:
             connection.recv(1)
 
     def url(self, kind: str) -> str:
-        """Raises ``Unavailable`` with the reason, ``RuntimeError`` when the server should start here and does not."""
+        """Raises ``ProgramUnavailable`` with the reason, ``RuntimeError`` when one that could start here does not."""
         if self._connection is None:
             self._connection = self._connected()
         self._connection.sendall(f"{kind}\n".encode())
         with self._connection.makefile("r") as lines:
             answer = json.loads(lines.readline())
         if "unavailable" in answer:
-            raise Unavailable(answer["unavailable"])
+            raise ProgramUnavailable(answer["unavailable"])
         if "failed" in answer:
             raise RuntimeError(answer["failed"])
         return str(answer["url"])

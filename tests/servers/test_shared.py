@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 import pytest
 import redis
 
-from deploy.servers import Unavailable
+from deploy.servers import ProgramUnavailable
 from tests.client import eventually
 from tests.product import ROOT
 from tests.servers.databases import database_of_its_own
@@ -48,7 +48,7 @@ def answers(url: str) -> bool:
 def address(shared: Shared) -> str:
     try:
         return shared.url("redis")
-    except Unavailable as reason:
+    except ProgramUnavailable as reason:
         pytest.skip(f"no redis here: {reason}")
 
 

@@ -20,7 +20,7 @@ from aiokafka.errors import KafkaConnectionError
 
 from deploy.kafka import Kafka
 from deploy.kafka.properties import MECHANISMS
-from deploy.servers import Unavailable
+from deploy.servers import ProgramUnavailable
 
 ROOT = Path(__file__).parents[3]
 USERS = {"app": "a password", "other": "another"}
@@ -32,7 +32,7 @@ def kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
     try:
         node.start()
         yield node
-    except Unavailable as reason:
+    except ProgramUnavailable as reason:
         pytest.skip(f"no Kafka here: {reason}")
     finally:
         node.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
-from deploy.native.service import Job
+from deploy.native.service import OneShot
 from deploy.servers import Child
 
 SCRIPT = """
@@ -66,7 +66,7 @@ class SmallStack:
     def children(self) -> list[Small]:
         return [*self.servers.values(), *self.services.values()]
 
-    def setup(self) -> Job:
+    def setup(self) -> OneShot:
         (self._folder / "small_setup.py").write_text("open('notes', 'a').write('setup runs\\n')\n")
         environ = {**os.environ, "PYTHONPATH": str(self._folder)}
         return InFolder("setup", ["small_setup"], environ=environ, sink=None).at(self._folder)
@@ -80,7 +80,7 @@ class SmallStack:
             child.kill()
 
 
-class InFolder(Job):
+class InFolder(OneShot):
     _at = Path()
 
     def at(self, folder: Path) -> InFolder:

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from deploy.kafka.jars import class_path
-from deploy.servers import Unavailable
+from deploy.servers import ProgramUnavailable
 from deploy.servers.cluster import binaries
 from deploy.servers.commands import installed
 from tests.client import Client, eventually
@@ -97,7 +97,7 @@ class Native:
 def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
     try:
         class_path(), binaries(), installed("redis-server", ["redis-server"])
-    except Unavailable as reason:
+    except ProgramUnavailable as reason:
         pytest.skip(f"no full stack here: {reason}")
     one = Native(tmp_path_factory.mktemp("native"))
     yield one

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
+import structlog
 from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
 from shared.errors import HubError
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger()
 
 
 def _named(_: Request[Any, Any, Any], error: HubError) -> Response[dict[str, str]]:
@@ -26,7 +26,7 @@ def _http(request: Request[Any, Any, Any], error: HTTPException) -> Response[dic
 
 
 def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[dict[str, str]]:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("sandbox_failed", method=request.method, path=request.url.path, exc_info=error)
     return Response({"detail": "the sandbox itself failed; its log says where"}, status_code=500)
 
 

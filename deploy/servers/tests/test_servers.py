@@ -10,7 +10,7 @@ import asyncpg
 import pytest
 import redis
 
-from deploy.servers import Postgres, Redis, Unavailable
+from deploy.servers import Postgres, ProgramUnavailable, Redis
 
 
 async def ask(url: str, question: str) -> object:
@@ -66,7 +66,7 @@ def test_data_of_another_version_are_left_alone(own_postgres: Postgres, tmp_path
     data.mkdir()
     (data / "PG_VERSION").write_text("9\n")
     other = Postgres(data)
-    with pytest.raises(Unavailable, match="was made by PostgreSQL 9"):
+    with pytest.raises(ProgramUnavailable, match="was made by PostgreSQL 9"):
         other.start()
     other.close()
     assert [entry.name for entry in data.iterdir()] == ["PG_VERSION"]
