@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import http.client
 import sys
+from typing import Final
 from urllib.parse import urlsplit
 
-TIMEOUT_S = 4
-SHOWN = 500
+TIMEOUT_S: Final = 4
+SHOWN: Final = 500
 """Bytes of the answer that are shown when it is not 200."""
 
 

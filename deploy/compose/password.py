@@ -11,8 +11,9 @@ import os
 import secrets
 import sys
 from pathlib import Path
+from typing import Final
 
-MODE = 0o440
+MODE: Final = 0o440
 """The group may read it: PostgreSQL's container runs as another user of that group."""
 
 

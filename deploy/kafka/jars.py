@@ -10,12 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Final
 
 from deploy.servers.commands import ProgramUnavailable, installed
 
-HERE = Path(__file__).parent
-POM = HERE / "pom.xml"
-CACHE = HERE.parents[1] / ".cache" / "kafka"
+HERE: Final = Path(__file__).parent
+POM: Final = HERE / "pom.xml"
+CACHE: Final = HERE.parents[1] / ".cache" / "kafka"
 
 
 def version() -> str:

@@ -6,15 +6,15 @@ import re
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from deploy.kafka.jars import CACHE, class_path, version
 from deploy.servers.commands import ProgramUnavailable, installed
 
-OLDEST = 17
-LOGGING = ("defaultLogLevel=warn", "showThreadName=false", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS")
+OLDEST: Final = 17
+LOGGING: Final = ("defaultLogLevel=warn", "showThreadName=false", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS")
 
-QUIET = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")
+QUIET: Final = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")
 """A folder that was moved has an archive that does not fit: the start is slower, and that is all."""
 
 

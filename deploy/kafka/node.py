@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Final
 from uuid import uuid4
 
 from typing_extensions import override
@@ -21,7 +22,7 @@ from deploy.kafka.properties import Listener, NodeProperties
 from deploy.servers.child import Child, Ended, Sink
 from deploy.servers.ports import Port, exchange
 
-API_VERSIONS = struct.pack(">ihhih", 10, 18, 0, 1, -1)
+API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
 """The one request that needs no sign-in: size, key, version, correlation, no client id."""
 
 

@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import Final
 
 from deploy.local.compose import Composition, compose
 from deploy.local.stack import running
@@ -17,7 +18,7 @@ from shared.installation import provider_defaults
 from shared.settings import load_settings
 from shared.telemetry import configure_logging
 
-_KEYS_REQUIRED = (
+_KEYS_REQUIRED: Final = (
     "API keys are required: the address or the public URL is not loopback. "
     "Make one: python -m services.gateway keys create --org ORG --scope admin --name NAME"
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from deploy.sandbox.clients import sandbox_clients
 from deploy.sandbox.world import SandboxClient
@@ -12,7 +13,7 @@ from services.fetcher.settings import FetcherSettings, fetcher_settings
 from services.gateway.settings import GatewaySettings, gateway_settings
 from shared.settings import Cluster, Settings
 
-HOST = "127.0.0.1"
+HOST: Final = "127.0.0.1"
 
 
 @dataclass(frozen=True)

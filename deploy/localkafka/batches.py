@@ -8,22 +8,22 @@ import struct
 import zlib
 from collections.abc import Iterator
 from mmap import mmap
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aiokafka.record.util import calc_crc32c
 
 from deploy.localkafka.errors import Code, Refused
 
-_HEADER = struct.Struct(">qiibIhiqqqhii")
-_CRC_STARTS_AT = 21
-_COMPRESSION = 0b111
-_TRANSACTIONAL_OR_CONTROL = 0b110000
-_GZIP = 1
-_INFLATED_LIMIT = 64 * 1024 * 1024
-_PLACE = struct.Struct(">qii")
-HEADER_SIZE = _HEADER.size
-PLACE_SIZE = _PLACE.size
-NO_PRODUCER = -1
+_HEADER: Final = struct.Struct(">qiibIhiqqqhii")
+_CRC_STARTS_AT: Final = 21
+_COMPRESSION: Final = 0b111
+_TRANSACTIONAL_OR_CONTROL: Final = 0b110000
+_GZIP: Final = 1
+_INFLATED_LIMIT: Final = 64 * 1024 * 1024
+_PLACE: Final = struct.Struct(">qii")
+HEADER_SIZE: Final = _HEADER.size
+PLACE_SIZE: Final = _PLACE.size
+NO_PRODUCER: Final = -1
 
 
 class Header(NamedTuple):

@@ -8,14 +8,14 @@ import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from deploy.localkafka import batches
 from deploy.localkafka.batches import Header, Record
 from deploy.localkafka.log import CLEANED
 from deploy.localkafka.segment import Segment, scan, stored
 
-_FORGOTTEN = -1
+_FORGOTTEN: Final = -1
 
 
 class Stopped(Exception):

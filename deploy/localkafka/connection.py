@@ -3,7 +3,7 @@
 import asyncio
 import struct
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -13,14 +13,14 @@ from deploy.localkafka.node import Client, Node
 from deploy.localkafka.wire import Fields, Key, Request
 
 _logger = structlog.get_logger()
-_LARGEST_REQUEST = 64 * 1024 * 1024
-_PIPELINED_REQUESTS = 32
-_LENGTH = struct.Struct(">i")
+_LARGEST_REQUEST: Final = 64 * 1024 * 1024
+_PIPELINED_REQUESTS: Final = 32
+_LENGTH: Final = struct.Struct(">i")
 
 Handler = Callable[[Node, Client, Fields], Awaitable[Fields | None]]
 _Answers = asyncio.Queue[asyncio.Task[bytes | None]]
 
-_HANDLERS: dict[Key, Handler] = {
+_HANDLERS: Final[dict[Key, Handler]] = {
     Key.PRODUCE: producing.produce,
     Key.INIT_PRODUCER_ID: producing.init_producer_id,
     Key.FETCH: fetching.fetch,

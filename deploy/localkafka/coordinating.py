@@ -1,6 +1,6 @@
 """Consumer groups: finding the coordinator, membership, committed offsets."""
 
-from typing import Any
+from typing import Any, Final
 
 from deploy.localkafka.errors import Code, Refused
 from deploy.localkafka.group import Group
@@ -9,10 +9,10 @@ from deploy.localkafka.node import NODE_ID, Client, Node
 from deploy.localkafka.offsets import Position
 from deploy.localkafka.wire import Fields
 
-_LONGEST_SESSION_MS = 30 * 60 * 1000
-_LONGEST_METADATA = 4096
-_NO_GENERATION = -1
-_GROUP_COORDINATOR = 0
+_LONGEST_SESSION_MS: Final = 30 * 60 * 1000
+_LONGEST_METADATA: Final = 4096
+_NO_GENERATION: Final = -1
+_GROUP_COORDINATOR: Final = 0
 
 
 async def find_coordinator(node: Node, _: Client, request: Fields) -> Fields:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from deploy.localkafka import policy
@@ -11,11 +11,12 @@ from deploy.localkafka.node import NODE_ID, Client, Node
 from deploy.localkafka.topics import Topic
 from deploy.localkafka.wire import Fields
 
-_TOPIC_RESOURCE = 2
-_SET_ON_TOPIC, _DEFAULT = 1, 5
-_NOT_TOLD = -(1 << 31)
-_NO_EPOCH = -1
-_NO_ID = UUID(int=0)
+_TOPIC_RESOURCE: Final = 2
+_SET_ON_TOPIC: Final = 1
+_DEFAULT: Final = 5
+_NOT_TOLD: Final = -(1 << 31)
+_NO_EPOCH: Final = -1
+_NO_ID: Final = UUID(int=0)
 
 
 async def metadata(node: Node, _: Client, request: Fields) -> Fields:

@@ -1,19 +1,19 @@
 """Fetch and ListOffsets."""
 
 import asyncio
-from typing import Any
+from typing import Any, Final
 
 from deploy.localkafka.errors import Code, Refused
 from deploy.localkafka.log import PartitionLog
 from deploy.localkafka.node import Client, Node
 from deploy.localkafka.wire import Fields
 
-_LATEST = -1
-_EARLIEST = -2
-_UNKNOWN = -1
+_LATEST: Final = -1
+_EARLIEST: Final = -2
+_UNKNOWN: Final = -1
 # Clients ask for up to 50 MiB at a time; more, smaller answers keep the memory of the one process low.
-_MOST_BYTES = 4 * 1024 * 1024
-_LONGEST_WAIT_SECONDS = 60.0
+_MOST_BYTES: Final = 4 * 1024 * 1024
+_LONGEST_WAIT_SECONDS: Final = 60.0
 
 
 async def fetch(node: Node, _: Client, request: Fields) -> Fields:

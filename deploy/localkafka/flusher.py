@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 
@@ -12,7 +12,7 @@ from deploy.localkafka.files import sync_data
 
 _logger = structlog.get_logger()
 # Syncs of several files share one commit of the file system's journal when they run side by side.
-_THREADS = 4
+_THREADS: Final = 4
 
 
 class FlushPoint(NamedTuple):

@@ -7,6 +7,7 @@ Empty ──join──▶ Preparing ──all joined──▶ Completing ──l
 import asyncio
 from collections.abc import Callable
 from enum import StrEnum
+from typing import Final
 
 import structlog
 
@@ -16,7 +17,7 @@ from deploy.localkafka.roster import Roster
 
 _logger = structlog.get_logger()
 # Members that start together meet in the first generation, instead of one heartbeat later.
-_SETTLE_SECONDS = 0.02
+_SETTLE_SECONDS: Final = 0.02
 
 
 class State(StrEnum):

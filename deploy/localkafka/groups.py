@@ -1,12 +1,13 @@
 """All consumer groups of the broker. Members live in memory: after a restart they join again, by themselves."""
 
 from pathlib import Path
+from typing import Final
 
 from deploy.localkafka.errors import Code, Refused
 from deploy.localkafka.group import Group, State
 from deploy.localkafka.offsets import CommittedOffsets
 
-DEAD = "Dead"
+DEAD: Final = "Dead"
 
 
 class Groups:

@@ -5,6 +5,7 @@ import time
 from asyncio import Future
 from bisect import bisect_right
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -18,8 +19,8 @@ from deploy.localkafka.producers import Producers
 from deploy.localkafka.segment import Segment, scan
 
 _logger = structlog.get_logger()
-SUFFIX = ".log"
-CLEANED = ".cleaned"
+SUFFIX: Final = ".log"
+CLEANED: Final = ".cleaned"
 
 
 class PartitionLog:

@@ -1,13 +1,13 @@
 """What every request handler works on."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from deploy.localkafka.flusher import Flusher
 from deploy.localkafka.groups import Groups
 from deploy.localkafka.topics import Topics
 
-NODE_ID = 0
+NODE_ID: Final = 0
 
 
 class Client(NamedTuple):

@@ -6,13 +6,13 @@ commits; consumers then read again what they have read.
 
 import os
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from deploy.localkafka.files import replace_durably, sync_data
 
-_REWRITE_AFTER = 20_000
+_REWRITE_AFTER: Final = 20_000
 
 
 class Position(NamedTuple):

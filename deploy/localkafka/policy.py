@@ -5,12 +5,12 @@ comment says so. Names without a field are stored and shown, and have no effect 
 """
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from deploy.localkafka.errors import Code, Refused
 
-_DAY = 24 * 3600 * 1000
-_MIB = 1024 * 1024
+_DAY: Final = 24 * 3600 * 1000
+_MIB: Final = 1024 * 1024
 
 
 class Policy(NamedTuple):
@@ -46,7 +46,7 @@ def _cleanup(value: str) -> bool:
     return set(value.replace(" ", "").split(",")) <= {"compact", "delete"}
 
 
-_SETTINGS: dict[str, tuple[str, Callable[[str], bool]]] = {
+_SETTINGS: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
     "cleanup.policy": ("delete", _cleanup),
     "retention.ms": (str(7 * _DAY), _number(-1)),
     "retention.bytes": ("-1", _number(-1)),
@@ -61,7 +61,7 @@ _SETTINGS: dict[str, tuple[str, Callable[[str], bool]]] = {
     "compression.type": ("producer", {"producer"}.__contains__),
     "message.timestamp.type": ("CreateTime", {"CreateTime"}.__contains__),
 }
-DEFAULTS: Mapping[str, str] = {name: default for name, (default, _) in _SETTINGS.items()}
+DEFAULTS: Final[Mapping[str, str]] = {name: default for name, (default, _) in _SETTINGS.items()}
 
 
 def check(configs: Mapping[str, str | None]) -> dict[str, str]:

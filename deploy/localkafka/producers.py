@@ -6,7 +6,7 @@ is written beside the log.
 
 from collections import deque
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -15,9 +15,9 @@ from deploy.localkafka.errors import Code, Refused
 from deploy.localkafka.files import replace_durably
 
 # Clients keep at most five requests in flight, so a repeat is always among the last five batches.
-_REMEMBERED_BATCHES = 5
-_REMEMBERED_PRODUCERS = 1000
-_SEQUENCES = 2**31
+_REMEMBERED_BATCHES: Final = 5
+_REMEMBERED_PRODUCERS: Final = 1000
+_SEQUENCES: Final = 2**31
 
 
 class Stored(NamedTuple):

@@ -1,14 +1,14 @@
 """Produce and InitProducerId."""
 
 import secrets
-from typing import Any
+from typing import Any, Final
 
 from deploy.localkafka.errors import Code, Refused
 from deploy.localkafka.log import PartitionLog
 from deploy.localkafka.node import Client, Node
 from deploy.localkafka.wire import Fields
 
-_NO_OFFSET = -1
+_NO_OFFSET: Final = -1
 
 
 async def produce(node: Node, _: Client, request: Fields) -> Fields | None:

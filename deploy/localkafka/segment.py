@@ -7,11 +7,12 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from deploy.localkafka.batches import HEADER_SIZE, PLACE_SIZE, Header, header_at, intact, place
 
-_INDEX_EVERY = 4096
-_NO_TIME = -1
+_INDEX_EVERY: Final = 4096
+_NO_TIME: Final = -1
 
 
 class Segment:

@@ -6,7 +6,7 @@ import ipaddress
 import uuid
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import TextIO
+from typing import Final, TextIO
 
 import structlog
 
@@ -21,8 +21,8 @@ from deploy.localkafka.topics import Topics
 from deploy.localkafka.upkeep import Upkeep
 
 _logger = structlog.get_logger()
-_UPKEEP_SECONDS = 10.0
-_READ_AHEAD = 1024 * 1024
+_UPKEEP_SECONDS: Final = 10.0
+_READ_AHEAD: Final = 1024 * 1024
 
 
 class Broker:

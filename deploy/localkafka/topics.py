@@ -6,6 +6,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 import msgspec
 import structlog
@@ -16,9 +17,9 @@ from deploy.localkafka.files import replace_durably, sync_directory
 from deploy.localkafka.log import PartitionLog
 
 _logger = structlog.get_logger()
-_LEGAL_NAME = re.compile(r"[a-zA-Z0-9._-]{1,249}")
-_MOST_PARTITIONS = 1000
-_DESCRIPTION = "topic.json"
+_LEGAL_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
+_MOST_PARTITIONS: Final = 1000
+_DESCRIPTION: Final = "topic.json"
 
 
 class Description(msgspec.Struct):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from enum import IntEnum
 from io import BytesIO
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from aiokafka.protocol import admin, commit, coordination, fetch, group, metadata, offset, produce, transaction
 from aiokafka.protocol.api import RequestStruct
@@ -20,8 +20,8 @@ from aiokafka.protocol.types import Array, Schema, TaggedFields
 from deploy.localkafka.errors import Code, Malformed
 from shared.kafka.wire import METADATA
 
-_HEADER = struct.Struct(">hhih")
-_LENGTH_AND_CORRELATION = struct.Struct(">ii")
+_HEADER: Final = struct.Struct(">hhih")
+_LENGTH_AND_CORRELATION: Final = struct.Struct(">ii")
 
 Fields = Mapping[str, Any]
 
@@ -64,7 +64,7 @@ def _layouts(module: Any, name: str, versions: range, like: Mapping[int, int] = 
 
 
 # The closed list of what we speak. aiokafka and librdkafka pick the highest version they share with us.
-_REQUESTS: dict[Key, _Layouts] = {
+_REQUESTS: Final[dict[Key, _Layouts]] = {
     Key.PRODUCE: _layouts(produce, "Produce", range(3, 8)),
     Key.FETCH: _layouts(fetch, "Fetch", range(4, 12)),
     Key.LIST_OFFSETS: _layouts(offset, "Offset", range(1, 4)),
@@ -85,8 +85,13 @@ _REQUESTS: dict[Key, _Layouts] = {
     Key.DESCRIBE_CONFIGS: _layouts(admin, "DescribeConfigs", range(3)),
 }
 # The same thing under one name in every version.
-_RENAMED = {"fetch_offset": "offset", "consumer_group": "group", "coordinator_key": "group", "consumer_id": "member_id"}
-_API_VERSIONS = {
+_RENAMED: Final = {
+    "fetch_offset": "offset",
+    "consumer_group": "group",
+    "coordinator_key": "group",
+    "consumer_id": "member_id",
+}
+_API_VERSIONS: Final = {
     "api_versions": [
         {"api_key": key, "min_version": min(versions), "max_version": max(versions)}
         for key, versions in _REQUESTS.items()

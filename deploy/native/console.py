@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from typing import Final
 
 from deploy.servers import Sink
 from shared.settings import Settings
 
-WIDTH = 10
-COLOURS = (36, 33, 35, 32, 34, 96, 93, 95, 92, 94)
-SELF = "stack"
+WIDTH: Final = 10
+COLOURS: Final = (36, 33, 35, 32, 34, 96, 93, 95, 92, 94)
+SELF: Final = "stack"
 
 
 class Console:

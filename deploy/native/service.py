@@ -8,14 +8,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from socket import socket
+from typing import Final
 
 from typing_extensions import override
 
 from deploy.servers import Child, Ended, Sink
 
-HEALTH = "/health/ready"
-POLL_S = 0.05
-WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104, compared, not bound
+HEALTH: Final = "/health/ready"
+POLL_S: Final = 0.05
+WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104, compared, not bound
 
 
 class Module(Child):

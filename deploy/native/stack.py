@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Self, TypeVar
+from typing import Final, Self, TypeVar
 
 from deploy.kafka import Kafka
 from deploy.native.service import OneShot, Service
@@ -14,9 +14,9 @@ from shared.installation import addresses
 from shared.serve import bind
 from shared.settings import Settings
 
-PORT_STEP = 10
+PORT_STEP: Final = 10
 """The second fetcher answers ten ports above the first, and so on."""
-OPTIONS = ("log_checkpoints=off", "max_connections=200")
+OPTIONS: Final = ("log_checkpoints=off", "max_connections=200")
 
 Owned = TypeVar("Owned", Kafka, Postgres, Redis, Service)
 

@@ -6,17 +6,17 @@ import signal
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from deploy.native.service import OneShot
 from deploy.servers import Child, Ended, ProgramUnavailable
 
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 15.0
-SETTLED_S = 30.0
+FIRST_PAUSE_S: Final = 0.5
+LONGEST_PAUSE_S: Final = 15.0
+SETTLED_S: Final = 30.0
 """Who has lived this long starts again without a pause."""
-POLL_S = 0.2
-STOP_WITHIN_S = (10.0, 5.0)
+POLL_S: Final = 0.2
+STOP_WITHIN_S: Final = (10.0, 5.0)
 
 
 class Processes(Protocol):

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Final
 
 from deploy.servers.commands import as_user
 from deploy.servers.family import family, signal_all, stopped
@@ -21,8 +21,8 @@ from shared.exit_codes import Refusal
 Sink = Callable[[str], None]
 """Takes each line a child writes, without its end."""
 
-TAIL_LINES = 15
-POLL_S = 0.05
+TAIL_LINES: Final = 15
+POLL_S: Final = 0.05
 
 
 class Ended(Refusal):

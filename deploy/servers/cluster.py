@@ -7,15 +7,16 @@ import shutil
 import subprocess
 from contextlib import closing
 from pathlib import Path
+from typing import Final
 
 from deploy.servers.commands import ProgramUnavailable, as_user, install
 from deploy.servers.ports import HOST
 
-USER = "postgres"
-ROLE = "tributary"
-DATABASE = "tributary"
-VERSIONS = Path("/usr/lib/postgresql")
-ACCESS = f"host all all {HOST}/32 scram-sha-256\n"
+USER: Final = "postgres"
+ROLE: Final = "tributary"
+DATABASE: Final = "tributary"
+VERSIONS: Final = Path("/usr/lib/postgresql")
+ACCESS: Final = f"host all all {HOST}/32 scram-sha-256\n"
 
 
 class DataFolder:

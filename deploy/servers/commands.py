@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 from shared.exit_codes import Refusal
 
-POLICY = Path("/usr/sbin/policy-rc.d")
+POLICY: Final = Path("/usr/sbin/policy-rc.d")
 
 
 class ProgramUnavailable(Refusal):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import struct
 from pathlib import Path
+from typing import Final
 
 from typing_extensions import override
 
@@ -13,8 +14,8 @@ from deploy.servers.cluster import DATABASE, ROLE, USER, DataFolder, binaries, m
 from deploy.servers.ports import HOST, Port, exchange
 from deploy.servers.secret import kept_password
 
-PROTOCOL = 196_608
-RELAXED = ("fsync=off", "full_page_writes=off")
+PROTOCOL: Final = 196_608
+RELAXED: Final = ("fsync=off", "full_page_writes=off")
 
 
 class Postgres(Child):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from pathlib import Path
+from typing import Final
 
 from typing_extensions import override
 
@@ -11,7 +12,7 @@ from deploy.servers.child import Child, Sink
 from deploy.servers.commands import installed
 from deploy.servers.ports import HOST, Port, exchange
 
-DATABASES = 64
+DATABASES: Final = 64
 
 
 class Redis(Child):

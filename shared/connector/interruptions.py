@@ -12,12 +12,12 @@ from __future__ import annotations
 import math
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-LONGEST_S = 86_400.0
+LONGEST_S: Final = 86_400.0
 """A day: no provider documents a longer wait, and a job must not sleep for ever on a typo."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 from litestar import Litestar
 from litestar.di import Provide
@@ -17,7 +18,7 @@ from deploy.sandbox.server.responses import EXCEPTIONS
 from deploy.sandbox.server.routing import by_slug, claimed, local_only
 from deploy.sandbox.world import Clock, SandboxClient, Store, World
 
-FILE = "sandbox.db"
+FILE: Final = "sandbox.db"
 
 
 def create_app(

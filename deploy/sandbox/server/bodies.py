@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 from msgspec import Meta, Struct
@@ -13,7 +13,7 @@ from shared.errors import BadRequest
 T = TypeVar("T")
 Count = Annotated[int, Meta(ge=0, le=1_000_000)]
 Ids = Annotated[list[str], Meta(max_length=1_000_000)]
-YEARS = 10 * 366 * 86_400
+YEARS: Final = 10 * 366 * 86_400
 
 
 class NewAccount(Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request, Response, delete, get, post, put
 from litestar.di import NamedDependency
@@ -137,7 +137,7 @@ async def ready(sandboxes: Served) -> dict[str, Any]:
     return {"status": "ready", "providers": sorted(sandboxes.by_slug)}
 
 
-HANDLERS: list[HTTPRouteHandler] = [
+HANDLERS: Final[list[HTTPRouteHandler]] = [
     guide,
     accounts,
     add_account,

@@ -10,13 +10,13 @@ from msgspec import Meta
 
 Name = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 Text = Annotated[str, Meta(pattern=r"^[\t\x20-\x7e]*$")]
-METHODS = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
+Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """``path`` is a glob over the path after the provider's slug; ``*`` also matches slashes."""
 
-    method: METHODS | None = None
+    method: Method | None = None
     path: str = "*"
 
     def hits(self, method: str, path: str) -> bool:

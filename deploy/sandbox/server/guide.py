@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Response
@@ -14,7 +14,7 @@ from deploy.sandbox.server.provider_sandbox import ProviderSandbox
 from deploy.sandbox.world import Clock
 from deploy.sandbox.world.pages import headers, page
 
-CALLS = (
+CALLS: Final = (
     ("GET", "/_sandbox", None, "This page; JSON unless the Accept header asks for HTML."),
     ("GET", "/_sandbox/{p}/accounts", None, "Every account of provider p: id, name, seed, counts."),
     (
@@ -85,7 +85,7 @@ CALLS = (
     ("GET", "/health/live", None, "Answers while the server runs."),
     ("GET", "/health/ready", None, "Answers once it serves."),
 )
-KEPT = (
+KEPT: Final = (
     "Accounts, mutations, grants, tokens and the clock are on disk before they are answered and survive kill -9. "
     "Faults, limits and the request log start afresh."
 )

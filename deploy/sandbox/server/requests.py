@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from typing import Final
 from urllib.parse import parse_qsl, urlencode
 
 import msgspec
 
 from shared.contracts.envelope import timestamp
 
-KEPT = 50_000
-LONGEST = 200
-SECRET = re.compile(
+KEPT: Final = 50_000
+LONGEST: Final = 200
+SECRET: Final = re.compile(
     r"token|secret|verifier|password|signature|^(code|state|hapikey|api_?key|assertion)$", re.IGNORECASE
 )
 # Providers have calls with the token itself in the path, after a segment like access-tokens.
-SECRET_PATH = re.compile(r"(?<=tokens/)[^/]+", re.IGNORECASE)
-HIDDEN = "[redacted]"
+SECRET_PATH: Final = re.compile(r"(?<=tokens/)[^/]+", re.IGNORECASE)
+HIDDEN: Final = "[redacted]"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):

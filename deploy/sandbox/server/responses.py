@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from litestar import Request, Response
@@ -30,4 +30,4 @@ def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[dict[
     return Response({"detail": "the sandbox itself failed; its log says where"}, status_code=500)
 
 
-EXCEPTIONS: ExceptionHandlersMap = {HubError: _named, HTTPException: _http, Exception: _broken}
+EXCEPTIONS: Final[ExceptionHandlersMap] = {HubError: _named, HTTPException: _http, Exception: _broken}

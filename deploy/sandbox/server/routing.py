@@ -7,14 +7,15 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 from urllib.parse import urlsplit
 
 import msgspec
 from litestar.enums import ScopeType
 from litestar.types import ASGIApp, Receive, Scope, Send
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
-CONTROL = "/_sandbox"
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+CONTROL: Final = "/_sandbox"
 
 
 def by_slug(apps: Mapping[str, ASGIApp], rest: ASGIApp) -> ASGIApp:

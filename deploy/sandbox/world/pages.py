@@ -5,8 +5,9 @@ from __future__ import annotations
 from base64 import b64encode
 from hashlib import sha256
 from html import escape
+from typing import Final
 
-STYLE = """
+STYLE: Final = """
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif;--line:light-dark(#d4d4d8,#3f3f46);
 --quiet:light-dark(#52525b,#a1a1aa);--main:light-dark(#1d4ed8,#60a5fa)}
 *{box-sizing:border-box}body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1rem;
@@ -27,7 +28,7 @@ border-radius:10px;border:1px solid var(--line);background:none;color:inherit;cu
 button[value=allow]{background:#1d4ed8;border-color:#1d4ed8;color:#fff}button:hover{filter:brightness(1.1)}
 :focus-visible{outline:3px solid var(--main);outline-offset:2px}
 """
-STYLE_HASH = b64encode(sha256(STYLE.encode()).digest()).decode()
+STYLE_HASH: Final = b64encode(sha256(STYLE.encode()).digest()).decode()
 
 
 def page(title: str, body: str, *, wide: bool = False) -> bytes:

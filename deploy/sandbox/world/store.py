@@ -5,16 +5,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, MutableMapping
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import msgspec
 from typing_extensions import override
 
 T = TypeVar("T")
 
-SCHEMA = "CREATE TABLE IF NOT EXISTS state (space TEXT, key TEXT, value BLOB, PRIMARY KEY (space, key))"
+SCHEMA: Final = "CREATE TABLE IF NOT EXISTS state (space TEXT, key TEXT, value BLOB, PRIMARY KEY (space, key))"
 # Not INSERT OR REPLACE: that deletes first, and the new rowid would move the row to the end of every listing.
-UPSERT = (
+UPSERT: Final = (
     "INSERT INTO state (space, key, value) VALUES (?, ?, ?) "
     "ON CONFLICT (space, key) DO UPDATE SET value = excluded.value"
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from deploy.sandbox.world.clock import Clock
@@ -19,7 +21,7 @@ from deploy.sandbox.world.shapes import (
 from deploy.sandbox.world.store import DurableMap, Store
 from shared.errors import BadRequest, NotFound
 
-MOST = 1_000_000
+MOST: Final = 1_000_000
 
 
 class World:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from shared.connector import Bucket, Identity, OAuth2, Original, Provider, Resource
 
-RECORDS = "data.records:read"
-SCHEMA = "schema.bases:read"
-EMAIL = "user.email:read"
+RECORDS: Final = "data.records:read"
+SCHEMA: Final = "schema.bases:read"
+EMAIL: Final = "user.email:read"
 """Without it the account would be shown by its id."""
 
-PROVIDER = Provider(
+PROVIDER: Final = Provider(
     slug="airtable",
     name="Airtable",
     api_url="https://api.airtable.com",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from shared.connector import (
     Bucket,
@@ -25,9 +25,9 @@ from shared.providers.airtable import RECORDS, SCHEMA, mapping, problems
 from shared.providers.airtable.mapping import WalkedTable
 from shared.providers.airtable.walk import Walk
 
-PER_CALL = 100
+PER_CALL: Final = 100
 """Records of a page, and ids of one formula: 100 of them stay far below the 16,000 characters of a URL."""
-STARTS_ANEW = 3
+STARTS_ANEW: Final = 3
 """How often one table is read from its start again after its iterator expired, before the resource starts anew."""
 
 
@@ -242,10 +242,10 @@ def _grouped(paths: Iterable[str]) -> dict[str, list[str]]:
     return groups
 
 
-READERS: dict[str, Callable[[Call, tuple[str, ...]], Awaitable[Page]]] = {
+READERS: Final[dict[str, Callable[[Call, tuple[str, ...]], Awaitable[Page]]]] = {
     "bases": _read_bases,
     "tables": _read_tables,
     "records": _read_records,
 }
 
-CONNECTOR: Connector = AirtableConnector()
+CONNECTOR: Final[Connector] = AirtableConnector()

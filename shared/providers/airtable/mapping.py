@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
 from shared.connector import Record, Reject, Rejected
 
-WEB = "https://airtable.com"
-LONGEST_NAME = 200
-SPOKEN = ("name", "text", "label", "email", "filename", "value", "url", "id")
+WEB: Final = "https://airtable.com"
+LONGEST_NAME: Final = 200
+SPOKEN: Final = ("name", "text", "label", "email", "filename", "value", "url", "id")
 """The keys of a cell that hold what a person reads, by preference: collaborator, barcode, button, file."""
 
 T = TypeVar("T")

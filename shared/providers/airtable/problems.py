@@ -7,17 +7,17 @@ An error body is ``{"error": {"type", "message"?}}``, ``{"error": "NOT_FOUND"}``
 from __future__ import annotations
 
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from shared.connector import Interruption, Reauthorize, Reject, Response, Restart, RetryLater, retry_after
 
-PENALTY_S = 30.0
+PENALTY_S: Final = 30.0
 """After a breach of a rate limit every call is refused for that long; no header says so."""
 
-LONGEST_MESSAGE = 200
-FORBIDDEN = "forbidden"
-GONE = "not_found"
-ITERATOR_GONE = frozenset({"LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "INVALID_OFFSET_VALUE"})
+LONGEST_MESSAGE: Final = 200
+FORBIDDEN: Final = "forbidden"
+GONE: Final = "not_found"
+ITERATOR_GONE: Final = frozenset({"LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "INVALID_OFFSET_VALUE"})
 
 
 def problem(response: Response) -> Interruption | None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from shared.connector import Cursor, Reject
 from shared.providers.airtable.mapping import AirtableTable, WalkedTable, shorten
 
-FIELDS_KEPT = 2_000
+FIELDS_KEPT: Final = 2_000
 """So many field names a cursor holds at most; the tables beyond are asked for again when their turn comes."""
 
 

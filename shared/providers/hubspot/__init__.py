@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from shared.connector import Bucket, Identity, OAuth2, Original, Provider, Resource
 
-READ_COMPANIES = "crm.objects.companies.read"
-READ_CONTACTS = "crm.objects.contacts.read"
-READ_DEALS = "crm.objects.deals.read"
+READ_COMPANIES: Final = "crm.objects.companies.read"
+READ_CONTACTS: Final = "crm.objects.contacts.read"
+READ_DEALS: Final = "crm.objects.deals.read"
 
-PROVIDER = Provider(
+PROVIDER: Final = Provider(
     slug="hubspot",
     name="HubSpot",
     api_url="https://api.hubapi.com",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Final
 
 from shared.connector import (
     Bucket,
@@ -21,11 +21,11 @@ from shared.providers.hubspot.mapping import TYPE_IDS, read_rows
 from shared.providers.hubspot.problems import limits, problem
 from shared.providers.hubspot.walk import Walk
 
-VERSION = "2026-03"
-PAGE = 100
-LISTS = ("ten_secondly",)
-SEARCHES = ("search",)
-UI_DOMAIN = re.compile(r"[a-z0-9-]+\.hubspot\.com")
+VERSION: Final = "2026-03"
+PAGE: Final = 100
+LISTS: Final = ("ten_secondly",)
+SEARCHES: Final = ("search",)
+UI_DOMAIN: Final = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
 
 class HubSpotConnector:
@@ -58,7 +58,7 @@ class HubSpotConnector:
         return limits(response)
 
 
-CONNECTOR: Connector = HubSpotConnector()
+CONNECTOR: Final[Connector] = HubSpotConnector()
 
 
 async def _start(call: Call, resource: str) -> Walk:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -11,13 +11,13 @@ from shared.connector import Record, Rejected
 
 Properties = dict[str, Any]
 
-NO_CONTENT = frozenset({"url", "objectWriteTraceId"})
+NO_CONTENT: Final = frozenset({"url", "objectWriteTraceId"})
 """Keys of an object that say where it is shown and which write it came from, and nothing of what it is.
 
 HubSpot may leave them out of one kind of answer, and an account's move to another data centre changes its addresses:
 neither is a new version of an object. Whatever else stands beside the properties is content.
 """
-TYPE_IDS = {"contacts": "0-1", "companies": "0-2", "deals": "0-3"}
+TYPE_IDS: Final = {"contacts": "0-1", "companies": "0-2", "deals": "0-3"}
 """HubSpot's own numbers of the object types, as they stand in a record's link."""
 
 
@@ -78,4 +78,8 @@ def _deal(properties: Properties, id_: str) -> str:
     return _text(properties.get("dealname")) or f"Deal {id_}"
 
 
-NAMES: dict[str, Callable[[Properties, str], str]] = {"companies": _company, "contacts": _contact, "deals": _deal}
+NAMES: Final[dict[str, Callable[[Properties, str], str]]] = {
+    "companies": _company,
+    "contacts": _contact,
+    "deals": _deal,
+}

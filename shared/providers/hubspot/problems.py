@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from shared.connector import Bucket, Interruption, Reauthorize, Reject, Response, RetryLater, retry_after
 from shared.providers.hubspot import PROVIDER
 
-LOCKED_S = 2.0
+LOCKED_S: Final = 2.0
 """The shortest wait HubSpot allows after a 423."""
-DAILY_S = 3600.0
+DAILY_S: Final = 3600.0
 """A daily allowance ends at midnight in the account's time zone, which no answer tells: look again every hour."""
-WINDOW_S = 10.0
-SECOND_S = 1.0
+WINDOW_S: Final = 10.0
+SECOND_S: Final = 1.0
 
 
 Body = dict[str, Any]
@@ -120,7 +120,7 @@ def _short(text: str) -> str:
     return escape(" ".join(visible.split()))[:200]
 
 
-KNOWN: dict[int, Callable[[Response, Body], Interruption]] = {
+KNOWN: Final[dict[int, Callable[[Response, Body], Interruption]]] = {
     401: _unauthorized,
     403: _forbidden,
     404: _absent,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Final
 from urllib.parse import quote
 
 import msgspec
 
 from shared.connector import Cursor, Restart
 
-URL_ROOM = 7000
+URL_ROOM: Final = 7000
 """Bytes of a URL for property names: the edge answers 414 at about 8 kB, and accounts with a thousand exist."""
 
 

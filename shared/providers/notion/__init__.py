@@ -5,12 +5,14 @@ Sources: developers.notion.com (authorization guide, versioning, request limits,
 
 from __future__ import annotations
 
+from typing import Final
+
 from shared.connector import Bucket, Identity, OAuth2, Original, Provider, Resource
 
-VERSION = "2025-09-03"
+VERSION: Final = "2025-09-03"
 """Of ``Notion-Version``, which every call must carry: the first version with data sources."""
 
-PROVIDER = Provider(
+PROVIDER: Final = Provider(
     slug="notion",
     name="Notion",
     api_url="https://api.notion.com",

@@ -8,7 +8,7 @@ twice is given twice. The walk of ``pages`` has these stages, all of it in the c
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -31,11 +31,11 @@ from shared.providers.notion.mapping import read, source_ids
 from shared.providers.notion.problems import FORBIDDEN, GONE, malformed, problem
 from shared.providers.notion.walk import Walk
 
-PAGE_SIZE = 100
-CONTENT = "read content capability"
-PEOPLE = "user information capability"
+PAGE_SIZE: Final = 100
+CONTENT: Final = "read content capability"
+PEOPLE: Final = "user information capability"
 """Notion has no scopes: a connection lacks what its developer did not tick under "Capabilities"."""
-KINDS = {"pages": "page", "data_sources": "data_source", "users": "user"}
+KINDS: Final = {"pages": "page", "data_sources": "data_source", "users": "user"}
 
 
 class NotionConnector:
@@ -72,7 +72,7 @@ class NotionConnector:
         return ()
 
 
-CONNECTOR: Connector = NotionConnector()
+CONNECTOR: Final[Connector] = NotionConnector()
 
 
 async def _listed(call: Call, resource: str, walk: Walk) -> Page:

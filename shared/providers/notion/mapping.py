@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from shared.connector import Record, Rejected
 
-UNTITLED = "Untitled"
-LONGEST_ID = 200
+UNTITLED: Final = "Untitled"
+LONGEST_ID: Final = 200
 
 
 class Odd(ValueError):
@@ -46,7 +46,7 @@ def user(found: dict[str, Any]) -> Record:
     return _record(found, _plain(found.get("name")) or _plain(email) or "Unnamed user")
 
 
-READERS: dict[str, Reader] = {"page": page, "data_source": data_source, "user": user}
+READERS: Final[dict[str, Reader]] = {"page": page, "data_source": data_source, "user": user}
 
 
 def read(kind: str, results: Iterable[Any]) -> tuple[list[Record], list[Rejected]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from shared.connector import Interruption, Reauthorize, Reject, Response, Restart, RetryLater, retry_after
 
-LONGEST_ECHO = 200
-GONE = "object_not_found"
+LONGEST_ECHO: Final = 200
+GONE: Final = "object_not_found"
 """Deleted, or no longer shared: Notion does not tell which."""
-FORBIDDEN = "restricted_resource"
-BLOCKED = "public_api_request_blocked"
+FORBIDDEN: Final = "restricted_resource"
+BLOCKED: Final = "public_api_request_blocked"
 
 
 def problem(response: Response) -> Interruption | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.airtable.authorize import authorize_routes
@@ -12,7 +14,7 @@ from deploy.sandbox.providers.airtable.token import token_routes
 from deploy.sandbox.providers.airtable.writes import write_routes
 from deploy.sandbox.world import Simulated, World
 
-SIMULATED: Simulated = SimulatedAirtable()
+SIMULATED: Final[Simulated] = SimulatedAirtable()
 
 
 def routes(world: World) -> list[HTTPRouteHandler]:

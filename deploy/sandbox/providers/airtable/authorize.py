@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -15,9 +15,9 @@ from deploy.sandbox.world import AuthorizationCode, SandboxAccount, World, chose
 from deploy.sandbox.world.pages import headers, page
 from shared.errors import BadRequest
 
-PATH = "/oauth2/v1/authorize"
-CODE_LIFETIME_S = 600
-SCOPES = frozenset(
+PATH: Final = "/oauth2/v1/authorize"
+CODE_LIFETIME_S: Final = 600
+SCOPES: Final = frozenset(
     [
         "data.records:read",
         "data.records:write",
@@ -29,9 +29,9 @@ SCOPES = frozenset(
         "user.email:read",
     ]
 )
-STATE = re.compile(r"[A-Za-z0-9.\-_]{16,1024}")
-CHALLENGE = re.compile(r"[A-Za-z0-9\-_]{43}")
-NO_METHOD = "none"
+STATE: Final = re.compile(r"[A-Za-z0-9.\-_]{16,1024}")
+CHALLENGE: Final = re.compile(r"[A-Za-z0-9\-_]{43}")
+NO_METHOD: Final = "none"
 """A challenge sent without its method is accepted here and refused at the exchange, as Airtable does."""
 
 

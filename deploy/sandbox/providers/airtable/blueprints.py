@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 Value = Callable[[random.Random, int], Any]
-EPOCH = datetime(2024, 1, 8, 9, 0, tzinfo=UTC)
-LONG = "A note that nobody shortened. " * 342
-NASTY = (
+EPOCH: Final = datetime(2024, 1, 8, 9, 0, tzinfo=UTC)
+LONG: Final = "A note that nobody shortened. " * 342
+NASTY: Final = (
     "<img src=x onerror=alert(1)>",
     '=HYPERLINK("http://example.invalid","Click me")',
     "@SUM(A1:A9)|cmd",
@@ -27,7 +27,7 @@ NASTY = (
     "O'Brien & Söhne <GmbH>",
     LONG,
 )
-FIRST = [
+FIRST: Final = [
     "Ada",
     "Bruno",
     "Chiara",
@@ -45,7 +45,7 @@ FIRST = [
     "Oskar",
     "Priya",
 ]
-LAST = [
+LAST: Final = [
     "Abbott",
     "Bauer",
     "Costa",
@@ -61,7 +61,7 @@ LAST = [
     "Moreau",
     "Nakamura",
 ]
-FRUIT = [
+FRUIT: Final = [
     "Bramley",
     "Cox",
     "Discovery",
@@ -75,8 +75,8 @@ FRUIT = [
     "Laxton",
     "Melrose",
 ]
-VERB = ["Rework", "Ship", "Measure", "Draft", "Review", "Translate", "Simplify", "Test", "Publish", "Retire"]
-THING = [
+VERB: Final = ["Rework", "Ship", "Measure", "Draft", "Review", "Translate", "Simplify", "Test", "Publish", "Retire"]
+THING: Final = [
     "onboarding",
     "search page",
     "price list",
@@ -88,7 +88,7 @@ THING = [
     "cold store",
     "web shop",
 ]
-TOWN = ["Bergen", "Como", "Dublin", "Essen", "Faro", "Ghent", "Hull", "Izmir", "Jena", "Kyoto", "Lyon", "Malmö"]
+TOWN: Final = ["Bergen", "Como", "Dublin", "Essen", "Faro", "Ghent", "Hull", "Izmir", "Jena", "Kyoto", "Lyon", "Malmö"]
 
 
 class Column(msgspec.Struct, frozen=True):
@@ -149,26 +149,30 @@ def _tags(rng: random.Random, _: int) -> list[str]:
     return rng.sample(["organic", "late", "for export", "trial", "gift"], rng.randrange(4))
 
 
-NOTES = Column("Notes", "multilineText", lambda rng, n: f"Seen in {rng.choice(TOWN)}, entry {n}." if n % 3 else None)
-TAGS = Column("Tags", "multipleSelects", _tags, _choices("organic", "late", "for export", "trial", "gift"))
-DONE = Column("Done", "checkbox", lambda rng, _: rng.random() < 0.4 or None, {"icon": "check", "color": "greenBright"})
-WHEN = Column("Date", "date", _day, {"dateFormat": {"name": "iso", "format": "YYYY-MM-DD"}})
-COUNT = Column("Count", "number", lambda rng, _: rng.randrange(500), {"precision": 0})
-PRICE = Column("Price", "currency", lambda rng, _: rng.randrange(99_900) / 100, {"precision": 2, "symbol": "€"})
-OWNER = Column(
+NOTES: Final = Column(
+    "Notes", "multilineText", lambda rng, n: f"Seen in {rng.choice(TOWN)}, entry {n}." if n % 3 else None
+)
+TAGS: Final = Column("Tags", "multipleSelects", _tags, _choices("organic", "late", "for export", "trial", "gift"))
+DONE: Final = Column(
+    "Done", "checkbox", lambda rng, _: rng.random() < 0.4 or None, {"icon": "check", "color": "greenBright"}
+)
+WHEN: Final = Column("Date", "date", _day, {"dateFormat": {"name": "iso", "format": "YYYY-MM-DD"}})
+COUNT: Final = Column("Count", "number", lambda rng, _: rng.randrange(500), {"precision": 0})
+PRICE: Final = Column("Price", "currency", lambda rng, _: rng.randrange(99_900) / 100, {"precision": 2, "symbol": "€"})
+OWNER: Final = Column(
     "Owner",
     "singleCollaborator",
     lambda rng, n: {"id": f"usr{n % 7:014d}", "email": f"team{n % 7}@example.com", "name": _person(rng, n)},
 )
-RATIO = Column("Yield", "formula", _ratio, {"formula": "{Count}/{Trees}", "isValid": True})
-PHOTO = Column("Photo", "multipleAttachments", _photo)
+RATIO: Final = Column("Yield", "formula", _ratio, {"formula": "{Count}/{Trees}", "isValid": True})
+PHOTO: Final = Column("Photo", "multipleAttachments", _photo)
 
 
 def _text(name: str, value: Value) -> Column:
     return Column(name, "singleLineText", value)
 
 
-BLUEPRINTS = (
+BLUEPRINTS: Final = (
     Blueprint("Trees", (_text("Name", lambda r, n: f"{r.choice(FRUIT)} {n + 1}"), COUNT, TAGS, RATIO, NOTES)),
     Blueprint("Harvests", (_text("Harvest", lambda r, n: f"{r.choice(FRUIT)} lot {n + 1}"), WHEN, COUNT, PRICE, NOTES)),
     Blueprint("Growers", (_text("Full name", _person), Column("Email", "email", _email), TAGS, PHOTO, NOTES)),
@@ -189,4 +193,4 @@ BLUEPRINTS = (
     ),
     Blueprint("Archive", (_text("Name", _person), WHEN, NOTES)),
 )
-BASES = ("Orchard operations", "Product studio", "Open days & events <2026>", "Größe 🍏 test", "Ops — مزرعة")
+BASES: Final = ("Orchard operations", "Product studio", "Open days & events <2026>", "Größe 🍏 test", "Ops — مزرعة")

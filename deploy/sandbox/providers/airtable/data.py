@@ -6,7 +6,7 @@ import random
 import string
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -14,10 +14,10 @@ from deploy.sandbox.providers.airtable.blueprints import BASES, BLUEPRINTS, EPOC
 from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 from shared.errors import BadRequest
 
-ALPHABET = string.digits + string.ascii_letters
-NASTY_SHARE = 0.03
-EMPTY_SHARE = 0.02
-COPIED_FROM = 3
+ALPHABET: Final = string.digits + string.ascii_letters
+NASTY_SHARE: Final = 0.03
+EMPTY_SHARE: Final = 0.02
+COPIED_FROM: Final = 3
 """From so many bases on, the last one begins with a copy of the first's first table: copies keep all their ids."""
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from deploy.sandbox.providers.airtable.rendering import Fields, as_text
 from deploy.sandbox.providers.airtable.responses import ErrorResponse, invalid
 from deploy.sandbox.world import SandboxRow
 
 Term = Callable[[SandboxRow], Any]
-TOKEN = re.compile(
+TOKEN: Final = re.compile(
     r"""\s*(?:(?P<field>\{(?:\\.|[^}\\])+\})|(?P<text>'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*")"""
     r"""|(?P<number>-?\d+(?:\.\d+)?)|(?P<word>[A-Za-z_]+)|(?P<sign>!=|[=(),]))\s*"""
 )
-ESCAPED = re.compile(r"\\(.)", re.DOTALL)
-DEEPEST = 20
+ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
+DEEPEST: Final = 20
 
 
 def wrong(why: str) -> ErrorResponse:

@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from hashlib import blake2b
 from itertools import islice
+from typing import Final
 
 from deploy.sandbox.providers.airtable.data import ALPHABET
 from deploy.sandbox.providers.airtable.responses import ErrorResponse, invalid
 from deploy.sandbox.world import SandboxRow, World
 
-ITERATOR_LIFETIME_S = 300
-SIX_TWO = len(ALPHABET)
-STAMP, MARK = 8, 6
+ITERATOR_LIFETIME_S: Final = 300
+SIX_TWO: Final = len(ALPHABET)
+STAMP: Final = 8
+MARK: Final = 6
 """Characters of an iterator's id that hold when it was made (milliseconds), and those that bind it to its query."""
 
 

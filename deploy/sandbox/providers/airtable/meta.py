@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
@@ -13,8 +13,8 @@ from deploy.sandbox.providers.airtable.responses import ERRORS, AnyRequest, ApiC
 from deploy.sandbox.world import SandboxRow, World
 from shared.providers.airtable import EMAIL, SCHEMA
 
-BASES_PER_PAGE = 1000
-KEPT_BACK = frozenset({"blueprint", "text", "times"})
+BASES_PER_PAGE: Final = 1000
+KEPT_BACK: Final = frozenset({"blueprint", "text", "times"})
 
 
 def meta_routes(world: World) -> list[HTTPRouteHandler]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
 from deploy.sandbox.providers.airtable.responses import AnyRequest, invalid
 
-SORT = re.compile(r"sort\[(\d{1,2})\]\[(field|direction)\]")
-ONLY_IN_URL = frozenset({"timeZone", "userLocale"})
+SORT: Final = re.compile(r"sort\[(\d{1,2})\]\[(field|direction)\]")
+ONLY_IN_URL: Final = frozenset({"timeZone", "userLocale"})
 
 
 class Sort(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response
 
 from deploy.sandbox.world import SandboxAccount, SandboxRow, World
 
-JSON = "application/json; charset=utf-8"
-ENCODER = msgspec.json.Encoder()
+JSON: Final = "application/json; charset=utf-8"
+ENCODER: Final = msgspec.json.Encoder()
 AnyRequest = Request[Any, Any, Any]
 
 
@@ -56,7 +56,7 @@ def error_response(_: AnyRequest, error: ErrorResponse) -> Response[bytes]:
     return respond(error.body(), error.status)
 
 
-ERRORS: dict[int | type[Exception], Callable[..., Response[bytes]]] = {ErrorResponse: error_response}
+ERRORS: Final[dict[int | type[Exception], Callable[..., Response[bytes]]]] = {ErrorResponse: error_response}
 
 
 class ApiCaller(msgspec.Struct, frozen=True):

@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import re
 import secrets
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qs, unquote_plus
 
 import msgspec
@@ -19,13 +19,13 @@ from deploy.sandbox.providers.airtable.responses import AnyRequest, respond
 from deploy.sandbox.world import AuthorizationCode, Token, World
 from shared.contracts.envelope import new_id
 
-ACCESS_LIFETIME_S = 3600
-REFRESH_LIFETIME_S = 60 * 86400
-MOMENTS_S = 10
+ACCESS_LIFETIME_S: Final = 3600
+REFRESH_LIFETIME_S: Final = 60 * 86400
+MOMENTS_S: Final = 10
 """A token used again so soon after its rotation is answered with 409 instead of invalid_grant."""
 
-VERIFIER = re.compile(r"[A-Za-z0-9.\-_]{43,128}")
-NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+VERIFIER: Final = re.compile(r"[A-Za-z0-9.\-_]{43,128}")
+NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
 class TokenError(Exception):
@@ -131,7 +131,7 @@ def _by_refresh(world: World, form: dict[str, str]) -> dict[str, Any]:
     return _issue(world, account=token.account, grant=token.grant, scopes=scopes, ends=ends)
 
 
-GRANTS = {"authorization_code": _by_code, "refresh_token": _by_refresh}
+GRANTS: Final = {"authorization_code": _by_code, "refresh_token": _by_refresh}
 
 
 def _issue(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Response, delete, patch, post, put
@@ -25,9 +25,9 @@ from deploy.sandbox.providers.airtable.responses import (
 )
 from deploy.sandbox.world import SandboxRow, World
 
-WRITE = "data.records:write"
-AT_ONCE = 10
-TABLE = "/v0/{base:str}/{table:str}"
+WRITE: Final = "data.records:write"
+AT_ONCE: Final = 10
+TABLE: Final = "/v0/{base:str}/{table:str}"
 
 
 class Change(msgspec.Struct, frozen=True):

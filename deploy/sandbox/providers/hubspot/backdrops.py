@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime
 from functools import cache
+from typing import Final
 
 from deploy.sandbox.providers.hubspot.catalogue import OPTIONS, property_types
 from deploy.sandbox.providers.hubspot.sample_names import NOTES, PLACES, STREETS, TITLES
 
-BACKDROPS = 251
-OPENED = datetime(2023, 2, 1, 8, 30, tzinfo=UTC).timestamp()
+BACKDROPS: Final = 251
+OPENED: Final = datetime(2023, 2, 1, 8, 30, tzinfo=UTC).timestamp()
 """Epoch seconds of the first row of any account."""
-SPAN_S = 3 * 365 * 86_400
-OWNERS = tuple(str(71_300_500 + 7 * n) for n in range(6))
-PROSE = frozenset({"description", "about_us", "message", "hs_next_step", "closed_lost_reason", "closed_won_reason"})
+SPAN_S: Final = 3 * 365 * 86_400
+OWNERS: Final = tuple(str(71_300_500 + 7 * n) for n in range(6))
+PROSE: Final = frozenset(
+    {"description", "about_us", "message", "hs_next_step", "closed_lost_reason", "closed_won_reason"}
+)
 
 
 def iso(at: float) -> str:

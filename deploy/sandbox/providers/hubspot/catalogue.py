@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
-RESOURCES = ("companies", "contacts", "deals")
-VERSIONS = frozenset({"v3", "2026-03", "2026-09"})
+RESOURCES: Final = ("companies", "contacts", "deals")
+VERSIONS: Final = frozenset({"v3", "2026-03", "2026-09"})
 
-UI_DOMAIN = "app.hubspot.com"
-TYPE_IDS = {"companies": "0-2", "contacts": "0-1", "deals": "0-3"}
-ALIASES = {
+UI_DOMAIN: Final = "app.hubspot.com"
+TYPE_IDS: Final = {"companies": "0-2", "contacts": "0-1", "deals": "0-3"}
+ALIASES: Final = {
     "company": "companies",
     "contact": "contacts",
     "deal": "deals",
@@ -18,10 +18,10 @@ ALIASES = {
     **{name: name for name in RESOURCES},
 }
 
-SINGULAR = {"companies": "company", "contacts": "contact", "deals": "deal"}
+SINGULAR: Final = {"companies": "company", "contacts": "contact", "deals": "deal"}
 
-OWNERS_SCOPE = "crm.objects.owners.read"
-SCOPES = frozenset(
+OWNERS_SCOPE: Final = "crm.objects.owners.read"
+SCOPES: Final = frozenset(
     {"oauth", OWNERS_SCOPE, "settings.users.read", "account-info.security.read"}
     | {
         f"crm.{kind}.{name}.{verb}"
@@ -31,16 +31,16 @@ SCOPES = frozenset(
     }
 )
 
-MODIFIED = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
+MODIFIED: Final = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
 
-DEFAULTS = {
+DEFAULTS: Final = {
     "companies": ("name", "domain"),
     "contacts": ("firstname", "lastname", "email"),
     "deals": ("dealname", "amount", "closedate", "pipeline", "dealstage"),
 }
 """Answered when a request names no properties; the system's three come with any answer."""
 
-_EVERYWHERE = {
+_EVERYWHERE: Final = {
     "string": "hs_all_owner_ids hs_merged_object_ids hs_user_ids_of_all_owners hs_object_source_label",
     "number": "hs_object_id num_notes num_contacted_notes hs_num_open_tasks",
     "datetime": """createdate notes_last_updated notes_last_contacted notes_next_activity_date
@@ -49,7 +49,7 @@ _EVERYWHERE = {
     "bool": "hs_was_imported hs_is_flagged",
 }
 
-_TYPES: dict[str, dict[str, str]] = {
+_TYPES: Final[dict[str, dict[str, str]]] = {
     "companies": {
         "string": """name domain website phone address address2 city state zip country description about_us timezone
             linkedin_company_page facebook_company_page twitterhandle founded_year hs_logo_url web_technologies""",
@@ -83,7 +83,7 @@ _TYPES: dict[str, dict[str, str]] = {
     },
 }
 
-FIELD_TYPES = {
+FIELD_TYPES: Final = {
     "string": "text",
     "number": "number",
     "datetime": "date",
@@ -92,7 +92,7 @@ FIELD_TYPES = {
     "bool": "booleancheckbox",
 }
 
-OPTIONS: dict[str, tuple[str, ...]] = {
+OPTIONS: Final[dict[str, tuple[str, ...]]] = {
     "lifecyclestage": ("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer"),
     "hs_lead_status": ("NEW", "OPEN", "IN_PROGRESS", "OPEN_DEAL", "UNQUALIFIED", "CONNECTED"),
     "hs_analytics_source": (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import uuid
 from html import escape
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,9 +16,9 @@ from deploy.sandbox.providers.hubspot.catalogue import SCOPES
 from deploy.sandbox.providers.hubspot.responses import AnyRequest, ErrorResponse
 from deploy.sandbox.world import AuthorizationCode, World, chosen_account, consent_page, redirect
 
-CODE_S = 600
+CODE_S: Final = 600
 """HubSpot does not say how long a code lives, only that it is short."""
-CHALLENGE = re.compile(r"[A-Za-z0-9_-]{43}")
+CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True):

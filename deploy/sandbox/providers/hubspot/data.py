@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
@@ -19,8 +20,8 @@ from deploy.sandbox.providers.hubspot.catalogue import MODIFIED, RESOURCES
 from deploy.sandbox.providers.hubspot.sample_names import FIRST, FORMS, HEADS, LAST, LONG, NASTY, PLANS, TAILS
 from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 
-STEP = 13
-BASE = {"companies": 18_204_110_000, "contacts": 90_121_000, "deals": 31_870_250_000}
+STEP: Final = 13
+BASE: Final = {"companies": 18_204_110_000, "contacts": 90_121_000, "deals": 31_870_250_000}
 
 Own = dict[str, str | None]
 
@@ -148,7 +149,11 @@ def _deal(rng: random.Random, n: int) -> Own:
     return own
 
 
-MAKERS: dict[str, Callable[[random.Random, int], Own]] = {"companies": _company, "contacts": _contact, "deals": _deal}
+MAKERS: Final[dict[str, Callable[[random.Random, int], Own]]] = {
+    "companies": _company,
+    "contacts": _contact,
+    "deals": _deal,
+}
 
 
-SIMULATED = SimulatedHubSpot()
+SIMULATED: Final = SimulatedHubSpot()

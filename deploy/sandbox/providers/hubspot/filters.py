@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from datetime import datetime
 from fnmatch import fnmatchcase
+from typing import Final
 
 import msgspec
 
 from deploy.sandbox.providers.hubspot.responses import invalid
 
-WORDS = re.compile(r"[^\W_]+(?:[.@'’-][^\W_]+)*")
-NUMERIC = frozenset({"number", "datetime", "date"})
+WORDS: Final = re.compile(r"[^\W_]+(?:[.@'’-][^\W_]+)*")
+NUMERIC: Final = frozenset({"number", "datetime", "date"})
 
 
 class Filter(msgspec.Struct):

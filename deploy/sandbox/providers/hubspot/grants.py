@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Response, delete, get, post
@@ -14,9 +14,9 @@ from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, api_er
 from deploy.sandbox.providers.hubspot.tokens import authenticate, read_form, user_id
 from deploy.sandbox.world import Token, World
 
-PATHS = [f"/oauth/{version}/token" for version in sorted(VERSIONS)]
+PATHS: Final = [f"/oauth/{version}/token" for version in sorted(VERSIONS)]
 """These came after v1."""
-APP_ID = 161_100
+APP_ID: Final = 161_100
 
 
 def grant_routes(world: World) -> list[HTTPRouteHandler]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -15,11 +15,11 @@ from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, api_er
 from deploy.sandbox.providers.hubspot.rows import SortedRows
 from deploy.sandbox.world import World
 
-LIST_LIMIT = 100
-BATCH_LIMIT = 100
-LIST_PATHS = ["/crm/v3/objects/{kind:str}", "/crm/objects/{version:str}/{kind:str}"]
-READ_PATHS = [f"{path}/{{id_:str}}" for path in LIST_PATHS]
-BATCH_PATHS = [f"{path}/batch/read" for path in LIST_PATHS]
+LIST_LIMIT: Final = 100
+BATCH_LIMIT: Final = 100
+LIST_PATHS: Final = ["/crm/v3/objects/{kind:str}", "/crm/objects/{version:str}/{kind:str}"]
+READ_PATHS: Final = [f"{path}/{{id_:str}}" for path in LIST_PATHS]
+BATCH_PATHS: Final = [f"{path}/batch/read" for path in LIST_PATHS]
 
 T = TypeVar("T")
 

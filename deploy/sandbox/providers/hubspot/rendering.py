@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -11,7 +11,7 @@ from deploy.sandbox.providers.hubspot.data import properties
 from deploy.sandbox.providers.hubspot.responses import invalid
 from deploy.sandbox.world import SandboxRow
 
-WITH_HISTORY = 50
+WITH_HISTORY: Final = 50
 """Earlier values are costly: only half as many objects may be asked for with them."""
 
 

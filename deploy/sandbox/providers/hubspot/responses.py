@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response
@@ -13,20 +13,20 @@ from deploy.sandbox.world import Limit, Token, World
 
 AnyRequest = Request[Any, Any, Any]
 
-JSON = msgspec.json.Encoder()
-UNLIMITED = Limit(1_000_000, 10.0)
+JSON: Final = msgspec.json.Encoder()
+UNLIMITED: Final = Limit(1_000_000, 10.0)
 """What the headers tell while limits are off."""
-URL_BYTES = 8192
+URL_BYTES: Final = 8192
 """The edge in front of the API answers longer addresses itself."""
-NO_CREDENTIALS = (
+NO_CREDENTIALS: Final = (
     "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at "
     "https://developers.hubspot.com/docs/methods/auth/oauth-overview"
 )
-NO_SCOPES = (
+NO_SCOPES: Final = (
     "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: "
     "https://developers.hubspot.com/scopes."
 )
-TOO_LONG = (
+TOO_LONG: Final = (
     b"<html><head><title>414 Request-URI Too Large</title></head><body><h1>414 Request-URI Too Large</h1></body></html>"
 )
 

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-FIRST = _words(
+FIRST: Final = _words(
     """Lea Amara Jonas Mei Priya Tomás Sofia Yusuf Ines Oskar Chloe Malik Hana Diego Freya Kwame Elif Mateo Aoife Ravi
     Nora Luca Zanele Emil Noor Paula Hugo Ingrid Samir Alma Viktor Leila Owen Mariam Felix Rosa Daniel Keiko Anton"""
 )
-LAST = _words(
+LAST: Final = _words(
     """Marlow Okafor Lindqvist Tanaka Ferreira Novak O’Brien Haddad Kowalski Santos Nguyen Weiss Moreau Iyer Castillo
     Berg Adeyemi Rossi Papadakis Dubois Sørensen Yılmaz Cohen Petrov Silva Hughes Morales Schneider Eriksen Kaya Duarte
     Mbeki Larsen Fontaine Gupta Romero Walsh Jansen Horváth Quispe"""
 )
-HEADS = _words(
+HEADS: Final = _words(
     """Northwind Bluepeak Harbor Silverlake Ironwood Brightline Cedar Summit Lumen Maple Redstone Cobalt Juniper Beacon
     Kestrel Alder Granite Willow Meridian Falcon Tidewater Orchard Pioneer Larkspur Copper Highland"""
 )
-TAILS = _words(
+TAILS: Final = _words(
     """Logistics Foods Software Health Robotics Partners Studios Energy Furniture Textiles Analytics Travel Outfitters
     Instruments Bakery Architects Media Freight Optics Labs Insurance Tools Coffee Marine"""
 )
-FORMS = ("Inc.", "GmbH", "Ltd", "AB", "SARL", "LLC", "Co.", "")
-PLACES = tuple(
+FORMS: Final = ("Inc.", "GmbH", "Ltd", "AB", "SARL", "LLC", "Co.", "")
+PLACES: Final = tuple(
     tuple(place.split("|"))
     for place in (
         "Boston|Massachusetts|02110|United States|America/New_York",
@@ -42,8 +44,16 @@ PLACES = tuple(
         "Pune|Maharashtra|411001|India|Asia/Kolkata",
     )
 )
-STREETS = ("Mill Lane", "Station Road", "Harbour Street", "Elm Avenue", "Market Square", "Queen Street", "Canal Walk")
-TITLES = (
+STREETS: Final = (
+    "Mill Lane",
+    "Station Road",
+    "Harbour Street",
+    "Elm Avenue",
+    "Market Square",
+    "Queen Street",
+    "Canal Walk",
+)
+TITLES: Final = (
     "Head of Operations",
     "Buyer",
     "CTO",
@@ -53,9 +63,9 @@ TITLES = (
     "Analyst",
     "Sales Director",
 )
-PLANS = ("renewal", "annual plan", "pilot", "expansion", "new site", "upgrade", "support contract", "rollout")
+PLANS: Final = ("renewal", "annual plan", "pilot", "expansion", "new site", "upgrade", "support contract", "rollout")
 
-NOTES = (
+NOTES: Final = (
     "Asked for a quote before the end of the quarter.",
     "Met at the trade fair; wants a call in spring.",
     "Second site opens next year.",
@@ -63,7 +73,7 @@ NOTES = (
     "Budget was cut, try again later.",
 )
 
-NASTY = (
+NASTY: Final = (
     "<img src=x onerror=alert(1)>",
     '=HYPERLINK("http://example.test","Open")',
     "شركة النور للتجارة",
@@ -79,4 +89,4 @@ NASTY = (
     "null",
     "-1+1",
 )
-LONG = ("A long note with <b>markup</b> & “quotes”. " * 250)[:10_240]
+LONG: Final = ("A long note with <b>markup</b> & “quotes”. " * 250)[:10_240]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Response, post
@@ -17,10 +17,12 @@ from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, invali
 from deploy.sandbox.providers.hubspot.rows import SortedRows
 from deploy.sandbox.world import SandboxRow, World
 
-SEARCH_LIMIT = 200
-WALL = 10_000
-BODY_CHARS = 3000
-GROUPS, FILTERS, ALL_FILTERS = 5, 6, 18
+SEARCH_LIMIT: Final = 200
+WALL: Final = 10_000
+BODY_CHARS: Final = 3000
+GROUPS: Final = 5
+FILTERS: Final = 6
+ALL_FILTERS: Final = 18
 
 
 class FilterGroup(msgspec.Struct):

@@ -6,7 +6,7 @@ import hashlib
 import secrets
 import uuid
 from base64 import urlsafe_b64encode
-from typing import Any
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -16,9 +16,9 @@ from litestar.handlers import HTTPRouteHandler
 from deploy.sandbox.providers.hubspot.responses import AnyRequest, ErrorResponse, api_error, respond
 from deploy.sandbox.world import Token, World
 
-TOKEN_PATHS = [f"/oauth/{version}/token" for version in ("v1", "v3", "2026-03", "2026-09")]
-ACCESS_S = 1800
-FORM = "application/x-www-form-urlencoded"
+TOKEN_PATHS: Final = [f"/oauth/{version}/token" for version in ("v1", "v3", "2026-03", "2026-09")]
+ACCESS_S: Final = 1800
+FORM: Final = "application/x-www-form-urlencoded"
 
 
 def token_routes(world: World) -> list[HTTPRouteHandler]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.notion.content import content_routes
@@ -9,7 +11,7 @@ from deploy.sandbox.providers.notion.oauth import oauth_routes
 from deploy.sandbox.providers.notion.rows import SimulatedNotion
 from deploy.sandbox.world import Simulated, World
 
-SIMULATED: Simulated = SimulatedNotion()
+SIMULATED: Final[Simulated] = SimulatedNotion()
 
 
 def routes(world: World) -> list[HTTPRouteHandler]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from litestar import HttpMethod
 from litestar.handlers import HTTPRouteHandler
@@ -18,9 +18,9 @@ from deploy.sandbox.providers.notion.responses import ErrorResponse, invalid, on
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import SandboxRow, World
 
-PAGING = ("start_cursor", "page_size")
-TRASH = ("archived", "in_trash", "is_archived")
-IN_PARTS = ("title", "rich_text", "relation", "people")
+PAGING: Final = ("start_cursor", "page_size")
+TRASH: Final = ("archived", "in_trash", "is_archived")
+IN_PARTS: Final = ("title", "rich_text", "relation", "people")
 
 
 class Content:

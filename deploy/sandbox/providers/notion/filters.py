@@ -5,16 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from operator import eq, ge, gt, le, lt, ne
-from typing import Any
+from typing import Any, Final
 
 from deploy.sandbox.providers.notion.responses import invalid, only
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import SandboxRow
 
 Test = Callable[[SandboxRow], bool]
-DEEPEST = 2
-DATE_TESTS = {"equals": eq, "before": lt, "after": gt, "on_or_before": le, "on_or_after": ge}
-NUMBER_TESTS = {
+DEEPEST: Final = 2
+DATE_TESTS: Final = {"equals": eq, "before": lt, "after": gt, "on_or_before": le, "on_or_after": ge}
+NUMBER_TESTS: Final = {
     "equals": eq, "does_not_equal": ne, "greater_than": gt, "less_than": lt,
     "greater_than_or_equal_to": ge, "less_than_or_equal_to": le,
 }  # fmt: skip

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 from litestar import MediaType, Request, Response, get, post
 from litestar.handlers import HTTPRouteHandler
@@ -21,9 +21,9 @@ from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import AuthorizationCode, Token, World, chosen_account, consent_page, redirect
 from deploy.sandbox.world.pages import headers, page
 
-CODE_LIFETIME_S = 600.0
-CODE_FIELDS = ("grant_type", "code", "redirect_uri", "external_account")
-REFRESH_FIELDS = ("grant_type", "refresh_token")
+CODE_LIFETIME_S: Final = 600.0
+CODE_FIELDS: Final = ("grant_type", "code", "redirect_uri", "external_account")
+REFRESH_FIELDS: Final = ("grant_type", "refresh_token")
 Seen = Request[Any, Any, Any]
 
 

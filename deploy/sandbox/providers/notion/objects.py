@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from hashlib import blake2b
 from random import Random
+from typing import Final
 from uuid import UUID
 
 from deploy.sandbox.providers.notion.sample_names import ADJECTIVES, COMPANIES, FIRST, ICONS, LAST, NASTY, NOUNS, PLACES
 from deploy.sandbox.providers.notion.values import Json, person, property_id, rich_text, schema_of, value
 from deploy.sandbox.world import SandboxRow
 
-TABLES = (
+TABLES: Final = (
     ("Projects", "Name", {"Stage": "status", "Due": "date", "Budget": "number", "Tags": "multi_select"}),
     ("Tasks", "Task", {"Done": "checkbox", "Priority": "select", "Estimate": "number", "Due": "date"}),
     ("Meeting notes", "Topic", {"When": "date", "Summary": "rich_text", "Tags": "multi_select"}),
@@ -18,7 +19,7 @@ TABLES = (
     ("Reading list", "Title", {"Author": "rich_text", "Link": "url", "Read": "checkbox", "Score": "number"}),
     ("Incidents", "Summary", {"Severity": "select", "Opened": "date", "Stage": "status", "Notes": "rich_text"}),
 )
-HIDDEN_EVERY = 17
+HIDDEN_EVERY: Final = 17
 """Every 17th row of the data sources is not found by search, as Notion's search is not exhaustive."""
 
 

@@ -11,7 +11,7 @@ import hmac
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -20,10 +20,11 @@ from deploy.sandbox.providers.notion.responses import ErrorResponse, invalid
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import World
 
-LARGEST_PAGE = 100
-MOST_RESULTS = 10_000
-CURSOR_LIFETIME_S = 3600.0
-SHORT_EVERY, EMPTY_EVERY = 5, 7
+LARGEST_PAGE: Final = 100
+MOST_RESULTS: Final = 10_000
+CURSOR_LIFETIME_S: Final = 3600.0
+SHORT_EVERY: Final = 5
+EMPTY_EVERY: Final = 7
 
 Key = tuple[str, str]
 """What a listing is sorted by, and the id."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from deploy.sandbox.providers.notion.request import VERSIONS, SandboxRequest
 from deploy.sandbox.providers.notion.responses import ErrorResponse
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import SandboxRow
 
-OBJECTS = {"pages": "page", "data_sources": "data_source", "users": "user"}
+OBJECTS: Final = {"pages": "page", "data_sources": "data_source", "users": "user"}
 
 
 def rendered(row: SandboxRow, request: SandboxRequest) -> Json:

@@ -7,7 +7,7 @@ import binascii
 import hmac
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import msgspec
@@ -18,9 +18,9 @@ from deploy.sandbox.providers.notion.responses import STATUSES, ErrorResponse, e
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import Token, World
 
-VERSIONS = ("2025-09-03", "2026-03-11")
+VERSIONS: Final = ("2025-09-03", "2026-03-11")
 """Those with data sources; the second one has no ``archived`` any more."""
-OLD_VERSIONS = ("2021-05-11", "2021-05-13", "2021-08-16", "2022-02-22", "2022-06-28")
+OLD_VERSIONS: Final = ("2021-05-11", "2021-05-13", "2021-08-16", "2022-02-22", "2022-06-28")
 
 
 class SandboxRequest(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Final
 
 from deploy.sandbox.providers.notion.values import Json
 
-STATUSES = {
+STATUSES: Final = {
     "unauthorized": 401,
     "invalid_client": 401,
     "restricted_resource": 403,

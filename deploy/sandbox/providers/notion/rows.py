@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -11,8 +12,8 @@ from deploy.sandbox.providers.notion.objects import data_source, page, uid, user
 from deploy.sandbox.providers.notion.values import Json, rich_text
 from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 
-EPOCH = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
-SPAN_S = 700 * 86_400
+EPOCH: Final = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
+SPAN_S: Final = 700 * 86_400
 
 
 def minute(at: str) -> str:

