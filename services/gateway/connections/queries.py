@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import msgspec
-from sqlalchemy import Text, bindparam, func, select
+from sqlalchemy import Text, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,8 @@ from services.gateway.tables import connections, items, syncs
 from shared.contracts.connections import Connection
 from shared.db import in_array, json_array
 
+Position = tuple[str, str]
+"""When a connection was made, and its id: where it stands among the others."""
 _STANDING = select(connections.c.id, connections.c.generation, connections.c.status).where(
     in_array(connections.c.id, bindparam("ids", type_=Text))
 )
@@ -34,13 +36,17 @@ async def find(
     user_id: str | None = None,
     provider: str | None = None,
     statuses: Collection[str] = ("active", "degraded", "reauth_required"),
+    after: Position | None = None,
+    limit: int | None = None,
 ) -> list[Connection]:
     """Connections that match, oldest first; disconnected ones only when asked for."""
     query = select(connections.c.snapshot).where(connections.c.status.in_(statuses))
     for column, wanted in (("org_id", org_id), ("user_id", user_id), ("provider", provider)):
         if wanted is not None:
             query = query.where(connections.c[column] == wanted)
-    rows = await db.execute(query.order_by(connections.c.created_at, connections.c.id))
+    if after is not None:
+        query = query.where(tuple_(connections.c.created_at, connections.c.id) > tuple_(*after))
+    rows = await db.execute(query.order_by(connections.c.created_at, connections.c.id).limit(limit))
     return [msgspec.json.decode(raw, type=Connection) for raw in rows.scalars()]
 
 

@@ -9,7 +9,9 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
+from services.gateway.connections.queries import Position
 from services.gateway.context import GatewayContext
+from services.gateway.http.paging import PageTokens, check_page_size
 from shared.contracts.connections import Account, Connection
 from shared.contracts.vocabulary import (
     ConnectionId,
@@ -46,17 +48,42 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
+class ConnectionPage(msgspec.Struct, frozen=True, kw_only=True):
+    """``next_page_token`` is null on the last page."""
+
+    connections: list[ConnectionView]
+    next_page_token: str | None
+
+
 async def list_connections(
-    *, org_id: str | None = None, user_id: str | None = None, provider: str | None = None, context: GatewayContext
-) -> list[ConnectionView]:
-    """Oldest first, without disconnected ones. Raises ``BadRequest`` for an unknown provider."""
+    *,
+    org_id: str | None = None,
+    user_id: str | None = None,
+    provider: str | None = None,
+    page_size: int = 50,
+    page_token: str | None = None,
+    context: GatewayContext,
+) -> ConnectionPage:
+    """Oldest first, without disconnected ones.
+
+    Raises ``BadRequest`` for an unknown provider, ``BadToken`` for a page token that was not given out for these
+    filters.
+    """
+    check_page_size(page_size)
     if provider is not None:
         context.require_provider(provider)
+    tokens = PageTokens(context.page_tokens, "connections", org_id, user_id, provider, context.org)
+    after = tokens.read(page_token, Position)
     if not context.sees(org_id):
-        return []
+        return ConnectionPage(connections=[], next_page_token=None)
+    org_id = context.org or org_id
     async with context.database.read() as db:
-        found = await connections.find(db, org_id=context.org or org_id, user_id=user_id, provider=provider)
-        return [await connection_view(db, one) for one in found]
+        found = await connections.find(
+            db, org_id=org_id, user_id=user_id, provider=provider, after=after, limit=page_size + 1
+        )
+        shown = [await connection_view(db, one) for one in found[:page_size]]
+    token = tokens.next(found, page_size, lambda one: (one.created_at, one.id))
+    return ConnectionPage(connections=shown, next_page_token=token)
 
 
 async def read_connection(connection_id: str, *, context: GatewayContext) -> ConnectionView:

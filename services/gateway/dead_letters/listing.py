@@ -11,7 +11,6 @@ from aiokafka import TopicPartition
 from services.gateway.dead_letters import queries as replays
 from services.gateway.dead_letters.context import DeadLetterContext, open_reader
 from services.gateway.dead_letters.dead_letter import (
-    SOURCES,
     DeadLetter,
     DeadLetterSummary,
     DeadLetterView,
@@ -29,6 +28,7 @@ MOST_READ: Final = 2_000
 
 Marks = Mapping[TopicPartition, int]
 """Per partition: what lies before this offset has not been listed. A partition that is not named has nothing left."""
+EncodedMarks = list[tuple[str, int, int]]
 
 
 class DeadLetterListing(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,17 +114,16 @@ def _offset(letter: DeadLetter) -> int:
     return int(letter.id.rpartition("~")[2])
 
 
-def encode_marks(rest: Marks) -> bytes:
-    """For a page token, which travels in a URL."""
-    known = list(SOURCES)
-    return msgspec.json.encode([(known.index(at.topic), at.partition, mark) for at, mark in sorted(rest.items())])
+def encode_marks(rest: Marks) -> EncodedMarks:
+    """Return the marks for a page token."""
+    return [(at.topic, at.partition, mark) for at, mark in sorted(rest.items())]
 
 
-def decode_marks(token: bytes) -> dict[TopicPartition, int]:
-    """Raises ``msgspec.DecodeError`` or ``IndexError`` for what an older version encode_marks."""
-    known = list(SOURCES)
-    marks = msgspec.json.decode(token, type=list[tuple[int, int, int]])
-    return {TopicPartition(known[topic], partition): mark for topic, partition, mark in marks}
+def decode_marks(encoded: EncodedMarks | None) -> dict[TopicPartition, int] | None:
+    """Return the marks of a page token; None without one."""
+    if encoded is None:
+        return None
+    return {TopicPartition(topic, partition): mark for topic, partition, mark in encoded}
 
 
 async def show_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLetterView:

@@ -11,10 +11,16 @@ from litestar.params import FromPath, QueryParameter
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.dead_letters.context import DeadLetterContext
 from services.gateway.dead_letters.dead_letter import DeadLetterSummary, DeadLetterView
-from services.gateway.dead_letters.listing import decode_marks, encode_marks, list_dead_letters, show_dead_letter
+from services.gateway.dead_letters.listing import (
+    EncodedMarks,
+    decode_marks,
+    encode_marks,
+    list_dead_letters,
+    show_dead_letter,
+)
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
+from services.gateway.http.paging import PageTokens
 from services.gateway.http.problems import problems
-from shared.crypto import BadToken
 
 TAGS = ["Dead letters"]
 
@@ -36,17 +42,12 @@ async def get_dead_letters(
     page_token: Annotated[str | None, QueryParameter(description="next_page_token of the page before.")] = None,
 ) -> DeadLetterPage:
     """Without what they hold. Letters that come while you page are not shown; a page token belongs to its filters."""
-    bound_to = msgspec.json.encode(("dead-letters", context.org, topic, service)).decode()
-    marks = None
-    if page_token is not None:
-        try:
-            marks = decode_marks(context.page_tokens.verify(page_token, bound_to))
-        except (msgspec.DecodeError, IndexError):
-            raise BadToken("This page token is of an older version. Start again without it.") from None
+    tokens = PageTokens(context.page_tokens, "dead-letters", topic, service, context.org)
+    marks = decode_marks(tokens.read(page_token, EncodedMarks))
     found = await list_dead_letters(
         topic=topic, service=service, limit=page_size, marks=marks, context=_context(context)
     )
-    token = context.page_tokens.sign(encode_marks(found.rest), bound_to) if found.rest else None
+    token = tokens.write(encode_marks(found.rest)) if found.rest else None
     return DeadLetterPage(dead_letters=found.letters, next_page_token=token)
 
 

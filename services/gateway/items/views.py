@@ -13,13 +13,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
+from services.gateway.http.paging import PageTokens, check_page_size
 from services.gateway.items import queries as items
 from services.gateway.items.queries import ItemQuery, Key, SyncedItem
 from shared.contracts.envelope import timestamp
-from shared.crypto import BadToken
 from shared.errors import BadRequest, NotFound
 
-LARGEST_PAGE: Final = 200
 LONGEST_SEARCH: Final = 200
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+ -]\d\d:\d\d)")
 
@@ -52,8 +51,7 @@ async def list_items(
     """
     _check(provider, resource, q, page_size, context)
     since = None if synced_since is None else _moment(synced_since)
-    filters = (connection_id, org_id, provider, resource, q, since, *([context.org] if context.org is not None else []))
-    bound_to = msgspec.json.encode(filters).decode()
+    tokens = PageTokens(context.page_tokens, "items", connection_id, org_id, provider, resource, q, since, context.org)
     query = ItemQuery(
         connections=None if connection_id is None else [connection_id],
         org_id=context.org or org_id,
@@ -61,17 +59,14 @@ async def list_items(
         resource=resource,
         q=q,
         synced_since=since,
-        after=None if page_token is None else _after(page_token, bound_to, context),
+        after=tokens.read(page_token, Key),
         limit=page_size + 1,
     )
     async with context.database.read() as db:
         rows = await items.page(db, await _within(db, query, context)) if context.sees(org_id) else []
         if connection_id is not None and not rows and await connections.get(db, connection_id, org=context.org) is None:
             raise NotFound("There is no such connection.")
-    token = None
-    if len(rows) > page_size:
-        token = context.page_tokens.sign(msgspec.json.encode(rows[page_size - 1].key), bound_to)
-    return ItemPage(items=rows[:page_size], next_page_token=token)
+    return ItemPage(items=rows[:page_size], next_page_token=tokens.next(rows, page_size, lambda row: row.key))
 
 
 async def read_item(connection_id: str, resource: str, item_id: str, *, context: GatewayContext) -> SyncedItem:
@@ -92,8 +87,7 @@ async def _within(db: AsyncConnection, query: ItemQuery, context: GatewayContext
 
 
 def _check(provider: str | None, resource: str | None, q: str | None, page_size: int, context: GatewayContext) -> None:
-    if not 1 <= page_size <= LARGEST_PAGE:
-        raise BadRequest(f"`page_size` must be 1 to {LARGEST_PAGE}; {page_size} is not.", code="bad_page_size")
+    check_page_size(page_size)
     if q is not None and len(q) > LONGEST_SEARCH:
         raise BadRequest(f"q has to be at most {LONGEST_SEARCH} characters.", code="bad_search")
     if q is not None and any(category(one) in {"Cc", "Cs"} for one in q):
@@ -110,12 +104,3 @@ def _moment(text: str) -> str:
         with suppress(ValueError, OverflowError):
             return timestamp(datetime.fromisoformat(text.replace(" ", "+")).timestamp())
     raise BadRequest("synced_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time")
-
-
-def _after(token: str, bound_to: str, context: GatewayContext) -> Key:
-    payload = context.page_tokens.verify(token, bound_to)
-    try:
-        key: Key = msgspec.json.decode(payload, type=Key)
-    except msgspec.DecodeError:
-        raise BadToken("This page token is of an older version. Start again without it.") from None
-    return key

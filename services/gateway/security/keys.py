@@ -11,8 +11,10 @@ from typing import Final, Literal, NamedTuple, cast
 import msgspec
 from typing_extensions import override
 
+from services.gateway.context import GatewayContext
+from services.gateway.http.paging import PageTokens, check_page_size
 from services.gateway.security import queries
-from services.gateway.security.queries import SCOPES, ApiKey, Scope
+from services.gateway.security.queries import SCOPES, ApiKey, Position, Scope
 from shared.contracts.envelope import timestamp
 from shared.crypto import hash_token
 from shared.db import Database
@@ -71,6 +73,26 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: str | None
     last_used_at: str | None
     revoked_at: str | None
+
+
+class KeyPage(msgspec.Struct, frozen=True, kw_only=True):
+    """``next_page_token`` is null on the last page."""
+
+    keys: list[KeyView]
+    next_page_token: str | None
+
+
+async def list_key_page(
+    *, org: str, page_size: int = 50, page_token: str | None = None, context: GatewayContext
+) -> KeyPage:
+    """One page of an organisation's keys, oldest first. Raises ``BadToken``."""
+    check_page_size(page_size)
+    tokens = PageTokens(context.page_tokens, "keys", org)
+    after = tokens.read(page_token, Position)
+    async with context.database.read() as db:
+        found = await queries.find_keys(db, org=org, after=after, limit=page_size + 1)
+    token = tokens.next(found, page_size, lambda key: (key.org_id, key.created_at, key.prefix))
+    return KeyPage(keys=[key_view(key) for key in found[:page_size]], next_page_token=token)
 
 
 async def list_keys(*, org: str | None, database: Database) -> list[KeyView]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 import msgspec
-from sqlalchemy import delete, insert, or_, select, update
+from sqlalchemy import delete, insert, or_, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import api_keys, sessions
@@ -13,6 +13,8 @@ from services.gateway.tables import api_keys, sessions
 Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
 """Each includes those before it."""
+Position = tuple[str, float, str]
+"""Organisation, time and prefix of a key: where it stands among the others."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,11 +43,16 @@ async def get_key(db: AsyncConnection, prefix: str) -> ApiKey | None:
     return None if row is None else ApiKey(**row)
 
 
-async def find_keys(db: AsyncConnection, *, org: str | None = None) -> list[ApiKey]:
-    """Oldest first, revoked ones too; those of one organisation, or all."""
-    query = select(api_keys).order_by(api_keys.c.org_id, api_keys.c.created_at, api_keys.c.prefix)
+async def find_keys(
+    db: AsyncConnection, *, org: str | None = None, after: Position | None = None, limit: int | None = None
+) -> list[ApiKey]:
+    """Oldest first, revoked ones too; those of one organisation, or all, organisation by organisation."""
+    order = (api_keys.c.org_id, api_keys.c.created_at, api_keys.c.prefix)
+    query = select(api_keys).order_by(*order).limit(limit)
     if org is not None:
         query = query.where(api_keys.c.org_id == org)
+    if after is not None:
+        query = query.where(tuple_(*order) > tuple_(*after))
     return [ApiKey(**row) for row in (await db.execute(query)).mappings()]
 
 

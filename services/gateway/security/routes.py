@@ -6,17 +6,18 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.problems import problems
 from services.gateway.security.keys import (
     LONGEST_DAYS,
     LONGEST_NAME,
+    KeyPage,
     KeyView,
     create_key,
     key_view,
-    list_keys,
+    list_key_page,
     revoke_key,
 )
 from services.gateway.security.queries import Scope
@@ -40,13 +41,15 @@ class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
     about: KeyView
 
 
-class KeyList(msgspec.Struct, frozen=True, kw_only=True):
-    keys: list[KeyView]
-
-
 @get("/keys", tags=TAGS, summary="Your organisation's keys, oldest first", responses=problems())
-async def get_keys(context: InjectedContext) -> KeyList:
-    return KeyList(keys=await list_keys(org=_org(context), database=context.database))
+async def get_keys(
+    context: InjectedContext,
+    *,
+    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
+    page_token: Annotated[str | None, QueryParameter(description="next_page_token of the page before.")] = None,
+) -> KeyPage:
+    """Revoked ones too."""
+    return await list_key_page(org=_org(context), page_size=page_size, page_token=page_token, context=context)
 
 
 @post("/keys", status_code=201, tags=TAGS, summary="Make a key for your organisation", responses=problems())

@@ -37,9 +37,29 @@ async def test_connections_are_listed_oldest_first_and_filtered(api: Gateway) ->
     listed = (await api.http.get("/v1/connections", params={"user_id": "two", "provider": "notion"})).json()
     assert [one["id"] for one in listed["connections"]] == [one.id for one in made]
     none = await api.http.get("/v1/connections", params={"user_id": "two", "provider": "hubspot"})
-    assert none.json() == {"connections": []}
+    assert none.json() == {"connections": [], "next_page_token": None}
     one = (await api.http.get(f"/v1/connections/{made[0].id}")).json()
     assert one == listed["connections"][0]
+
+
+async def test_connections_are_read_page_by_page_and_a_token_belongs_to_its_filters(api: Gateway) -> None:
+    made = [await api.connect("notion", user="pages", account=str(number)) for number in range(5)]
+    asked: dict[str, str | int] = {"user_id": "pages", "page_size": 2}
+    first = (await api.http.get("/v1/connections", params=asked)).json()
+    pages, token = [first], first["next_page_token"]
+    while pages[-1]["next_page_token"]:
+        further = await api.http.get("/v1/connections", params={**asked, "page_token": pages[-1]["next_page_token"]})
+        pages.append(further.json())
+    assert [len(page["connections"]) for page in pages] == [2, 2, 1]
+    assert [one["id"] for page in pages for one in page["connections"]] == [one.id for one in made]
+    await api.http.delete(f"/v1/connections/{made[1].id}")
+    further = await api.http.get("/v1/connections", params={**asked, "page_token": token})
+    assert [one["id"] for one in further.json()["connections"]] == [one.id for one in made[2:4]]
+    for other in ({"user_id": "two"}, {"user_id": "pages", "provider": "notion"}):
+        elsewhere = await api.http.get("/v1/connections", params={**other, "page_token": token})
+        assert (elsewhere.status_code, elsewhere.json()["code"]) == (400, "bad_token")
+    for size in (0, 201):
+        assert (await api.http.get("/v1/connections", params={"page_size": size})).status_code == 400
 
 
 async def test_the_status_of_a_flow_can_be_asked(api: Gateway) -> None:
@@ -158,7 +178,7 @@ async def test_disconnecting_takes_the_items_away_at_once_and_twice_is_the_same(
     assert (await api.http.get(f"/v1/connections/{connection.id}")).json()["items"] == 1
     gone = await api.http.delete(f"/v1/connections/{connection.id}")
     assert (gone.status_code, gone.json()["status"], gone.json()["items"]) == (200, "disconnected", 0)
-    assert (await api.http.get("/v1/connections", params={"user_id": "leaver"})).json() == {"connections": []}
+    assert (await api.http.get("/v1/connections", params={"user_id": "leaver"})).json()["connections"] == []
     assert (await api.http.get("/v1/items", params={"connection_id": connection.id})).json()["items"] == []
     assert (await api.http.delete(f"/v1/connections/{connection.id}")).json() == gone.json()
     refused = await api.http.post(f"/v1/connections/{connection.id}/syncs", json={})

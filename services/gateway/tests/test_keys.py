@@ -78,7 +78,8 @@ async def test_T09_a_key_sees_its_own_organisation_and_nothing_else(locked: Lock
             items = (await http.get("/v1/items")).json()["items"]
             assert {one["connection_id"] for one in items} == {mine.id}
             for query in (f"org_id={theirs.org_id}", f"org_id={theirs.org_id}&user_id=demo"):
-                assert (await http.get(f"/v1/connections?{query}")).json() == {"connections": []}
+                none = await http.get(f"/v1/connections?{query}")
+                assert none.json() == {"connections": [], "next_page_token": None}
             none = await http.get(f"/v1/items?org_id={theirs.org_id}")
             assert none.json() == {"items": [], "next_page_token": None}
             absent = await http.get("/v1/items?connection_id=absent")
@@ -140,7 +141,7 @@ async def test_an_admin_makes_lists_and_revokes_the_keys_of_its_organisation(loc
         assert made.headers["location"] == f"/v1/keys/{about['prefix']}"
         assert (about["org_id"], about["scope"], about["status"]) == (OWN, "write", "active")
         assert (await http.get("/v1/items", headers=bearer(key))).status_code == 200
-        listed = (await http.get("/v1/keys")).text
+        listed = (await http.get("/v1/keys?page_size=200")).text
         assert about["prefix"] in listed
         assert key.split("_")[2] not in listed
         assert {one["org_id"] for one in (await http.get("/v1/keys")).json()["keys"]} == {OWN}
@@ -148,6 +149,24 @@ async def test_an_admin_makes_lists_and_revokes_the_keys_of_its_organisation(loc
             ended = await http.delete(f"/v1/keys/{about['prefix']}")
             assert (ended.status_code, ended.json()["status"]) == (200, "revoked")
         assert (await http.get("/v1/items", headers=bearer(key))).status_code == 401
+
+
+async def test_keys_are_read_page_by_page_and_a_token_belongs_to_its_organisation(locked: Locked) -> None:
+    for _ in range(3):
+        await locked.key()
+    async with locked.somewhere() as http:
+        http.headers.update(bearer(await locked.key("admin")))
+        every = (await http.get("/v1/keys?page_size=200")).json()
+        page = (await http.get("/v1/keys?page_size=2")).json()
+        found, taken = list(page["keys"]), page["next_page_token"]
+        while page["next_page_token"]:
+            page = (await http.get(f"/v1/keys?page_size=2&page_token={page['next_page_token']}")).json()
+            assert len(page["keys"]) <= 2
+            found += page["keys"]
+        assert (found, every["next_page_token"]) == (every["keys"], None)
+        other = bearer(await locked.key("admin", org=OTHER))
+        refused = await http.get("/v1/keys", params={"page_token": taken}, headers=other)
+        assert (refused.status_code, refused.json()["code"]) == (400, "bad_token")
 
 
 @pytest.mark.parametrize("extra", [{"org_id": OTHER}, {"prefix": "x"}, {"scope": "root"}, {"expires_in_days": 0}])
@@ -163,7 +182,7 @@ async def test_a_key_says_when_it_was_used_last(locked: Locked) -> None:
     used, idle = await locked.key(), await locked.key()
     async with locked.somewhere() as http:
         await http.get("/v1/providers", headers=bearer(used))
-        listed = await http.get("/v1/keys", headers=bearer(await locked.key("admin")))
+        listed = await http.get("/v1/keys?page_size=200", headers=bearer(await locked.key("admin")))
     found = {one["prefix"]: one["last_used_at"] for one in listed.json()["keys"]}
     assert found[prefix(used)] is not None
     assert found[prefix(idle)] is None

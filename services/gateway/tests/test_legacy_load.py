@@ -197,7 +197,7 @@ async def test_the_newest_connection_is_the_one_that_was_consented_to_last(
     async with context.database.write() as db:
         await apply_connection(db, recovered, provider=PROVIDERS["notion"])
     assert await newest_connection(**who, context=context) == recovered
-    assert [one.id for one in await list_connections(context=context)] == [connection.id, younger.id]
+    assert [one.id for one in (await list_connections(context=context)).connections] == [connection.id, younger.id]
 
 
 async def test_a_sync_ended_when_the_last_of_its_jobs_did(context: GatewayContext, connection: Connection) -> None:
