@@ -77,7 +77,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulated(Protocol):
-    """What a provider's ``sandbox.py`` supplies to its world: data, and how rows come about."""
+    """What a simulated provider supplies to its world: data, and how rows come about."""
 
     @property
     def slug(self) -> str: ...
