@@ -1,4 +1,4 @@
-"""What the fetcher listens to: connections that come and go, syncs that are asked for, its own jobs."""
+"""Listen to connections that come and go, to syncs that are asked for, and to the fetcher's own jobs."""
 
 from __future__ import annotations
 

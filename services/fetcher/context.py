@@ -1,4 +1,4 @@
-"""What every run of a job is handed."""
+"""Carry what every run of a job needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a page's records to messages: what is new or changed is sent, what is unchanged is only noted."""
+"""Make messages of a page's records: send what is new or changed, only note what is unchanged."""
 
 from __future__ import annotations
 

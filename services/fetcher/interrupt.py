@@ -1,4 +1,4 @@
-"""What happens to a job whose page was not read: a short wait, a job that waits, a new start, or its end."""
+"""Decide what becomes of a job whose page was not read: it tries again soon, waits, starts anew, or ends."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
 
 
 async def _restart(run: JobRun, context: FetcherContext, error: Restart) -> None:
-    """From the start again. What was read keeps its version, so nothing is counted or sent twice."""
+    """Start the walk again. What was read keeps its version, so nothing is counted or sent twice."""
     job = run.job
     job.cursor, job.place, job.empty_pages = None, None, 0
     job.receipt = msgspec.structs.replace(job.receipt, restarts=job.receipt.restarts + 1)

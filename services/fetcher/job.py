@@ -1,4 +1,4 @@
-"""A job as a row."""
+"""Define a job as a row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The items that readers have of a lane, as far as we know: id, digest of the content, and version when last read."""
+"""Remember which items of a lane readers have: id, digest of the content, and version when last read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the fetcher counts, and what it shows of its tables."""
+"""Count what the fetcher does, and show what its tables hold."""
 
 from __future__ import annotations
 

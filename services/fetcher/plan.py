@@ -1,4 +1,4 @@
-"""From what was asked to jobs: one per resource, joined where one already does the work."""
+"""Make jobs of what was asked for: one per resource, joined where one already does the work."""
 
 from __future__ import annotations
 
@@ -122,7 +122,10 @@ async def _load(
 
 
 def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
-    """What a request joins instead; but nothing that somebody waits for joins work in the background."""
+    """Return the job that already does this work, if any.
+
+    Nothing that somebody waits for joins work in the background.
+    """
     for job in others:
         if job.kind != "load" or job.generation != new.generation or (job.background and not new.background):
             continue

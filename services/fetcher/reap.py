@@ -1,4 +1,4 @@
-"""What keeps jobs moving when a worker dies: heartbeats, a reaper, a reconciler, and requests that nobody claimed."""
+"""Keep jobs moving when a worker dies: heartbeats, a reaper, a reconciler, and requests that nobody claimed."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], N
 
 
 async def arrive(database: Database, worker_id: str, *, alone: bool) -> int:
-    """The first beat, before anything is claimed. Whoever is alone finds only dead ones' claims.
+    """Beat for the first time, before anything is claimed. Whoever is alone finds only dead ones' claims.
 
     Returns how many jobs go on.
     """
@@ -57,7 +57,7 @@ async def arrive(database: Database, worker_id: str, *, alone: bool) -> int:
 
 
 async def leave(database: Database, worker_id: str) -> None:
-    """What could not be given back in time goes on elsewhere, or at the next start, without waiting for our death."""
+    """Let what could not be given back in time go on elsewhere, or at the next start, without waiting for our death."""
     try:
         async with database.write() as db:
             await store.forget_workers(db, only=worker_id)

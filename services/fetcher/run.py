@@ -1,4 +1,4 @@
-"""A job run: the pages that a worker reads of a claimed job in one go."""
+"""Hold a job run: the pages that a worker reads of a claimed job in one go."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class JobRun:
 
     @property
     def over(self) -> bool:
-        """Whether the time is over: sooner, when somebody waits for a slot."""
+        """Return whether the time is over: it is shorter while somebody waits for a slot."""
         lasted = asyncio.get_running_loop().time() - self.began
         return lasted >= (SHORT_S if self.queue.waiting else RUN_S)
 
     @property
     def ends(self) -> bool:
-        """Whether the next page border is the end."""
+        """Return whether to stop at the next page border."""
         return self.over or self.stopping.is_set()
 
 

@@ -1,4 +1,4 @@
-"""What the fetcher is given by whoever composes it."""
+"""Define what the fetcher is given by whoever composes it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class FetcherSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fetcher_settings(settings: Settings, *, alone: bool) -> FetcherSettings:
-    """The fetcher's part of what the person set.
+    """Return the fetcher's part of what the person set.
 
     Raises:
         SecretFileRefused: a file of the data folder is not safe or not sound.

@@ -1,4 +1,4 @@
-"""The fetcher's copy of the connections, their lanes, the cursors of walks, the syncs asked for, the live workers."""
+"""Read and write connections, their lanes, the cursors of walks, the syncs asked for, and the live workers."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ async def lane_loaded(db: AsyncConnection, connection_id: str, resource: str, *,
 
 
 async def held_deletions(db: AsyncConnection, connection_id: str, resource: str) -> int | None:
-    """How many items the last run would have deleted, had it not been so many; None when it held nothing back."""
+    """Return how many deletions the last walk held back, as there were so many; None when it held none back."""
     lane = _lane(connection_id, resource)
     held: int | None = (await db.execute(select(lanes.c.held_deletions).where(lane))).scalar_one()
     return held

@@ -80,7 +80,7 @@ class Worker:
             self._context.queue.waiting -= 1
 
     async def stop(self) -> None:
-        """What does not come to a page border in time is cut off: its job goes on elsewhere, from its checkpoint."""
+        """End every run; one that does not come to a page border in time is cut off and goes on elsewhere."""
         self._context.stopping.set()
         if self._running:
             _, late = await asyncio.wait(self._running, timeout=LEAVE_S)
@@ -111,7 +111,7 @@ class Worker:
             await self._return(job.id, epoch, error)
 
     async def _return(self, job_id: str, epoch: int, error: Exception) -> None:
-        """A job that stayed claimed by a worker that lives would never go on: until it is given back, or we leave."""
+        """Give the job back, however long that takes: claimed by a worker that lives, it would never go on."""
         while True:
             try:
                 await self._give_back(job_id, epoch, error)

@@ -1,4 +1,4 @@
-"""Which log a position belongs to."""
+"""Tell which log a position belongs to."""
 
 from __future__ import annotations
 

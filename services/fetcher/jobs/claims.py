@@ -1,4 +1,4 @@
-"""Who may change a job: whoever claimed it, as long as its epoch and checkpoint stand."""
+"""Let only the worker that claimed a job change it, as long as its epoch and checkpoint stand."""
 
 from __future__ import annotations
 

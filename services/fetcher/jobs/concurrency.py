@@ -1,4 +1,4 @@
-"""At most so many jobs of a connection are dispatched at once; its others wait for a slot, least served first.
+"""Limit how many jobs of a connection are dispatched at once; the others wait for a slot, least served first.
 
 Counted are jobs that run and those that could: one that waits until a time is not. Everything here belongs in a
 transaction that holds the connection's lock.

@@ -1,4 +1,4 @@
-"""What the syncs of a job are told of it."""
+"""Tell a job's syncs how far it is."""
 
 from __future__ import annotations
 

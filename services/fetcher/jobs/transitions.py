@@ -1,4 +1,4 @@
-"""The life of a job: what happens to it in which state, and the only writes of a state.
+"""Move a job from state to state: every write of a state is here.
 
 | event | from | to | meaning |
 |---|---|---|---|
@@ -276,7 +276,7 @@ async def _settle_pending(db: AsyncConnection, job: Job) -> None:
 
 
 async def _invalidate_unread(db: AsyncConnection, job: Job) -> None:
-    """What should have been read again and was not: the next load sends it again, or a purge deletes it."""
+    """Have the next load send again, or a purge delete, what should have been read again and was not."""
     if job.kind == "refetch" and job.outcome != "done":
         await known_items.invalidate(db, job.connection_id, job.resource, (job.cursor or {"ids": []})["ids"])
 
