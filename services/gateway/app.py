@@ -16,7 +16,7 @@ from services.gateway.consumers import listen
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.http.openapi import openapi_config
 from services.gateway.http.return_url import served_pages
-from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins
+from services.gateway.http.security_headers import MAX_BODY, Methods, SecurityHeaders, own_origins
 from services.gateway.legacy.routes import ping
 from services.gateway.metrics import collectors, init_series
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
@@ -103,7 +103,7 @@ def create_app(settings: GatewaySettings) -> App:
     metric_routes = metrics(lambda: collectors(opened[0].context.database, opened[0].consumers) if opened else {})
     app = litestar_app(context, guards=[guard], lifespan=[lifespan], extra=[health(checks), metric_routes])
     edge = SecurityHeaders(
-        HostGuard(app, settings.hosts),
+        HostGuard(Methods(app), settings.hosts),
         own=own_origins(settings.public_url, settings.hosts),
         allowed=settings.allowed_origins,
     )

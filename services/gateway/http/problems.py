@@ -102,7 +102,7 @@ def answer(
     path = request.url.path
     if path.startswith("/connect/") or path.endswith("/oauth2callback"):
         if not wants_json(request):
-            return explain(status, detail, popup=True)
+            return explain(status, detail, popup=True, headers=headers)
     elif wants_page(request) and not path.startswith((ORIGINAL, "/v1")):
         return explain(status, detail, headers=headers)
     body = problem_json(status, code=code, detail=detail, instance=path[:256], errors=errors)

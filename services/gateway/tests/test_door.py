@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
@@ -250,3 +252,69 @@ async def test_T42_a_newline_in_an_address_stays_in_one_log_line(
 ) -> None:
     await api.http.get("/v1/connections/a%0A%1b[31mforged")
     assert "\n\x1b[31mforged" not in capsys.readouterr().out
+
+
+READ = (
+    "/health/live",
+    "/health/ready",
+    "/metrics",
+    "/",
+    "/docs",
+    "/docs/assets/swagger-ui.css",
+    "/events",
+    "/events/asyncapi.json",
+    "/schema/openapi.json",
+    "/console/items",
+    "/console/static/console.css",
+    "/favicon.ico",
+    "/v1",
+    "/v1/providers",
+    "/v1/connections",
+    "/v1/items?page_size=1",
+    "/v1/items/none/pages/1",
+    "/v1/syncs/none",
+    "/v1/nothing",
+    "/v1/items?page_size=0",
+    "/connect/none",
+)
+
+
+@pytest.mark.parametrize("path", READ)
+async def test_head_answers_what_get_does_without_the_body(api: Gateway, path: str) -> None:
+    read, head = await api.http.get(path), await api.http.head(path)
+    assert head.status_code == read.status_code
+    changing = {"x-request-id", "date", *(["content-length"] if path in {"/metrics", "/health/ready"} else [])}
+    told, shown = ({*one.headers.items()} for one in (head, read))
+    assert {name for name, _ in told ^ shown} <= changing
+    assert head.content == b""
+
+
+async def test_head_of_a_stream_ends(api: Gateway) -> None:
+    connection = await api.connect("notion", user="head")
+    async with asyncio.timeout(10):
+        head = await api.http.head(f"/v1/syncs/{connection.sync_id}/events")
+    assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/connections", "GET, HEAD, OPTIONS"),
+        ("/v1/connections/x", "DELETE, GET, HEAD, OPTIONS"),
+        ("/v1/connect", "OPTIONS, POST"),
+        ("/v1/keys", "GET, HEAD, OPTIONS, POST"),
+        ("/v1/items/a/b/c/d", "GET, HEAD, OPTIONS"),
+        ("/connect/x", "GET, HEAD, OPTIONS"),
+        ("/integrations/notion/oauth2callback", "GET, HEAD, OPTIONS"),
+        ("/integrations/notion/load", "OPTIONS, POST"),
+        ("/health/live", "GET, HEAD, OPTIONS"),
+        ("/console/sign-in", "GET, HEAD, OPTIONS, POST"),
+        ("/", "GET, HEAD, OPTIONS"),
+    ],
+)
+async def test_every_method_of_an_address_is_named_when_asked_for_and_when_another_is_refused(
+    api: Gateway, path: str, allowed: str
+) -> None:
+    told, refused = await api.http.options(path), await api.http.put(path)
+    assert (told.status_code, told.headers["allow"]) == (204, allowed)
+    assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
