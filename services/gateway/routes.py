@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Annotated, Final
 
+import msgspec
 from litestar import Router, get
 from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
@@ -14,7 +15,7 @@ from services.gateway.connect import routes as connect
 from services.gateway.connections import routes as connections
 from services.gateway.dead_letters import routes as dead_letters
 from services.gateway.http.openapi import OPENAPI_PATH
-from services.gateway.http.problems import on_fault, on_http_exception, on_hub_error, on_recursion
+from services.gateway.http.problems import on_fault, on_http_exception, on_hub_error, on_recursion, problems
 from services.gateway.http.validation import only_declared
 from services.gateway.items import routes as items
 from services.gateway.legacy import routes as legacy
@@ -25,6 +26,7 @@ from services.gateway.security.guard import on_refused
 from services.gateway.syncs import routes as syncs
 from services.gateway.throttle import TooManyFailures
 from shared.errors import HubError
+from shared.version import VERSION
 
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     SignInFirst: on_sign_in_first,
@@ -35,6 +37,20 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     RecursionError: on_recursion,
     Exception: on_fault,
 }
+
+
+class ServerVersion(msgspec.Struct, frozen=True, kw_only=True):
+    """What answers here, and which version of the API it speaks."""
+
+    name: Annotated[str, msgspec.Meta(description="Always Tributary.", examples=["Tributary"])]
+    version: Annotated[str, msgspec.Meta(description="Of the package, as it was released.", examples=[VERSION])]
+    api_version: Annotated[str, msgspec.Meta(description="The first part of every path.", examples=["v1"])]
+
+
+@get("/version", tags=["Server"], summary="Get the server's version", responses=problems())
+async def get_version() -> ServerVersion:
+    """Within an API version, fields are only ever added."""
+    return ServerVersion(name="Tributary", version=VERSION, api_version="v1")
 
 
 @get("/", include_in_schema=False)
@@ -48,6 +64,7 @@ def routes() -> list[ControllerRouterHandler]:
         before_request=only_declared,
         route_handlers=[
             index,
+            get_version,
             *connect.ROUTES,
             *connections.ROUTES,
             connect.delete_connection,

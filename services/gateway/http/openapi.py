@@ -8,6 +8,8 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin
 from litestar.openapi.spec import Components, License, SecurityScheme, Tag
 
+from shared.version import VERSION
+
 OPENAPI_PATH: Final = "/schema/openapi.json"
 KEY: Final = "key"
 _SCHEME: Final = SecurityScheme(
@@ -34,7 +36,7 @@ The same items as a stream: [the Kafka topics](/events).
 def openapi_config() -> OpenAPIConfig:
     return OpenAPIConfig(
         title="Tributary",
-        version="1",
+        version=VERSION,
         description=ABOUT,
         license=License(name="Apache-2.0", identifier="Apache-2.0"),
         path="/schema",
@@ -50,6 +52,7 @@ def openapi_config() -> OpenAPIConfig:
             Tag(name="Loading", description="Loads, and how far they have come."),
             Tag(name="Items", description="What was loaded, in one shape."),
             Tag(name="API keys", description="Who may call; for keys of scope admin."),
+            Tag(name="Server", description="What answers here."),
             Tag(name="Original routes", description="For clients of the original app; deprecated, use /v1."),
         ],
     )

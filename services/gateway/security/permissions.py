@@ -32,6 +32,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /console/sign-in": "public",
     "POST /console/theme": "public",
     "GET /v1": "read",
+    "GET /v1/version": "read",
     "GET /v1/providers": "read",
     "GET /v1/connect/{flow_id}": "read",
     "GET /v1/connections": "read",

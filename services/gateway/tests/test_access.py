@@ -40,6 +40,7 @@ EXPECTED = {
     "POST /integrations/{provider}/load": "401 401 401 403 400 400 403",
     "GET /metrics": "401 401 401 403 403 200 200",
     "GET /v1": "401 401 401 200 200 200 200",
+    "GET /v1/version": "401 401 401 200 200 200 200",
     "GET /v1/providers": "401 401 401 200 200 200 200",
     "POST /v1/connect": "401 401 401 403 200 200 403",
     "GET /v1/connect/{flow_id}": "401 401 401 200 200 200 404",

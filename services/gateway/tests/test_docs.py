@@ -14,6 +14,7 @@ from services.gateway.tests.serving import Gateway
 from shared.contracts.topics import PUBLIC
 
 ROUTES = {
+    "/v1/version": {"get"},
     "/v1/providers": {"get"},
     "/v1/connect": {"post"},
     "/v1/connect/{flow_id}": {"get"},

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tomllib
+from pathlib import Path
 
 import httpx
 import pytest
@@ -10,6 +12,7 @@ import pytest
 from services.gateway.tests.serving import ALLOWED, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+RELEASE = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))["project"]["version"]
 CONNECT = {"provider": "notion", "org_id": "o", "user_id": "u"}
 BODY = "This request needs a JSON body: an object with provider, org_id, user_id, return_url"
 ORIGINS = [
@@ -268,6 +271,7 @@ READ = (
     "/console/static/console.css",
     "/favicon.ico",
     "/v1",
+    "/v1/version",
     "/v1/providers",
     "/v1/connections",
     "/v1/items?page_size=1",
@@ -277,6 +281,12 @@ READ = (
     "/v1/items?page_size=0",
     "/connect/none",
 )
+
+
+async def test_the_version_is_the_packages(api: Gateway) -> None:
+    answer = (await api.http.get("/v1/version")).json()
+    assert answer == {"name": "Tributary", "version": RELEASE, "api_version": "v1"}
+    assert (await api.http.get("/schema/openapi.json")).json()["info"]["version"] == RELEASE
 
 
 @pytest.mark.parametrize("path", READ)
