@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
@@ -17,7 +18,7 @@ from shared.crypto import Signer
 from shared.db import Database
 from shared.errors import BadRequest, Forbidden
 
-POLL_S = 0.5
+POLL_S: Final = 0.5
 
 
 class Watch:

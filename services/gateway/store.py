@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from operator import itemgetter
+from typing import Final
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -15,19 +16,19 @@ from shared.db import BulkUpsert, Database
 from shared.kafka import Producer
 from shared.outbox import Relay, append
 
-READ_MODEL = "read model"
+READ_MODEL: Final = "read model"
 """The lock of transactions that change what is read from the topics: each sees all that the ones before it wrote."""
 
-_SAVE = upsert(positions)
-_SAVE = _SAVE.on_conflict_do_update(
+_INSERT: Final = upsert(positions)
+_SAVE: Final = _INSERT.on_conflict_do_update(
     index_elements=["topic", "partition"],
-    set_={"next_offset": _SAVE.excluded.next_offset, "log_id": _SAVE.excluded.log_id},
+    set_={"next_offset": _INSERT.excluded.next_offset, "log_id": _INSERT.excluded.log_id},
     # A gateway that has lost the partition may still write the batch that it had taken before.
-    where=(positions.c.log_id != _SAVE.excluded.log_id) | (positions.c.next_offset < _SAVE.excluded.next_offset),
+    where=(positions.c.log_id != _INSERT.excluded.log_id) | (positions.c.next_offset < _INSERT.excluded.next_offset),
 )
-_SAVE_ALL = BulkUpsert(_SAVE)
-_IN_ORDER = itemgetter(*_SAVE_ALL.columns)
-_LOAD = select(positions.c.partition, positions.c.next_offset).where(
+_SAVE_ALL: Final = BulkUpsert(_SAVE)
+_IN_ORDER: Final = itemgetter(*_SAVE_ALL.columns)
+_LOAD: Final = select(positions.c.partition, positions.c.next_offset).where(
     positions.c.topic == bindparam("topic"), positions.c.log_id == bindparam("log_id")
 )
 

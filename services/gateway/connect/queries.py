@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -11,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.tables import flows
 from shared.contracts.auth import Flow
 
-LIFETIME_S = 600.0
+LIFETIME_S: Final = 600.0
 
 
 async def add(db: AsyncConnection, flow: Flow) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 import msgspec
 from sqlalchemy import Text, bindparam, func, select, tuple_
@@ -15,7 +16,7 @@ from shared.db import in_array, json_array
 
 Position = tuple[str, str]
 """When a connection was made, and its id: where it stands among the others."""
-_STANDING = select(connections.c.id, connections.c.generation, connections.c.status).where(
+_STANDING: Final = select(connections.c.id, connections.c.generation, connections.c.status).where(
     in_array(connections.c.id, bindparam("ids", type_=Text))
 )
 

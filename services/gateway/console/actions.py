@@ -5,7 +5,7 @@ Each answers with a page to go to, so that going back repeats nothing.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from litestar import Response, get, post
@@ -25,10 +25,10 @@ from services.gateway.syncs.request import request_sync
 from services.gateway.throttle import TooManyFailures
 from shared.errors import BadRequest, HubError
 
-YEAR_S = 365 * 86_400
+YEAR_S: Final = 365 * 86_400
 
 
-_WRONG = "This key opens nothing here: it is mistyped, expired or revoked."
+_WRONG: Final = "This key opens nothing here: it is mistyped, expired or revoked."
 
 
 class ConnectForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

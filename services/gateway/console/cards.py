@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -13,12 +14,12 @@ from shared.contracts.connections import Connection
 from shared.contracts.progress import FINAL
 from shared.contracts.vocabulary import SyncState
 
-WIDTH = 100.0
-GAP = 0.8
-THINNEST = 1.2
+WIDTH: Final = 100.0
+GAP: Final = 0.8
+THINNEST: Final = 1.2
 """Something that is there can be seen, however small its share."""
 
-WORDS = {
+WORDS: Final = {
     "queued": "Queued",
     "running": "Loading",
     "waiting": "Waiting",
@@ -26,8 +27,15 @@ WORDS = {
     "incomplete": "Incomplete",
     "failed": "Failed",
 }
-KINDS = {"queued": "idle", "running": "busy", "waiting": "wait", "done": "ok", "incomplete": "warn", "failed": "bad"}
-_WORST_FIRST = ("bad", "warn", "wait", "busy", "ok", "idle")
+KINDS: Final = {
+    "queued": "idle",
+    "running": "busy",
+    "waiting": "wait",
+    "done": "ok",
+    "incomplete": "warn",
+    "failed": "bad",
+}
+_WORST_FIRST: Final = ("bad", "warn", "wait", "busy", "ok", "idle")
 
 
 class ShareSlice(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,8 +162,8 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     accounts: tuple[AccountCard, ...]
 
 
-NOT_CONNECTED = StatusSign("idle", "Not connected")
-_LOADS = {
+NOT_CONNECTED: Final = StatusSign("idle", "Not connected")
+_LOADS: Final = {
     "queued": StatusSign("busy", "Loading"),
     "running": StatusSign("busy", "Loading"),
     "waiting": StatusSign("wait", "Waiting"),

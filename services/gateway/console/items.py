@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote, urlencode
 
 import msgspec
@@ -14,22 +14,22 @@ from services.gateway.console.formatting import Moment, day, number
 from services.gateway.items.queries import SyncedItem, raw_json
 from services.gateway.settings import ConfiguredProvider
 
-LONGEST = 200
+LONGEST: Final = 200
 
-ROWS = 25
-LONGEST_TRAIL = 40
+ROWS: Final = 25
+LONGEST_TRAIL: Final = 40
 """How many pages back the links remember: an address has to stay short enough for every proxy."""
-START = "-"
+START: Final = "-"
 """In a trail: the first page, which starts behind no item."""
 FIRST: dict[str, Any] = {"after": "", "trail": (), "page": 1}
 Key = tuple[str, str, str]
-COLOURED = 200_000
+COLOURED: Final = 200_000
 """Characters of JSON up to which pieces are coloured; more would be slow to draw."""
-PIECES = re.compile(
+PIECES: Final = re.compile(
     r'(?P<name>"(?:[^"\\]|\\.)*"(?=:))|(?P<text>"(?:[^"\\]|\\.)*")'
     r"|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)|(?P<rest>[^\"\d\-tfn]+|.)"
 )
-INVISIBLE = re.compile("[\u0080-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+INVISIBLE: Final = re.compile("[\u0080-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 """Characters that draw nothing, or turn the direction of what follows."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -18,8 +18,8 @@ from services.gateway.security.guard import caller_of
 from shared.contracts.auth import Flow
 from shared.contracts.connections import Connection
 
-TEMPLATES = Path(__file__).parent / "templates"
-HEADERS = {
+TEMPLATES: Final = Path(__file__).parent / "templates"
+HEADERS: Final = {
     "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -29,10 +29,11 @@ HEADERS = {
 """No Cross-Origin-Opener-Policy: the connect window has to stay reachable for the page that opened it. Not
 ``no-referrer``: browsers would then call the origin of our own forms ``null``.
 """
-THEMES = (("auto", "Auto"), ("light", "Light"), ("dark", "Dark"))
-ORG, USER = "demo", "demo"
+THEMES: Final = (("auto", "Auto"), ("light", "Light"), ("dark", "Dark"))
+ORG: Final = "demo"
+USER: Final = "demo"
 """Where no keys are needed, the console acts as one org and user."""
-SIGNED_IN = "console"
+SIGNED_IN: Final = "console"
 """Who has signed in shows the connections of all users of the organisation, and connects as this one."""
 
 

@@ -32,7 +32,7 @@ _WORDS: Final = {
     405: "This address does not take that method. /docs lists what it takes.",
     413: "The request is larger than 1 MiB, which is more than anything here needs.",
 }
-log = structlog.get_logger("tributary.gateway")
+log = structlog.get_logger()
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):

@@ -18,26 +18,26 @@ from shared.contracts.items import Item
 from shared.contracts.vocabulary import SyncedAt
 from shared.db import BulkUpsert, CompiledSelect, KeyLookup
 
-GUARDED = upsert(items)
-_SAME_CONTENT = items.c.digest == GUARDED.excluded.digest  # a deletion has none
-GUARDED = GUARDED.on_conflict_do_update(
+_INSERT: Final = upsert(items)
+_SAME_CONTENT: Final = items.c.digest == _INSERT.excluded.digest  # a deletion has none
+GUARDED: Final = _INSERT.on_conflict_do_update(
     index_elements=["connection_id", "resource", "id"],
     set_={
-        **{column.name: GUARDED.excluded[column.name] for column in items.columns if not column.primary_key},
+        **{column.name: _INSERT.excluded[column.name] for column in items.columns if not column.primary_key},
         # It tells when the present content was stored: what was read again and found unchanged keeps its time.
-        "synced_at": case((_SAME_CONTENT, items.c.synced_at), else_=GUARDED.excluded.synced_at),
+        "synced_at": case((_SAME_CONTENT, items.c.synced_at), else_=_INSERT.excluded.synced_at),
     },
-    where=items.c.version < GUARDED.excluded.version,
+    where=items.c.version < _INSERT.excluded.version,
 )
-_GUARDED_ALL = BulkUpsert(GUARDED)
-_IN_ORDER = itemgetter(*_GUARDED_ALL.columns)
-_KEY = ("connection_id", "resource", "id")
-_AFTER = ("after_connection_id", "after_resource", "after_id")
-_LIMIT = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
-_LIKE = re.compile("[/%_]")
-_WEB_LINK = re.compile(r"https?://[^/?#]", re.IGNORECASE)
+_GUARDED_ALL: Final = BulkUpsert(GUARDED)
+_IN_ORDER: Final = itemgetter(*_GUARDED_ALL.columns)
+_KEY: Final = ("connection_id", "resource", "id")
+_AFTER: Final = ("after_connection_id", "after_resource", "after_id")
+_LIMIT: Final = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
+_LIKE: Final = re.compile("[/%_]")
+_WEB_LINK: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 Key = tuple[str, str, str]
-_STORED = KeyLookup(items.c.id, items.c.version, items.c.offset)
+_STORED: Final = KeyLookup(items.c.id, items.c.version, items.c.offset)
 
 
 class SyncedItem(Item, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ class SyncedItem(Item, frozen=True, kw_only=True):
 BLANK: Final = {column.name: None if column.nullable else column.type.python_type() for column in items.columns}
 """The row of an item of which nothing is known."""
 _FIELDS: Final = SyncedItem.__struct_fields__
-_SHOWN = [items.c[name] for name in _FIELDS]
+_SHOWN: Final = [items.c[name] for name in _FIELDS]
 
 
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,7 +16,7 @@ from shared.errors import Forbidden
 
 AnyConnection = ASGIConnection[Any, Any, Any, Any]
 
-_READING = {None, "same-origin", "none"}
+_READING: Final = {None, "same-origin", "none"}
 """``none`` is a person who typed the address."""
 SIGN_IN: Final = "/console/sign-in"
 _PARTS: Final = {"/console/cards", "/console/items"}

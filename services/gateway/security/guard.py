@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from litestar import Request, Response
 from litestar.enums import RequestEncodingType
@@ -29,7 +29,7 @@ from shared.crypto import same
 from shared.errors import Forbidden
 
 Guard = Callable[[AnyConnection, BaseRouteHandler], Awaitable[None]]
-_READS = {"GET", "HEAD", "OPTIONS"}
+_READS: Final = {"GET", "HEAD", "OPTIONS"}
 
 
 def key_guard(context: Callable[[], GatewayContext], *, keys_required: bool) -> Guard:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import Row, Select, func, select, update
@@ -17,18 +17,18 @@ from shared.contracts.progress import FINAL, JobProgress
 from shared.contracts.topics import ITEMS
 from shared.contracts.vocabulary import SyncMode, Trigger
 
-_SAVE = upsert(sync_jobs)
-_SAVE = _SAVE.on_conflict_do_update(
+_INSERT: Final = upsert(sync_jobs)
+_SAVE: Final = _INSERT.on_conflict_do_update(
     index_elements=["sync_id", "resource"],
-    set_={name: _SAVE.excluded[name] for name in ("job_id", "step", "revision", "final", "readable", "body")},
-    where=(sync_jobs.c.job_id != _SAVE.excluded.job_id) | (sync_jobs.c.step < _SAVE.excluded.step),
+    set_={name: _INSERT.excluded[name] for name in ("job_id", "step", "revision", "final", "readable", "body")},
+    where=(sync_jobs.c.job_id != _INSERT.excluded.job_id) | (sync_jobs.c.step < _INSERT.excluded.step),
 )
 
-_UNREADABLE = select(sync_jobs).where(
+_UNREADABLE: Final = select(sync_jobs).where(
     sync_jobs.c.final == True,  # noqa: E712  # SQL
     sync_jobs.c.readable == False,  # noqa: E712  # SQL
 )
-_NEWEST = select(func.coalesce(func.max(sync_jobs.c.revision), 0))
+_NEWEST: Final = select(func.coalesce(func.max(sync_jobs.c.revision), 0))
 
 
 class Sync(msgspec.Struct, frozen=True, kw_only=True):
