@@ -89,7 +89,7 @@ def all_read(one: Product, topics: tuple[str, ...]) -> bool:
     return all(stored.get(place, 0) >= end for place, end in ends.items())
 
 
-POSITIONS = "SELECT topic, partition, next FROM positions"
+POSITIONS = "SELECT topic, partition, next_offset FROM positions"
 
 
 def test_R6_replaying_a_wake_up_progress_and_items_twice_leaves_everything_as_it_was(one: Product) -> None:
