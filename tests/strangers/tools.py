@@ -28,19 +28,19 @@ needs_node_tools = pytest.mark.skipif(
 )
 
 
-def run(
-    *command: str | Path, within: float, folder: Path | None = None, settings: Mapping[str, str] | None = None
-) -> subprocess.CompletedProcess[str]:
-    """Return what ``command`` printed and its exit code; ``within`` is in seconds.
-
-    It sees none of our code: a generated client that needed it would be none.
-    """
+def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What the tools and the programs written on them see: none of our code, or a generated client might need it."""
     environ = clean(os.environ)
-    environ.pop("PYTHONPATH", None)
+    del environ["PYTHONPATH"]
+    return {**environ, "NO_COLOR": "1", "PATH": f"{BIN}{os.pathsep}{environ['PATH']}", **(settings or {})}
+
+
+def run(*command: str | Path, within: float, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Return what ``command`` printed, and its exit code; ``within`` is in seconds."""
     return subprocess.run(
         [str(part) for part in command],
         cwd=folder,
-        env={**environ, "NO_COLOR": "1", **(settings or {})},
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=within,
