@@ -12,8 +12,11 @@ from typing import Final
 
 import msgspec
 
-from services.gateway.app import openapi_document
+from services.gateway.app import bare_app
 from services.gateway.http.asyncapi import asyncapi_document
+from services.gateway.http.openapi import installation_of, openapi_document
+from services.gateway.http.schemas import Json
+from services.gateway.security.permissions import required_permission
 from shared.providers import load_providers
 from shared.settings import settings_table
 
@@ -22,6 +25,10 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 
 def _json(document: object) -> str:
     return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+
+
+def _rest_contract() -> Json:
+    return openapi_document(bare_app(), installation_of(load_providers().values()), permission=required_permission)
 
 
 def _readme(present: str) -> str:
@@ -34,7 +41,7 @@ def _readme(present: str) -> str:
 
 
 FILES: Final[Mapping[str, Callable[[str], str]]] = {
-    "docs/openapi.json": lambda _: _json(openapi_document()),
+    "docs/openapi.json": lambda _: _json(_rest_contract()),
     "docs/asyncapi.json": lambda _: _json(asyncapi_document()),
     "README.md": _readme,
 }

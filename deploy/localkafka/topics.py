@@ -19,11 +19,7 @@ from deploy.localkafka.log import PartitionLog
 _logger = structlog.get_logger()
 _LEGAL_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _MOST_PARTITIONS: Final = 1000
-DESCRIPTION: Final = "topic.json"
-
-
-def new_topic_id() -> uuid.UUID:
-    return uuid.uuid4()
+_DESCRIPTION: Final = "topic.json"
 
 
 class Description(msgspec.Struct):
@@ -57,7 +53,7 @@ class Topics:
         self.changing = asyncio.Lock()
         self._topics: dict[str, Topic] = {}
         for directory in sorted(self._directory.iterdir()):
-            description = directory / DESCRIPTION
+            description = directory / _DESCRIPTION
             if description.exists():
                 self._topics[directory.name] = Topic(
                     directory, msgspec.json.decode(description.read_bytes(), type=Description)
@@ -108,13 +104,13 @@ class Topics:
             raise Refused(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
         if not 1 <= partitions <= _MOST_PARTITIONS:
             raise Refused(Code.INVALID_PARTITIONS, f"a topic has 1 to {_MOST_PARTITIONS} partitions")
-        return Description(partitions, policy.check(configs), new_topic_id())
+        return Description(partitions, policy.check(configs), uuid.uuid4())
 
     def create(self, name: str, description: Description) -> None:
         """Durable on return; `description` comes from `check_new`."""
         directory = self._directory / name
         topic = Topic(directory, description)
-        replace_durably(directory / DESCRIPTION, msgspec.json.encode(description))
+        replace_durably(directory / _DESCRIPTION, msgspec.json.encode(description))
         sync_directory(self._directory)
         self._topics[name] = topic
 

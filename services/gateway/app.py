@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,7 +14,6 @@ from litestar.di import Provide
 from services.gateway.auth_client import AuthClient
 from services.gateway.consumers import listen
 from services.gateway.context import GatewayContext, Watch
-from services.gateway.http.openapi import openapi_config
 from services.gateway.http.return_url import served_pages
 from services.gateway.http.security_headers import MAX_BODY, Methods, SecurityHeaders, own_origins
 from services.gateway.legacy.routes import ping
@@ -25,7 +24,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.store import relay
 from shared.contracts.topics import TOPICS
 from shared.crypto import Signer
-from shared.db import Database, check_layout
+from shared.db import Database
 from shared.http import HttpClient, HttpError
 from shared.kafka import Consumers, Producer, check_topics, log_ids
 from shared.telemetry import RequestContextMiddleware
@@ -49,12 +48,12 @@ class Resources:
 async def open_resources(settings: GatewaySettings, *, served: Callable[[str], bool]) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         init_series()
-        await check_layout(settings.database)
-        await check_topics(settings.kafka)
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await database.migrate("services.gateway:migrations")
-        http = await stack.enter_async_context(aclosing(HttpClient()))
+        http = HttpClient()
+        stack.push_async_callback(http.aclose)
+        await check_topics(settings.kafka)
         producer = Producer(settings.kafka, client_id="gateway")
         await producer.start()
         stack.push_async_callback(producer.stop)
@@ -143,7 +142,7 @@ def litestar_app(
         lifespan=lifespan,
         before_request=ping,
         exception_handlers=EXCEPTION_HANDLERS,
-        openapi_config=openapi_config(),
+        openapi_config=None,
         request_max_body_size=MAX_BODY,
         logging_config=None,
     )
@@ -156,8 +155,3 @@ def bare_app() -> Litestar:
         raise NotImplementedError
 
     return litestar_app(nothing, guards=[])
-
-
-def openapi_document() -> dict[str, Any]:
-    """The API's schema as OpenAPI 3.1."""
-    return bare_app().openapi_schema.to_schema()

@@ -15,7 +15,7 @@ from services.gateway.connect import routes as connect
 from services.gateway.connections import routes as connections
 from services.gateway.dead_letters import routes as dead_letters
 from services.gateway.http.openapi import OPENAPI_PATH
-from services.gateway.http.problems import on_fault, on_http_exception, on_hub_error, on_recursion, problems
+from services.gateway.http.problems import on_fault, on_http_exception, on_hub_error, on_recursion
 from services.gateway.http.validation import only_declared
 from services.gateway.items import routes as items
 from services.gateway.legacy import routes as legacy
@@ -47,7 +47,12 @@ class ServerVersion(msgspec.Struct, frozen=True, kw_only=True):
     api_version: Annotated[str, msgspec.Meta(description="The first part of every path.", examples=["v1"])]
 
 
-@get("/version", tags=["Server"], summary="Get the server's version", responses=problems())
+@get(
+    "/version",
+    tags=["Server"],
+    summary="Get the server's version",
+    response_description="The version.",
+)
 async def get_version() -> ServerVersion:
     """Within an API version, fields are only ever added."""
     return ServerVersion(name="Tributary", version=VERSION, api_version="v1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, RowMapping, delete, insert, select, true, update
+from sqlalchemy import ColumnElement, RowMapping, insert, select, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.auth import tables
@@ -47,17 +47,6 @@ async def find(
             wanted &= column == value
     query = select(_t).where(wanted, _t.c.status != "disconnected").order_by(_t.c.created_at, _t.c.id)
     return tuple(_snapshot(row) for row in (await db.execute(query)).mappings())
-
-
-async def every(db: AsyncConnection) -> tuple[Connection, ...]:
-    """Return all of them, disconnected ones too, oldest first."""
-    query = select(_t).order_by(_t.c.created_at, _t.c.id)
-    return tuple(_snapshot(row) for row in (await db.execute(query)).mappings())
-
-
-async def forget_unsent(db: AsyncConnection) -> None:
-    """Empty the outbox."""
-    await db.execute(delete(tables.outbox))
 
 
 async def publish(db: AsyncConnection, connection: Connection, kind: str) -> None:

@@ -3,28 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, Final
 
+import msgspec
 from litestar import Request, Response, get
 from litestar.params import FromPath
+from msgspec import Meta
 
 from services.gateway.connect.flow import Finished, finish_connect
 from services.gateway.context import InjectedContext
+from services.gateway.http.error_codes import CONSENT_ERRORS
+from services.gateway.http.fields import FlowId, KnownProvider
+from services.gateway.http.operations import JSON, Answer
 from services.gateway.http.pages import close_window, explain
 from services.gateway.http.problems import answer, wants_json
 from services.gateway.http.validation import AnyRequest
+from shared.contracts.vocabulary import ConnectionId
 from shared.errors import NotFound
+
+_PAGE: Final = {"type": "string", "description": "A page for a person.", "examples": ["<!doctype html>"]}
+
+
+class ConsentOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a consent ended, for a program that asks for JSON."""
+
+    status: Annotated[str, Meta(description="Always `connected`; an error says otherwise.", examples=["connected"])]
+    flow_id: Annotated[FlowId | None, Meta(description="The consent's id.")]
+    connection_id: Annotated[ConnectionId | None, Meta(description="The connection.")]
 
 
 @get(
     "/integrations/{provider:str}/oauth2callback",
-    tags=["Original routes"],
-    summary="Where a provider sends the browser back",
+    tags=["Connecting accounts"],
+    summary="Take a browser back from a provider",
+    answers={
+        200: Answer("The account is connected: a page that closes itself.", {"text/html": _PAGE, JSON: ConsentOutcome}),
+        303: Answer("The account is connected.", headers={"Location": "The flow's return URL."}),
+    },
+    errors=CONSENT_ERRORS,
+    problem_media=JSON,
+    problem_page=True,
 )
 async def get_callback(
-    provider: FromPath[str], request: Request[Any, Any, Any], context: InjectedContext
+    provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
 ) -> Response[Any]:
-    """A page that closes itself, a redirect to the flow's return_url, or a page that says what went wrong."""
+    """A page that closes itself, a redirect to the flow's `return_url`, or a page that says what went wrong.
+
+    Providers and browsers call it, programs do not: it reads the query that the provider wrote. It has to be entered as
+    the redirect URI at the provider.
+    """
     if provider not in context.settings.providers:
         raise NotFound("There is no provider of that name here.")
     params = {name: request.query_params.getall(name)[0] for name in request.query_params}

@@ -9,29 +9,54 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 
 from services.gateway.connections.views import ConnectionPage, ConnectionView, list_connections, read_connection
 from services.gateway.context import InjectedContext
-from services.gateway.http.problems import problems
+from services.gateway.http.fields import KnownProvider, OfOrg, OfUser, PageSize, PageToken
+from services.gateway.http.operations import Link
+from services.gateway.http.paging import LARGEST_PAGE
+from shared.contracts.vocabulary import ConnectionId
 
 TAGS = ["Connections"]
 
 
-@get("/connections", tags=TAGS, summary="Connected accounts, oldest first", responses=problems())
+@get(
+    "/connections",
+    tags=TAGS,
+    summary="List connected accounts",
+    response_description="The connections, oldest first.",
+    errors=("unknown_provider", "bad_token"),
+    links=(
+        Link("get_connection", "Read one of them.", {"connection_id": "$response.body#/connections/0/id"}),
+        Link("get_connections", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),
+    ),
+)
 async def get_connections(
     context: InjectedContext,
     *,
-    org_id: FromQuery[str | None] = None,
-    user_id: FromQuery[str | None] = None,
-    provider: FromQuery[str | None] = None,
-    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    page_token: Annotated[str | None, QueryParameter(description="next_page_token of the page before.")] = None,
+    org_id: FromQuery[OfOrg | None] = None,
+    user_id: FromQuery[OfUser | None] = None,
+    provider: FromQuery[KnownProvider | None] = None,
+    page_size: Annotated[PageSize, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
+    page_token: FromQuery[PageToken | None] = None,
 ) -> ConnectionPage:
-    """A page token belongs to its filters."""
+    """Oldest first, without disconnected ones."""
     return await list_connections(
         org_id=org_id, user_id=user_id, provider=provider, page_size=page_size, page_token=page_token, context=context
     )
 
 
-@get("/connections/{connection_id:str}", tags=TAGS, summary="One connected account", responses=problems(404))
-async def get_connection(connection_id: FromPath[str], context: InjectedContext) -> ConnectionView:
+@get(
+    "/connections/{connection_id:str}",
+    tags=TAGS,
+    summary="Get a connected account",
+    response_description="The connection.",
+    links=(
+        Link("post_sync", "Sync it once more.", {"connection_id": "$response.body#/id"}),
+        Link("get_sync", "See how far its newest sync has come.", {"sync_id": "$response.body#/sync_id"}),
+        Link("get_items", "Read its items.", {"connection_id": "$response.body#/id"}),
+        Link("delete_connection", "Disconnect it.", {"connection_id": "$response.body#/id"}),
+    ),
+)
+async def get_connection(connection_id: FromPath[ConnectionId], context: InjectedContext) -> ConnectionView:
+    """Also one that was disconnected."""
     return await read_connection(connection_id, context=context)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 from msgspec import Meta
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.connections import queries as connections
 from services.gateway.connections.queries import Position
 from services.gateway.context import GatewayContext
+from services.gateway.http.fields import TIME, NextPageToken
 from services.gateway.http.paging import PageTokens, check_page_size
 from shared.contracts.connections import Account, Connection
 from shared.contracts.vocabulary import (
@@ -20,11 +21,10 @@ from shared.contracts.vocabulary import (
     ProviderSlug,
     ResourceSlug,
     Scope,
+    SyncId,
     UserId,
 )
 from shared.errors import NotFound
-
-TIME: Final = {"format": "date-time"}
 
 
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,26 +33,45 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     id: ConnectionId
     provider: ProviderSlug
     status: ConnectionStatus
-    paused: Annotated[bool, Meta(description="True when a person has paused it: nothing is read until resumed.")]
-    reason: Annotated[str | None, Meta(description="Why it is not active, for people; null when it is.")]
-    account: Account
+    paused: Annotated[
+        bool, Meta(description="True when a person has paused it: nothing is read until resumed.", examples=[False])
+    ]
+    reason: Annotated[
+        str | None,
+        Meta(description="Why it is not active, for people; null when it is.", examples=["The grant was revoked."]),
+    ]
+    account: Annotated[Account, Meta(description="The account at the provider.")]
     org_id: OrgId
     user_id: UserId
-    sync_id: Annotated[str | None, Meta(description="Its newest sync; null before the first.")]
-    resources: Annotated[tuple[ResourceSlug, ...], Meta(description="What the granted scopes allow us to read.")]
-    scopes: Annotated[tuple[Scope, ...], Meta(description="The scopes that were granted.")]
+    sync_id: Annotated[SyncId | None, Meta(description="Its newest sync; null before the first.")]
+    resources: Annotated[
+        tuple[ResourceSlug, ...], Meta(description="What the granted scopes allow us to read.", examples=[["pages"]])
+    ]
+    scopes: Annotated[tuple[Scope, ...], Meta(description="The scopes that were granted.", examples=[["read_content"]])]
     items: Annotated[int, Meta(description="How many items of it can be read here.", examples=[1180])]
-    created_at: Annotated[str, Meta(description="When the account was first connected.", extra_json_schema=TIME)]
+    created_at: Annotated[
+        str,
+        Meta(
+            description="When the account was first connected.",
+            examples=["2026-01-31T09:29:58.000Z"],
+            extra_json_schema=TIME,
+        ),
+    ]
     updated_at: Annotated[
-        str, Meta(description="When anything of it but its items last changed.", extra_json_schema=TIME)
+        str,
+        Meta(
+            description="When anything of it but its items last changed.",
+            examples=["2026-01-31T09:29:58.000Z"],
+            extra_json_schema=TIME,
+        ),
     ]
 
 
 class ConnectionPage(msgspec.Struct, frozen=True, kw_only=True):
-    """``next_page_token`` is null on the last page."""
+    """A page of connections."""
 
-    connections: list[ConnectionView]
-    next_page_token: str | None
+    connections: Annotated[list[ConnectionView], Meta(description="The connections, oldest first.")]
+    next_page_token: NextPageToken
 
 
 async def list_connections(

@@ -5,7 +5,7 @@ from typing import Final
 from litestar.handlers import HTTPRouteHandler
 
 from services.gateway.console.actions import ask_for_key, choose_theme, connect, end, leave_session, reload, take_key
-from services.gateway.console.docs import docs_asset, docs_page, events_json, events_page
+from services.gateway.console.docs import docs_page, events_json, events_page, openapi_json
 from services.gateway.console.files import favicon, static_file
 from services.gateway.console.pages import ask_disconnect, cards, console, items, leave, one_item
 
@@ -26,7 +26,7 @@ ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (
     static_file,
     favicon,
     docs_page,
-    docs_asset,
+    openapi_json,
     events_json,
     events_page,
 )

@@ -1,80 +1,52 @@
-"""The documentation, offline: the API's page out of an installed package, the topics' page out of the contracts."""
+"""The documentation: both contracts as JSON, and each as a page that looks like the console and needs no script.
+
+What a page shows is prepared here as plain values; texts and types are pieces that its template writes, and escapes.
+"""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
-from functools import cache
-from html import escape
-from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Final
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple
 
-from litestar import Response, get
-from litestar.params import FromPath
+import msgspec
+from litestar import Litestar, Response, get
 
+from services.gateway.console.render import render
 from services.gateway.context import InjectedContext
-from services.gateway.http.asyncapi import Json, asyncapi_document
-from services.gateway.http.openapi import OPENAPI_PATH
-from services.gateway.http.pages import plain_page
-from shared.errors import NotFound
+from services.gateway.http.asyncapi import asyncapi_document
+from services.gateway.http.openapi import OPENAPI_PATH, installation_of, openapi_document
+from services.gateway.http.schemas import REF, Json, example
+from services.gateway.http.validation import AnyRequest
+from services.gateway.security.permissions import required_permission
+from services.gateway.settings import GatewaySettings
 
-_FILES: Final = {
-    "swagger-ui.css": "text/css",
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui-standalone-preset.js": "text/javascript",
-    "favicon-32x32.png": "image/png",
-}
-_START: Final = f"""window.addEventListener("load", () => {{
-  window.ui = SwaggerUIBundle({{
-    url: "{OPENAPI_PATH}",
-    dom_id: "#swagger-ui",
-    deepLinking: true,
-    presets: [SwaggerUIBundle.presets.apis],
-    layout: "BaseLayout",
-    validatorUrl: null,
-  }});
-}});
-"""
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8"><meta name="viewport" content="width=device-width">
-<title>Tributary API</title>
-<link rel="stylesheet" href="/docs/assets/swagger-ui.css">
-<link rel="icon" href="/docs/assets/favicon-32x32.png">
-<body>
-<div id="swagger-ui"></div>
-<noscript>This page needs JavaScript. The same as JSON: <a href="/schema/openapi.json">OpenAPI</a></noscript>
-<script src="/docs/assets/swagger-ui-bundle.js"></script>
-<script src="/docs/assets/start.js"></script>
-</body>
-</html>
-"""
+_MARKED: Final = re.compile(r"`(?P<code>[^`]+)`|\[(?P<label>[^\]]+)\]\((?P<href>/[^)\s]*)\)")
+_FORMATS: Final = {"date-time": "time (RFC 3339)", "uri": "URL", "uri-reference": "URL or path"}
+_LONGEST_EXAMPLE: Final = 120
+
+
+class Fragment(NamedTuple):
+    """A part of a text or a type; ``look`` is ``plain`` or ``code``, and ``href`` makes it a link."""
+
+    text: str
+    look: str = "plain"
+    href: str = ""
+
+
+@get(["/schema", OPENAPI_PATH], include_in_schema=False)
+async def openapi_json(request: AnyRequest, context: InjectedContext) -> Json:
+    return _rest_contract(request.app, context.settings)
 
 
 @get("/docs", include_in_schema=False)
-async def docs_page() -> Response[str]:
-    return Response(_PAGE, media_type="text/html")
+async def docs_page(request: AnyRequest, context: InjectedContext) -> Response[bytes]:
+    def values() -> Json:
+        document = _rest_contract(request.app, context.settings)
+        links = {"openapi": OPENAPI_PATH, "server": context.settings.public_url}
+        return {"tags": _tags(document), **links, **_common(document)}
 
-
-@get("/docs/assets/{name:str}", include_in_schema=False)
-async def docs_asset(name: FromPath[str]) -> Response[bytes]:
-    headers = {"cache-control": "public, max-age=3600"}
-    if name == "start.js":
-        return Response(_START.encode(), media_type="text/javascript", headers=headers)
-    if name not in _FILES:
-        raise NotFound("There is no such file.")
-    content = await asyncio.to_thread((_folder() / name).read_bytes)
-    return Response(content, media_type=_FILES[name], headers=headers)
-
-
-@cache
-def _folder() -> Path:
-    """The package is only read, never imported: its code would bring web frameworks along."""
-    found = find_spec("swagger_ui")
-    if found is None or found.origin is None:
-        raise NotFound("The documentation page is not installed: swagger-ui-py is missing.")
-    return Path(found.origin).parent / "static"
+    return _kept_page(request, "docs.html", values)
 
 
 @get("/events/asyncapi.json", include_in_schema=False)
@@ -83,70 +55,218 @@ async def events_json(context: InjectedContext) -> Json:
 
 
 @get("/events", include_in_schema=False)
-async def events_page(context: InjectedContext) -> Response[bytes]:
-    document = asyncapi_document(context.settings.kafka.bootstrap)
-    return plain_page("Tributary events", "".join(_body(document)))
+async def events_page(request: AnyRequest, context: InjectedContext) -> Response[bytes]:
+    def values() -> Json:
+        bootstrap = context.settings.kafka.bootstrap
+        document = asyncapi_document(bootstrap)
+        return {
+            "topics": [_topic(document, name) for name in document["channels"]],
+            "bootstrap": bootstrap,
+            **_common(document),
+        }
+
+    return _kept_page(request, "events.html", values)
 
 
-def _body(document: Json) -> Iterable[str]:
-    yield "<h1>Events</h1>"
-    for paragraph in document["info"]["description"].strip().split("\n\n"):
-        yield f"<p>{_text(paragraph)}</p>"
-    host = document["servers"]["kafka"]["host"]
-    yield f"<p>Kafka: <code>{_text(host)}</code>. The same as JSON: "
-    yield '<a href="/events/asyncapi.json">AsyncAPI 3.0</a>. <a href="/">Console</a>, <a href="/docs">API</a>.</p>'
-    for name, channel in document["channels"].items():
-        yield f'<section id="{_text(name)}"><h2><code>{_text(name)}</code></h2><p>{_text(channel["description"])}</p>'
-        settings = channel["bindings"]["kafka"]["topicConfiguration"]
-        yield f"<p>{_text(', '.join(f'{key} {_plain(value)}' for key, value in settings.items()))}</p>"
-        for kind in channel["messages"]:
-            yield from _message(document, kind)
-        yield "</section>"
-    yield "<h2>Shapes</h2>"
-    for name, schema in document["components"]["schemas"].items():
-        yield from _schema(name, schema)
+def _kept_page(request: AnyRequest, template: str, values: Callable[[], Json]) -> Response[bytes]:
+    """Return a page that is the same for everybody but for its colours: made once for each of them, as it is long."""
+    pages: dict[tuple[str, str], Response[bytes]] = request.app.state.setdefault("pages", {})
+    wanted = (template, request.cookies.get("theme", "")[:8])
+    if wanted not in pages:
+        wanted = (template, wanted[1] if wanted[1] in {"light", "dark"} else "")
+    if wanted not in pages:
+        pages[wanted] = render(template, request=request, **values())
+    return pages[wanted]
 
 
-def _message(document: Json, kind: str) -> Iterable[str]:
-    message = document["components"]["messages"][kind]
-    shape = message["payload"].get("$ref", "").rpartition("/")[2]
-    value = f'a <a href="#{_text(shape)}">{_text(shape)}</a>' if shape else "null: a deletion"
-    yield f"<details><summary><code>{_text(message['name'])}</code>, its value is {value}</summary>"
-    yield from _rows(message["headers"]["properties"].items(), first="header")
-    yield "</details>"
+def _rest_contract(app: Litestar, settings: GatewaySettings) -> Json:
+    """Return the document of this installation, made once per running app."""
+    found: Json | None = app.state.get("rest_contract")
+    if found is None:
+        providers = [configured.provider for configured in settings.providers.values()]
+        installation = installation_of(providers, server=settings.public_url, keys_required=settings.keys_required)
+        found = app.state.rest_contract = openapi_document(app, installation, permission=required_permission)
+    return found
 
 
-def _schema(name: str, schema: Json) -> Iterable[str]:
-    yield f'<h3 id="{_text(name)}">{_text(name)}</h3><p>{_text(schema.get("description", ""))}</p>'
-    yield from _rows(schema.get("properties", {}).items(), first="field")
+def _common(document: Json) -> Json:
+    schemas = document["components"]["schemas"]
+    return {
+        "about": _paragraphs(document["info"]["description"]),
+        "version": document["info"]["version"],
+        "shapes": [
+            {
+                "name": name,
+                "about": _text(schema["description"]),
+                "fields": _fields(schema, schemas),
+                "example": _json(schema["examples"][0]),
+            }
+            for name, schema in schemas.items()
+        ],
+    }
 
 
-def _rows(fields: Iterable[tuple[str, Any]], *, first: str) -> Iterable[str]:
-    yield f'<table><tr><th scope="col">{first}</th><th scope="col">type</th><th scope="col">meaning</th></tr>'
-    for name, known in fields:
-        yield f"<tr><td><code>{_text(name)}</code></td><td>{_kind(known)}</td>"
-        yield f"<td>{_text(known.get('description', ''))}</td></tr>"
-    yield "</table>"
+def _text(value: str) -> list[Fragment]:
+    """Take our own Markdown apart: `code` and links to pages of ours."""
+    pieces, end = [], 0
+    for found in _MARKED.finditer(value):
+        pieces.append(Fragment(value[end : found.start()]))
+        pieces.append(
+            Fragment(found["code"], "code") if found["code"] else Fragment(found["label"], href=found["href"])
+        )
+        end = found.end()
+    return [*pieces, Fragment(value[end:])]
 
 
-def _kind(schema: Json) -> str:
-    if "anyOf" in schema:
-        return " or ".join(_kind(one) for one in schema["anyOf"])
+def _paragraphs(value: str) -> list[list[Fragment]]:
+    return [_text(one) for one in value.strip().split("\n\n") if one]
+
+
+def _kind(schema: Mapping[str, Any]) -> list[Fragment]:
+    """Return a type in words, with links to shapes."""
+    if branches := schema.get("anyOf"):
+        return _joined(_kind(one) for one in branches)
     if reference := schema.get("$ref"):
-        name = _text(reference.rpartition("/")[2])
-        return f'<a href="#{name}">{name}</a>'
-    if "items" in schema and isinstance(schema["items"], dict):
-        return f"list of {_kind(schema['items'])}"
-    if "const" in schema or "enum" in schema:
-        return _text(" or ".join(str(one) for one in schema.get("enum", [schema.get("const")])))
-    return _text(schema.get("type", "anything"))
+        name = reference.removeprefix(REF)
+        return [Fragment(name, href=f"#{name}")]
+    if "enum" in schema or "const" in schema:
+        return _joined([Fragment(str(one), "code")] for one in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        return [Fragment("list of "), *_kind(schema["items"])]
+    if schema.get("type") == "object" and schema.get("additionalProperties"):
+        return [Fragment("object of "), *_kind(schema["additionalProperties"])]
+    return [Fragment(_FORMATS.get(schema.get("format", ""), schema.get("type", "anything")))]
 
 
-def _plain(setting: object) -> str:
-    return ", ".join(str(one) for one in setting) if isinstance(setting, list) else str(setting)
+def _joined(kinds: Iterable[list[Fragment]]) -> list[Fragment]:
+    pieces: list[Fragment] = []
+    for kind in kinds:
+        pieces += [Fragment(" or "), *kind] if pieces else kind
+    return pieces
 
 
-def _text(value: object) -> str:
-    """Escaped, with `code` between backticks."""
-    parts = escape(str(value)).split("`")
-    return "".join(f"<code>{part}</code>" if number % 2 else part for number, part in enumerate(parts))
+def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> list[Json]:
+    """Return a line for each property, in the order that the shape has them."""
+    required = set(schema.get("required", ()))
+    return [
+        _line(name, one, _meaning(one), example(one, schemas), required=name in required)
+        for name, one in schema.get("properties", {}).items()
+    ]
+
+
+def _line(name: str, schema: Json, meaning: str, shown: Any, *, required: bool, place: str = "") -> Json:
+    written = shown if isinstance(shown, str) else msgspec.json.encode(shown).decode()
+    if len(written) > _LONGEST_EXAMPLE:
+        written = f"{written[:_LONGEST_EXAMPLE]}…"
+    known = {"name": name, "kind": _kind(schema), "meaning": _text(meaning), "example": written}
+    return {**known, "required": required, "place": place}
+
+
+def _meaning(schema: Mapping[str, Any]) -> str:
+    """Return its description, which may stand in the branch of a choice."""
+    found = [schema.get("description"), *(one.get("description") for one in schema.get("anyOf", ()))]
+    return next((one for one in found if one), "")
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _topic(document: Json, name: str) -> Json:
+    channel = document["channels"][name]
+    settings = channel["bindings"]["kafka"]["topicConfiguration"]
+    plain = {key: ", ".join(value) if isinstance(value, list) else value for key, value in settings.items()}
+    return {
+        "name": name,
+        "about": _text(channel["description"]),
+        "settings": ", ".join(f"{key} {value}" for key, value in plain.items()),
+        "messages": [_message(document["components"]["messages"][kind]) for kind in channel["messages"]],
+    }
+
+
+def _message(message: Json) -> Json:
+    deletion = message["payload"] == {"type": "null"}
+    return {
+        "name": message["name"],
+        "about": _text(message["summary"]),
+        "value": [Fragment("null: a deletion")] if deletion else _kind(message["payload"]),
+        "headers": _fields(message["headers"], {}),
+        "example": _json(message["examples"][0]["payload"]),
+    }
+
+
+def _tags(document: Json) -> list[Json]:
+    """Return the tags of an OpenAPI document, each with its operations."""
+    calls: dict[str, list[Json]] = {tag["name"]: [] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            calls[operation["tags"][0]].append(_call(document, path, method, operation))
+    return [
+        {"name": tag["name"], "about": _text(tag["description"]), "calls": calls[tag["name"]]}
+        for tag in document["tags"]
+    ]
+
+
+def _call(document: Json, path: str, method: str, operation: Json) -> Json:
+    scopes = [scope for one in operation["security"] for names in one.values() for scope in names]
+    bodies = operation.get("requestBody", {}).get("content", {}).values()
+    good = {status: one for status, one in operation["responses"].items() if status < "400"}
+    return {
+        "id": operation["operationId"],
+        "method": method.upper(),
+        "path": path,
+        "summary": operation["summary"],
+        "about": _paragraphs(operation["description"]),
+        "scope": scopes[0] if scopes else "",
+        "deprecated": operation.get("deprecated", False),
+        "parameters": [_parameter(one) for one in operation["parameters"]],
+        "body": next((_kind(content["schema"]) for content in bodies), None),
+        "curl": _curl(document["servers"][0]["url"], path, method, operation),
+        "answers": [answer for status, one in good.items() for answer in _answers(status, one)],
+        "links": [
+            {"id": name, "about": _text(link["description"])}
+            for one in good.values()
+            for name, link in one.get("links", {}).items()
+        ],
+        "errors": list(_errors(document, operation)),
+    }
+
+
+def _parameter(one: Json) -> Json:
+    return _line(
+        one["name"], one["schema"], one["description"], one["example"], required=one["required"], place=one["in"]
+    )
+
+
+def _answers(status: str, answer: Json) -> Iterable[Json]:
+    """Yield what it answers in each media type."""
+    about = _text(answer["description"])
+    if "content" not in answer:
+        yield {"status": status, "about": about, "media": "", "kind": [], "example": ""}
+    for media, content in answer.get("content", {}).items():
+        kind = _kind(content["schema"])
+        yield {"status": status, "about": about, "media": media, "kind": kind, "example": _json(content["example"])}
+
+
+def _errors(document: Json, operation: Json) -> Iterable[Json]:
+    for status, answer in operation["responses"].items():
+        shared = document["components"]["responses"].get(answer.get("$ref", "").rpartition("/")[2], answer)
+        for content in list(shared.get("content", {}).values())[:1]:
+            for code, shown in content.get("examples", {}).items():
+                yield {"status": status, "code": code, "meaning": _text(shown["summary"])}
+
+
+def _curl(server: str, path: str, method: str, operation: Json) -> str:
+    """Return a call that can be pasted into a shell."""
+    for parameter in operation["parameters"]:
+        path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
+    parts = ["curl", *([f"-X {method.upper()}"] if method != "get" else [])]
+    if operation["security"]:
+        parts.append('-H "Authorization: Bearer $KEY"')
+    content = operation.get("requestBody", {}).get("content", {})
+    if "application/json" in content:
+        parts.append(f"--json '{msgspec.json.encode(content['application/json']['example']).decode()}'")
+    elif content:
+        form = next(iter(content.values()))["example"]
+        parts += [f"--form '{name}={value}'" for name, value in form.items()]
+    return " ".join([*parts, f"{server}{path}"])

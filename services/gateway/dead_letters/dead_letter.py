@@ -11,11 +11,13 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from aiokafka import TopicPartition
+from msgspec import Meta
 
+from services.gateway.http.fields import TIME, DeadLetterId, MessageTopic, ReplayedAt
 from shared.contracts.envelope import header, timestamp
 from shared.contracts.topics import PUBLIC, dead_letters
 from shared.errors import BadRequest, NotFound
@@ -27,6 +29,7 @@ SOURCES: Final = {dead_letters(topic.name): topic.name for topic in PUBLIC}
 """Topic of dead letters → the topic they come from."""
 _ID: Final = re.compile(r"([a-z0-9.]{1,100})~(\d{1,6})~(\d{1,18})", re.ASCII)
 Encoding = Literal["utf-8", "base64"]
+_NO_MESSAGE: Final = "; null for a record of a provider's page"
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,40 +126,68 @@ def source_topics(topic: str | None) -> list[str]:
 
 
 class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """``topic``, ``partition`` and ``offset`` are where the message was.
+    """A message, or a record of a provider's page, that could not be processed."""
 
-    A record of a provider's page that could not be read was no message: it has a ``pointer`` into its page instead.
-    ``bytes`` is the size of the value. ``replayed_at`` is when it was put back on its topic, null if it was not.
-    """
-
-    id: str
-    topic: str
-    partition: int | None
-    offset: int | None
-    pointer: str | None
-    service: str
-    error: str
-    attempts: int
-    org_id: str | None
-    key: str
-    bytes: int
-    stored_at: str
-    replayable: bool
-    replayed_at: str | None
+    id: DeadLetterId
+    topic: MessageTopic
+    partition: Annotated[int | None, Meta(description="Its partition there" + _NO_MESSAGE + ".", examples=[3])]
+    offset: Annotated[int | None, Meta(description="Its offset there" + _NO_MESSAGE + ".", examples=[1841])]
+    pointer: Annotated[
+        str | None,
+        Meta(
+            description="Where in its page the record is (RFC 6901); null for a message.",
+            examples=["/results/17"],
+            extra_json_schema={"format": "json-pointer"},
+        ),
+    ]
+    service: Annotated[str, Meta(description="The service that could not process it.", examples=["gateway"])]
+    error: Annotated[
+        str, Meta(description="What was wrong.", examples=["Item does not decode: Object missing required field `id`"])
+    ]
+    attempts: Annotated[int, Meta(description="How often it was tried.", examples=[1])]
+    org_id: Annotated[
+        str | None,
+        Meta(description="The organisation that it belongs to; null where none is known.", examples=["acme"]),
+    ]
+    key: Annotated[
+        str,
+        Meta(description="The message's key.", examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f/pages/1f2e3d4c"]),
+    ]
+    bytes: Annotated[int, Meta(description="The size of the value in bytes.", examples=[612])]
+    stored_at: Annotated[
+        str, Meta(description="When it was set aside.", examples=["2026-01-31T09:30:06.000Z"], extra_json_schema=TIME)
+    ]
+    replayable: Annotated[bool, Meta(description="Whether it can be put back on its topic.", examples=[True])]
+    replayed_at: Annotated[
+        ReplayedAt | None, Meta(description="When it was put back on its topic; null if it was not.")
+    ]
 
 
 class HeaderView(msgspec.Struct, frozen=True, kw_only=True):
-    name: str
-    value: str
-    encoding: Encoding
+    """A header of a message."""
+
+    name: Annotated[str, Meta(description="The header's name.", examples=["ce_type"])]
+    value: Annotated[str, Meta(description="Its value, written as `encoding` says.", examples=["tributary.Item"])]
+    encoding: Annotated[
+        Encoding, Meta(description="`utf-8` where the bytes are text, else `base64`.", examples=["utf-8"])
+    ]
 
 
 class DeadLetterView(DeadLetterSummary, frozen=True, kw_only=True):
-    """``value`` is the message's, byte for byte: as text where it is UTF-8, else in base64; null for none."""
+    """A dead letter with everything in it."""
 
-    headers: list[HeaderView]
-    value: str | None
-    encoding: Encoding | None
+    headers: Annotated[list[HeaderView], Meta(description="The message's headers, in their order.")]
+    value: Annotated[
+        str | None,
+        Meta(description="The message's value, written as `encoding` says; null for none.", examples=['{"id": 7}']),
+    ]
+    encoding: Annotated[
+        Encoding | None,
+        Meta(
+            description="`utf-8` where the value's bytes are text, else `base64`; null for no value.",
+            examples=["utf-8"],
+        ),
+    ]
 
 
 def summary(letter: DeadLetter, replayed_at: float | None) -> DeadLetterSummary:

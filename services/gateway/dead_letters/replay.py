@@ -14,6 +14,7 @@ from services.gateway.dead_letters.context import DeadLetterContext, open_produc
 from services.gateway.dead_letters.dead_letter import REPLAYED_FROM, DeadLetter
 from services.gateway.dead_letters.listing import find_dead_letter
 from services.gateway.dead_letters.queries import Replay
+from services.gateway.http.fields import DeadLetterId, MessageOffset, MessagePartition, MessageTopic, ReplayedAt
 from shared.contracts.envelope import Message, timestamp
 from shared.errors import Conflict, Unavailable
 from shared.kafka import MAX_DEAD_LETTER_BYTES, Producer
@@ -30,13 +31,13 @@ _UNCONFIRMED: Final = (
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the message is now. A letter is replayed once: asking again answers the same."""
+    """Where the message is now. A dead letter is replayed once: asking again answers the same."""
 
-    id: str
-    topic: str
-    partition: int
-    offset: int
-    replayed_at: str
+    id: DeadLetterId
+    topic: MessageTopic
+    partition: MessagePartition
+    offset: MessageOffset
+    replayed_at: ReplayedAt
 
 
 async def replay_dead_letter(id_: str, *, context: DeadLetterContext, producer: Producer | None = None) -> Replayed:

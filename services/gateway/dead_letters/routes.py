@@ -6,7 +6,8 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import get, post
-from litestar.params import FromPath, QueryParameter
+from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Meta
 
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.dead_letters.context import DeadLetterContext
@@ -19,29 +20,51 @@ from services.gateway.dead_letters.listing import (
     show_dead_letter,
 )
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
-from services.gateway.http.paging import PageTokens
-from services.gateway.http.problems import problems
+from services.gateway.http.fields import DeadLetterId, NextPageToken, PageSize, PageToken
+from services.gateway.http.operations import Link
+from services.gateway.http.paging import LARGEST_PAGE, PageTokens
 
 TAGS = ["Dead letters"]
 
 
 class DeadLetterPage(msgspec.Struct, frozen=True, kw_only=True):
-    """``next_page_token`` is null on the last page; with filters, a page before it may hold less than was asked for."""
+    """A page of dead letters. With filters, one before the last may hold less than was asked for."""
 
-    dead_letters: list[DeadLetterSummary]
-    next_page_token: str | None
+    dead_letters: Annotated[list[DeadLetterSummary], Meta(description="The dead letters, newest first.")]
+    next_page_token: NextPageToken
 
 
-@get("/dead-letters", tags=TAGS, summary="What could not be processed, newest first", responses=problems(503))
+SourceTopic = Annotated[
+    str,
+    Meta(
+        description="Only messages of this topic.",
+        extra_json_schema={"x-known": "topics"},
+    ),
+]
+ServiceName = Annotated[str, Meta(description="Only what this service could not process.", examples=["gateway"])]
+
+
+@get(
+    "/dead-letters",
+    tags=TAGS,
+    summary="List dead letters",
+    response_description="A page of dead letters.",
+    errors=("unknown_topic", "bad_token"),
+    links=(
+        Link("get_dead_letter", "Read one of them.", {"letter_id": "$response.body#/dead_letters/0/id"}),
+        Link("post_replay", "Replay one of them.", {"letter_id": "$response.body#/dead_letters/0/id"}),
+        Link("get_dead_letters", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),
+    ),
+)
 async def get_dead_letters(
     context: InjectedContext,
     *,
-    topic: Annotated[str | None, QueryParameter(description="Where it came from.")] = None,
-    service: Annotated[str | None, QueryParameter(description="Which could not process it.")] = None,
-    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    page_token: Annotated[str | None, QueryParameter(description="next_page_token of the page before.")] = None,
+    topic: FromQuery[SourceTopic | None] = None,
+    service: FromQuery[ServiceName | None] = None,
+    page_size: Annotated[PageSize, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
+    page_token: FromQuery[PageToken | None] = None,
 ) -> DeadLetterPage:
-    """Without what they hold. Letters that come while you page are not shown; a page token belongs to its filters."""
+    """Newest first, without what they hold. Those that come while you page are not shown."""
     tokens = PageTokens(context.page_tokens, "dead-letters", topic, service, context.org)
     marks = decode_marks(tokens.read(page_token, EncodedMarks))
     found = await list_dead_letters(
@@ -51,8 +74,15 @@ async def get_dead_letters(
     return DeadLetterPage(dead_letters=found.letters, next_page_token=token)
 
 
-@get("/dead-letters/{letter_id:str}", tags=TAGS, summary="One, with everything in it", responses=problems(404, 503))
-async def get_dead_letter(letter_id: FromPath[str], context: InjectedContext) -> DeadLetterView:
+@get(
+    "/dead-letters/{letter_id:str}",
+    tags=TAGS,
+    summary="Get a dead letter",
+    response_description="The dead letter, with everything in it.",
+    links=(Link("post_replay", "Replay it.", {"letter_id": "$response.body#/id"}),),
+)
+async def get_dead_letter(letter_id: FromPath[DeadLetterId], context: InjectedContext) -> DeadLetterView:
+    """With everything in it: headers and value, byte for byte."""
     return await show_dead_letter(letter_id, context=_context(context))
 
 
@@ -60,13 +90,16 @@ async def get_dead_letter(letter_id: FromPath[str], context: InjectedContext) ->
     "/dead-letters/{letter_id:str}/replay",
     status_code=200,
     tags=TAGS,
-    summary="Put the message back on its topic",
-    responses=problems(404, 409, 503),
+    summary="Replay a dead letter",
+    response_description="When and where it was put back.",
+    errors=("not_replayable", "replay_running"),
 )
-async def post_replay(letter_id: FromPath[str], context: InjectedContext) -> Replayed:
-    """Byte for byte, with the header `dlq_replay` added. Done again it changes nothing and answers the same.
+async def post_replay(letter_id: FromPath[DeadLetterId], context: InjectedContext) -> Replayed:
+    """Put the message back on its topic, byte for byte, with the header `dlq_replay` added.
 
-    What was no message, a record of a provider's page, cannot be replayed: load the connection again.
+    Done again it changes nothing and answers the same.
+
+    What was no message, a record of a provider's page, cannot be replayed: sync the connection again.
     """
     return await replay_dead_letter(letter_id, context=_context(context))
 

@@ -2,88 +2,108 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
 
+from services.gateway.http.schemas import Json, components, example, schema_of, structs
 from shared.contracts import connections, items, jobs, progress, syncs, topics
 from shared.contracts.envelope import TYPE_PREFIX
+from shared.contracts.headers import EventHeaders, ItemHeaders, TombstoneHeaders
 from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, ITEMS, JOBS, PROGRESS, PUBLIC, SYNCS, Topic
+from shared.contracts.vocabulary import ConnectionId, ItemId, ResourceSlug, SyncId
+from shared.version import VERSION
 
-Json = dict[str, Any]
 ABOUT: Final = """Every item of every connected account, as one keyed stream.
 
 Messages are CloudEvents 1.0 in Kafka's binary mode: attributes in headers (`ce_*`), the value is plain JSON. They are
 delivered at least once, in order per key. Apply an item if its `version` is greater than the one you have; a null value
 is a deletion. Within a version of a topic fields are only ever added: ignore those you do not know.
 """
-KINDS: Final[Mapping[str, Mapping[str, type[msgspec.Struct]]]] = {
+_DELETED: Final = "ItemDeleted"
+KINDS: Final[Mapping[str, Mapping[str, type[msgspec.Struct] | None]]] = {
     CONNECTIONS: connections.KINDS,
     SYNCS: syncs.KINDS,
     JOBS: jobs.KINDS,
     BACKGROUND_JOBS: jobs.KINDS,
     PROGRESS: progress.KINDS,
-    ITEMS: {"Item": items.Item},
+    ITEMS: {"Item": items.Item, _DELETED: None},
 }
-_DELETED: Final = "ItemDeleted"
-_HEADERS: Final = {
-    "ce_specversion": "Always 1.0.",
-    "ce_id": "Of the event. The same id is the same event, delivered again.",
-    "ce_type": "What happened.",
-    "ce_source": "The service that says so.",
-    "ce_time": "RFC 3339.",
-    "ce_subject": "The message's key.",
-    "content-type": "Always application/json.",
+"""Topic → kind of message → its value; None for a deletion."""
+MEANINGS: Final[Mapping[str, str]] = {
+    "Connected": "An account was connected; its first sync starts.",
+    "Refreshed": "Its token was renewed.",
+    "ReauthorizationNeeded": "The provider no longer accepts it: a person has to connect the account again.",
+    "Degraded": "Its token cannot be renewed just now; the present one still works.",
+    "Recovered": "The account was connected again; a sync starts.",
+    "Disconnected": "It was ended: its tokens are deleted, its items go.",
+    "SyncRequested": "A connection is to be brought up to date.",
+    "RefetchItems": "Some items are to be read once more.",
+    "RunJob": "A job's next pages may be read.",
+    "JobStarted": "A job's first page is asked for.",
+    "PageLoaded": "One more page was read.",
+    "JobWaiting": "Nothing is read until a time, for a reason.",
+    "JobFinished": "A job is over, complete or not: with its receipt.",
+    "JobFailed": "A job is over and did not read what was asked.",
+    "Item": "An item is new or has changed.",
+    _DELETED: "An item is gone; the value is null.",
 }
-_ITEM_HEADERS: Final = {
-    "org_id": "The organisation that the item belongs to.",
-    "generation": "Rises when the account is connected again after a disconnect.",
-    "version": "Apply a message if its version is greater than the one you have.",
-}
-_MORE: Final = {
-    "Item": {"digest": "Of the content: the same digest is the same content."},
-    _DELETED: {
-        "reason": "Why it is gone: one of a closed list.",
-        "merged_into": "With the reason `merged` only: the id of the item it was merged into.",
+_OPEN: Final[Json] = {"receipt": None, "ended_at": None, "item_positions": {}}
+_FITTING: Final[Mapping[str, Json]] = {
+    "ReauthorizationNeeded": {"status": "reauth_required", "reason": "The grant was revoked."},
+    "Degraded": {"status": "degraded", "reason": "Acme did not answer when the token was renewed."},
+    "Disconnected": {"status": "disconnected"},
+    "JobStarted": {**_OPEN, "state": "running", "pages": 0, "items": 0},
+    "PageLoaded": {**_OPEN, "state": "running"},
+    "JobWaiting": {
+        **_OPEN,
+        "state": "waiting",
+        "waiting_reason": "Acme asked us to wait.",
+        "waiting_until": "2026-01-31T09:30:08.000Z",
+    },
+    "JobFailed": {
+        "state": "failed",
+        "error": {"code": "missing_scope", "detail": "Acme did not grant read_content.", "scope": "read_content"},
+        "receipt": None,
     },
 }
-_OPTIONAL: Final = frozenset({"content-type", "merged_into"})
+"""Kind → what its example says otherwise than the example of its shape."""
+_KEYS: Final = {
+    "connection_id": {"connection_id": ConnectionId},
+    "sync_id": {"sync_id": SyncId},
+    "lane": {"connection_id": ConnectionId, "resource": ResourceSlug},
+    "connection_id/resource/id": {"connection_id": ConnectionId, "resource": ResourceSlug, "id": ItemId},
+}
+"""Key → the parts that it is made of, joined by slashes."""
 
 
 def asyncapi_document(bootstrap: str = "localhost:9092") -> Json:
-    _, schemas = msgspec.json.schema_components(
-        sorted({shape for kinds in KINDS.values() for shape in kinds.values()}, key=lambda shape: shape.__name__),
-        ref_template="#/components/schemas/{name}",
-    )
+    schemas = components(structs(shape for kinds in KINDS.values() for shape in kinds.values()))
     return {
         "asyncapi": "3.0.0",
         "info": {
             "title": "Tributary events",
-            "version": "1",
+            "version": VERSION,
             "description": ABOUT,
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "servers": {"kafka": {"host": bootstrap, "protocol": "kafka"}},
+        "servers": {"kafka": {"host": bootstrap, "protocol": "kafka", "description": "The cluster with all topics."}},
         "channels": {topic.name: _channel(topic) for topic in PUBLIC},
         "operations": {f"send-{topic.name}": _operation(topic) for topic in PUBLIC},
         "components": {
-            "messages": {kind: _message(topic, kind) for topic in PUBLIC for kind in _kinds(topic)},
-            "schemas": dict(schemas),
+            "messages": {kind: _message(topic, kind, schemas) for topic in PUBLIC for kind in KINDS[topic.name]},
+            "schemas": schemas,
         },
     }
-
-
-def _kinds(topic: Topic) -> Iterable[str]:
-    return (*KINDS[topic.name], _DELETED) if topic.name == ITEMS else KINDS[topic.name]
 
 
 def _channel(topic: Topic) -> Json:
     return {
         "address": topic.name,
         "description": f"{topic.about} Key: {topic.key}. Written by: {topic.owner}.",
-        "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in _kinds(topic)},
+        "messages": {kind: {"$ref": f"#/components/messages/{kind}"} for kind in KINDS[topic.name]},
         "bindings": {
             "kafka": {
                 "topic": topic.name,
@@ -108,25 +128,56 @@ def _operation(topic: Topic) -> Json:
         "action": "send",
         "channel": {"$ref": channel},
         "summary": topic.about,
-        "messages": [{"$ref": f"{channel}/messages/{kind}"} for kind in _kinds(topic)],
+        "messages": [{"$ref": f"{channel}/messages/{kind}"} for kind in KINDS[topic.name]],
     }
 
 
-def _message(topic: Topic, kind: str) -> Json:
-    known = _HEADERS | (_ITEM_HEADERS if topic.name == ITEMS else {}) | _MORE.get(kind, {})
-    headers: Json = {name: {"type": "string", "description": about} for name, about in known.items()}
-    headers["ce_type"]["const"] = TYPE_PREFIX + kind
-    shape = KINDS[topic.name].get(kind)
-    payload: Json = {"type": "null"} if shape is None else {"$ref": f"#/components/schemas/{shape.__name__}"}
+def _message(topic: Topic, kind: str, schemas: Mapping[str, Json]) -> Json:
+    shape = KINDS[topic.name][kind]
+    payload: Json = {"type": "null"} if shape is None else schema_of(shape)
+    key, headers = _key(topic), _headers(topic, kind)
+    sent = {name: headers["properties"][name]["examples"][0] for name in headers["required"]}
+    value = None if shape is None else example(payload, schemas) | _FITTING.get(kind, {})
     return {
         "name": TYPE_PREFIX + kind,
         "title": kind,
+        "summary": MEANINGS[kind],
         "contentType": "application/json",
-        "headers": {
-            "type": "object",
-            "properties": headers,
-            "required": sorted(set(known) - _OPTIONAL),
-        },
+        "headers": headers,
         "payload": payload,
-        "bindings": {"kafka": {"key": {"type": "string", "description": topic.key}, "bindingVersion": "0.5.0"}},
+        "bindings": {"kafka": {"key": key, "bindingVersion": "0.5.0"}},
+        "examples": [{"name": kind, "headers": sent, "payload": value}],
     }
+
+
+def _key(topic: Topic) -> Json:
+    parts = {name: schema_of(kind) for name, kind in _KEYS[topic.key].items()}
+    return {
+        "type": "string",
+        "description": " Then a slash. ".join(str(part["description"]) for part in parts.values()),
+        "examples": ["/".join(str(part["examples"][0]) for part in parts.values())],
+    }
+
+
+def _headers(topic: Topic, kind: str) -> Json:
+    """Return what the headers of a message are, all of them text on the wire."""
+    shape: type[EventHeaders] = EventHeaders
+    if topic.name == ITEMS:
+        shape = TombstoneHeaders if kind == _DELETED else ItemHeaders
+    schema: Json = components({shape})[shape.__name__]
+    for header in schema["properties"].values():
+        _as_text(header)
+    exact = {"ce_type": TYPE_PREFIX + kind, "ce_source": topic.owner, "ce_subject": _key(topic)["examples"][0]}
+    for name, value in exact.items():
+        schema["properties"][name]["examples"] = [value]
+    schema["properties"]["ce_type"]["const"] = exact["ce_type"]
+    del schema["title"], schema["examples"]
+    return schema
+
+
+def _as_text(header: Json) -> None:
+    values = [one for one in header.pop("anyOf", []) if one.get("type") != "null"]
+    for value in values:
+        header |= value
+    header.pop("default", None)
+    header |= {"type": "string", "examples": [str(one) for one in header["examples"]]}

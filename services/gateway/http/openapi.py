@@ -1,24 +1,33 @@
-"""How the API is described: what its OpenAPI document says beside the routes."""
+"""The REST contract: an OpenAPI 3.1 document out of the handlers that serve it.
+
+All of it is written from the code: operations from the handlers, schemas from their types, errors from the table of
+codes, and who may call from the table of permissions.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Final
 
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, License, SecurityScheme, Tag
+from litestar import Litestar
+from litestar.routes import HTTPRoute
 
+from services.gateway.http.error_codes import TITLES
+from services.gateway.http.operations import Installation, Operation, describe, given, taken
+from services.gateway.http.problems import ProblemDetails
+from services.gateway.http.schemas import Json, components, structs
+from shared.connector import Provider
+from shared.contracts.topics import PUBLIC
 from shared.version import VERSION
 
 OPENAPI_PATH: Final = "/schema/openapi.json"
-KEY: Final = "key"
-_SCHEME: Final = SecurityScheme(
-    type="http",
-    scheme="bearer",
-    bearer_format="trb_<prefix>_<secret>",
-    description="Asked for when the gateway listens beyond its own machine.",
-)
-ABOUT: Final = """Accounts of your customers, connected once, everything they hold in one shape.
+_KEY: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "trb_<prefix>_<secret>",
+    "description": "An API key. Each operation names the scope that it needs: `read`, `write` or `admin`.",
+}
+_ABOUT: Final = """Accounts of your customers, connected once, everything they hold in one shape.
 
 Errors are `application/problem+json` (RFC 9457) with a stable `code`, a `detail` for people and a `request_id`.
 What is not known is refused: unknown fields, unknown parameters, values out of range.
@@ -31,28 +40,80 @@ machine only asks for none.
 
 The same items as a stream: [the Kafka topics](/events).
 """
+_TAGS: Final = {
+    "Connecting accounts": "From a link that a person opens to a connection.",
+    "Connections": "What is connected, and ending it.",
+    "Loading": "Syncs, and how far they have come.",
+    "Items": "What was read, in one shape.",
+    "Dead letters": "Messages that could not be processed; for keys of scope admin.",
+    "API keys": "Who may call; for keys of scope admin.",
+    "Server": "What answers here.",
+    "Original routes": "For clients of the original app. Deprecated: use /v1.",
+}
 
 
-def openapi_config() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="Tributary",
-        version=VERSION,
-        description=ABOUT,
-        license=License(name="Apache-2.0", identifier="Apache-2.0"),
-        path="/schema",
-        servers=[],
-        use_handler_docstrings=True,
-        components=Components(security_schemes={KEY: _SCHEME}),
-        security=[{KEY: []}, {}],
-        operation_id_creator=lambda handler, _method, _path: handler.handler_name,
-        render_plugins=[JsonRenderPlugin(media_type="application/json")],  # type: ignore[arg-type]  # any text will do
-        tags=[
-            Tag(name="Connecting accounts", description="From a link to a connection."),
-            Tag(name="Connections", description="What was connected, and ending it."),
-            Tag(name="Loading", description="Loads, and how far they have come."),
-            Tag(name="Items", description="What was loaded, in one shape."),
-            Tag(name="API keys", description="Who may call; for keys of scope admin."),
-            Tag(name="Server", description="What answers here."),
-            Tag(name="Original routes", description="For clients of the original app; deprecated, use /v1."),
-        ],
-    )
+def installation_of(
+    providers: Iterable[Provider], *, server: str = "http://localhost:8000", keys_required: bool = False
+) -> Installation:
+    """Return what the document says where ``providers`` can be connected; without more, on a person's own machine."""
+    known = list(providers)
+    resources = dict.fromkeys(resource.slug for provider in known for resource in provider.resources)
+    values = {
+        "providers": [provider.slug for provider in known],
+        "resources": list(resources),
+        "topics": [topic.name for topic in PUBLIC],
+    }
+    return Installation(server, keys_required, values)
+
+
+def openapi_document(app: Litestar, installation: Installation, *, permission: Callable[[str, str], str]) -> Json:
+    """Return the document; ``permission`` takes a method and a path with its parameters in braces."""
+    operations = sorted(operations_of(app, permission), key=lambda one: (one.path, one.method))
+    read = structs(kind for one in operations for kind in taken(one))
+    sent = structs([*(kind for one in operations for kind in given(one)), ProblemDetails])
+    schemas = components(read | sent, sent=sent - read, known=installation.known)
+    paths: Json = {}
+    for one in operations:
+        paths.setdefault(one.path, {})[one.method] = describe(one, schemas, installation)
+    shared = _share_errors(paths)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Tributary",
+            "version": VERSION,
+            "summary": "Connected accounts of your customers, and everything they hold.",
+            "description": _ABOUT,
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": installation.server, "description": "This gateway."}],
+        "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
+        "paths": paths,
+        "components": {"schemas": schemas, "responses": shared, "securitySchemes": {"key": _KEY}},
+    }
+
+
+def operations_of(app: Litestar, permission: Callable[[str, str], str]) -> Iterable[Operation]:
+    for route in app.routes:
+        if not isinstance(route, HTTPRoute):
+            continue
+        for handler in route.route_handlers:
+            if handler.resolve_include_in_schema():
+                for method in handler.http_methods - {"HEAD", "OPTIONS"}:
+                    allowed = permission(method, route.path_format)
+                    yield Operation(route.path_format, method.lower(), handler, allowed)
+
+
+def _share_errors(paths: Json) -> Json:
+    """Name the errors that many operations answer with alike, refer to them by name, and return them."""
+    answers = [operation["responses"] for methods in paths.values() for operation in methods.values()]
+    shared: Json = {}
+    for status in sorted({status for known in answers for status in known if status >= "400"}):
+        own = [known[status] for known in answers if status in known]
+        common = max(own, key=own.count)
+        if own.count(common) > 1:
+            name = TITLES[int(status)].replace(" ", "")
+            shared[name] = common
+            for known in answers:
+                if known.get(status) == common:
+                    known[status] = {"$ref": f"#/components/responses/{name}"}
+    return shared

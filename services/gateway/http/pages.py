@@ -39,21 +39,14 @@ _STYLE: Final = (
 )
 
 
-_DOCUMENT: Final = (
-    ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
-    "1.25rem}table{border-collapse:collapse;margin:.5rem 0 1.5rem}td,th{border:1px solid #8886;padding:.25rem .6rem;"
-    "text-align:left;vertical-align:top}summary{cursor:pointer}h2{margin-top:2.5rem;overflow-wrap:anywhere}"
-)
-
-
 def _digest(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _headers(script: str | None, style: str = _STYLE) -> dict[str, str]:
+def _headers(script: str | None) -> dict[str, str]:
     scripts = f"script-src {_digest(script)}; " if script else ""
     return {
-        "content-security-policy": f"default-src 'none'; {scripts}style-src {_digest(style)}; base-uri 'none'; "
+        "content-security-policy": f"default-src 'none'; {scripts}style-src {_digest(_STYLE)}; base-uri 'none'; "
         "form-action 'none'; frame-ancestors 'none'",
         "cache-control": "no-store",
         "referrer-policy": "no-referrer",
@@ -88,12 +81,3 @@ def explain(
     )
     shown = {**_headers(CLOSE_LATER if popup else None), **(headers or {})}
     return Response(page.encode(), status_code=status, media_type=MediaType.HTML, headers=shown)
-
-
-def plain_page(title: str, body: str) -> Response[bytes]:
-    """``body`` is markup of ours, its texts escaped already."""
-    page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{escape(title)}</title><style>{_DOCUMENT}</style><main>{body}</main></html>"
-    )
-    return Response(page.encode(), media_type=MediaType.HTML, headers=_headers(None, _DOCUMENT))

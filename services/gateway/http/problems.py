@@ -4,20 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 import structlog
 from litestar import Response
 from litestar.exceptions import HTTPException
-from litestar.openapi.datastructures import ResponseSpec
+from msgspec import Meta
 
+from services.gateway.http.error_codes import TITLES
 from services.gateway.http.pages import explain
 from services.gateway.http.validation import AnyRequest, FieldError, field_error
 from shared.errors import HubError
 from shared.telemetry import current_request_id
 from shared.transient import is_transient
 
+REQUEST_ID: Final = "4bf92f3577b34da6a3ce929d0e0e4736"
 ORIGINAL: Final = "/integrations/"
 PROBLEM_JSON: Final = "application/problem+json"
 _CODES: Final = {
@@ -36,41 +38,46 @@ log = structlog.get_logger()
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """RFC 9457, with a stable ``code`` for programs and the id to ask for in the logs."""
+    """What went wrong (RFC 9457)."""
 
-    type: str = "about:blank"
-    title: str
-    status: int
-    detail: str
-    instance: str
-    code: str
-    request_id: str
-    errors: tuple[FieldError, ...] = ()
-
-
-def problems(*statuses: int) -> dict[int, ResponseSpec]:
-    """For a handler's ``responses``: the errors its callers have to expect, besides those that any request may get."""
-    words = {
-        400: "Something in the request is not known, not valid or out of range.",
-        401: "An API key is needed, and none that is good was sent.",
-        403: "The key's scope, or its organisation, is another than this needs.",
-        404: "There is no such thing.",
-        409: "It cannot be done as things stand; the detail says what to do first.",
-        429: "Too many wrong keys came from there.",
-        502: "The provider, or a resource of it, failed.",
-        503: "A part of Tributary is away. Try again in a moment.",
-    }
-    return {
-        status: ResponseSpec(
-            data_container=ProblemDetails, media_type=PROBLEM_JSON, description=words[status], generate_examples=False
-        )
-        for status in sorted({400, 401, 403, 429, *statuses})
-    }
+    type: Annotated[
+        str,
+        Meta(
+            description="Always `about:blank`: `code` tells errors apart.",
+            examples=["about:blank"],
+            extra_json_schema={"format": "uri-reference"},
+        ),
+    ] = "about:blank"
+    title: Annotated[str, Meta(description="The status in words.", examples=["Bad Request"])]
+    status: Annotated[int, Meta(description="The HTTP status.", examples=[400])]
+    detail: Annotated[
+        str,
+        Meta(
+            description="What is wrong and what helps, for people. The words may change.",
+            examples=["`page_size` must be 1 to 200; 1000 is not."],
+        ),
+    ]
+    instance: Annotated[
+        str,
+        Meta(
+            description="The path that was asked for.",
+            examples=["/v1/items"],
+            extra_json_schema={"format": "uri-reference"},
+        ),
+    ]
+    code: Annotated[str, Meta(description="Stable, for programs.", examples=["bad_request"])]
+    request_id: Annotated[
+        str,
+        Meta(description="Finds the request in the logs; also the header X-Request-Id.", examples=[REQUEST_ID]),
+    ]
+    errors: Annotated[
+        tuple[FieldError, ...], Meta(description="Each wrong field or parameter, where that is what is wrong.")
+    ] = ()
 
 
 def problem_json(status: int, *, code: str, detail: str, instance: str, errors: Sequence[FieldError] = ()) -> bytes:
     problem = ProblemDetails(
-        title=HTTPStatus(status).phrase,
+        title=TITLES.get(status) or HTTPStatus(status).phrase,
         status=status,
         detail=detail,
         instance=instance,

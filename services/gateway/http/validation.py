@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 from litestar import Request
 from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
+from msgspec import Meta
 
 from shared.errors import BadRequest
 
@@ -38,11 +39,22 @@ _NOT_QUERY = frozenset(
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One wrong value: ``pointer`` (RFC 6901) into the body, or the name of a ``parameter``."""
+    """One wrong value, of the body or of a parameter."""
 
-    detail: str
-    pointer: str | None = None
-    parameter: str | None = None
+    detail: Annotated[
+        str, Meta(description="What is wrong with it.", examples=["`page_size` must be 1 to 200; 1000 is not."])
+    ]
+    pointer: Annotated[
+        str | None,
+        Meta(
+            description="Where it is in the body (RFC 6901); absent for a parameter.",
+            examples=["/resources/0"],
+            extra_json_schema={"format": "json-pointer"},
+        ),
+    ] = None
+    parameter: Annotated[
+        str | None, Meta(description="The parameter's name; absent for the body.", examples=["page_size"])
+    ] = None
 
 
 def field_error(one: Mapping[str, Any], request: AnyRequest) -> FieldError:

@@ -6,31 +6,67 @@ from typing import Annotated, Final
 
 from litestar import get
 from litestar.params import FromPath, FromQuery, QueryParameter
+from msgspec import Meta
 
 from services.gateway.context import InjectedContext
-from services.gateway.http.problems import problems
+from services.gateway.http.fields import KnownProvider, KnownResource, OfConnection, OfOrg, PageSize, PageToken
+from services.gateway.http.operations import Link
+from services.gateway.http.paging import LARGEST_PAGE
 from services.gateway.items.queries import SyncedItem
 from services.gateway.items.views import ItemPage, list_items, read_item
+from shared.contracts.vocabulary import ConnectionId, ItemId, ResourceSlug
 
 TAGS = ["Items"]
+NamePart = Annotated[
+    str,
+    Meta(
+        description="A part of the item's name, in any case.",
+        examples=["plan"],
+        extra_json_schema={"pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"},
+    ),
+]
+SyncedSince = Annotated[
+    str,
+    Meta(
+        description="Only what was stored at this time or later, by our own clock (`synced_at`).",
+        examples=["2026-01-31T09:30:00Z"],
+        extra_json_schema={"format": "date-time"},
+    ),
+]
 
 
-@get("/items", tags=TAGS, summary="Items, in a stable order", responses=problems(404))
+@get(
+    "/items",
+    tags=TAGS,
+    summary="List items",
+    response_description="A page of items.",
+    errors=("unknown_provider", "unknown_resource", "bad_search", "bad_time", "bad_token", "not_found"),
+    links=(
+        Link(
+            "get_item",
+            "Read one of them.",
+            {
+                "connection_id": "$response.body#/items/0/connection_id",
+                "resource": "$response.body#/items/0/resource",
+                "item_id": "$response.body#/items/0/id",
+            },
+        ),
+        Link("get_items", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),
+    ),
+)
 async def get_items(
     context: InjectedContext,
     *,
-    connection_id: FromQuery[str | None] = None,
-    org_id: FromQuery[str | None] = None,
-    provider: FromQuery[str | None] = None,
-    resource: FromQuery[str | None] = None,
-    q: Annotated[str | None, QueryParameter(max_length=200, description="A part of the name, in any case.")] = None,
-    synced_since: Annotated[
-        str | None, QueryParameter(description="RFC 3339; only items whose present content was stored since then.")
-    ] = None,
-    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    page_token: Annotated[str | None, QueryParameter(description="next_page_token of the page before.")] = None,
+    connection_id: FromQuery[OfConnection | None] = None,
+    org_id: FromQuery[OfOrg | None] = None,
+    provider: FromQuery[KnownProvider | None] = None,
+    resource: FromQuery[KnownResource | None] = None,
+    q: Annotated[NamePart | None, QueryParameter(max_length=200)] = None,
+    synced_since: FromQuery[SyncedSince | None] = None,
+    page_size: Annotated[PageSize, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
+    page_token: FromQuery[PageToken | None] = None,
 ) -> ItemPage:
-    """Items that come or go while you page do not move the others. A page token belongs to its filters."""
+    """In a stable order: items that come or go while you page do not move the others."""
     return await list_items(
         connection_id=connection_id,
         org_id=org_id,
@@ -44,11 +80,19 @@ async def get_items(
     )
 
 
-@get("/items/{connection_id:str}/{resource:str}/{item_id:path}", tags=TAGS, summary="One item", responses=problems(404))
+@get(
+    "/items/{connection_id:str}/{resource:str}/{item_id:path}",
+    tags=TAGS,
+    summary="Get an item",
+    response_description="The item.",
+)
 async def get_item(
-    connection_id: FromPath[str], resource: FromPath[str], item_id: FromPath[str], context: InjectedContext
+    connection_id: FromPath[ConnectionId],
+    resource: FromPath[ResourceSlug],
+    item_id: FromPath[ItemId],
+    context: InjectedContext,
 ) -> SyncedItem:
-    """An id may hold slashes."""
+    """The item's id may hold slashes, as they are or percent-encoded."""
     return await read_item(connection_id, resource, item_id.removeprefix("/"), context=context)
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from datetime import datetime
-from typing import Final
+from typing import Annotated, Final
 from unicodedata import category
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
+from services.gateway.http.fields import NextPageToken
 from services.gateway.http.paging import PageTokens, check_page_size
 from services.gateway.items import queries as items
 from services.gateway.items.queries import ItemQuery, Key, SyncedItem
@@ -24,10 +26,10 @@ _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+ -
 
 
 class ItemPage(msgspec.Struct, frozen=True, kw_only=True):
-    """``next_page_token`` is null on the last page."""
+    """A page of items."""
 
-    items: list[SyncedItem]
-    next_page_token: str | None
+    items: Annotated[list[SyncedItem], Meta(description="The items, in the order of connection, resource and id.")]
+    next_page_token: NextPageToken
 
 
 async def list_items(

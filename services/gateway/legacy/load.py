@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connect import queries as flows
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
+from services.gateway.http.fields import TIME
 from services.gateway.items import queries as items
 from services.gateway.store import READ_MODEL
 from services.gateway.syncs import queries as syncs
@@ -30,20 +32,50 @@ _NONE: Final = "No credentials found. Connect the account first; if that failed,
 
 
 class OriginalItem(msgspec.Struct, frozen=True, kw_only=True):
-    id: str | None = None
-    type: str | None = None
-    directory: bool = False
-    parent_path_or_name: str | None = None
-    parent_id: str | None = None
-    name: str | None = None
-    creation_time: str | None = None
-    last_modified_time: str | None = None
-    url: str | None = None
-    children: list[str] | None = None
-    mime_type: str | None = None
-    delta: str | None = None
-    drive_id: str | None = None
-    visibility: bool = True
+    """An item in the shape of the original app."""
+
+    id: Annotated[
+        str | None,
+        Meta(description="The provider's id, with the resource where that is not unique.", examples=["1f2e3d4c_Page"]),
+    ] = None
+    type: Annotated[str | None, Meta(description="The kind of object.", examples=["Page"])] = None
+    directory: Annotated[bool, Meta(description="Always false.", examples=[False])] = False
+    parent_path_or_name: Annotated[
+        str | None, Meta(description="The name of the object that holds it.", examples=["Plans"])
+    ] = None
+    parent_id: Annotated[str | None, Meta(description="The id of the object that holds it.", examples=["9a8b7c6d"])] = (
+        None
+    )
+    name: Annotated[str | None, Meta(description="Its name.", examples=["Launch plan"])] = None
+    creation_time: Annotated[
+        str | None,
+        Meta(
+            description="When it was created at the provider.",
+            examples=["2025-11-02T14:05:00.000Z"],
+            extra_json_schema=TIME,
+        ),
+    ] = None
+    last_modified_time: Annotated[
+        str | None,
+        Meta(
+            description="When it was last changed at the provider.",
+            examples=["2026-01-30T08:12:00.000Z"],
+            extra_json_schema=TIME,
+        ),
+    ] = None
+    url: Annotated[
+        str | None,
+        Meta(
+            description="Its page at the provider.",
+            examples=["https://app.acme.example/pages/1f2e3d4c"],
+            extra_json_schema={"format": "uri"},
+        ),
+    ] = None
+    children: Annotated[list[str] | None, Meta(description="Always null.", examples=[None])] = None
+    mime_type: Annotated[str | None, Meta(description="Always null.", examples=[None])] = None
+    delta: Annotated[str | None, Meta(description="Always null.", examples=[None])] = None
+    drive_id: Annotated[str | None, Meta(description="Always null.", examples=[None])] = None
+    visibility: Annotated[bool, Meta(description="Always true.", examples=[True])] = True
 
 
 async def original_rows(db: AsyncConnection, connection_id: str, provider: Provider) -> list[OriginalItem]:

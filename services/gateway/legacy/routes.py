@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 from litestar import Request, Response, post
 from litestar.datastructures import UploadFile
-from litestar.openapi.spec import OpenAPIMediaType, Operation, Reference, RequestBody, Schema
-from litestar.openapi.spec.enums import OpenAPIType
 from litestar.params import FromPath
+from msgspec import Meta
 
 from services.gateway.connect.flow import start_connect
 from services.gateway.context import GatewayContext, InjectedContext
+from services.gateway.http.fields import KnownProvider
+from services.gateway.http.operations import JSON, Answer
 from services.gateway.http.problems import wants_json
 from services.gateway.http.validation import AnyRequest
 from services.gateway.legacy.load import OriginalItem, given_handle, load_everything, newest_connection, pending_handle
 from shared.contracts.connections import Connection
+from shared.contracts.vocabulary import ConnectionStatus, ProviderSlug
 from shared.errors import BadRequest, NotFound
 
 LONGEST = 16_384
@@ -49,57 +50,132 @@ async def form_text(request: AnyRequest, *required: str, optional: tuple[str, ..
     return found
 
 
-def _form(required: list[str], **fields: str) -> dict[str, OpenAPIMediaType]:
-    properties: dict[str, Reference | Schema] = {
-        name: Schema(type=OpenAPIType.STRING, description=about) for name, about in fields.items()
-    }
-    schema = Schema(type=OpenAPIType.OBJECT, properties=properties, required=required or None)
-    kinds = ("multipart/form-data", "application/x-www-form-urlencoded")
-    return {kind: OpenAPIMediaType(schema=schema) for kind in kinds}
+_NAMED: Final = {"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
+UserName = Annotated[
+    str, Meta(min_length=1, max_length=256, description="Who connects.", examples=["demo"], extra_json_schema=_NAMED)
+]
+OrgName = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        description="For which organisation.",
+        examples=["demo"],
+        extra_json_schema=_NAMED,
+    ),
+]
 
 
-@dataclass
-class AccountForm(Operation):
-    def __post_init__(self) -> None:
-        content = _form(["user_id", "org_id"], user_id="Who connects.", org_id="For which organisation.")
-        self.request_body = RequestBody(content=content, required=True)
+class AccountForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose account it is."""
+
+    user_id: UserName
+    org_id: OrgName
 
 
-@dataclass
-class LoadForm(Operation):
-    def __post_init__(self) -> None:
-        content = _form(
-            [], user_id="With org_id: whose.", org_id="With user_id.", credentials="Or: what /credentials answered."
-        )
-        self.request_body = RequestBody(content=content, required=True)
+class LoadForm(msgspec.Struct, frozen=True, kw_only=True):
+    """Whose account it is: either ``user_id`` and ``org_id``, or ``credentials``."""
+
+    user_id: UserName | msgspec.UnsetType = msgspec.UNSET
+    org_id: OrgName | msgspec.UnsetType = msgspec.UNSET
+    credentials: (
+        Annotated[
+            str,
+            Meta(
+                max_length=LONGEST,
+                description="What `/credentials` answered, as it is.",
+                examples=['{"connection": "MDE5YWM.Zk3xkQ", "provider": "acme", "status": "active"}'],
+            ),
+        ]
+        | msgspec.UnsetType
+    ) = msgspec.UNSET
 
 
-@post(f"{PATH}/authorize", status_code=200, tags=TAGS, summary="Start connecting", operation_class=AccountForm)
+class ConnectionHandle(msgspec.Struct, frozen=True, kw_only=True):
+    """An opaque handle of a connection. It opens nothing but `/load`."""
+
+    connection: Annotated[str, Meta(description="The signed handle.", examples=["MDE5YWM.Zk3xkQ"])]
+    provider: ProviderSlug
+    status: ConnectionStatus
+
+
+AuthorizeLink = Annotated[
+    str,
+    Meta(
+        description="The link to open in the browser of the person who consents.",
+        examples=["http://localhost:8000/connect/019ac0de5a1b7c2d93e4f5a6b7c8d9e0"],
+        extra_json_schema={"format": "uri"},
+    ),
+]
+
+
+@post(
+    f"{PATH}/authorize",
+    status_code=200,
+    tags=TAGS,
+    summary="Start connecting an account",
+    deprecated=True,
+    form=AccountForm,
+    answers={200: Answer("The link to open.", {JSON: AuthorizeLink})},
+    errors=("bad_form", "bad_name", "missing_field", "foreign_org"),
+    problem_media=JSON,
+)
 async def post_authorize(
-    provider: FromPath[str], request: Request[Any, Any, Any], context: InjectedContext
+    provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
 ) -> Response[bytes]:
-    """Answers the link to open, as a bare JSON string."""
+    """The answer is a bare JSON string. Use `POST /v1/connect` instead."""
     _known(provider, context)
     form = await form_text(request, "user_id", "org_id")
     flow = await start_connect(provider=provider, org_id=form["org_id"], user_id=form["user_id"], context=context)
     return Response(msgspec.json.encode(flow.authorize_url), status_code=200, media_type="application/json")
 
 
-@post(f"{PATH}/credentials", status_code=200, tags=TAGS, summary="A handle", operation_class=AccountForm)
+@post(
+    f"{PATH}/credentials",
+    status_code=200,
+    tags=TAGS,
+    summary="Get a handle of a connection",
+    deprecated=True,
+    form=AccountForm,
+    answers={200: Answer("The handle.", {JSON: ConnectionHandle})},
+    errors=("bad_form", "missing_field", "not_connected", "foreign_org"),
+    problem_media=JSON,
+)
 async def post_credentials(
-    provider: FromPath[str], request: Request[Any, Any, Any], context: InjectedContext
+    provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
 ) -> dict[str, str]:
-    """Answers an opaque handle of the newest active connection: tokens never leave the server."""
+    """It is of the newest active connection; tokens never leave the server. Use `GET /v1/connections` instead."""
     _known(provider, context)
     form = await form_text(request, "user_id", "org_id")
     return await pending_handle(provider=provider, org_id=form["org_id"], user_id=form["user_id"], context=context)
 
 
-@post(f"{PATH}/load", status_code=200, tags=TAGS, summary="Load everything and wait", operation_class=LoadForm)
+@post(
+    f"{PATH}/load",
+    status_code=200,
+    tags=TAGS,
+    summary="Sync everything and wait for it",
+    response_description="Every item of the connection.",
+    deprecated=True,
+    form=LoadForm,
+    errors=(
+        "bad_form",
+        "bad_handle",
+        "bad_token",
+        "missing_field",
+        "not_connected",
+        "foreign_org",
+        "disconnected",
+        "reauth_required",
+        "load_failed",
+        "timed_out",
+    ),
+    problem_media=JSON,
+)
 async def post_load(
-    provider: FromPath[str], request: Request[Any, Any, Any], context: InjectedContext
+    provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
 ) -> list[OriginalItem]:
-    """Takes user_id and org_id, or credentials; answers every item of the newest active connection."""
+    """Of the newest active connection. Use `POST /v1/connections/{connection_id}/syncs` and `GET /v1/items` instead."""
     _known(provider, context)
     connection = await _connection(provider, request, context)
     return await load_everything(connection, context=context)

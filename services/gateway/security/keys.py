@@ -6,12 +6,14 @@ import re
 import secrets
 import string
 import time
-from typing import Final, Literal, NamedTuple, cast
+from typing import Annotated, Final, Literal, NamedTuple, cast
 
 import msgspec
+from msgspec import Meta
 from typing_extensions import override
 
 from services.gateway.context import GatewayContext
+from services.gateway.http.fields import TIME, KeyPrefix, NextPageToken
 from services.gateway.http.paging import PageTokens, check_page_size
 from services.gateway.security import queries
 from services.gateway.security.queries import SCOPES, ApiKey, Position, Scope
@@ -62,24 +64,50 @@ def _random(length: int) -> str:
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True):
-    """``last_used_at`` is up to ten minutes old. A key that is not ``active`` opens nothing any more."""
+    """What can be seen of an API key. One that is not ``active`` opens nothing any more."""
 
-    prefix: str
-    org_id: str
-    scope: Scope
-    name: str
-    status: Literal["active", "expired", "revoked"]
-    created_at: str
-    expires_at: str | None
-    last_used_at: str | None
-    revoked_at: str | None
+    prefix: KeyPrefix
+    org_id: Annotated[str, Meta(description="The organisation that it belongs to.", examples=["acme"])]
+    scope: Annotated[Scope, Meta(description="What it may do; each scope includes those before it.", examples=["read"])]
+    name: Annotated[str, Meta(description="What it is for; may be empty.", examples=["nightly export"])]
+    status: Annotated[
+        Literal["active", "expired", "revoked"],
+        Meta(description="Whether it still opens anything.", examples=["active"]),
+    ]
+    created_at: Annotated[
+        str, Meta(description="When it was created.", examples=["2026-01-31T09:00:00.000Z"], extra_json_schema=TIME)
+    ]
+    expires_at: Annotated[
+        str | None,
+        Meta(
+            description="When it stops being good; null if only revoking ends it.",
+            examples=["2026-05-01T09:00:00.000Z"],
+            extra_json_schema=TIME,
+        ),
+    ]
+    last_used_at: Annotated[
+        str | None,
+        Meta(
+            description="When it was last used, up to ten minutes late; null if it never was.",
+            examples=["2026-01-31T09:30:00.000Z"],
+            extra_json_schema=TIME,
+        ),
+    ]
+    revoked_at: Annotated[
+        str | None,
+        Meta(
+            description="When it was revoked; null if it was not.",
+            examples=["2026-02-01T09:00:00.000Z"],
+            extra_json_schema=TIME,
+        ),
+    ]
 
 
 class KeyPage(msgspec.Struct, frozen=True, kw_only=True):
-    """``next_page_token`` is null on the last page."""
+    """A page of API keys."""
 
-    keys: list[KeyView]
-    next_page_token: str | None
+    keys: Annotated[list[KeyView], Meta(description="The keys, oldest first.")]
+    next_page_token: NextPageToken
 
 
 async def list_key_page(

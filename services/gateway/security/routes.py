@@ -6,10 +6,13 @@ from typing import Annotated, Final
 
 import msgspec
 from litestar import Response, delete, get, post
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
+from msgspec import Meta
 
 from services.gateway.context import GatewayContext, InjectedContext
-from services.gateway.http.problems import problems
+from services.gateway.http.fields import KeyPrefix, PageSize, PageToken
+from services.gateway.http.operations import Link
+from services.gateway.http.paging import LARGEST_PAGE
 from services.gateway.security.keys import (
     LONGEST_DAYS,
     LONGEST_NAME,
@@ -27,33 +30,67 @@ TAGS = ["API keys"]
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Each scope includes those before it: read, write, admin. Without ``expires_in_days`` it never expires."""
+    """What a new key may do, and for how long."""
 
-    scope: Scope = "read"
-    name: Annotated[str, msgspec.Meta(max_length=LONGEST_NAME, description="What it is for.")] = ""
-    expires_in_days: Annotated[int, msgspec.Meta(ge=1, le=LONGEST_DAYS)] | None = None
+    scope: Annotated[
+        Scope,
+        Meta(
+            description="What it may do; each scope includes those before it: read, write, admin. `read` without it.",
+            examples=["read"],
+        ),
+    ] = "read"
+    name: Annotated[
+        str, Meta(max_length=LONGEST_NAME, description="What it is for, in plain text.", examples=["nightly export"])
+    ] = ""
+    expires_in_days: Annotated[
+        Annotated[int, Meta(ge=1, le=LONGEST_DAYS)] | None,
+        Meta(description="For how many days it is good; without it, until it is revoked.", examples=[90]),
+    ] = None
 
 
 class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
-    """``key`` is what its holder sends. It is shown this once."""
+    """A new key."""
 
-    key: str
-    about: KeyView
+    key: Annotated[
+        str,
+        Meta(
+            description="What its holder sends. It is shown this once.",
+            examples=["trb_Agbj6P8TTwFR_7cMFBdyiVLNcr7Pen1Aq1MIvjtPRfA9eNTmWixhK"],
+        ),
+    ]
+    about: Annotated[KeyView, Meta(description="What can be seen of it later.")]
 
 
-@get("/keys", tags=TAGS, summary="Your organisation's keys, oldest first", responses=problems())
+@get(
+    "/keys",
+    tags=TAGS,
+    summary="List API keys",
+    response_description="The keys, oldest first.",
+    errors=("keys_not_required", "bad_token"),
+    links=(Link("get_keys", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),),
+)
 async def get_keys(
     context: InjectedContext,
     *,
-    page_size: Annotated[int, QueryParameter(ge=1, le=200)] = 50,
-    page_token: Annotated[str | None, QueryParameter(description="next_page_token of the page before.")] = None,
+    page_size: Annotated[PageSize, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
+    page_token: FromQuery[PageToken | None] = None,
 ) -> KeyPage:
-    """Revoked ones too."""
+    """Those of your own organisation, revoked and expired ones too."""
     return await list_key_page(org=_org(context), page_size=page_size, page_token=page_token, context=context)
 
 
-@post("/keys", status_code=201, tags=TAGS, summary="Make a key for your organisation", responses=problems())
+@post(
+    "/keys",
+    status_code=201,
+    tags=TAGS,
+    summary="Create an API key",
+    response_description="The key, this once.",
+    headers={"Location": "The key's own address."},
+    errors=("keys_not_required", "bad_name"),
+    links=(Link("delete_key", "Revoke it.", {"prefix": "$response.body#/about/prefix"}),),
+)
 async def post_key(data: JSONBody[NewKey], context: InjectedContext) -> Response[MadeKey]:
+    """It is for your own organisation."""
     made = await create_key(
         org=_org(context),
         scope=data.scope,
@@ -65,8 +102,15 @@ async def post_key(data: JSONBody[NewKey], context: InjectedContext) -> Response
     return Response(shown, status_code=201, headers={"location": f"/v1/keys/{made.key.prefix}"})
 
 
-@delete("/keys/{prefix:str}", status_code=200, tags=TAGS, summary="Revoke a key", responses=problems(404))
-async def delete_key(prefix: FromPath[str], context: InjectedContext) -> KeyView:
+@delete(
+    "/keys/{prefix:str}",
+    status_code=200,
+    tags=TAGS,
+    summary="Revoke an API key",
+    response_description="The key, revoked.",
+    errors=("keys_not_required",),
+)
+async def delete_key(prefix: FromPath[KeyPrefix], context: InjectedContext) -> KeyView:
     """At once, with the console's sessions that were opened with it. Done again it answers the same."""
     return key_view(await revoke_key(prefix, org=_org(context), database=context.database))
 

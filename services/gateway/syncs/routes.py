@@ -6,22 +6,30 @@ import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Annotated, Final, final
+from typing import Annotated, Final, Literal, final
 
 import msgspec
 from litestar import Response, get, post
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody
 from litestar.types import ASGIApp, HTTPResponseBodyEvent, Receive, Scope, Send
+from msgspec import Meta
 
 from services.gateway.context import POLL_S, GatewayContext, InjectedContext
-from services.gateway.http.problems import problems
+from services.gateway.http.fields import KnownResource
+from services.gateway.http.operations import Answer, Link
 from services.gateway.http.validation import AnyRequest
 from services.gateway.security.guard import still_let_in
-from services.gateway.syncs.describe import SyncView, describe_sync, newest_event, progress_since, resource_states
+from services.gateway.syncs.describe import (
+    SyncView,
+    describe_sync,
+    newest_event,
+    progress_since,
+    resource_states,
+)
 from services.gateway.syncs.queries import Progress
 from services.gateway.syncs.request import request_sync
 from shared.contracts.progress import FINAL
+from shared.contracts.vocabulary import ConnectionId, SyncId
 from shared.errors import BadRequest
 
 TAGS = ["Loading"]
@@ -36,35 +44,73 @@ _START: Final = {
 }
 _END: Final[HTTPResponseBodyEvent] = {"type": "http.response.body", "body": b"", "more_body": False}
 Allowed = Callable[[], Awaitable[bool]]
-EVENTS = {
-    **problems(404),
-    200: ResponseSpec(
-        data_container=str,
-        media_type="text/event-stream",
-        generate_examples=False,
-        description="`progress`: a resource's state. `done`: the whole sync, once all of its items can be read.",
+LastEventId = Annotated[
+    str,
+    Meta(
+        description="Resume behind the event that has this id.",
+        examples=["7"],
+        extra_json_schema={"pattern": "^[0-9]{1,18}$"},
     ),
-}
-LastEventId = Annotated[str | None, HeaderParameter(name="Last-Event-ID", description="Resume behind this event.")]
+]
+
+
+class SyncEvent(msgspec.Struct, frozen=True, kw_only=True):
+    """One event of the stream.
+
+    ``progress`` carries a ResourceState, whenever one changes. ``done`` carries the whole SyncView, once all of its
+    items can be read, and ends the stream.
+    """
+
+    event: Annotated[Literal["progress", "done"], Meta(description="What `data` is.", examples=["progress"])]
+    id: Annotated[str, Meta(description="Send it as Last-Event-ID to resume behind this event.", examples=["7"])]
+    data: Annotated[
+        str,
+        Meta(
+            description="A ResourceState or a SyncView, as JSON.",
+            examples=['{"resource": "pages", "state": "running", "pages": 12, "items": 1180}'],
+            extra_json_schema={"contentMediaType": "application/json"},
+        ),
+    ]
 
 
 class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``resources`` absent means all of them. ``background``: nobody waits for it, everything else goes first."""
+    """What to sync, and how."""
 
-    mode: Annotated[str | None, msgspec.Meta(examples=["full"])] = None
-    resources: Annotated[list[str] | None, msgspec.Meta(description="Slugs of /v1/providers.")] = None
-    background: bool = False
+    mode: Annotated[
+        str | None,
+        Meta(
+            description="`full`, the only one there is, reads every object again.",
+            examples=["full"],
+            extra_json_schema={"enum": ["full"]},
+        ),
+    ] = None
+    resources: Annotated[
+        Annotated[list[KnownResource], Meta(min_length=1)] | None,
+        Meta(description="What to read; without it, all that the provider has."),
+    ] = None
+    background: Annotated[
+        bool,
+        Meta(
+            description="True when nobody waits for it: everything else goes first. False without it.", examples=[False]
+        ),
+    ] = False
 
 
 @post(
     "/connections/{connection_id:str}/syncs",
     status_code=202,
     tags=TAGS,
-    summary="Load a connection again",
-    responses=problems(404, 409),
+    summary="Sync a connection",
+    response_description="The sync, which has begun or will.",
+    headers={"Location": "Where to see how far it has come."},
+    errors=("unknown_mode", "unknown_resource", "disconnected", "reauth_required"),
+    links=(
+        Link("get_sync", "See how far it has come.", {"sync_id": "$response.body#/id"}),
+        Link("get_events", "Follow it as a stream.", {"sync_id": "$response.body#/id"}),
+    ),
 )
 async def post_sync(
-    connection_id: FromPath[str], context: InjectedContext, data: JSONBody[StartSync | None] = None
+    connection_id: FromPath[ConnectionId], context: InjectedContext, data: JSONBody[StartSync | None] = None
 ) -> Response[SyncView]:
     """Answered once the request is kept for good; work that already runs or waits is joined, not doubled."""
     asked = data or StartSync()
@@ -75,14 +121,35 @@ async def post_sync(
     return Response(shown, status_code=202, headers={"location": f"/v1/syncs/{sync.id}"})
 
 
-@get("/syncs/{sync_id:str}", tags=TAGS, summary="How far a load has come", responses=problems(404))
-async def get_sync(sync_id: FromPath[str], context: InjectedContext) -> SyncView:
+@get(
+    "/syncs/{sync_id:str}",
+    tags=TAGS,
+    summary="Get a sync",
+    response_description="How far it has come.",
+    links=(
+        Link("get_events", "Follow it as a stream.", {"sync_id": "$response.body#/id"}),
+        Link("get_connection", "Read its connection.", {"connection_id": "$response.body#/connection_id"}),
+        Link("get_items", "Read what it brought.", {"connection_id": "$response.body#/connection_id"}),
+    ),
+)
+async def get_sync(sync_id: FromPath[SyncId], context: InjectedContext) -> SyncView:
+    """Resource by resource. It is over once all of its items can be read."""
     return await describe_sync(sync_id, context=context)
 
 
-@get("/syncs/{sync_id:str}/events", tags=TAGS, summary="A load as it goes", responses=EVENTS, media_type="text/plain")
+@get(
+    "/syncs/{sync_id:str}/events",
+    tags=TAGS,
+    summary="Follow a sync",
+    media_type="text/plain",
+    errors=("bad_event_id",),
+    answers={200: Answer("A stream of events.", {"text/event-stream": SyncEvent})},
+)
 async def get_events(
-    sync_id: FromPath[str], request: AnyRequest, context: InjectedContext, last_event_id: LastEventId = None
+    sync_id: FromPath[SyncId],
+    request: AnyRequest,
+    context: InjectedContext,
+    last_event_id: Annotated[LastEventId | None, HeaderParameter(name="Last-Event-ID")] = None,
 ) -> ASGIApp:
     """Server-sent events; a comment every 15 s. The stream ends after `done`."""
     newest = await newest_event(sync_id, context=context)

@@ -1,0 +1,274 @@
+"""Every error that REST can answer with: its stable code, its status, what it means, and an example of its words.
+
+A route names those of its own (`errors=` beside its path); the ones that any request may get are added for it. The
+contract shows them as named examples of each answer, and a test holds the raised codes to this table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final, NamedTuple
+
+
+class ErrorCode(NamedTuple):
+    """``detail`` is an example of what people are told; the words may change, the code does not."""
+
+    status: int
+    meaning: str
+    detail: str
+
+
+TITLES: Final[Mapping[int, str]] = {
+    400: "Bad Request",
+    401: "Unauthorized",
+    403: "Forbidden",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    421: "Misdirected Request",
+    422: "Unprocessable Content",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
+"""RFC 9110's words; those of Python change with its version."""
+ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
+    "bad_request": ErrorCode(
+        400,
+        "A field or parameter is missing, unknown, of a wrong type or out of range; `errors` names each.",
+        "`page_size` must be 1 to 200; 1000 is not.",
+    ),
+    "bad_query": ErrorCode(
+        400,
+        "The query is not UTF-8, or holds a zero character.",
+        "The query is not UTF-8. Send its text as UTF-8, percent-encoded.",
+    ),
+    "unknown_parameter": ErrorCode(
+        400, "The query has a parameter that this operation does not take.", "No such query parameter: limit."
+    ),
+    "repeated_parameter": ErrorCode(400, "A parameter was given more than once.", "Given more than once: provider."),
+    "too_deep": ErrorCode(400, "The body is nested too deep to be read.", "The request is nested too deep to be read."),
+    "unknown_provider": ErrorCode(
+        400,
+        "There is no provider of that name here.",
+        "There is no provider of that name here. Known: acme.",
+    ),
+    "unknown_resource": ErrorCode(
+        400,
+        "The provider has no resource of that name.",
+        "There is no resource of that name. Known: pages, data_sources, users.",
+    ),
+    "unknown_topic": ErrorCode(
+        400,
+        "There is no topic of that name.",
+        "There is no topic of that name. Known: tributary.items.v1, tributary.syncs.v1.",
+    ),
+    "bad_time": ErrorCode(
+        400, "A time is not RFC 3339.", "synced_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339)."
+    ),
+    "bad_search": ErrorCode(
+        400, "The text to search for has a control character, or is too long.", "q has to be at most 200 characters."
+    ),
+    "bad_token": ErrorCode(
+        400,
+        "A page token or handle was not given out for this request: start again without it.",
+        "This token was not given out for this request. Start again without it.",
+    ),
+    "bad_name": ErrorCode(400, "A name has a control character.", "org_id and user_id have to be plain text."),
+    "bad_return_url": ErrorCode(
+        400,
+        "The return URL is neither a page of this server nor of an allowed origin.",
+        "return_url has to be a path of this server or a page of an allowed origin.",
+    ),
+    "unknown_mode": ErrorCode(400, "There is no such mode of a sync.", "There is no such mode. The only one is full."),
+    "bad_event_id": ErrorCode(
+        400, "That is no id of an event of this stream.", "Last-Event-ID has to be the id of an event of this stream."
+    ),
+    "unauthorized": ErrorCode(
+        401,
+        "An API key is needed, and none that is good was sent.",
+        "This needs an API key: send it as Authorization: Bearer trb_….",
+    ),
+    "scope_too_small": ErrorCode(
+        403, "The key's scope is too small.", "This takes a key of scope admin; this one has read."
+    ),
+    "foreign_org": ErrorCode(
+        403,
+        "`org_id` names another organisation than the key's.",
+        "The key is for another organisation than org_id names.",
+    ),
+    "foreign_origin": ErrorCode(
+        403,
+        "Pages of that origin may not call this server.",
+        "Pages of that origin may not call this server. Its operator can allow it: ALLOWED_ORIGINS.",
+    ),
+    "keys_not_required": ErrorCode(
+        403,
+        "This gateway asks for no keys, so nobody's organisation is known.",
+        "This gateway listens on this machine only and asks for no keys.",
+    ),
+    "not_found": ErrorCode(
+        404, "There is no such thing, or it is another organisation's.", "There is no such connection."
+    ),
+    "disconnected": ErrorCode(
+        409,
+        "The account was disconnected.",
+        "This account was disconnected. Connect it again to sync it.",
+    ),
+    "reauth_required": ErrorCode(
+        409,
+        "The provider asks for consent again.",
+        "Acme no longer accepts this connection. Connect the account again.",
+    ),
+    "not_replayable": ErrorCode(
+        409,
+        "The dead letter was no message of a topic, or cannot be sent again as it was.",
+        "This was no message but a record of a provider's page: sync the connection again.",
+    ),
+    "replay_running": ErrorCode(
+        409, "Another replay of this dead letter is under way.", "Another replay of it runs. Ask again in a moment."
+    ),
+    "too_large": ErrorCode(
+        413,
+        "The request is larger than 1 MiB.",
+        "The request is larger than 1 MiB, which is more than anything here needs.",
+    ),
+    "unsupported_encoding": ErrorCode(
+        415,
+        "The body is compressed.",
+        "Requests are taken as they are: send the body without Content-Encoding.",
+    ),
+    "wrong_host": ErrorCode(
+        421,
+        "The Host header names another server.",
+        "This server does not answer for that host name; use its own address.",
+    ),
+    "too_many_failures": ErrorCode(
+        429, "Too many wrong keys came from this address.", "Too many wrong keys were tried. Try again in 8 seconds."
+    ),
+    "internal": ErrorCode(
+        500,
+        "Something went wrong here, and it was not the request.",
+        "Something went wrong here, and it was not the request. The request id finds it in the logs.",
+    ),
+    "unavailable": ErrorCode(
+        503,
+        "A part of Tributary is away: try again in a moment.",
+        "The database does not answer. Nothing was changed; try again in a moment.",
+    ),
+    "stopping": ErrorCode(
+        503, "This process is about to stop: try again in a moment.", "Tributary is stopping; ask again in a moment."
+    ),
+    # A consent that ended in no connection: the callback's answer, and the `error` of its status.
+    "state_invalid": ErrorCode(
+        400,
+        "The link was used already, or was not given out by us.",
+        "This link was used already, or was not given out by us. Start connecting again.",
+    ),
+    "flow_mismatch": ErrorCode(
+        400,
+        "The consent was started in another browser.",
+        "This consent was started in another browser, or this browser keeps no cookies. Start connecting again.",
+    ),
+    "flow_expired": ErrorCode(
+        400,
+        "The link is older than ten minutes.",
+        "This link is no longer good: it lives for 10 minutes. Start connecting again.",
+    ),
+    "code_missing": ErrorCode(
+        400,
+        "The provider said neither yes nor no.",
+        "Acme sent you back without saying yes or no. Start connecting again.",
+    ),
+    "access_denied": ErrorCode(
+        400,
+        "The person declined.",
+        "Acme was not connected: access was declined there. Start again if you change your mind.",
+    ),
+    "code_expired": ErrorCode(
+        400,
+        "The provider no longer accepts the consent.",
+        "Acme does not accept this consent any more: it is too old, or was used. Start connecting again.",
+    ),
+    "provider_config": ErrorCode(
+        400,
+        "The provider does not accept this installation's client id, secret, scopes or redirect URI.",
+        "Acme does not accept this installation's own settings.",
+    ),
+    "provider_unavailable": ErrorCode(
+        400,
+        "The provider could not be reached.",
+        "Acme could not be reached or had a problem of its own. Start again in a few minutes.",
+    ),
+    "provider_refused": ErrorCode(
+        400,
+        "The provider refused.",
+        "Acme refused to connect this account. Start connecting again.",
+    ),
+    "identity_missing": ErrorCode(
+        400,
+        "The provider did not say which account it is.",
+        "Acme did not say which account was connected, so nothing was kept. Start connecting again.",
+    ),
+    # Only the routes of the original app answer with these.
+    "not_connected": ErrorCode(400, "There is no such connection.", "No credentials found. Connect the account first."),
+    "bad_handle": ErrorCode(
+        400,
+        "`credentials` is not what `/credentials` answered.",
+        "credentials has to be the JSON that /credentials answered.",
+    ),
+    "bad_form": ErrorCode(400, "A field of the form is no short text in UTF-8.", "user_id has to be a short text."),
+    "missing_field": ErrorCode(
+        422,
+        "A field of the form is missing or empty.",
+        "Missing or empty: user_id. Send a form (multipart or URL-encoded).",
+    ),
+    "load_failed": ErrorCode(
+        502,
+        "Not everything could be read.",
+        "Acme could not be synced completely. deals failed: Acme did not grant deals.read.",
+    ),
+    "timed_out": ErrorCode(
+        504, "It still runs.", "Still syncing: contacts 1200 of 5000 (running). Ask again to go on waiting."
+    ),
+}
+
+OF_ANY_REQUEST: Final = (
+    "bad_query",
+    "unknown_parameter",
+    "unauthorized",
+    "scope_too_small",
+    "foreign_origin",
+    "unsupported_encoding",
+    "wrong_host",
+    "too_many_failures",
+    "internal",
+    "unavailable",
+    "stopping",
+)
+CONSENT_ERRORS: Final = (
+    "state_invalid",
+    "flow_mismatch",
+    "flow_expired",
+    "code_missing",
+    "access_denied",
+    "code_expired",
+    "provider_config",
+    "provider_unavailable",
+    "provider_refused",
+    "identity_missing",
+)
+OF_PARAMETERS: Final = ("bad_request", "repeated_parameter")
+OF_A_BODY: Final = ("bad_request", "too_deep", "too_large")
+
+
+def by_status(codes: Collection[str]) -> dict[int, dict[str, ErrorCode]]:
+    """Return status → code → what it is, both sorted."""
+    found: dict[int, dict[str, ErrorCode]] = {}
+    for code in sorted(codes, key=lambda code: (ERROR_CODES[code].status, code)):
+        found.setdefault(ERROR_CODES[code].status, {})[code] = ERROR_CODES[code]
+    return found

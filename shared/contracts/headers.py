@@ -1,0 +1,77 @@
+"""The headers of the messages on all topics: what each one means, written down once.
+
+Every value is UTF-8 text on the wire, numbers too. Beside these a message may carry ``traceparent``.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+from msgspec import Meta
+
+from shared.contracts.vocabulary import Generation, ItemId, ItemVersion, OrgId, TombstoneReason
+
+
+class EventHeaders(msgspec.Struct, frozen=True, kw_only=True):
+    """The attributes of a CloudEvent in Kafka's binary mode."""
+
+    ce_specversion: Annotated[str, Meta(description="The version of CloudEvents: always 1.0.", examples=["1.0"])]
+    ce_id: Annotated[
+        str,
+        Meta(
+            description="The event's id. The same id is the same event, delivered once more.",
+            examples=["019ac0de6f1072c3b1d0a4e5f6071829"],
+        ),
+    ]
+    ce_type: Annotated[str, Meta(description="What happened, or what is asked for.", examples=["tributary.Item"])]
+    ce_source: Annotated[str, Meta(description="The service that says so.", examples=["fetcher"])]
+    ce_time: Annotated[
+        str,
+        Meta(
+            description="When the event was made.",
+            examples=["2026-01-31T09:30:05.250Z"],
+            extra_json_schema={"format": "date-time"},
+        ),
+    ]
+    ce_subject: Annotated[
+        str,
+        Meta(description="The message's key.", examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f"]),
+    ]
+    content_type: Annotated[
+        str, Meta(description="The media type of the value: always JSON.", examples=["application/json"])
+    ] = msgspec.field(name="content-type")
+    traceparent: Annotated[
+        str | None,
+        Meta(
+            description="The W3C trace that the event belongs to, where one is known.",
+            examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
+        ),
+    ] = None
+
+
+class ItemHeaders(EventHeaders, frozen=True, kw_only=True):
+    """What can be known of an item without reading its value."""
+
+    org_id: OrgId
+    generation: Generation
+    version: ItemVersion
+    digest: Annotated[
+        str,
+        Meta(
+            description="Digest of the content, in hex: the same digest is the same content, whatever the version.",
+            examples=["5f1c8a7e9d2b4c6080a1b2c3d4e5f607"],
+        ),
+    ]
+
+
+class TombstoneHeaders(EventHeaders, frozen=True, kw_only=True):
+    """What a deletion says, which has no value."""
+
+    org_id: OrgId
+    generation: Generation
+    version: ItemVersion
+    reason: TombstoneReason
+    merged_into: Annotated[
+        ItemId | None, Meta(description="The id of the item that this one was merged into; only with `merged`.")
+    ] = None
