@@ -1,14 +1,15 @@
-"""What every HTTP port of ours has: a check of the Host header, a door for services only, health, and metrics."""
+"""What every HTTP port of ours has: what it holds open, a check of the Host header, a guard, health and metrics."""
 
 from __future__ import annotations
 
 import re
 import secrets
-from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any, Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
-from litestar import Controller, Response, get
+from litestar import Controller, Litestar, Response, get
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
@@ -25,6 +26,33 @@ PROBED: Final = (*HEALTH, METRICS)
 """Also answered at an address or a container's name: probes and scrapers know no other."""
 Checks = Callable[[], Awaitable[Mapping[str, str]]]
 """What is not well: part → what is wrong with it, in words; empty when ready."""
+
+Resources = TypeVar("Resources")
+
+
+class OpenResources(Generic[Resources]):
+    """What an app holds open from the start of its lifespan to the end; ``resources`` is None before and after."""
+
+    def __init__(self, open_resources: Callable[[Litestar], AbstractAsyncContextManager[Resources]]) -> None:
+        self._open = open_resources
+        self.resources: Resources | None = None
+
+    @asynccontextmanager
+    async def lifespan(self, app: Litestar) -> AsyncIterator[None]:
+        async with self._open(app) as resources:
+            self.resources = resources
+            try:
+                yield
+            finally:
+                self.resources = None
+
+    def get(self, name: str) -> Callable[[], Any]:
+        """Return what hands out the resource of that name, for handlers to depend on."""
+
+        def held() -> Any:
+            return getattr(self.resources, name)
+
+        return held
 
 
 class HostGuard:

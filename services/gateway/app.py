@@ -8,8 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
-from litestar import Litestar, Request
-from litestar.di import Provide
+from litestar import Litestar
 
 from services.gateway.auth_client import AuthClient
 from services.gateway.consumers import listen
@@ -19,7 +18,7 @@ from services.gateway.http.security_headers import MAX_BODY, Methods, SecurityHe
 from services.gateway.legacy.routes import ping
 from services.gateway.metrics import collectors, init_series
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
-from services.gateway.security.guard import Guard, bound_context, key_guard
+from services.gateway.security.guard import Guard, key_guard, provide_context
 from services.gateway.settings import GatewaySettings
 from services.gateway.store import relay
 from shared.contracts.topics import TOPICS
@@ -27,9 +26,9 @@ from shared.crypto import Signer
 from shared.db import Database
 from shared.http import HttpClient, HttpError
 from shared.kafka import Consumers, Producer, check_topics, log_ids
-from shared.telemetry import RequestContextMiddleware
+from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, health, metrics
+from shared.web import HostGuard, OpenResources, health, metrics
 
 READY_S: Final = 2.0
 """How long another part's health may take to answer."""
@@ -80,27 +79,23 @@ async def open_resources(settings: GatewaySettings, *, served: Callable[[str], b
 
 def create_app(settings: GatewaySettings) -> App:
     """The only public door: REST, events, the console and the providers' callbacks."""
-    opened: list[Resources] = []
-
-    @asynccontextmanager
-    async def lifespan(running: Litestar) -> AsyncIterator[None]:
-        async with open_resources(settings, served=served_pages(running)) as resources:
-            opened.append(resources)
-            yield
-            opened.clear()
+    opened = OpenResources(lambda running: open_resources(settings, served=served_pages(running)))
 
     async def checks() -> Mapping[str, str]:
-        if not opened:
+        at = opened.resources
+        if at is None:
             return {"gateway": "still starting"}
-        failing = {**opened[0].consumers.failing, **await opened[0].context.database.trouble()}
-        return {**failing, **await not_ready(settings.ready_urls, http=opened[0].http)}
+        failing = {**at.consumers.failing, **await at.context.database.trouble()}
+        return {**failing, **await not_ready(settings.ready_urls, http=at.http)}
 
-    def context() -> GatewayContext:
-        return opened[0].context
+    def current_collectors() -> Mapping[str, Collector]:
+        at = opened.resources
+        return collectors(at.context.database, at.consumers) if at else {}
 
+    context = opened.get("context")
     guard = key_guard(context, keys_required=settings.keys_required)
-    metric_routes = metrics(lambda: collectors(opened[0].context.database, opened[0].consumers) if opened else {})
-    app = litestar_app(context, guards=[guard], lifespan=[lifespan], extra=[health(checks), metric_routes])
+    extra = [health(checks), metrics(current_collectors)]
+    app = litestar_app(context, guards=[guard], lifespan=[opened.lifespan], extra=extra)
     edge = SecurityHeaders(
         HostGuard(Methods(app), settings.hosts),
         own=own_origins(settings.public_url, settings.hosts),
@@ -131,14 +126,10 @@ def litestar_app(
     extra: Sequence[Any] = (),
 ) -> Litestar:
     """The routes with their errors; also what the API's schema is generated from."""
-
-    def within(request: Request[Any, Any, Any]) -> GatewayContext:
-        return bound_context(context(), request)
-
     return Litestar(
         route_handlers=[*routes(), *extra],
         guards=guards,
-        dependencies={"context": Provide(within, sync_to_thread=False)},
+        dependencies={"context": provide_context(context)},
         lifespan=lifespan,
         before_request=ping,
         exception_handlers=EXCEPTION_HANDLERS,

@@ -95,9 +95,9 @@ def _check(provider: str | None, resource: str | None, q: str | None, page_size:
     if q is not None and any(category(one) in {"Cc", "Cs"} for one in q):
         raise BadRequest("q has to be plain text: it has a control character, which no name has.", code="bad_search")
     configured = context.settings.providers.values() if provider is None else (context.require_provider(provider),)
-    if resource is not None and not any(one.provider.resource(resource) for one in configured):
-        known = ", ".join(known.slug for one in configured for known in one.provider.resources)
-        raise BadRequest(f"There is no resource of that name. Known: {known}.", code="unknown_resource")
+    known = [found.slug for one in configured for found in one.provider.resources]
+    if resource is not None and resource not in known:
+        raise BadRequest(f"There is no resource of that name. Known: {', '.join(known)}.", code="unknown_resource")
 
 
 def _moment(text: str) -> str:

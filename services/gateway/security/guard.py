@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from litestar import Request, Response
+from litestar.di import Provide
 from litestar.enums import RequestEncodingType
 from litestar.handlers import BaseRouteHandler
 
@@ -122,10 +123,14 @@ async def still_let_in(connection: AnyConnection, context: GatewayContext) -> bo
     return await opens(caller.prefix, session=caller.session, database=context.database)
 
 
-def bound_context(context: GatewayContext, connection: AnyConnection) -> GatewayContext:
-    """The context within the walls of the caller's organisation."""
-    caller = caller_of(connection)
-    return context if caller is None or caller.org is None else replace(context, org=caller.org)
+def provide_context(context: Callable[[], GatewayContext]) -> Provide:
+    """Return what hands a handler the context within the walls of the caller's organisation."""
+
+    def within(request: Request[Any, Any, Any]) -> GatewayContext:
+        caller = caller_of(request)
+        return context() if caller is None or caller.org is None else replace(context(), org=caller.org)
+
+    return Provide(within, sync_to_thread=False)
 
 
 def on_refused(request: AnyRequest, error: Unauthorized | TooManyFailures) -> Response[bytes]:

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from litestar import Litestar, Request
-from litestar.di import Provide
+from litestar import Litestar
 
 from services.gateway.auth_client import AuthClient
 from services.gateway.connections import queries as connections
@@ -18,7 +17,7 @@ from services.gateway.console import ROUTES
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.items import queries as items
 from services.gateway.security.browser import SignInFirst, on_sign_in_first
-from services.gateway.security.guard import bound_context, key_guard
+from services.gateway.security.guard import key_guard, provide_context
 from services.gateway.settings import ConfiguredProvider, GatewaySettings
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Sync
@@ -75,13 +74,10 @@ async def opened_context(given: GatewaySettings) -> AsyncIterator[GatewayContext
 
 
 def console_app(context: GatewayContext) -> Any:
-    def within(request: Request[Any, Any, Any]) -> GatewayContext:
-        return bound_context(context, request)
-
     return Litestar(
         route_handlers=[*ROUTES],
         guards=[key_guard(lambda: context, keys_required=context.settings.keys_required)],
-        dependencies={"context": Provide(within, sync_to_thread=False)},
+        dependencies={"context": provide_context(lambda: context)},
         exception_handlers={SignInFirst: on_sign_in_first, HubError: error_body},
         openapi_config=None,
         logging_config=None,
