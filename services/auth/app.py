@@ -6,27 +6,24 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Final, cast
+from typing import Final
 
 from litestar import Litestar
-from litestar.datastructures import State
 from litestar.di import Provide
 
-from services.auth import api
+from services.auth import api, store
 from services.auth.context import AuthContext
 from services.auth.metrics import collectors, init_series
 from services.auth.oauth_client import TokenEndpoint
 from services.auth.refresh import RefreshCoordinator
 from services.auth.settings import AuthSettings
-from services.auth.store import canary, outbox
 from services.auth.sweep import keep_sweeping
 from shared.db import Database
 from shared.http import HttpClient
 from shared.kafka import Producer, check_topics
-from shared.outbox import Relay
-from shared.telemetry import RequestContextMiddleware
+from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, health, metrics, services_only
+from shared.web import HostGuard, OpenResources, health, metrics, services_only
 
 BODY_CAP: Final = 1_048_576
 """Room for whatever a provider puts into a callback's query: it is refused in words, not by its size."""
@@ -46,30 +43,21 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
 
     The lifespan raises ``DecryptFailed`` or ``UnknownKey`` when the keys are not those of the stored tokens.
     """
-
-    @asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        async with open_resources(settings, make_producer=make_producer) as resources:
-            app.state.resources = resources
-            yield
+    opened = OpenResources(lambda _: open_resources(settings, make_producer=make_producer))
 
     async def checks() -> Mapping[str, str]:
-        """The server takes requests only once its producer has started; what is left is whether it can write."""
-        return await cast("Resources", app.state.resources).context.database.trouble()
+        """Tell whether the database can be written: the producer has started before the server takes requests."""
+        if opened.resources is None:
+            return {"auth": "still starting"}
+        return await opened.resources.context.database.trouble()
+
+    def current_collectors() -> Mapping[str, Collector]:
+        return collectors(opened.resources.context.database) if opened.resources else {}
 
     app = Litestar(
-        route_handlers=[
-            *api.connect_routes,
-            *api.connection_routes,
-            *api.token_routes,
-            health(checks),
-            metrics(lambda: collectors(cast("Resources", app.state.resources).context.database)),
-        ],
-        lifespan=[lifespan],
-        dependencies={
-            "context": Provide(_context, sync_to_thread=False),
-            "coordinator": Provide(_coordinator, sync_to_thread=False),
-        },
+        route_handlers=[*api.ROUTES, health(checks), metrics(current_collectors)],
+        lifespan=[opened.lifespan],
+        dependencies={name: Provide(opened.get(name), sync_to_thread=False) for name in ("context", "coordinator")},
         guards=[services_only(settings.service_secret)],
         exception_handlers=api.exception_handlers(),
         request_max_body_size=BODY_CAP,
@@ -90,13 +78,13 @@ async def open_resources(
         stack.push_async_callback(database.close)
         await database.migrate("services.auth:migrations")
         async with database.write() as db:
-            await canary.prove(db, settings.keyring)
+            await store.prove_keys(db, settings.keyring)
         if make_producer is None:
             await check_topics(settings.kafka)
         producer = make_producer() if make_producer else Producer(settings.kafka, client_id="tributary-auth")
         stack.push_async_callback(producer.stop)
         await producer.start()
-        relay = Relay(database, outbox, producer)
+        relay = store.relay(database, producer)
         stack.push_async_callback(relay.stop)
         relay.start()
         context = AuthContext(
@@ -131,11 +119,3 @@ def _start_sweeper(context: AuthContext, coordinator: RefreshCoordinator, stack:
         await asyncio.gather(task, return_exceptions=True)
 
     stack.push_async_callback(stop)
-
-
-def _context(state: State) -> AuthContext:
-    return cast("Resources", state.resources).context
-
-
-def _coordinator(state: State) -> RefreshCoordinator:
-    return cast("Resources", state.resources).coordinator

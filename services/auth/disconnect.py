@@ -6,10 +6,10 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.auth import credentials, store
 from services.auth.context import AuthContext
+from services.auth.credentials import Pair
 from services.auth.oauth_client import ProviderFailure
-from services.auth.store import connections, credentials
-from services.auth.store.credentials import Pair
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import timestamp
 from shared.crypto import DecryptFailed, UnknownKey
@@ -24,7 +24,7 @@ async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
     Raises ``NotFound``.
     """
     async with context.database.write() as db:
-        connection = await connections.get(db, connection_id)
+        connection = await store.get_connection(db, connection_id)
         if connection is None:
             raise NotFound("There is no such connection.")
         if connection.status == "disconnected":
@@ -38,7 +38,7 @@ async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
             updated_at=timestamp(context.clock()),
         )
         await credentials.drop(db, connection_id)
-        await connections.publish(db, connection, "Disconnected")
+        await store.publish(db, connection, "Disconnected")
     log.info("disconnected", connection=connection_id, provider=connection.provider)
     if pair is not None:
         await _revoke(connection, pair, context)
@@ -48,7 +48,7 @@ async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
 async def _unshared_tokens(db: AsyncConnection, connection: Connection, context: AuthContext) -> Pair | None:
     """None when another live connection stands on the same grant: revoking would end that one too."""
     credential = await credentials.get(db, connection.id)
-    if credential is None or await connections.shares_grant(db, connection):
+    if credential is None or await store.shares_grant(db, connection):
         return None
     try:
         return credentials.opened(connection, credential, context.keyring)

@@ -8,9 +8,9 @@ from typing import Final
 
 import structlog
 
+from services.auth import credentials, store
 from services.auth.context import AuthContext
 from services.auth.refresh import RefreshCoordinator
-from services.auth.store import connections, credentials, flows
 
 EVERY_S: Final = 30.0
 EARLY_S: Final = 300.0
@@ -27,7 +27,7 @@ async def sweep(*, coordinator: RefreshCoordinator, context: AuthContext) -> int
     """
     now = context.clock()
     async with context.database.write() as db:
-        await flows.forget(db, created_before=now - FORGET_S)
+        await store.forget_flows(db, created_before=now - FORGET_S)
         due = await credentials.due(
             db, now=now, access_before=now + EARLY_S, used_since=now - USED_S, refresh_before=now + DYING_S
         )
@@ -54,7 +54,7 @@ async def _refresh(
 ) -> None:
     try:
         async with context.database.read() as db:
-            connection = await connections.get(db, connection_id)
+            connection = await store.get_connection(db, connection_id)
         if connection is not None and connection.token_version == token_version:
             await coordinator.run(connection)
     except Exception:  # whatever it is, the others' turn comes

@@ -1,6 +1,6 @@
 """Calls to a provider's authorization server, in its own dialect of OAuth."""
 
-from services.auth.oauth_client.endpoint import TokenEndpoint
+from services.auth.oauth_client.endpoint import Grant, Identified, TokenEndpoint
 from services.auth.oauth_client.failures import (
     Away,
     BadClient,
@@ -10,7 +10,6 @@ from services.auth.oauth_client.failures import (
     ProviderFailure,
     Refused,
 )
-from services.auth.oauth_client.token_response import Grant, Identified
 
 __all__ = [
     "Away",

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+from services.auth import credentials, store
 from services.auth.context import AuthContext
-from services.auth.refresh import outcome
+from services.auth.credentials import Credential
+from services.auth.refresh import attempt
 from services.auth.refresh.attempt import LIVE
-from services.auth.refresh.coordinator import RefreshCoordinator
-from services.auth.refresh.refresh import UNREADABLE
-from services.auth.store import connections, credentials
-from services.auth.store.credentials import Credential
+from services.auth.refresh.refresh import UNREADABLE, RefreshCoordinator
 from shared.contracts.auth import AccessToken
 from shared.contracts.connections import Connection
 from shared.crypto import DecryptFailed
@@ -43,7 +42,7 @@ async def access_token(
 
 async def _load(connection_id: str, context: AuthContext) -> tuple[Connection, Credential]:
     async with context.database.read() as db:
-        connection = await connections.get(db, connection_id)
+        connection = await store.get_connection(db, connection_id)
         credential = await credentials.get(db, connection_id)
     if connection is None:
         raise NotFound("There is no such connection.")
@@ -91,9 +90,9 @@ async def _stop_if_final(connection: Connection, credential: Credential, context
 
 async def _quarantine(connection: Connection, reason: str, context: AuthContext) -> None:
     async with context.database.write() as db:
-        now = await connections.get(db, connection.id)
+        now = await store.get_connection(db, connection.id)
         if now is not None and now.version == connection.version:
-            await outcome.require_consent(db, now, reason, context=context)
+            await attempt.require_consent(db, now, reason, context=context)
 
 
 def _reauthorize(reason: str | None) -> Conflict:

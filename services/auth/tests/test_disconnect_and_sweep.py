@@ -7,10 +7,10 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection as SqlConnection
 
+from services.auth import store
 from services.auth.connect import get_flow
 from services.auth.disconnect import disconnect
 from services.auth.refresh.attempt import begin
-from services.auth.store import canary, connections
 from services.auth.sweep import keep_sweeping, sweep
 from services.auth.tables import metadata
 from services.auth.tests.fake_provider import FakeProvider, runtime
@@ -36,7 +36,7 @@ async def test_a_disconnect_deletes_the_tokens_and_revokes_them_at_the_provider(
     assert auth.fake.refresh == {}
     assert (await auth.events())[-1] == ("Disconnected", gone)
     async with auth.context.database.read() as db:
-        assert await connections.find(db) == ()
+        assert await store.find_connections(db) == ()
 
 
 async def test_a_second_disconnect_gives_the_same_answer_and_no_second_event(auth: Auth) -> None:
@@ -91,7 +91,7 @@ async def test_the_sweeper_refreshes_what_is_in_use_and_about_to_expire(auth: Au
     auth.clock.now += 250
     assert await sweep(coordinator=auth.coordinator, context=auth.context) == 1
     async with auth.context.database.read() as db:
-        found = {connection.id: connection.token_version for connection in await connections.find(db)}
+        found = {connection.id: connection.token_version for connection in await store.find_connections(db)}
     assert found == {used.id: 2, idle.id: 1}
 
 
@@ -142,12 +142,12 @@ async def test_the_migrations_make_exactly_the_tables_the_code_uses(auth: Auth) 
 
 async def test_other_keys_than_those_of_the_data_are_refused_at_start(auth: Auth) -> None:
     async with auth.context.database.write() as db:
-        await canary.prove(db, auth.context.keyring)
-        await canary.prove(db, auth.context.keyring)
+        await store.prove_keys(db, auth.context.keyring)
+        await store.prove_keys(db, auth.context.keyring)
         with pytest.raises(UnknownKey):
-            await canary.prove(db, KeyRing({"k2": b"k" * 32}, writing="k2"))
+            await store.prove_keys(db, KeyRing({"k2": b"k" * 32}, writing="k2"))
         with pytest.raises(DecryptFailed):
-            await canary.prove(db, KeyRing({"k1": b"x" * 32}, writing="k1"))
+            await store.prove_keys(db, KeyRing({"k1": b"x" * 32}, writing="k1"))
 
 
 async def test_the_sweeper_goes_on_after_a_database_that_did_not_answer(auth: Auth) -> None:

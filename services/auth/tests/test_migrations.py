@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import text
 
-from services.auth.store import connections, credentials
+from services.auth import credentials, store
 from shared.db import Database, Schema
 from tests.contract.migrating import at_revision, check
 
@@ -62,7 +62,7 @@ async def test_connections_and_their_tokens_are_kept(place: Path | Schema) -> No
         await database.migrate(SCRIPTS)
         await check(database, SCRIPTS)
         async with database.read() as db:
-            found = await connections.get(db, "c")
+            found = await store.get_connection(db, "c")
             assert found is not None
             assert (found.version, found.account.name, found.scopes) == (3, "Größe", ("read",))
             assert (found.token_version, found.created_at, found.paused) == (2, CONNECTION["created"], False)

@@ -6,9 +6,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from services.auth.refresh.attempt import Claim, begin
-from services.auth.refresh.outcome import give_up, keep
-from services.auth.store import connections, credentials
+from services.auth import credentials, store
+from services.auth.refresh.attempt import Claim, begin, give_up, keep
 from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
 from shared.contracts.connections import Connection
@@ -19,7 +18,7 @@ HOUR = 3600
 
 async def status_of(auth: Auth, connection: Connection) -> Connection:
     async with auth.context.database.read() as db:
-        found = await connections.get(db, connection.id)
+        found = await store.get_connection(db, connection.id)
     assert found is not None
     return found
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from services.auth.store import connections
+from services.auth import store
 from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
 from shared.errors import Conflict, HubError
@@ -62,7 +62,7 @@ async def test_T30_a_ciphertext_moved_from_another_tenant_is_refused_and_the_con
         await auth.token(own, stale_version=1 if column == "refresh_sealed" else None)
     assert refused.value.code in {"decrypt_failed", "reauth_required"}
     async with auth.context.database.read() as db:
-        stopped = await connections.get(db, own.id)
+        stopped = await store.get_connection(db, own.id)
     assert stopped is not None
     assert (stopped.status, (await auth.events())[-1][0]) == ("reauth_required", "ReauthorizationNeeded")
     assert auth.fake.seen["refresh_token"] == 0

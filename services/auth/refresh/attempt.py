@@ -1,0 +1,166 @@
+"""The transactions of a refresh: who may make it, and one function per way it can end."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.auth import credentials, store
+from services.auth.context import AuthContext
+from services.auth.credentials import Credential, Pair
+from services.auth.oauth_client import Grant, ProviderFailure
+from services.auth.oauth_client.endpoint import granted_resources
+from shared.contracts.connections import Connection
+from shared.contracts.envelope import new_id, timestamp
+
+ATTEMPT_S: Final = 20.0
+"""Twice the deadline of the call: nobody else starts while an answer may still come."""
+LIVE: Final = frozenset({"active", "degraded"})
+LONGEST_WAIT_S: Final = 60.0
+log = structlog.get_logger()
+
+
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """The right to send one refresh. ``unresolved``: the outcome of an earlier one with this token is not known."""
+
+    connection: Connection
+    credential: Credential
+    attempt_id: str
+    fingerprint: str
+    unresolved: bool
+
+
+class Busy(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody else is at it, until then at most (epoch seconds)."""
+
+    attempt_id: str
+    until: float
+
+
+async def begin(connection_id: str, token_version: int, *, again: bool, context: AuthContext) -> Claim | Busy | None:
+    """None: nothing to do (another token version already, no longer live, not refreshable) or too early to try again.
+
+    ``again`` does not wait for the time set after a failure: the caller has just met it and goes on at once.
+    """
+    now = context.clock()
+    async with context.database.write() as db:
+        connection = await store.get_connection(db, connection_id)
+        credential = await credentials.get(db, connection_id)
+        if (
+            connection is None
+            or credential is None
+            or connection.status not in LIVE
+            or connection.token_version != token_version
+        ):
+            return None
+        if credential.attempt_id is not None and credential.refresh_until > now:
+            return Busy(attempt_id=credential.attempt_id, until=credential.refresh_until)
+        if credential.fingerprint is None or (credential.retry_at > now and not again):
+            return None
+        unresolved = credential.attempt_id is not None and credential.attempt_fingerprint == credential.fingerprint
+        replays = credential.replays if unresolved else 0
+        attempt_id = new_id()
+        if not await credentials.claim(db, credential, attempt_id, until=now + ATTEMPT_S, replays=replays):
+            return Busy(attempt_id="", until=now)
+    return Claim(
+        connection=connection,
+        credential=msgspec.structs.replace(credential, replays=replays),
+        attempt_id=attempt_id,
+        fingerprint=credential.fingerprint,
+        unresolved=unresolved,
+    )
+
+
+async def keep(claim: Claim, grant: Grant, *, context: AuthContext) -> bool:
+    """Store the new pair wherever the row still holds the refresh token it was made from, however late it came.
+
+    False: consented again or disconnected meanwhile, and the pair is of no use.
+    """
+    async with context.database.write() as db:
+        connection = await store.get_connection(db, claim.connection.id)
+        if connection is None:
+            return False
+        pair = _completed(grant.pair, claim, context)
+        credential = credentials.sealed(connection, pair, context.keyring)
+        if not await credentials.exchange(db, credential, made_from=claim.fingerprint):
+            return False
+        kind = "Refreshed" if connection.status in LIVE else "Recovered"
+        await store.publish(db, _renewed(connection, grant, kind, context), kind)
+    log.info(
+        "refreshed", connection=connection.id, provider=connection.provider, token_version=connection.token_version + 1
+    )
+    return True
+
+
+def _completed(pair: Pair, claim: Claim, context: AuthContext) -> Pair:
+    """RFC 6749 §6: without a new refresh token the old one goes on."""
+    if pair.refresh is not None:
+        return pair
+    old = credentials.opened(claim.connection, claim.credential, context.keyring)
+    expires = pair.refresh_expires_at or old.refresh_expires_at
+    return msgspec.structs.replace(pair, refresh=old.refresh, refresh_expires_at=expires)
+
+
+def _renewed(connection: Connection, grant: Grant, kind: str, context: AuthContext) -> Connection:
+    scopes = connection.scopes if grant.scopes is None else grant.scopes
+    endpoint = context.endpoints.get(connection.provider)
+    resources = granted_resources(endpoint.provider, scopes) if endpoint else connection.resources
+    return msgspec.structs.replace(
+        connection,
+        version=connection.version + 1,
+        token_version=connection.token_version + 1,
+        status="active",
+        reason=None,
+        scopes=scopes,
+        resources=resources,
+        sync_id=new_id() if kind == "Recovered" else connection.sync_id,
+        updated_at=timestamp(context.clock()),
+    )
+
+
+async def give_up(claim: Claim, reason: str, *, context: AuthContext) -> None:
+    """The grant is dead, unless another attempt or another consent has changed the row since."""
+    async with context.database.write() as db:
+        own = await credentials.settle(db, claim.connection.id, claim.attempt_id, known=True, retry_at=0.0)
+        connection = await store.get_connection(db, claim.connection.id) if own else None
+        if connection is None or connection.status not in LIVE:
+            return
+        await require_consent(db, connection, reason, context=context)
+
+
+async def require_consent(db: AsyncConnection, connection: Connection, reason: str, *, context: AuthContext) -> None:
+    """``reason`` is a sentence for people."""
+    stopped = msgspec.structs.replace(
+        connection,
+        version=connection.version + 1,
+        status="reauth_required",
+        reason=reason,
+        updated_at=timestamp(context.clock()),
+    )
+    await store.publish(db, stopped, "ReauthorizationNeeded")
+    log.warning("reauthorization_needed", connection=connection.id, provider=connection.provider, reason=reason)
+
+
+async def retry_later(
+    claim: Claim, failure: ProviderFailure | None, *, known: bool, context: AuthContext, replays: int = 0
+) -> None:
+    """``known`` False: the attempt, or one before it, may have had its effect, and stays in the journal."""
+    growing = min(LONGEST_WAIT_S, 2.0 ** min(claim.credential.failures, 6))
+    told = failure.after_s if failure is not None and failure.after_s is not None else 0.0
+    retry_at = context.clock() + max(growing, told)
+    async with context.database.write() as db:
+        await credentials.settle(
+            db, claim.connection.id, claim.attempt_id, known=known, retry_at=retry_at, replays=replays
+        )
+    log.warning(
+        "refresh_failed",
+        connection=claim.connection.id,
+        provider=claim.connection.provider,
+        failure=type(failure).__name__ if failure else "probe undecided",
+        status=failure.status if failure else 0,
+        error_code=failure.code if failure else "",
+        outcome_known=known,
+    )

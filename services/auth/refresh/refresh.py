@@ -1,0 +1,213 @@
+"""Refresh a connection once, and find out what became of a refresh whose answer was lost."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Final, Literal, final
+
+import structlog
+
+from services.auth import credentials, store
+from services.auth.context import AuthContext
+from services.auth.metrics import REFRESHES
+from services.auth.oauth_client import (
+    Away,
+    BadClient,
+    DeadGrant,
+    Grant,
+    JustRefreshed,
+    Lost,
+    ProviderFailure,
+    Refused,
+    TokenEndpoint,
+)
+from services.auth.refresh import attempt
+from services.auth.refresh.attempt import Busy, Claim, begin
+from shared.contracts.connections import Connection
+from shared.crypto import DecryptFailed, UnknownKey
+from shared.failpoints import failpoint
+from shared.transient import is_transient
+
+ROUNDS: Final = 3
+"""A refresh, the replay of a lost one, and the verdict when the replay is lost too."""
+_LOOK_S: Final = 0.05
+_AGAIN_S: Final = 0.5
+_LOST: Final = (
+    "The provider's answer to a token refresh was lost, and the old tokens are no longer accepted. Reconnect."
+)
+_DEAD: Final = "{name} no longer accepts this connection: access was withdrawn or has run out. Reconnect."
+UNREADABLE: Final = "The stored tokens of this connection cannot be opened: they were altered or moved. Reconnect."
+_STOP_S: Final = 3.0
+log = structlog.get_logger()
+
+
+@final
+class RefreshCoordinator:
+    """A refresh runs in a task of its own: a caller that goes away must not cut off an answer with new tokens in it."""
+
+    def __init__(self, context: AuthContext) -> None:
+        self._context = context
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self, connection: Connection) -> None:
+        """Refresh unless ``connection.token_version`` has passed already; joins what is under way.
+
+        Raises ``BadRequest`` when the provider is no longer set up, ``UnknownKey`` when a key is missing.
+        """
+        task = self._running.get(connection.id)
+        if task is None:
+            endpoint = self._context.endpoint(connection.provider)
+            work = refresh(connection.id, connection.token_version, endpoint, context=self._context)
+            task = asyncio.create_task(work, name=f"refresh {connection.id}")
+            self._running[connection.id] = task
+            task.add_done_callback(lambda done: self._ended(connection.id, done))
+        await asyncio.shield(task)
+
+    async def stop(self) -> None:
+        """Give running refreshes 3 s to store their answer; what is cut off then stands in the journal."""
+        running = list(self._running.values())
+        if not running:
+            return
+        _, late = await asyncio.wait(running, timeout=_STOP_S)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _ended(self, connection_id: str, task: asyncio.Task[None]) -> None:
+        self._running.pop(connection_id, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("refresh_broke", connection=connection_id, exc_info=error)
+
+
+async def refresh(connection_id: str, token_version: int, endpoint: TokenEndpoint, *, context: AuthContext) -> None:
+    """Raise the token version, mark the connection as needing a person, or set a later time for trying again."""
+    rounds = 0
+    while rounds < ROUNDS:
+        async with endpoint.refresh_permits:
+            found = await begin(connection_id, token_version, again=rounds > 0, context=context)
+            if isinstance(found, Claim):
+                rounds += 1
+                if await _attempt(found, endpoint, context) == "again":
+                    continue
+                return
+        if found is None:
+            return
+        await _other_ended(connection_id, token_version, found, context)
+
+
+async def _attempt(claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> Literal["done", "again"]:
+    slug = endpoint.provider.slug
+    try:
+        pair = credentials.opened(claim.connection, claim.credential, context.keyring)
+    except DecryptFailed:
+        REFRESHES.add(slug, "unreadable")
+        await attempt.give_up(claim, UNREADABLE, context=context)
+        return "done"
+    except UnknownKey:  # an operator's mistake that can be mended: nothing is overwritten
+        REFRESHES.add(slug, "unreadable")
+        await attempt.retry_later(claim, None, known=not claim.unresolved, context=context)
+        raise
+    if pair.refresh is None or not await _may_send(claim, endpoint, context):
+        return "done"
+    failpoint("before_refresh_send")
+    try:
+        grant = await endpoint.refresh(pair.refresh)
+    except ProviderFailure as failure:
+        REFRESHES.add(slug, failure.outcome)
+        return await _failed(claim, failure, endpoint, context)
+    failpoint("after_refresh_answer")
+    kept = await _kept(claim, grant, context)
+    failpoint("after_refresh_store")
+    REFRESHES.add(slug, "refreshed" if kept else "unwanted")
+    if not kept:
+        await _forget_late(grant.pair, claim, endpoint, context)
+    return "done"
+
+
+async def _kept(claim: Claim, grant: Grant, context: AuthContext) -> bool:
+    """Until it is written down, however long the database is away: the old tokens may be worth nothing by now."""
+    while True:
+        try:
+            return await attempt.keep(claim, grant, context=context)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+            log.warning("refreshed_not_stored", connection=claim.connection.id, error=type(error).__name__)
+            await asyncio.sleep(_AGAIN_S)
+
+
+async def _may_send(claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> bool:
+    """A retired refresh token is shown once more at most: some providers end the whole grant for it."""
+    if not (claim.unresolved and endpoint.provider.oauth.rotates):
+        return True
+    match await _old_token(claim, endpoint, context):
+        case "lives":  # the provider ends both tokens at a refresh, so the lost one did not happen
+            return True
+        case "undecided":
+            await attempt.retry_later(claim, None, known=False, replays=claim.credential.replays, context=context)
+            return False
+        case "refused":
+            pass
+    if claim.credential.replays > 0:
+        await attempt.give_up(claim, _LOST, context=context)
+        return False
+    async with context.database.write() as db:
+        return await credentials.count_replay(db, claim.connection.id, claim.attempt_id)
+
+
+async def _old_token(
+    claim: Claim, endpoint: TokenEndpoint, context: AuthContext
+) -> Literal["lives", "refused", "undecided"]:
+    """Probe the old access token.
+
+    An expired one is refused whatever happened, and where there is no call to ask with nothing is known.
+    """
+    expires = claim.credential.access_expires_at
+    if not endpoint.can_probe or (expires is not None and expires <= context.clock()):
+        return "refused"
+    pair = credentials.opened(claim.connection, claim.credential, context.keyring)
+    return await endpoint.probe(pair.access)
+
+
+async def _failed(
+    claim: Claim, failure: ProviderFailure, endpoint: TokenEndpoint, context: AuthContext
+) -> Literal["done", "again"]:
+    lost = claim.unresolved and endpoint.provider.oauth.rotates
+    match failure:
+        case JustRefreshed() if lost:  # by ourselves: nobody else has this token
+            await attempt.give_up(claim, _LOST, context=context)
+        case DeadGrant():
+            await attempt.give_up(claim, _LOST if lost else _DEAD.format(name=endpoint.provider.name), context=context)
+        case Lost() if endpoint.provider.oauth.rotates:
+            replays = claim.credential.replays + claim.unresolved
+            await attempt.retry_later(claim, failure, known=False, replays=replays, context=context)
+            return "again"
+        case Away() | Lost() | BadClient() | Refused() | ProviderFailure():
+            # Complete answers of failure resolve nothing that was unresolved before.
+            await attempt.retry_later(claim, failure, known=not claim.unresolved, context=context)
+    return "done"
+
+
+async def _forget_late(pair: credentials.Pair, claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> None:
+    """A pair made for a connection that was disconnected meanwhile must not stay good at the provider."""
+    async with context.database.read() as db:
+        connection = await store.get_connection(db, claim.connection.id)
+        wanted = connection is not None and connection.status != "disconnected"
+        if wanted or await store.shares_grant(db, claim.connection):
+            return
+    try:
+        await endpoint.revoke(pair)
+    except ProviderFailure:
+        return
+
+
+async def _other_ended(connection_id: str, token_version: int, other: Busy, context: AuthContext) -> None:
+    while context.clock() < other.until:
+        await asyncio.sleep(_LOOK_S)
+        async with context.database.read() as db:
+            connection = await store.get_connection(db, connection_id)
+            credential = await credentials.get(db, connection_id)
+        if connection is None or credential is None or connection.token_version != token_version:
+            return
+        if credential.attempt_id != other.attempt_id or credential.refresh_until <= context.clock():
+            return
