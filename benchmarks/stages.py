@@ -20,7 +20,7 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("normalise", r"shared/providers/"),
         ("emit: digest, item, headers", r"services/fetcher/emit\.py|shared/contracts/items\.py"),
         ("quota", r"shared/quota\.py|/fakeredis/|/redis/"),
-        ("provider: HTTP", r"shared/http/|/httpcore/|services/fetcher/(call|tokens)\.py"),
+        ("provider: HTTP", r"shared/http/|/httpcore/|services/fetcher/call\.py"),
         ("fetcher: SQL of known items", r"services/fetcher/known_items\.py"),
         ("fetcher: SQL of jobs", r"services/fetcher/(jobs|store|load|finish|worker|consumers|reap|plan)\.py"),
         ("outbox", r"shared/outbox\.py"),

@@ -12,13 +12,13 @@ from typing import Final
 from litestar import Litestar
 from redis.asyncio import Redis
 
+from services.fetcher.call import Tokens
 from services.fetcher.consumers import listen
 from services.fetcher.context import FetcherContext
 from services.fetcher.metrics import collectors, init_series
 from services.fetcher.reap import arrive, keep_alive, leave
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.store import relay as open_relay
-from services.fetcher.tokens import Tokens
 from services.fetcher.worker import Worker
 from shared.db import Database
 from shared.errors import HubError
@@ -29,7 +29,7 @@ from shared.providers import load_connector
 from shared.quota import Quota
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, error_body, health, metrics, services_only
+from shared.web import HostGuard, OpenResources, error_body, health, metrics, services_only
 
 EX_SOFTWARE: Final = 70
 
@@ -114,29 +114,23 @@ def create_app(settings: FetcherSettings, *, redis: Redis | None) -> App:
 
     ``redis`` None: it shares no quota with others.
     """
-    opened: list[Resources] = []
-
-    @asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        async with open_resources(settings, redis) as resources:
-            opened.append(resources)
-            yield
-            opened.clear()
+    opened = OpenResources(lambda _: open_resources(settings, redis))
 
     async def checks() -> Mapping[str, str]:
-        if not opened:
+        at = opened.resources
+        if at is None:
             return {"fetcher": "still starting"}
-        return {**opened[0].consumers.failing, **await opened[0].database.trouble()}
+        return {**at.consumers.failing, **await at.database.trouble()}
 
     def current_collectors() -> Mapping[str, Collector]:
-        if not opened:
+        at = opened.resources
+        if at is None:
             return {}
-        at = opened[0]
         return collectors(at.database, at.consumers, slots=settings.slots, in_use=lambda: at.worker.busy)
 
     app = Litestar(
         route_handlers=[health(checks), metrics(current_collectors)],
-        lifespan=[lifespan],
+        lifespan=[opened.lifespan],
         guards=[services_only(settings.service_secret)],
         exception_handlers={HubError: error_body},
         openapi_config=None,

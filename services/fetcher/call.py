@@ -1,27 +1,75 @@
-"""One call to a provider, as a connection: quota, token, deadline, and what the answer means."""
+"""One call to a provider, as a connection: token, quota, deadline, and what the answer means."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
+import msgspec
 import structlog
 
-from services.fetcher.metrics import LIMITED, waited
-from services.fetcher.settings import Runtime
-from services.fetcher.tokens import Tokens
+from services.fetcher.metrics import LIMITED, WAITED, WAITS
+from services.fetcher.settings import FetcherSettings, Runtime
 from shared.connector import Bucket, Connector, Reauthorize, Reject, Request, Response, RetryLater
-from shared.contracts.auth import AccessToken
+from shared.contracts.auth import AccessToken, ErrorBody, TokenRequest
 from shared.contracts.connections import Connection
 from shared.http import HttpClient, HttpError, HttpResponse, MalformedBody, decode_json
 from shared.quota import Quota, Window, wait
 
 RATE_LIMIT_S: Final = 10.0
 """The wait after a rate limit whose answer says none."""
+EARLY_S: Final = 60.0
+AUTH_AWAY: Final = "auth_unavailable"
+AWAY_S: Final = 3.0
 
 log = structlog.get_logger()
 Learned = dict[str, dict[str, Bucket]]
 """Client and account → name → the bucket that the provider's last answer told of."""
+
+
+class Tokens:
+    """``get`` answers from memory; ``stale_version`` asks for a newer token than the one the provider refused."""
+
+    def __init__(self, http: HttpClient, settings: FetcherSettings) -> None:
+        self._http, self._settings = http, settings
+        self._held: dict[str, tuple[AccessToken, float]] = {}
+
+    async def get(self, connection_id: str, *, stale_version: int | None = None) -> AccessToken:
+        """Raise Reauthorize when the customer must consent again, RetryLater when auth cannot say now."""
+        held = self._held.get(connection_id)
+        if held and held[0].token_version != stale_version and time.monotonic() < held[1]:
+            return held[0]
+        token = await self._ask(connection_id, stale_version)
+        lasts = token.expires_in_s - EARLY_S if token.expires_in_s is not None else float("inf")
+        self._held[connection_id] = (token, time.monotonic() + lasts)
+        return token
+
+    def forget(self, connection_id: str) -> None:
+        self._held.pop(connection_id, None)
+
+    async def _ask(self, connection_id: str, stale_version: int | None) -> AccessToken:
+        try:
+            answer = await self._http.request(
+                "POST",
+                f"{self._settings.auth_url}/connections/{connection_id}/token",
+                headers={"authorization": f"Bearer {self._settings.service_secret.reveal()}"},
+                json=msgspec.to_builtins(TokenRequest(stale_version=stale_version)),
+                timeout_s=35,
+            )
+        except HttpError as error:
+            raise _away("The auth service does not answer; going on when it does.") from error
+        if answer.status < 300:
+            return msgspec.json.decode(answer.body, type=AccessToken)
+        self.forget(connection_id)
+        problem = _error(answer.body)
+        if problem.code == "reauth_required":
+            raise Reauthorize(problem.detail, code=problem.code)
+        if answer.status in {404, 409, 410}:
+            raise Reject(problem.detail, code=problem.code)
+        if answer.status == 503:
+            raise _away(problem.detail)
+        raise RetryLater(problem.detail, code=problem.code)
 
 
 class ProviderCall:
@@ -93,12 +141,12 @@ class ProviderCall:
         permit = await self._quota.permit(windows)
         left = permit.wait_s
         if permit.granted:
-            waited(self._connection.provider, permit.wait_s)
+            _count_wait(self._connection.provider, permit.wait_s)
             await wait(permit.wait_s)
             # While this request waited for its time, another one may have been told that nobody may ask.
             left = await self._quota.closed([window.key for window in windows]) if permit.wait_s else 0.0
         if left > 0:
-            waited(self._connection.provider, left)
+            _count_wait(self._connection.provider, left)
             reason = f"{self._runtime.provider.name}'s rate limit is used up; going on when it allows more."
             raise RetryLater(reason, code="rate_limited", after_s=left)
 
@@ -119,3 +167,21 @@ def _body(answer: HttpResponse) -> object:
         if answer.status < 300:
             log.info("body_not_json", status=answer.status, reason=str(error))
         return None
+
+
+def _count_wait(provider: str, seconds: float) -> None:
+    """Count a wait for quota; none of zero seconds."""
+    if seconds > 0:
+        WAITS.add(provider)
+        WAITED.add(provider, by=seconds)
+
+
+def _away(reason: str) -> RetryLater:
+    return RetryLater(reason, code=AUTH_AWAY, after_s=AWAY_S)
+
+
+def _error(body: bytes) -> ErrorBody:
+    try:
+        return msgspec.json.decode(body, type=ErrorBody)
+    except msgspec.DecodeError:
+        return ErrorBody(code=AUTH_AWAY, detail="The auth service did not answer as expected.")

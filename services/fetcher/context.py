@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.call import Learned
-from services.fetcher.job import Job
+from services.fetcher.call import Learned, Tokens
+from services.fetcher.jobs.queries import Job
 from services.fetcher.settings import Runtime
-from services.fetcher.tokens import Tokens
 from shared.connector import Connector
 from shared.db import Database
 from shared.http import HttpClient

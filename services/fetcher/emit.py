@@ -1,4 +1,7 @@
-"""Make messages of a page's records: send what is new or changed, only note what is unchanged."""
+"""What a page's records become: messages for what is new or changed, a note for what is unchanged.
+
+An object that could not be read is kept as a dead letter.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,25 @@ from typing import Final
 
 import msgspec
 
-from services.fetcher.job import Job
+from services.fetcher.context import FetcherContext
+from services.fetcher.jobs.queries import Job
 from services.fetcher.known_items import KnownItem
+from services.fetcher.run import JobRun
 from shared.connector import Page, Record
 from shared.contracts import items
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, timestamp
 from shared.contracts.items import MAX_BYTES, Item
 from shared.contracts.progress import Receipt
+from shared.contracts.topics import ITEMS, dead_letters
+from shared.kafka.metrics import count_dead_letters
 
 SORTED: Final = msgspec.json.Encoder(order="sorted")
 PLAIN: Final = msgspec.json.Encoder()
 LONGEST_NAME: Final = 10_000
 MALFORMED: Final = "malformed_record"
 """Why an object was dropped; its dead letter says more."""
+_DEAD_LETTERS: Final = dead_letters(ITEMS)
 
 
 class Emission(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +63,28 @@ def emission(job: Job, source: Connection, page: Page, *, version: int, known: M
         oversized += size > MAX_BYTES
     receipt = _added(job.receipt, page, emitted=len(messages), oversized=oversized)
     return Emission(messages=list(messages.values()), sent=tuple(messages), known=read, new=new, receipt=receipt)
+
+
+async def send_dead_letters(run: JobRun, context: FetcherContext, page: Page) -> None:
+    """Keep the page's objects that could not be read: their bytes, and the place they had in the page."""
+    await context.producer.send_all(
+        [
+            Message(
+                topic=_DEAD_LETTERS,
+                key=run.job.lane.encode(),
+                value=rejected.raw[:MAX_BYTES],
+                headers=(
+                    ("dlq_error", f"{MALFORMED}: {rejected.reason}"[:1000].encode(errors="replace")),
+                    ("dlq_pointer", rejected.pointer[:1000].encode(errors="replace")),
+                    ("dlq_service", b"fetcher"),
+                    ("dlq_bytes", str(len(rejected.raw)).encode()),
+                    ("org_id", run.source.org_id.encode()),
+                ),
+            )
+            for rejected in page.rejected
+        ]
+    )
+    count_dead_letters(ITEMS, len(page.rejected))
 
 
 def content_digest(record: Record) -> bytes:

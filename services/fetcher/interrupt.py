@@ -10,11 +10,11 @@ import msgspec
 import structlog
 
 from services.fetcher import store
+from services.fetcher.call import AUTH_AWAY
 from services.fetcher.context import FetcherContext
-from services.fetcher.job import Job
 from services.fetcher.jobs import transitions
+from services.fetcher.jobs.queries import Job
 from services.fetcher.run import JobRun
-from services.fetcher.tokens import AUTH_AWAY
 from shared.connector import Interruption, Reauthorize, Reject, Restart, RetryLater
 from shared.contracts.progress import JobError
 

@@ -16,19 +16,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, store
 from services.fetcher.context import FetcherContext
-from services.fetcher.dead_letters import send_dead_letters
-from services.fetcher.emit import SORTED, Emission, emission
+from services.fetcher.emit import SORTED, Emission, emission, send_dead_letters
 from services.fetcher.finish import FINISHING, finish
 from services.fetcher.interrupt import interrupted
-from services.fetcher.job import Job
-from services.fetcher.jobs import claims, transitions
-from services.fetcher.metrics import recorded
+from services.fetcher.jobs import queries, transitions
+from services.fetcher.jobs.queries import Job
+from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
 from services.fetcher.purge import purge
 from services.fetcher.refetch import refetch
 from services.fetcher.run import JobRun, open_run
 from shared.connector import Interruption, Page
 from shared.contracts.items import version
-from shared.contracts.progress import JobError
+from shared.contracts.progress import JobError, Receipt
 from shared.failpoints import failpoint
 
 ASKED_PAGES: Final = 10
@@ -54,7 +53,7 @@ async def load(job: Job, context: FetcherContext) -> None:
         pages, receipt = job.pages, job.receipt
         try:
             await _step(job)(run, context)
-            recorded(source.provider, job, pages=pages, receipt=receipt)
+            _count_recorded(source.provider, job, pages=pages, receipt=receipt)
         except Interruption as error:
             await interrupted(run, context, error)
 
@@ -78,9 +77,10 @@ async def _page(run: JobRun, context: FetcherContext) -> None:
         known = await known_items.known(db, job.connection_id, job.resource, [record.id for record in page.records])
         emitted = emission(job, run.source, page, version=at, known=known)
         if emitted.sent:
-            await claims.record_pending(db, job, emitted.sent)
+            await queries.record_pending(db, job, emitted.sent)
     failpoint("after_record_pending")
-    await send_dead_letters(run, context, page)
+    if page.rejected:
+        await send_dead_letters(run, context, page)
     positions = await context.producer.send_all(emitted.messages)
     failpoint("after_items")
     await _checkpoint(run, context, page, emitted, positions)
@@ -161,3 +161,12 @@ def _limit_reached(limit: int) -> JobError:
         code="max_pages",
         detail=f"Stopped after {limit} pages, the limit that TRIBUTARY_MAX_PAGES sets: there may be more.",
     )
+
+
+def _count_recorded(provider: str, job: Job, *, pages: int, receipt: Receipt) -> None:
+    """Count what ``job`` has more than before, when that is committed."""
+    now = job.receipt
+    more = (now.emitted - receipt.emitted, now.unchanged - receipt.unchanged, now.deleted - receipt.deleted)
+    PAGES.add(provider, by=job.pages - pages)
+    for outcome, count in zip(ITEM_OUTCOMES, (*more, now.dropped - receipt.dropped), strict=True):
+        ITEMS.add(provider, outcome, by=count)

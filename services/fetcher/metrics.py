@@ -9,12 +9,13 @@ from typing import Final, get_args
 from prometheus_client.core import Metric
 from sqlalchemy import func, select
 
-from services.fetcher.job import UNFINISHED, Job
-from services.fetcher.tables import jobs, outbox, workers
+from services.fetcher.tables import UNFINISHED, jobs, outbox, workers
 from shared.backlog import backlog
-from shared.contracts.progress import Outcome, Receipt
+from shared.contracts.progress import Outcome
+from shared.contracts.topics import ITEMS as ITEMS_TOPIC
 from shared.db import Database
 from shared.kafka import Consumers
+from shared.kafka.metrics import count_dead_letters
 from shared.telemetry import Collector, Counter, gauge
 
 PAGES: Final = Counter("tributary_pages", "Pages read from a provider and recorded.", "provider")
@@ -31,7 +32,7 @@ WAITED: Final = Counter(
 )
 LIMITED: Final = Counter("tributary_rate_limited", "Calls that a provider refused for its own rate limit.", "provider")
 
-_OUTCOMES: Final = ("sent", "unchanged", "deleted", "dropped")
+ITEM_OUTCOMES: Final = ("sent", "unchanged", "deleted", "dropped")
 _STATES = select(jobs.c.state, func.count()).where(jobs.c.state.in_(UNFINISHED)).group_by(jobs.c.state)
 
 
@@ -39,26 +40,11 @@ def init_series(providers: Iterable[str]) -> None:
     for slug in providers:
         for count in (PAGES, WAITS, WAITED, LIMITED):
             count.add(slug, by=0)
-        for outcome in _OUTCOMES:
+        for outcome in ITEM_OUTCOMES:
             ITEMS.add(slug, outcome, by=0)
     for outcome in get_args(Outcome):
         ENDED.add(outcome, by=0)
-
-
-def recorded(provider: str, job: Job, *, pages: int, receipt: Receipt) -> None:
-    """Count what ``job`` has more than before, when that is committed."""
-    now = job.receipt
-    more = (now.emitted - receipt.emitted, now.unchanged - receipt.unchanged, now.deleted - receipt.deleted)
-    PAGES.add(provider, by=job.pages - pages)
-    for outcome, count in zip(_OUTCOMES, (*more, now.dropped - receipt.dropped), strict=True):
-        ITEMS.add(provider, outcome, by=count)
-
-
-def waited(provider: str, seconds: float) -> None:
-    """Record a wait for quota; zero seconds is not counted."""
-    if seconds > 0:
-        WAITS.add(provider)
-        WAITED.add(provider, by=seconds)
+    count_dead_letters(ITEMS_TOPIC, 0)
 
 
 def collectors(

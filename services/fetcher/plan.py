@@ -8,8 +8,8 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, store
-from services.fetcher.job import Job, new_job
 from services.fetcher.jobs import progress, queries, transitions
+from services.fetcher.jobs.queries import Job, new_job
 from shared.connector import Provider
 from shared.contracts.connections import Connection
 from shared.contracts.progress import JobError
@@ -140,8 +140,10 @@ def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> Job
         return JobError(code="disconnected", detail="The account was disconnected. Connect it again to load it.")
     if snapshot.status == "reauth_required":
         return JobError(code="reauth_required", detail=snapshot.reason or "The account must be connected again.")
+    if resource in snapshot.resources:
+        return None
     wanted = provider.resource(resource)
-    if resource in snapshot.resources or wanted is None:
+    if wanted is None:
         return None
     missing = [scope for scope in wanted.scopes if scope not in snapshot.scopes]
     scope = " ".join(missing)

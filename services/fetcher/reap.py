@@ -10,8 +10,8 @@ from typing import Final, Literal
 import structlog
 
 from services.fetcher import store
-from services.fetcher.job import Job
 from services.fetcher.jobs import queries, transitions
+from services.fetcher.jobs.queries import Job
 from services.fetcher.plan import give_up_unclaimed
 from shared.db import Database
 

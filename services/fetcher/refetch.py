@@ -8,10 +8,9 @@ import msgspec
 
 from services.fetcher import known_items
 from services.fetcher.context import FetcherContext
-from services.fetcher.dead_letters import send_dead_letters
-from services.fetcher.emit import emission
+from services.fetcher.emit import emission, send_dead_letters
 from services.fetcher.finish import send_deletions
-from services.fetcher.jobs import claims, transitions
+from services.fetcher.jobs import queries, transitions
 from services.fetcher.run import JobRun
 
 CHUNK: Final = 50
@@ -26,8 +25,9 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     found = {item.id for item in emitted.known}
     gone = [] if page.rejected else [id_ for id_ in ids[:CHUNK] if id_ not in found]
     async with context.write(job) as db:
-        await claims.record_pending(db, job, tuple(found))
-    await send_dead_letters(run, context, page)
+        await queries.record_pending(db, job, tuple(found))
+    if page.rejected:
+        await send_dead_letters(run, context, page)
     sent = await context.producer.send_all(emitted.messages)
     deleted = await send_deletions(run, context, gone, version=at, reason="not_visible")
     job.item_positions = {**job.item_positions, **sent, **deleted}

@@ -8,7 +8,7 @@ from typing import Final
 
 from services.fetcher.call import ProviderCall
 from services.fetcher.context import FetcherContext, SlotQueue
-from services.fetcher.job import Job
+from services.fetcher.jobs.queries import Job
 from services.fetcher.settings import Runtime
 from shared.connector import Connector
 from shared.contracts.connections import Connection

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final, Literal
+
 from sqlalchemy import (
     Boolean,
     Column,
@@ -18,6 +20,10 @@ from sqlalchemy import (
 
 from shared.db import Big, Key
 from shared.outbox import outbox_table
+
+State = Literal["new", "ready", "running", "waiting", "awaiting_lane", "awaiting_slot", "over"]
+"""Of a job; ``new`` is one without a row. ``jobs/transitions.py`` draws what leads from one to another."""
+UNFINISHED: Final[tuple[State, ...]] = ("ready", "running", "waiting", "awaiting_lane", "awaiting_slot")
 
 metadata = MetaData()
 

@@ -12,9 +12,8 @@ import structlog
 
 from services.fetcher.context import FetcherContext
 from services.fetcher.interrupt import ATTEMPTS, backoff, fail
-from services.fetcher.job import Job
 from services.fetcher.jobs import queries, transitions
-from services.fetcher.jobs.claims import LostClaimError
+from services.fetcher.jobs.queries import Job, LostClaimError
 from services.fetcher.load import load
 from shared.contracts.envelope import new_id
 from shared.contracts.jobs import RunJob

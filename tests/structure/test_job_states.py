@@ -8,7 +8,7 @@ from tests.structure.tree import name, product_files, text
 
 WRITER = "services/fetcher/jobs/transitions.py"
 OTHER_WRITES = {
-    "services/fetcher/jobs/claims.py",  # which ids are about to be sent
+    "services/fetcher/jobs/queries.py",  # which ids are about to be sent
     "services/fetcher/jobs/progress.py",  # how many progress events there were
 }
 """What else may write rows of jobs, but never a state."""

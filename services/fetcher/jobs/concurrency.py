@@ -11,7 +11,7 @@ from typing import Final
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.job import Job, from_row
+from services.fetcher.jobs.queries import Job, from_row
 from services.fetcher.tables import connections, jobs
 
 LEAST: Final = 1

@@ -8,7 +8,7 @@ from sqlalchemy import Text, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.job import Job
+from services.fetcher.jobs.queries import Job
 from services.fetcher.tables import job_syncs, jobs, outbox
 from shared.contracts.envelope import Message, event, timestamp
 from shared.contracts.progress import JobProgress

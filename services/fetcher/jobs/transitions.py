@@ -32,11 +32,10 @@ from sqlalchemy import bindparam, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, store
-from services.fetcher.job import UNFINISHED, Job, State, run_job, to_row
 from services.fetcher.jobs import concurrency, progress, queries
-from services.fetcher.jobs.claims import HELD, LostClaimError, claim_parameters, claimed_by_lost_commit
+from services.fetcher.jobs.queries import HELD, Job, LostClaimError, run_job, to_row
 from services.fetcher.metrics import ENDED
-from services.fetcher.tables import jobs, outbox
+from services.fetcher.tables import UNFINISHED, State, jobs, outbox
 from shared.contracts.progress import JobError, Outcome
 from shared.outbox import append
 
@@ -119,7 +118,7 @@ async def claim(
     ``at_work`` are the claims that the worker knows of: one that is not among them was committed unheard.
     """
     job = await queries.get(db, job_id)
-    if job is not None and claimed_by_lost_commit(job, dispatch, worker_id, at_work):
+    if job is not None and queries.claimed_by_lost_commit(job, dispatch, worker_id, at_work):
         return job
     if job is None or job.state not in CLAIMABLE or job.dispatch != dispatch:
         return None
@@ -235,7 +234,7 @@ async def _write(db: AsyncConnection, job: Job, event: Event, *, tell: str | Non
     Raises:
         LostClaimError: the row has another epoch or checkpoint than the job was read with.
     """
-    claimed = claim_parameters(job)
+    claimed = queries.claim_parameters(job)
     if event != "finished" and job.kind != "purge" and await store.is_gone(db, job.connection_id, job.generation):
         event, tell = "connection_gone", "JobFailed"
         job.outcome, job.error = "failed", DISCONNECTED

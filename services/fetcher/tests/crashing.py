@@ -13,8 +13,8 @@ import msgspec
 from sqlalchemy import select, update
 
 from services.fetcher.context import FetcherContext
-from services.fetcher.job import Job
 from services.fetcher.jobs import queries
+from services.fetcher.jobs.queries import Job
 from services.fetcher.plan import plan_connection, plan_sync
 from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime

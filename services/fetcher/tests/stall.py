@@ -12,9 +12,9 @@ import msgspec
 from fakeredis import FakeServer
 from fakeredis.aioredis import FakeRedis
 
+from services.fetcher.call import Tokens
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.tests.crashing import Fetcher
-from services.fetcher.tokens import Tokens
 from shared.connector import (
     Bucket,
     Call,

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from services.fetcher import store
-from services.fetcher.job import Job, new_job, run_job
+from services.fetcher.jobs.queries import Job, new_job, run_job
 from services.fetcher.plan import plan_connection, plan_refetch, plan_sync
 from services.fetcher.tests.crashing import Fetcher, orchard_of
 from services.fetcher.worker import Worker

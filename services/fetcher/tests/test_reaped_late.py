@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from services.fetcher import known_items
-from services.fetcher.jobs import claims, queries, transitions
+from services.fetcher.jobs import queries, transitions
 from services.fetcher.tests.crashing import Fetcher
 from shared.contracts.jobs import RunJob
 from shared.contracts.topics import JOBS
@@ -25,7 +25,7 @@ async def test_what_was_noted_after_the_reaper_had_looked_is_doubted_too(tmp_pat
     async with fetcher.database.read() as db:
         orphaned = await queries.in_state(db, "running")
     async with fetcher.database.write(lock="conn") as db:
-        await claims.record_pending(db, mine, ("apples-000",))
+        await queries.record_pending(db, mine, ("apples-000",))
     async with fetcher.database.write(lock="conn") as db:
         await transitions.redispatch(db, orphaned[0], "worker_gone")
     async with fetcher.database.read() as db:

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from services.fetcher.job import new_job
-from services.fetcher.jobs.queries import get
+from services.fetcher.jobs.queries import get, new_job
 from services.fetcher.jobs.transitions import claim, create, wake_next
 from services.fetcher.tables import jobs as rows
 from services.fetcher.tests.crashing import Fetcher, orchard_of

@@ -8,9 +8,10 @@ from typing import get_args
 
 import pytest
 
-from services.fetcher.job import UNFINISHED, State, new_job
 from services.fetcher.jobs import transitions
+from services.fetcher.jobs.queries import new_job
 from services.fetcher.jobs.transitions import LIFE, TRANSITIONS, Event, IllegalTransitionError
+from services.fetcher.tables import UNFINISHED, State
 
 ARCHITECTURE = Path(__file__).parents[3] / "docs" / "architecture.md"
 

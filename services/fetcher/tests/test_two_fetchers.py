@@ -16,8 +16,8 @@ from typing_extensions import override
 
 from services.fetcher import store
 from services.fetcher.context import FetcherContext
-from services.fetcher.job import Job
 from services.fetcher.jobs import queries, transitions
+from services.fetcher.jobs.queries import Job
 from services.fetcher.reap import DEAD_AFTER_S, arrive, keep_alive, reap
 from services.fetcher.tables import workers
 from services.fetcher.tests.crashing import Crashes, Fetcher, Orchard, orchard_of
