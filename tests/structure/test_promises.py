@@ -38,7 +38,7 @@ def import_law() -> ConfigParser:
     return law
 
 
-@pytest.mark.parametrize("service", ["auth", "gateway"])
+@pytest.mark.parametrize("service", ["auth", "fetcher", "gateway"])
 def test_a_service_has_at_most_eight_layers(service: str) -> None:
     contract = import_law()[f"importlinter:contract:{service}-layers"]
     assert contract["containers"].split() == [f"services.{service}"]
