@@ -23,13 +23,14 @@ class KnownItem(msgspec.Struct, frozen=True):
 
 
 _KNOWN: Final = KeyLookup(known_items.c.id, known_items.c.digest, known_items.c.version)
-_RECORD = upsert(known_items)
-_RECORD = _RECORD.on_conflict_do_update(
-    index_elements=["connection_id", "resource", "id"],
-    set_={"digest": _RECORD.excluded.digest, "version": _RECORD.excluded.version},
-    where=known_items.c.version < _RECORD.excluded.version,
+_NEW: Final = upsert(known_items)
+_RECORD: Final = BulkUpsert(
+    _NEW.on_conflict_do_update(
+        index_elements=["connection_id", "resource", "id"],
+        set_={"digest": _NEW.excluded.digest, "version": _NEW.excluded.version},
+        where=known_items.c.version < _NEW.excluded.version,
+    )
 )
-_RECORD_ALL: Final = BulkUpsert(_RECORD)
 # One by one: of many at once PostgreSQL may make a walk through the whole lane, as in ``KeyLookup``.
 _FORGET: Final = delete(known_items).where(*(column == bindparam(column.name) for column in known_items.primary_key))
 _INVALIDATE: Final = upsert(known_items).on_conflict_do_update(
@@ -43,7 +44,7 @@ async def known(db: AsyncConnection, connection_id: str, resource: str, ids: Seq
 
 
 async def record(db: AsyncConnection, connection_id: str, resource: str, items: Sequence[KnownItem]) -> None:
-    await _RECORD_ALL.run(db, [(connection_id, resource, s.id, s.digest, s.version) for s in items])
+    await _RECORD.run(db, [(connection_id, resource, one.id, one.digest, one.version) for one in items])
 
 
 async def invalidate(db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]) -> None:

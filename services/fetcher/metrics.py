@@ -33,7 +33,7 @@ WAITED: Final = Counter(
 LIMITED: Final = Counter("tributary_rate_limited", "Calls that a provider refused for its own rate limit.", "provider")
 
 ITEM_OUTCOMES: Final = ("sent", "unchanged", "deleted", "dropped")
-_STATES = select(jobs.c.state, func.count()).where(jobs.c.state.in_(UNFINISHED)).group_by(jobs.c.state)
+_STATES: Final = select(jobs.c.state, func.count()).where(jobs.c.state.in_(UNFINISHED)).group_by(jobs.c.state)
 
 
 def init_series(providers: Iterable[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 from sqlalchemy import Text, bindparam, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
@@ -18,9 +19,9 @@ from shared.db import in_array, json_array
 from shared.outbox import append
 
 # Built once: building such a statement costs as much as running it, and these run for every page.
-_SYNCS = select(job_syncs.c.sync_id).where(job_syncs.c.job_id == bindparam("job_id"))
-_SYNCS_OF_ALL = select(job_syncs).where(in_array(job_syncs.c.job_id, bindparam("ids", type_=Text)))
-_STEPPED = update(jobs).where(jobs.c.id == bindparam("joined")).values(step=bindparam("reached"))
+_SYNCS: Final = select(job_syncs.c.sync_id).where(job_syncs.c.job_id == bindparam("job_id"))
+_SYNCS_OF_ALL: Final = select(job_syncs).where(in_array(job_syncs.c.job_id, bindparam("ids", type_=Text)))
+_STEPPED: Final = update(jobs).where(jobs.c.id == bindparam("joined")).values(step=bindparam("reached"))
 
 
 async def tell(db: AsyncConnection, job: Job, kind: str) -> None:

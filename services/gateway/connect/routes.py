@@ -19,7 +19,7 @@ from services.gateway.http.validation import missing_field
 from shared.contracts.auth import FlowStatus
 from shared.contracts.vocabulary import ConnectionId, ProviderSlug, ResourceSlug, Scope
 
-TAGS = ["Connecting accounts"]
+TAGS: Final = ["Connecting accounts"]
 
 
 class ResourceView(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from services.gateway.http.operations import Link
 from services.gateway.http.paging import LARGEST_PAGE
 from shared.contracts.vocabulary import ConnectionId
 
-TAGS = ["Connections"]
+TAGS: Final = ["Connections"]
 
 
 @get(

@@ -23,7 +23,7 @@ from shared.contracts.topics import PUBLIC, dead_letters
 from shared.errors import BadRequest, NotFound
 from shared.kafka import LoggedRecord
 
-REPLAYED_FROM = "dlq_replay"
+REPLAYED_FROM: Final = "dlq_replay"
 Headers = tuple[tuple[str, bytes], ...]
 SOURCES: Final = {dead_letters(topic.name): topic.name for topic in PUBLIC}
 """Topic of dead letters → the topic they come from."""

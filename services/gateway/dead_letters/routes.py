@@ -24,7 +24,7 @@ from services.gateway.http.fields import DeadLetterId, NextPageToken, PageSize, 
 from services.gateway.http.operations import Link
 from services.gateway.http.paging import LARGEST_PAGE, PageTokens
 
-TAGS = ["Dead letters"]
+TAGS: Final = ["Dead letters"]
 
 
 class DeadLetterPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -33,7 +33,7 @@ _SHOWN: Final = 60
 
 AnyRequest = Request[Any, Any, Any]
 
-_NOT_QUERY = frozenset(
+_NOT_QUERY: Final = frozenset(
     {"context", "request", "data", "state", "headers", "cookies", "body", "scope", "socket", "query"}
 )
 

@@ -16,7 +16,7 @@ from services.gateway.items.queries import SyncedItem
 from services.gateway.items.views import ItemPage, list_items, read_item
 from shared.contracts.vocabulary import ConnectionId, ItemId, ResourceSlug
 
-TAGS = ["Items"]
+TAGS: Final = ["Items"]
 NamePart = Annotated[
     str,
     Meta(

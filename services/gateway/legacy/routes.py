@@ -21,10 +21,10 @@ from shared.contracts.connections import Connection
 from shared.contracts.vocabulary import ConnectionStatus, ProviderSlug
 from shared.errors import BadRequest, NotFound
 
-LONGEST = 16_384
+LONGEST: Final = 16_384
 
-TAGS = ["Original routes"]
-PATH = "/integrations/{provider:str}"
+TAGS: Final = ["Original routes"]
+PATH: Final = "/integrations/{provider:str}"
 
 
 async def form_text(request: AnyRequest, *required: str, optional: tuple[str, ...] = ()) -> dict[str, str]:

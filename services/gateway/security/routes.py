@@ -26,7 +26,7 @@ from services.gateway.security.keys import (
 from services.gateway.security.queries import Scope
 from shared.errors import Forbidden
 
-TAGS = ["API keys"]
+TAGS: Final = ["API keys"]
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
