@@ -1,4 +1,4 @@
-"""After the last page of a complete walk: what was not seen in it is deleted; then the receipt.
+"""After the last page of a complete walk: what was not read in it is deleted; then the receipt.
 
 A walk that would delete more than a fifth of the lane (and more than a hundred items) holds the deletions back until a
 second one finds no more of them: an empty answer of a provider in trouble must not empty a customer's data.

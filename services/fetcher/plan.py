@@ -24,7 +24,7 @@ async def plan_connection(db: AsyncConnection, snapshot: Connection, *, provider
 
     An older snapshot than the known one changes nothing. Compaction keeps only the newest event of a connection, so
     what happened is told by the snapshot itself, not by the kind of its event: a sync that was never planned is new,
-    and a generation that was never seen to end has ended.
+    and a generation whose end never came has ended.
     """
     before = await store.connection(db, snapshot.id)
     provider = providers[snapshot.provider]

@@ -205,7 +205,7 @@ async def redispatch(db: AsyncConnection, job: Job, event: Literal["worker_gone"
 
 
 async def wake_next(db: AsyncConnection, connection_id: str) -> None:
-    """Hand out as many jobs of those that wait for a slot as may be out."""
+    """Dispatch jobs that wait for a slot, as many as the connection may have."""
     while (job := await concurrency.next_queued(db, connection_id)) is not None:
         if not await concurrency.has_slot(db, connection_id):
             return

@@ -53,7 +53,7 @@ async def by_state(fetcher: Fetcher) -> dict[str, list[Job]]:
     return found
 
 
-def out(states: dict[str, list[Job]]) -> int:
+def dispatched(states: dict[str, list[Job]]) -> int:
     return len(states["running"]) + len(states["ready"])
 
 
@@ -64,8 +64,8 @@ async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happe
     await large.connect(1)
     for turn in range(30):
         states = await by_state(large)
-        assert out(states) <= AT_ONCE
-        assert out(states) == AT_ONCE or not states["awaiting_slot"], "nobody waits while there is room"
+        assert dispatched(states) <= AT_ONCE
+        assert dispatched(states) == AT_ONCE or not states["awaiting_slot"], "nobody waits while a slot is free"
         assert await large.stranded() == []
         match chance.choice(("relay", "deliver", "deliver", "settle", "repeat", "die", "ask")):
             case "relay":
@@ -99,7 +99,7 @@ async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
         if number == len(TREES):
             assert set(served.values()) == {1}
         if number < 3 * len(TREES) - AT_ONCE:
-            assert max(served.values()) - min(served.values()) <= 2, "those that are out at once come in any order"
+            assert max(served.values()) - min(served.values()) <= 2, "jobs dispatched at once come in any order"
     assert set(served.values()) == {3}
 
 
