@@ -22,7 +22,7 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("quota", r"shared/quota\.py|/fakeredis/|/redis/"),
         ("provider: HTTP", r"shared/http/|/httpcore/|services/fetcher/call\.py"),
         ("fetcher: SQL of known items", r"services/fetcher/known_items\.py"),
-        ("fetcher: SQL of jobs", r"services/fetcher/(jobs|store|load|finish|worker|consumers|reap|plan)\.py"),
+        ("fetcher: SQL of jobs", r"services/fetcher/(jobs/|(store|load|finish|worker|consumers|reap|plan)\.py)"),
         ("outbox", r"shared/outbox\.py"),
         ("produce", r"/aiokafka/(producer|partitioner)|shared/kafka/produce\.py"),
         ("consume: offsets", r"/aiokafka/consumer/group_coordinator\.py|shared/kafka/consume\.py _commit"),
