@@ -16,12 +16,18 @@ class AlreadyRunning(Misuse):
 def locked(data_dir: Path) -> TextIO:
     """Held while the file is open; the kernel lets go of it when the process is killed. Raises ``AlreadyRunning``."""
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    held = (data_dir / "lock").open("w")
+    return hold(
+        data_dir / "lock",
+        f"Another Tributary is running on {data_dir}. Stop it, or choose another folder with TRIBUTARY_DATA_DIR.",
+    )
+
+
+def hold(path: Path, refusal: str) -> TextIO:
+    """Hold the lock file at ``path`` as ``locked`` does. Raises ``AlreadyRunning`` with ``refusal``."""
+    file = path.open("w")
     try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
-        held.close()
-        raise AlreadyRunning(
-            f"Another Tributary is running on {data_dir}. Stop it, or choose another folder with TRIBUTARY_DATA_DIR."
-        ) from None
-    return held
+        file.close()
+        raise AlreadyRunning(refusal) from None
+    return file

@@ -9,13 +9,14 @@ import argparse
 import asyncio
 import sys
 
+from deploy.stores import check_stores
 from services.auth.settings import auth_settings
 from services.fetcher.settings import fetcher_settings
 from services.gateway.settings import gateway_settings
 from shared.db import Database, Location
 from shared.exit_codes import exit_code
 from shared.installation import sandbox_client
-from shared.kafka import ensure_topics
+from shared.kafka import check_topics_layout, ensure_topics
 from shared.process import read_settings
 from shared.settings import Settings
 
@@ -30,6 +31,8 @@ def main(arguments: list[str]) -> int:
 
 
 async def _set_up(settings: Settings, *, local: bool) -> None:
+    await check_stores(settings)
+    await check_topics_layout(settings.kafka)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     for slug in settings.providers:
         sandbox_client(settings.data_dir, slug)  # the secret has to be there where services may not write

@@ -11,11 +11,13 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from deploy.local.compose import Composition, compose
+from deploy.local.compose import Composition, broker_folder, compose
 from deploy.local.stack import running
+from deploy.localkafka import check_layout
+from deploy.stores import check_stores
 from shared.exit_codes import exit_code
 from shared.installation import provider_defaults
-from shared.settings import load_settings
+from shared.settings import Settings, load_settings
 from shared.telemetry import configure_logging
 
 _KEYS_REQUIRED: Final = (
@@ -32,12 +34,17 @@ def main(arguments: list[str]) -> int:
     def run() -> None:
         settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
         configure_logging(settings.log_level, settings.log_format)
-        asyncio.run(_run(compose(settings), sandbox=not given.no_sandbox))
+        asyncio.run(_run(settings, sandbox=not given.no_sandbox))
 
     return exit_code(run)
 
 
-async def _run(made: Composition, *, sandbox: bool) -> None:
+async def _run(settings: Settings, *, sandbox: bool) -> None:
+    await check_stores(settings)
+    folder = broker_folder(settings)
+    if folder is not None:
+        check_layout(folder)
+    made = compose(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from deploy.sandbox.clients import sandbox_clients
@@ -29,6 +30,11 @@ class Composition:
     @property
     def kafka(self) -> Cluster:
         return self.settings.kafka
+
+
+def broker_folder(settings: Settings) -> Path | None:
+    """Return where the broker of this process keeps its log; None if another Kafka was named."""
+    return settings.data_dir / "kafka" if settings.kafka.bootstrap == f"{HOST}:{settings.kafka_port}" else None
 
 
 def compose(settings: Settings) -> Composition:

@@ -12,7 +12,7 @@ from fakeredis import FakeServer
 from fakeredis.aioredis import FakeRedis
 from redis.asyncio import Redis
 
-from deploy.local.compose import HOST, Composition
+from deploy.local.compose import HOST, Composition, broker_folder
 from deploy.localkafka import Broker
 from deploy.lock import locked
 from deploy.sandbox.server.app import create_app as create_sandbox
@@ -68,11 +68,11 @@ def _taken(made: Composition, name: str) -> list[socket.socket]:
 
 async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
     """None when another Kafka was named: then its topics are checked, and made where they are missing."""
-    port = made.settings.kafka_port
-    if made.kafka.bootstrap != f"{HOST}:{port}":
+    folder, port = broker_folder(made.settings), made.settings.kafka_port
+    if folder is None:
         await ensure_topics(made.kafka, local=False)
         return
-    broker = Broker(made.settings.data_dir / "kafka", host=HOST, port=port)
+    broker = Broker(folder, host=HOST, port=port)
     try:
         await broker.start()
     except OSError as error:

@@ -6,6 +6,7 @@ drawn when the data folder is new, and clients read it in the cluster's metadata
 """
 
 from deploy.localkafka.errors import BrokerError
+from deploy.localkafka.layout import check_layout, stored_layout
 from deploy.localkafka.server import Broker
 
-__all__ = ["Broker", "BrokerError"]
+__all__ = ["Broker", "BrokerError", "check_layout", "stored_layout"]

@@ -16,6 +16,7 @@ from deploy.localkafka.errors import BrokerError
 from deploy.localkafka.files import replace_durably
 from deploy.localkafka.flusher import Flusher
 from deploy.localkafka.groups import Groups
+from deploy.localkafka.layout import claim_layout, upgrade_layout
 from deploy.localkafka.node import Node
 from deploy.localkafka.topics import Topics
 from deploy.localkafka.upkeep import Upkeep
@@ -28,7 +29,9 @@ _READ_AHEAD: Final = 1024 * 1024
 class Broker:
     """Kafka for one machine. Start it once; `port` is the real one after `start`, also when 0 was given."""
 
-    def __init__(self, data_dir: Path, host: str = "127.0.0.1", port: int = 9092) -> None:
+    def __init__(self, data_dir: Path, host: str = "127.0.0.1", port: int = 9092, *, upgrade: bool = False) -> None:
+        """``upgrade`` changes a folder of an older layout to today's, and does not refuse it."""
+        self._prepare = upgrade_layout if upgrade else claim_layout
         self.data_dir = data_dir
         self.host = host
         self.port = port
@@ -43,6 +46,7 @@ class Broker:
 
         Raises:
             BrokerError: the host is not this machine, or another broker uses the data folder.
+            LayoutRefused: the data folder has another layout.
             OSError: the port is taken, or the data folder cannot be written.
         """
         address = _loopback(self.host)
@@ -54,6 +58,7 @@ class Broker:
             self.port = server.sockets[0].getsockname()[1]
             self.data_dir.mkdir(parents=True, exist_ok=True)
             opened.callback(_locked(self.data_dir).close)
+            self._prepare(self.data_dir)
             self.cluster_id = _cluster_id(self.data_dir)
             self._node = await self._open_node(opened)
             await server.start_serving()

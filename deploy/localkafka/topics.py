@@ -19,7 +19,11 @@ from deploy.localkafka.log import PartitionLog
 _logger = structlog.get_logger()
 _LEGAL_NAME: Final = re.compile(r"[a-zA-Z0-9._-]{1,249}")
 _MOST_PARTITIONS: Final = 1000
-_DESCRIPTION: Final = "topic.json"
+DESCRIPTION: Final = "topic.json"
+
+
+def new_topic_id() -> uuid.UUID:
+    return uuid.uuid4()
 
 
 class Description(msgspec.Struct):
@@ -53,7 +57,7 @@ class Topics:
         self.changing = asyncio.Lock()
         self._topics: dict[str, Topic] = {}
         for directory in sorted(self._directory.iterdir()):
-            description = directory / _DESCRIPTION
+            description = directory / DESCRIPTION
             if description.exists():
                 self._topics[directory.name] = Topic(
                     directory, msgspec.json.decode(description.read_bytes(), type=Description)
@@ -104,13 +108,13 @@ class Topics:
             raise Refused(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
         if not 1 <= partitions <= _MOST_PARTITIONS:
             raise Refused(Code.INVALID_PARTITIONS, f"a topic has 1 to {_MOST_PARTITIONS} partitions")
-        return Description(partitions, policy.check(configs), uuid.uuid4())
+        return Description(partitions, policy.check(configs), new_topic_id())
 
     def create(self, name: str, description: Description) -> None:
         """Durable on return; `description` comes from `check_new`."""
         directory = self._directory / name
         topic = Topic(directory, description)
-        replace_durably(directory / _DESCRIPTION, msgspec.json.encode(description))
+        replace_durably(directory / DESCRIPTION, msgspec.json.encode(description))
         sync_directory(self._directory)
         self._topics[name] = topic
 

@@ -18,7 +18,7 @@ from services.auth.oauth_client import TokenEndpoint
 from services.auth.refresh import RefreshCoordinator
 from services.auth.settings import AuthSettings
 from services.auth.sweep import keep_sweeping
-from shared.db import Database
+from shared.db import Database, check_layout
 from shared.http import HttpClient
 from shared.kafka import Producer, check_topics
 from shared.telemetry import Collector, RequestContextMiddleware
@@ -74,13 +74,14 @@ async def open_resources(
     """Open in order what auth needs; close it in reverse. Raises ``DecryptFailed`` or ``UnknownKey``."""
     async with AsyncExitStack() as stack:
         init_series(settings.providers)
+        await check_layout(settings.database)
+        if make_producer is None:
+            await check_topics(settings.kafka)
         database = Database(settings.database, durable=True, serial=True)
         stack.push_async_callback(database.close)
         await database.migrate("services.auth:migrations")
         async with database.write() as db:
             await store.prove_keys(db, settings.keyring)
-        if make_producer is None:
-            await check_topics(settings.kafka)
         producer = make_producer() if make_producer else Producer(settings.kafka, client_id="tributary-auth")
         stack.push_async_callback(producer.stop)
         await producer.start()

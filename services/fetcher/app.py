@@ -20,7 +20,7 @@ from services.fetcher.reap import arrive, keep_alive, leave
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.store import relay as open_relay
 from services.fetcher.worker import Worker
-from shared.db import Database
+from shared.db import Database, check_layout
 from shared.errors import HubError
 from shared.http import HttpClient
 from shared.kafka import Consumers, Producer, check_topics
@@ -50,10 +50,11 @@ class Resources:
 async def open_resources(settings: FetcherSettings, redis: Redis | None) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         init_series(settings.providers)
+        await check_layout(settings.database)
+        await check_topics(settings.kafka)
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await database.migrate("services.fetcher:migrations")
-        await check_topics(settings.kafka)
         producer = Producer(settings.kafka, client_id="fetcher")
         await producer.start()
         stack.push_async_callback(producer.stop)

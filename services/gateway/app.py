@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from services.gateway.settings import GatewaySettings
 from services.gateway.store import relay
 from shared.contracts.topics import TOPICS
 from shared.crypto import Signer
-from shared.db import Database
+from shared.db import Database, check_layout
 from shared.http import HttpClient, HttpError
 from shared.kafka import Consumers, Producer, check_topics, log_ids
 from shared.telemetry import Collector, RequestContextMiddleware
@@ -47,12 +47,12 @@ class Resources:
 async def open_resources(settings: GatewaySettings, *, served: Callable[[str], bool]) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         init_series()
+        await check_layout(settings.database)
+        await check_topics(settings.kafka)
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await database.migrate("services.gateway:migrations")
-        http = HttpClient()
-        stack.push_async_callback(http.aclose)
-        await check_topics(settings.kafka)
+        http = await stack.enter_async_context(aclosing(HttpClient()))
         producer = Producer(settings.kafka, client_id="gateway")
         await producer.start()
         stack.push_async_callback(producer.stop)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 DAY_MS = 86_400_000
@@ -108,3 +110,15 @@ TOPICS: tuple[Topic, ...] = PUBLIC + tuple(
     )
     for topic in PUBLIC
 )
+
+INSTALLATION: Final = "tributary.installation.v1"
+INSTALLATION_TOPIC: Final = Topic(
+    name=INSTALLATION,
+    key="installation",
+    owner="deploy.setup",
+    about="The version of the layout that all topics here have: one record, which each service reads at its start.",
+    partitions=1,
+    local_partitions=1,
+    config=_compacted(),
+)
+"""It is there before the others, and its record too. Nobody consumes it, so it has no dead letters."""

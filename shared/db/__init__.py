@@ -1,8 +1,9 @@
 """The SQL truth of a service."""
 
-from shared.db.database import Database, notify_on_commit
-from shared.db.engines import Location, Schema
-from shared.db.migrations import alembic_config, run_migrations
+from shared.db.database import Database, check_layout, notify_on_commit, other_sessions, stored_layout
+from shared.db.engines import Location, Schema, store_name
+from shared.db.leader import leader_lock
+from shared.db.migrations import alembic_config, bring_to_head, drop_tables, layout_of, run_migrations, set_layout
 from shared.db.statements import Big, BulkUpsert, CompiledSelect, Key, KeyLookup, db_now, in_array, json_array
 
 __all__ = [
@@ -15,9 +16,18 @@ __all__ = [
     "Location",
     "Schema",
     "alembic_config",
+    "bring_to_head",
+    "check_layout",
     "db_now",
+    "drop_tables",
     "in_array",
     "json_array",
+    "layout_of",
+    "leader_lock",
     "notify_on_commit",
+    "other_sessions",
     "run_migrations",
+    "set_layout",
+    "store_name",
+    "stored_layout",
 ]

@@ -10,9 +10,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db.engines import ConnectionPool, Location, Schema, postgresql_engine, sqlite_engine
+from shared.db.engines import ConnectionPool, Location, Schema, postgresql_engine, sqlite_engine, store_name
 from shared.db.leader import LeaderLock, channel, leader_lock
-from shared.db.migrations import migrate
+from shared.db.migrations import layout_of, migrate, prepare
+from shared.layout import require_layout, sqlite_layout
 
 READERS: Final = 4
 WRITERS: Final = 6
@@ -21,6 +22,11 @@ _NOTIFIES: Final = "notifies"
 _READ_ONLY: Final = text("SELECT current_setting('transaction_read_only') = 'on'")
 _NOTIFY: Final = text("SELECT pg_notify(:channel, '')")
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
+
+_SESSIONS: Final = text(
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
+    "AND application_name LIKE 'tributary %'"
+)
 
 
 def notify_on_commit(db: AsyncConnection) -> None:
@@ -95,14 +101,24 @@ class Database:
         """Bring the schema to its newest revision; ``script_location`` is a package: ``services.auth:migrations``.
 
         Several processes may do this at once. A schema that a newer version has made is left as it is.
+
+        Raises:
+            LayoutRefused: the tables have another layout; nothing was changed.
         """
+        async with self.changing() as connection:
+            await migrate(connection, script_location, store_name(self._location))
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that changes tables, alone among the processes and with time for large ones."""
         if not isinstance(self._location, Schema):
             async with self._writers.connection() as connection, connection.begin():
-                await migrate(connection, script_location, None)
+                yield connection
             return
-        engine = postgresql_engine(self._location, readonly=False, command_s=None)  # a large table takes its time
+        engine = postgresql_engine(self._location, readonly=False, command_s=None)
         async with engine.begin() as connection:
-            await migrate(connection, script_location, self._location.name)
+            await prepare(connection, self._location.name)
+            yield connection
 
     def _tell(self, *, notified: bool) -> None:
         for listener in self._listeners:
@@ -112,3 +128,32 @@ class Database:
         await self.leader.close()
         await self._writers.close()
         await self._readers.close()
+
+
+async def stored_layout(location: Location) -> int | None:
+    """Return the layout of the tables at ``location``; None if there are none. Nothing is written, no file is made."""
+    if not isinstance(location, Schema):
+        return sqlite_layout(location)
+    database = Database(location)
+    try:
+        async with database.read() as db:
+            return await layout_of(db)
+    finally:
+        await database.close()
+
+
+async def other_sessions(schema: Schema) -> int:
+    """Return how many connections of services of ours the database has, in whatever schema."""
+    engine = postgresql_engine(schema, readonly=True)
+    try:
+        async with engine.connect() as connection:
+            return int((await connection.execute(_SESSIONS)).scalar_one())
+    finally:
+        await engine.dispose()
+
+
+async def check_layout(location: Location) -> None:
+    """Raise ``LayoutRefused`` if there are tables of another layout at ``location``."""
+    found = await stored_layout(location)
+    if found is not None:
+        require_layout(found, store_name(location))

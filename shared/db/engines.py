@@ -47,6 +47,13 @@ Location = Path | Schema
 """Where the tables of a service are: an SQLite file, or a schema of a PostgreSQL database."""
 
 
+def store_name(location: Location) -> str:
+    """Return how people are told of the tables at ``location``, to begin a sentence with."""
+    if isinstance(location, Schema):
+        return f"The schema {location.name} of the database"
+    return f"The database {location}"
+
+
 def sqlite_engine(path: Path, begin: str, *, durable: bool) -> AsyncEngine:
     """``begin`` is the statement that starts a transaction: SQLAlchemy's own loses updates without an error."""
 

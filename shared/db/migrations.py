@@ -1,4 +1,4 @@
-"""Alembic on a connection of ours."""
+"""Alembic on a connection of ours, and the version of the layout beside it."""
 
 from __future__ import annotations
 
@@ -9,25 +9,72 @@ from alembic import command, context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, MetaData, text
+from sqlalchemy import Column, Connection, Integer, MetaData, Table, delete, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateSchema
+
+from shared.layout import LAYOUT, SQLITE_TABLES, recorded, require_layout
+
+layout: Final = Table("layout", MetaData(), Column("version", Integer, nullable=False))
+"""One row. It stands beside Alembic's own table and is no part of a service's."""
 
 _PATIENT: Final = text("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
 _ALONE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _THERE: Final = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
+_TABLES: Final = {
+    "sqlite": text(SQLITE_TABLES),
+    "postgresql": text("SELECT tablename FROM pg_tables WHERE schemaname = current_schema()"),
+}
 
 log = structlog.get_logger()
 
 
-async def migrate(db: AsyncConnection, script_location: str, schema: str | None) -> None:
-    """In the caller's transaction; ``schema`` is made where it is missing (PostgreSQL only)."""
-    if schema is not None:
-        await db.execute(_PATIENT)
-        await db.execute(_ALONE, {"name": f"{schema}:migrations"})
-        if (await db.execute(_THERE, {"name": schema})).first() is None:
-            await db.execute(CreateSchema(schema))
+async def prepare(db: AsyncConnection, schema: str) -> None:
+    """Wait for other processes that migrate ``schema``, and make it where it is missing (PostgreSQL only)."""
+    await db.execute(_PATIENT)
+    await db.execute(_ALONE, {"name": f"{schema}:migrations"})
+    if (await db.execute(_THERE, {"name": schema})).first() is None:
+        await db.execute(CreateSchema(schema))
+
+
+async def migrate(db: AsyncConnection, script_location: str, store: str) -> None:
+    """Bring the tables to their newest revision in the caller's transaction; ``store`` names them for people.
+
+    Raises:
+        LayoutRefused: they have another layout; nothing was changed.
+    """
+    found = await layout_of(db)
+    if found is not None:
+        require_layout(found, store)
+    await bring_to_head(db, script_location)
+    if found is None:
+        await set_layout(db, LAYOUT)
+
+
+async def bring_to_head(db: AsyncConnection, script_location: str) -> None:
+    """Run Alembic's migrations, whatever the layout. A schema of a newer revision is left as it is."""
     await db.run_sync(_upgrade, script_location)
+
+
+async def layout_of(db: AsyncConnection) -> int | None:
+    """Return the layout of the tables here; None if there are none."""
+    tables = set((await db.execute(_TABLES[db.dialect.name])).scalars())
+    row = (await db.execute(select(layout.c.version))).first() if layout.name in tables else None
+    return recorded(tables, None if row is None else (row.version,))
+
+
+async def set_layout(db: AsyncConnection, version: int) -> None:
+    """Say which layout the tables have, in the transaction that makes them so."""
+    await db.run_sync(lambda inner: layout.create(inner, checkfirst=True))
+    await db.execute(delete(layout))
+    await db.execute(insert(layout).values(version=version))
+
+
+async def drop_tables(db: AsyncConnection) -> None:
+    """Drop all tables here, Alembic's and that of the layout included."""
+    present = MetaData()
+    await db.run_sync(present.reflect)
+    await db.run_sync(present.drop_all)
 
 
 def alembic_config(connection: Connection, script_location: str) -> Config:
@@ -45,6 +92,7 @@ def run_migrations(metadata: MetaData) -> None:
         target_metadata=metadata,
         render_as_batch=True,
         transactional_ddl=True,
+        include_name=lambda name, kind, _parents: kind != "table" or name != layout.name,
     )
     context.run_migrations()
 

@@ -4,7 +4,15 @@ FastStream runs the consumers; none of its acknowledgement policies does this, s
 themselves.
 """
 
-from shared.kafka.admin import ClusterUnsuitable, check_topics, ensure_topics
+from shared.kafka.admin import (
+    THE_TOPICS,
+    ClusterUnsuitable,
+    check_topics,
+    check_topics_layout,
+    drop_topics,
+    ensure_topics,
+    topics_layout,
+)
 from shared.kafka.client_safety import UnsafeClient
 from shared.kafka.consume import Consumers
 from shared.kafka.dead_letter_limit import DeadLetterLimit
@@ -17,6 +25,7 @@ from shared.kafka.sasl import SignInRefused
 
 __all__ = [
     "MAX_DEAD_LETTER_BYTES",
+    "THE_TOPICS",
     "ClusterUnsuitable",
     "ConsumedRecord",
     "Consumers",
@@ -27,6 +36,9 @@ __all__ = [
     "SignInRefused",
     "UnsafeClient",
     "check_topics",
+    "check_topics_layout",
+    "drop_topics",
     "ensure_topics",
     "log_ids",
+    "topics_layout",
 ]

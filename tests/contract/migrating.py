@@ -14,18 +14,20 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, inspect, text
 from sqlalchemy.schema import CreateSchema
 
-from shared.db import Database, Schema, alembic_config
+from shared.db import Database, Schema, alembic_config, set_layout
+from shared.layout import LAYOUT
 
 
 @asynccontextmanager
 async def at_revision(place: Path | Schema, scripts: str, revision: str) -> AsyncIterator[Database]:
-    """An open database whose tables are those of a former version."""
+    """An open database whose tables are those of a former version, marked with today's layout."""
     database = Database(place)
     try:
         async with database.write() as db:
             if isinstance(place, Schema):
                 await db.execute(CreateSchema(place.name))
             await db.run_sync(lambda connection: command.upgrade(alembic_config(connection, scripts), revision))
+            await set_layout(db, LAYOUT)
         yield database
     finally:
         await database.close()

@@ -10,6 +10,8 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from typing_extensions import override
 
+from shared.layout import mark, require_layout, sqlite_layout
+
 T = TypeVar("T")
 
 SCHEMA: Final = "CREATE TABLE IF NOT EXISTS state (space TEXT, key TEXT, value BLOB, PRIMARY KEY (space, key))"
@@ -27,12 +29,20 @@ class Store:
     """
 
     def __init__(self, path: Path) -> None:
+        """Raises ``LayoutRefused`` for a file of another layout."""
+        found = sqlite_layout(path)
+        if found is not None:
+            require_layout(found, f"The sandbox's state {path}")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
         self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")
-        self._db.execute(SCHEMA)
+        if found is None:
+            self._db.execute("BEGIN IMMEDIATE")
+            self._db.execute(SCHEMA)
+            mark(self._db)
+            self._db.execute("COMMIT")
 
     def load(self, space: str) -> Iterator[tuple[str, bytes]]:
         found = self._db.execute("SELECT key, value FROM state WHERE space = ? ORDER BY rowid", (space,))

@@ -3,16 +3,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
-from alembic.migration import MigrationContext
-from sqlalchemy import Connection as SqlConnection
 
 from services.auth import store
 from services.auth.connect import get_flow
 from services.auth.disconnect import disconnect
 from services.auth.refresh.attempt import begin
 from services.auth.sweep import keep_sweeping, sweep
-from services.auth.tables import metadata
 from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
 from shared.crypto import DecryptFailed, KeyRing, UnknownKey
@@ -130,14 +126,6 @@ async def test_the_sweeper_stops_at_once(auth: Auth) -> None:
     stopping.set()
     async with asyncio.timeout(1):
         await task
-
-
-async def test_the_migrations_make_exactly_the_tables_the_code_uses(auth: Auth) -> None:
-    def differences(connection: SqlConnection) -> list[object]:
-        return list(compare_metadata(MigrationContext.configure(connection), metadata))
-
-    async with auth.context.database.read() as db:
-        assert await db.run_sync(differences) == []
 
 
 async def test_other_keys_than_those_of_the_data_are_refused_at_start(auth: Auth) -> None:

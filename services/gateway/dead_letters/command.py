@@ -16,7 +16,7 @@ from shared.db import Database
 from shared.errors import HubError
 from shared.exit_codes import MISUSED, REFUSED
 from shared.installation import database_location
-from shared.kafka import log_ids
+from shared.kafka import check_topics, log_ids
 from shared.process import run_command
 from shared.settings import Settings
 
@@ -75,6 +75,7 @@ async def _run(asked: argparse.Namespace, settings: Settings) -> int:
 
 @asynccontextmanager
 async def _context(settings: Settings) -> AsyncIterator[DeadLetterContext]:
+    await check_topics(settings.kafka)
     database = Database(database_location(settings, "gateway"))
     try:
         await database.migrate("services.gateway:migrations")

@@ -1,0 +1,54 @@
+"""The record on a topic of its own that says which layout all topics of ours have."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+from aiokafka import AIOKafkaProducer
+
+from shared.contracts.topics import INSTALLATION
+from shared.kafka.client_config import client_options
+from shared.kafka.log_reader import LoggedRecord, LogReader
+from shared.layout import LAYOUT, LayoutRefused
+from shared.settings import Cluster
+
+_KEY: Final = b"installation"
+
+
+class Installation(msgspec.Struct, frozen=True):
+    """What the record holds; fields may be added to it."""
+
+    layout: int
+
+
+async def read_layout(cluster: Cluster) -> int | None:
+    """Return the layout that the newest record tells; None if the topic, which has to be there, is empty.
+
+    Raises:
+        LayoutRefused: the record is not ours.
+    """
+    async with LogReader(cluster, [INSTALLATION]) as log:
+        bounds = await log.bounds()
+        stretches = await log.stretch(bounds, _value) if bounds else {}
+    values = [value for found in stretches.values() for value in found]
+    if not values:
+        return None
+    try:
+        return msgspec.json.decode(values[-1] or b"", type=Installation).layout
+    except msgspec.DecodeError:
+        raise LayoutRefused(f"The topic {INSTALLATION} holds a record that is not ours. Use another cluster.") from None
+
+
+async def write_layout(cluster: Cluster) -> None:
+    """Append the record of today's layout; return when it is acknowledged."""
+    producer = AIOKafkaProducer(**client_options(cluster), acks="all", enable_idempotence=True)
+    await producer.start()
+    try:
+        await producer.send_and_wait(INSTALLATION, msgspec.json.encode(Installation(LAYOUT)), key=_KEY)
+    finally:
+        await producer.stop()
+
+
+def _value(logged: LoggedRecord) -> bytes | None:
+    return logged.record.value
