@@ -2,7 +2,7 @@
 # PYTHON names another interpreter, TESTS picks tests, WORKERS sets how many run at once.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run stack test stack-test chaos lint bench screenshots lock clean dev
+.PHONY: help run stack upgrade test stack-test chaos lint bench screenshots lock clean dev
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
@@ -13,6 +13,7 @@ PARTS =
 SEEDS = 200
 REAL_SEEDS = 25
 UPGRADE =
+YES =
 CODE = services shared deploy tests benchmarks
 COMPILE = $(DEV) -m uv pip compile --quiet --universal --python-version 3.11 \
 	--generate-hashes --no-emit-index-url --no-header --no-annotate $(UPGRADE)
@@ -23,7 +24,8 @@ help:
 	@printf '%s\n' \
 	  'make run          the whole product on this machine: http://localhost:8000' \
 	  'make stack        the same on a real Kafka, PostgreSQL and Redis, in processes of their own (FETCHERS=2)' \
-	  'make test         lint, types, import rules and every test (TESTS=path picks some)' \
+	  'make upgrade      an older data folder to the layout of this version; says first what is kept (YES=--yes: does not ask)' \
+  'make test         lint, types, import rules and every test (TESTS=path picks some)' \
 	  'make stack-test   the suites that need real servers' \
 	  'make chaos        long fault runs, here and on real Kafka; writes docs/reliability.md' \
 	  'make lint         lint, types, import rules and generated files only' \
@@ -39,6 +41,10 @@ run:
 stack:
 	@sh deploy/bootstrap.sh .venv requirements-local.lock
 	@exec $(RUN) -m deploy.native --fetchers $(FETCHERS)
+
+upgrade:
+	@sh deploy/bootstrap.sh .venv requirements-local.lock
+	@exec $(RUN) -m deploy.upgrade $(YES)
 
 test: lint
 	@sh deploy/chromium.sh

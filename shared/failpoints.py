@@ -26,6 +26,11 @@ Failpoint = Literal[
     "after_refresh_store",
     "after_sync_row",
     "before_batch_commit",
+    "upgrade_begun",
+    "topics_dropped",
+    "topics_made",
+    "fetcher_remade",
+    "gateway_emptied",
 ]
 _remaining: dict[str, int] = {}
 

@@ -133,6 +133,17 @@ async def find_connections(
     return tuple(_snapshot(row) for row in (await db.execute(query)).mappings())
 
 
+async def every_connection(db: AsyncConnection) -> tuple[Connection, ...]:
+    """Return all of them, disconnected ones too, oldest first."""
+    query = select(connections).order_by(connections.c.created_at, connections.c.id)
+    return tuple(_snapshot(row) for row in (await db.execute(query)).mappings())
+
+
+async def forget_unsent(db: AsyncConnection) -> None:
+    """Empty the outbox."""
+    await db.execute(delete(outbox))
+
+
 async def publish(db: AsyncConnection, connection: Connection, kind: str) -> None:
     """Write the snapshot and append its event. Version 1 is a new row, any other follows the version before it.
 

@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from operator import itemgetter
 from typing import Final
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.tables import outbox, positions
+from services.gateway.tables import api_keys, metadata, outbox, positions, sessions
 from shared.contracts.envelope import Message
 from shared.db import BulkUpsert, Database
 from shared.kafka import Producer
@@ -31,6 +31,16 @@ _IN_ORDER: Final = itemgetter(*_SAVE_ALL.columns)
 _LOAD: Final = select(positions.c.partition, positions.c.next_offset).where(
     positions.c.topic == bindparam("topic"), positions.c.log_id == bindparam("log_id")
 )
+
+
+KEPT: Final = frozenset({api_keys.name, sessions.name})
+
+
+async def empty_read_model(db: AsyncConnection) -> None:
+    """Delete everything but API keys and sign-ins: it is read from the topics again."""
+    for table in metadata.sorted_tables:
+        if table.name not in KEPT:
+            await db.execute(delete(table))
 
 
 async def send(db: AsyncConnection, *messages: Message) -> None:

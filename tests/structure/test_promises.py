@@ -8,7 +8,20 @@ import pytest
 from tests.structure.tree import ROOT
 
 README = ROOT / "README.md"
-TARGETS = {"run", "stack", "test", "stack-test", "chaos", "lint", "bench", "screenshots", "lock", "clean", "help"}
+TARGETS = {
+    "run",
+    "stack",
+    "upgrade",
+    "test",
+    "stack-test",
+    "chaos",
+    "lint",
+    "bench",
+    "screenshots",
+    "lock",
+    "clean",
+    "help",
+}
 
 
 def make_targets() -> set[str]:

@@ -1,0 +1,100 @@
+"""An installation of a recorded layout, and the commands that people run on it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from tests.product import Product, clean, eventually
+from tests.upgrade.restore import Account, Restored, restore
+
+PATIENCE_S = 100.0
+
+
+class Installation(Product):
+    """A data folder of its own; ``run`` runs a command on it, ``start`` starts the product."""
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def restore(self, layout: int = 1) -> Restored:
+        return restore(layout, self.data)
+
+    def run(self, command: str, **settings: str) -> subprocess.CompletedProcess[str]:
+        """``command`` is a module and its arguments."""
+        return subprocess.run(
+            [sys.executable, "-m", *command.split()],
+            cwd=self.folder,
+            env=self._environment(settings),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=False,
+        )
+
+    def refusal(self, command: str, **settings: str) -> str:
+        """The sentence in which it ends."""
+        ended = self.run(command, **settings)
+        assert ended.returncode == 1, ended
+        assert "Traceback" not in ended.stderr
+        return ended.stderr.splitlines()[-1]
+
+    def upgrade(self, **settings: str) -> str:
+        """Return what it says."""
+        ended = self.run("deploy.upgrade --yes", **settings)
+        assert ended.returncode == 0, ended.stderr
+        return ended.stdout
+
+    def kill_upgrade_at(self, failpoint: str) -> None:
+        """``kill -9``, exactly there."""
+        upgrade = subprocess.Popen(
+            [sys.executable, "-m", "deploy.upgrade", "--yes"],
+            cwd=self.folder,
+            env=self._environment({"TRIBUTARY_FAILPOINT": failpoint}),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        with upgrade:
+            assert upgrade.stderr is not None
+            said: list[str] = []
+            while not said or (said[-1] and said[-1] != f"stopped at failpoint {failpoint}\n"):
+                said.append(upgrade.stderr.readline())
+            upgrade.kill()
+            assert said[-1], "".join(said)
+
+    def loaded(self, provider: str, account: Account) -> dict[str, Any]:
+        """The connection once it was loaded again, and is what the provider has."""
+        url = f"/v1/connections/{account.id}"
+        eventually(lambda: self.http.get(self.url + url).status_code == 200)
+        found: dict[str, Any] = self.api("GET", url)
+        assert self.synced(found["sync_id"])["state"] == "done"
+        assert self.differences(provider, account.account, account.id) == {}
+        return found
+
+    def rows(self, database: str, query: str) -> list[tuple[object, ...]]:
+        with closing(sqlite3.connect(self.data / f"{database}.db")) as db:
+            return db.execute(query).fetchall()
+
+    def write(self, database: str, statement: str, *values: object) -> None:
+        """While nothing runs."""
+        with closing(sqlite3.connect(self.data / f"{database}.db")) as db, db:
+            db.execute(statement, values)
+
+    def _environment(self, settings: dict[str, str]) -> dict[str, str]:
+        return {**clean(os.environ), **self.settings, **settings}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Path → digest of each file but lock files."""
+    locks = {"lock", ".lock", ".lead"}
+    files = [path for path in folder.rglob("*") if path.is_file() and not {path.name, path.suffix} & locks]
+    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}

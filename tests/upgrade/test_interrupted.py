@@ -1,0 +1,83 @@
+"""An upgrade that is killed anywhere leaves what refuses to start, and is done whole by the next one."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from deploy.localkafka import Broker
+from deploy.sandbox.server.routing import claimed
+from shared.db import leader_lock
+from tests.upgrade.running import Installation
+
+pytestmark = pytest.mark.e2e
+
+FAILPOINTS = ("upgrade_begun", "topics_dropped", "topics_made", "fetcher_remade", "gateway_emptied")
+
+
+def test_killed_after_each_step_in_turn_and_repeated(tmp_path: Path) -> None:
+    one = Installation(tmp_path)
+    try:
+        restored = one.restore()
+        for failpoint in FAILPOINTS:
+            one.kill_upgrade_at(failpoint)
+            assert "in the middle of an upgrade" in one.refusal("deploy.local"), failpoint
+        assert "3 connections are loaded again" in one.upgrade()
+        one.start()
+        for provider, account in restored.connections.items():
+            one.loaded(provider, account)
+    finally:
+        one.close()
+
+
+def test_it_refuses_while_the_product_runs(tmp_path: Path) -> None:
+    one = Installation(tmp_path)
+    try:
+        one.start()
+        ended = one.run("deploy.upgrade --yes")
+        assert (ended.returncode, ended.stdout) == (2, "")
+        assert "Another Tributary is running" in ended.stderr
+    finally:
+        one.close()
+
+
+async def test_it_refuses_while_a_service_runs_alone(tmp_path: Path) -> None:
+    one = Installation(tmp_path)
+    one.restore()
+    running = leader_lock(one.data / "gateway.db", lambda: None)
+    try:
+        assert await running.acquire()
+        said = await asyncio.to_thread(one.refusal, "deploy.upgrade --yes")
+        assert "A service is running on" in said
+        assert "Stop all services of this installation first" in said
+    finally:
+        await running.close()
+        one.close()
+
+
+async def test_it_refuses_while_the_sandbox_runs_alone(tmp_path: Path) -> None:
+    one = Installation(tmp_path)
+    one.restore()
+    try:
+        with claimed(one.data / "sandbox.db.lock"):
+            ended = await asyncio.to_thread(one.run, "deploy.upgrade --yes")
+        assert ended.returncode == 2
+        assert "The sandbox is running on" in ended.stderr
+    finally:
+        one.close()
+
+
+async def test_it_refuses_while_a_broker_runs_on_the_folder(tmp_path: Path) -> None:
+    one = Installation(tmp_path)
+    one.restore()
+    broker = Broker(one.data / "kafka", port=0, upgrade=True)
+    await broker.start()
+    try:
+        ended = await asyncio.to_thread(one.run, "deploy.upgrade --yes")
+        assert ended.returncode == 2
+        assert "Another local broker already uses" in ended.stderr
+    finally:
+        await broker.stop()
+        one.close()
