@@ -14,7 +14,7 @@ import msgspec
 
 from services.gateway.app import bare_app
 from services.gateway.http.asyncapi import asyncapi_document
-from services.gateway.http.openapi import installation_of, openapi_document
+from services.gateway.http.openapi import described_server, openapi_document
 from services.gateway.http.schemas import Json
 from services.gateway.security.permissions import required_permission
 from shared.providers import load_providers
@@ -28,7 +28,7 @@ def _json(document: object) -> str:
 
 
 def _rest_contract() -> Json:
-    return openapi_document(bare_app(), installation_of(load_providers().values()), permission=required_permission)
+    return openapi_document(bare_app(), described_server(load_providers().values()), permission=required_permission)
 
 
 def _readme(present: str) -> str:

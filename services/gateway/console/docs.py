@@ -15,7 +15,7 @@ from litestar import Litestar, Response, get
 from services.gateway.console.render import render
 from services.gateway.context import InjectedContext
 from services.gateway.http.asyncapi import asyncapi_document
-from services.gateway.http.openapi import OPENAPI_PATH, installation_of, openapi_document
+from services.gateway.http.openapi import OPENAPI_PATH, described_server, openapi_document
 from services.gateway.http.schemas import REF, Json, example
 from services.gateway.http.validation import AnyRequest
 from services.gateway.security.permissions import required_permission
@@ -84,8 +84,8 @@ def _rest_contract(app: Litestar, settings: GatewaySettings) -> Json:
     found: Json | None = app.state.get("rest_contract")
     if found is None:
         providers = [configured.provider for configured in settings.providers.values()]
-        installation = installation_of(providers, server=settings.public_url, keys_required=settings.keys_required)
-        found = app.state.rest_contract = openapi_document(app, installation, permission=required_permission)
+        server = described_server(providers, url=settings.public_url, keys_required=settings.keys_required)
+        found = app.state.rest_contract = openapi_document(app, server, permission=required_permission)
     return found
 
 

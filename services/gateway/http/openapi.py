@@ -13,7 +13,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from services.gateway.http.error_codes import TITLES
-from services.gateway.http.operations import Installation, Operation, describe, given, taken
+from services.gateway.http.operations import DescribedServer, Operation, describe, given, taken
 from services.gateway.http.problems import ProblemDetails
 from services.gateway.http.schemas import Json, components, structs
 from shared.connector import Provider
@@ -52,9 +52,9 @@ _TAGS: Final = {
 }
 
 
-def installation_of(
-    providers: Iterable[Provider], *, server: str = "http://localhost:8000", keys_required: bool = False
-) -> Installation:
+def described_server(
+    providers: Iterable[Provider], *, url: str = "http://localhost:8000", keys_required: bool = False
+) -> DescribedServer:
     """Return what the document says where ``providers`` can be connected; without more, on a person's own machine."""
     known = list(providers)
     resources = dict.fromkeys(resource.slug for provider in known for resource in provider.resources)
@@ -63,18 +63,18 @@ def installation_of(
         "resources": list(resources),
         "topics": [topic.name for topic in PUBLIC],
     }
-    return Installation(server, keys_required, values)
+    return DescribedServer(url, keys_required, values)
 
 
-def openapi_document(app: Litestar, installation: Installation, *, permission: Callable[[str, str], str]) -> Json:
+def openapi_document(app: Litestar, server: DescribedServer, *, permission: Callable[[str, str], str]) -> Json:
     """Return the document; ``permission`` takes a method and a path with its parameters in braces."""
     operations = sorted(operations_of(app, permission), key=lambda one: (one.path, one.method))
     read = structs(kind for one in operations for kind in taken(one))
     sent = structs([*(kind for one in operations for kind in given(one)), ProblemDetails])
-    schemas = components(read | sent, sent=sent - read, known=installation.known)
+    schemas = components(read | sent, sent=sent - read, known=server.known)
     paths: Json = {}
     for one in operations:
-        paths.setdefault(one.path, {})[one.method] = describe(one, schemas, installation)
+        paths.setdefault(one.path, {})[one.method] = describe(one, schemas, server)
     shared = _share_errors(paths)
     return {
         "openapi": "3.1.0",
@@ -85,7 +85,7 @@ def openapi_document(app: Litestar, installation: Installation, *, permission: C
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
-        "servers": [{"url": installation.server, "description": "This gateway."}],
+        "servers": [{"url": server.url, "description": "This gateway."}],
         "tags": [{"name": name, "description": about} for name, about in _TAGS.items()],
         "paths": paths,
         "components": {"schemas": schemas, "responses": shared, "securitySchemes": {"key": _KEY}},

@@ -66,10 +66,10 @@ class Answer(NamedTuple):
     headers: Mapping[str, str] = {}
 
 
-class Installation(NamedTuple):
-    """What the document says of one installation: ``known`` are its ``providers``, ``resources`` and ``topics``."""
+class DescribedServer(NamedTuple):
+    """What the document says of one server: ``known`` are its ``providers``, ``resources`` and ``topics``."""
 
-    server: str
+    url: str
     keys_required: bool
     known: Known
 
@@ -134,7 +134,7 @@ def given(operation: Operation) -> Iterable[Any]:
         yield from answer.content.values()
 
 
-def describe(operation: Operation, schemas: Mapping[str, Json], installation: Installation) -> Json:
+def describe(operation: Operation, schemas: Mapping[str, Json], server: DescribedServer) -> Json:
     """Return the Operation Object; ``schemas`` are the document's components."""
     handler = operation.handler
     about = inline(handler.description or handler.fn.__doc__ or "")
@@ -143,12 +143,12 @@ def describe(operation: Operation, schemas: Mapping[str, Json], installation: In
         "summary": handler.summary,
         "description": about,
         "tags": sorted(handler.resolve_tags()),
-        "parameters": [_parameter(name, field, installation.known) for name, field in operation.parameters.items()],
+        "parameters": [_parameter(name, field, server.known) for name, field in operation.parameters.items()],
     }
     if body := _body(operation, schemas):
         described["requestBody"] = body
     described["responses"] = _responses(operation, schemas)
-    described["security"] = _security(operation.permission, keys_required=installation.keys_required)
+    described["security"] = _security(operation.permission, keys_required=server.keys_required)
     if handler.deprecated:
         described["deprecated"] = True
     return described
