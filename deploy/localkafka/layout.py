@@ -1,6 +1,7 @@
 """The version of the layout of a broker's folder: a file in it, written when the folder is new."""
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -8,7 +9,7 @@ from deploy.localkafka.files import replace_durably
 from deploy.localkafka.topics import DESCRIPTION, new_topic_id
 from shared.layout import LAYOUT, UNVERSIONED, LayoutRefused, require_layout
 
-_FILE = "layout"
+_FILE: Final = "layout"
 
 
 def stored_layout(data_dir: Path) -> int | None:
