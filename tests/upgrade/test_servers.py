@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -12,11 +14,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from deploy.kafka import Kafka
 from deploy.localkafka import Broker
+from deploy.native.upgrade import servers_started
+from deploy.servers import ProgramUnavailable
+from deploy.stores import databases
 from deploy.upgrade.steps import FORMER_TOPICS
 from shared.db import Database, Location, Schema, drop_tables, stored_layout
+from shared.installation import provider_defaults
 from shared.kafka import check_topics, drop_topics, topics_layout
 from shared.layout import LAYOUT
-from shared.settings import Cluster, SecretStr
+from shared.settings import Cluster, SecretStr, Settings, load_settings
 from tests.upgrade.restore import Restored
 from tests.upgrade.running import Installation
 from tests.upgrade.test_topics import OLD, append, known, make
@@ -56,19 +62,25 @@ class OnServers(Installation):
     def location(self, service: str) -> Location:
         return Schema(url=self._url, name=service)
 
-    async def take_over(self, service: str) -> None:
-        """Copy a restored SQLite file, as the recorded version would have it in PostgreSQL."""
-        found = sa.MetaData()
-        engine = sa.create_engine(f"sqlite:///{self.data / f'{service}.db'}")
-        with engine.connect() as source:
-            found.reflect(source)
-            rows = {table: _rows(source, table) for table in found.sorted_tables}
-        engine.dispose()
-        (self.data / f"{service}.db").unlink()
-        database = Database(self.location(service))
-        async with database.changing() as db:
-            await copied(db, found, rows)
-        await database.close()
+
+async def take_over(file: Path, location: Location) -> None:
+    """Move a restored SQLite file to PostgreSQL, as the recorded version would have had it there."""
+    tables, rows = _taken(file)
+    database = Database(location)
+    async with database.changing() as db:
+        await copied(db, tables, rows)
+    await database.close()
+
+
+def _taken(file: Path) -> tuple[sa.MetaData, dict[sa.Table, list[dict[str, object]]]]:
+    found = sa.MetaData()
+    engine = sa.create_engine(f"sqlite:///{file}")
+    with engine.connect() as source:
+        found.reflect(source)
+        rows = {table: _rows(source, table) for table in found.sorted_tables}
+    engine.dispose()
+    file.unlink()
+    return found, rows
 
 
 def _rows(source: sa.Connection, table: sa.Table) -> list[dict[str, object]]:
@@ -95,7 +107,7 @@ async def one(tmp_path: Path, real_postgres: str, own_kafka: Kafka) -> AsyncIter
     try:
         one.restored = one.restore()
         for service in SERVICES:
-            await one.take_over(service)
+            await take_over(one.data / f"{service}.db", one.location(service))
         await drop_topics(one.cluster, *FORMER_TOPICS)
         await make(one.cluster, *OLD)
         await known(one.cluster, *OLD)
@@ -146,3 +158,34 @@ async def test_it_refuses_while_a_service_has_a_session(one: OnServers) -> None:
     await database.close()
     assert "Services are running: 1 of their connections to the database" in said
     assert await stored_layout(one.location("auth")) == 1
+
+
+@pytest.mark.real
+@pytest.mark.timeout(400)
+async def test_the_servers_of_the_native_stack_are_started_for_it(tmp_path: Path) -> None:
+    one = Installation(tmp_path)
+    try:
+        one.restore()
+        shutil.rmtree(one.data / "kafka")
+        settings = load_settings(one.settings, providers=provider_defaults())
+        async with natively(settings) as running:
+            for service in SERVICES:
+                await take_over(one.data / f"{service}.db", databases(running)[service])
+            await make(running.kafka, *OLD)
+        assert "3 connections are loaded again" in await asyncio.to_thread(one.upgrade)
+        async with natively(settings) as running:
+            assert [await stored_layout(location) for location in databases(running).values()] == [LAYOUT] * 3
+            await check_topics(running.kafka)
+    finally:
+        one.close()
+
+
+@asynccontextmanager
+async def natively(settings: Settings) -> AsyncIterator[Settings]:
+    """PostgreSQL and Kafka run; the settings tell where. Skips where they cannot be had."""
+    with ExitStack() as stack:
+        try:
+            installation = stack.enter_context(servers_started(settings))
+        except ProgramUnavailable as reason:
+            pytest.skip(f"no full stack here: {reason}")
+        yield installation.settings
