@@ -50,7 +50,7 @@ def sqlite_layout(path: Path) -> int | None:
     """Return the layout of an SQLite file; None if it is not there or empty. The file is not written to.
 
     Raises:
-        LayoutRefused: the file is no database.
+        LayoutRefused: the file cannot be read, or is no database.
     """
     if not path.exists():
         return None
@@ -61,7 +61,8 @@ def sqlite_layout(path: Path) -> int | None:
             tables = {name for (name,) in db.execute(SQLITE_TABLES)}
             row = db.execute("SELECT version FROM layout").fetchone() if "layout" in tables else None
     except sqlite3.DatabaseError as error:
-        raise LayoutRefused(f"{path} cannot be read as a database ({error}): restore it from a backup.") from None
+        what = f"{path} cannot be read as a database ({error})"
+        raise LayoutRefused(f"{what}. Check who may read it, or restore it from a backup.") from None
     return recorded(tables, row)
 
 

@@ -77,8 +77,10 @@ async def _upgrade(installation: Installation, *, yes: bool) -> None:
         _agree(_told(other) + (WHOLE if whole else SANDBOX_ALONE), yes=yes)
         if old_state:
             mark_sqlite(state)
-        loaded = await _upgrade_all(installation) if whole else 0
-    print(f"Upgraded to layout {LAYOUT}. At the next start {loaded} connections are loaded again by themselves.")
+        if whole:
+            loaded = await _upgrade_all(installation)
+            print(f"At the next start {loaded} connections are loaded again by themselves.")
+    print(f"Upgraded to layout {LAYOUT}.")
 
 
 def _told(other: dict[str, int]) -> str:
