@@ -15,7 +15,6 @@ from services.gateway.consumers import listen
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.http.return_url import served_pages
 from services.gateway.http.security_headers import MAX_BODY, Methods, SecurityHeaders, own_origins
-from services.gateway.legacy.routes import ping
 from services.gateway.metrics import collectors, init_series
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
 from services.gateway.security.guard import Guard, key_guard, provide_context
@@ -131,7 +130,6 @@ def litestar_app(
         guards=guards,
         dependencies={"context": provide_context(context)},
         lifespan=lifespan,
-        before_request=ping,
         exception_handlers=EXCEPTION_HANDLERS,
         openapi_config=None,
         request_max_body_size=MAX_BODY,

@@ -79,4 +79,5 @@ def routes() -> list[ControllerRouterHandler]:
             *dead_letters.ROUTES,
         ],
     )
-    return [v1, connect.open_link, callback.get_callback, *legacy.ROUTES, *console.ROUTES]
+    first_page = Router(path="/", before_request=legacy.ping, route_handlers=[console.FIRST_PAGE])
+    return [v1, connect.open_link, callback.get_callback, *legacy.ROUTES, first_page, *console.ROUTES]

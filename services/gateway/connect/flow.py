@@ -41,17 +41,20 @@ async def start_connect(
         provider=provider,
         org_id=org_id,
         user_id=user_id,
-        return_url=checked_return_url(
-            return_url,
-            own=context.settings.public_url,
-            allowed_origins=context.settings.allowed_origins,
-            served=context.served,
-        ),
+        return_url=None if return_url is None else _checked(return_url, context),
     )
     flow = await context.auth.start_flow(wanted)
     async with context.database.write() as db:
         await flows.add(db, flow)
     return flow
+
+
+def _checked(return_url: str, context: GatewayContext) -> str:
+    """Raises ``BadRequest`` for a URL that is not ours to send a browser to."""
+    settings = context.settings
+    return checked_return_url(
+        return_url, own=settings.public_url, allowed_origins=settings.allowed_origins, served=context.served
+    )
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):

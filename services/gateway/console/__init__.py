@@ -9,8 +9,8 @@ from services.gateway.console.docs import docs_page, events_json, events_page, o
 from services.gateway.console.files import favicon, static_file
 from services.gateway.console.pages import ask_disconnect, cards, console, items, leave, one_item
 
+FIRST_PAGE: Final[HTTPRouteHandler] = console
 ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (
-    console,
     cards,
     items,
     one_item,

@@ -154,10 +154,7 @@ def _asked(
 def _page(wanted: str, context: GatewayContext) -> str:
     """A page of ours to come back to; the first one for anything else."""
     try:
-        return (
-            checked_return_url(wanted, own=context.settings.public_url, allowed_origins=(), served=context.served)
-            or "/"
-        )
+        return checked_return_url(wanted, own=context.settings.public_url, allowed_origins=(), served=context.served)
     except BadRequest:
         return "/"
 

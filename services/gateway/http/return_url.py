@@ -22,10 +22,8 @@ _NO_PLACE: Final = ("/connect/", "/integrations/", "/console/connect/")
 """They are answered, but each is a step of a consent and no place to end up at."""
 
 
-def checked_return_url(
-    url: str | None, *, own: str, allowed_origins: Collection[str], served: Callable[[str], bool]
-) -> str | None:
-    """The URL as it was given, None for None.
+def checked_return_url(url: str, *, own: str, allowed_origins: Collection[str], served: Callable[[str], bool]) -> str:
+    """Return the URL as it was given.
 
     A path must start with one slash that no second one follows, in clear or encoded, and ``served`` must know it; so
     must the path of a URL with our ``own`` origin. Any other URL must have exactly an allowed origin: no user
@@ -34,8 +32,6 @@ def checked_return_url(
     Raises:
         BadRequest: anything else.
     """
-    if url is None:
-        return None
     if len(url) <= LONGEST and _ALLOWED.fullmatch(url) and not _ESCAPE.search(url):
         origin = _origin_of(url)
         path = url if url.startswith("/") else url.removeprefix(own) or "/"

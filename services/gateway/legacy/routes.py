@@ -198,10 +198,10 @@ async def _connection(provider: str, request: AnyRequest, context: GatewayContex
 
 
 async def ping(request: Request[Any, Any, Any]) -> Response[dict[str, str]] | None:
-    """A ``before_request`` hook: ``/`` is the console; a program gets what the original answered there."""
-    if request.url.path == "/" and wants_json(request):
-        return Response({"Ping": "Pong"}, status_code=200, media_type="application/json")
-    return None
+    """A ``before_request`` hook of the console's first page: a program gets what the original answered there."""
+    if not wants_json(request):
+        return None
+    return Response({"Ping": "Pong"}, status_code=200, media_type="application/json")
 
 
 ROUTES: Final = (post_authorize, post_credentials, post_load)

@@ -112,7 +112,7 @@ NOWHERE = [
 ]
 
 
-def checked(url: str | None) -> str | None:
+def checked(url: str) -> str:
     return checked_return_url(url, own=OWN, allowed_origins=ORIGINS, served=SERVED)
 
 
@@ -133,10 +133,6 @@ def test_a_return_url_of_ours_where_no_page_is_is_refused(url: str) -> None:
     with pytest.raises(BadRequest) as refused:
         checked(url)
     assert refused.value.code == "bad_return_url"
-
-
-def test_nothing_given_is_nothing() -> None:
-    assert checked(None) is None
 
 
 @pytest.mark.parametrize(
