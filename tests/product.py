@@ -30,10 +30,13 @@ def reserved_ports(count: int) -> list[socket.socket]:
 
 
 class Product(Client):
-    """Start, kill and drive it. Ports and data stay the same over restarts."""
+    """Start, kill and drive it. Ports and data stay the same over restarts.
 
-    def __init__(self, folder: Path, **settings: str) -> None:
-        self.folder = folder
+    ``module`` is what is run, for a test that watches the process from inside.
+    """
+
+    def __init__(self, folder: Path, *, module: str = "deploy.local", **settings: str) -> None:
+        self.folder, self.module = folder, module
         self._reserved = reserved_ports(len(PORTS))
         self.ports = {name: int(one.getsockname()[1]) for name, one in zip(PORTS, self._reserved, strict=True)}
         self.settings = {f"TRIBUTARY_{name}_PORT": str(port) for name, port in self.ports.items()} | {
@@ -53,7 +56,7 @@ class Product(Client):
         """Returns the lines it greets with, once they are all there."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "deploy.local"],
+                [sys.executable, "-m", self.module],
                 cwd=self.folder,
                 env={**clean(os.environ), **self.settings},
                 stdout=subprocess.PIPE,
@@ -102,9 +105,9 @@ def clean(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 @contextmanager
-def product(folder: Path, **settings: str) -> Iterator[Product]:
+def product(folder: Path, *, module: str = "deploy.local", **settings: str) -> Iterator[Product]:
     """Started, and stopped at the end whatever happens."""
-    one = Product(folder, **settings)
+    one = Product(folder, module=module, **settings)
     try:
         one.start()
         yield one
