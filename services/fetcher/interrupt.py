@@ -63,7 +63,7 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
 async def _restart(run: JobRun, context: FetcherContext, error: Restart) -> None:
     """Start the walk again. What was read keeps its version, so nothing is counted or sent twice."""
     job = run.job
-    job.cursor, job.place, job.empty_pages = None, None, 0
+    job.cursor, job.part, job.empty_pages = None, None, 0
     job.receipt = msgspec.structs.replace(job.receipt, restarts=job.receipt.restarts + 1)
     if job.receipt.restarts > RESTARTS:
         await fail(job, context, JobError(code=error.code, detail=f"Started again {RESTARTS} times. {error.reason}"))

@@ -133,9 +133,9 @@ def _count(job: Job, page: Page, emitted: Emission, positions: dict[int, int]) -
     job.receipt = emitted.receipt
     job.item_positions = {**job.item_positions, **positions}
     job.attempts, job.pending_ids = 0, ()
-    empty_before = job.empty_pages if page.place == job.place else 0
+    empty_before = job.empty_pages if page.part == job.part else 0
     job.empty_pages = 0 if page.records or page.rejected else empty_before + 1
-    job.place = page.place
+    job.part = page.part
     job.cursor = page.cursor if page.cursor is not None else FINISHING
 
 

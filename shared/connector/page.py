@@ -60,12 +60,12 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """``cursor`` None ends the walk. ``place`` names where in the walk this page stands (a table, a stage)."""
+    """``cursor`` None ends the walk. ``part`` names the piece of the walk that is read (a table, a stage)."""
 
     records: list[Record]
     cursor: Cursor | None
     rejected: list[Rejected] = []
-    place: str = ""
+    part: str = ""
 
 
 class Call(Protocol):

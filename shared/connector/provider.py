@@ -104,7 +104,7 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     buckets: tuple[Bucket, ...]
     parallel: int = 4
     max_empty_pages: int = 3
-    """Consecutive pages without a record at one ``Page.place`` after which the walk is called a loop."""
+    """Consecutive pages without a record of one ``Page.part`` after which the walk is called a loop."""
     setup_url: str
     """Where a developer registers an app, for the README and the console."""
     consent_note: str

@@ -47,7 +47,7 @@ class Job(msgspec.Struct, kw_only=True):
     ``state`` is written by ``jobs.transitions`` alone; ``new`` is a job that has no row yet. ``outcome`` is set when
     the job is over. ``seq`` counts the checkpoints, ``step`` the progress events, ``dispatch`` the ``RunJob``s: only
     the last one counts. ``first_version`` is the lane's version at the first claim: what was not read at it or later
-    is gone. ``empty_pages`` counts pages without records at ``place``. ``pending_ids`` are being sent and not yet
+    is gone. ``empty_pages`` counts pages without records in ``part``. ``pending_ids`` are being sent and not yet
     recorded as known: a reader may have them already. ``background``: its ``RunJob``s go to the topic of work that
     nobody waits for. Times are epoch seconds.
     """
@@ -67,7 +67,7 @@ class Job(msgspec.Struct, kw_only=True):
     step: int = 0
     first_version: int | None = None
     cursor: Cursor | None = None
-    place: str | None = None
+    part: str | None = None
     empty_pages: int = 0
     pages: int = 0
     items: int = 0

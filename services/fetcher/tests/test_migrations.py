@@ -35,7 +35,7 @@ OLD_JOB: dict[str, Any] = {
     "step": 1,
     "first_version": None,
     "cursor": "null",
-    "place": None,
+    "part": None,
     "empty_pages": 0,
     "pages": 0,
     "items": 0,

@@ -76,7 +76,7 @@ async def test_T22_empty_pages_that_promise_more_fail_the_job_visibly(fetcher: F
 async def test_empty_pages_at_several_places_are_no_loop(fetcher: Fetcher) -> None:
     def page(cursor: Cursor | None) -> Page:
         n = number_of(cursor)
-        return Page(records=[], cursor={"n": n + 1} if n < 9 else None, place=f"table {n // 3}")
+        return Page(records=[], cursor={"n": n + 1} if n < 9 else None, part=f"table {n // 3}")
 
     fetcher.orchard.script["apples"] = page
     assert (await loaded(fetcher))["apples"].state == "done"

@@ -58,7 +58,7 @@ class AirtableConnector:
 async def _bases_page(call: Call, walk: Walk) -> Page:
     body = (await _list_bases(call, walk.more)).body
     records, rejected = mapping.each(mapping.entries(body, "bases"), "bases", mapping.base_record)
-    return Page(records=records, rejected=rejected, cursor=Walk(more=mapping.next_offset(body)).cursor(), place="bases")
+    return Page(records=records, rejected=rejected, cursor=Walk(more=mapping.next_offset(body)).cursor(), part="bases")
 
 
 async def _discover(call: Call, walk: Walk) -> Page:
@@ -66,7 +66,7 @@ async def _discover(call: Call, walk: Walk) -> Page:
     body = (await _list_bases(call, walk.more)).body
     found, rejected = mapping.each(mapping.entries(body, "bases"), "bases", mapping.readable_base)
     walk = walk.listed([(base.id, base.name) for base in found], mapping.next_offset(body))
-    return Page(records=[], rejected=rejected, cursor=walk.cursor(), place="bases")
+    return Page(records=[], rejected=rejected, cursor=walk.cursor(), part="bases")
 
 
 async def _tables_page(call: Call, walk: Walk, resource: str) -> Page:
@@ -77,25 +77,25 @@ async def _tables_page(call: Call, walk: Walk, resource: str) -> Page:
     except Reject as gone:
         if gone.code != problems.GONE:
             raise
-        return Page(records=[], cursor=walk.next_base().cursor(), place=base)
+        return Page(records=[], cursor=walk.next_base().cursor(), part=base)
     if resource == "tables":
         records, rejected = mapping.each(raws, "tables", partial(mapping.table_record, base))
-        return Page(records=records, rejected=rejected, cursor=walk.next_base().cursor(), place=base)
+        return Page(records=records, rejected=rejected, cursor=walk.next_base().cursor(), part=base)
     schemas, bad = mapping.each(raws, "tables", mapping.table_schema)
-    return Page(records=[], rejected=bad, cursor=walk.opened(schemas).cursor(), place=f"{base}#{len(walk.left)}")
+    return Page(records=[], rejected=bad, cursor=walk.opened(schemas).cursor(), part=f"{base}#{len(walk.left)}")
 
 
 async def _records_page(call: Call, walk: Walk) -> Page:
     base, table = walk.bases[0][0], walk.tables[0]
-    place = f"{base}/{table.id}"
+    part = f"{base}/{table.id}"
     try:
         walk, body = await _records(call, walk)
     except Reject as refused:
         onward = await _past_what_is_gone(call, walk, refused)
-        return Page(records=[], cursor=onward.cursor(), place=place)
+        return Page(records=[], cursor=onward.cursor(), part=part)
     raws = mapping.entries(body, "records")
     records, rejected = mapping.each(raws, "records", partial(mapping.row_record, base, table))
-    return Page(records=records, rejected=rejected, cursor=walk.onward(mapping.next_offset(body)).cursor(), place=place)
+    return Page(records=records, rejected=rejected, cursor=walk.onward(mapping.next_offset(body)).cursor(), part=part)
 
 
 async def _records(call: Call, walk: Walk) -> tuple[Walk, Any]:
@@ -178,7 +178,7 @@ async def _read_bases(call: Call, ids: tuple[str, ...]) -> Page:
         bad += rejected
         offset, before = mapping.next_offset(body), offset
         if offset in {None, before} or len(found) == len(wanted):
-            return Page(records=found, rejected=bad, cursor=None, place="bases")
+            return Page(records=found, rejected=bad, cursor=None, part="bases")
 
 
 async def _read_tables(call: Call, ids: tuple[str, ...]) -> Page:

@@ -83,25 +83,25 @@ async def _listed(call: Call, resource: str, walk: Walk) -> Page:
     if listing.capped:
         walk = walk.noting(f"Notion lists only some of the {resource.replace('_', ' ')}.")
     if listing.at is not None:
-        return _page(records, rejected, walk.at_place(listing.at), place="search")
-    return _page(records, rejected, walk.to_sources() if kind == "page" else walk.end(), place="search")
+        return _page(records, rejected, walk.at_place(listing.at), part="search")
+    return _page(records, rejected, walk.to_sources() if kind == "page" else walk.end(), part="search")
 
 
 async def _sources(call: Call, walk: Walk) -> Page:
     """A page of data sources, of which only the ids are kept, to query each of them later."""
     listing = await _search(call, "data_source", walk.at)
     # With the number in it, a long list of data sources is told apart from a walk that goes nowhere.
-    place = f"data sources after {len(walk.sources)}"
+    part = f"data sources after {len(walk.sources)}"
     walk = walk.knowing(source_ids(listing.results))
     if listing.capped:
         walk = walk.noting("Notion lists only some of the data sources.")
-    return _page([], [], walk.at_place(listing.at) if listing.at is not None else walk.to_rows(), place=place)
+    return _page([], [], walk.at_place(listing.at) if listing.at is not None else walk.to_rows(), part=part)
 
 
 async def _rows(call: Call, walk: Walk) -> Page:
     """A page of one data source's rows, oldest first."""
     source = walk.sources[walk.source]
-    place = f"rows of {source}"
+    part = f"rows of {source}"
     try:
         listing = await _query(call, source, walk.since, walk.at)
     except Reject as reject:
@@ -110,16 +110,16 @@ async def _rows(call: Call, walk: Walk) -> Page:
         # Unshared or deleted since it was listed, it has nothing to show. Anything else is told at the end.
         if reject.code != GONE:
             walk = walk.noting(f"The data source {source} could not be read. {reject.reason}")
-        return _page([], [], walk.to_next_source(), place=place)
+        return _page([], [], walk.to_next_source(), part=part)
     records, rejected = read("page", listing.results)
     last = next((record.created_at for record in reversed(records) if record.created_at), None)
     walk = walk.knowing(source_ids(listing.results))
-    return _page(records, rejected, walk.after_rows(listing.at, last, capped=listing.capped), place=place)
+    return _page(records, rejected, walk.after_rows(listing.at, last, capped=listing.capped), part=part)
 
 
-def _page(records: list[Record], rejected: list[Rejected], following: Walk | None, *, place: str) -> Page:
+def _page(records: list[Record], rejected: list[Rejected], following: Walk | None, *, part: str) -> Page:
     cursor = None if following is None else msgspec.to_builtins(following)
-    return Page(records=records, rejected=rejected, cursor=cursor, place=place)
+    return Page(records=records, rejected=rejected, cursor=cursor, part=part)
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):

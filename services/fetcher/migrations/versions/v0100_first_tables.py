@@ -54,7 +54,7 @@ def upgrade() -> None:
         sa.Column("step", BIG, nullable=False),
         sa.Column("first_version", BIG, nullable=True),
         sa.Column("cursor", sa.Text(), nullable=True),
-        sa.Column("place", sa.String(), nullable=True),
+        sa.Column("part", sa.String(), nullable=True),
         sa.Column("empty_pages", BIG, nullable=False),
         sa.Column("pages", BIG, nullable=False),
         sa.Column("items", BIG, nullable=False),

@@ -83,8 +83,8 @@ async def test_no_name_is_empty_or_longer_than_a_line(reader: RealCall) -> None:
 
 
 async def test_pages_without_records_never_stand_at_one_place_three_times(reader: RealCall) -> None:
-    places = Counter(page.place for page in await walk(reader, "records") if not page.records)
-    assert max(places.values()) < PROVIDER.max_empty_pages
+    parts = Counter(page.part for page in await walk(reader, "records") if not page.records)
+    assert max(parts.values()) < PROVIDER.max_empty_pages
 
 
 async def test_a_copied_base_keeps_its_record_ids_and_both_are_items(reader: RealCall) -> None:

@@ -55,7 +55,7 @@ async def test_raw_is_the_whole_object(world: World) -> None:
 async def test_rows_that_search_does_not_find_come_from_their_data_source(world: World) -> None:
     async with calling(world) as caller:
         pages = await caller.pages("pages")
-    searched = {record.id for page in pages if page.place == "search" for record in page.records}
+    searched = {record.id for page in pages if page.part == "search" for record in page.records}
     counted = Counter(record.id for page in pages for record in page.records)
     assert set(counted) - searched == {row.id for row in world.rows(DEFAULT, "pages").values() if row.body["hidden"]}
     assert set(counted.values()) == {1, 2}
@@ -64,11 +64,11 @@ async def test_rows_that_search_does_not_find_come_from_their_data_source(world:
 async def test_no_place_of_the_walk_looks_like_a_loop_and_no_cursor_comes_twice(world: World) -> None:
     async with calling(world) as caller:
         pages = await caller.pages("pages")
-    empty = Counter(page.place for page in pages if not page.records)
+    empty = Counter(page.part for page in pages if not page.records)
     cursors = [json.dumps(page.cursor) for page in pages]
     assert max(empty.values()) < PROVIDER.max_empty_pages
     assert len(set(cursors)) == len(cursors)
-    assert len({page.place for page in pages}) == 1 + 1 + 12
+    assert len({page.part for page in pages}) == 1 + 1 + 12
 
 
 async def test_a_walk_goes_on_from_its_cursor_as_json(world: World) -> None:
