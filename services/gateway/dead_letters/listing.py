@@ -24,7 +24,7 @@ from services.gateway.dead_letters.dead_letter import (
 from shared.kafka import LoggedRecord, LogReader
 
 MOST_READ: Final = 2_000
-"""Letters looked at for one page; filters may leave none of them."""
+"""Dead letters looked at for one page; filters may leave none of them."""
 
 Marks = Mapping[TopicPartition, int]
 """Per partition: what lies before this offset has not been listed. A partition that is not named has nothing left."""
@@ -53,7 +53,7 @@ async def list_dead_letters(
     async with open_reader(context, source_topics(topic)) as reader:
         bounds = await reader.bounds()
         if marks is not None:
-            bounds = {place: (begin, min(end, marks.get(place, 0))) for place, (begin, end) in bounds.items()}
+            bounds = {at: (begin, min(end, marks.get(at, 0))) for at, (begin, end) in bounds.items()}
         walk = _Backwards(reader, bounds, chunk=limit)
         found: list[DeadLetter] = []
         while len(found) < limit and walk.seen < MOST_READ and (letter := await walk.next()):
@@ -71,36 +71,35 @@ class _Backwards:
 
     def __init__(self, reader: LogReader, bounds: Mapping[TopicPartition, tuple[int, int]], *, chunk: int) -> None:
         self._reader, self._chunk = reader, chunk
-        self._begin = {place: begin for place, (begin, _) in bounds.items()}
-        self._unread = {place: end for place, (begin, end) in bounds.items() if end > begin}
+        self._begin = {partition: begin for partition, (begin, _) in bounds.items()}
+        self._unread = {partition: end for partition, (begin, end) in bounds.items() if end > begin}
         self._held: dict[TopicPartition, list[DeadLetter]] = {}
         self.seen = 0
 
     async def next(self) -> DeadLetter | None:
-        while wanting := [place for place in self._unread if not self._held.get(place)]:
+        while wanting := [partition for partition in self._unread if not self._held.get(partition)]:
             await self._fetch(wanting)
-        newest = max((place for place, held in self._held.items() if held), key=self._age, default=None)
+        newest = max((partition for partition, held in self._held.items() if held), key=self._age, default=None)
         if newest is None:
             return None
         self.seen += 1
         return self._held[newest].pop()
 
-    def _age(self, place: TopicPartition) -> tuple[float, str]:
-        letter = self._held[place][-1]
+    def _age(self, partition: TopicPartition) -> tuple[float, str]:
+        letter = self._held[partition][-1]
         return letter.at, letter.id
 
-    async def _fetch(self, places: list[TopicPartition]) -> None:
-        stretches = {
-            place: (max(self._begin[place], self._unread[place] - self._chunk), self._unread[place]) for place in places
-        }
-        for place, letters in (await self._reader.stretch(stretches, _without_value)).items():
-            self._held[place] = list(letters)
-            self._unread[place] = stretches[place][0]
-            if self._unread[place] <= self._begin[place]:
-                del self._unread[place]
+    async def _fetch(self, partitions: list[TopicPartition]) -> None:
+        ends = {partition: self._unread[partition] for partition in partitions}
+        stretches = {at: (max(self._begin[at], end - self._chunk), end) for at, end in ends.items()}
+        for partition, letters in (await self._reader.stretch(stretches, _without_value)).items():
+            self._held[partition] = list(letters)
+            self._unread[partition] = stretches[partition][0]
+            if self._unread[partition] <= self._begin[partition]:
+                del self._unread[partition]
 
     def rest(self) -> dict[TopicPartition, int]:
-        held = {place: _offset(letters[-1]) + 1 for place, letters in self._held.items() if letters}
+        held = {partition: _offset(letters[-1]) + 1 for partition, letters in self._held.items() if letters}
         return {**self._unread, **held}
 
 
@@ -136,9 +135,9 @@ async def show_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLette
 
 async def find_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLetter:
     """Raises as ``show_dead_letter`` does."""
-    place, offset = parse_id(id_)
-    async with open_reader(context, [place.topic]) as reader:
-        logged = await reader.one(place, offset)
+    partition, offset = parse_id(id_)
+    async with open_reader(context, [partition.topic]) as reader:
+        logged = await reader.one(partition, offset)
     if logged is None:
         raise not_found()
     letter = parse(logged)
