@@ -93,7 +93,7 @@ async def _started(make: Callable[[], Served], stop: asyncio.Event) -> Served | 
                 return served
             if time.monotonic() > end or not isinstance(error, StartFailed) or not error.passing:
                 raise error
-            log.warning("start_waits", why=str(error)[:300])
+            log.warning("start_waits", reason=str(error)[:300])
             await asyncio.wait([stopping], timeout=AGAIN_S)
         return None
     finally:

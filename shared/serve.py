@@ -67,8 +67,8 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
 class StartFailed(Refusal):
     """A service could not open what it needs; says which and why. ``passing``: what it needs is away just now."""
 
-    def __init__(self, why: str, *, passing: bool = False) -> None:
-        super().__init__(why)
+    def __init__(self, reason: str, *, passing: bool = False) -> None:
+        super().__init__(reason)
         self.passing = passing
 
 
@@ -102,8 +102,8 @@ class Served:
                 away = _away(self._opening.failure)
                 # Of an error of the database the first line only: below it stand the statement and what it was given.
                 told = str(away).partition("\n")[0]
-                why = f"what it needs does not answer: {told}" if away else self._opening.why()
-                raise StartFailed(f"{self.name} did not start: {why}", passing=bool(away)) from self._opening.failure
+                reason = f"what it needs does not answer: {told}" if away else self._opening.reason()
+                raise StartFailed(f"{self.name} did not start: {reason}", passing=bool(away)) from self._opening.failure
             await asyncio.sleep(0.005)
 
     async def _serve(self) -> None:
@@ -138,7 +138,7 @@ class _Opening:
             self.failure = error
             raise
 
-    def why(self) -> str:
+    def reason(self) -> str:
         words = _words(self.failure)
         return words or "the log says why"
 

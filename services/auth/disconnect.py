@@ -39,7 +39,7 @@ async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
         )
         await credentials.drop(db, connection_id)
         await store.publish(db, connection, "Disconnected")
-    log.info("disconnected", connection=connection_id, provider=connection.provider)
+    log.info("disconnected", connection_id=connection_id, provider=connection.provider)
     if pair is not None:
         await _revoke(connection, pair, context)
     return connection
@@ -53,7 +53,7 @@ async def _unshared_tokens(db: AsyncConnection, connection: Connection, context:
     try:
         return credentials.opened(connection, credential, context.keyring)
     except (DecryptFailed, UnknownKey):
-        log.warning("not_revoked", connection=connection.id, why="the stored tokens cannot be opened")
+        log.warning("not_revoked", connection_id=connection.id, reason="the stored tokens cannot be opened")
         return None
 
 
@@ -66,7 +66,7 @@ async def _revoke(connection: Connection, pair: Pair, context: AuthContext) -> N
     except ProviderFailure as failure:
         log.warning(
             "not_revoked",
-            connection=connection.id,
+            connection_id=connection.id,
             provider=connection.provider,
             failure=type(failure).__name__,
             status=failure.status,

@@ -58,4 +58,4 @@ async def _refresh(
         if connection is not None and connection.token_version == token_version:
             await coordinator.run(connection)
     except Exception:  # whatever it is, the others' turn comes
-        log.exception("refresh_failed", connection=connection_id)
+        log.exception("refresh_failed", connection_id=connection_id)

@@ -20,9 +20,9 @@ class DeadLetterLimit(msgspec.Struct, frozen=True, kw_only=True):
 class LimitReached(Exception):
     """The message that came next would be one dead letter too many: it was neither kept nor may it be passed."""
 
-    def __init__(self, why: str) -> None:
-        super().__init__(why)
-        self.why = why
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 class Tally:

@@ -41,8 +41,8 @@ class DeadLetters:
                 await self._producer.send_all([letter], most=MAX_DEAD_LETTER_BYTES)
             except MessageSizeTooLargeError:
                 letter = _cut(letter, self._origin(record, error, attempts))
-            except Exception as why:  # noqa: BLE001  # whatever it is, passing on would lose the message
-                log.warning("dead_letter_waits", topic=record.topic, offset=record.offset, error=str(why)[:200])
+            except Exception as failure:  # noqa: BLE001  # whatever it is, passing on would lose the message
+                log.warning("dead_letter_waits", topic=record.topic, offset=record.offset, error=str(failure)[:200])
                 await asyncio.sleep(RETRY_S)
             else:
                 count_dead_letters(record.topic)

@@ -64,7 +64,7 @@ class Delivery:
         try:
             tally.check(record)
         except LimitReached as reached:
-            raise LimitReached(f"{reached.why}, the last with {_kind(error)}") from error
+            raise LimitReached(f"{reached.reason}, the last with {_kind(error)}") from error
         notice = asyncio.get_running_loop().call_later(NOTICE_S, self._letter_waits, topic)
         try:
             await self._letters.publish(record, error, attempts)
@@ -102,10 +102,11 @@ class Delivery:
     def _stop(self, topic: str, reached: LimitReached) -> None:
         self.stopped.add(topic)
         self.failing[topic] = (
-            f"stopped at the dead-letter limit: {reached.why}, could not be processed. Nothing more is read or passed. "
+            f"stopped at the dead-letter limit: {reached.reason}, could not be processed. "
+            "Nothing more is read or passed. "
             f"See `python -m services.gateway dead-letters list --topic {topic}`, put the cause right, then restart."
         )
-        log.error("consumer_stopped", topic=topic, why=reached.why)
+        log.error("consumer_stopped", topic=topic, reason=reached.reason)
 
     def _letter_waits(self, topic: str) -> None:
         self.failing[topic] = (

@@ -95,8 +95,8 @@ class Scrape:
                 task.cancel()
                 self._late[name] = task
         if not task.done() or task.cancelled() or (error := task.exception()) is not None:
-            why = str(error)[:200] if task.done() and not task.cancelled() else "no answer in time"
-            log.warning("metrics_unknown", collector=name, why=why)
+            reason = str(error)[:200] if task.done() and not task.cancelled() else "no answer in time"
+            log.warning("metrics_unknown", collector=name, reason=reason)
             return None
         return task.result()
 

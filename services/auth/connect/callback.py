@@ -77,7 +77,9 @@ async def finish_flow(callback: Callback, *, context: AuthContext) -> CallbackRe
             await store.complete_flow(db, flow.id, connection.id)
     except _Failed as failed:
         return await _failure(failed.error, flow, context)
-    log.info("connected", connection=connection.id, provider=flow.provider, kind=kind, generation=connection.generation)
+    log.info(
+        "connected", connection_id=connection.id, provider=flow.provider, kind=kind, generation=connection.generation
+    )
     return CallbackResult(flow=await get_flow(flow.id, context=context), connection=connection, event=kind)
 
 
@@ -99,7 +101,7 @@ async def _take(callback: Callback, context: AuthContext) -> FlowRow:
             raise _Failed(problem("state_invalid"))
         cookie = callback.cookies.get(flow.id, "")
         if flow.nonce_hash is None or not same(flow.nonce_hash, hash_token(cookie)):
-            log.warning("flow_mismatch", flow=flow.id, provider=flow.provider, cookie_present=bool(cookie))
+            log.warning("flow_mismatch", flow_id=flow.id, provider=flow.provider, cookie_present=bool(cookie))
             raise _Failed(problem("flow_mismatch"))
         if not await store.spend_flow(db, flow, now=now, finish_by=now + FINISH_S):
             too_late = not flow.used and flow.expires_at <= now
@@ -112,7 +114,7 @@ async def _consented(
 ) -> tuple[Grant, Identified]:
     name = endpoint.provider.name
     if error := callback.params.get("error"):
-        log.info("consent_refused", flow=flow.id, provider=flow.provider, error_code=error[:64])
+        log.info("consent_refused", flow_id=flow.id, provider=flow.provider, error_code=error[:64])
         raise _Failed(problem(_CALLBACK_ERRORS.get(error, "provider_refused"), name))
     code = callback.params.get("code")
     if not code:
@@ -126,7 +128,7 @@ async def _consented(
     except ProviderFailure as failure:
         log.warning(
             "exchange_failed",
-            flow=flow.id,
+            flow_id=flow.id,
             provider=flow.provider,
             failure=type(failure).__name__,
             status=failure.status,

@@ -90,7 +90,10 @@ async def keep(claim: Claim, grant: Grant, *, context: AuthContext) -> bool:
         kind = "Refreshed" if connection.status in LIVE else "Recovered"
         await store.publish(db, _renewed(connection, grant, kind, context), kind)
     log.info(
-        "refreshed", connection=connection.id, provider=connection.provider, token_version=connection.token_version + 1
+        "refreshed",
+        connection_id=connection.id,
+        provider=connection.provider,
+        token_version=connection.token_version + 1,
     )
     return True
 
@@ -141,7 +144,7 @@ async def require_consent(db: AsyncConnection, connection: Connection, reason: s
         updated_at=timestamp(context.clock()),
     )
     await store.publish(db, stopped, "ReauthorizationNeeded")
-    log.warning("reauthorization_needed", connection=connection.id, provider=connection.provider, reason=reason)
+    log.warning("reauthorization_needed", connection_id=connection.id, provider=connection.provider, reason=reason)
 
 
 async def retry_later(
@@ -157,7 +160,7 @@ async def retry_later(
         )
     log.warning(
         "refresh_failed",
-        connection=claim.connection.id,
+        connection_id=claim.connection.id,
         provider=claim.connection.provider,
         failure=type(failure).__name__ if failure else "probe undecided",
         status=failure.status if failure else 0,

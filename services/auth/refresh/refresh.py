@@ -76,7 +76,7 @@ class RefreshCoordinator:
     def _ended(self, connection_id: str, task: asyncio.Task[None]) -> None:
         self._running.pop(connection_id, None)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("refresh_broke", connection=connection_id, exc_info=error)
+            log.error("refresh_broke", connection_id=connection_id, exc_info=error)
 
 
 async def refresh(connection_id: str, token_version: int, endpoint: TokenEndpoint, *, context: AuthContext) -> None:
@@ -132,7 +132,7 @@ async def _kept(claim: Claim, grant: Grant, context: AuthContext) -> bool:
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning("refreshed_not_stored", connection=claim.connection.id, error=type(error).__name__)
+            log.warning("refreshed_not_stored", connection_id=claim.connection.id, error=type(error).__name__)
             await asyncio.sleep(_AGAIN_S)
 
 
