@@ -85,7 +85,7 @@ async def fetcher(cluster: Cluster, place: Path | Schema, tables: int, page_s: f
         stack.push_async_callback(producer.stop)
         endless = Endless(page_s)
         providers = {LARGE: orchard(LARGE, tables), SMALL: orchard(SMALL, FEW)}
-        tools = FetcherContext(
+        context = FetcherContext(
             database=database,
             producer=producer,
             runtimes={slug: Runtime(provider=one, client_id="", api_url="") for slug, one in providers.items()},
@@ -94,7 +94,7 @@ async def fetcher(cluster: Cluster, place: Path | Schema, tables: int, page_s: f
             quota=None,  # type: ignore[arg-type]  # nothing is called
             tokens=endless,  # type: ignore[arg-type]  # nothing is called
         )
-        worker = Worker(tools, slots=SLOTS)
+        worker = Worker(context, slots=SLOTS)
         consumers = Consumers(cluster, service="fetcher", producer=producer)
         listen(consumers, database=database, worker=worker, providers=providers)
         await arrive(database, worker.id, alone=True)

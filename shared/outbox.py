@@ -1,7 +1,7 @@
 """Messages leave in the transaction of the rows they speak of; a relay sends them on, in order per key.
 
 ``append`` writes a message as a row; the ``Relay`` sends what is due and deletes it by id. A row with ``not_before``
-in the future is a timer: parking a job is a delayed wake-up. Sent twice after a crash at worst, never lost.
+in the future is a timer: a wait is a delayed message. Sent twice after a crash at worst, never lost.
 """
 
 from __future__ import annotations

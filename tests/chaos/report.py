@@ -56,8 +56,8 @@ FAULTS = {
 }
 LEFT_OUT = {
     "F16": (
-        "A wake-up's offset is committed at the claim and the slice runs beside the consumer, so no handler is slow; "
-        "there is nothing that a test could set to make one so."
+        "The offset of a `RunJob` is committed at the claim and the run goes on beside the consumer, so no handler is "
+        "slow; there is nothing that a test could set to make one so."
     ),
     "F32": (
         "Needs a preloaded clock library that is no part of the system. The movable clocks of auth's and the sandbox's "

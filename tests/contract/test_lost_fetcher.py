@@ -140,7 +140,7 @@ async def test_versions_from_the_future_are_passed_as_soon_as_the_gateway_has_to
 
     second = await successor(fetcher, tmp_path / "second.db")
     await readers.follow(second)
-    assert readers.asked == 1, "one request for the lane whose items were overtaken"
+    assert readers.asked == 1, "one request for the lane with the stale appends"
     second.orchard.ids["apples"].remove("apples-new-1")
     await second.ask("last")
     await readers.follow(second)

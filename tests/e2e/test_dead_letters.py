@@ -1,4 +1,4 @@
-"""Whatever is replayed, and however often: a wake-up, a progress event and an item change nothing that stands."""
+"""Whatever is replayed, and however often: a `RunJob`, a progress event and an item change nothing that stands."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_R6_replaying_a_wake_up_progress_and_items_twice_leaves_everything_as_it
         assert len(copies) == COPIES * sum(dead_letters(topic) in letter for letter in letters)
         assert all(where[row.key, row.value] == row.partition for row in copies)
     eventually(lambda: all_read(one, (PROGRESS, ITEMS)))
-    # The fetcher reads wake-ups in order per connection: one more load goes through after all the copies.
+    # The fetcher reads each lane's `RunJob`s in order: one more load goes through after all the copies.
     again = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
     assert one.synced(again["id"])["state"] == "done"
 
