@@ -53,7 +53,7 @@ test: lint
 
 stack-test: dev
 	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 deploy/kafka deploy/servers deploy/native \
-		tests/servers tests/contract shared/tests
+		tests/servers tests/contract tests/upgrade shared/tests
 	$(DEV) -m pytest --durations=10 -m real tests/chaos
 
 chaos: dev
