@@ -1,6 +1,6 @@
 """What can go wrong, in the words of the API.
 
-    HubError                  anything a caller is told about: code, status, detail
+    TributaryError           anything a caller is told about: code, status, detail
     ├── BadRequest      400   the caller's input; says which field and why
     ├── Forbidden       403   a caller or origin that may not do this
     ├── NotFound        404   no such thing, or not yours
@@ -15,7 +15,7 @@ A provider's failure while a page is loaded is not here: see ``shared.connector`
 from __future__ import annotations
 
 
-class HubError(Exception):
+class TributaryError(Exception):
     """Carries what an API client is told.
 
     ``code`` is stable snake_case for programs, ``status`` the HTTP status, ``detail`` a sentence for people that
@@ -32,36 +32,36 @@ class HubError(Exception):
         self.status = status or type(self).status
 
 
-class BadRequest(HubError):
+class BadRequest(TributaryError):
     status = 400
     code = "bad_request"
 
 
-class Forbidden(HubError):
+class Forbidden(TributaryError):
     status = 403
     code = "forbidden"
 
 
-class NotFound(HubError):
+class NotFound(TributaryError):
     status = 404
     code = "not_found"
 
 
-class Conflict(HubError):
+class Conflict(TributaryError):
     status = 409
     code = "conflict"
 
 
-class Upstream(HubError):
+class Upstream(TributaryError):
     status = 502
     code = "provider_failed"
 
 
-class Unavailable(HubError):
+class Unavailable(TributaryError):
     status = 503
     code = "unavailable"
 
 
-class TimedOut(HubError):
+class TimedOut(TributaryError):
     status = 504
     code = "timed_out"

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from typing import ClassVar, Final
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.transient import is_transient
 
 DONE: Final = 0
@@ -54,7 +54,7 @@ def _ending(error: Exception, needs: str) -> tuple[int, str] | None:
     match error:
         case Refusal():
             return error.exit_code, str(error)
-        case HubError():
+        case TributaryError():
             return REFUSED, error.detail
         case OSError() if error.filename is not None:
             return REFUSED, f"{error.filename} cannot be used ({error.strerror})."

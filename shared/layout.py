@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 
 LAYOUT: Final = 2
 UNVERSIONED: Final = 1
@@ -23,7 +23,7 @@ SQLITE_TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND 
 REMEDY: Final = "Stop everything, then run: make upgrade (without make: python -m deploy.upgrade)."
 
 
-class LayoutRefused(HubError):
+class LayoutRefused(TributaryError):
     """A store has another layout than this version needs; ``detail`` says which, and what to do."""
 
     code = "layout_refused"

@@ -12,7 +12,7 @@ from typing import Any, Final
 import uvicorn
 from typing_extensions import override
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.exit_codes import Misuse, Refusal
 from shared.transient import is_transient
 
@@ -144,8 +144,8 @@ class _Opening:
 
 
 def _words(error: BaseException | None) -> str | None:
-    """The detail of the first ``HubError`` in a failure, however deep it is wrapped."""
-    if error is None or isinstance(error, HubError):
+    """The detail of the first ``TributaryError`` in a failure, however deep it is wrapped."""
+    if error is None or isinstance(error, TributaryError):
         return error.detail if error else None
     inner = [*(error.exceptions if isinstance(error, BaseExceptionGroup) else []), error.__cause__, error.__context__]
     return next((words for one in inner if (words := _words(one))), None)
@@ -153,8 +153,8 @@ def _words(error: BaseException | None) -> str | None:
 
 def _away(error: BaseException | None) -> BaseException | None:
     """The fault of a database or Kafka that is away, in a failure, however deep it is wrapped."""
-    if error is None or isinstance(error, HubError) or is_transient(error):
-        return None if isinstance(error, HubError) else error
+    if error is None or isinstance(error, TributaryError) or is_transient(error):
+        return None if isinstance(error, TributaryError) else error
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else []
     return next((found for one in inner if (found := _away(one))), None)
 

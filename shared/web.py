@@ -13,7 +13,7 @@ from litestar import Controller, Litestar, Response, get
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.settings import SecretStr
 from shared.telemetry import Collector, Scrape
 
@@ -99,7 +99,7 @@ def services_only(secret: SecretStr) -> Callable[[ASGIConnection[Any, Any, Any, 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         given = connection.headers.get("authorization", "").encode("utf-8", "surrogateescape")
         if connection.url.path not in (*HEALTH, METRICS) and not secrets.compare_digest(given, expected):
-            raise HubError("This port is for Tributary's own services.", code="unauthorized", status=401)
+            raise TributaryError("This port is for Tributary's own services.", code="unauthorized", status=401)
 
     return guard
 
@@ -134,6 +134,6 @@ def metrics(collectors: Callable[[], Mapping[str, Collector]]) -> HTTPRouteHandl
     return show
 
 
-def error_body(_: object, error: HubError) -> Response[dict[str, str]]:
+def error_body(_: object, error: TributaryError) -> Response[dict[str, str]]:
     """The plain error of ports between services; the gateway has its own, richer ones."""
     return Response({"code": error.code, "detail": error.detail}, status_code=error.status)

@@ -30,7 +30,7 @@ from shared.contracts.auth import (
     TokenRequest,
 )
 from shared.contracts.connections import Connection
-from shared.errors import HubError, NotFound
+from shared.errors import NotFound, TributaryError
 from shared.transient import is_transient
 from shared.web import error_body
 
@@ -137,7 +137,7 @@ def _unforeseen(_: Request[Any, Any, Any], error: Exception) -> Response[ErrorBo
 
 def exception_handlers() -> dict[int | type[Exception], Any]:
     return {
-        HubError: error_body,
+        TributaryError: error_body,
         ValidationException: _not_understood,
         HTTPException: _http_error,
         RecursionError: _too_deep,

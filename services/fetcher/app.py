@@ -21,7 +21,7 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.store import relay as open_relay
 from services.fetcher.worker import Worker
 from shared.db import Database, check_layout
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.http import HttpClient
 from shared.kafka import Consumers, Producer, check_topics
 from shared.outbox import Relay
@@ -133,7 +133,7 @@ def create_app(settings: FetcherSettings, *, redis: Redis | None) -> App:
         route_handlers=[health(checks), metrics(current_collectors)],
         lifespan=[opened.lifespan],
         guards=[services_only(settings.service_secret)],
-        exception_handlers={HubError: error_body},
+        exception_handlers={TributaryError: error_body},
         openapi_config=None,
         logging_config=None,
     )

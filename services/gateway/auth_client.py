@@ -9,7 +9,7 @@ import msgspec
 
 from shared.contracts.auth import Callback, CallbackResult, ErrorBody, Flow, OpenedFlow, StartFlow
 from shared.contracts.connections import Connection
-from shared.errors import HubError, Unavailable
+from shared.errors import TributaryError, Unavailable
 from shared.http import HttpClient, HttpError
 from shared.settings import SecretStr
 from shared.telemetry import current_request_id, current_traceparent
@@ -24,7 +24,7 @@ TOLD: Final = frozenset({400, 404, 409, 410, 502})
 class AuthClient:
     """One method per call of ``shared.contracts.auth``.
 
-    Raises ``HubError`` with auth's own code and words, or ``Unavailable`` when it does not answer.
+    Raises ``TributaryError`` with auth's own code and words, or ``Unavailable`` when it does not answer.
     """
 
     def __init__(self, http: HttpClient, *, url: str, secret: SecretStr) -> None:
@@ -67,7 +67,7 @@ class AuthClient:
             raise Unavailable("The auth service did not answer as expected. Try again in a moment.") from None
         if answer.status not in TOLD:
             raise Unavailable("The auth service cannot do that now. Try again in a moment.")
-        raise HubError(problem.detail, code=problem.code, status=answer.status)
+        raise TributaryError(problem.detail, code=problem.code, status=answer.status)
 
 
 def _segment(text: str) -> str:

@@ -25,14 +25,14 @@ from services.gateway.security.callers import Unauthorized
 from services.gateway.security.guard import on_refused
 from services.gateway.syncs import routes as syncs
 from services.gateway.throttle import TooManyFailures
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.version import VERSION
 
 EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     SignInFirst: on_sign_in_first,
     Unauthorized: on_refused,
     TooManyFailures: on_refused,
-    HubError: on_hub_error,
+    TributaryError: on_hub_error,
     HTTPException: on_http_exception,
     RecursionError: on_recursion,
     Exception: on_fault,

@@ -11,7 +11,7 @@ from typing import Final, final
 
 import msgspec
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 
 FREE: Final = 5
 """Failures that cost nothing: a key was pasted badly."""
@@ -75,7 +75,7 @@ def address_source(host: str | None) -> str:
     return f"address {address}"
 
 
-class TooManyFailures(HubError):
+class TooManyFailures(TributaryError):
     status = 429
     code = "too_many_failures"
 

@@ -11,7 +11,7 @@
 | DELETE /connections/{id} | | Connection, disconnected |
 | POST /connections/{id}/token | TokenRequest | AccessToken |
 
-Errors are ``{"code", "detail"}`` with the status of the ``HubError`` they were.
+Errors are ``{"code", "detail"}`` with the status of the ``TributaryError`` they were.
 """
 
 from __future__ import annotations

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 from shared.crypto.sealing import KeyRing
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.settings import SecretStr
 
 _MODE: Final = 0o600
 
 
-class SecretFileRefused(HubError):
+class SecretFileRefused(TributaryError):
     """A key or secret file that is not safe or not sound; ``detail`` says what to do."""
 
     code = "secret_file_refused"

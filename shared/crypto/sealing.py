@@ -17,7 +17,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from typing_extensions import override
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 
 _VERSION: Final = "v1"
 _KEY_BYTES: Final = 32
@@ -26,12 +26,12 @@ _CANARY: Final = "tributary"
 _CANARY_PLACE: Final = "canary"
 
 
-class DecryptFailed(HubError):
+class DecryptFailed(TributaryError):
     status = 500
     code = "decrypt_failed"
 
 
-class UnknownKey(HubError):
+class UnknownKey(TributaryError):
     status = 500
     code = "unknown_key"
 
@@ -112,7 +112,7 @@ def check_canary(ring: KeyRing, sealed: str) -> None:
     """Raises ``DecryptFailed`` or ``UnknownKey`` in words for the operator when the keys are not those of the data."""
     try:
         ring.open(sealed, _CANARY_PLACE)
-    except HubError as wrong:
+    except TributaryError as wrong:
         raise type(wrong)(
             "The keys do not fit the stored data: tokens were sealed with other keys. Start with those keys "
             "(TRIBUTARY_KEYS, or the key file of this data folder), or with an empty data folder."

@@ -7,14 +7,14 @@ import hmac
 from typing import Final, final
 
 from shared.crypto.sealing import b64, unb64
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.settings import SecretStr
 
 _MAC_BYTES: Final = 32
 _LONGEST: Final = 8_192
 
 
-class BadToken(HubError):
+class BadToken(TributaryError):
     status = 400
     code = "bad_token"
 

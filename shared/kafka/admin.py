@@ -12,7 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 
 from shared.contracts.topics import INSTALLATION, INSTALLATION_TOPIC, TOPICS, Topic
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.kafka.client_config import client_options
 from shared.kafka.installation_record import read_layout, write_layout
 from shared.layout import UNVERSIONED, require_layout
@@ -25,7 +25,7 @@ COPIES: Final = 3
 """Of each topic, where there are as many brokers."""
 
 
-class ClusterUnsuitable(HubError):
+class ClusterUnsuitable(TributaryError):
     """The cluster has no topic of ours, or one with too few partitions, or refuses to make one."""
 
     code = "cluster_unsuitable"

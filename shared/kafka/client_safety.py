@@ -13,13 +13,13 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.kafka.record import undecoded, untouched
 
 ALL_REPLICAS: Final = -1
 
 
-class UnsafeClient(HubError):
+class UnsafeClient(TributaryError):
     """A Kafka client of ours would lose messages; says which, and how."""
 
     code = "unsafe_client"

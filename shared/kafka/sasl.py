@@ -15,7 +15,7 @@ from aiokafka.errors import (
     UnsupportedSaslMechanismError,
 )
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.kafka.client_config import client_options
 from shared.settings import Cluster
 
@@ -28,7 +28,7 @@ REFUSALS: Final = (
 )
 
 
-class SignInRefused(HubError):
+class SignInRefused(TributaryError):
     """Kafka is there and refuses the account; says what to check."""
 
     code = "kafka_sign_in_refused"

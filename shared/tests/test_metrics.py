@@ -14,7 +14,7 @@ from litestar import Litestar, get
 from litestar.params import FromPath
 from prometheus_client.core import Metric
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.settings import SecretStr
 from shared.telemetry import Collector, Counter, RequestContextMiddleware, Scrape, bind_service, gauge
 from shared.tests.scraped import Metrics, rise
@@ -34,7 +34,7 @@ async def service(name: str, collectors: Mapping[str, Collector] | None = None) 
     app = Litestar(
         [orchard, metrics(lambda: collectors or {})],
         guards=[services_only(SecretStr("s" * 32))],
-        exception_handlers={HubError: error_body},
+        exception_handlers={TributaryError: error_body},
         openapi_config=None,
         logging_config=None,
     )

@@ -9,12 +9,12 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from litestar.types import ExceptionHandlersMap
 
-from shared.errors import HubError
+from shared.errors import TributaryError
 
 log = structlog.get_logger()
 
 
-def _named(_: Request[Any, Any, Any], error: HubError) -> Response[dict[str, str]]:
+def _named(_: Request[Any, Any, Any], error: TributaryError) -> Response[dict[str, str]]:
     return Response({"detail": error.detail}, status_code=error.status)
 
 
@@ -30,4 +30,4 @@ def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[dict[
     return Response({"detail": "the sandbox itself failed; its log says where"}, status_code=500)
 
 
-EXCEPTIONS: Final[ExceptionHandlersMap] = {HubError: _named, HTTPException: _http, Exception: _broken}
+EXCEPTIONS: Final[ExceptionHandlersMap] = {TributaryError: _named, HTTPException: _http, Exception: _broken}

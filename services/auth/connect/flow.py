@@ -13,7 +13,7 @@ from services.auth.store import FlowRow
 from shared.contracts.auth import ErrorBody, Flow, OpenedFlow, StartFlow
 from shared.contracts.envelope import new_id, timestamp
 from shared.crypto import hash_token
-from shared.errors import BadRequest, HubError, NotFound
+from shared.errors import BadRequest, NotFound, TributaryError
 
 LIFETIME_S: Final = 600
 _LONGEST: Final = 256
@@ -76,11 +76,11 @@ def _check_name(field: str, value: str) -> None:
 async def open_flow(flow_id: str, *, context: AuthContext) -> OpenedFlow:
     """The browser that opened the link last is the one that may finish it.
 
-    Raises ``NotFound``, or ``HubError`` with status 410 when the flow is done or too old.
+    Raises ``NotFound``, or ``TributaryError`` with status 410 when the flow is done or too old.
     """
     flow = await get_flow(flow_id, context=context)
     if flow.error is not None:
-        raise HubError(flow.error.detail, code=flow.error.code, status=410)
+        raise TributaryError(flow.error.detail, code=flow.error.code, status=410)
     nonce = secrets.token_urlsafe(32)
     async with context.database.write() as db:
         row = await store.get_flow(db, flow_id)
@@ -88,7 +88,7 @@ async def open_flow(flow_id: str, *, context: AuthContext) -> OpenedFlow:
             raise NotFound("There is no such connect link. Start connecting again.")
         if row.status != "pending" or row.used:
             spent = problem("state_invalid")
-            raise HubError(spent.detail, code="flow_done", status=410)
+            raise TributaryError(spent.detail, code="flow_done", status=410)
         await store.bind_flow(db, flow_id, hash_token(nonce))
     return OpenedFlow(
         authorize_url=_authorize_url(row, context),

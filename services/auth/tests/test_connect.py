@@ -8,7 +8,7 @@ from services.auth.connect import get_flow, open_flow
 from services.auth.disconnect import disconnect
 from services.auth.tests.harness import Auth
 from shared.contracts.auth import Callback, CallbackResult
-from shared.errors import BadRequest, HubError, NotFound
+from shared.errors import BadRequest, NotFound, TributaryError
 
 
 def code_of(result: CallbackResult) -> str | None:
@@ -129,7 +129,7 @@ async def test_a_link_is_good_for_ten_minutes(auth: Auth) -> None:
     auth.clock.now += 601
     shown = await get_flow(flow.flow_id, context=auth.context)
     assert (shown.status, shown.error and shown.error.code) == ("failed", "flow_expired")
-    with pytest.raises(HubError) as refused:
+    with pytest.raises(TributaryError) as refused:
         await open_flow(flow.flow_id, context=auth.context)
     assert refused.value.status == 410
     assert code_of(await auth.finish(callback)) == "flow_expired"
@@ -138,7 +138,7 @@ async def test_a_link_is_good_for_ten_minutes(auth: Auth) -> None:
 async def test_a_link_that_was_used_cannot_be_opened_again(auth: Auth) -> None:
     flow = await auth.start()
     await auth.finish(await auth.come_back(flow))
-    with pytest.raises(HubError) as refused:
+    with pytest.raises(TributaryError) as refused:
         await open_flow(flow.flow_id, context=auth.context)
     assert (refused.value.status, refused.value.code) == (410, "flow_done")
 

@@ -11,7 +11,7 @@ from services.auth.refresh.attempt import Claim, begin, give_up, keep
 from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
 from shared.contracts.connections import Connection
-from shared.errors import Conflict, HubError, Unavailable
+from shared.errors import Conflict, TributaryError, Unavailable
 
 HOUR = 3600
 
@@ -298,7 +298,7 @@ async def test_a_disconnected_connection_gives_no_token(auth: Auth) -> None:
     connection = await auth.connect()
     async with auth.context.database.write() as db:
         await db.exec_driver_sql("DELETE FROM credentials")
-    with pytest.raises(HubError) as refused:
+    with pytest.raises(TributaryError) as refused:
         await auth.token(connection)
     assert (refused.value.status, refused.value.code) == (409, "disconnected")
 

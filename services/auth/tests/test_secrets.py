@@ -7,7 +7,7 @@ import pytest
 from services.auth import store
 from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
-from shared.errors import Conflict, HubError
+from shared.errors import Conflict, TributaryError
 from shared.telemetry import configure_logging
 
 
@@ -20,7 +20,7 @@ async def test_T11_no_token_code_or_secret_is_in_logs_events_errors_or_represent
         auth.fake.faults["authorization_code"] = [400, "lose", 503]
         results = [await auth.finish(await auth.come_back(await auth.start())) for _ in range(3)]
         auth.fake.faults["refresh_token"] = [503]
-        with pytest.raises(HubError) as refused:
+        with pytest.raises(TributaryError) as refused:
             await auth.token(connection, stale_version=2)
         shown = [log.getvalue(), repr(results), repr(await auth.events()), repr(auth.context), str(refused.value)]
         shown += [repr(token), repr(auth.fake.runtime)]

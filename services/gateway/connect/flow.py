@@ -17,7 +17,7 @@ from services.gateway.project import apply_connection
 from services.gateway.store import READ_MODEL
 from shared.contracts.auth import Callback, CallbackResult, ErrorBody, Flow, StartFlow
 from shared.contracts.connections import Connection
-from shared.errors import BadRequest, HubError, NotFound
+from shared.errors import BadRequest, NotFound, TributaryError
 
 _PLAIN: Final = "flow_"
 _HOST_ONLY: Final = "__Host-flow_"
@@ -65,7 +65,7 @@ class Opened(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def open_connect(flow_id: str, *, context: GatewayContext) -> Opened:
-    """Raises ``NotFound``, or ``HubError`` with status 410 when the link was used or is too old."""
+    """Raises ``NotFound``, or ``TributaryError`` with status 410 when the link was used or is too old."""
     if not _FLOW_ID.fullmatch(flow_id):
         raise NotFound("There is no such connect link. Start connecting again.")
     opened = await context.auth.open_flow(flow_id)
@@ -105,7 +105,7 @@ async def read_flow(flow_id: str, *, context: GatewayContext) -> Flow:
         return await context.auth.flow(flow_id)
     try:
         flow = await context.auth.flow(flow_id)
-    except HubError as error:
+    except TributaryError as error:
         if error.status not in {404, 410}:
             raise
         flow = None

@@ -23,7 +23,7 @@ from services.gateway.security.browser import SIGN_IN, same_origin, session_cook
 from services.gateway.security.callers import Unauthorized, session_caller, sign_in, sign_out
 from services.gateway.syncs.request import request_sync
 from services.gateway.throttle import TooManyFailures
-from shared.errors import BadRequest, HubError
+from shared.errors import BadRequest, TributaryError
 
 YEAR_S: Final = 365 * 86_400
 
@@ -51,7 +51,7 @@ async def connect(request: AnyRequest, context: InjectedContext, data: URLEncode
         flow = await start_connect(
             provider=data.provider, org_id=org_of(context), user_id=user, return_url="/", context=context
         )
-    except HubError as error:
+    except TributaryError as error:
         return await _refused(request, context, "Connecting did not begin.", error)
     return Redirect(f"/console/connect/{flow.flow_id}", status_code=303)
 
@@ -61,7 +61,7 @@ async def reload(request: AnyRequest, context: InjectedContext, id_: FromPath[st
     try:
         connection, _, _ = await owned(context, id_)
         await request_sync(connection.id, context=context)
-    except HubError as error:
+    except TributaryError as error:
         return await _refused(request, context, "The load did not begin.", error)
     return Redirect(f"/#card-{connection.provider}", status_code=303)
 
@@ -71,7 +71,7 @@ async def end(request: AnyRequest, context: InjectedContext, id_: FromPath[str])
     try:
         connection, _, _ = await owned(context, id_)
         await disconnect(connection.id, context=context)
-    except HubError as error:
+    except TributaryError as error:
         return await _refused(request, context, "The account is still connected.", error)
     return Redirect(f"/#card-{connection.provider}", status_code=303)
 
@@ -86,7 +86,7 @@ async def choose_theme(
     return answer
 
 
-async def _refused(request: AnyRequest, context: GatewayContext, title: str, error: HubError) -> Response[bytes]:
+async def _refused(request: AnyRequest, context: GatewayContext, title: str, error: TributaryError) -> Response[bytes]:
     return await first_page(request, context, notice=Notice("bad", title, error.detail), status=error.status)
 
 

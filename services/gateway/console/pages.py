@@ -16,7 +16,7 @@ from services.gateway.console.queries import item, overview, owned, table
 from services.gateway.console.render import Notice, render, shows
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.validation import AnyRequest
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.web import LOOPBACK, host_name
 
 
@@ -57,7 +57,7 @@ async def one_item(
     plain = id_.removeprefix("/")
     try:
         found, configured = await item(context, (connection, resource, plain))
-    except HubError as error:
+    except TributaryError as error:
         return problem(request, "This item is not here.", error)
     api = "/v1/items/" + "/".join(quote(part, safe="/") for part in (connection, resource, plain))
     return render("item.html", request=request, item=item_detail(found, configured, api=api))
@@ -67,7 +67,7 @@ async def one_item(
 async def ask_disconnect(request: AnyRequest, context: InjectedContext, id_: FromPath[str]) -> Response[bytes]:
     try:
         connection, name, count = await owned(context, id_)
-    except HubError as error:
+    except TributaryError as error:
         return problem(request, "This account is not connected.", error)
     account = connection.account.name or connection.account.id
     return render(
@@ -81,12 +81,12 @@ async def leave(request: AnyRequest, context: InjectedContext, flow_id: FromPath
     try:
         flow = await read_flow(flow_id, context=context)
         name = context.require_provider(flow.provider).provider.name
-    except HubError as error:
+    except TributaryError as error:
         return problem(request, "This connect link is no longer good.", error)
     return render("leaving.html", request=request, provider=name, link=flow.authorize_url)
 
 
-def problem(request: AnyRequest, title: str, error: HubError) -> Response[bytes]:
+def problem(request: AnyRequest, title: str, error: TributaryError) -> Response[bytes]:
     return render("problem.html", request=request, status=error.status, notice=Notice("bad", title, error.detail))
 
 
@@ -107,7 +107,7 @@ async def consent_notice(context: GatewayContext, flow_id: str) -> Notice | None
     """None while it is open, and for a flow that is not the console's own or is forgotten by now."""
     try:
         flow = await context.auth.flow(flow_id)
-    except HubError:
+    except TributaryError:
         return None
     if not shows(context, flow):
         return None

@@ -13,7 +13,7 @@ from services.gateway.dead_letters.dead_letter import SOURCES, DeadLetterSummary
 from services.gateway.dead_letters.listing import list_dead_letters, show_dead_letter
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
 from shared.db import Database
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.exit_codes import MISUSED, REFUSED
 from shared.installation import database_location
 from shared.kafka import check_topics, log_ids
@@ -110,7 +110,7 @@ async def _replay_all(topic: str | None, context: DeadLetterContext) -> int:
         for letter in due:
             try:
                 _tell(await replay_dead_letter(letter.id, context=context, producer=producer))
-            except HubError as refused:
+            except TributaryError as refused:
                 failed += 1
                 sys.stderr.write(f"{letter.id}: {refused.detail}\n")
     sys.stderr.write(f"{len(due) - failed} replayed, {failed} failed, {len(found) - len(due)} left as they were.\n")

@@ -15,7 +15,7 @@ from msgspec import Meta
 from services.gateway.http.error_codes import TITLES
 from services.gateway.http.pages import explain
 from services.gateway.http.validation import AnyRequest, FieldError, field_error
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.telemetry import current_request_id
 from shared.transient import is_transient
 
@@ -117,7 +117,7 @@ def answer(
     return Response(body, status_code=status, media_type=media, headers=headers)
 
 
-def on_hub_error(request: AnyRequest, error: HubError) -> Response[bytes]:
+def on_hub_error(request: AnyRequest, error: TributaryError) -> Response[bytes]:
     return answer(request, error.status, code=error.code, detail=error.detail)
 
 

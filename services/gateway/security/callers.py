@@ -15,7 +15,7 @@ from services.gateway.security.queries import SCOPES, ApiKey, Scope, Session
 from services.gateway.throttle import Throttle, address_source
 from shared.crypto import hash_token, same
 from shared.db import Database
-from shared.errors import HubError
+from shared.errors import TributaryError
 
 NO_KEY: Final = (
     "This needs an API key: send a header `Authorization: Bearer trb_…`. "
@@ -30,7 +30,7 @@ SESSION_COARSE_S: Final = 300.0
 _LONGEST: Final = 128
 
 
-class Unauthorized(HubError):
+class Unauthorized(TributaryError):
     status = 401
     code = "unauthorized"
     headers: Mapping[str, str] = {"www-authenticate": 'Bearer realm="tributary"'}

@@ -13,7 +13,7 @@ from litestar.params import FromPath, JSONBody
 from shared.contracts.auth import Callback, CallbackResult, ErrorBody, Flow, OpenedFlow, StartFlow
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
-from shared.errors import HubError, NotFound
+from shared.errors import NotFound, TributaryError
 from shared.providers import load_providers
 from shared.settings import SecretStr
 from shared.web import error_body, services_only
@@ -38,7 +38,7 @@ class FakeAuth:
         return Litestar(
             route_handlers=self._routes(),
             guards=[services_only(self._secret)],
-            exception_handlers={HubError: error_body},
+            exception_handlers={TributaryError: error_body},
             openapi_config=None,
             logging_config=None,
         )
@@ -88,7 +88,7 @@ class FakeAuth:
 
     def open(self, id_: str) -> OpenedFlow:
         if self.flow(id_).status != "pending":
-            raise HubError("This link was used already.", code="flow_done", status=410)
+            raise TributaryError("This link was used already.", code="flow_done", status=410)
         state, self.cookies[id_] = secrets.token_urlsafe(), secrets.token_urlsafe()
         self.states[state] = id_
         return OpenedFlow(

@@ -27,7 +27,7 @@ from shared.contracts.progress import JobProgress
 from shared.contracts.topics import ITEMS
 from shared.crypto import Signer
 from shared.db import Database
-from shared.errors import HubError
+from shared.errors import TributaryError
 from shared.http import HttpClient
 from shared.providers import load_providers
 from shared.settings import Cluster, SecretStr
@@ -78,7 +78,7 @@ def console_app(context: GatewayContext) -> Any:
         route_handlers=[*ROUTES],
         guards=[key_guard(lambda: context, keys_required=context.settings.keys_required)],
         dependencies={"context": provide_context(lambda: context)},
-        exception_handlers={SignInFirst: on_sign_in_first, HubError: error_body},
+        exception_handlers={SignInFirst: on_sign_in_first, TributaryError: error_body},
         openapi_config=None,
         logging_config=None,
     )
