@@ -51,8 +51,8 @@ ServiceName = Annotated[str, Meta(description="Only what this service could not 
     response_description="A page of dead letters.",
     errors=("unknown_topic", "bad_token"),
     links=(
-        Link("get_dead_letter", "Read one of them.", {"letter_id": "$response.body#/dead_letters/0/id"}),
-        Link("post_replay", "Replay one of them.", {"letter_id": "$response.body#/dead_letters/0/id"}),
+        Link("get_dead_letter", "Read one of them.", {"dead_letter_id": "$response.body#/dead_letters/0/id"}),
+        Link("post_replay", "Replay one of them.", {"dead_letter_id": "$response.body#/dead_letters/0/id"}),
         Link("get_dead_letters", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),
     ),
 )
@@ -75,33 +75,33 @@ async def get_dead_letters(
 
 
 @get(
-    "/dead-letters/{letter_id:str}",
+    "/dead-letters/{dead_letter_id:str}",
     tags=TAGS,
     summary="Get a dead letter",
     response_description="The dead letter, with everything in it.",
-    links=(Link("post_replay", "Replay it.", {"letter_id": "$response.body#/id"}),),
+    links=(Link("post_replay", "Replay it.", {"dead_letter_id": "$response.body#/id"}),),
 )
-async def get_dead_letter(letter_id: FromPath[DeadLetterId], context: InjectedContext) -> DeadLetterView:
+async def get_dead_letter(dead_letter_id: FromPath[DeadLetterId], context: InjectedContext) -> DeadLetterView:
     """With everything in it: headers and value, byte for byte."""
-    return await show_dead_letter(letter_id, context=_context(context))
+    return await show_dead_letter(dead_letter_id, context=_context(context))
 
 
 @post(
-    "/dead-letters/{letter_id:str}/replay",
+    "/dead-letters/{dead_letter_id:str}/replay",
     status_code=200,
     tags=TAGS,
     summary="Replay a dead letter",
     response_description="When and where it was put back.",
     errors=("not_replayable", "replay_running"),
 )
-async def post_replay(letter_id: FromPath[DeadLetterId], context: InjectedContext) -> Replayed:
+async def post_replay(dead_letter_id: FromPath[DeadLetterId], context: InjectedContext) -> Replayed:
     """Put the message back on its topic, byte for byte, with the header `dlq_replay` added.
 
     Done again it changes nothing and answers the same.
 
     What was no message, a record of a provider's page, cannot be replayed: sync the connection again.
     """
-    return await replay_dead_letter(letter_id, context=_context(context))
+    return await replay_dead_letter(dead_letter_id, context=_context(context))
 
 
 ROUTES: Final = (get_dead_letters, get_dead_letter, post_replay)

@@ -31,8 +31,8 @@ EXPECTED = {
     "GET /connect/{flow_id}": "302 302 302 302 302 302 302",
     "GET /integrations/{provider}/oauth2callback": "400 400 400 400 400 400 400",
     "GET /v1/dead-letters": "401 401 401 403 403 200 200",
-    "GET /v1/dead-letters/{letter_id}": "401 401 401 403 403 404 404",
-    "POST /v1/dead-letters/{letter_id}/replay": "401 401 401 403 403 404 404",
+    "GET /v1/dead-letters/{dead_letter_id}": "401 401 401 403 403 404 404",
+    "POST /v1/dead-letters/{dead_letter_id}/replay": "401 401 401 403 403 404 404",
     "POST /integrations/{provider}/authorize": "401 401 401 403 200 200 403",
     "POST /integrations/{provider}/credentials": "401 401 401 200 200 200 403",
     "POST /integrations/{provider}/load": "401 401 401 403 400 400 403",
@@ -76,7 +76,7 @@ WORDS = {
     "provider": "notion",
     "resource": "pages",
     "item_id": "1",
-    "letter_id": "none",
+    "dead_letter_id": "none",
 }
 ABSENT = "0" * 32
 
