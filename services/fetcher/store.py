@@ -162,13 +162,13 @@ async def put_aside(db: AsyncConnection, request: SyncRequested, *, seconds: flo
         "connection_id": request.connection_id,
         "request": msgspec.json.encode(request),
     }
-    statement = upsert(unclaimed).values({**row, "until": db_now() + seconds})
+    statement = upsert(unclaimed).values({**row, "expires_at": db_now() + seconds})
     await db.execute(statement.on_conflict_do_nothing())
 
 
 async def waited_too_long(db: AsyncConnection) -> set[str]:
     """Connections that requests wait for, though they have waited their time."""
-    return set((await db.execute(select(unclaimed.c.connection_id).where(unclaimed.c.until < db_now()))).scalars())
+    return set((await db.execute(select(unclaimed.c.connection_id).where(unclaimed.c.expires_at < db_now()))).scalars())
 
 
 async def take_put_aside(db: AsyncConnection, connection_id: str) -> list[SyncRequested]:

@@ -111,7 +111,7 @@ unclaimed = Table(
     Column("sync_id", String, primary_key=True),
     Column("connection_id", String, nullable=False, index=True),
     Column("request", LargeBinary, nullable=False),
-    Column("until", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
 )
 
 cursors = Table(

@@ -193,7 +193,7 @@ async def test_a_request_for_an_unknown_connection_waits_and_is_given_up_in_word
     await give_up_late(fetcher.database)
     assert await fetcher.all_jobs() == []
     async with fetcher.database.write() as db:
-        await db.execute(update(unclaimed).values(until=unclaimed.c.until - UNKNOWN_CONNECTION_S - 1))
+        await db.execute(update(unclaimed).values(expires_at=unclaimed.c.expires_at - UNKNOWN_CONNECTION_S - 1))
     await give_up_late(fetcher.database)
     await fetcher.relay_once()
     (heard,) = told(fetcher, "early")

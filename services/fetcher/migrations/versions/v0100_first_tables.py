@@ -118,7 +118,7 @@ def upgrade() -> None:
         sa.Column("sync_id", sa.String(), nullable=False),
         sa.Column("connection_id", sa.String(), nullable=False),
         sa.Column("request", sa.LargeBinary(), nullable=False),
-        sa.Column("until", sa.Float(), nullable=False),
+        sa.Column("expires_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("sync_id"),
     )
     op.create_index(op.f("ix_unclaimed_connection_id"), "unclaimed", ["connection_id"], unique=False)
