@@ -13,7 +13,7 @@ from litestar import Litestar
 
 from services.gateway.auth_client import AuthClient
 from services.gateway.connections import queries as connections
-from services.gateway.console import ROUTES
+from services.gateway.console import FIRST_PAGE, ROUTES
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.items import queries as items
 from services.gateway.security.browser import SignInFirst, on_sign_in_first
@@ -75,7 +75,7 @@ async def opened_context(given: GatewaySettings) -> AsyncIterator[GatewayContext
 
 def console_app(context: GatewayContext) -> Any:
     return Litestar(
-        route_handlers=[*ROUTES],
+        route_handlers=[FIRST_PAGE, *ROUTES],
         guards=[key_guard(lambda: context, keys_required=context.settings.keys_required)],
         dependencies={"context": provide_context(lambda: context)},
         exception_handlers={SignInFirst: on_sign_in_first, TributaryError: error_body},
