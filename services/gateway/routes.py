@@ -15,7 +15,7 @@ from services.gateway.connect import routes as connect
 from services.gateway.connections import routes as connections
 from services.gateway.dead_letters import routes as dead_letters
 from services.gateway.http.openapi import OPENAPI_PATH
-from services.gateway.http.problems import on_fault, on_http_exception, on_hub_error, on_recursion
+from services.gateway.http.problems import on_fault, on_http_exception, on_recursion, on_tributary_error
 from services.gateway.http.validation import only_declared
 from services.gateway.items import routes as items
 from services.gateway.legacy import routes as legacy
@@ -32,7 +32,7 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     SignInFirst: on_sign_in_first,
     Unauthorized: on_refused,
     TooManyFailures: on_refused,
-    TributaryError: on_hub_error,
+    TributaryError: on_tributary_error,
     HTTPException: on_http_exception,
     RecursionError: on_recursion,
     Exception: on_fault,

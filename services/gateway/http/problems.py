@@ -117,7 +117,7 @@ def answer(
     return Response(body, status_code=status, media_type=media, headers=headers)
 
 
-def on_hub_error(request: AnyRequest, error: TributaryError) -> Response[bytes]:
+def on_tributary_error(request: AnyRequest, error: TributaryError) -> Response[bytes]:
     return answer(request, error.status, code=error.code, detail=error.detail)
 
 
