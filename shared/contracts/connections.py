@@ -91,7 +91,7 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-KINDS: dict[str, type[Connection]] = {
+KINDS: Final[dict[str, type[Connection]]] = {
     "Connected": Connection,
     "Refreshed": Connection,
     "ReauthorizationNeeded": Connection,
@@ -99,4 +99,4 @@ KINDS: dict[str, type[Connection]] = {
     "Recovered": Connection,
     "Disconnected": Connection,
 }
-STARTS_SYNC = frozenset({"Connected", "Recovered"})
+STARTS_SYNC: Final = frozenset({"Connected", "Recovered"})

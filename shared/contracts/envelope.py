@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TYPE_PREFIX = "tributary."
-JSON = msgspec.json.Encoder()
+TYPE_PREFIX: Final = "tributary."
+JSON: Final = msgspec.json.Encoder()
 
 
 class Undecodable(Exception):  # reads as what it is: the message could not be decoded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Final
 
 import msgspec
 
@@ -26,10 +27,10 @@ from shared.contracts.vocabulary import (
     TombstoneReason,
 )
 
-PAGES_PER_CLAIM = 1 << 20
-EPOCHS = 1 << 33
+PAGES_PER_CLAIM: Final = 1 << 20
+EPOCHS: Final = 1 << 33
 """Lane epochs stay below this, so that versions stay below 2^53, where JavaScript's numbers are exact."""
-MAX_BYTES = 900_000
+MAX_BYTES: Final = 900_000
 """Larger items travel with ``raw: null`` and their size."""
 
 

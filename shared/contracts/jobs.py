@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
@@ -22,4 +22,4 @@ class RunJob(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-KINDS: dict[str, type[RunJob]] = {"RunJob": RunJob}
+KINDS: Final[dict[str, type[RunJob]]] = {"RunJob": RunJob}

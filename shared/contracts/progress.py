@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from msgspec import Meta
@@ -23,7 +23,7 @@ from shared.contracts.vocabulary import (
 )
 
 Outcome = Literal["done", "incomplete", "failed"]
-FINAL: frozenset[str] = frozenset({"done", "incomplete", "failed"})
+FINAL: Final[frozenset[str]] = frozenset({"done", "incomplete", "failed"})
 
 
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
@@ -142,7 +142,7 @@ class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
     ended_at: EndedAt = None
 
 
-KINDS: dict[str, type[JobProgress]] = {
+KINDS: Final[dict[str, type[JobProgress]]] = {
     "JobStarted": JobProgress,
     "PageLoaded": JobProgress,
     "JobWaiting": JobProgress,

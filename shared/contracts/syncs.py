@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -58,7 +58,7 @@ class RefetchItems(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-KINDS: dict[str, type[SyncRequested | RefetchItems]] = {
+KINDS: Final[dict[str, type[SyncRequested | RefetchItems]]] = {
     "SyncRequested": SyncRequested,
     "RefetchItems": RefetchItems,
 }

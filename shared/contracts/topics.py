@@ -6,15 +6,15 @@ from typing import Final
 
 import msgspec
 
-DAY_MS = 86_400_000
-TOMBSTONES_DAYS = 32
+DAY_MS: Final = 86_400_000
+TOMBSTONES_DAYS: Final = 32
 """How long a reader may be away and still learn of every deletion of an item."""
-CONNECTIONS = "tributary.connections.v1"
-SYNCS = "tributary.syncs.v1"
-JOBS = "tributary.jobs.v1"
-BACKGROUND_JOBS = "tributary.jobs.background.v1"
-PROGRESS = "tributary.progress.v1"
-ITEMS = "tributary.items.v1"
+CONNECTIONS: Final = "tributary.connections.v1"
+SYNCS: Final = "tributary.syncs.v1"
+JOBS: Final = "tributary.jobs.v1"
+BACKGROUND_JOBS: Final = "tributary.jobs.background.v1"
+PROGRESS: Final = "tributary.progress.v1"
+ITEMS: Final = "tributary.items.v1"
 
 
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +41,7 @@ def _trimmed(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
 
 
-PUBLIC: tuple[Topic, ...] = (
+PUBLIC: Final[tuple[Topic, ...]] = (
     Topic(
         name=CONNECTIONS,
         key="connection_id",
@@ -98,7 +98,7 @@ def dead_letters(topic: str) -> str:
     return f"{topic}.dlq"
 
 
-TOPICS: tuple[Topic, ...] = PUBLIC + tuple(
+TOPICS: Final[tuple[Topic, ...]] = PUBLIC + tuple(
     Topic(
         name=dead_letters(topic.name),
         key=topic.key,

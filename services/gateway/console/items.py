@@ -21,7 +21,7 @@ LONGEST_TRAIL: Final = 40
 """How many pages back the links remember: an address has to stay short enough for every proxy."""
 START: Final = "-"
 """In a trail: the first page, which starts behind no item."""
-FIRST: dict[str, Any] = {"after": "", "trail": (), "page": 1}
+FIRST: Final[dict[str, Any]] = {"after": "", "trail": (), "page": 1}
 Key = tuple[str, str, str]
 COLOURED: Final = 200_000
 """Characters of JSON up to which pieces are coloured; more would be slow to draw."""
