@@ -84,8 +84,8 @@ class ItemRow(msgspec.Struct, frozen=True, kw_only=True):
     mark: str
     kind: str
     parent: str | None
-    created: Moment | None
-    modified: Moment | None
+    created_at: Moment | None
+    modified_at: Moment | None
     url: str | None
 
 
@@ -112,8 +112,8 @@ def row(item: SyncedItem, configured: ConfiguredProvider | None, *, mark: str, p
         mark=mark,
         kind=resource.label if resource else item.resource,
         parent=parent,
-        created=day(item.created_at),
-        modified=day(item.modified_at),
+        created_at=day(item.created_at),
+        modified_at=day(item.modified_at),
         url=item.url,
     )
 
@@ -166,9 +166,9 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     connection_id: str
     parent: str | None
     url: str | None
-    created: Moment | None
-    modified: Moment | None
-    synced: Moment | None
+    created_at: Moment | None
+    modified_at: Moment | None
+    synced_at: Moment | None
     pieces: tuple[Piece, ...]
     missing: str | None
     api: str
@@ -186,9 +186,9 @@ def item_detail(item: SyncedItem, configured: ConfiguredProvider | None, *, api:
         connection_id=item.connection_id,
         parent=item.parent_id,
         url=item.url,
-        created=day(item.created_at),
-        modified=day(item.modified_at),
-        synced=day(item.synced_at),
+        created_at=day(item.created_at),
+        modified_at=day(item.modified_at),
+        synced_at=day(item.synced_at),
         pieces=() if empty else pieces(raw),
         missing=_why_missing(item.raw_bytes) if empty else None,
         api=api,
