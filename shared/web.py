@@ -6,16 +6,18 @@ import re
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar, final
 
 import msgspec
 from litestar import Controller, Litestar, Response, get
 from litestar.connection import ASGIConnection
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.routes import HTTPRoute
 
 from shared.errors import TributaryError
 from shared.settings import SecretStr
 from shared.telemetry import Collector, Scrape
+from shared.telemetry.middleware import App, Message, Receive, Scope, Send
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
 _NOT_REBOUND: Final = re.compile(r"\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3}|[a-z0-9_-]+")
@@ -80,6 +82,55 @@ class HostGuard:
     def _ours(self, scope: Any) -> bool:
         host = host_name(scope)
         return host in self._hosts or (scope["path"] in PROBED and _NOT_REBOUND.fullmatch(host) is not None)
+
+
+@final
+class Methods:
+    """Answers HEAD wherever GET is answered, and names every method of an address in ``Allow``.
+
+    A HEAD has the headers of the GET and no body; a stream is not begun.
+    """
+
+    def __init__(self, app: Litestar) -> None:
+        self._app: App = app  # type: ignore[assignment]  # its own types say the same in other words
+        routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
+        self._methods = {route.path_format: frozenset(route.methods) for route in routes}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_whole(message: Message) -> None:
+            if message["type"] == "http.response.start" and (message["status"] == 405 or scope["method"] == "OPTIONS"):
+                message = {**message, "headers": [self._whole(scope, *header) for header in message["headers"]]}
+            await send(message)
+
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            await self._head({**scope, "method": "GET"}, receive, send_whole)
+        else:
+            await self._app(scope, receive, send_whole)
+
+    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answered = False
+
+        async def send_head(message: Message) -> None:
+            nonlocal answered
+            if message["type"] == "http.response.start":
+                answered = True
+                await send(message)
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+        async def receive_until_answered() -> Message:
+            """A stream runs for as long as somebody reads it: nobody reads this one."""
+            return {"type": "http.disconnect"} if answered else await receive()
+
+        await self._app(scope, receive_until_answered, send_head)
+
+    def _whole(self, scope: Scope, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+        """The framework's OPTIONS names the methods of the first of several routes only, and it knows no HEAD."""
+        if name.lower() != b"allow":
+            return name, value
+        methods = {method.strip() for method in value.decode().split(",")}
+        methods |= self._methods.get(scope.get("path_template", ""), frozenset())
+        methods |= {"HEAD"} if "GET" in methods else set()
+        return name, ", ".join(sorted(methods)).encode()
 
 
 def host_name(scope: Any) -> str:

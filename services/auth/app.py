@@ -23,7 +23,7 @@ from shared.http import HttpClient
 from shared.kafka import Producer, check_topics
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, OpenResources, health, metrics, services_only
+from shared.web import HostGuard, Methods, OpenResources, health, metrics, services_only
 
 BODY_CAP: Final = 1_048_576
 """Room for whatever a provider puts into a callback's query: it is refused in words, not by its size."""
@@ -64,7 +64,7 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
         openapi_config=None,
         logging_config=None,
     )
-    return RequestContextMiddleware(HostGuard(app, settings.hosts), service="auth")
+    return RequestContextMiddleware(HostGuard(Methods(app), settings.hosts), service="auth")
 
 
 @asynccontextmanager

@@ -29,7 +29,7 @@ from shared.providers import load_connector
 from shared.quota import Quota
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, OpenResources, error_body, health, metrics, services_only
+from shared.web import HostGuard, Methods, OpenResources, error_body, health, metrics, services_only
 
 EX_SOFTWARE: Final = 70
 
@@ -137,4 +137,4 @@ def create_app(settings: FetcherSettings, *, redis: Redis | None) -> App:
         openapi_config=None,
         logging_config=None,
     )
-    return RequestContextMiddleware(HostGuard(app, settings.hosts), service="fetcher")
+    return RequestContextMiddleware(HostGuard(Methods(app), settings.hosts), service="fetcher")

@@ -14,7 +14,7 @@ from services.gateway.auth_client import AuthClient
 from services.gateway.consumers import listen
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.http.return_url import served_pages
-from services.gateway.http.security_headers import MAX_BODY, Methods, SecurityHeaders, own_origins
+from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins
 from services.gateway.metrics import collectors, init_series
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
 from services.gateway.security.guard import Guard, key_guard, provide_context
@@ -27,7 +27,7 @@ from shared.http import HttpClient, HttpError
 from shared.kafka import Consumers, Producer, check_topics, log_ids
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, OpenResources, health, metrics
+from shared.web import HostGuard, Methods, OpenResources, health, metrics
 
 READY_S: Final = 2.0
 """How long another part's health may take to answer."""

@@ -79,7 +79,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     counted_after: Annotated[
         int | None, Meta(description="Objects that the provider counted after the walk.", examples=[1181])
     ] = None
-    read: Annotated[int, Meta(description="Distinct objects that were read.", examples=[1180])] = 0
+    read: Annotated[
+        int, Meta(description="Objects in the pages that were read; one that came twice counts twice.", examples=[1180])
+    ] = 0
     emitted: Annotated[int, Meta(description="Items sent because they were new or changed.", examples=[12])] = 0
     unchanged: Annotated[int, Meta(description="Items not sent again, as nothing changed.", examples=[1168])] = 0
     deleted: Annotated[int, Meta(description="Items deleted.", examples=[3])] = 0

@@ -26,6 +26,7 @@ async def test_only_services_come_in_and_everybody_may_ask_for_health(door: http
     async with httpx.AsyncClient(base_url=door.base_url) as anyone:
         assert (await anyone.get("/health/live")).status_code == 200
         assert (await anyone.get("/health/ready")).json()["status"] == "ready"
+        assert [(await anyone.head(path)).status_code for path in ("/health/live", "/health/ready")] == [200, 200]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", ""])

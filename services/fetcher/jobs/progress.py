@@ -75,12 +75,12 @@ def progress_event(job: Job, sync_id: str, kind: str) -> Message:
 
 
 def public_state(job: Job) -> SyncState:
-    """Return the state that people see; whether a job stands in line for its lane or a slot is our own affair."""
+    """Return the state that people see: until a page has come it is queued, whoever holds the job."""
     if job.outcome is not None:
         return job.outcome
     if job.state == "waiting":
         return "waiting"
-    return "queued" if job.pages == 0 and job.state != "running" else "running"
+    return "queued" if job.pages == 0 else "running"
 
 
 def _time(epoch_s: float | None) -> str | None:

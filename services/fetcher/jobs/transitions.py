@@ -263,9 +263,13 @@ async def _write(db: AsyncConnection, job: Job, event: Event, *, tell: str | Non
 
 
 async def _set_aside(db: AsyncConnection, job: Job, event: Literal["no_slot", "lane_taken"]) -> None:
+    was_waiting = job.state == "waiting"
     _enter(job, event)
-    values = {"state": job.state, "waiting_until": None, "waiting_reason": None}
+    values = {"state": job.state, "waiting_until": None, "waiting_reason": None, "step": job.step + was_waiting}
     await db.execute(update(jobs).where(jobs.c.id == job.id).values(values))
+    if was_waiting:  # people were told until when: that time has come
+        job.step += 1
+        await progress.tell(db, job, "PageLoaded")
 
 
 async def _settle_pending(db: AsyncConnection, job: Job) -> None:

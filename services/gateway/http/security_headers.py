@@ -1,4 +1,4 @@
-"""The outermost layers of the public door: who may call from a browser, the headers of every answer, and HEAD."""
+"""The outermost layer of the public door: who may call from a browser, and the headers of every answer."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ import re
 from collections.abc import Collection, Iterable
 from contextlib import suppress
 from typing import Final, final
-
-from litestar import Litestar
-from litestar.routes import HTTPRoute
 
 from services.gateway.http.pages import DATA_POLICY, PAGE_POLICY
 from services.gateway.http.problems import ORIGINAL, PROBLEM_JSON, problem_json
@@ -90,55 +87,6 @@ class SecurityHeaders:
             wanted[b"access-control-expose-headers"] = _EXPOSED
         headers += [(name, value) for name, value in wanted.items() if name not in present]
         return [*headers, (b"vary", b"Origin")]
-
-
-@final
-class Methods:
-    """Answers HEAD wherever GET is answered, and names every method of an address in ``Allow``.
-
-    A HEAD has the headers of the GET and no body; a stream is not begun.
-    """
-
-    def __init__(self, app: Litestar) -> None:
-        self._app: App = app  # type: ignore[assignment]  # its own types say the same in other words
-        routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
-        self._methods = {route.path_format: frozenset(route.methods) for route in routes}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_whole(message: Message) -> None:
-            if message["type"] == "http.response.start" and (message["status"] == 405 or scope["method"] == "OPTIONS"):
-                message = {**message, "headers": [self._whole(scope, *header) for header in message["headers"]]}
-            await send(message)
-
-        if scope["type"] == "http" and scope["method"] == "HEAD":
-            await self._head({**scope, "method": "GET"}, receive, send_whole)
-        else:
-            await self._app(scope, receive, send_whole)
-
-    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answered = False
-
-        async def send_head(message: Message) -> None:
-            nonlocal answered
-            if message["type"] == "http.response.start":
-                answered = True
-                await send(message)
-                await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-        async def receive_until_answered() -> Message:
-            """A stream runs for as long as somebody reads it: nobody reads this one."""
-            return {"type": "http.disconnect"} if answered else await receive()
-
-        await self._app(scope, receive_until_answered, send_head)
-
-    def _whole(self, scope: Scope, name: bytes, value: bytes) -> Header:
-        """The framework's OPTIONS names the methods of the first of several routes only, and it knows no HEAD."""
-        if name.lower() != b"allow":
-            return name, value
-        methods = {method.strip() for method in value.decode().split(",")}
-        methods |= self._methods.get(scope.get("path_template", ""), frozenset())
-        methods |= {"HEAD"} if "GET" in methods else set()
-        return name, ", ".join(sorted(methods)).encode()
 
 
 async def _preflight(scope: Scope, send: Send) -> None:
