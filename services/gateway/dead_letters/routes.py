@@ -20,7 +20,7 @@ from services.gateway.dead_letters.listing import (
     show_dead_letter,
 )
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
-from services.gateway.http.fields import DeadLetterId, NextPageToken, PageSize, PageToken
+from services.gateway.http.fields import PLAIN, DeadLetterId, NextPageToken, PageSize, PageToken
 from services.gateway.http.operations import Link
 from services.gateway.http.paging import LARGEST_PAGE, PageTokens
 
@@ -41,7 +41,10 @@ SourceTopic = Annotated[
         extra_json_schema={"x-known": "topics"},
     ),
 ]
-ServiceName = Annotated[str, Meta(description="Only what this service could not process.", examples=["gateway"])]
+ServiceName = Annotated[
+    str,
+    Meta(description="Only what this service could not process.", examples=["gateway"], extra_json_schema=PLAIN),
+]
 
 
 @get(

@@ -52,6 +52,7 @@ PageToken = Annotated[
     Meta(
         description="`next_page_token` of the page before. It belongs to the filters it was given out for.",
         examples=["WyIwMTlhYzBkZTViN2UiXQ.6Zt3xk"],
+        extra_json_schema=PLAIN,
     ),
 ]
 NextPageToken = Annotated[

@@ -39,8 +39,8 @@ _PLACES: Final[Mapping[type[ParameterKwarg], str]] = {
     QueryParameter: "query",
     HeaderParameter: "header",
 }
-OUTERMOST: Final = frozenset({403, 415, 421})
-"""Statuses whose errors are found before any route is: they are problem+json everywhere."""
+BEFORE_ANY_ROUTE: Final = frozenset({"foreign_origin", "unsupported_encoding", "wrong_host", "stopping"})
+"""Found before any route is, so they are problem+json everywhere."""
 OF_A_KEY: Final = frozenset({"unauthorized", "scope_too_small", "too_many_failures"})
 _HEADERS: Final[Mapping[int, Json]] = {
     401: {"WWW-Authenticate": {"description": "How to send a key.", "schema": {"type": "string"}}},
@@ -240,28 +240,27 @@ def _answer(answer: Answer, schemas: Mapping[str, Json]) -> Json:
 def _problem(status: int, codes: Mapping[str, ErrorCode], operation: Operation) -> Json:
     """Return the answer to an error, with an example of each of its codes."""
     own = operation.handler.opt.get("problem_media", PROBLEM_JSON)
-    examples = {
-        code: {
-            "summary": error.meaning,
-            "value": {
-                "type": "about:blank",
-                "title": TITLES[status],
-                "status": status,
-                "detail": error.detail,
-                "instance": "/v1/items",
-                "code": code,
-                "request_id": REQUEST_ID,
-                "errors": [],
-            },
-        }
-        for code, error in codes.items()
-    }
-    meanings = " ".join(f"`{code}`: {error.meaning}" for code, error in codes.items())
-    described: Json = {"description": meanings}
+    content: Json = {}
+    for code, error in codes.items():
+        media = PROBLEM_JSON if code in BEFORE_ANY_ROUTE else own
+        kept = content.setdefault(media, {"schema": {"$ref": f"{REF}ProblemDetails"}, "examples": {}})
+        kept["examples"][code] = {"summary": error.meaning, "value": _shown(code, error)}
+    if operation.handler.opt.get("problem_page") and own in content:
+        content["text/html"] = {"schema": {"type": "string"}, "example": "<!doctype html>"}
+    described: Json = {"description": " ".join(f"`{code}`: {error.meaning}" for code, error in codes.items())}
     if headers := _HEADERS.get(status):
         described["headers"] = headers
-    media = own if status not in OUTERMOST else PROBLEM_JSON
-    content: Json = {media: {"schema": {"$ref": f"{REF}ProblemDetails"}, "examples": examples}}
-    if operation.handler.opt.get("problem_page") and status not in OUTERMOST:
-        content["text/html"] = {"schema": {"type": "string"}, "example": "<!doctype html>"}
     return described | {"content": content}
+
+
+def _shown(code: str, error: ErrorCode) -> Json:
+    return {
+        "type": "about:blank",
+        "title": TITLES[error.status],
+        "status": error.status,
+        "detail": error.detail,
+        "instance": "/v1/items",
+        "code": code,
+        "request_id": REQUEST_ID,
+        "errors": [],
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Annotated, Final
+from urllib.parse import quote
 
 import msgspec
 import structlog
@@ -80,7 +81,7 @@ def problem_json(status: int, *, code: str, detail: str, instance: str, errors: 
         title=TITLES.get(status) or HTTPStatus(status).phrase,
         status=status,
         detail=detail,
-        instance=instance,
+        instance=quote(instance),
         code=code,
         request_id=current_request_id(),
         errors=tuple(errors),
