@@ -1,0 +1,67 @@
+"""What schemathesis is told beside its own checks."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import schemathesis
+from schemathesis.specs.openapi import checks
+
+OWN_KEY = os.environ["FUZZ_KEY_PREFIX"]
+"""The key that every request carries: revoking it would end the run with 401s."""
+UNSAYABLE = frozenset(
+    {"bad_handle", "bad_name", "bad_return_url", "bad_token", "missing_field", "not_connected", "unknown_resource"}
+)
+"""A valid request may be refused for these: what makes it wrong stands in no schema, such as a token's signature."""
+
+# A wrong key is refused with 401, and after a few of them with 429: both keep it out.
+checks.AUTH_REJECTION_STATUSES = frozenset({*checks.AUTH_REJECTION_STATUSES, 429})
+
+
+@schemathesis.hook
+def filter_path_parameters(_: Any, path_parameters: Mapping[str, Any] | None) -> bool:
+    return (path_parameters or {}).get("prefix") != OWN_KEY
+
+
+@schemathesis.hook
+def map_query(_: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Leave out a made-up page token: it is refused before anything else is looked at. Links bring real ones."""
+    made_up = query is not None and isinstance(query.get("page_token"), str) and "\0" not in query["page_token"]
+    return {name: value for name, value in (query or {}).items() if name != "page_token"} if made_up else query
+
+
+@schemathesis.check
+def errors_are_the_documented_ones(_: Any, response: Any, case: Any) -> None:
+    """Hold the ``code`` of an error to those that the document has an example of."""
+    documented = _examples(case, response)
+    if documented is None:
+        return
+    code = response.json()["code"]
+    if code not in documented:
+        raise AssertionError(f"`{code}` is not documented among {sorted(documented)}")
+
+
+@schemathesis.check
+def valid_requests_are_refused_only_for_what_no_schema_says(_: Any, response: Any, case: Any) -> None:
+    positive = case.meta is not None and case.meta.generation.mode.is_positive
+    if positive and response.status_code in {400, 422} and _examples(case, response) is not None:
+        code = response.json()["code"]
+        if code not in UNSAYABLE:
+            raise AssertionError(f"refused as `{code}`, which the schema could have said")
+
+
+def _examples(case: Any, response: Any) -> Mapping[str, Any] | None:
+    """Return the named examples of an error; None for another answer, and for a method that the path does not take."""
+    if response.status_code < 400 or case.method.lower() != case.operation.method.lower():
+        return None
+    media = response.headers.get("content-type", [""])[0].partition(";")[0]
+    document = case.operation.schema.raw_schema
+    answer = case.operation.definition.raw["responses"].get(str(response.status_code))
+    if answer is None or not media.endswith("json"):
+        return None
+    if "$ref" in answer:
+        answer = document["components"]["responses"][answer["$ref"].rpartition("/")[2]]
+    examples: Mapping[str, Any] = answer["content"].get(media, {}).get("examples", {})
+    return examples
