@@ -1,3 +1,26 @@
 """Fixtures for every test folder."""
 
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
 pytest_plugins = ["tests.servers"]
+
+
+@pytest.fixture(autouse=True)
+def _logging_as_before() -> Iterator[None]:
+    """Undo what a test configured: the next test's lines would go to a stream that nobody reads."""
+    root, show = logging.getLogger(), warnings.showwarning
+    handlers, level = root.handlers, root.level
+    yield
+    if structlog.is_configured():
+        logging.captureWarnings(capture=False)
+        warnings.showwarning = show
+        root.handlers, root.level = handlers, level
+        logging.getLogger("uvicorn.access").disabled = False
+        structlog.reset_defaults()

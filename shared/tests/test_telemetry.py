@@ -2,8 +2,6 @@ import asyncio
 import io
 import json
 import logging
-import warnings
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
@@ -36,15 +34,8 @@ SENSITIVE = [
 
 
 @pytest.fixture
-def out() -> Iterator[io.StringIO]:
-    root, show = logging.getLogger(), warnings.showwarning
-    handlers, level = root.handlers, root.level
-    yield io.StringIO()
-    logging.captureWarnings(capture=False)
-    warnings.showwarning = show
-    root.handlers, root.level = handlers, level
-    logging.getLogger("uvicorn.access").disabled = False
-    structlog.reset_defaults()
+def out() -> io.StringIO:
+    return io.StringIO()
 
 
 def fail(text: str) -> None:

@@ -16,7 +16,9 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from deploy.localkafka.tests.harness import create_topic
-from shared.contracts.topics import CONNECTIONS, ITEMS, JOBS, PROGRESS, SYNCS, TOPICS, dead_letters
+from shared.contracts.topics import CONNECTIONS, INSTALLATION, ITEMS, JOBS, PROGRESS, SYNCS, TOPICS, dead_letters
+from shared.kafka.installation_record import write_layout
+from shared.settings import Cluster
 from tests.chaos import log
 from tests.chaos.limits import disk_full
 from tests.chaos.load import Load, begin, pace
@@ -126,7 +128,7 @@ def test_F08_without_its_topics_a_service_refuses_to_start_and_makes_none(bare: 
 
 
 def test_F08_a_topic_with_too_few_partitions_is_refused_in_words(bare: Stack) -> None:
-    asyncio.run(create_topic(bare.client.bootstrap, ITEMS, partitions=1))
+    asyncio.run(_set_up_by_somebody_else(bare.client.bootstrap))
     done = subprocess.run(
         [sys.executable, "-m", "deploy.setup", "--local-broker"],
         cwd=bare.folder,
@@ -141,6 +143,13 @@ def test_F08_a_topic_with_too_few_partitions_is_refused_in_words(bare: Stack) ->
     assert ITEMS in done.stderr
     assert "1 partition" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+async def _set_up_by_somebody_else(bootstrap: str) -> None:
+    """The layout is ours, the items topic has too few partitions."""
+    await create_topic(bootstrap, INSTALLATION)
+    await write_layout(Cluster(bootstrap=bootstrap))
+    await create_topic(bootstrap, ITEMS, partitions=1)
 
 
 def seen(load: Load) -> tuple[list[dict[str, Any]], dict[str, Any], int]:
