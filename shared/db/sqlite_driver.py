@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 BUSY_S: Final = 5.0
+PAGE_BYTES: Final = 8192
 
 
 class Cursor:
@@ -48,6 +49,8 @@ class InlineConnection:
 
     def __init__(self, path: Path, *, durable: bool) -> None:
         self._connection: sqlite3.Connection | None = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        # A page of a new file: of SQLite's own 4 kB an item with its raw object, often over 2 kB, would fill one alone.
+        self._connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         for pragma in ("journal_mode=WAL", f"synchronous={'FULL' if durable else 'NORMAL'}", "cache_size=-16000"):
             self._connection.execute(f"PRAGMA {pragma}")
 
