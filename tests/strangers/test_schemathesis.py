@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, needs_python_tools, pytest.mark.timeout(600)]
 FOLDER = ROOT / "tests/strangers/fuzz"
 ORG = "demo"
 SEED = 8
-CASES_PER_OPERATION = 20
+CASES_PER_OPERATION = 30
 LEAST_CASES = 1000
 COUNTS = {
     "hubspot": {"companies": 3, "contacts": 12, "deals": 3},
@@ -31,8 +31,11 @@ COUNTS = {
 
 
 class Fuzzed(NamedTuple):
+    """``known`` maps path parameters to ids of things that are there."""
+
     product: Product
     key: str
+    known: Mapping[str, str]
 
 
 @pytest.fixture(scope="module")
@@ -44,10 +47,11 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
             connection = one.connect(provider, account=one.account(provider, counts))
             assert one.synced(connection["sync_id"])["state"] == "done"
         _dead_letter(one)
+        known = _known(one)
         one.stop()
         one.settings["TRIBUTARY_PUBLIC_URL"] = "https://tributary.example.com"
         one.start()
-        yield Fuzzed(one, _key(one))
+        yield Fuzzed(one, _key(one), known)
 
 
 def _dead_letter(one: Product) -> None:
@@ -56,6 +60,17 @@ def _dead_letter(one: Product) -> None:
     producer.produce("tributary.items.v1", key=b"c/contacts/1", value=b"no JSON", headers=headers)
     producer.flush(10)
     eventually(lambda: one.api("GET", "/v1/dead-letters")["dead_letters"])
+
+
+def _known(one: Product) -> dict[str, str]:
+    item = one.api("GET", "/v1/items")["items"][0]
+    connection = one.api("GET", f"/v1/connections/{item['connection_id']}")
+    return {
+        "connection_id": connection["id"],
+        "sync_id": connection["sync_id"],
+        "resource": item["resource"],
+        "item_id": item["id"],
+    }
 
 
 def _key(one: Product) -> str:
@@ -76,6 +91,7 @@ def schemathesis(fuzzed: Fuzzed, *options: str | Path, schema: str | None = None
     served = f"{fuzzed.product.url}/schema/openapi.json"
     settings = {
         "SCHEMATHESIS_HOOKS": str(FOLDER / "hooks.py"),
+        "FUZZ_KNOWN": json.dumps(fuzzed.known),
         "FUZZ_KEY_PREFIX": fuzzed.key.split("_")[1],
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,8 @@ from schemathesis.specs.openapi import checks
 
 OWN_KEY = os.environ["FUZZ_KEY_PREFIX"]
 """The key that every request carries: revoking it would end the run with 401s."""
+KNOWN: Mapping[str, str] = json.loads(os.environ["FUZZ_KNOWN"])
+"""Ids of things that are there: path parameter → value. Made-up ones hardly ever name anything."""
 UNSAYABLE = frozenset(
     {"bad_handle", "bad_name", "bad_return_url", "bad_token", "missing_field", "not_connected", "unknown_resource"}
 )
@@ -23,6 +26,19 @@ checks.AUTH_REJECTION_STATUSES = frozenset({*checks.AUTH_REJECTION_STATUSES, 429
 @schemathesis.hook
 def filter_path_parameters(_: Any, path_parameters: Mapping[str, Any] | None) -> bool:
     return (path_parameters or {}).get("prefix") != OWN_KEY
+
+
+@schemathesis.hook
+def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Let every other request ask for what is there. What disconnects an account finds one by links alone."""
+    if not path_parameters or context.operation.definition.raw["operationId"] == "delete_connection":
+        return path_parameters
+    if (
+        not all(isinstance(value, str) for value in path_parameters.values())
+        or len("".join(path_parameters.values())) % 2
+    ):
+        return path_parameters
+    return {name: KNOWN.get(name, value) for name, value in path_parameters.items()}
 
 
 @schemathesis.hook
