@@ -13,7 +13,7 @@ from services.gateway.connect.flow import disconnect, open_connect, read_flow, s
 from services.gateway.connections.views import ConnectionView, read_connection
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.error_codes import CONSENT_ERRORS, ERROR_CODES
-from services.gateway.http.fields import PLAIN, URL, FlowId, KnownProvider
+from services.gateway.http.fields import NAMED, URL, FlowId, KnownProvider
 from services.gateway.http.operations import Link
 from services.gateway.http.validation import missing_field
 from shared.contracts.auth import FlowStatus
@@ -112,7 +112,7 @@ class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
                 description="Your own id of the organisation that the account is connected for. It may be left out "
                 "with an API key, and must be the key's own.",
                 examples=["acme"],
-                extra_json_schema=PLAIN,
+                extra_json_schema=NAMED,
             ),
         ]
         | msgspec.UnsetType
@@ -124,7 +124,7 @@ class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             max_length=256,
             description="Your own id of the person who connects it.",
             examples=["user-42"],
-            extra_json_schema=PLAIN,
+            extra_json_schema=NAMED,
         ),
     ]
     return_url: Annotated[

@@ -10,6 +10,8 @@ TIME: Final[dict[str, Any]] = {"format": "date-time"}
 URL: Final[dict[str, Any]] = {"format": "uri"}
 PLAIN: Final[dict[str, Any]] = {"pattern": r"^[^\x00]*$"}
 """No zero character: no name has one, and PostgreSQL takes none."""
+NAMED: Final[dict[str, Any]] = {"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
+"""The same, and not blank."""
 
 # What can be connected differs between installations: the contract of each lists its own values and examples.
 KnownProvider = Annotated[

@@ -40,15 +40,16 @@ machine only asks for none.
 
 The same items as a stream: [the Kafka topics](/events).
 """
+_METHODS: Final = ("get", "post", "delete")
 _TAGS: Final = {
     "Connecting accounts": "From a link that a person opens to a connection.",
     "Connections": "What is connected, and ending it.",
-    "Loading": "Syncs, and how far they have come.",
+    "Syncs": "Bringing a connection up to date, and how far that has come.",
     "Items": "What was read, in one shape.",
     "Dead letters": "Messages that could not be processed; for keys of scope admin.",
     "API keys": "Who may call; for keys of scope admin.",
     "Server": "What answers here.",
-    "Original routes": "For clients of the original app. Deprecated: use /v1.",
+    "Legacy routes": "For clients of the original app. Deprecated: use /v1.",
 }
 
 
@@ -68,7 +69,7 @@ def described_server(
 
 def openapi_document(app: Litestar, server: DescribedServer, *, permission: Callable[[str, str], str]) -> Json:
     """Return the document; ``permission`` takes a method and a path with its parameters in braces."""
-    operations = sorted(operations_of(app, permission), key=lambda one: (one.path, one.method))
+    operations = sorted(operations_of(app, permission), key=_place)
     read = structs(kind for one in operations for kind in taken(one))
     sent = structs([*(kind for one in operations for kind in given(one)), ProblemDetails])
     schemas = components(read | sent, sent=sent - read, known=server.known)
@@ -101,6 +102,11 @@ def operations_of(app: Litestar, permission: Callable[[str, str], str]) -> Itera
                 for method in handler.http_methods - {"HEAD", "OPTIONS"}:
                     allowed = permission(method, route.path_format)
                     yield Operation(route.path_format, method.lower(), handler, allowed)
+
+
+def _place(operation: Operation) -> tuple[bool, str, int]:
+    """Sort by path, reading before writing, and what is under no version last."""
+    return not operation.path.startswith("/v1/"), operation.path, _METHODS.index(operation.method)
 
 
 def _share_errors(paths: Json) -> Json:

@@ -12,7 +12,7 @@ from msgspec import Meta
 
 from services.gateway.connect.flow import start_connect
 from services.gateway.context import GatewayContext, InjectedContext
-from services.gateway.http.fields import KnownProvider
+from services.gateway.http.fields import NAMED, KnownProvider
 from services.gateway.http.operations import JSON, Answer
 from services.gateway.http.problems import wants_json
 from services.gateway.http.validation import AnyRequest
@@ -23,7 +23,7 @@ from shared.errors import BadRequest, NotFound
 
 LONGEST: Final = 16_384
 
-TAGS: Final = ["Original routes"]
+TAGS: Final = ["Legacy routes"]
 PATH: Final = "/integrations/{provider:str}"
 
 
@@ -50,9 +50,8 @@ async def form_text(request: AnyRequest, *required: str, optional: tuple[str, ..
     return found
 
 
-_NAMED: Final = {"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
 UserName = Annotated[
-    str, Meta(min_length=1, max_length=256, description="Who connects.", examples=["demo"], extra_json_schema=_NAMED)
+    str, Meta(min_length=1, max_length=256, description="Who connects.", examples=["demo"], extra_json_schema=NAMED)
 ]
 OrgName = Annotated[
     str,
@@ -61,7 +60,7 @@ OrgName = Annotated[
         max_length=256,
         description="For which organisation.",
         examples=["demo"],
-        extra_json_schema=_NAMED,
+        extra_json_schema=NAMED,
     ),
 ]
 

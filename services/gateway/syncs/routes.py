@@ -32,7 +32,7 @@ from shared.contracts.progress import FINAL
 from shared.contracts.vocabulary import ConnectionId, SyncId
 from shared.errors import BadRequest
 
-TAGS: Final = ["Loading"]
+TAGS: Final = ["Syncs"]
 PAUSE_S: Final = 0.25
 """Between two looks that found something: at most four events a second per resource."""
 COMMENT_S: Final = 15.0

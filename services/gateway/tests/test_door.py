@@ -263,7 +263,6 @@ READ = (
     "/metrics",
     "/",
     "/docs",
-    "/docs/assets/swagger-ui.css",
     "/events",
     "/events/asyncapi.json",
     "/schema/openapi.json",

@@ -17,7 +17,7 @@ from tributary_client import Client
 from tributary_client.api.connecting_accounts import get_connect, get_providers, post_connect
 from tributary_client.api.connections import get_connection
 from tributary_client.api.items import get_item, get_items
-from tributary_client.api.loading import get_sync
+from tributary_client.api.syncs import get_sync
 from tributary_client.models import (
     ConnectionView,
     ConnectStatus,
