@@ -74,8 +74,10 @@ def walked(running: Product, provider: str, *command: str | Path, path: Path | N
     """What the program told at its end; the person who opens its link is played here."""
     account = running.account(provider, COUNTS[provider], name="Strangers")
     user = f"{Path(command[-1]).name} {provider}"
+    # By its address: Node gives each address of a name a quarter of a second, which is short on a busy machine.
+    url = running.url.replace("//localhost", "//127.0.0.1")
     program = subprocess.Popen(
-        [*(str(part) for part in command), running.url, provider, user],
+        [*(str(part) for part in command), url, provider, user],
         env=environment({"PYTHONPATH": str(path)} if path else {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
