@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from services.auth.oauth_client.endpoint import TokenEndpoint
 from shared.crypto import KeyRing
 from shared.db import Database
-from shared.errors import BadRequest
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,11 +20,3 @@ class AuthContext:
     endpoints: Mapping[str, TokenEndpoint]
     public_url: str
     clock: Callable[[], float] = time.time
-
-    def endpoint(self, slug: str) -> TokenEndpoint:
-        """Raises ``BadRequest`` for a provider that is not set up here."""
-        found = self.endpoints.get(slug)
-        if found is None:
-            known = ", ".join(sorted(self.endpoints))
-            raise BadRequest(f"There is no provider {slug[:64]!r} here. Known: {known}.", code="unknown_provider")
-        return found

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 
-from sqlalchemy.ext.asyncio import AsyncConnection
-
 from services.fetcher.call import Learned, Tokens
-from services.fetcher.jobs.queries import Job
 from services.fetcher.settings import Runtime
 from shared.connector import Connector
 from shared.db import Database
@@ -44,7 +40,3 @@ class FetcherContext:
     learned: Learned = field(default_factory=dict)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     queue: SlotQueue = field(default_factory=SlotQueue)
-
-    def write(self, job: Job) -> AbstractAsyncContextManager[AsyncConnection]:
-        """Open a transaction that may change the job."""
-        return self.database.write(lock=job.connection_id)

@@ -59,7 +59,7 @@ async def _delete(run: JobRun, context: FetcherContext, gone: list[str]) -> None
     positions = await send_deletions(run, context, gone, version=at, reason="not_visible")
     job.item_positions = {**job.item_positions, **positions}
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(gone))
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         await known_items.forget(db, job.connection_id, job.resource, gone)
         await transitions.advance(db, job, end_run=run.ends)
 
@@ -77,7 +77,7 @@ async def send_deletions(
 
 async def _close(run: JobRun, context: FetcherContext, error: JobError | None, *, held: int | None) -> None:
     job = run.job
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         await store.hold_deletions(db, job.connection_id, job.resource, held)
         await store.lane_loaded(db, job.connection_id, job.resource, loaded=True)
         await transitions.finish(db, job, "done" if error is None else "incomplete", error)

@@ -56,7 +56,7 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
     seconds = backoff(job.attempts) if error.after_s is None else error.after_s
     if seconds <= DEFER_OVER_S and not run.over and await _slept(context, seconds):
         return
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         await transitions.defer(db, job, seconds=seconds, reason=error.reason)
 
 
@@ -68,13 +68,13 @@ async def _restart(run: JobRun, context: FetcherContext, error: Restart) -> None
     if job.receipt.restarts > RESTARTS:
         await fail(job, context, JobError(code=error.code, detail=f"Started again {RESTARTS} times. {error.reason}"))
         return
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         await store.forget_cursors(db, job.id)
         await transitions.advance(db, job, end_run=False)
 
 
 async def fail(job: Job, context: FetcherContext, error: JobError) -> None:
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         await transitions.finish(db, job, "failed", error)
 
 

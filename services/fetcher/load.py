@@ -73,7 +73,7 @@ async def _page(run: JobRun, context: FetcherContext) -> None:
     failpoint("before_fetch")
     page = await _read(run)
     failpoint("after_page")
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         known = await known_items.known(db, job.connection_id, job.resource, [record.id for record in page.records])
         emitted = emission(job, run.source, page, version=at, known=known)
         if emitted.sent:
@@ -116,7 +116,7 @@ async def _checkpoint(
 ) -> None:
     job = run.job
     _count(job, page, emitted, positions)
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         await known_items.record(db, job.connection_id, job.resource, emitted.known)
         error = _stuck(run, page) or await _looping(db, job)
         if error is not None:

@@ -24,7 +24,7 @@ async def purge(run: JobRun, context: FetcherContext) -> None:
     sent = await send_deletions(run, context, ids, version=run.next_version(), reason="disconnected")
     job.item_positions = {**job.item_positions, **sent}
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         await known_items.forget(db, job.connection_id, job.resource, ids)
         if ids:
             await transitions.advance(db, job, end_run=run.ends)

@@ -24,7 +24,7 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     emitted = emission(job, run.source, page, version=at, known={})
     found = {item.id for item in emitted.known}
     gone = [] if page.rejected else [id_ for id_ in ids[:CHUNK] if id_ not in found]
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         await queries.record_pending(db, job, tuple(found))
     if page.rejected:
         await send_dead_letters(run, context, page)
@@ -34,7 +34,7 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     job.pages, job.items, job.attempts, job.pending_ids = job.pages + 1, job.items + len(found), 0, ()
     job.receipt = msgspec.structs.replace(emitted.receipt, deleted=emitted.receipt.deleted + len(gone))
     job.cursor = {"ids": ids[CHUNK:]}
-    async with context.write(job) as db:
+    async with context.database.write(lock=job.connection_id) as db:
         await known_items.record(db, job.connection_id, job.resource, emitted.known)
         await known_items.forget(db, job.connection_id, job.resource, gone)
         if ids[CHUNK:]:

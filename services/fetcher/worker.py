@@ -136,5 +136,5 @@ class Worker:
             detail = f"An error of Tributary's own ({type(error).__name__}); its log says more."
             await fail(job, self._context, JobError(code="internal", detail=detail))
             return
-        async with self._context.write(job) as db:
+        async with self._context.database.write(lock=job.connection_id) as db:
             await transitions.defer(db, job, seconds=backoff(job.attempts), reason=reason)

@@ -12,11 +12,11 @@ from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
 from services.gateway.auth_client import AuthClient
-from services.gateway.settings import ConfiguredProvider, GatewaySettings
+from services.gateway.settings import GatewaySettings
 from services.gateway.throttle import Throttle
 from shared.crypto import Signer
 from shared.db import Database
-from shared.errors import BadRequest, Forbidden
+from shared.errors import Forbidden
 
 POLL_S: Final = 0.5
 
@@ -71,14 +71,6 @@ class GatewayContext:
     def sees(self, org_id: str | None) -> bool:
         """Whether a filter by ``org_id`` can find anything; None filters nothing."""
         return self.org is None or org_id in {None, self.org}
-
-    def require_provider(self, slug: str) -> ConfiguredProvider:
-        """Raises ``BadRequest``."""
-        found = self.settings.providers.get(slug)
-        if found is None:
-            known = ", ".join(self.settings.providers)
-            raise BadRequest(f"There is no provider of that name here. Known: {known}.", code="unknown_provider")
-        return found
 
 
 InjectedContext = NamedDependency[SkipValidation[GatewayContext]]

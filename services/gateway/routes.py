@@ -15,8 +15,8 @@ from services.gateway.connect import routes as connect
 from services.gateway.connections import routes as connections
 from services.gateway.dead_letters import routes as dead_letters
 from services.gateway.http.openapi import OPENAPI_PATH
+from services.gateway.http.parameters import only_declared
 from services.gateway.http.problems import on_fault, on_http_exception, on_recursion, on_tributary_error
-from services.gateway.http.validation import only_declared
 from services.gateway.items import routes as items
 from services.gateway.legacy import routes as legacy
 from services.gateway.security import routes as keys

@@ -1,6 +1,7 @@
 """What the person who runs Tributary decides, read once at start: from ``TRIBUTARY_*`` and ``.env``."""
 
 from shared.settings.cluster import Cluster
+from shared.settings.configured import configured_for
 from shared.settings.load import ProviderDefaults, ProviderSettings, Settings, SettingsError, load_settings
 from shared.settings.secret import SecretStr
 from shared.settings.variables import settings_table
@@ -12,6 +13,7 @@ __all__ = [
     "SecretStr",
     "Settings",
     "SettingsError",
+    "configured_for",
     "load_settings",
     "settings_table",
 ]

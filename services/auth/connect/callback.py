@@ -32,6 +32,7 @@ from shared.contracts.auth import Callback, CallbackResult, ErrorBody
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
 from shared.crypto import hash_token, same
+from shared.settings import configured_for
 
 FINISH_S: Final = 60.0
 """How long a spent flow may stay pending: longer than all calls to the provider together."""
@@ -70,7 +71,7 @@ async def finish_flow(callback: Callback, *, context: AuthContext) -> CallbackRe
     flow: FlowRow | None = None
     try:
         flow = await _take(callback, context)
-        endpoint = context.endpoint(flow.provider)
+        endpoint = configured_for(flow.provider, context.endpoints)
         grant, who = await _consented(callback, flow, endpoint, context)
         async with context.database.write() as db:
             connection, kind = await save_connection(db, flow, grant, who, endpoint=endpoint, context=context)

@@ -14,6 +14,7 @@ from shared.contracts.auth import ErrorBody, Flow, OpenedFlow, StartFlow
 from shared.contracts.envelope import new_id, timestamp
 from shared.crypto import hash_token
 from shared.errors import BadRequest, NotFound, TributaryError
+from shared.settings import configured_for
 
 LIFETIME_S: Final = 600
 _LONGEST: Final = 256
@@ -39,7 +40,7 @@ _MESSAGES: Final = {
 
 async def start_flow(start: StartFlow, *, context: AuthContext) -> Flow:
     """Any number at once, also for one user. Raises ``BadRequest``."""
-    context.endpoint(start.provider)
+    configured_for(start.provider, context.endpoints)
     _check_name("org_id", start.org_id)
     _check_name("user_id", start.user_id)
     row = _new_row(start, context)
@@ -98,7 +99,7 @@ async def open_flow(flow_id: str, *, context: AuthContext) -> OpenedFlow:
 
 
 def _authorize_url(row: FlowRow, context: AuthContext) -> str:
-    endpoint = context.endpoint(row.provider)
+    endpoint = configured_for(row.provider, context.endpoints)
     state = context.keyring.open(row.state_sealed, row.org_id, row.id, "state")
     challenge = None
     if endpoint.provider.oauth.pkce:

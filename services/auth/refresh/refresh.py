@@ -26,6 +26,7 @@ from services.auth.refresh.attempt import Busy, Claim, begin
 from shared.contracts.connections import Connection
 from shared.crypto import DecryptFailed, UnknownKey
 from shared.failpoints import failpoint
+from shared.settings import configured_for
 from shared.transient import is_transient
 
 ROUNDS: Final = 3
@@ -56,7 +57,7 @@ class RefreshCoordinator:
         """
         task = self._running.get(connection.id)
         if task is None:
-            endpoint = self._context.endpoint(connection.provider)
+            endpoint = configured_for(connection.provider, self._context.endpoints)
             work = refresh(connection.id, connection.token_version, endpoint, context=self._context)
             task = asyncio.create_task(work, name=f"refresh {connection.id}")
             self._running[connection.id] = task

@@ -30,7 +30,7 @@ async def crash_after_sending(auth: Auth, connection: Connection, *, answered: b
     if answered:
         pair = credentials.opened(claim.connection, claim.credential, auth.context.keyring)
         assert pair.refresh is not None
-        await auth.context.endpoint(auth.slug).refresh(pair.refresh)
+        await auth.context.endpoints[auth.slug].refresh(pair.refresh)
         auth.fake.seen.clear()
 
 
@@ -235,7 +235,7 @@ async def test_a_pair_that_comes_late_is_stored_while_its_refresh_token_still_st
     assert isinstance(claim, Claim)
     pair = credentials.opened(claim.connection, claim.credential, auth.context.keyring)
     assert pair.refresh is not None
-    late = await auth.context.endpoint(auth.slug).refresh(pair.refresh)
+    late = await auth.context.endpoints[auth.slug].refresh(pair.refresh)
     auth.clock.now += 21
     with pytest.raises(Conflict):
         await auth.token(connection, stale_version=1)
@@ -266,7 +266,7 @@ async def test_consent_during_a_refresh_wins_over_its_late_answer(auth: Auth) ->
     assert isinstance(claim, Claim)
     pair = credentials.opened(claim.connection, claim.credential, auth.context.keyring)
     assert pair.refresh is not None
-    late = await auth.context.endpoint(auth.slug).refresh(pair.refresh)
+    late = await auth.context.endpoints[auth.slug].refresh(pair.refresh)
     again = await auth.connect()
     assert not await keep(claim, late, context=auth.context)
     assert (await auth.token(again)).token_version == again.token_version

@@ -15,8 +15,8 @@ from services.gateway.context import InjectedContext
 from services.gateway.http.error_codes import CONSENT_ERRORS
 from services.gateway.http.fields import FlowId, KnownProvider
 from services.gateway.http.operations import JSON, Answer
-from services.gateway.http.pages import close_window, explain
-from services.gateway.http.problems import answer, wants_json
+from services.gateway.http.pages import close_window, explain, wants_json
+from services.gateway.http.problems import answer
 from services.gateway.http.validation import AnyRequest
 from shared.contracts.vocabulary import ConnectionId
 from shared.errors import NotFound

@@ -9,7 +9,6 @@ from urllib.parse import urlencode, urlsplit, urlunsplit
 
 import msgspec
 
-from services.gateway.connect import queries as flows
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
 from services.gateway.http.return_url import checked_return_url
@@ -18,6 +17,7 @@ from services.gateway.store import READ_MODEL
 from shared.contracts.auth import Callback, CallbackResult, ErrorBody, Flow, StartFlow
 from shared.contracts.connections import Connection
 from shared.errors import BadRequest, NotFound, TributaryError
+from shared.settings import configured_for
 
 _PLAIN: Final = "flow_"
 _HOST_ONLY: Final = "__Host-flow_"
@@ -33,7 +33,7 @@ async def start_connect(
     Raises ``BadRequest`` for an unknown provider, an empty name or a return URL that is not ours to send to, and
     ``Forbidden`` for another organisation than the caller's.
     """
-    context.require_provider(provider)
+    configured_for(provider, context.settings.providers)
     context.check_org(org_id)
     if "\0" in org_id + user_id:
         raise BadRequest("org_id and user_id have to be plain text.", code="bad_name")
@@ -45,7 +45,7 @@ async def start_connect(
     )
     flow = await context.auth.start_flow(wanted)
     async with context.database.write() as db:
-        await flows.add(db, flow)
+        await connections.add_flow(db, flow)
     return flow
 
 
@@ -131,14 +131,14 @@ async def finish_connect(
 
     Raises ``Unavailable`` when auth does not answer; what a browser or a provider did wrong comes back as ``error``.
     """
-    configured = context.require_provider(provider)
+    configured = configured_for(provider, context.settings.providers)
     cut = {name[:LONGEST_PARAMETER]: value[:LONGEST_PARAMETER] for name, value in params.items()}
     result = await context.auth.finish_flow(Callback(provider=provider, params=cut, cookies=flow_cookies(cookies)))
     async with context.database.write(lock=READ_MODEL) as db:
         if result.connection is not None:
             await apply_connection(db, result.connection, provider=configured.provider)
         if result.flow is not None:
-            await flows.forget(db, result.flow.flow_id)
+            await connections.forget_flow(db, result.flow.flow_id)
     context.watch.changed()
     return _finished(result, context)
 

@@ -1,21 +1,24 @@
-"""Connections as auth published them, the newest version of each."""
+"""Connections as auth published them, the newest version of each; and consents that are on their way to one."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from typing import Final
 
 import msgspec
-from sqlalchemy import Text, bindparam, func, select, tuple_
+from sqlalchemy import Text, bindparam, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.tables import connections, items, syncs
+from services.gateway.tables import connections, flows, items, syncs
+from shared.contracts.auth import Flow
 from shared.contracts.connections import Connection
 from shared.db import in_array, json_array
 
 Position = tuple[str, str]
 """When a connection was made, and its id: where it stands among the others."""
+FLOW_LIFETIME_S: Final = 600.0
 _STANDING: Final = select(connections.c.id, connections.c.generation, connections.c.status).where(
     in_array(connections.c.id, bindparam("ids", type_=Text))
 )
@@ -92,3 +95,26 @@ async def newest_sync_id(db: AsyncConnection, connection_id: str) -> str | None:
     newest = select(syncs.c.id).where(syncs.c.connection_id == connection_id)
     found: str | None = await db.scalar(newest.order_by(syncs.c.requested_at.desc(), syncs.c.id.desc()).limit(1))
     return found
+
+
+async def add_flow(db: AsyncConnection, flow: Flow) -> None:
+    """Remember a consent that is on its way, and forget those that nobody finished in time."""
+    now = time.time()
+    await db.execute(delete(flows).where(flows.c.expires_at < now))
+    row = {name: getattr(flow, name) for name in ("org_id", "user_id", "provider")}
+    added = upsert(flows).values(id=flow.flow_id, expires_at=now + FLOW_LIFETIME_S, **row)
+    await db.execute(added.on_conflict_do_nothing())
+
+
+async def forget_flow(db: AsyncConnection, flow_id: str) -> None:
+    await db.execute(delete(flows).where(flows.c.id == flow_id))
+
+
+async def has_pending_flow(db: AsyncConnection, *, org_id: str, user_id: str, provider: str) -> bool:
+    query = select(flows.c.id).where(
+        flows.c.org_id == org_id,
+        flows.c.user_id == user_id,
+        flows.c.provider == provider,
+        flows.c.expires_at > time.time(),
+    )
+    return (await db.execute(query.limit(1))).first() is not None

@@ -11,7 +11,7 @@ from services.gateway.connections.views import ConnectionPage, ConnectionView, l
 from services.gateway.context import InjectedContext
 from services.gateway.http.fields import KnownProvider, OfOrg, OfUser, PageSize, PageToken
 from services.gateway.http.operations import Link
-from services.gateway.http.paging import LARGEST_PAGE
+from services.gateway.http.parameters import LARGEST_PAGE
 from shared.contracts.vocabulary import ConnectionId
 
 TAGS: Final = ["Connections"]

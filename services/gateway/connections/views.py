@@ -12,7 +12,7 @@ from services.gateway.connections import queries as connections
 from services.gateway.connections.queries import Position
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import TIME, NextPageToken
-from services.gateway.http.paging import PageTokens, check_page_size
+from services.gateway.http.parameters import PageTokens, check_page_size
 from shared.contracts.connections import Account, Connection
 from shared.contracts.vocabulary import (
     ConnectionId,
@@ -25,6 +25,7 @@ from shared.contracts.vocabulary import (
     UserId,
 )
 from shared.errors import NotFound
+from shared.settings import configured_for
 
 
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
@@ -90,7 +91,7 @@ async def list_connections(
     """
     check_page_size(page_size)
     if provider is not None:
-        context.require_provider(provider)
+        configured_for(provider, context.settings.providers)
     tokens = PageTokens(context.page_tokens, "connections", org_id, user_id, provider, context.org)
     after = tokens.read(page_token, Position)
     if not context.sees(org_id):

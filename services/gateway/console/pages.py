@@ -17,6 +17,7 @@ from services.gateway.console.render import Notice, render, shows
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.validation import AnyRequest
 from shared.errors import TributaryError
+from shared.settings import configured_for
 from shared.web import LOOPBACK, host_name
 
 
@@ -80,7 +81,7 @@ async def leave(request: AnyRequest, context: InjectedContext, flow_id: FromPath
     """From here a link leads on to the provider: see the policy on forms in ``render``."""
     try:
         flow = await read_flow(flow_id, context=context)
-        name = context.require_provider(flow.provider).provider.name
+        name = configured_for(flow.provider, context.settings.providers).provider.name
     except TributaryError as error:
         return problem(request, "This connect link is no longer good.", error)
     return render("leaving.html", request=request, provider=name, link=flow.authorize_url)

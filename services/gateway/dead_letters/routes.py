@@ -22,7 +22,7 @@ from services.gateway.dead_letters.listing import (
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
 from services.gateway.http.fields import PLAIN, DeadLetterId, NextPageToken, PageSize, PageToken
 from services.gateway.http.operations import Link
-from services.gateway.http.paging import LARGEST_PAGE, PageTokens
+from services.gateway.http.parameters import LARGEST_PAGE, PageTokens
 
 TAGS: Final = ["Dead letters"]
 

@@ -18,6 +18,8 @@ from typing import Final
 from litestar import Response
 from litestar.enums import MediaType
 
+from services.gateway.http.validation import AnyRequest
+
 DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -51,6 +53,15 @@ def _headers(script: str | None) -> dict[str, str]:
         "cache-control": "no-store",
         "referrer-policy": "no-referrer",
     }
+
+
+def wants_page(request: AnyRequest) -> bool:
+    """A browser asks for HTML by name; a program asks for JSON, or for anything."""
+    return "text/html" in request.headers.get("accept", "")
+
+
+def wants_json(request: AnyRequest) -> bool:
+    return "application/json" in request.headers.get("accept", "") and not wants_page(request)
 
 
 def close_window() -> Response[str]:

@@ -14,7 +14,7 @@ from litestar.exceptions import HTTPException
 from msgspec import Meta
 
 from services.gateway.http.error_codes import TITLES
-from services.gateway.http.pages import explain
+from services.gateway.http.pages import explain, wants_json, wants_page
 from services.gateway.http.validation import AnyRequest, FieldError, field_error
 from shared.errors import TributaryError
 from shared.telemetry import current_request_id
@@ -87,15 +87,6 @@ def problem_json(status: int, *, code: str, detail: str, instance: str, errors: 
         errors=tuple(errors),
     )
     return msgspec.json.encode(problem)
-
-
-def wants_page(request: AnyRequest) -> bool:
-    """A browser asks for HTML by name; a program asks for JSON, or for anything."""
-    return "text/html" in request.headers.get("accept", "")
-
-
-def wants_json(request: AnyRequest) -> bool:
-    return "application/json" in request.headers.get("accept", "") and not wants_page(request)
 
 
 def answer(

@@ -11,7 +11,7 @@ from msgspec import Meta
 from services.gateway.context import InjectedContext
 from services.gateway.http.fields import KnownProvider, KnownResource, OfConnection, OfOrg, PageSize, PageToken
 from services.gateway.http.operations import Link
-from services.gateway.http.paging import LARGEST_PAGE
+from services.gateway.http.parameters import LARGEST_PAGE
 from services.gateway.items.queries import SyncedItem
 from services.gateway.items.views import ItemPage, list_items, read_item
 from shared.contracts.vocabulary import ConnectionId, ItemId, ResourceSlug

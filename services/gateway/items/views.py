@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import NextPageToken
-from services.gateway.http.paging import PageTokens, check_page_size
+from services.gateway.http.parameters import PageTokens, check_page_size
 from services.gateway.items import queries as items
 from services.gateway.items.queries import ItemQuery, Key, SyncedItem
 from shared.contracts.envelope import timestamp
 from shared.errors import BadRequest, NotFound
+from shared.settings import configured_for
 
 LONGEST_SEARCH: Final = 200
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+ -]\d\d:\d\d)")
@@ -94,8 +95,9 @@ def _check(provider: str | None, resource: str | None, q: str | None, page_size:
         raise BadRequest(f"q has to be at most {LONGEST_SEARCH} characters.", code="bad_search")
     if q is not None and any(category(one) in {"Cc", "Cs"} for one in q):
         raise BadRequest("q has to be plain text: it has a control character, which no name has.", code="bad_search")
-    configured = context.settings.providers.values() if provider is None else (context.require_provider(provider),)
-    known = [found.slug for one in configured for found in one.provider.resources]
+    providers = context.settings.providers
+    searched = providers.values() if provider is None else (configured_for(provider, providers),)
+    known = [found.slug for one in searched for found in one.provider.resources]
     if resource is not None and resource not in known:
         raise BadRequest(f"There is no resource of that name. Known: {', '.join(known)}.", code="unknown_resource")
 

@@ -10,7 +10,6 @@ import msgspec
 from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.connect import queries as flows
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import TIME
@@ -24,6 +23,7 @@ from shared.connector import Original, Provider
 from shared.contracts.connections import Connection
 from shared.contracts.progress import FINAL
 from shared.errors import BadRequest, Conflict, TimedOut, Upstream
+from shared.settings import configured_for
 
 FRESH_S: Final = 30.0
 WAIT_S: Final = 600.0
@@ -150,7 +150,7 @@ async def load_everything(
     Raises ``Conflict`` when the account must be connected again, ``TimedOut`` with the counts so far, ``Upstream``
     naming each resource that failed and why.
     """
-    provider = context.require_provider(connection.provider).provider
+    provider = configured_for(connection.provider, context.settings.providers).provider
     deadline = time.monotonic() + wait_s
     async with context.database.read() as db:
         running = await syncs.unfinished(db, connection.id)
@@ -244,7 +244,7 @@ async def pending_handle(*, provider: str, org_id: str, user_id: str, context: G
         if found is not None:
             return handle_for(found, context=context)
         async with context.database.read() as db:
-            waiting = await flows.pending(db, org_id=org_id, user_id=user_id, provider=provider)
+            waiting = await connections.has_pending_flow(db, org_id=org_id, user_id=user_id, provider=provider)
         left = deadline - time.monotonic()
         if not waiting or left <= 0:
             raise BadRequest(_NONE, code="not_connected")

@@ -14,7 +14,7 @@ from services.gateway.connect.flow import start_connect
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.fields import NAMED, KnownProvider
 from services.gateway.http.operations import JSON, Answer
-from services.gateway.http.problems import wants_json
+from services.gateway.http.pages import wants_json
 from services.gateway.http.validation import AnyRequest
 from services.gateway.legacy.load import OriginalItem, given_handle, load_everything, newest_connection, pending_handle
 from shared.contracts.connections import Connection

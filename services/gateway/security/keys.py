@@ -14,7 +14,7 @@ from typing_extensions import override
 
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import TIME, KeyPrefix, NextPageToken
-from services.gateway.http.paging import PageTokens, check_page_size
+from services.gateway.http.parameters import PageTokens, check_page_size
 from services.gateway.security import queries
 from services.gateway.security.queries import SCOPES, ApiKey, Position, Scope
 from shared.contracts.envelope import timestamp

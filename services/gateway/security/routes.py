@@ -12,7 +12,7 @@ from msgspec import Meta
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.fields import KeyPrefix, PageSize, PageToken
 from services.gateway.http.operations import Link
-from services.gateway.http.paging import LARGEST_PAGE
+from services.gateway.http.parameters import LARGEST_PAGE
 from services.gateway.security.keys import (
     LONGEST_DAYS,
     LONGEST_NAME,

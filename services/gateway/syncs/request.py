@@ -21,6 +21,7 @@ from shared.contracts.topics import SYNCS
 from shared.contracts.vocabulary import Trigger
 from shared.errors import BadRequest, Conflict, NotFound
 from shared.failpoints import failpoint
+from shared.settings import configured_for
 from shared.telemetry import current_traceparent
 
 
@@ -44,7 +45,7 @@ async def request_sync(
         connection = await connections.get(db, connection_id, org=context.org)
         if connection is None:
             raise NotFound("There is no such connection.")
-        configured = context.require_provider(connection.provider)
+        configured = configured_for(connection.provider, context.settings.providers)
         chosen = chosen_resources(resources, configured.provider)
         check_loadable(connection, configured.provider)
         provider = configured.provider

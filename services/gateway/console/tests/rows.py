@@ -30,7 +30,7 @@ from shared.db import Database
 from shared.errors import TributaryError
 from shared.http import HttpClient
 from shared.providers import load_providers
-from shared.settings import Cluster, SecretStr
+from shared.settings import Cluster, SecretStr, configured_for
 from shared.web import error_body
 
 SECRET = SecretStr("only for tests, 32 characters ok")
@@ -139,7 +139,7 @@ async def add_items(
 async def add_sync(context: GatewayContext, made: Connection, jobs: Mapping[str, Mapping[str, Any]]) -> str:
     """A whole sync; ``jobs`` maps resource to what is known of its job (nothing yet for the resources left out)."""
     id_ = f"sync-{made.id}"
-    resources = tuple(one.slug for one in context.require_provider(made.provider).provider.resources)
+    resources = tuple(one.slug for one in configured_for(made.provider, context.settings.providers).provider.resources)
     sync = Sync(
         id=id_,
         connection_id=made.id,

@@ -1,0 +1,85 @@
+"""Read the parameters of a query: only those that a route declares, the size of a page, and page tokens.
+
+A page token says where a listing goes on: only we can write one, and each belongs to its filters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+from urllib.parse import unquote_to_bytes
+
+import msgspec
+from litestar import Request
+from litestar.handlers import BaseRouteHandler
+
+from shared.crypto import BadToken, Signer
+from shared.errors import BadRequest
+
+T = TypeVar("T")
+LARGEST_PAGE: Final = 200
+_NOT_QUERY: Final = frozenset(
+    {"context", "request", "data", "state", "headers", "cookies", "body", "scope", "socket", "query"}
+)
+
+
+class PageTokens:
+    """The tokens of one listing: of ``listing`` as ``filters`` narrow it down."""
+
+    def __init__(self, signer: Signer, listing: str, *filters: str | None) -> None:
+        self._signer, self._bound_to = signer, msgspec.json.encode((listing, *filters)).decode()
+
+    def write(self, position: object) -> str:
+        return self._signer.sign(msgspec.json.encode(position), self._bound_to)
+
+    def read(self, token: str | None, kind: Any) -> Any:
+        """Return the position in a token, of type ``kind``; None for no token.
+
+        Raises:
+            BadToken: it was not given out for this listing and these filters.
+        """
+        if token is None:
+            return None
+        payload = self._signer.verify(token, self._bound_to)
+        try:
+            return msgspec.json.decode(payload, type=kind)
+        except msgspec.DecodeError:
+            raise BadToken("This page token is of an older version. Start again without it.") from None
+
+    def next(self, found: Sequence[T], page_size: int, position: Callable[[T], object]) -> str | None:
+        """Return the token of the page after ``found``, which holds one row more than a page when there is one."""
+        return self.write(position(found[page_size - 1])) if len(found) > page_size else None
+
+
+def check_page_size(page_size: int) -> None:
+    """Raises ``BadRequest``."""
+    if not 1 <= page_size <= LARGEST_PAGE:
+        raise BadRequest(f"`page_size` must be 1 to {LARGEST_PAGE}; {page_size} is not.", code="bad_page_size")
+
+
+async def only_declared(request: Request[Any, Any, Any]) -> None:
+    """A ``before_request`` hook. Raises ``BadRequest``."""
+    _check_text(request.scope["query_string"])
+    declared = _declared(request.route_handler, request)
+    sent = list(request.query_params.multi_items())
+    given = [name for name, _ in sent]
+    unknown = sorted({name[:100] for name in given if name not in declared})
+    if unknown:
+        known = f"It takes: {', '.join(sorted(declared))}." if declared else "It takes none."
+        raise BadRequest(f"No such query parameter: {', '.join(unknown[:5])}. {known}", code="unknown_parameter")
+    twice = sorted(name for name in declared if given.count(name) > 1)
+    if twice:
+        raise BadRequest(f"Given more than once: {', '.join(twice)}.", code="repeated_parameter")
+    if any("\0" in str(value) for name, value in sent if name != "q"):  # q is checked by who searches
+        raise BadRequest("A parameter has a zero character in it, which no name has.", code="bad_query")
+
+
+def _check_text(query: bytes) -> None:
+    try:
+        unquote_to_bytes(query).decode()
+    except UnicodeDecodeError:
+        raise BadRequest("The query is not UTF-8. Send its text as UTF-8, percent-encoded.", code="bad_query") from None
+
+
+def _declared(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> set[str]:
+    return set(handler.parsed_fn_signature.parameters) - _NOT_QUERY - set(request.path_params)
