@@ -34,7 +34,7 @@ MAX_BYTES: Final = 900_000
 """Larger items travel with ``raw: null`` and their size."""
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
+class Item(msgspec.Struct, frozen=True):  # not kw_only: the gateway gives a row's fields in order, twice as fast
     """One object of a provider, complete for display."""
 
     id: ItemId

@@ -54,6 +54,8 @@ BLANK: Final = {column.name: None if column.nullable else column.type.python_typ
 """The row of an item of which nothing is known."""
 _FIELDS: Final = SyncedItem.__struct_fields__
 _SHOWN: Final = [items.c[name] for name in _FIELDS]
+_URL: Final = _FIELDS.index("url")
+_RAW: Final = _FIELDS.index("raw")
 
 
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -209,7 +211,7 @@ def raw_json(item: SyncedItem) -> bytes:
 
 def _synced(row: Sequence[Any]) -> SyncedItem:
     """Return a row as an item: its URL may be a link, and ``raw`` goes out as the bytes that came in."""
-    values = dict(zip(_FIELDS, row, strict=True))
-    values["url"] = web_link(values["url"])
-    values["raw"] = msgspec.Raw(values["raw"] or b"null")
-    return SyncedItem(**values)
+    *values, synced_at = row
+    values[_URL] = web_link(values[_URL])
+    values[_RAW] = msgspec.Raw(values[_RAW] or b"null")
+    return SyncedItem(*values, synced_at=synced_at)
