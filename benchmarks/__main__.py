@@ -47,9 +47,17 @@ def _profiled(out: Path) -> int:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser("python -m benchmarks", description=__doc__)
     known = "; ".join(f"{name}: {measure.__doc__}" for name, measure in SUBSETS.items())
-    parser.add_argument("subsets", nargs="*", choices=[[], *SUBSETS], metavar="SUBSET", help=f"default: all. {known}")
+    parser.add_argument(
+        "subsets",
+        nargs="*",
+        choices=[[], *SUBSETS],
+        metavar="SUBSET",
+        help=f"default: all. {known}",
+    )
     parser.add_argument("--rounds", type=int, default=3, help="how often (default: 3)")
-    parser.add_argument("--profile", type=Path, help=argparse.SUPPRESS)  # where the samples of one load go
+    parser.add_argument(
+        "--profile", type=Path, help=argparse.SUPPRESS
+    )  # where the samples of one load go
     given = parser.parse_args()
     if given.rounds < 1:
         parser.error("--rounds has to be at least 1")

@@ -71,11 +71,15 @@ class Tenants:
 
     async def _told(self, source: Connection, kind: str, **changes: object) -> None:
         body = msgspec.structs.replace(source, **changes)
-        await self._producer.send_all([event(CONNECTIONS, key=source.id, kind=kind, source="auth", body=body)])
+        await self._producer.send_all(
+            [event(CONNECTIONS, key=source.id, kind=kind, source="auth", body=body)]
+        )
 
 
 @asynccontextmanager
-async def fetcher(cluster: Cluster, place: Path | Schema, tables: int, page_s: float) -> AsyncIterator[Tenants]:
+async def fetcher(
+    cluster: Cluster, place: Path | Schema, tables: int, page_s: float
+) -> AsyncIterator[Tenants]:
     async with AsyncExitStack() as stack:
         database = Database(place)
         stack.push_async_callback(database.close)
@@ -88,7 +92,10 @@ async def fetcher(cluster: Cluster, place: Path | Schema, tables: int, page_s: f
         context = FetcherContext(
             database=database,
             producer=producer,
-            runtimes={slug: Runtime(provider=one, client_id="", api_url="") for slug, one in providers.items()},
+            runtimes={
+                slug: Runtime(provider=one, client_id="", api_url="")
+                for slug, one in providers.items()
+            },
             connectors=dict.fromkeys(providers, endless),
             http=dict.fromkeys(providers),  # type: ignore[arg-type]  # nothing is called
             quota=None,  # type: ignore[arg-type]  # nothing is called
@@ -145,7 +152,9 @@ async def measure(tenants: Tenants, large: int, times: int, tables: int) -> list
     big = [connection(f"large-{large}-{number}", LARGE, tables) for number in range(large)]
     for one in big:
         took = await tenants.first_item_s(one)
-        print(f"  a tenant with {len(one.resources):,} tables had its own first item after {took:.2f} s")
+        print(
+            f"  a tenant with {len(one.resources):,} tables had its own first item after {took:.2f} s"
+        )
     await asyncio.sleep(PAUSE_S)
     found = []
     for number in range(times):
@@ -154,7 +163,10 @@ async def measure(tenants: Tenants, large: int, times: int, tables: int) -> list
         await tenants.leave(small)
         await asyncio.sleep(PAUSE_S / 2)
     if big:
-        late, behind = connection(f"late-{large}", LARGE, tables), connection(f"behind-{large}", SMALL, FEW)
+        late, behind = (
+            connection(f"late-{large}", LARGE, tables),
+            connection(f"behind-{large}", SMALL, FEW),
+        )
         together = await asyncio.gather(tenants.first_item_s(late), tenants.first_item_s(behind))
         print(f"  connected in the same moment as one more of them: {together[1]:.2f} s")
         big += [late, behind]

@@ -30,8 +30,12 @@ PRODUCT: tuple[str, ...] = ("-m", "deploy.local")
 class Program(Child):
     """A module of ours; it answers when ``port`` says it is ready, or takes connections where that is no HTTP port."""
 
-    def __init__(self, name: str, arguments: Sequence[str], *, port: int, setting: Mapping[str, str]) -> None:
-        super().__init__(name, sink=_into(Path(setting["TRIBUTARY_DATA_DIR"]).with_name(f"{name}-{port}.log")))
+    def __init__(
+        self, name: str, arguments: Sequence[str], *, port: int, setting: Mapping[str, str]
+    ) -> None:
+        super().__init__(
+            name, sink=_into(Path(setting["TRIBUTARY_DATA_DIR"]).with_name(f"{name}-{port}.log"))
+        )
         self._arguments, self._port, self._setting = arguments, port, setting
 
     @override
@@ -53,7 +57,10 @@ class Program(Child):
             socket.create_connection((HOST, self._port), timeout=1).close()
             return True
         try:
-            return httpx.get(f"http://{HOST}:{self._port}/health/ready", trust_env=False).status_code == 200
+            return (
+                httpx.get(f"http://{HOST}:{self._port}/health/ready", trust_env=False).status_code
+                == 200
+            )
         except httpx.TransportError:
             return False
 
@@ -72,10 +79,14 @@ class Site:
     def __init__(self, folder: Path, stack: ExitStack, ports: Sequence[str]) -> None:
         self._stack = stack
         reserved = [stack.enter_context(one) for one in reserved_ports(len(ports))]
-        self.ports = {name: int(one.getsockname()[1]) for name, one in zip(ports, reserved, strict=True)}
+        self.ports = {
+            name: int(one.getsockname()[1]) for name, one in zip(ports, reserved, strict=True)
+        }
         self.data = folder / "data"
         self.data.mkdir(parents=True, mode=0o700)
-        self.settings = {f"TRIBUTARY_{name}_PORT": str(self.ports[name]) for name in PORTS if name in self.ports} | {
+        self.settings = {
+            f"TRIBUTARY_{name}_PORT": str(self.ports[name]) for name in PORTS if name in self.ports
+        } | {
             "TRIBUTARY_DATA_DIR": str(self.data),
             "TRIBUTARY_LOG_FORMAT": "json",
         }
@@ -94,7 +105,14 @@ class Site:
 
     def sandbox(self) -> Part:
         port = self.ports["SANDBOX"]
-        options = ("--port", str(port), "--data-dir", str(self.data), "--public-url", self.client.url)
+        options = (
+            "--port",
+            str(port),
+            "--data-dir",
+            str(self.data),
+            "--public-url",
+            self.client.url,
+        )
         return self.started(SANDBOX, "-m", "deploy.sandbox", *options, port=port)
 
     def server(self, name: str, server: Kafka | Postgres | Redis) -> Part:
@@ -123,7 +141,9 @@ def one_process(folder: Path, command: Sequence[str] = PRODUCT) -> Iterator[Runn
 
 
 @contextmanager
-def processes(folder: Path, *, fetchers: int = 1, real: bool = False, samples: Path | None = None) -> Iterator[Running]:
+def processes(
+    folder: Path, *, fetchers: int = 1, real: bool = False, samples: Path | None = None
+) -> Iterator[Running]:
     """Each service in a process of its own; ``samples`` is a folder for where their CPU time goes.
 
     ``real``: on Kafka, PostgreSQL and Redis; else on the built-in broker, also a process of its own, and SQLite.
@@ -142,7 +162,10 @@ def processes(folder: Path, *, fetchers: int = 1, real: bool = False, samples: P
 
 
 def _service(site: Site, name: str, place: str, samples: Path | None) -> Part:
-    port, sampling = site.ports[place], () if samples is None else ("benchmarks.sampling", str(samples / place))
+    port, sampling = (
+        site.ports[place],
+        () if samples is None else ("benchmarks.sampling", str(samples / place)),
+    )
     settings = {f"TRIBUTARY_{name.upper()}_PORT": str(port)}
     return site.started(name, "-m", *sampling, f"services.{name}", port=port, **settings)
 
@@ -154,8 +177,16 @@ def _broker(site: Site) -> Part:
 
 
 def _servers(site: Site, folder: Path) -> list[Part]:
-    kafka, postgres, redis = Kafka(folder / "kafka"), Postgres(folder / "postgres" / "data"), Redis()
-    parts = [site.server("Kafka", kafka), site.server("PostgreSQL", postgres), site.server("Redis", redis)]
+    kafka, postgres, redis = (
+        Kafka(folder / "kafka"),
+        Postgres(folder / "postgres" / "data"),
+        Redis(),
+    )
+    parts = [
+        site.server("Kafka", kafka),
+        site.server("PostgreSQL", postgres),
+        site.server("Redis", redis),
+    ]
     site.settings |= {
         "TRIBUTARY_KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap,
         "TRIBUTARY_DATABASE_URL": postgres.url,

@@ -38,9 +38,15 @@ def load(running: Running, counts: Mapping[str, int], *, latency_ms: int = 0) ->
     items = checked(product, account, connection)
     read = running.cpu_s()
     calls = product.control("GET", f"{PROVIDER}/requests")["items"]
-    figures = {"records per second": items / seconds, "whole load [s]": seconds, "first item [s]": first_item_s}
+    figures = {
+        "records per second": items / seconds,
+        "whole load [s]": seconds,
+        "first item [s]": first_item_s,
+    }
     figures |= _cpu(running, before, after, items)
-    figures["reading it back: CPU per item, ours [µs]"] = _sum(running.ours, after, read) / items * 1e6
+    figures["reading it back: CPU per item, ours [µs]"] = (
+        _sum(running.ours, after, read) / items * 1e6
+    )
     figures |= {f"memory: {name} [MB]": peaks[name] for name in peaks if name != SANDBOX}
     figures["calls to the provider"] = len(calls)
     figures["of them refused with 429"] = sum(call["status"] == 429 for call in calls)
@@ -63,7 +69,9 @@ def connected(product: Client, account: str) -> tuple[dict[str, Any], float]:
     flow = product.api("POST", "/v1/connect", json=asked)
     product.consent(flow["authorize_url"], account=account).raise_for_status()
     answered = time.perf_counter()
-    eventually(lambda: product.api("GET", "/v1/items?page_size=1")["items"], within=LONGEST_S, every=0.02)
+    eventually(
+        lambda: product.api("GET", "/v1/items?page_size=1")["items"], within=LONGEST_S, every=0.02
+    )
     readable = time.perf_counter()
     id_ = product.api("GET", f"/v1/connect/{flow['flow_id']}")["connection_id"]
     connection: dict[str, Any] = product.api("GET", f"/v1/connections/{id_}")
@@ -89,14 +97,18 @@ def checked(product: Client, account: str, connection: Mapping[str, Any]) -> int
         theirs = set(product.ledger(PROVIDER, account, resource))
         lost, phantom = len(theirs - set(ours)), len(set(ours) - theirs)
         if lost or phantom or len(ours) != len(set(ours)):
-            wrong.append(f"{resource}: {len(ours)} items, {lost} lost, {phantom} unknown to the provider")
+            wrong.append(
+                f"{resource}: {len(ours)} items, {lost} lost, {phantom} unknown to the provider"
+            )
         total += len(ours)
     if wrong:
         raise Incomplete("; ".join(wrong))
     return total
 
 
-def _cpu(running: Running, before: Mapping[str, float], after: Mapping[str, float], items: int) -> Figures:
+def _cpu(
+    running: Running, before: Mapping[str, float], after: Mapping[str, float], items: int
+) -> Figures:
     names = list(dict.fromkeys(part.name for part in running.parts))
     ours = [name for name in names if name in running.ours]
     together = {"ours": set(ours), "the servers": {name for name in names if name in SERVERS}}

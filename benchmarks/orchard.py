@@ -39,8 +39,12 @@ def orchard(slug: str, count: int) -> Provider:
         slug=slug,
         name=slug,
         api_url="",
-        oauth=OAuth2(authorize_url="", token_url="", identity=Identity(account_id=(), account_name=())),
-        resources=tuple(Resource(slug=slug, label=slug, original=Original(type=slug)) for slug in tables(count)),
+        oauth=OAuth2(
+            authorize_url="", token_url="", identity=Identity(account_id=(), account_name=())
+        ),
+        resources=tuple(
+            Resource(slug=slug, label=slug, original=Original(type=slug)) for slug in tables(count)
+        ),
         buckets=(Bucket(name="all", requests=1000, window_s=1),),
         setup_url="",
         consent_note="",

@@ -33,7 +33,9 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
         return self.requests / self.seconds
 
     def percentile_ms(self, share: float) -> float:
-        return self.latencies_ms[min(len(self.latencies_ms) - 1, int(len(self.latencies_ms) * share))]
+        return self.latencies_ms[
+            min(len(self.latencies_ms) - 1, int(len(self.latencies_ms) * share))
+        ]
 
 
 class Answers(asyncio.Protocol):
@@ -83,9 +85,13 @@ def _length(head: bytes) -> int:
     return next(int(line.split(b":")[1]) for line in headers if line.startswith(b"content-length:"))
 
 
-async def read(port: int, targets: list[str], *, seconds: float, rate: float, connections: int) -> Reading:
+async def read(
+    port: int, targets: list[str], *, seconds: float, rate: float, connections: int
+) -> Reading:
     loop = asyncio.get_running_loop()
-    requests = [f"GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode() for target in targets]
+    requests = [
+        f"GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode() for target in targets
+    ]
     random.Random(1).shuffle(requests)  # an order, no secret
     latencies: list[float] = []
     started = time.perf_counter()
@@ -104,11 +110,19 @@ async def read(port: int, targets: list[str], *, seconds: float, rate: float, co
 
     turn = itertools.cycle(requests)
     await asyncio.gather(*(one(turn) for _ in range(connections)))
-    return Reading(requests=len(latencies), seconds=time.perf_counter() - started, latencies_ms=sorted(latencies))
+    return Reading(
+        requests=len(latencies),
+        seconds=time.perf_counter() - started,
+        latencies_ms=sorted(latencies),
+    )
 
 
 if __name__ == "__main__":
     port, seconds, rate, connections = sys.argv[1:]
     given = sys.stdin.read().split()
-    found = asyncio.run(read(int(port), given, seconds=float(seconds), rate=float(rate), connections=int(connections)))
+    found = asyncio.run(
+        read(
+            int(port), given, seconds=float(seconds), rate=float(rate), connections=int(connections)
+        )
+    )
     sys.stdout.write(msgspec.json.encode(found).decode())

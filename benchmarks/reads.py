@@ -62,10 +62,15 @@ def _round(running: Running, part: str, targets: Sequence[str]) -> Figures:
 
 def _first_page(running: Running, part: str, targets: Sequence[str]) -> Figures:
     full, cpu_us = _read(running, part, targets, rate=0)
-    return {"first page: CPU per request [µs]": cpu_us, "first page: p99 [ms]": full.percentile_ms(0.99)}
+    return {
+        "first page: CPU per request [µs]": cpu_us,
+        "first page: p99 [ms]": full.percentile_ms(0.99),
+    }
 
 
-def _read(running: Running, part: str, targets: Sequence[str], *, rate: float) -> tuple[Reading, float]:
+def _read(
+    running: Running, part: str, targets: Sequence[str], *, rate: float
+) -> tuple[Reading, float]:
     """The reading, and the CPU time per request (µs) of ``part``."""
     begun = running.cpu_s()[part]
     time.sleep(IDLE_S)
@@ -73,7 +78,15 @@ def _read(running: Running, part: str, targets: Sequence[str], *, rate: float) -
     port = running.product.url.rpartition(":")[2]
     before = running.cpu_s()[part]
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.reader", port, str(SECONDS), str(rate), str(CONNECTIONS)],
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.reader",
+            port,
+            str(SECONDS),
+            str(rate),
+            str(CONNECTIONS),
+        ],
         input="\n".join(targets),
         capture_output=True,
         text=True,

@@ -31,9 +31,13 @@ def table(results: Mapping[str, Sequence[Figures]]) -> str:
     spreads = spreads_of(results)
     labels = list(dict.fromkeys(label for figures in spreads.values() for label in figures))
     cells = [["", *spreads]]
-    cells += [[label, *(_cell(figures.get(label)) for figures in spreads.values())] for label in labels]
+    cells += [
+        [label, *(_cell(figures.get(label)) for figures in spreads.values())] for label in labels
+    ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    return "\n".join("  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))) for row in cells)
+    return "\n".join(
+        "  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))) for row in cells
+    )
 
 
 def spreads_of(results: Mapping[str, Sequence[Figures]]) -> dict[str, dict[str, Spread]]:

@@ -22,10 +22,16 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("quota", r"shared/quota\.py|/fakeredis/|/redis/"),
         ("provider: HTTP", r"shared/http/|/httpcore/|services/fetcher/call\.py"),
         ("fetcher: SQL of known items", r"services/fetcher/known_items\.py"),
-        ("fetcher: SQL of jobs", r"services/fetcher/(jobs/|(store|load|finish|worker|consumers|reap|plan)\.py)"),
+        (
+            "fetcher: SQL of jobs",
+            r"services/fetcher/(jobs/|(store|load|finish|worker|consumers|reap|plan)\.py)",
+        ),
         ("outbox", r"shared/outbox\.py"),
         ("produce", r"/aiokafka/(producer|partitioner)|shared/kafka/produce\.py"),
-        ("consume: offsets", r"/aiokafka/consumer/group_coordinator\.py|shared/kafka/consume\.py _commit"),
+        (
+            "consume: offsets",
+            r"/aiokafka/consumer/group_coordinator\.py|shared/kafka/consume\.py _commit",
+        ),
         ("consume", r"/aiokafka/|/faststream/|shared/kafka/"),
         ("broker", r"deploy/localkafka/"),
         (
@@ -33,24 +39,38 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"services/gateway/(console|http|security|legacy)/|services/gateway/\w+/(routes|views)\.py",
         ),
         ("answers of the API", r"services/gateway/items/queries\.py (page|get)"),
-        ("read model: SQL of items", r"services/gateway/(items/queries|project)\.py (write|project_items)"),
+        (
+            "read model: SQL of items",
+            r"services/gateway/(items/queries|project)\.py (write|project_items)",
+        ),
         ("read model: rows", r"services/gateway/project\.py"),
-        ("read model: positions, progress", r"services/gateway/(store|consumers|syncs|context|connections)"),
+        (
+            "read model: positions, progress",
+            r"services/gateway/(store|consumers|syncs|context|connections)",
+        ),
         ("answers of the API", r"/uvicorn/protocols/|/litestar/|services/auth/"),
-        ("start and stop", r"uvicorn/lifespan|deploy/local/(stack|serve|__main__)\.py (_run|running|Served)"),
+        (
+            "start and stop",
+            r"uvicorn/lifespan|deploy/local/(stack|serve|__main__)\.py (_run|running|Served)",
+        ),
     )
 )
 
 
 def summary(path: Path, *, per_item_us: float) -> str:
     """One line per stage. The samples of the load stand together for ``per_item_us``."""
-    stacks: list[tuple[Stack, int]] = msgspec.json.decode(path.read_bytes(), type=list[tuple[Stack, int]])
+    stacks: list[tuple[Stack, int]] = msgspec.json.decode(
+        path.read_bytes(), type=list[tuple[Stack, int]]
+    )
     counts: Counter[str] = Counter()
     for stack, count in stacks:
         counts[stage_of(stack)] += count
     load = {stage: count for stage, count in counts.most_common() if stage not in NOT_THE_LOAD}
     total = sum(load.values())
-    lines = [f"{stage:36}{count / total:6.1%}{per_item_us * count / total:8.1f} µs" for stage, count in load.items()]
+    lines = [
+        f"{stage:36}{count / total:6.1%}{per_item_us * count / total:8.1f} µs"
+        for stage, count in load.items()
+    ]
     return "\n".join((f"Of {total} samples of the load:", *lines))
 
 

@@ -26,24 +26,34 @@ LATENCIES_MS = (0, 100)
 
 def of_load(rounds: int, command: Sequence[str] = PRODUCT) -> Results:
     """30,000 records through the product in one process."""
-    return _in_turn(rounds, {"one process": partial(_loaded, partial(one_process, command=command))})
+    return _in_turn(
+        rounds, {"one process": partial(_loaded, partial(one_process, command=command))}
+    )
 
 
 def of_latency(rounds: int) -> Results:
     """The same, with a provider that takes its time for each answer."""
-    return _in_turn(rounds, {f"{ms} ms": partial(_loaded, one_process, latency_ms=ms) for ms in LATENCIES_MS})
+    return _in_turn(
+        rounds, {f"{ms} ms": partial(_loaded, one_process, latency_ms=ms) for ms in LATENCIES_MS}
+    )
 
 
 def of_memory(rounds: int) -> Results:
     """What a fetcher holds, alone in its process, for accounts of three sizes (built-in broker, SQLite)."""
-    sizes = {f"{size:,}": {name: count * size // 30_000 for name, count in COUNTS.items()} for size in SIZES}
-    return _in_turn(rounds, {size: partial(_loaded, processes, counts=counts) for size, counts in sizes.items()})
+    sizes = {
+        f"{size:,}": {name: count * size // 30_000 for name, count in COUNTS.items()}
+        for size in SIZES
+    }
+    return _in_turn(
+        rounds, {size: partial(_loaded, processes, counts=counts) for size, counts in sizes.items()}
+    )
 
 
 def of_stack(rounds: int) -> Results:
     """30,000 records through real Kafka, PostgreSQL and Redis, with one, two and four fetchers."""
     scenarios = {
-        f"{count} fetcher{'s' * (count > 1)}": partial(processes, fetchers=count, real=True) for count in FETCHERS
+        f"{count} fetcher{'s' * (count > 1)}": partial(processes, fetchers=count, real=True)
+        for count in FETCHERS
     }
     return _in_turn(rounds, {name: partial(_loaded, start) for name, start in scenarios.items()})
 

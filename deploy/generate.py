@@ -28,12 +28,16 @@ def _json(document: object) -> str:
 
 
 def _rest_contract() -> Json:
-    return openapi_document(bare_app(), described_server(load_providers().values()), permission=required_permission)
+    return openapi_document(
+        bare_app(), described_server(load_providers().values()), permission=required_permission
+    )
 
 
 def _readme(present: str) -> str:
     """The README with the settings table between its two marks; as it is when it has none."""
-    before, begin, rest = present.partition("<!-- settings: written by python -m deploy.generate -->\n")
+    before, begin, rest = present.partition(
+        "<!-- settings: written by python -m deploy.generate -->\n"
+    )
     if not begin:
         return present
     _, end, after = rest.partition("<!-- /settings -->")

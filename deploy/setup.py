@@ -24,7 +24,9 @@ from shared.settings import Settings
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m deploy.setup", description=__doc__)
     parser.add_argument(
-        "--local-broker", action="store_true", help="topics of the size that the built-in broker is made for"
+        "--local-broker",
+        action="store_true",
+        help="topics of the size that the built-in broker is made for",
     )
     given = parser.parse_args(arguments)
     return exit_code(lambda: asyncio.run(_set_up(read_settings(), local=given.local_broker)))
@@ -35,7 +37,9 @@ async def _set_up(settings: Settings, *, local: bool) -> None:
     await check_topics_layout(settings.kafka)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     for slug in settings.providers:
-        sandbox_client(settings.data_dir, slug)  # the secret has to be there where services may not write
+        sandbox_client(
+            settings.data_dir, slug
+        )  # the secret has to be there where services may not write
     locations: dict[str, Location] = {
         "auth": auth_settings(settings).database,
         "fetcher": fetcher_settings(settings, alone=False).database,

@@ -25,7 +25,10 @@ def sandbox_state(settings: Settings) -> Path:
 
 async def stored_layouts(settings: Settings) -> dict[str, int]:
     """Return store, as people are told of it → its layout; without those that are not there yet. Nothing is written."""
-    found = {store_name(location): await stored_layout(location) for location in databases(settings).values()}
+    found = {
+        store_name(location): await stored_layout(location)
+        for location in databases(settings).values()
+    }
     found[f"The sandbox's state {sandbox_state(settings)}"] = sqlite_layout(sandbox_state(settings))
     return {store: layout for store, layout in found.items() if layout is not None}
 

@@ -20,14 +20,26 @@ async def backlog(database: Database, table: Table) -> Iterable[Metric]:
     """Rows of the outbox, and for how long the oldest that is due has been waiting."""
     rows = select(func.count()).select_from(table).scalar_subquery()
     timer = select(func.min(table.c.not_before)).where(table.c.not_before > 0).scalar_subquery()
-    first = select(table.c.headers).where(table.c.not_before == 0).order_by(table.c.id).limit(1).scalar_subquery()
+    first = (
+        select(table.c.headers)
+        .where(table.c.not_before == 0)
+        .order_by(table.c.id)
+        .limit(1)
+        .scalar_subquery()
+    )
     async with database.read() as db:
-        query = select(rows.label("rows"), timer.label("timer"), first.label("first"), db_now().label("now"))
+        query = select(
+            rows.label("rows"), timer.label("timer"), first.label("first"), db_now().label("now")
+        )
         found = (await db.execute(query)).one()
     due = [found.timer, None if found.first is None else _written(found.first)]
     waiting = max((found.now - at for at in due if at is not None), default=0.0)
     return [
-        gauge("tributary_outbox_rows", "Messages in the outbox, those included that are not due yet.", found.rows),
+        gauge(
+            "tributary_outbox_rows",
+            "Messages in the outbox, those included that are not due yet.",
+            found.rows,
+        ),
         gauge(
             "tributary_outbox_oldest_due_seconds",
             "For how long the oldest message that is due has waited to be sent; 0 when none is.",

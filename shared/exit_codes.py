@@ -61,6 +61,9 @@ def _ending(error: Exception, needs: str) -> tuple[int, str] | None:
         case _ if is_transient(error):
             # Below the first line of a database's error stand the statement and what it was given.
             told = str(error).partition("\n")[0]
-            return REFUSED, f"{needs} does not answer ({type(error).__name__}: {told}). Start it, then repeat."
+            return (
+                REFUSED,
+                f"{needs} does not answer ({type(error).__name__}: {told}). Start it, then repeat.",
+            )
         case _:
             return None

@@ -46,7 +46,10 @@ def provider_defaults() -> dict[str, ProviderDefaults]:
 
 def provider_runtimes(settings: Settings) -> dict[str, ProviderRuntime]:
     """By slug: the real provider when a client id is given, else the sandbox; each URL may be set alone either way."""
-    return {slug: _runtime(provider, settings.providers[slug], settings) for slug, provider in load_providers().items()}
+    return {
+        slug: _runtime(provider, settings.providers[slug], settings)
+        for slug, provider in load_providers().items()
+    }
 
 
 def database_location(settings: Settings, service: str) -> Location:
@@ -64,7 +67,9 @@ def service_secret(settings: Settings) -> SecretStr:
 def sandbox_client(data_dir: Path, slug: str) -> tuple[str, SecretStr]:
     """The id and secret of our app at a simulated provider."""
     seed = load_or_make_secret(data_dir / "sandbox-secret").reveal().encode()
-    return f"tributary-sandbox-{slug}", SecretStr(hmac.new(seed, slug.encode(), "sha256").hexdigest())
+    return f"tributary-sandbox-{slug}", SecretStr(
+        hmac.new(seed, slug.encode(), "sha256").hexdigest()
+    )
 
 
 def hosts(settings: Settings, service: str) -> tuple[str, ...]:
@@ -75,7 +80,11 @@ def hosts(settings: Settings, service: str) -> tuple[str, ...]:
 
 def addresses(settings: Settings) -> Mapping[str, str]:
     """Service → the address on which its process listens."""
-    return {"gateway": settings.host, "auth": settings.internal_host, "fetcher": settings.internal_host}
+    return {
+        "gateway": settings.host,
+        "auth": settings.internal_host,
+        "fetcher": settings.internal_host,
+    }
 
 
 def _runtime(provider: Provider, given: ProviderSettings, settings: Settings) -> ProviderRuntime:

@@ -19,7 +19,9 @@ UNVERSIONED: Final = 1
 """The layout of stores that carry no version: there was none before 2."""
 UPGRADING: Final = 0
 """Stands in auth's database while an upgrade is under way, and after one that was interrupted."""
-SQLITE_TABLES: Final = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
+SQLITE_TABLES: Final = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
+)
 REMEDY: Final = "Stop everything, then run: make upgrade (without make: python -m deploy.upgrade)."
 
 
@@ -39,7 +41,9 @@ def require_layout(found: int, store: str) -> None:
             "Start the newer version, or restore a backup from before the upgrade."
         )
     if found == UPGRADING:
-        raise LayoutRefused(f"{store} is in the middle of an upgrade that did not come to its end. {REMEDY}")
+        raise LayoutRefused(
+            f"{store} is in the middle of an upgrade that did not come to its end. {REMEDY}"
+        )
     raise LayoutRefused(
         f"{store} has layout {found}, made by an older version; this version needs layout {LAYOUT}. {REMEDY} "
         "It says first what is kept and what is loaded again."
@@ -59,10 +63,14 @@ def sqlite_layout(path: Path) -> int | None:
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as db:
             tables = {name for (name,) in db.execute(SQLITE_TABLES)}
-            row = db.execute("SELECT version FROM layout").fetchone() if "layout" in tables else None
+            row = (
+                db.execute("SELECT version FROM layout").fetchone() if "layout" in tables else None
+            )
     except sqlite3.DatabaseError as error:
         what = f"{path} cannot be read as a database ({error})"
-        raise LayoutRefused(f"{what}. Check who may read it, or restore it from a backup.") from None
+        raise LayoutRefused(
+            f"{what}. Check who may read it, or restore it from a backup."
+        ) from None
     return recorded(tables, row)
 
 

@@ -33,7 +33,8 @@ LEAVE_S: Final = 2.0
 """How long the relay tries to send what is due before it leaves; the rest waits for the next start."""
 
 GIVEN_UP: Final = Counter(
-    "tributary_outbox_given_up", "Messages that are too large for Kafka: they were logged and are lost."
+    "tributary_outbox_given_up",
+    "Messages that are too large for Kafka: they were logged and are lost.",
 )
 
 log = structlog.get_logger()
@@ -55,7 +56,9 @@ def outbox_table(metadata: MetaData) -> Table:
     )
 
 
-async def append(db: AsyncConnection, table: Table, messages: Iterable[Message], *, delay_s: float = 0.0) -> None:
+async def append(
+    db: AsyncConnection, table: Table, messages: Iterable[Message], *, delay_s: float = 0.0
+) -> None:
     """Write ``messages`` in the caller's transaction, due in ``delay_s`` seconds by the database's clock."""
     rows = [
         {
@@ -126,7 +129,9 @@ class Relay:
 
     async def _sleep(self, *, leads: bool) -> None:
         """The leader sleeps until it is notified; the others look again whether it is gone."""
-        delay, event = (min(IDLE_S, await self._due_in()), self._wake) if leads else (IDLE_S, self._stopping)
+        delay, event = (
+            (min(IDLE_S, await self._due_in()), self._wake) if leads else (IDLE_S, self._stopping)
+        )
         try:
             async with asyncio.timeout(delay):
                 await event.wait()
@@ -148,7 +153,12 @@ class Relay:
             return None
         table = self._table
         async with self._database.read() as db:
-            query = select(table).where(table.c.not_before <= db_now()).order_by(table.c.id).limit(BATCH)
+            query = (
+                select(table)
+                .where(table.c.not_before <= db_now())
+                .order_by(table.c.id)
+                .limit(BATCH)
+            )
             rows = (await db.execute(query)).all()
         if not rows or not self._leader.is_certain():
             return 0
@@ -180,7 +190,9 @@ class Relay:
                     await self._send([message])
                 return
             GIVEN_UP.add()
-            log.exception("outbox_message_too_large", topic=messages[0].topic, key=messages[0].key[:200])
+            log.exception(
+                "outbox_message_too_large", topic=messages[0].topic, key=messages[0].key[:200]
+            )
 
 
 def _message(row: object) -> Message:

@@ -35,7 +35,9 @@ def serve_alone(name: str, make_app: Callable[[Settings], App]) -> int:
 
 def run_command(run: Callable[[Settings], Coroutine[Any, Any, int]], *, needs: str) -> int:
     """Run a command beside services that run; return its exit code. ``needs`` names what it stands on."""
-    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)  # that Kafka is away is said once, at the end
+    logging.getLogger("aiokafka").setLevel(
+        logging.CRITICAL
+    )  # that Kafka is away is said once, at the end
 
     def with_settings() -> int:
         settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
@@ -56,7 +58,9 @@ def _serve(name: str, make_app: Callable[[Settings], App]) -> None:
     settings = read_settings()
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     port = getattr(settings, f"{name}_port")
-    sockets = bind(port, what=name, setting=f"TRIBUTARY_{name.upper()}_PORT", host=addresses(settings)[name])
+    sockets = bind(
+        port, what=name, setting=f"TRIBUTARY_{name.upper()}_PORT", host=addresses(settings)[name]
+    )
     asyncio.run(_until_told(lambda: Served(name, make_app(settings), sockets)))
 
 

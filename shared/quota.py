@@ -74,7 +74,9 @@ class Window(msgspec.Struct, frozen=True):
 
     def careful(self) -> tuple[int, float]:
         """A little less than allowed, so that jitter on the way does not break the limit."""
-        return max(1, int(self.requests * 0.97) if self.requests >= 20 else self.requests), self.window_s + MARGIN_S
+        return max(
+            1, int(self.requests * 0.97) if self.requests >= 20 else self.requests
+        ), self.window_s + MARGIN_S
 
 
 class Permit(msgspec.Struct, frozen=True):
@@ -141,7 +143,10 @@ class Quota:
         if not keys or self._scripts is None:
             return here
         try:
-            return max(here, float(await self._scripts.closed(keys=[f"quota:{key}:closed" for key in keys])))
+            return max(
+                here,
+                float(await self._scripts.closed(keys=[f"quota:{key}:closed" for key in keys])),
+            )
         except RedisError:
             return here
 
@@ -172,6 +177,10 @@ async def wait(seconds: float) -> None:
 def open_redis(url: SecretStr) -> Redis:
     """Return a client of the server at ``url`` that gives up soon, so that quotas go on without it."""
     pool = BlockingConnectionPool.from_url(
-        url.reveal(), max_connections=50, timeout=WAIT_S, socket_timeout=WAIT_S, socket_connect_timeout=WAIT_S
+        url.reveal(),
+        max_connections=50,
+        timeout=WAIT_S,
+        socket_timeout=WAIT_S,
+        socket_connect_timeout=WAIT_S,
     )
     return Redis.from_pool(pool)

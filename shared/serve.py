@@ -23,7 +23,9 @@ class PortBusy(Misuse):
     """Says which port of what is busy, and the setting that changes it."""
 
     def __init__(self, port: int, what: str, setting: str) -> None:
-        super().__init__(f"Port {port} ({what}) is busy: stop what uses it, or choose another with {setting}.")
+        super().__init__(
+            f"Port {port} ({what}) is busy: stop what uses it, or choose another with {setting}."
+        )
 
 
 def bind(port: int, *, what: str, setting: str, host: str = "127.0.0.1") -> list[socket.socket]:
@@ -54,7 +56,9 @@ def _bound_if_there(address: str, port: int) -> list[socket.socket]:
 
 
 def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    one = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named, so that asyncio sets TCP_NODELAY
+    one = socket.socket(
+        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # named, so that asyncio sets TCP_NODELAY
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         one.bind((address, port))
@@ -102,8 +106,12 @@ class Served:
                 away = _away(self._opening.failure)
                 # Of an error of the database the first line only: below it stand the statement and what it was given.
                 told = str(away).partition("\n")[0]
-                reason = f"what it needs does not answer: {told}" if away else self._opening.reason()
-                raise StartFailed(f"{self.name} did not start: {reason}", passing=bool(away)) from self._opening.failure
+                reason = (
+                    f"what it needs does not answer: {told}" if away else self._opening.reason()
+                )
+                raise StartFailed(
+                    f"{self.name} did not start: {reason}", passing=bool(away)
+                ) from self._opening.failure
             await asyncio.sleep(0.005)
 
     async def _serve(self) -> None:
@@ -130,7 +138,9 @@ class _Opening:
             return
 
         async def quietly(message: Any) -> None:
-            await send({**message, "message": ""} if message["type"].endswith(".failed") else message)
+            await send(
+                {**message, "message": ""} if message["type"].endswith(".failed") else message
+            )
 
         try:
             await self._app(scope, receive, quietly)
@@ -147,7 +157,11 @@ def _words(error: BaseException | None) -> str | None:
     """The detail of the first ``TributaryError`` in a failure, however deep it is wrapped."""
     if error is None or isinstance(error, TributaryError):
         return error.detail if error else None
-    inner = [*(error.exceptions if isinstance(error, BaseExceptionGroup) else []), error.__cause__, error.__context__]
+    inner = [
+        *(error.exceptions if isinstance(error, BaseExceptionGroup) else []),
+        error.__cause__,
+        error.__context__,
+    ]
     return next((words for one in inner if (words := _words(one))), None)
 
 

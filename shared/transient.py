@@ -24,5 +24,9 @@ def is_transient(error: BaseException) -> bool:
         return False  # it stays too large
     if isinstance(error, DBAPIError):
         state = getattr(error.orig, "sqlstate", None) or ""
-        return error.connection_invalidated or isinstance(error, _TRANSIENT) or state.startswith(_SQLSTATES)
+        return (
+            error.connection_invalidated
+            or isinstance(error, _TRANSIENT)
+            or state.startswith(_SQLSTATES)
+        )
     return isinstance(error, _TRANSIENT)

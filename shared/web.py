@@ -35,7 +35,9 @@ Resources = TypeVar("Resources")
 class OpenResources(Generic[Resources]):
     """What an app holds open from the start of its lifespan to the end; ``resources`` is None before and after."""
 
-    def __init__(self, open_resources: Callable[[Litestar], AbstractAsyncContextManager[Resources]]) -> None:
+    def __init__(
+        self, open_resources: Callable[[Litestar], AbstractAsyncContextManager[Resources]]
+    ) -> None:
         self._open = open_resources
         self.resources: Resources | None = None
 
@@ -73,15 +75,25 @@ class HostGuard:
             await self._app(scope, receive, send)
             return
         detail = "This server does not answer for that host name; use its own address."
-        problem = {"type": "about:blank", "title": "Misdirected Request", "status": 421, "code": "wrong_host"}
+        problem = {
+            "type": "about:blank",
+            "title": "Misdirected Request",
+            "status": 421,
+            "code": "wrong_host",
+        }
         body = msgspec.json.encode({**problem, "detail": detail})
-        headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+        headers = [
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode()),
+        ]
         await send({"type": "http.response.start", "status": 421, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
 
     def _ours(self, scope: Any) -> bool:
         host = host_name(scope)
-        return host in self._hosts or (scope["path"] in PROBED and _NOT_REBOUND.fullmatch(host) is not None)
+        return host in self._hosts or (
+            scope["path"] in PROBED and _NOT_REBOUND.fullmatch(host) is not None
+        )
 
 
 @final
@@ -98,8 +110,13 @@ class Methods:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_whole(message: Message) -> None:
-            if message["type"] == "http.response.start" and (message["status"] == 405 or scope["method"] == "OPTIONS"):
-                message = {**message, "headers": [self._whole(scope, *header) for header in message["headers"]]}
+            if message["type"] == "http.response.start" and (
+                message["status"] == 405 or scope["method"] == "OPTIONS"
+            ):
+                message = {
+                    **message,
+                    "headers": [self._whole(scope, *header) for header in message["headers"]],
+                }
             await send(message)
 
         if scope["type"] == "http" and scope["method"] == "HEAD":
@@ -143,14 +160,20 @@ def host_name(scope: Any) -> str:
     return named["name"] if named else ""
 
 
-def services_only(secret: SecretStr) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
+def services_only(
+    secret: SecretStr,
+) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
     """A Litestar guard: everything but health and metrics wants ``Authorization: Bearer <service secret>``."""
     expected = f"Bearer {secret.reveal()}".encode()
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         given = connection.headers.get("authorization", "").encode("utf-8", "surrogateescape")
-        if connection.url.path not in (*HEALTH, METRICS) and not secrets.compare_digest(given, expected):
-            raise TributaryError("This port is for Tributary's own services.", code="unauthorized", status=401)
+        if connection.url.path not in (*HEALTH, METRICS) and not secrets.compare_digest(
+            given, expected
+        ):
+            raise TributaryError(
+                "This port is for Tributary's own services.", code="unauthorized", status=401
+            )
 
     return guard
 

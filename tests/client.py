@@ -50,7 +50,9 @@ class Client:
         """Cookies and redirects as a browser has them."""
         return httpx.Client(timeout=60, trust_env=False, follow_redirects=False)
 
-    def consent(self, link: str, *, decision: str = "allow", account: str | None = None) -> httpx.Response:
+    def consent(
+        self, link: str, *, decision: str = "allow", account: str | None = None
+    ) -> httpx.Response:
         """From our short link through the sandbox's consent page back to our callback, whose answer is returned."""
         with self.browser() as browser:
             to_provider = browser.get(link)
@@ -60,7 +62,9 @@ class Client:
             assert back.status_code == 302, back.text
             return browser.get(back.headers["location"])
 
-    def connect(self, provider: str, *, account: str | None = None, user: str = "demo") -> dict[str, Any]:
+    def connect(
+        self, provider: str, *, account: str | None = None, user: str = "demo"
+    ) -> dict[str, Any]:
         """Through v1, to the connection."""
         asked = {"provider": provider, "org_id": "demo", "user_id": user}
         flow = self.api("POST", "/v1/connect", json=asked)
@@ -87,7 +91,9 @@ class Client:
 
     def items(self, connection: str, resource: str | None = None) -> Iterator[dict[str, Any]]:
         """All items, page by page."""
-        params = {"connection_id": connection, "page_size": "200"} | ({"resource": resource} if resource else {})
+        params = {"connection_id": connection, "page_size": "200"} | (
+            {"resource": resource} if resource else {}
+        )
         while True:
             page = self.api("GET", "/v1/items", params=params)
             yield from page["items"]
@@ -105,19 +111,29 @@ class Client:
     def unlimited(self, provider: str) -> None:
         self.control("PUT", f"{provider}/limits", json={"off": True})
 
-    def account(self, provider: str, counts: Mapping[str, int], *, name: str = "Made", seed: int = 5) -> str:
-        made = self.control("POST", f"{provider}/accounts", json={"name": name, "seed": seed, "counts": dict(counts)})
+    def account(
+        self, provider: str, counts: Mapping[str, int], *, name: str = "Made", seed: int = 5
+    ) -> str:
+        made = self.control(
+            "POST",
+            f"{provider}/accounts",
+            json={"name": name, "seed": seed, "counts": dict(counts)},
+        )
         return str(made["account_id"])
 
     def ledger(self, provider: str, account: str, resource: str) -> dict[str, dict[str, Any]]:
         """Id → row of what really exists there now."""
-        rows = self.control("GET", f"{provider}/accounts/{account}/ledger", params={"resource": resource})["items"]
+        rows = self.control(
+            "GET", f"{provider}/accounts/{account}/ledger", params={"resource": resource}
+        )["items"]
         return {row["id"]: row for row in rows if not row["archived"]}
 
     def default_account(self, provider: str) -> str:
         return str(self.control("GET", f"{provider}/accounts")["items"][0]["id"])
 
-    def differences(self, provider: str, account: str, connection: str) -> dict[str, tuple[int, int]]:
+    def differences(
+        self, provider: str, account: str, connection: str
+    ) -> dict[str, tuple[int, int]]:
         """Resource → (lost, phantom) where what we have is not what the ledger has."""
         found = {}
         for resource in RESOURCES[provider]:

@@ -38,8 +38,12 @@ class Product(Client):
     def __init__(self, folder: Path, *, module: str = "deploy.local", **settings: str) -> None:
         self.folder, self.module = folder, module
         self._reserved = reserved_ports(len(PORTS))
-        self.ports = {name: int(one.getsockname()[1]) for name, one in zip(PORTS, self._reserved, strict=True)}
-        self.settings = {f"TRIBUTARY_{name}_PORT": str(port) for name, port in self.ports.items()} | {
+        self.ports = {
+            name: int(one.getsockname()[1]) for name, one in zip(PORTS, self._reserved, strict=True)
+        }
+        self.settings = {
+            f"TRIBUTARY_{name}_PORT": str(port) for name, port in self.ports.items()
+        } | {
             "TRIBUTARY_DATA_DIR": str(folder / "data"),
             "TRIBUTARY_LOG_FORMAT": "json",
             **settings,
@@ -67,7 +71,10 @@ class Product(Client):
         lines = [self.process.stdout.readline().rstrip("\n") for _ in range(4)]
         if not all(lines):
             raise AssertionError(f"it did not start: {self.log.read_text()[-3000:]}")
-        eventually(lambda: self.http.get(f"{self.url}/health/ready").status_code == 200, within=ready_within)
+        eventually(
+            lambda: self.http.get(f"{self.url}/health/ready").status_code == 200,
+            within=ready_within,
+        )
         return lines
 
     def kill(self) -> None:

@@ -21,7 +21,13 @@ from tests.product import RESOURCES, ROOT, Product, product
 
 DESK = {"width": 1280, "height": 860}
 PHONE = {"width": 375, "height": 812}
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--hide-scrollbars"]
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--hide-scrollbars",
+]
 LISTED = "/crm/objects/2026-03"
 SLOW_MS = 450.0
 WAIT_S = 20
@@ -40,7 +46,11 @@ def main() -> int:
         print("chromium is not installed: apt-get install chromium", file=sys.stderr)  # noqa: T201  # a command's own words
         return 2
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as made, product(Path(made)) as running, sync_playwright() as driver:
+    with (
+        tempfile.TemporaryDirectory() as made,
+        product(Path(made)) as running,
+        sync_playwright() as driver,
+    ):
         browser = driver.chromium.launch(executable_path=chromium, args=ARGUMENTS)
         with opened(browser, running) as page:
             for name in ("empty", "loading", "partial", "full"):
@@ -65,7 +75,11 @@ def take(page: Page, folder: Path, name: str) -> None:
     """The state as it is, in light and dark, and on a phone in light."""
     page.evaluate("scrollTo(0, 0)")
     page.mouse.move(0, 0)
-    for look, size, scheme in (("light", DESK, "light"), ("dark", DESK, "dark"), ("phone", PHONE, "light")):
+    for look, size, scheme in (
+        ("light", DESK, "light"),
+        ("dark", DESK, "dark"),
+        ("phone", PHONE, "light"),
+    ):
         page.set_viewport_size(size)  # type: ignore[arg-type]  # a dict of the shape it asks for
         page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # as above
         page.wait_for_timeout(350)
@@ -96,7 +110,11 @@ def loading(running: Product, page: Page) -> None:
         "match": {"path": f"{LISTED}/contacts*"},
         "status": 429,
         "headers": {"Retry-After": str(WAIT_S)},
-        "body": {"status": "error", "errorType": "RATE_LIMIT", "policyName": "TEN_SECONDLY_ROLLING"},
+        "body": {
+            "status": "error",
+            "errorType": "RATE_LIMIT",
+            "policyName": "TEN_SECONDLY_ROLLING",
+        },
         "times": 1,
     }
     for slug in RESOURCES:

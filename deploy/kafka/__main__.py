@@ -25,7 +25,9 @@ def _serve(folder: Path, port: int) -> None:
     try:
         kafka = Kafka(folder, port=port, sink=lambda line: print(line, file=sys.stderr), tied=True)
     except OSError as error:
-        raise Misuse(f"Port {port} cannot be taken ({error.strerror}): choose another with --port.") from None
+        raise Misuse(
+            f"Port {port} cannot be taken ({error.strerror}): choose another with --port."
+        ) from None
     try:
         _run(kafka)
     finally:

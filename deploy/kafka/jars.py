@@ -70,7 +70,9 @@ def _fetch(folder: Path) -> None:
         check=False,
     )
     if ended.returncode:
-        first = next((line for line in ended.stdout.splitlines() if "ERROR" in line), ended.stderr.strip())
+        first = next(
+            (line for line in ended.stdout.splitlines() if "ERROR" in line), ended.stderr.strip()
+        )
         raise ProgramUnavailable(f"Maven could not fetch Kafka {version()}: {first}")
     shutil.copy(POM, unfinished / POM.name)
     unfinished.rename(folder)

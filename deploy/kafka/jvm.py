@@ -12,7 +12,12 @@ from deploy.kafka.jars import CACHE, class_path, version
 from deploy.servers.commands import ProgramUnavailable, installed
 
 OLDEST: Final = 17
-LOGGING: Final = ("defaultLogLevel=warn", "showThreadName=false", "showDateTime=true", "dateTimeFormat=HH:mm:ss.SSS")
+LOGGING: Final = (
+    "defaultLogLevel=warn",
+    "showThreadName=false",
+    "showDateTime=true",
+    "dateTimeFormat=HH:mm:ss.SSS",
+)
 
 QUIET: Final = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")
 """A folder that was moved has an archive that does not fit: the start is slower, and that is all."""
@@ -31,7 +36,9 @@ def java() -> Java:
     number = re.search(r'version "((\d+)[^"]*)"', told)
     if number is None or int(number[2]) < OLDEST:
         said = told.partition("\n")[0] or "nothing"
-        raise ProgramUnavailable(f"Kafka {version()} needs Java {OLDEST} or newer; {found} says: {said}")
+        raise ProgramUnavailable(
+            f"Kafka {version()} needs Java {OLDEST} or newer; {found} says: {said}"
+        )
     return Java(found, number[1])
 
 
@@ -40,13 +47,19 @@ def archive() -> Path:
     return CACHE / version() / f"classes-{java().version}.jsa"
 
 
-def run(main: str, *arguments: str, heap_mb: int, brief: bool, archive_to: Path | None = None) -> list[str]:
+def run(
+    main: str, *arguments: str, heap_mb: int, brief: bool, archive_to: Path | None = None
+) -> list[str]:
     """The command. ``brief``: compiles less, which starts sooner and runs slower.
 
     Raises:
         ProgramUnavailable: no Java, or no jars.
     """
-    options = [f"-Xmx{heap_mb}m", "-XX:+UseSerialGC", *(f"-Dorg.slf4j.simpleLogger.{one}" for one in LOGGING)]
+    options = [
+        f"-Xmx{heap_mb}m",
+        "-XX:+UseSerialGC",
+        *(f"-Dorg.slf4j.simpleLogger.{one}" for one in LOGGING),
+    ]
     if brief:
         options.append("-XX:TieredStopAtLevel=1")
     if archive_to is not None:

@@ -95,7 +95,9 @@ class Kafka(Child):
             _make_archive()
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lines = "".join(f"{name}={value}\n" for name, value in self._node.properties().items())
-        with os.fdopen(os.open(self._configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        with os.fdopen(
+            os.open(self._configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
+        ) as file:
             file.write(lines)
         if not (self._node.log / "meta.properties").exists():
             self._format()

@@ -62,14 +62,22 @@ class NodeProperties:
 
     def properties(self) -> dict[str, str]:
         public = [(one.name, one.advertised or one.address) for one in self.listeners]
-        bound = [*((one.name, one.address) for one in self.listeners), ("CONTROLLER", self.controller)]
-        protocols = [*((one.name, one.protocol) for one in self.listeners), ("CONTROLLER", "PLAINTEXT")]
+        bound = [
+            *((one.name, one.address) for one in self.listeners),
+            ("CONTROLLER", self.controller),
+        ]
+        protocols = [
+            *((one.name, one.protocol) for one in self.listeners),
+            ("CONTROLLER", "PLAINTEXT"),
+        ]
         return {
             **SINGLE_NODE,
             "controller.quorum.voters": f"1@{self.controller}",
             "listeners": ",".join(f"{name}://{address}" for name, address in bound),
             "advertised.listeners": ",".join(f"{name}://{address}" for name, address in public),
-            "listener.security.protocol.map": ",".join(f"{name}:{protocol}" for name, protocol in protocols),
+            "listener.security.protocol.map": ",".join(
+                f"{name}:{protocol}" for name, protocol in protocols
+            ),
             "log.dirs": str(self.log),
             **self._sign_in(),
             **self.extra,

@@ -28,7 +28,9 @@ _KEYS_REQUIRED: Final = (
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m deploy.local", description=__doc__)
-    parser.add_argument("--no-sandbox", action="store_true", help="the sandbox runs in a process of its own")
+    parser.add_argument(
+        "--no-sandbox", action="store_true", help="the sandbox runs in a process of its own"
+    )
     given = parser.parse_args(arguments)
 
     def run() -> None:

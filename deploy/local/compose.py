@@ -34,7 +34,11 @@ class Composition:
 
 def broker_folder(settings: Settings) -> Path | None:
     """Return where the broker of this process keeps its log; None if another Kafka was named."""
-    return settings.data_dir / "kafka" if settings.kafka.bootstrap == f"{HOST}:{settings.kafka_port}" else None
+    return (
+        settings.data_dir / "kafka"
+        if settings.kafka.bootstrap == f"{HOST}:{settings.kafka_port}"
+        else None
+    )
 
 
 def compose(settings: Settings) -> Composition:
@@ -49,8 +53,13 @@ def compose(settings: Settings) -> Composition:
         settings=settings,
         auth=auth_settings(settings),
         fetcher=fetcher_settings(settings, alone=settings.database_url is None),
-        gateway=gateway_settings(settings, ready_urls=tuple(f"http://{HOST}:{port}/health/ready" for port in ports)),
+        gateway=gateway_settings(
+            settings, ready_urls=tuple(f"http://{HOST}:{port}/health/ready" for port in ports)
+        ),
         sandbox_clients=sandbox_clients(
-            settings.data_dir, settings.public_url, settings.providers, return_origins=settings.allowed_origins
+            settings.data_dir,
+            settings.public_url,
+            settings.providers,
+            return_origins=settings.allowed_origins,
         ),
     )

@@ -36,7 +36,10 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
     settings = made.settings
     async with AsyncExitStack() as stack:
         stack.callback(locked(settings.data_dir).close)
-        sockets = {name: _taken(made, name) for name in ("auth", "fetcher", "gateway", *(["sandbox"] * sandbox))}
+        sockets = {
+            name: _taken(made, name)
+            for name in ("auth", "fetcher", "gateway", *(["sandbox"] * sandbox))
+        }
         await _start_broker(made, stack)
         redis = _open_redis(settings.redis_url)
         stack.push_async_callback(redis.aclose)

@@ -23,7 +23,9 @@ async def _run(broker: Broker) -> None:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m deploy.localkafka", description=__doc__)
-    parser.add_argument("--data-dir", type=Path, required=True, help="where topics and committed offsets live")
+    parser.add_argument(
+        "--data-dir", type=Path, required=True, help="where topics and committed offsets live"
+    )
     parser.add_argument("--port", type=int, default=9092, help="0 takes any free one")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     given = parser.parse_args(arguments)

@@ -87,9 +87,14 @@ def checked(data: bytes, *, limit: int) -> Header:
         raise Refused(Code.CORRUPT_MESSAGE, "the batch is shorter than its header")
     header = header_at(data)
     if header.magic != 2:
-        raise Refused(Code.UNSUPPORTED_FOR_MESSAGE_FORMAT, "only message format 2 (Kafka 0.11 and later) is stored")
+        raise Refused(
+            Code.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+            "only message format 2 (Kafka 0.11 and later) is stored",
+        )
     if len(data) > limit:
-        raise Refused(Code.MESSAGE_TOO_LARGE, f"the batch has {len(data)} bytes, the topic takes {limit}")
+        raise Refused(
+            Code.MESSAGE_TOO_LARGE, f"the batch has {len(data)} bytes, the topic takes {limit}"
+        )
     if header.size != len(data) or not intact(data, header):
         raise Refused(Code.CORRUPT_MESSAGE, "the batch does not match its length or checksum")
     if header.attributes & _TRANSACTIONAL_OR_CONTROL:
@@ -123,14 +128,20 @@ def _inflated(compression: int, body: bytes) -> bytes:
     if compression == 0:
         return body
     if compression != _GZIP:
-        raise Refused(Code.UNSUPPORTED_COMPRESSION_TYPE, "compacted topics take uncompressed and gzip batches only")
+        raise Refused(
+            Code.UNSUPPORTED_COMPRESSION_TYPE,
+            "compacted topics take uncompressed and gzip batches only",
+        )
     try:
         unpacker = zlib.decompressobj(wbits=31)
         inflated = unpacker.decompress(body, _INFLATED_LIMIT)
     except zlib.error as error:
         raise Refused(Code.CORRUPT_MESSAGE, "the batch is not valid gzip") from error
     if not unpacker.eof:
-        raise Refused(Code.MESSAGE_TOO_LARGE, f"the batch is longer than {_INFLATED_LIMIT} bytes when unpacked")
+        raise Refused(
+            Code.MESSAGE_TOO_LARGE,
+            f"the batch is longer than {_INFLATED_LIMIT} bytes when unpacked",
+        )
     return inflated
 
 
@@ -148,7 +159,10 @@ def _walk(header: Header, body: bytes) -> Iterator[Record]:
             value_length, position = _varint(body, position + max(key_length, 0))
             if not start < position <= end <= len(body):
                 raise Refused(Code.INVALID_RECORD, "a record does not fit its batch")
-            offset, timestamp = header.base_offset + offset_delta, header.first_timestamp + time_delta
+            offset, timestamp = (
+                header.base_offset + offset_delta,
+                header.first_timestamp + time_delta,
+            )
             yield Record(start, end, offset, timestamp, key, value_length >= 0)
             position = end
     except IndexError:

@@ -38,7 +38,9 @@ class Survey(NamedTuple):
         return record.offset >= self.end or self.latest.get(record.key, _FORGOTTEN) == record.offset
 
 
-def survey(segments: Sequence[tuple[Path, int]], *, end: int, horizon: int, go_on: Callable[[], bool]) -> Survey:
+def survey(
+    segments: Sequence[tuple[Path, int]], *, end: int, horizon: int, go_on: Callable[[], bool]
+) -> Survey:
     """Reads `segments` (file and number of bytes) that hold the log up to offset `end`.
 
     Tombstones older than `horizon` (milliseconds) are stale, except the very last record, so that a reader can always
@@ -51,7 +53,9 @@ def survey(segments: Sequence[tuple[Path, int]], *, end: int, horizon: int, go_o
         for header, batch in _batches(path, size, go_on):
             counts[-1] += header.records
             for record in batches.records(header, batch)[1]:
-                expired = not record.has_value and record.timestamp < horizon and record.offset != end - 1
+                expired = (
+                    not record.has_value and record.timestamp < horizon and record.offset != end - 1
+                )
                 latest[record.key] = _FORGOTTEN if expired else record.offset
     stale = list(counts)
     starts = [int(path.stem) for path, _ in segments]

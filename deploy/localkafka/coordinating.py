@@ -43,7 +43,9 @@ async def join_group(node: Node, client: Client, request: Fields) -> Fields:
 
 
 async def sync_group(node: Node, _: Client, request: Fields) -> Fields:
-    assignments = {item["member_id"]: item["member_metadata"] for item in request["group_assignment"]}
+    assignments = {
+        item["member_id"]: item["member_metadata"] for item in request["group_assignment"]
+    }
     try:
         group = node.groups.get(request["group"])
         assignment = await group.sync(request["member_id"], request["generation_id"], assignments)
@@ -71,14 +73,18 @@ async def leave_group(node: Node, _: Client, request: Fields) -> Fields:
 async def offset_commit(node: Node, _: Client, request: Fields) -> Fields:
     code, name = Code.NONE, request["group"]
     try:
-        node.groups.get(name).check_commit(request["member_id"], request["consumer_group_generation_id"])
+        node.groups.get(name).check_commit(
+            request["member_id"], request["consumer_group_generation_id"]
+        )
     except Refused as refused:
         code = refused.code
     accepted: dict[tuple[str, int], Position] = {}
     topics = [
         {
             "topic": topic["topic"],
-            "partitions": [_accept(node, topic["topic"], part, accepted) for part in topic["partitions"]],
+            "partitions": [
+                _accept(node, topic["topic"], part, accepted) for part in topic["partitions"]
+            ],
         }
         for topic in request["topics"]
     ]
@@ -99,7 +105,10 @@ async def offset_fetch(node: Node, _: Client, request: Fields) -> Fields:
     else:
         wanted = {topic["topic"]: topic["partitions"] for topic in request["topics"]}
     topics = [
-        {"topic": topic, "partitions": [_committed(part, committed.get((topic, part))) for part in parts]}
+        {
+            "topic": topic,
+            "partitions": [_committed(part, committed.get((topic, part))) for part in parts],
+        }
         for topic, parts in wanted.items()
     ]
     return {"throttle_time_ms": 0, "topics": topics, "error_code": Code.NONE}
@@ -126,16 +135,26 @@ def _joining(client: Client, request: Fields) -> Joining:
         session_timeout=session / 1000,
         rebalance_timeout=request.get("rebalance_timeout", session) / 1000,
         protocol_type=request["protocol_type"],
-        protocols={item["protocol_name"]: item["protocol_metadata"] for item in request["group_protocols"]},
+        protocols={
+            item["protocol_name"]: item["protocol_metadata"] for item in request["group_protocols"]
+        },
     )
 
 
 def _not_joined(code: Code, member_id: str) -> Fields:
     names = {"group_protocol": "", "leader_id": "", "member_id": member_id}
-    return {"throttle_time_ms": 0, "error_code": code, "generation_id": _NO_GENERATION, "members": [], **names}
+    return {
+        "throttle_time_ms": 0,
+        "error_code": code,
+        "generation_id": _NO_GENERATION,
+        "members": [],
+        **names,
+    }
 
 
-def _accept(node: Node, topic: str, part: Fields, accepted: dict[tuple[str, int], Position]) -> dict[str, Any]:
+def _accept(
+    node: Node, topic: str, part: Fields, accepted: dict[tuple[str, int], Position]
+) -> dict[str, Any]:
     metadata = part["metadata"] or ""
     try:
         node.topics.log(topic, part["partition"])

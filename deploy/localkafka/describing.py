@@ -27,7 +27,9 @@ async def metadata(node: Node, _: Client, request: Fields) -> Fields:
         "cluster_id": node.cluster_id,
         "controller_id": NODE_ID,
         "cluster_authorized_operations": _NOT_TOLD,
-        "topics": [_described(node, name) for name in (node.topics.names() if wanted is None else wanted)],
+        "topics": [
+            _described(node, name) for name in (node.topics.names() if wanted is None else wanted)
+        ],
     }
 
 
@@ -58,7 +60,10 @@ async def delete_topics(node: Node, _: Client, request: Fields) -> Fields:
 
 
 async def describe_configs(node: Node, _: Client, request: Fields) -> Fields:
-    return {"throttle_time_ms": 0, "resources": [_configs(node, resource) for resource in request["resources"]]}
+    return {
+        "throttle_time_ms": 0,
+        "resources": [_configs(node, resource) for resource in request["resources"]],
+    }
 
 
 def _name(node: Node, wanted: str | Fields) -> str | None:
@@ -70,7 +75,12 @@ def _name(node: Node, wanted: str | Fields) -> str | None:
 
 
 def _described(node: Node, name: str | None) -> Fields:
-    answer = {"topic": name, "is_internal": False, "topic_authorized_operations": _NOT_TOLD, "topic_id": _NO_ID}
+    answer = {
+        "topic": name,
+        "is_internal": False,
+        "topic_authorized_operations": _NOT_TOLD,
+        "topic_id": _NO_ID,
+    }
     if name is None:
         return answer | {"error_code": Code.UNKNOWN_TOPIC_ID, "partitions": []}
     try:
@@ -95,7 +105,9 @@ def _partition(number: int) -> Fields:
 
 async def _create(node: Node, wanted: Fields, *, only_check: bool) -> None:
     if wanted["replication_factor"] not in {1, -1}:
-        raise Refused(Code.INVALID_REPLICATION_FACTOR, "there is one broker, so the replication factor is 1")
+        raise Refused(
+            Code.INVALID_REPLICATION_FACTOR, "there is one broker, so the replication factor is 1"
+        )
     configs = {item["config_key"]: item["config_value"] for item in wanted["configs"] or ()}
     partitions = len(wanted["replica_assignment"] or ()) or wanted["num_partitions"]
     async with node.topics.changing:
@@ -123,7 +135,9 @@ def _configs(node: Node, resource: Fields) -> Fields:
     except Refused as refused:
         return answer | {"error_code": refused.code, "error_message": str(refused)}
     wanted = resource["config_names"]
-    return answer | {"config_entries": list(_entries(topic, policy.DEFAULTS if wanted is None else wanted))}
+    return answer | {
+        "config_entries": list(_entries(topic, policy.DEFAULTS if wanted is None else wanted))
+    }
 
 
 def _entries(topic: Topic, names: Iterable[str]) -> Iterable[Fields]:

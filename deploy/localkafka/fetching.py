@@ -24,13 +24,21 @@ async def fetch(node: Node, _: Client, request: Fields) -> Fields:
         topics, size, refused = _collect(node, request)
         left = deadline - loop.time()
         if size >= request["min_bytes"] or refused or left <= 0:
-            return {"throttle_time_ms": 0, "error_code": Code.NONE, "session_id": 0, "topics": topics}
+            return {
+                "throttle_time_ms": 0,
+                "error_code": Code.NONE,
+                "session_id": 0,
+                "topics": topics,
+            }
         await _news(_logs(node, request), left)
 
 
 async def list_offsets(node: Node, _: Client, request: Fields) -> Fields:
     topics = [
-        {"topic": topic["topic"], "partitions": [_listed(node, topic["topic"], part) for part in topic["partitions"]]}
+        {
+            "topic": topic["topic"],
+            "partitions": [_listed(node, topic["topic"], part) for part in topic["partitions"]],
+        }
         for topic in request["topics"]
     ]
     return {"throttle_time_ms": 0, "topics": topics}
@@ -95,7 +103,12 @@ async def _news(logs: list[PartitionLog], seconds: float) -> None:
 
 
 def _listed(node: Node, topic: str, part: Fields) -> Fields:
-    entry = {"partition": part["partition"], "error_code": Code.NONE, "timestamp": _UNKNOWN, "offset": _UNKNOWN}
+    entry = {
+        "partition": part["partition"],
+        "error_code": Code.NONE,
+        "timestamp": _UNKNOWN,
+        "offset": _UNKNOWN,
+    }
     try:
         log = node.topics.log(topic, part["partition"])
     except Refused as refused:

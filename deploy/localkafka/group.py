@@ -150,7 +150,11 @@ class Group:
         self._after(_SETTLE_SECONDS if self._settling else longest, self._complete)
 
     def _complete_if_all_joined(self) -> None:
-        if self.state is State.PREPARING and not self._settling and all(m.is_joining for m in self.members.values()):
+        if (
+            self.state is State.PREPARING
+            and not self._settling
+            and all(m.is_joining for m in self.members.values())
+        ):
             self._complete()
 
     def _complete(self) -> None:
@@ -177,7 +181,12 @@ class Group:
         return Joined(self.generation, self.protocol, leader, member.id, metadata)
 
     def _expire(self, member: Member) -> None:
-        _logger.info("local_broker_member_silent", group=self.name, member=member.id, timeout_s=member.session_timeout)
+        _logger.info(
+            "local_broker_member_silent",
+            group=self.name,
+            member=member.id,
+            timeout_s=member.session_timeout,
+        )
         self._remove(member)
 
     def _remove(self, member: Member) -> None:

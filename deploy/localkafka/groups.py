@@ -17,7 +17,11 @@ class Groups:
 
     def names(self) -> dict[str, str]:
         """Every group that has members or committed offsets, with its protocol type."""
-        living = {name: group.roster.protocol_type for name, group in self._groups.items() if group.members}
+        living = {
+            name: group.roster.protocol_type
+            for name, group in self._groups.items()
+            if group.members
+        }
         return dict.fromkeys(self.offsets.groups(), "consumer") | living
 
     def find(self, name: str) -> Group | None:

@@ -23,8 +23,14 @@ def stored_layout(data_dir: Path) -> int | None:
         text = file.read_text(errors="replace").strip()
         if text.isdecimal():
             return int(text)
-        raise LayoutRefused(f"{file} holds no number: restore the folder of the broker from a backup.")
-    return UNVERSIONED if (data_dir / "cluster_id").exists() or (data_dir / "topics").exists() else None
+        raise LayoutRefused(
+            f"{file} holds no number: restore the folder of the broker from a backup."
+        )
+    return (
+        UNVERSIONED
+        if (data_dir / "cluster_id").exists() or (data_dir / "topics").exists()
+        else None
+    )
 
 
 def check_layout(data_dir: Path) -> bool:

@@ -93,8 +93,15 @@ class PartitionLog:
                 header = batches.header_at(batch)
                 try:
                     _, found = batches.records(header, batch)
-                    return next((item.offset, item.timestamp) for item in found if item.timestamp >= timestamp)
-                except (Refused, StopIteration):  # compressed in a way we cannot read, or compacted since
+                    return next(
+                        (item.offset, item.timestamp)
+                        for item in found
+                        if item.timestamp >= timestamp
+                    )
+                except (
+                    Refused,
+                    StopIteration,
+                ):  # compressed in a way we cannot read, or compacted since
                     return header.base_offset, header.max_timestamp
         return None
 
@@ -191,7 +198,9 @@ class PartitionLog:
             _logger.warning("local_broker_truncated_torn_tail", file=str(path), bytes=torn)
             os.truncate(path, segment.size)
         elif torn:
-            _logger.error("local_broker_sealed_segment_damaged", file=str(path), unreadable_bytes=torn)
+            _logger.error(
+                "local_broker_sealed_segment_damaged", file=str(path), unreadable_bytes=torn
+            )
         self.segments.append(segment)
 
 

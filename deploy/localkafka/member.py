@@ -47,7 +47,10 @@ class Member:
 
     def update(self, joining: Joining) -> None:
         self.client_id, self.client_host = joining.client_id, joining.client_host
-        self.session_timeout, self.rebalance_timeout = joining.session_timeout, joining.rebalance_timeout
+        self.session_timeout, self.rebalance_timeout = (
+            joining.session_timeout,
+            joining.rebalance_timeout,
+        )
         self.protocols = joining.protocols
 
     def rename(self, joining: Joining) -> None:

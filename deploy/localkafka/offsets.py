@@ -67,8 +67,12 @@ class CommittedOffsets:
     def _rewrite(self) -> None:
         if self._fd >= 0:
             os.close(self._fd)
-        commits = [_commit(group, positions) for group, positions in self._groups.items() if positions]
-        replace_durably(self._path, b"".join(msgspec.json.encode(commit) + b"\n" for commit in commits))
+        commits = [
+            _commit(group, positions) for group, positions in self._groups.items() if positions
+        ]
+        replace_durably(
+            self._path, b"".join(msgspec.json.encode(commit) + b"\n" for commit in commits)
+        )
         self._fd = os.open(self._path, os.O_WRONLY | os.O_APPEND)
         self._lines = 0
 
@@ -83,4 +87,6 @@ class CommittedOffsets:
 
 
 def _commit(group: str, positions: dict[tuple[str, int], Position]) -> Commit:
-    return Commit(group, [(topic, number, *position) for (topic, number), position in positions.items()])
+    return Commit(
+        group, [(topic, number, *position) for (topic, number), position in positions.items()]
+    )

@@ -50,7 +50,10 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
     "cleanup.policy": ("delete", _cleanup),
     "retention.ms": (str(7 * _DAY), _number(-1)),
     "retention.bytes": ("-1", _number(-1)),
-    "segment.bytes": (str(16 * _MIB), _number(1)),  # Apache's is 1 GiB; whole segments are trimmed and rewritten
+    "segment.bytes": (
+        str(16 * _MIB),
+        _number(1),
+    ),  # Apache's is 1 GiB; whole segments are trimmed and rewritten
     "segment.ms": (str(_DAY), _number(1)),  # Apache's is 7 days
     "delete.retention.ms": (str(7 * _DAY), _number(0)),  # Apache's is 1 day
     "max.message.bytes": (str(_MIB + 12), _number(0)),

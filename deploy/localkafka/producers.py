@@ -73,7 +73,9 @@ class Producers:
         if header.base_sequence == (last + 1) % _SEQUENCES:
             return None
         behind = (last - _last_sequence(header)) % _SEQUENCES < _SEQUENCES // 2
-        raise Refused(Code.DUPLICATE_SEQUENCE_NUMBER if behind else Code.OUT_OF_ORDER_SEQUENCE_NUMBER)
+        raise Refused(
+            Code.DUPLICATE_SEQUENCE_NUMBER if behind else Code.OUT_OF_ORDER_SEQUENCE_NUMBER
+        )
 
     def remember(self, header: Header, base_offset: int) -> None:
         if header.producer_id == NO_PRODUCER or base_offset < self._upto:
@@ -89,7 +91,10 @@ class Producers:
     def save(self, upto: int) -> None:
         """Durable on return; `upto` is the log's end."""
         self._upto = upto
-        known = {producer_id: (item.epoch, list(item.batches)) for producer_id, item in self._known.items()}
+        known = {
+            producer_id: (item.epoch, list(item.batches))
+            for producer_id, item in self._known.items()
+        }
         replace_durably(self._path, msgspec.json.encode(Snapshot(upto, known)))
 
 

@@ -17,7 +17,9 @@ async def produce(node: Node, _: Client, request: Fields) -> Fields | None:
     topics = [
         {
             "topic": topic["topic"],
-            "partitions": [_append(node, topic["topic"], part, written) for part in topic["partitions"]],
+            "partitions": [
+                _append(node, topic["topic"], part, written) for part in topic["partitions"]
+            ],
         }
         for topic in request["topics"]
     ]
@@ -40,11 +42,23 @@ async def init_producer_id(_: Node, __: Client, request: Fields) -> Fields:
 
 
 def _producer(code: Code, producer_id: int, epoch: int) -> Fields:
-    return {"throttle_time_ms": 0, "error_code": code, "producer_id": producer_id, "producer_epoch": epoch}
+    return {
+        "throttle_time_ms": 0,
+        "error_code": code,
+        "producer_id": producer_id,
+        "producer_epoch": epoch,
+    }
 
 
-def _append(node: Node, topic: str, part: Fields, written: list[tuple[dict[str, Any], PartitionLog]]) -> Fields:
-    entry = {"partition": part["partition"], "error_code": Code.NONE, "offset": _NO_OFFSET, "timestamp": -1}
+def _append(
+    node: Node, topic: str, part: Fields, written: list[tuple[dict[str, Any], PartitionLog]]
+) -> Fields:
+    entry = {
+        "partition": part["partition"],
+        "error_code": Code.NONE,
+        "offset": _NO_OFFSET,
+        "timestamp": -1,
+    }
     try:
         log = node.topics.log(topic, part["partition"])
         entry["offset"] = log.append(part["messages"] or b"")

@@ -64,8 +64,14 @@ class Roster:
 
     def common_protocol(self) -> str:
         first, *others = self.members.values()
-        return next(name for name in first.protocols if all(name in member.protocols for member in others))
+        return next(
+            name for name in first.protocols if all(name in member.protocols for member in others)
+        )
 
     def _same_instance(self, joining: Joining) -> Member | None:
-        same = (item for item in self.members.values() if item.instance_id and item.instance_id == joining.instance_id)
+        same = (
+            item
+            for item in self.members.values()
+            if item.instance_id and item.instance_id == joining.instance_id
+        )
         return next(same, None)

@@ -82,14 +82,18 @@ class Segment:
         if not self.durable or offset >= self.next_offset:
             return b""
         with self._reading() as fd:
-            return self._read(fd, self._indexed(offset), lambda header: header.last_offset >= offset, max_bytes)
+            return self._read(
+                fd, self._indexed(offset), lambda header: header.last_offset >= offset, max_bytes
+            )
 
     def read_from_time(self, timestamp: int) -> bytes:
         """The first batch with a record of that time (milliseconds) or later; empty when there is none."""
         for entry, latest in enumerate(self._times):
             if latest >= timestamp and self._positions[entry] < self.durable:
                 with self._reading() as fd:
-                    return self._read(fd, entry, lambda header: header.max_timestamp >= timestamp, 0)
+                    return self._read(
+                        fd, entry, lambda header: header.max_timestamp >= timestamp, 0
+                    )
         return b""
 
     def _indexed(self, offset: int) -> int:
@@ -100,7 +104,9 @@ class Segment:
         while position < self.durable:
             header = header_at(os.pread(fd, HEADER_SIZE, position))
             if wanted(header):
-                return os.pread(fd, min(max(max_bytes, header.size), self.durable - position), position)
+                return os.pread(
+                    fd, min(max(max_bytes, header.size), self.durable - position), position
+                )
             position += header.size
         return b""
 
@@ -121,7 +127,9 @@ class Segment:
         return self._writing
 
 
-def scan(path: Path, *, verify: bool, visit: Callable[[Header, int], None] | None = None) -> tuple[Segment, int]:
+def scan(
+    path: Path, *, verify: bool, visit: Callable[[Header, int], None] | None = None
+) -> tuple[Segment, int]:
     """The segment in a file, and how many bytes at the file's end are no whole batch.
 
     With `verify`, checksums are compared too. `visit` gets every header and its base offset.
@@ -135,7 +143,9 @@ def scan(path: Path, *, verify: bool, visit: Callable[[Header, int], None] | Non
     return segment, length - segment.size
 
 
-def _scan(segment: Segment, data: mmap.mmap, *, verify: bool, visit: Callable[[Header, int], None] | None) -> None:
+def _scan(
+    segment: Segment, data: mmap.mmap, *, verify: bool, visit: Callable[[Header, int], None] | None
+) -> None:
     while len(data) - segment.size >= HEADER_SIZE:
         header = header_at(data, segment.size)
         whole = header.magic == 2 and HEADER_SIZE <= header.size <= len(data) - segment.size

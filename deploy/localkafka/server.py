@@ -29,7 +29,9 @@ _READ_AHEAD: Final = 1024 * 1024
 class Broker:
     """Kafka for one machine. Start it once; `port` is the real one after `start`, also when 0 was given."""
 
-    def __init__(self, data_dir: Path, host: str = "127.0.0.1", port: int = 9092, *, upgrade: bool = False) -> None:
+    def __init__(
+        self, data_dir: Path, host: str = "127.0.0.1", port: int = 9092, *, upgrade: bool = False
+    ) -> None:
         """``upgrade`` changes a folder of an older layout to today's, and does not refuse it."""
         self._prepare = upgrade_layout if upgrade else claim_layout
         self.data_dir = data_dir

@@ -40,7 +40,9 @@ class Topic:
         self.id = description.id
         self.configs = description.configs
         rules = policy.policy(description.configs)
-        self.partitions = [PartitionLog(directory / str(number), rules) for number in range(description.partitions)]
+        self.partitions = [
+            PartitionLog(directory / str(number), rules) for number in range(description.partitions)
+        ]
 
     def close(self) -> None:
         for log in self.partitions:
@@ -96,18 +98,25 @@ class Topics:
             raise Refused(Code.UNKNOWN_TOPIC_OR_PARTITION)
         return partitions[partition]
 
-    def check_new(self, name: str, partitions: int, configs: Mapping[str, str | None]) -> Description:
+    def check_new(
+        self, name: str, partitions: int, configs: Mapping[str, str | None]
+    ) -> Description:
         """What would be created.
 
         Raises:
             Refused: the name, the number of partitions or a setting is not allowed, or the topic exists.
         """
         if not _LEGAL_NAME.fullmatch(name) or name in {".", ".."}:
-            raise Refused(Code.INVALID_TOPIC, "a topic's name has 1 to 249 letters, digits, dots, dashes, underscores")
+            raise Refused(
+                Code.INVALID_TOPIC,
+                "a topic's name has 1 to 249 letters, digits, dots, dashes, underscores",
+            )
         if name in self._topics:
             raise Refused(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
         if not 1 <= partitions <= _MOST_PARTITIONS:
-            raise Refused(Code.INVALID_PARTITIONS, f"a topic has 1 to {_MOST_PARTITIONS} partitions")
+            raise Refused(
+                Code.INVALID_PARTITIONS, f"a topic has 1 to {_MOST_PARTITIONS} partitions"
+            )
         return Description(partitions, policy.check(configs), new_topic_id())
 
     def create(self, name: str, description: Description) -> None:

@@ -56,13 +56,17 @@ class Upkeep:
                 await self._replace(log, group, found)
         left = sum(segment.records for segment in log.segments)
         self._seen[log] = (left, 0)
-        _logger.debug("local_broker_compacted", partition=str(log.directory), records=found.records, left=left)
+        _logger.debug(
+            "local_broker_compacted", partition=str(log.directory), records=found.records, left=left
+        )
 
     async def _survey(self, log: PartitionLog) -> Survey:
         files = [(segment.path, segment.durable) for segment in log.segments]
         horizon = int(time.time() * 1000) - log.policy.delete_retention_ms
         end = log.high_watermark
-        return await asyncio.to_thread(compaction.survey, files, end=end, horizon=horizon, go_on=self._going)
+        return await asyncio.to_thread(
+            compaction.survey, files, end=end, horizon=horizon, go_on=self._going
+        )
 
     async def _replace(self, log: PartitionLog, group: list[Segment], found: Survey) -> None:
         """In this order a crash leaves the old files, or the new one and old ones that recovery drops or may keep."""

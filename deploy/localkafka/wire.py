@@ -13,7 +13,17 @@ from io import BytesIO
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
-from aiokafka.protocol import admin, commit, coordination, fetch, group, metadata, offset, produce, transaction
+from aiokafka.protocol import (
+    admin,
+    commit,
+    coordination,
+    fetch,
+    group,
+    metadata,
+    offset,
+    produce,
+    transaction,
+)
 from aiokafka.protocol.api import RequestStruct
 from aiokafka.protocol.types import Array, Schema, TaggedFields
 
@@ -58,9 +68,14 @@ class Request(NamedTuple):
 _Layouts = dict[int, type[RequestStruct]]
 
 
-def _layouts(module: Any, name: str, versions: range, like: Mapping[int, int] = MappingProxyType({})) -> _Layouts:
+def _layouts(
+    module: Any, name: str, versions: range, like: Mapping[int, int] = MappingProxyType({})
+) -> _Layouts:
     """`like`: versions whose layout aiokafka does not name, because it is that of another version."""
-    return {version: getattr(module, f"{name}Request_v{like.get(version, version)}") for version in versions}
+    return {
+        version: getattr(module, f"{name}Request_v{like.get(version, version)}")
+        for version in versions
+    }
 
 
 # The closed list of what we speak. aiokafka and librdkafka pick the highest version they share with us.
@@ -123,7 +138,9 @@ def decoded(frame: bytes) -> Request:
     except (ValueError, KeyError, struct.error, TypeError, MemoryError) as error:
         raise Malformed(f"{type(error).__name__}: {error}") from error
     if key == Key.METADATA and version == 0 and not fields["topics"]:
-        fields = {"topics": None}  # how version 0 asks for all topics; later ones ask for none with an empty list
+        fields = {
+            "topics": None
+        }  # how version 0 asks for all topics; later ones ask for none with an empty list
     return Request(Key(key), version, correlation_id, client_id, fields)
 
 
@@ -161,7 +178,10 @@ def _plain(kind: Any, value: Any) -> Any:
 
 def _ordered(kind: Any, value: Any) -> Any:
     if isinstance(kind, Schema):
-        return [_ordered(field, _field(value, name)) for name, field in zip(kind.names, kind.fields, strict=True)]
+        return [
+            _ordered(field, _field(value, name))
+            for name, field in zip(kind.names, kind.fields, strict=True)
+        ]
     if isinstance(kind, Array) and isinstance(kind.array_of, Schema) and value is not None:
         return [_ordered(kind.array_of, item) for item in value]
     return value

@@ -20,7 +20,9 @@ from shared.settings import Settings, load_settings
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m deploy.native", description=__doc__)
-    parser.add_argument("--fetchers", type=int, default=1, help="how many share the work (default: 1)")
+    parser.add_argument(
+        "--fetchers", type=int, default=1, help="how many share the work (default: 1)"
+    )
     parser.add_argument("--no-sandbox", action="store_true", help="only real accounts")
     given = parser.parse_args(arguments)
     if given.fetchers < 1:
@@ -40,7 +42,9 @@ def _run(settings: Settings, *, fetchers: int, sandbox: bool) -> None:
         signal.signal(number, lambda *_: stop.set())
     console = Console()
     environ = {**os.environ, **_readable(settings)}
-    with Stack(settings, fetchers=fetchers, sandbox=sandbox, environ=environ, sink=console.sink, tied=True) as stack:
+    with Stack(
+        settings, fetchers=fetchers, sandbox=sandbox, environ=environ, sink=console.sink, tied=True
+    ) as stack:
         supervisor = Supervisor(stack, say=console.sink(SELF), stopping=stop.is_set)
         try:
             supervisor.start()
@@ -53,7 +57,11 @@ def _run(settings: Settings, *, fetchers: int, sandbox: bool) -> None:
 
 def _readable(settings: Settings) -> dict[str, str]:
     """The services write into our pipe, and we to a terminal or not: they cannot see which."""
-    return {"TRIBUTARY_LOG_FORMAT": "pretty"} if settings.log_format == "auto" and sys.stderr.isatty() else {}
+    return (
+        {"TRIBUTARY_LOG_FORMAT": "pretty"}
+        if settings.log_format == "auto" and sys.stderr.isatty()
+        else {}
+    )
 
 
 if __name__ == "__main__":

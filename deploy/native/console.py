@@ -46,4 +46,7 @@ def greet(settings: Settings, fetchers: int) -> None:
     print(f"Events docs     {url}/events")
     print(f"Kafka bootstrap {settings.kafka.bootstrap}", flush=True)
     some = "1 fetcher shares" if fetchers == 1 else f"{fetchers} fetchers share"
-    print(f"{some} the work; for more: make stack FETCHERS={fetchers * 2}. Ctrl-C stops all of it.", file=sys.stderr)
+    print(
+        f"{some} the work; for more: make stack FETCHERS={fetchers * 2}. Ctrl-C stops all of it.",
+        file=sys.stderr,
+    )

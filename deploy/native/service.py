@@ -25,7 +25,13 @@ class Module(Child):
     stop_within_s = 12.0
 
     def __init__(
-        self, name: str, module: Sequence[str], *, environ: Mapping[str, str], sink: Sink | None, tied: bool = False
+        self,
+        name: str,
+        module: Sequence[str],
+        *,
+        environ: Mapping[str, str],
+        sink: Sink | None,
+        tied: bool = False,
     ) -> None:
         super().__init__(name, sink=sink, tied=tied)
         self._module = module

@@ -55,7 +55,9 @@ class Stack:
             if sandbox and any(provider.simulated for provider in settings.providers.values()):
                 self._add_sandbox()
             self._add("auth", settings.auth_port)
-            ports = fetcher_ports or [settings.fetcher_port + number * PORT_STEP for number in range(fetchers)]
+            ports = fetcher_ports or [
+                settings.fetcher_port + number * PORT_STEP for number in range(fetchers)
+            ]
             for number, port in enumerate(ports, start=1):
                 self._add("fetcher", port, f"fetcher-{number}", TRIBUTARY_FETCHER_PORT=str(port))
             self._add("gateway", settings.gateway_port)
@@ -72,7 +74,9 @@ class Stack:
 
     def setup(self) -> OneShot:
         """Secrets, schemas and topics; to be run when the servers answer."""
-        return OneShot("setup", ["deploy.setup"], environ=self._told, sink=self._sink("setup"), tied=self._tied)
+        return OneShot(
+            "setup", ["deploy.setup"], environ=self._told, sink=self._sink("setup"), tied=self._tied
+        )
 
     def _add_servers(self, *, brief: bool) -> None:
         settings, tied = self.settings, self._tied
@@ -84,7 +88,9 @@ class Stack:
                 Kafka(folder, port=port, brief=brief, sink=self._sink("kafka"), tied=tied)
             )
         if settings.database_url is None:
-            postgres = self._own(Postgres(data / "postgres", options=OPTIONS, sink=self._sink("postgres"), tied=tied))
+            postgres = self._own(
+                Postgres(data / "postgres", options=OPTIONS, sink=self._sink("postgres"), tied=tied)
+            )
             self.servers["postgres"] = postgres
             self._told["TRIBUTARY_DATABASE_URL"] = postgres.url
         if settings.redis_url is None:
@@ -95,7 +101,14 @@ class Stack:
     def _add_sandbox(self) -> None:
         settings = self.settings
         port, host = settings.sandbox_port, settings.internal_host
-        where = ["--port", str(port), "--host", host, "--data-dir", self._told["TRIBUTARY_DATA_DIR"]]
+        where = [
+            "--port",
+            str(port),
+            "--host",
+            host,
+            "--data-dir",
+            self._told["TRIBUTARY_DATA_DIR"],
+        ]
         origins = ["--return-origins", ",".join(settings.allowed_origins)]
         module = ["deploy.sandbox", *where, "--public-url", settings.public_url, *origins]
         self._serve("sandbox", module, "sandbox", (host, port), {})
@@ -105,7 +118,12 @@ class Stack:
         self._serve(name or service, [f"services.{service}"], service, (host, port), told)
 
     def _serve(
-        self, name: str, module: Sequence[str], service: str, address: tuple[str, int], told: Mapping[str, str]
+        self,
+        name: str,
+        module: Sequence[str],
+        service: str,
+        address: tuple[str, int],
+        told: Mapping[str, str],
     ) -> None:
         host, port = address
         self.services[name] = self._own(
@@ -113,7 +131,9 @@ class Stack:
                 name,
                 module,
                 address=address,
-                reserved=bind(port, what=name, setting=f"TRIBUTARY_{service.upper()}_PORT", host=host),
+                reserved=bind(
+                    port, what=name, setting=f"TRIBUTARY_{service.upper()}_PORT", host=host
+                ),
                 environ={**self._told, **told},
                 sink=self._sink(name),
                 tied=self._tied,

@@ -87,10 +87,18 @@ class Supervisor:
     def _refuse(self, child: Child) -> None:
         """Whoever ends by itself while all servers answer has a reason that will not pass. Raises ``Ended``."""
         ended = not child.alive and (child.status or 0) > 0
-        late = child.alive and time.monotonic() - self._cares[child.name].since > child.start_within_s
-        if not (ended or late) or not all(server.ready() for server in self._stack.servers.values() if server != child):
+        late = (
+            child.alive and time.monotonic() - self._cares[child.name].since > child.start_within_s
+        )
+        if not (ended or late) or not all(
+            server.ready() for server in self._stack.servers.values() if server != child
+        ):
             return
-        how = f"ended with status {child.status}" if ended else f"does not answer after {child.start_within_s:.0f} s"
+        how = (
+            f"ended with status {child.status}"
+            if ended
+            else f"does not answer after {child.start_within_s:.0f} s"
+        )
         child.kill()
         raise Ended(f"{child.name} {how}:\n{child.tail()}")
 
@@ -112,7 +120,9 @@ class Supervisor:
             care.pause = FIRST_PAUSE_S if now - care.since > SETTLED_S else _longer(care.pause)
             care.due = now + care.pause
             care.died = care.died or now
-            self._say(f"{child.name} {_how(child.status)}; it is started again in {care.pause:g} s.")
+            self._say(
+                f"{child.name} {_how(child.status)}; it is started again in {care.pause:g} s."
+            )
         elif care.due is not None and now >= care.due:
             care.due, care.since = None, now
             self._spawn(child)
@@ -152,4 +162,8 @@ def _longer(pause: float) -> float:
 def _how(status: int | None) -> str:
     if status is None:
         return "could not be started"
-    return f"was ended by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
+    return (
+        f"was ended by {signal.Signals(-status).name}"
+        if status < 0
+        else f"ended with status {status}"
+    )

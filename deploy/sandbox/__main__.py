@@ -24,14 +24,18 @@ def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
     Raises:
         Misuse: the port is busy.
     """
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)  # named: asyncio sets TCP_NODELAY
+    listener = socket.socket(
+        socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP
+    )  # named: asyncio sets TCP_NODELAY
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise Misuse(f"port {port} is busy: stop what uses it, or choose another with --port") from None
+        raise Misuse(
+            f"port {port} is busy: stop what uses it, or choose another with --port"
+        ) from None
     listener.listen(512)
     return listener
 
@@ -40,12 +44,22 @@ def main(arguments: list[str], modules: Mapping[str, SandboxModule] | None = Non
     """Serve ``modules``, all of them when None, until a signal; return the exit code."""
     parser = argparse.ArgumentParser("python -m deploy.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=8003, help="0 takes a free one (default: 8003)")
-    parser.add_argument("--data-dir", type=Path, default=Path(".tributary"), help="default: .tributary")
-    parser.add_argument("--public-url", default="http://localhost:8000", help="where the product's callbacks are")
-    parser.add_argument("--host", default="127.0.0.1", help="the IPv4 address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--name", action="append", default=[], help="a host name it is reached by, beside localhost")
     parser.add_argument(
-        "--return-origins", default="", help="comma-separated: where the callback may send a browser on to"
+        "--data-dir", type=Path, default=Path(".tributary"), help="default: .tributary"
+    )
+    parser.add_argument(
+        "--public-url", default="http://localhost:8000", help="where the product's callbacks are"
+    )
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="the IPv4 address to listen on (default: 127.0.0.1)"
+    )
+    parser.add_argument(
+        "--name", action="append", default=[], help="a host name it is reached by, beside localhost"
+    )
+    parser.add_argument(
+        "--return-origins",
+        default="",
+        help="comma-separated: where the callback may send a browser on to",
     )
     given = parser.parse_args(arguments)
     configure_logging("warning")
@@ -64,7 +78,12 @@ def _serve(given: argparse.Namespace, served: Mapping[str, SandboxModule]) -> No
     )
     print(f"http://127.0.0.1:{listener.getsockname()[1]}", flush=True)
     config = uvicorn.Config(
-        app, lifespan="on", access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=3
+        app,
+        lifespan="on",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=3,
     )
     uvicorn.Server(config).run(sockets=[listener])
 

@@ -25,6 +25,9 @@ def sandbox_clients(
         name, secret = sandbox_client(data_dir, slug)
         callback = f"{root}/integrations/{slug}/oauth2callback"
         clients[slug] = SandboxClient(
-            id=name, secret=secret.reveal(), redirect_uris=(callback,), return_origins=return_origins
+            id=name,
+            secret=secret.reveal(),
+            redirect_uris=(callback,),
+            return_origins=return_origins,
         )
     return clients

@@ -39,7 +39,9 @@ class Child(ABC):
     stop_within_s = 10.0
     start_within_s = 90.0
 
-    def __init__(self, name: str, *, sink: Sink | None = None, user: str | None = None, tied: bool = False) -> None:
+    def __init__(
+        self, name: str, *, sink: Sink | None = None, user: str | None = None, tied: bool = False
+    ) -> None:
         """``user`` to run as when we are root. ``tied``: it ends with the thread that started it, even by kill -9."""
         self.name = name
         self._user = user
@@ -109,7 +111,9 @@ class Child(ABC):
                 raise Ended(f"{self.name} ended with status {self.status}:\n{self.tail()}")
             if time.monotonic() > end:
                 self.kill()
-                raise Ended(f"{self.name} does not answer after {self.start_within_s:.0f} s:\n{self.tail()}")
+                raise Ended(
+                    f"{self.name} does not answer after {self.start_within_s:.0f} s:\n{self.tail()}"
+                )
             time.sleep(POLL_S)
 
     def ready(self) -> bool:

@@ -54,9 +54,27 @@ def make(data: Path, password: str) -> None:
         shutil.chown(unfinished, USER, USER)
     with closing(DataFolder(unfinished)) as folder:
         where = ["-D", folder.path]
-        _run(folder, [f"{here}/initdb", *where, "-U", ROLE, "-A", "trust", "-E", "UTF8", "--no-locale", "--no-sync"])
+        _run(
+            folder,
+            [
+                f"{here}/initdb",
+                *where,
+                "-U",
+                ROLE,
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+                "--no-locale",
+                "--no-sync",
+            ],
+        )
         statements = f"ALTER ROLE {ROLE} PASSWORD '{password}';\nCREATE DATABASE {DATABASE};\n"
-        _run(folder, [f"{here}/postgres", "--single", *where, "-c", "log_min_messages=error", "postgres"], statements)
+        _run(
+            folder,
+            [f"{here}/postgres", "--single", *where, "-c", "log_min_messages=error", "postgres"],
+            statements,
+        )
     (unfinished / "pg_hba.conf").write_text(ACCESS, "ascii")
     unfinished.rename(data)
 
@@ -72,7 +90,9 @@ def _run(folder: DataFolder, command: list[str], given: str = "") -> None:
         check=False,
     )
     if ended.returncode or "ERROR" in ended.stderr:
-        raise ProgramUnavailable(f"PostgreSQL's data folder could not be made: {ended.stderr.strip()}")
+        raise ProgramUnavailable(
+            f"PostgreSQL's data folder could not be made: {ended.stderr.strip()}"
+        )
 
 
 def _check_version(data: Path, here: str) -> None:
@@ -97,8 +117,14 @@ def binaries() -> str:
 
 
 def _found() -> str | None:
-    folders = [path for path in VERSIONS.glob("*/bin") if (path / "initdb").exists() and (path / "postgres").exists()]
+    folders = [
+        path
+        for path in VERSIONS.glob("*/bin")
+        if (path / "initdb").exists() and (path / "postgres").exists()
+    ]
     if folders:
-        return str(max(folders, key=lambda path: [int(part) for part in path.parent.name.split(".")]))
+        return str(
+            max(folders, key=lambda path: [int(part) for part in path.parent.name.split(".")])
+        )
     on_path = shutil.which("initdb")
     return str(Path(on_path).resolve().parent) if on_path else None

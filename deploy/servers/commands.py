@@ -47,7 +47,9 @@ def _after_installing(what: str, packages: list[str], path: str | None) -> str:
     install(what, packages)
     found = shutil.which(what, path=path)
     if found is None:
-        raise ProgramUnavailable(f"{' '.join(packages)} is installed, but there is no command {what}.")
+        raise ProgramUnavailable(
+            f"{' '.join(packages)} is installed, but there is no command {what}."
+        )
     return found
 
 

@@ -21,7 +21,9 @@ RELAXED: Final = ("fsync=off", "full_page_writes=off")
 class Postgres(Child):
     """``url`` is a database named ``tributary``, owned by the role it names. ``close`` stops it and frees the port."""
 
-    stop_signal = signal.SIGINT  # its "fast": open transactions are rolled back, clients are sent away
+    stop_signal = (
+        signal.SIGINT
+    )  # its "fast": open transactions are rolled back, clients are sent away
 
     def __init__(
         self,
@@ -56,9 +58,18 @@ class Postgres(Child):
 
     @override
     def command(self) -> list[str]:
-        settings = (f"listen_addresses={HOST}", f"port={self.port.number}", "unix_socket_directories=", *self._options)
+        settings = (
+            f"listen_addresses={HOST}",
+            f"port={self.port.number}",
+            "unix_socket_directories=",
+            *self._options,
+        )
         where = [] if self._open is None else ["-D", self._open.path]
-        return [f"{binaries()}/postgres", *where, *(word for one in settings for word in ("-c", one))]
+        return [
+            f"{binaries()}/postgres",
+            *where,
+            *(word for one in settings for word in ("-c", one)),
+        ]
 
     @override
     def folder(self) -> Path:
@@ -72,7 +83,12 @@ class Postgres(Child):
     def answers(self) -> bool:
         """It asks for a password only when it takes connections; before, and while it recovers, it sends an error."""
         parameters = f"user\0{ROLE}\0database\0{DATABASE}\0\0".encode()
-        return exchange(self.port.number, struct.pack(">ii", len(parameters) + 8, PROTOCOL) + parameters)[:1] == b"R"
+        return (
+            exchange(
+                self.port.number, struct.pack(">ii", len(parameters) + 8, PROTOCOL) + parameters
+            )[:1]
+            == b"R"
+        )
 
     def close(self) -> None:
         self.stop()

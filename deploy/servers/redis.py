@@ -19,7 +19,13 @@ class Redis(Child):
     """Its password lives as long as this object. ``close`` lets go of the port."""
 
     def __init__(
-        self, name: str = "redis", *, port: int = 0, options: str = "", sink: Sink | None = None, tied: bool = False
+        self,
+        name: str = "redis",
+        *,
+        port: int = 0,
+        options: str = "",
+        sink: Sink | None = None,
+        tied: bool = False,
     ) -> None:
         """``options`` are further lines of its configuration, such as ``maxmemory 1mb``."""
         super().__init__(name, sink=sink, user="redis", tied=tied)

@@ -28,14 +28,18 @@ Dropped, loaded again:   all items, from the providers, by itself after the next
 Dropped for good:        dead letters, the history of syncs, and what else the topics tributary.* hold;
                          programs that read these topics have to begin anew
 """
-SANDBOX_ALONE: Final = "\nThe state of the simulated providers is changed in place. Nothing is dropped.\n"
+SANDBOX_ALONE: Final = (
+    "\nThe state of the simulated providers is changed in place. Nothing is dropped.\n"
+)
 
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m deploy.upgrade", description=__doc__)
     parser.add_argument("--yes", action="store_true", help="do it without asking")
     parser.add_argument(
-        "--local-broker", action="store_true", help="topics of the size that the built-in broker is made for"
+        "--local-broker",
+        action="store_true",
+        help="topics of the size that the built-in broker is made for",
     )
     parser.add_argument(
         "--broker-dir",
@@ -52,7 +56,9 @@ def main(arguments: list[str]) -> int:
 
 def _run(settings: Settings, *, yes: bool, broker_dir: Path | None, local: bool) -> None:
     with locked(settings.data_dir):
-        for opening in installations(settings, broker_dir or settings.data_dir / "kafka", local=local):
+        for opening in installations(
+            settings, broker_dir or settings.data_dir / "kafka", local=local
+        ):
             with opening as installation:
                 asyncio.run(_upgrade(installation, yes=yes))
 
@@ -63,7 +69,9 @@ async def _upgrade(installation: Installation, *, yes: bool) -> None:
         await hold_alone(settings, stack)
         stored = await stored_layouts(settings)
         other = {
-            store: found for store, found in {**stored, **await installation.kafka_layouts()}.items() if found != LAYOUT
+            store: found
+            for store, found in {**stored, **await installation.kafka_layouts()}.items()
+            if found != LAYOUT
         }
         for store, found in other.items():
             if found > LAYOUT:
@@ -86,7 +94,9 @@ async def _upgrade(installation: Installation, *, yes: bool) -> None:
 def _told(other: dict[str, int]) -> str:
     lines = [f"This version needs layout {LAYOUT} of every store. Another one has:"]
     for store, found in other.items():
-        lines.append(f"  {store}: {'an upgrade that was interrupted' if found == UPGRADING else f'layout {found}'}")
+        lines.append(
+            f"  {store}: {'an upgrade that was interrupted' if found == UPGRADING else f'layout {found}'}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -96,8 +106,13 @@ def _agree(plan: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise Refusal("Nothing was changed. To go on without being asked, add --yes (make upgrade YES=--yes).")
-    if input("Is there a backup, and is it to be done now? [y/N] ").strip().lower() not in {"y", "yes"}:
+        raise Refusal(
+            "Nothing was changed. To go on without being asked, add --yes (make upgrade YES=--yes)."
+        )
+    if input("Is there a backup, and is it to be done now? [y/N] ").strip().lower() not in {
+        "y",
+        "yes",
+    }:
         raise Refusal("Nothing was changed.")
 
 

@@ -48,5 +48,7 @@ async def _no_sessions(schema: Schema) -> None:
     end = time.monotonic() + SETTLE_S
     while found := await other_sessions(schema):
         if time.monotonic() > end:
-            raise Refusal(f"Services are running: {found} of their connections to the database are open. {STOP_FIRST}")
+            raise Refusal(
+                f"Services are running: {found} of their connections to the database are open. {STOP_FIRST}"
+            )
         await asyncio.sleep(POLL_S)

@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, nullcontext
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    asynccontextmanager,
+    nullcontext,
+)
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -62,7 +67,9 @@ def installations(
     default_kafka = settings.kafka.bootstrap == f"{LOOPBACK}:{port}"
     native = default_kafka and (data / "apache-kafka").exists()
     native |= settings.database_url is None and (data / "postgres").exists()
-    files = [location for location in databases(settings).values() if not isinstance(location, Schema)]
+    files = [
+        location for location in databases(settings).values() if not isinstance(location, Schema)
+    ]
     if native and not broker_dir.exists() and not any(file.exists() for file in files):
         pass
     elif default_kafka and not _answers(port):

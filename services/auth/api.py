@@ -35,7 +35,12 @@ from shared.transient import is_transient
 from shared.web import error_body
 
 InjectedContext = NamedDependency[SkipValidation[AuthContext]]
-_CODES: Final = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+_CODES: Final = {
+    404: "not_found",
+    405: "method_not_allowed",
+    413: "too_large",
+    415: "unsupported_media_type",
+}
 log = structlog.get_logger()
 
 
@@ -92,7 +97,9 @@ async def give_token(
     context: InjectedContext,
     coordinator: NamedDependency[SkipValidation[RefreshCoordinator]],
 ) -> AccessToken:
-    return await access_token(connection_id, data.stale_version, coordinator=coordinator, context=context)
+    return await access_token(
+        connection_id, data.stale_version, coordinator=coordinator, context=context
+    )
 
 
 ROUTES: Final = (
@@ -108,19 +115,33 @@ ROUTES: Final = (
 
 
 def _answer(status: int, code: str, detail: str) -> Response[ErrorBody]:
-    return Response(ErrorBody(code=code, detail=detail), status_code=status, media_type="application/json")
+    return Response(
+        ErrorBody(code=code, detail=detail), status_code=status, media_type="application/json"
+    )
 
 
 def _not_understood(_: Request[Any, Any, Any], error: ValidationException) -> Response[ErrorBody]:
     """Names and reasons of the fields, never their values."""
     found = error.extra if isinstance(error.extra, list) else []
-    fields = [f"{item.get('key', 'body')}: {item.get('message', '')}" for item in found if isinstance(item, dict)]
-    return _answer(400, "bad_request", "; ".join(fields)[:500] or "The request does not have the expected shape.")
+    fields = [
+        f"{item.get('key', 'body')}: {item.get('message', '')}"
+        for item in found
+        if isinstance(item, dict)
+    ]
+    return _answer(
+        400,
+        "bad_request",
+        "; ".join(fields)[:500] or "The request does not have the expected shape.",
+    )
 
 
 def _http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[ErrorBody]:
     status = error.status_code
-    return _answer(status, _CODES.get(status, "bad_request" if status < 500 else "internal"), error.detail[:500])
+    return _answer(
+        status,
+        _CODES.get(status, "bad_request" if status < 500 else "internal"),
+        error.detail[:500],
+    )
 
 
 def _too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[ErrorBody]:

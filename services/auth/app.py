@@ -38,7 +38,9 @@ class Resources:
     coordinator: RefreshCoordinator
 
 
-def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] | None = None) -> App:
+def create_app(
+    settings: AuthSettings, *, make_producer: Callable[[], Producer] | None = None
+) -> App:
     """Nothing is opened before the lifespan. ``make_producer`` replaces the connection to Kafka.
 
     The lifespan raises ``DecryptFailed`` or ``UnknownKey`` when the keys are not those of the stored tokens.
@@ -57,7 +59,10 @@ def create_app(settings: AuthSettings, *, make_producer: Callable[[], Producer] 
     app = Litestar(
         route_handlers=[*api.ROUTES, health(checks), metrics(current_collectors)],
         lifespan=[opened.lifespan],
-        dependencies={name: Provide(opened.get(name), sync_to_thread=False) for name in ("context", "coordinator")},
+        dependencies={
+            name: Provide(opened.get(name), sync_to_thread=False)
+            for name in ("context", "coordinator")
+        },
         guards=[services_only(settings.service_secret)],
         exception_handlers=api.exception_handlers(),
         request_max_body_size=BODY_CAP,
@@ -82,7 +87,11 @@ async def open_resources(
         await database.migrate("services.auth:migrations")
         async with database.write() as db:
             await store.prove_keys(db, settings.keyring)
-        producer = make_producer() if make_producer else Producer(settings.kafka, client_id="tributary-auth")
+        producer = (
+            make_producer()
+            if make_producer
+            else Producer(settings.kafka, client_id="tributary-auth")
+        )
         stack.push_async_callback(producer.stop)
         await producer.start()
         relay = store.relay(database, producer)
@@ -109,9 +118,13 @@ def _endpoints(settings: AuthSettings, stack: AsyncExitStack) -> dict[str, Token
     return endpoints
 
 
-def _start_sweeper(context: AuthContext, coordinator: RefreshCoordinator, stack: AsyncExitStack) -> None:
+def _start_sweeper(
+    context: AuthContext, coordinator: RefreshCoordinator, stack: AsyncExitStack
+) -> None:
     stopping = asyncio.Event()
-    task = asyncio.create_task(keep_sweeping(stopping, coordinator=coordinator, context=context), name="sweeper")
+    task = asyncio.create_task(
+        keep_sweeping(stopping, coordinator=coordinator, context=context), name="sweeper"
+    )
 
     async def stop() -> None:
         """A pass under way waits for its refreshes; those end by themselves or stand in the journal."""

@@ -67,7 +67,9 @@ def opened(connection: Connection, credential: Credential, keyring: KeyRing) -> 
 
 
 async def get(db: AsyncConnection, connection_id: str) -> Credential | None:
-    row = (await db.execute(select(_t).where(_t.c.connection_id == connection_id))).mappings().first()
+    row = (
+        (await db.execute(select(_t).where(_t.c.connection_id == connection_id))).mappings().first()
+    )
     return None if row is None else Credential(**row)
 
 
@@ -89,7 +91,9 @@ async def exchange(db: AsyncConnection, credential: Credential, *, made_from: st
     return (await db.execute(update(_t).where(still).values(values))).rowcount == 1
 
 
-async def claim(db: AsyncConnection, seen: Credential, attempt_id: str, *, until: float, replays: int) -> bool:
+async def claim(
+    db: AsyncConnection, seen: Credential, attempt_id: str, *, until: float, replays: int
+) -> bool:
     """Journal an attempt, if nobody else did since ``seen`` was read."""
     unchanged = (
         (_t.c.connection_id == seen.connection_id)
@@ -111,7 +115,13 @@ async def count_replay(db: AsyncConnection, connection_id: str, attempt_id: str)
 
 
 async def settle(
-    db: AsyncConnection, connection_id: str, attempt_id: str, *, known: bool, retry_at: float, replays: int = 0
+    db: AsyncConnection,
+    connection_id: str,
+    attempt_id: str,
+    *,
+    known: bool,
+    retry_at: float,
+    replays: int = 0,
 ) -> bool:
     """End an attempt that brought no tokens; ``replays`` counts those of it whose outcome nobody knows.
 
@@ -124,14 +134,21 @@ async def settle(
     return (await db.execute(update(_t).where(own).values(values))).rowcount == 1
 
 
-async def touch(db: AsyncConnection, connection_id: str, *, now: float, stale_before: float) -> None:
+async def touch(
+    db: AsyncConnection, connection_id: str, *, now: float, stale_before: float
+) -> None:
     """Note that the token was asked for; of many who do so at once, one writes."""
     stale = (_t.c.connection_id == connection_id) & (_t.c.last_used_at < stale_before)
     await db.execute(update(_t).where(stale).values(last_used_at=now))
 
 
 async def due(
-    db: AsyncConnection, *, now: float, access_before: float, used_since: float, refresh_before: float
+    db: AsyncConnection,
+    *,
+    now: float,
+    access_before: float,
+    used_since: float,
+    refresh_before: float,
 ) -> list[tuple[str, int]]:
     """(connection, token_version) of what should be refreshed without being asked, soonest to end first.
 

@@ -45,7 +45,9 @@ async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
     return connection
 
 
-async def _unshared_tokens(db: AsyncConnection, connection: Connection, context: AuthContext) -> Pair | None:
+async def _unshared_tokens(
+    db: AsyncConnection, connection: Connection, context: AuthContext
+) -> Pair | None:
     """None when another live connection stands on the same grant: revoking would end that one too."""
     credential = await credentials.get(db, connection.id)
     if credential is None or await store.shares_grant(db, connection):
@@ -53,7 +55,9 @@ async def _unshared_tokens(db: AsyncConnection, connection: Connection, context:
     try:
         return credentials.opened(connection, credential, context.keyring)
     except (DecryptFailed, UnknownKey):
-        log.warning("not_revoked", connection_id=connection.id, reason="the stored tokens cannot be opened")
+        log.warning(
+            "not_revoked", connection_id=connection.id, reason="the stored tokens cannot be opened"
+        )
         return None
 
 

@@ -14,7 +14,9 @@ from shared.backlog import backlog
 from shared.db import Database
 from shared.telemetry import Collector, Counter, gauge
 
-REFRESHES: Final = Counter("tributary_refreshes", "Refreshes of tokens, by how they ended.", "provider", "outcome")
+REFRESHES: Final = Counter(
+    "tributary_refreshes", "Refreshes of tokens, by how they ended.", "provider", "outcome"
+)
 OUTCOMES: Final = (
     "refreshed",
     "unwanted",  # the connection had ended, or been consented to again, before the answer came
@@ -37,10 +39,21 @@ def init_series(providers: Iterable[str]) -> None:
 
 
 def collectors(database: Database) -> Mapping[str, Collector]:
-    return {"connections": partial(_connections, database), "outbox": partial(backlog, database, outbox)}
+    return {
+        "connections": partial(_connections, database),
+        "outbox": partial(backlog, database, outbox),
+    }
 
 
 async def _connections(database: Database) -> Iterable[Metric]:
     async with database.read() as db:
         found = {(slug, status): count for slug, status, count in await db.execute(_STATUSES)}
-    return [gauge("tributary_connections", "Connections, by provider and status.", found, "provider", "status")]
+    return [
+        gauge(
+            "tributary_connections",
+            "Connections, by provider and status.",
+            found,
+            "provider",
+            "status",
+        )
+    ]

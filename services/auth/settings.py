@@ -8,7 +8,13 @@ import msgspec
 
 from shared.crypto import KeyRing, load_keyring
 from shared.db import Location
-from shared.installation import ProviderRuntime, database_location, hosts, provider_runtimes, service_secret
+from shared.installation import (
+    ProviderRuntime,
+    database_location,
+    hosts,
+    provider_runtimes,
+    service_secret,
+)
 from shared.settings import Cluster, SecretStr, Settings
 from shared.web import LOOPBACK
 

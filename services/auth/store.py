@@ -76,13 +76,19 @@ async def spend_flow(db: AsyncConnection, flow: FlowRow, *, now: float, finish_b
 
 
 async def complete_flow(db: AsyncConnection, flow_id: str, connection_id: str) -> None:
-    await db.execute(update(flows).where(flows.c.id == flow_id).values(status="connected", connection_id=connection_id))
+    await db.execute(
+        update(flows)
+        .where(flows.c.id == flow_id)
+        .values(status="connected", connection_id=connection_id)
+    )
 
 
 async def fail_flow(db: AsyncConnection, flow_id: str, error: ErrorBody) -> None:
     pending = (flows.c.id == flow_id) & (flows.c.status == "pending")
     await db.execute(
-        update(flows).where(pending).values(status="failed", error_code=error.code, error_detail=error.detail)
+        update(flows)
+        .where(pending)
+        .values(status="failed", error_code=error.code, error_detail=error.detail)
     )
 
 
@@ -96,25 +102,41 @@ async def _one_flow(db: AsyncConnection, query: Select[tuple[object, ...]]) -> F
 
 
 async def get_connection(db: AsyncConnection, connection_id: str) -> Connection | None:
-    row = (await db.execute(select(connections).where(connections.c.id == connection_id))).mappings().first()
+    row = (
+        (await db.execute(select(connections).where(connections.c.id == connection_id)))
+        .mappings()
+        .first()
+    )
     return None if row is None else _snapshot(row)
 
 
 async def connection_by_identity(db: AsyncConnection, like: Connection) -> Connection | None:
     """Return the connection of the same org, user, provider, client, account and grantee, disconnected or not."""
-    same = _same_grant(like) & (connections.c.org_id == like.org_id) & (connections.c.user_id == like.user_id)
+    same = (
+        _same_grant(like)
+        & (connections.c.org_id == like.org_id)
+        & (connections.c.user_id == like.user_id)
+    )
     row = (await db.execute(select(connections).where(same))).mappings().first()
     return None if row is None else _snapshot(row)
 
 
 async def shares_grant(db: AsyncConnection, connection: Connection) -> bool:
     """Return whether another connection that is not disconnected stands on the same consent at the provider."""
-    others = _same_grant(connection) & (connections.c.id != connection.id) & (connections.c.status != "disconnected")
+    others = (
+        _same_grant(connection)
+        & (connections.c.id != connection.id)
+        & (connections.c.status != "disconnected")
+    )
     return (await db.execute(select(connections.c.id).where(others).limit(1))).first() is not None
 
 
 async def find_connections(
-    db: AsyncConnection, *, org_id: str | None = None, user_id: str | None = None, provider: str | None = None
+    db: AsyncConnection,
+    *,
+    org_id: str | None = None,
+    user_id: str | None = None,
+    provider: str | None = None,
 ) -> tuple[Connection, ...]:
     """Return those that are not disconnected, oldest first; a filter that is None does not apply."""
     wanted: ColumnElement[bool] = true()
@@ -153,9 +175,13 @@ async def publish(db: AsyncConnection, connection: Connection, kind: str) -> Non
     if connection.version == 1:
         await db.execute(insert(connections).values(values))
     else:
-        before = (connections.c.id == connection.id) & (connections.c.version == connection.version - 1)
+        before = (connections.c.id == connection.id) & (
+            connections.c.version == connection.version - 1
+        )
         if (await db.execute(update(connections).where(before).values(values))).rowcount != 1:
-            raise Conflict("The connection was changed by someone else at the same moment. Try again.")
+            raise Conflict(
+                "The connection was changed by someone else at the same moment. Try again."
+            )
     message = event(
         CONNECTIONS,
         key=connection.id,
@@ -181,7 +207,11 @@ def _values(connection: Connection) -> dict[str, Any]:
     values = msgspec.structs.asdict(connection)
     account = values.pop("account")
     lists = {"scopes": list(connection.scopes), "resources": list(connection.resources)}
-    owner = {"account_id": account.id, "account_name": account.name, "grantee": connection.grantee or ""}
+    owner = {
+        "account_id": account.id,
+        "account_name": account.name,
+        "grantee": connection.grantee or "",
+    }
     return {**values, **lists, **owner}
 
 
@@ -189,7 +219,9 @@ def _snapshot(row: RowMapping) -> Connection:
     values: dict[str, Any] = {**row}
     account = Account(id=values.pop("account_id"), name=values.pop("account_name"))
     lists = {"scopes": tuple(values["scopes"]), "resources": tuple(values["resources"])}
-    return Connection(**{**values, **lists, "account": account, "grantee": values["grantee"] or None})
+    return Connection(
+        **{**values, **lists, "account": account, "grantee": values["grantee"] or None}
+    )
 
 
 async def prove_keys(db: AsyncConnection, keyring: KeyRing) -> None:

@@ -29,20 +29,31 @@ async def sweep(*, coordinator: RefreshCoordinator, context: AuthContext) -> int
     async with context.database.write() as db:
         await store.forget_flows(db, created_before=now - FORGET_S)
         due = await credentials.due(
-            db, now=now, access_before=now + EARLY_S, used_since=now - USED_S, refresh_before=now + DYING_S
+            db,
+            now=now,
+            access_before=now + EARLY_S,
+            used_since=now - USED_S,
+            refresh_before=now + DYING_S,
         )
     await asyncio.gather(
-        *(_refresh(connection_id, token_version, coordinator, context) for connection_id, token_version in due)
+        *(
+            _refresh(connection_id, token_version, coordinator, context)
+            for connection_id, token_version in due
+        )
     )
     return len(due)
 
 
-async def keep_sweeping(stopping: asyncio.Event, *, coordinator: RefreshCoordinator, context: AuthContext) -> None:
+async def keep_sweeping(
+    stopping: asyncio.Event, *, coordinator: RefreshCoordinator, context: AuthContext
+) -> None:
     """Until ``stopping`` is set; a pass that fails is logged, and the next one comes."""
     while not stopping.is_set():
         try:
             await sweep(coordinator=coordinator, context=context)
-        except Exception:  # whatever it is: a sweeper that has ended is missed by nobody until tokens die
+        except (
+            Exception
+        ):  # whatever it is: a sweeper that has ended is missed by nobody until tokens die
             log.exception("sweep_failed")
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(EVERY_S):

@@ -45,7 +45,13 @@ connections = Table(
     Column("created_at", String, nullable=False),
     Column("updated_at", String, nullable=False),
     UniqueConstraint(
-        "org_id", "user_id", "provider", "client_id", "account_id", "grantee", name="one_connection_per_identity"
+        "org_id",
+        "user_id",
+        "provider",
+        "client_id",
+        "account_id",
+        "grantee",
+        name="one_connection_per_identity",
     ),
     Index("connections_of_a_grant", "provider", "client_id", "account_id", "grantee"),
 )

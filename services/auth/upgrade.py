@@ -33,6 +33,8 @@ async def send_connections_again(db: AsyncConnection) -> int:
     for connection in found:
         kind = KINDS[connection.status]
         sync_id = new_id() if kind in STARTS_SYNC else connection.sync_id
-        changed = replace(connection, version=connection.version + 1, sync_id=sync_id, updated_at=now)
+        changed = replace(
+            connection, version=connection.version + 1, sync_id=sync_id, updated_at=now
+        )
         await store.publish(db, changed, kind)
     return sum(connection.status in {"active", "degraded"} for connection in found)

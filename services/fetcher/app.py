@@ -47,7 +47,9 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: FetcherSettings, redis: Redis | None) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: FetcherSettings, redis: Redis | None
+) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         init_series(settings.providers)
         await check_layout(settings.database)
@@ -80,7 +82,12 @@ async def open_resources(settings: FetcherSettings, redis: Redis | None) -> Asyn
 
 
 async def _context(
-    settings: FetcherSettings, stack: AsyncExitStack, *, database: Database, producer: Producer, redis: Redis | None
+    settings: FetcherSettings,
+    stack: AsyncExitStack,
+    *,
+    database: Database,
+    producer: Producer,
+    redis: Redis | None,
 ) -> FetcherContext:
     auth_http = HttpClient()
     stack.push_async_callback(auth_http.aclose)
@@ -127,7 +134,9 @@ def create_app(settings: FetcherSettings, *, redis: Redis | None) -> App:
         at = opened.resources
         if at is None:
             return {}
-        return collectors(at.database, at.consumers, slots=settings.slots, in_use=lambda: at.worker.busy)
+        return collectors(
+            at.database, at.consumers, slots=settings.slots, in_use=lambda: at.worker.busy
+        )
 
     app = Litestar(
         route_handlers=[health(checks), metrics(current_collectors)],

@@ -114,7 +114,9 @@ class ProviderCall:
         problem = self._connector.problem(response)
         if problem is None:
             if response.body is None:
-                raise RetryLater("The provider answered with something that is not JSON.", code="malformed_page")
+                raise RetryLater(
+                    "The provider answered with something that is not JSON.", code="malformed_page"
+                )
             return response
         if isinstance(problem, RetryLater) and problem.limit:
             LIMITED.add(self._connection.provider)
@@ -135,7 +137,9 @@ class ProviderCall:
         except HttpError as error:
             if error.retriable:
                 raise RetryLater(f"{name} cannot be reached: {error}", code=error.code) from error
-            raise Reject(f"{name} sent a page that cannot be read: {error}", code=error.code) from error
+            raise Reject(
+                f"{name} sent a page that cannot be read: {error}", code=error.code
+            ) from error
 
     async def _permit(self, windows: Sequence[Window]) -> None:
         permit = await self._quota.permit(windows)
@@ -144,7 +148,11 @@ class ProviderCall:
             _count_wait(self._connection.provider, permit.wait_s)
             await wait(permit.wait_s)
             # While this request waited for its time, another one may have been told that nobody may ask.
-            left = await self._quota.closed([window.key for window in windows]) if permit.wait_s else 0.0
+            left = (
+                await self._quota.closed([window.key for window in windows])
+                if permit.wait_s
+                else 0.0
+            )
         if left > 0:
             _count_wait(self._connection.provider, left)
             reason = f"{self._runtime.provider.name}'s rate limit is used up; going on when it allows more."

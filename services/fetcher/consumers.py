@@ -15,7 +15,9 @@ from shared.db import Database
 from shared.kafka import ConsumedRecord, Consumers
 
 
-def listen(consumers: Consumers, *, database: Database, worker: Worker, providers: Mapping[str, Provider]) -> None:
+def listen(
+    consumers: Consumers, *, database: Database, worker: Worker, providers: Mapping[str, Provider]
+) -> None:
     async def on_connection(record: ConsumedRecord) -> None:
         if record.value is None:
             return

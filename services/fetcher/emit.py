@@ -45,7 +45,9 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
     receipt: Receipt
 
 
-def emission(job: Job, source: Connection, page: Page, *, version: int, known: Mapping[str, KnownItem]) -> Emission:
+def emission(
+    job: Job, source: Connection, page: Page, *, version: int, known: Mapping[str, KnownItem]
+) -> Emission:
     """Compare a page with what is ``known`` of its ids; an object that comes twice counts once, as it came last."""
     messages: dict[str, Message] = {}
     read: list[KnownItem] = []
@@ -59,10 +61,14 @@ def emission(job: Job, source: Connection, page: Page, *, version: int, known: M
         read.append(KnownItem(record.id, digest, version))
         if before is not None and before.digest == digest:
             continue
-        messages[record.id], size = _message(source, job, record, version=version, digest=digest, at=at)
+        messages[record.id], size = _message(
+            source, job, record, version=version, digest=digest, at=at
+        )
         oversized += size > MAX_BYTES
     receipt = _added(job.receipt, page, emitted=len(messages), oversized=oversized)
-    return Emission(messages=list(messages.values()), sent=tuple(messages), known=read, new=new, receipt=receipt)
+    return Emission(
+        messages=list(messages.values()), sent=tuple(messages), known=read, new=new, receipt=receipt
+    )
 
 
 async def send_dead_letters(run: JobRun, context: FetcherContext, page: Page) -> None:
@@ -74,7 +80,10 @@ async def send_dead_letters(run: JobRun, context: FetcherContext, page: Page) ->
                 key=run.job.lane.encode(),
                 value=rejected.raw[:MAX_BYTES],
                 headers=(
-                    ("dlq_error", f"{MALFORMED}: {rejected.reason}"[:1000].encode(errors="replace")),
+                    (
+                        "dlq_error",
+                        f"{MALFORMED}: {rejected.reason}"[:1000].encode(errors="replace"),
+                    ),
                     ("dlq_pointer", rejected.pointer[:1000].encode(errors="replace")),
                     ("dlq_service", b"fetcher"),
                     ("dlq_bytes", str(len(rejected.raw)).encode()),
@@ -120,7 +129,9 @@ def _message(
     value = PLAIN.encode(item)
     size = len(value)
     if size > MAX_BYTES:
-        value = PLAIN.encode(msgspec.structs.replace(item, name=item.name[:LONGEST_NAME], raw=None, raw_bytes=size))
+        value = PLAIN.encode(
+            msgspec.structs.replace(item, name=item.name[:LONGEST_NAME], raw=None, raw_bytes=size)
+        )
     return items.upsert(item, value, digest=digest.hex(), at=at), size
 
 

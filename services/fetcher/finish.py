@@ -71,11 +71,18 @@ async def send_deletions(
     job, org_id = run.job, run.source.org_id
     refs = [ItemRef(connection_id=job.connection_id, resource=job.resource, id=id_) for id_ in ids]
     return await context.producer.send_all(
-        [items.deletion(ref, org_id=org_id, generation=job.generation, version=version, reason=reason) for ref in refs]
+        [
+            items.deletion(
+                ref, org_id=org_id, generation=job.generation, version=version, reason=reason
+            )
+            for ref in refs
+        ]
     )
 
 
-async def _close(run: JobRun, context: FetcherContext, error: JobError | None, *, held: int | None) -> None:
+async def _close(
+    run: JobRun, context: FetcherContext, error: JobError | None, *, held: int | None
+) -> None:
     job = run.job
     async with context.database.write(lock=job.connection_id) as db:
         await store.hold_deletions(db, job.connection_id, job.resource, held)

@@ -31,7 +31,13 @@ log = structlog.get_logger()
 
 async def interrupted(run: JobRun, context: FetcherContext, error: Interruption) -> None:
     """Write down what is next for the job; on return it is running (try again now), waiting or over."""
-    log.info("page_not_read", job_id=run.job.id, resource=run.job.resource, error=error.code, reason=error.reason)
+    log.info(
+        "page_not_read",
+        job_id=run.job.id,
+        resource=run.job.resource,
+        error=error.code,
+        reason=error.reason,
+    )
     match error:
         case RetryLater():
             await _retry(run, context, error)
@@ -40,7 +46,9 @@ async def interrupted(run: JobRun, context: FetcherContext, error: Interruption)
         case Reauthorize():
             await fail(run.job, context, JobError(code=error.code, detail=error.reason))
         case Reject():
-            await fail(run.job, context, JobError(code=error.code, detail=error.reason, scope=error.scope))
+            await fail(
+                run.job, context, JobError(code=error.code, detail=error.reason, scope=error.scope)
+            )
         case _:
             raise error
 
@@ -66,7 +74,11 @@ async def _restart(run: JobRun, context: FetcherContext, error: Restart) -> None
     job.cursor, job.part, job.empty_pages = None, None, 0
     job.receipt = msgspec.structs.replace(job.receipt, restarts=job.receipt.restarts + 1)
     if job.receipt.restarts > RESTARTS:
-        await fail(job, context, JobError(code=error.code, detail=f"Started again {RESTARTS} times. {error.reason}"))
+        await fail(
+            job,
+            context,
+            JobError(code=error.code, detail=f"Started again {RESTARTS} times. {error.reason}"),
+        )
         return
     async with context.database.write(lock=job.connection_id) as db:
         await store.forget_cursors(db, job.id)

@@ -32,43 +32,65 @@ _RECORD: Final = BulkUpsert(
     )
 )
 # One by one: of many at once PostgreSQL may make a walk through the whole lane, as in ``KeyLookup``.
-_FORGET: Final = delete(known_items).where(*(column == bindparam(column.name) for column in known_items.primary_key))
+_FORGET: Final = delete(known_items).where(
+    *(column == bindparam(column.name) for column in known_items.primary_key)
+)
 _INVALIDATE: Final = upsert(known_items).on_conflict_do_update(
     index_elements=["connection_id", "resource", "id"], set_={"digest": b""}
 )
 
 
-async def known(db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]) -> dict[str, KnownItem]:
+async def known(
+    db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]
+) -> dict[str, KnownItem]:
     rows = await _KNOWN.rows(db, {"connection_id": connection_id, "resource": resource}, ids)
     return {id_: KnownItem(id_, digest, version) for id_, digest, version in rows}
 
 
-async def record(db: AsyncConnection, connection_id: str, resource: str, items: Sequence[KnownItem]) -> None:
-    await _RECORD.run(db, [(connection_id, resource, one.id, one.digest, one.version) for one in items])
+async def record(
+    db: AsyncConnection, connection_id: str, resource: str, items: Sequence[KnownItem]
+) -> None:
+    await _RECORD.run(
+        db, [(connection_id, resource, one.id, one.digest, one.version) for one in items]
+    )
 
 
-async def invalidate(db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]) -> None:
+async def invalidate(
+    db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]
+) -> None:
     """Note that readers may have these ids, and that nobody knows with which content.
 
     What comes again is sent again, whatever it holds; what does not come again is deleted.
     """
     if ids:
         rows = [
-            {"connection_id": connection_id, "resource": resource, "id": id_, "digest": b"", "version": 0}
+            {
+                "connection_id": connection_id,
+                "resource": resource,
+                "id": id_,
+                "digest": b"",
+                "version": 0,
+            }
             for id_ in ids
         ]
         await db.execute(_INVALIDATE, rows)
 
 
-async def count(db: AsyncConnection, connection_id: str, resource: str, *, before: int | None = None) -> int:
+async def count(
+    db: AsyncConnection, connection_id: str, resource: str, *, before: int | None = None
+) -> int:
     """Return how many ids the lane has, or has not read since the version ``before``."""
-    query = select(func.count()).where(known_items.c.connection_id == connection_id, known_items.c.resource == resource)
+    query = select(func.count()).where(
+        known_items.c.connection_id == connection_id, known_items.c.resource == resource
+    )
     if before is not None:
         query = query.where(known_items.c.version < before)
     return int((await db.execute(query)).scalar_one())
 
 
-async def not_seen_since(db: AsyncConnection, connection_id: str, resource: str, *, version: int) -> list[str]:
+async def not_seen_since(
+    db: AsyncConnection, connection_id: str, resource: str, *, version: int
+) -> list[str]:
     """Return the next ids that were not read at ``version`` or later, at most ``CHUNK``."""
     query = select(known_items.c.id).where(
         known_items.c.connection_id == connection_id,
@@ -78,6 +100,11 @@ async def not_seen_since(db: AsyncConnection, connection_id: str, resource: str,
     return list((await db.execute(query.order_by(known_items.c.id).limit(CHUNK))).scalars())
 
 
-async def forget(db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]) -> None:
+async def forget(
+    db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]
+) -> None:
     if ids:
-        await db.execute(_FORGET, [{"connection_id": connection_id, "resource": resource, "id": id_} for id_ in ids])
+        await db.execute(
+            _FORGET,
+            [{"connection_id": connection_id, "resource": resource, "id": id_} for id_ in ids],
+        )

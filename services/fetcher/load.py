@@ -74,7 +74,9 @@ async def _page(run: JobRun, context: FetcherContext) -> None:
     page = await _read(run)
     failpoint("after_page")
     async with context.database.write(lock=job.connection_id) as db:
-        known = await known_items.known(db, job.connection_id, job.resource, [record.id for record in page.records])
+        known = await known_items.known(
+            db, job.connection_id, job.resource, [record.id for record in page.records]
+        )
         emitted = emission(job, run.source, page, version=at, known=known)
         if emitted.sent:
             await queries.record_pending(db, job, emitted.sent)
@@ -121,7 +123,11 @@ async def _checkpoint(
         error = _stuck(run, page) or await _looping(db, job)
         if error is not None:
             await transitions.finish(db, job, "failed", error)
-        elif job.cursor != FINISHING and context.max_pages is not None and job.pages >= context.max_pages:
+        elif (
+            job.cursor != FINISHING
+            and context.max_pages is not None
+            and job.pages >= context.max_pages
+        ):
             await transitions.finish(db, job, "incomplete", _limit_reached(context.max_pages))
         else:
             await transitions.advance(db, job, end_run=run.ends, told=run.worth_telling())
@@ -153,7 +159,10 @@ async def _looping(db: AsyncConnection, job: Job) -> JobError | None:
     digest = blake2b(SORTED.encode(job.cursor), digest_size=16).digest()
     if await store.is_new_cursor(db, job.id, digest):
         return None
-    return JobError(code="cursor_loop", detail="The provider sent the same cursor twice: the walk would never end.")
+    return JobError(
+        code="cursor_loop",
+        detail="The provider sent the same cursor twice: the walk would never end.",
+    )
 
 
 def _limit_reached(limit: int) -> JobError:
@@ -166,7 +175,11 @@ def _limit_reached(limit: int) -> JobError:
 def _count_recorded(provider: str, job: Job, *, pages: int, receipt: Receipt) -> None:
     """Count what ``job`` has more than before, when that is committed."""
     now = job.receipt
-    more = (now.emitted - receipt.emitted, now.unchanged - receipt.unchanged, now.deleted - receipt.deleted)
+    more = (
+        now.emitted - receipt.emitted,
+        now.unchanged - receipt.unchanged,
+        now.deleted - receipt.deleted,
+    )
     PAGES.add(provider, by=job.pages - pages)
     for outcome, count in zip(ITEM_OUTCOMES, (*more, now.dropped - receipt.dropped), strict=True):
         ITEMS.add(provider, outcome, by=count)

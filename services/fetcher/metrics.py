@@ -26,14 +26,22 @@ ITEMS: Final = Counter(
     "outcome",
 )
 ENDED: Final = Counter("tributary_jobs_ended", "Jobs that came to their end, by how.", "state")
-WAITS: Final = Counter("tributary_quota_waits", "Calls that had to wait for a provider's quota.", "provider")
-WAITED: Final = Counter(
-    "tributary_quota_wait_seconds", "Seconds for which calls were told to wait for quota.", "provider"
+WAITS: Final = Counter(
+    "tributary_quota_waits", "Calls that had to wait for a provider's quota.", "provider"
 )
-LIMITED: Final = Counter("tributary_rate_limited", "Calls that a provider refused for its own rate limit.", "provider")
+WAITED: Final = Counter(
+    "tributary_quota_wait_seconds",
+    "Seconds for which calls were told to wait for quota.",
+    "provider",
+)
+LIMITED: Final = Counter(
+    "tributary_rate_limited", "Calls that a provider refused for its own rate limit.", "provider"
+)
 
 ITEM_OUTCOMES: Final = ("sent", "unchanged", "deleted", "dropped")
-_STATES: Final = select(jobs.c.state, func.count()).where(jobs.c.state.in_(UNFINISHED)).group_by(jobs.c.state)
+_STATES: Final = (
+    select(jobs.c.state, func.count()).where(jobs.c.state.in_(UNFINISHED)).group_by(jobs.c.state)
+)
 
 
 def init_series(providers: Iterable[str]) -> None:
@@ -70,7 +78,11 @@ async def _jobs(database: Database) -> Iterable[Metric]:
     async with database.read() as db:
         found = dict.fromkeys(((state,) for state in UNFINISHED), 0.0)
         found |= {(state,): count for state, count in await db.execute(_STATES)}
-    return [gauge("tributary_jobs", "Jobs that are not over, of all fetchers, by state.", found, "state")]
+    return [
+        gauge(
+            "tributary_jobs", "Jobs that are not over, of all fetchers, by state.", found, "state"
+        )
+    ]
 
 
 async def _workers(database: Database) -> Iterable[Metric]:

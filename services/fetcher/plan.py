@@ -19,7 +19,9 @@ UNKNOWN_CONNECTION_S: Final = 60.0
 Providers = Mapping[str, Provider]
 
 
-async def plan_connection(db: AsyncConnection, snapshot: Connection, *, providers: Providers) -> None:
+async def plan_connection(
+    db: AsyncConnection, snapshot: Connection, *, providers: Providers
+) -> None:
     """Take in a connection's new snapshot: load it when it came, purge it when it went.
 
     An older snapshot than the known one changes nothing. Compaction keeps only the newest event of a connection, so
@@ -64,13 +66,19 @@ async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers:
     the gateway holds.
     """
     snapshot = await store.connection(db, request.connection_id)
-    if snapshot is None or not request.ids or providers[snapshot.provider].resource(request.resource) is None:
+    if (
+        snapshot is None
+        or not request.ids
+        or providers[snapshot.provider].resource(request.resource) is None
+    ):
         return
     await store.open_lanes(db, snapshot.id, [request.resource])
     await store.raise_epoch(db, snapshot.id, request.resource, version=request.highest_version)
     if snapshot.status == "disconnected":
         await known_items.invalidate(db, snapshot.id, request.resource, request.ids)
-        await transitions.create(db, new_job(snapshot.id, request.resource, snapshot.generation, kind="purge"))
+        await transitions.create(
+            db, new_job(snapshot.id, request.resource, snapshot.generation, kind="purge")
+        )
     elif _cannot_load(snapshot, providers[snapshot.provider], request.resource) is None:
         job = new_job(snapshot.id, request.resource, snapshot.generation, kind="refetch")
         job.cursor = {"ids": list(dict.fromkeys(request.ids))}
@@ -110,10 +118,14 @@ async def _load(
     new, joined = [], []
     for resource in chosen:
         error = _cannot_load(snapshot, provider, resource)
-        job = new_job(snapshot.id, resource, snapshot.generation, background=background, error=error)
+        job = new_job(
+            snapshot.id, resource, snapshot.generation, background=background, error=error
+        )
         if error is not None:
             new.append(job)
-        elif (other := _same_work(job, lanes.get(resource, []), loaded=resource in loaded)) is not None:
+        elif (
+            other := _same_work(job, lanes.get(resource, []), loaded=resource in loaded)
+        ) is not None:
             joined.append(other)
         else:
             new.append(job)
@@ -127,7 +139,11 @@ def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
     Nothing that somebody waits for joins work in the background.
     """
     for job in others:
-        if job.kind != "load" or job.generation != new.generation or (job.background and not new.background):
+        if (
+            job.kind != "load"
+            or job.generation != new.generation
+            or (job.background and not new.background)
+        ):
             continue
         queued = job.pages == 0 and job.state != "running"
         if queued or not loaded:
@@ -137,9 +153,13 @@ def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
 
 def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> JobError | None:
     if snapshot.status == "disconnected":
-        return JobError(code="disconnected", detail="The account was disconnected. Connect it again to load it.")
+        return JobError(
+            code="disconnected", detail="The account was disconnected. Connect it again to load it."
+        )
     if snapshot.status == "reauth_required":
-        return JobError(code="reauth_required", detail=snapshot.reason or "The account must be connected again.")
+        return JobError(
+            code="reauth_required", detail=snapshot.reason or "The account must be connected again."
+        )
     if resource in snapshot.resources:
         return None
     wanted = provider.resource(resource)
@@ -160,7 +180,13 @@ async def _purge(db: AsyncConnection, snapshot: Connection, *, generation: int) 
     What runs finds the connection gone at its next checkpoint: ended here, the items of the page that is on its way
     would come after their own deletion.
     """
-    waits = [job for job in await queries.unfinished(db, snapshot.id) if job.kind != "purge" and job.state != "running"]
+    waits = [
+        job
+        for job in await queries.unfinished(db, snapshot.id)
+        if job.kind != "purge" and job.state != "running"
+    ]
     await transitions.end_disconnected(db, waits)
     resources = await store.lanes_of(db, snapshot.id)
-    await transitions.create(db, *(new_job(snapshot.id, resource, generation, kind="purge") for resource in resources))
+    await transitions.create(
+        db, *(new_job(snapshot.id, resource, generation, kind="purge") for resource in resources)
+    )

@@ -20,8 +20,12 @@ async def purge(run: JobRun, context: FetcherContext) -> None:
     job = run.job
     context.tokens.forget(job.connection_id)
     async with context.database.read() as db:
-        ids = await known_items.not_seen_since(db, job.connection_id, job.resource, version=ABOVE_ALL)
-    sent = await send_deletions(run, context, ids, version=run.next_version(), reason="disconnected")
+        ids = await known_items.not_seen_since(
+            db, job.connection_id, job.resource, version=ABOVE_ALL
+        )
+    sent = await send_deletions(
+        run, context, ids, version=run.next_version(), reason="disconnected"
+    )
     job.item_positions = {**job.item_positions, **sent}
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
     async with context.database.write(lock=job.connection_id) as db:

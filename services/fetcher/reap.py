@@ -34,7 +34,9 @@ async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], N
                     await store.forget_workers(db, silent_s=DEAD_AFTER_S)
             if not alive:
                 log.critical(
-                    "declared_dead", worker_id=worker_id, reason="it did not beat for too long; others have its jobs"
+                    "declared_dead",
+                    worker_id=worker_id,
+                    reason="it did not beat for too long; others have its jobs",
                 )
                 died()
                 return
@@ -71,7 +73,9 @@ async def reap(database: Database) -> int:
     cutoff = time.time() - FORGOTTEN_AFTER_S
     async with database.read() as db:
         live = await store.live_workers(db)
-        orphaned = [job for job in await queries.in_state(db, "running") if job.worker_id not in live]
+        orphaned = [
+            job for job in await queries.in_state(db, "running") if job.worker_id not in live
+        ]
         ready = await queries.in_state(db, "ready", unchanged_since=cutoff)
         waiting = await queries.in_state(db, "waiting", unchanged_since=cutoff)
     # One that waits is only forgotten when its time has long come.

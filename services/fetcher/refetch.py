@@ -31,8 +31,15 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     sent = await context.producer.send_all(emitted.messages)
     deleted = await send_deletions(run, context, gone, version=at, reason="not_visible")
     job.item_positions = {**job.item_positions, **sent, **deleted}
-    job.pages, job.items, job.attempts, job.pending_ids = job.pages + 1, job.items + len(found), 0, ()
-    job.receipt = msgspec.structs.replace(emitted.receipt, deleted=emitted.receipt.deleted + len(gone))
+    job.pages, job.items, job.attempts, job.pending_ids = (
+        job.pages + 1,
+        job.items + len(found),
+        0,
+        (),
+    )
+    job.receipt = msgspec.structs.replace(
+        emitted.receipt, deleted=emitted.receipt.deleted + len(gone)
+    )
     job.cursor = {"ids": ids[CHUNK:]}
     async with context.database.write(lock=job.connection_id) as db:
         await known_items.record(db, job.connection_id, job.resource, emitted.known)

@@ -40,7 +40,9 @@ def fetcher_settings(settings: Settings, *, alone: bool) -> FetcherSettings:
         SecretFileRefused: a file of the data folder is not safe or not sound.
     """
     providers = {
-        slug: Runtime(provider=runtime.provider, client_id=runtime.client_id, api_url=runtime.api_url)
+        slug: Runtime(
+            provider=runtime.provider, client_id=runtime.client_id, api_url=runtime.api_url
+        )
         for slug, runtime in provider_runtimes(settings).items()
     }
     return FetcherSettings(

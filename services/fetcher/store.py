@@ -23,12 +23,18 @@ BELIEVED_UNTIL: Final = 8_000_000_000
 """Epochs from a clock or a message stay below this (the year 2223), which leaves half a billion claims."""
 
 _CURSOR: Final = upsert(cursors).on_conflict_do_nothing()
-_FORGET_CURSORS: Final = delete(cursors).where(in_array(cursors.c.job_id, bindparam("ids", type_=Text)))
-_STANDING: Final = select(connections.c.status, connections.c.generation).where(connections.c.id == bindparam("id"))
+_FORGET_CURSORS: Final = delete(cursors).where(
+    in_array(cursors.c.job_id, bindparam("ids", type_=Text))
+)
+_STANDING: Final = select(connections.c.status, connections.c.generation).where(
+    connections.c.id == bindparam("id")
+)
 
 
 async def connection(db: AsyncConnection, connection_id: str) -> Connection | None:
-    raw = (await db.execute(select(connections.c.snapshot).where(connections.c.id == connection_id))).scalar()
+    raw = (
+        await db.execute(select(connections.c.snapshot).where(connections.c.id == connection_id))
+    ).scalar()
     return None if raw is None else msgspec.json.decode(raw, type=Connection)
 
 
@@ -60,10 +66,15 @@ async def is_gone(db: AsyncConnection, connection_id: str, generation: int) -> b
 
 async def open_lanes(db: AsyncConnection, connection_id: str, resources: Sequence[str]) -> set[str]:
     """Make the lanes that are new. Returns those that have ever been loaded to their end."""
-    rows = [{"connection_id": connection_id, "resource": resource, "epoch": 0, "loaded": 0} for resource in resources]
+    rows = [
+        {"connection_id": connection_id, "resource": resource, "epoch": 0, "loaded": 0}
+        for resource in resources
+    ]
     if rows:
         await db.execute(upsert(lanes).on_conflict_do_nothing(), rows)
-    loaded = select(lanes.c.resource).where(lanes.c.connection_id == connection_id, lanes.c.loaded != 0)
+    loaded = select(lanes.c.resource).where(
+        lanes.c.connection_id == connection_id, lanes.c.loaded != 0
+    )
     return set((await db.execute(loaded)).scalars())
 
 
@@ -72,10 +83,14 @@ async def lanes_of(db: AsyncConnection, connection_id: str) -> list[str]:
     return list(found.scalars())
 
 
-async def take_lane(db: AsyncConnection, connection_id: str, resource: str, *, job_id: str) -> int | None:
+async def take_lane(
+    db: AsyncConnection, connection_id: str, resource: str, *, job_id: str
+) -> int | None:
     """Take the lane under a new epoch and return that; None when another job has the lane."""
     lane = _lane(connection_id, resource)
-    found = (await db.execute(select(lanes.c.job_id, lanes.c.epoch, db_now().label("now_s")).where(lane))).first()
+    found = (
+        await db.execute(select(lanes.c.job_id, lanes.c.epoch, db_now().label("now_s")).where(lane))
+    ).first()
     if found is None or found.job_id not in {None, job_id}:
         return None
     epoch = next_epoch(found.epoch, found.now_s)
@@ -95,7 +110,9 @@ def next_epoch(last: int, now_s: float) -> int:
     return max(last + 1, seconds if seconds < BELIEVED_UNTIL else 0)
 
 
-async def raise_epoch(db: AsyncConnection, connection_id: str, resource: str, *, version: int) -> None:
+async def raise_epoch(
+    db: AsyncConnection, connection_id: str, resource: str, *, version: int
+) -> None:
     """Order every later claim of the lane above ``version``, which readers hold of one of its items.
 
     Raises:
@@ -115,11 +132,15 @@ async def free_lane(db: AsyncConnection, connection_id: str, resource: str, *, j
 
 async def free_lanes(db: AsyncConnection, connection_id: str, job_ids: Sequence[str]) -> None:
     """Those that one of these jobs has."""
-    theirs = (lanes.c.connection_id == connection_id) & in_array(lanes.c.job_id, bindparam("ids", type_=Text))
+    theirs = (lanes.c.connection_id == connection_id) & in_array(
+        lanes.c.job_id, bindparam("ids", type_=Text)
+    )
     await db.execute(update(lanes).where(theirs).values(job_id=None), {"ids": json_array(job_ids)})
 
 
-async def lane_loaded(db: AsyncConnection, connection_id: str, resource: str, *, loaded: bool) -> None:
+async def lane_loaded(
+    db: AsyncConnection, connection_id: str, resource: str, *, loaded: bool
+) -> None:
     lane = _lane(connection_id, resource)
     await db.execute(update(lanes).where(lane).values(loaded=int(loaded)))
 
@@ -131,7 +152,9 @@ async def held_deletions(db: AsyncConnection, connection_id: str, resource: str)
     return held
 
 
-async def hold_deletions(db: AsyncConnection, connection_id: str, resource: str, count: int | None) -> None:
+async def hold_deletions(
+    db: AsyncConnection, connection_id: str, resource: str, count: int | None
+) -> None:
     lane = _lane(connection_id, resource)
     await db.execute(update(lanes).where(lane).values(held_deletions=count))
 
@@ -168,13 +191,25 @@ async def put_aside(db: AsyncConnection, request: SyncRequested, *, seconds: flo
 
 async def waited_too_long(db: AsyncConnection) -> set[str]:
     """Connections that requests wait for, though they have waited their time."""
-    return set((await db.execute(select(unclaimed.c.connection_id).where(unclaimed.c.expires_at < db_now()))).scalars())
+    return set(
+        (
+            await db.execute(
+                select(unclaimed.c.connection_id).where(unclaimed.c.expires_at < db_now())
+            )
+        ).scalars()
+    )
 
 
 async def take_put_aside(db: AsyncConnection, connection_id: str) -> list[SyncRequested]:
     """Remove and return the requests that wait for a connection."""
-    taken = delete(unclaimed).where(unclaimed.c.connection_id == connection_id).returning(unclaimed.c.request)
-    return [msgspec.json.decode(raw, type=SyncRequested) for raw in (await db.execute(taken)).scalars()]
+    taken = (
+        delete(unclaimed)
+        .where(unclaimed.c.connection_id == connection_id)
+        .returning(unclaimed.c.request)
+    )
+    return [
+        msgspec.json.decode(raw, type=SyncRequested) for raw in (await db.execute(taken)).scalars()
+    ]
 
 
 async def arrive(db: AsyncConnection, worker_id: str) -> None:
@@ -183,7 +218,9 @@ async def arrive(db: AsyncConnection, worker_id: str) -> None:
 
 async def beat(db: AsyncConnection, worker_id: str) -> bool:
     """False when the others have given this worker up: its jobs are somebody else's now."""
-    return (await db.execute(update(workers).where(workers.c.id == worker_id).values(beat_at=db_now()))).rowcount == 1
+    return (
+        await db.execute(update(workers).where(workers.c.id == worker_id).values(beat_at=db_now()))
+    ).rowcount == 1
 
 
 async def silent(db: AsyncConnection, worker_id: str) -> float:
@@ -192,7 +229,9 @@ async def silent(db: AsyncConnection, worker_id: str) -> float:
     return float((await db.execute(since)).scalar() or 0.0)
 
 
-async def forget_workers(db: AsyncConnection, *, silent_s: float = 0.0, only: str | None = None) -> None:
+async def forget_workers(
+    db: AsyncConnection, *, silent_s: float = 0.0, only: str | None = None
+) -> None:
     """Workers whose last beat is older than ``silent_s`` are dead; or ``only`` this one, which leaves."""
     dead = workers.c.beat_at <= db_now() - silent_s if only is None else workers.c.id == only
     await db.execute(delete(workers).where(dead))

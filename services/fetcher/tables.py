@@ -23,7 +23,13 @@ from shared.outbox import outbox_table
 
 State = Literal["new", "ready", "running", "waiting", "awaiting_lane", "awaiting_slot", "over"]
 """Of a job; ``new`` is one without a row. ``jobs/transitions.py`` draws what leads from one to another."""
-UNFINISHED: Final[tuple[State, ...]] = ("ready", "running", "waiting", "awaiting_lane", "awaiting_slot")
+UNFINISHED: Final[tuple[State, ...]] = (
+    "ready",
+    "running",
+    "waiting",
+    "awaiting_lane",
+    "awaiting_slot",
+)
 
 metadata = MetaData()
 

@@ -10,7 +10,10 @@ from services.gateway.security import command as keys
 from services.gateway.settings import gateway_settings
 from shared.process import serve_alone
 
-COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {"keys": keys.main, "dead-letters": dead_letters.main}
+COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
+    "keys": keys.main,
+    "dead-letters": dead_letters.main,
+}
 USAGE: Final = "python -m services.gateway [keys | dead-letters …]: without a command it serves until it is stopped."
 
 
@@ -18,7 +21,9 @@ def main(arguments: Sequence[str]) -> int:
     if not arguments:
         return serve_alone(
             "gateway",
-            lambda settings: create_app(gateway_settings(settings, ready_urls=(f"{settings.auth_url}/health/ready",))),
+            lambda settings: create_app(
+                gateway_settings(settings, ready_urls=(f"{settings.auth_url}/health/ready",))
+            ),
         )
     command = COMMANDS.get(arguments[0])
     if command is None:

@@ -43,7 +43,9 @@ class Resources:
 
 
 @asynccontextmanager
-async def open_resources(settings: GatewaySettings, *, served: Callable[[str], bool]) -> AsyncIterator[Resources]:
+async def open_resources(
+    settings: GatewaySettings, *, served: Callable[[str], bool]
+) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         init_series()
         await check_layout(settings.database)
@@ -70,7 +72,13 @@ async def open_resources(settings: GatewaySettings, *, served: Callable[[str], b
         stack.push_async_callback(sending.stop)
         consumers = Consumers(settings.kafka, service="gateway", producer=producer)
         providers = {slug: configured.provider for slug, configured in settings.providers.items()}
-        listen(consumers, database=database, log_ids=context.log_ids, watch=context.watch, providers=providers)
+        listen(
+            consumers,
+            database=database,
+            log_ids=context.log_ids,
+            watch=context.watch,
+            providers=providers,
+        )
         await consumers.start()
         stack.push_async_callback(consumers.stop)
         yield Resources(context, http, consumers)

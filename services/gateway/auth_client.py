@@ -40,14 +40,22 @@ class AuthClient:
         return await self._call("POST", f"/flows/{_segment(flow_id)}/open", OpenedFlow)
 
     async def finish_flow(self, callback: Callback) -> CallbackResult:
-        return await self._call("POST", "/callback", CallbackResult, body=callback, timeout_s=EXCHANGE_S)
+        return await self._call(
+            "POST", "/callback", CallbackResult, body=callback, timeout_s=EXCHANGE_S
+        )
 
     async def disconnect(self, connection_id: str) -> Connection:
         path = f"/connections/{_segment(connection_id)}"
         return await self._call("DELETE", path, Connection, timeout_s=EXCHANGE_S)
 
     async def _call(
-        self, method: str, path: str, shape: type[T], *, body: msgspec.Struct | None = None, timeout_s: float = 15.0
+        self,
+        method: str,
+        path: str,
+        shape: type[T],
+        *,
+        body: msgspec.Struct | None = None,
+        timeout_s: float = 15.0,
     ) -> T:
         headers = {
             "authorization": f"Bearer {self._secret.reveal()}",
@@ -56,7 +64,9 @@ class AuthClient:
         }
         sent = msgspec.UNSET if body is None else msgspec.to_builtins(body)
         try:
-            answer = await self._http.request(method, self._url + path, headers=headers, json=sent, timeout_s=timeout_s)
+            answer = await self._http.request(
+                method, self._url + path, headers=headers, json=sent, timeout_s=timeout_s
+            )
         except HttpError as error:
             raise Unavailable("The auth service does not answer. Try again in a moment.") from error
         try:
@@ -64,7 +74,9 @@ class AuthClient:
                 return msgspec.json.decode(answer.body, type=shape)
             problem = msgspec.json.decode(answer.body, type=ErrorBody)
         except msgspec.DecodeError:
-            raise Unavailable("The auth service did not answer as expected. Try again in a moment.") from None
+            raise Unavailable(
+                "The auth service did not answer as expected. Try again in a moment."
+            ) from None
         if answer.status not in TOLD:
             raise Unavailable("The auth service cannot do that now. Try again in a moment.")
         raise TributaryError(problem.detail, code=problem.code, status=answer.status)

@@ -11,7 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway import store
 from services.gateway.context import Watch
 from services.gateway.metrics import STALE_APPENDS
-from services.gateway.project import apply_connection, item_row, project_items, refetch_requests, requested_sync
+from services.gateway.project import (
+    apply_connection,
+    item_row,
+    project_items,
+    refetch_requests,
+    requested_sync,
+)
 from services.gateway.store import READ_MODEL
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Sync
@@ -65,7 +71,9 @@ def listen(
         (SYNCS, _read_sync, _on_syncs),
     )
 
-    def together(topic: str, read: Read, fold: Fold) -> Callable[[list[ConsumedRecord]], Awaitable[None]]:
+    def together(
+        topic: str, read: Read, fold: Fold
+    ) -> Callable[[list[ConsumedRecord]], Awaitable[None]]:
         """Decode first, so that dead letters are kept before the transaction; then fold and position as one."""
 
         async def handle(batch: list[ConsumedRecord]) -> None:
@@ -89,7 +97,9 @@ async def _on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
     stale = await project_items(db, rows)
     STALE_APPENDS.add(by=len(stale))
     if stale:
-        log.warning("stale_appends", count=len(stale), connection_ids=sorted({key[0] for key in stale})[:10])
+        log.warning(
+            "stale_appends", count=len(stale), connection_ids=sorted({key[0] for key in stale})[:10]
+        )
         await store.send(db, *refetch_requests(stale))
 
 
@@ -113,7 +123,9 @@ def _read_connection(one: ConsumedRecord) -> Connection:
     return decode(one.value, one.headers, connection_events.KINDS)[1]
 
 
-async def _readable(consumers: Consumers, batch: list[ConsumedRecord], read: Callable[[ConsumedRecord], T]) -> list[T]:
+async def _readable(
+    consumers: Consumers, batch: list[ConsumedRecord], read: Callable[[ConsumedRecord], T]
+) -> list[T]:
     """Decode what can be decoded; the rest goes to the dead letters, so that reading may pass it.
 
     A null value is a message only where ``read`` takes one: on the connections topic it is an expired key.

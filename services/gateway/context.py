@@ -66,7 +66,9 @@ class GatewayContext:
     def check_org(self, org_id: str) -> None:
         """Raises ``Forbidden`` when something is to be made for, or read of, another organisation by name."""
         if not self.sees(org_id):
-            raise Forbidden("The key is for another organisation than org_id names.", code="foreign_org")
+            raise Forbidden(
+                "The key is for another organisation than org_id names.", code="foreign_org"
+            )
 
     def sees(self, org_id: str | None) -> bool:
         """Whether a filter by ``org_id`` can find anything; None filters nothing."""

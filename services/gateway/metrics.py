@@ -13,7 +13,8 @@ from shared.kafka import Consumers
 from shared.telemetry import Collector, Counter
 
 STALE_APPENDS: Final = Counter(
-    "tributary_stale_appends", "Items that reached the topic after a newer version, or after their connection's end."
+    "tributary_stale_appends",
+    "Items that reached the topic after a newer version, or after their connection's end.",
 )
 
 

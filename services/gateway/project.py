@@ -35,7 +35,9 @@ class ItemBody(Item, frozen=True, kw_only=True):
 DECODER: Final = msgspec.json.Decoder(ItemBody)
 
 
-async def project_items(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> dict[items.Key, int]:
+async def project_items(
+    db: AsyncConnection, rows: Sequence[dict[str, Any]]
+) -> dict[items.Key, int]:
     """Write item rows of one batch, in the order of their offsets.
 
     Returns the keys of stale appends, each with the highest version there is of it: they were appended behind a newer
@@ -44,7 +46,9 @@ async def project_items(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> 
     """
     newest, stale = _newest(rows)
     lowest = await connections.open_generations(db, {key[0] for key in newest})
-    closed = [row for row in newest.values() if row["generation"] < lowest.get(row["connection_id"], 0)]
+    closed = [
+        row for row in newest.values() if row["generation"] < lowest.get(row["connection_id"], 0)
+    ]
     over = {items.key(row) for row in closed if not row["deleted"]}
     writable = [row for key, row in sorted(newest.items()) if key not in over]
     late = [newest[key] for key in over]
@@ -57,7 +61,9 @@ async def project_items(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> 
     return {key: max(newest[key]["version"], stored.get(key, 0)) for key in sorted(stale)}
 
 
-def _newest(rows: Sequence[dict[str, Any]]) -> tuple[dict[items.Key, dict[str, Any]], set[items.Key]]:
+def _newest(
+    rows: Sequence[dict[str, Any]],
+) -> tuple[dict[items.Key, dict[str, Any]], set[items.Key]]:
     """Return the highest version of each key, and the keys that have an older one behind it."""
     newest: dict[items.Key, dict[str, Any]] = {}
     stale: set[items.Key] = set()
@@ -89,12 +95,16 @@ def refetch_requests(stale: Mapping[items.Key, int]) -> list[Message]:
     ]
 
 
-def _refetches(connection_id: str, resource: str, highest: Mapping[str, int]) -> Iterator[RefetchItems]:
+def _refetches(
+    connection_id: str, resource: str, highest: Mapping[str, int]
+) -> Iterator[RefetchItems]:
     known = tuple(highest)
     for start in range(0, len(known), CHUNK):
         ids = known[start : start + CHUNK]
         most = max(highest[id_] for id_ in ids)
-        yield RefetchItems(connection_id=connection_id, resource=resource, ids=ids, highest_version=most)
+        yield RefetchItems(
+            connection_id=connection_id, resource=resource, ids=ids, highest_version=most
+        )
 
 
 def item_row(record: ConsumedRecord) -> dict[str, Any]:
@@ -109,7 +119,11 @@ def item_row(record: ConsumedRecord) -> dict[str, Any]:
         body = None if record.value is None else DECODER.decode(record.value)
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise Undecodable("malformed", f"not an item: {error}") from error
-    known = {} if body is None else {**asdict(body), "raw": bytes(body.raw), "name_folded": body.name.casefold()}
+    known = (
+        {}
+        if body is None
+        else {**asdict(body), "raw": bytes(body.raw), "name_folded": body.name.casefold()}
+    )
     return {
         **items.BLANK,
         **known,
@@ -134,7 +148,9 @@ def _need(record: ConsumedRecord, name: str) -> str:
     return value
 
 
-async def apply_connection(db: AsyncConnection, snapshot: Connection, *, provider: Provider | None) -> None:
+async def apply_connection(
+    db: AsyncConnection, snapshot: Connection, *, provider: Provider | None
+) -> None:
     """Keep a newer snapshot: the sync it names begins with it, and a disconnect takes its items away.
 
     An older one, or the same again, changes nothing.
@@ -142,7 +158,11 @@ async def apply_connection(db: AsyncConnection, snapshot: Connection, *, provide
     before = await connections.get(db, snapshot.id)
     if not await connections.save(db, snapshot):
         return
-    if before is not None and before.generation < snapshot.generation and before.status != "disconnected":
+    if (
+        before is not None
+        and before.generation < snapshot.generation
+        and before.status != "disconnected"
+    ):
         # Its end was not heard of: the answer to the consent that followed came first.
         await items.drop_generations(db, snapshot.id, up_to=before.generation)
     if snapshot.status == "disconnected":

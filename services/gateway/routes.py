@@ -16,7 +16,12 @@ from services.gateway.connections import routes as connections
 from services.gateway.dead_letters import routes as dead_letters
 from services.gateway.http.openapi import OPENAPI_PATH
 from services.gateway.http.parameters import only_declared
-from services.gateway.http.problems import on_fault, on_http_exception, on_recursion, on_tributary_error
+from services.gateway.http.problems import (
+    on_fault,
+    on_http_exception,
+    on_recursion,
+    on_tributary_error,
+)
 from services.gateway.items import routes as items
 from services.gateway.legacy import routes as legacy
 from services.gateway.security import routes as keys
@@ -43,8 +48,12 @@ class ServerVersion(msgspec.Struct, frozen=True, kw_only=True):
     """What answers here, and which version of the API it speaks."""
 
     name: Annotated[str, msgspec.Meta(description="Always Tributary.", examples=["Tributary"])]
-    version: Annotated[str, msgspec.Meta(description="Of the package, as it was released.", examples=[VERSION])]
-    api_version: Annotated[str, msgspec.Meta(description="The first part of every path.", examples=["v1"])]
+    version: Annotated[
+        str, msgspec.Meta(description="Of the package, as it was released.", examples=[VERSION])
+    ]
+    api_version: Annotated[
+        str, msgspec.Meta(description="The first part of every path.", examples=["v1"])
+    ]
 
 
 @get(
@@ -80,4 +89,11 @@ def routes() -> list[ControllerRouterHandler]:
         ],
     )
     first_page = Router(path="/", before_request=legacy.ping, route_handlers=[console.FIRST_PAGE])
-    return [v1, connect.open_link, callback.get_callback, *legacy.ROUTES, first_page, *console.ROUTES]
+    return [
+        v1,
+        connect.open_link,
+        callback.get_callback,
+        *legacy.ROUTES,
+        first_page,
+        *console.ROUTES,
+    ]

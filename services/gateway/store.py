@@ -24,7 +24,8 @@ _SAVE: Final = _INSERT.on_conflict_do_update(
     index_elements=["topic", "partition"],
     set_={"next_offset": _INSERT.excluded.next_offset, "log_id": _INSERT.excluded.log_id},
     # A gateway that has lost the partition may still write the batch that it had taken before.
-    where=(positions.c.log_id != _INSERT.excluded.log_id) | (positions.c.next_offset < _INSERT.excluded.next_offset),
+    where=(positions.c.log_id != _INSERT.excluded.log_id)
+    | (positions.c.next_offset < _INSERT.excluded.next_offset),
 )
 _SAVE_ALL: Final = BulkUpsert(_SAVE)
 _IN_ORDER: Final = itemgetter(*_SAVE_ALL.columns)
@@ -58,12 +59,19 @@ async def load_positions(db: AsyncConnection, topic: str, log_id: str) -> dict[i
     return {row.partition: row.next_offset for row in rows}
 
 
-async def save_positions(db: AsyncConnection, topic: str, log_id: str, read: Mapping[int, int]) -> None:
+async def save_positions(
+    db: AsyncConnection, topic: str, log_id: str, read: Mapping[int, int]
+) -> None:
     values = {"topic": topic, "log_id": log_id}
-    rows = ({**values, "partition": one, "next_offset": following} for one, following in sorted(read.items()))
+    rows = (
+        {**values, "partition": one, "next_offset": following}
+        for one, following in sorted(read.items())
+    )
     await _SAVE_ALL.run(db, [_IN_ORDER(row) for row in rows])
 
 
 def passed(positions_of_items: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
     """Whether a reader that stands at ``positions_of_items`` has read every offset in ``wanted``."""
-    return all(positions_of_items.get(partition, 0) > offset for partition, offset in wanted.items())
+    return all(
+        positions_of_items.get(partition, 0) > offset for partition, offset in wanted.items()
+    )

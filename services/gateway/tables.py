@@ -86,7 +86,12 @@ KEY_FIELDS: Final = frozenset({"connection_id", "resource", "id", "parent_id"})
 
 def item_columns() -> Iterator[Column[Any]]:
     """Yield one column per field of the contract: text and numbers as they are, anything else as JSON."""
-    kinds: Mapping[type, type[TypeEngine[Any]] | TypeEngine[Any]] = {str: String, int: Big, float: Float, bool: Boolean}
+    kinds: Mapping[type, type[TypeEngine[Any]] | TypeEngine[Any]] = {
+        str: String,
+        int: Big,
+        float: Float,
+        bool: Boolean,
+    }
     for name, annotation in get_type_hints(Item).items():
         options = get_args(annotation) if isinstance(annotation, UnionType) else (annotation,)
         (kind,) = (option for option in options if option is not NoneType)

@@ -43,7 +43,10 @@ class Throttle:
     def failed(self, sources: Iterable[str]) -> None:
         """Raises ``TooManyFailures`` while a source has to wait; what that refuses is not counted, so waiting helps."""
         now, sources = self._clock(), list(sources)
-        wait = max((self._failures[one].until - now for one in sources if one in self._failures), default=0.0)
+        wait = max(
+            (self._failures[one].until - now for one in sources if one in self._failures),
+            default=0.0,
+        )
         if wait > 0:
             raise TooManyFailures(math.ceil(wait))
         for one in sources:

@@ -1,6 +1,13 @@
 """What a provider is: its data (``Provider``), and how its pages are read (``Connector``)."""
 
-from shared.connector.interruptions import Interruption, Reauthorize, Reject, Restart, RetryLater, retry_after
+from shared.connector.interruptions import (
+    Interruption,
+    Reauthorize,
+    Reject,
+    Restart,
+    RetryLater,
+    retry_after,
+)
 from shared.connector.page import Call, Connector, Cursor, Page, Record, Rejected, Request, Response
 from shared.connector.provider import Bucket, Identity, OAuth2, Original, Provider, Resource
 

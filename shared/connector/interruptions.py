@@ -37,7 +37,12 @@ class RetryLater(Interruption):
     """
 
     def __init__(
-        self, reason: str, *, code: str = "unavailable", after_s: float | None = None, limit: bool = False
+        self,
+        reason: str,
+        *,
+        code: str = "unavailable",
+        after_s: float | None = None,
+        limit: bool = False,
     ) -> None:
         super().__init__(reason, code=code)
         self.after_s = after_s

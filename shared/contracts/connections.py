@@ -26,7 +26,11 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
     id: Annotated[str, Meta(description="The provider's id of the account.", examples=["b1f0c2d3"])]
     name: Annotated[
-        str | None, Meta(description="As a person would know it; null if the provider gives none.", examples=["Acme"])
+        str | None,
+        Meta(
+            description="As a person would know it; null if the provider gives none.",
+            examples=["Acme"],
+        ),
     ] = None
 
 
@@ -34,13 +38,19 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     """The public facts of a connection; never a token, code or secret."""
 
     id: ConnectionId
-    version: Annotated[int, Meta(description="Rises by one at every event of the connection.", examples=[3])]
+    version: Annotated[
+        int, Meta(description="Rises by one at every event of the connection.", examples=[3])
+    ]
     generation: Generation
     org_id: OrgId
     user_id: UserId
     provider: ProviderSlug
     client_id: Annotated[
-        str, Meta(description="Our app at the provider that the account was connected with.", examples=["app-1"])
+        str,
+        Meta(
+            description="Our app at the provider that the account was connected with.",
+            examples=["app-1"],
+        ),
     ]
     account: Annotated[Account, Meta(description="The account at the provider.")]
     grantee: Annotated[
@@ -52,19 +62,30 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     status: ConnectionStatus
     paused: Annotated[
-        bool, Meta(description="True when a person has paused it: nothing is read until resumed.", examples=[False])
+        bool,
+        Meta(
+            description="True when a person has paused it: nothing is read until resumed.",
+            examples=[False],
+        ),
     ] = False
     reason: Annotated[
         str | None,
-        Meta(description="Why it is not active, for people; null when it is.", examples=["The grant was revoked."]),
+        Meta(
+            description="Why it is not active, for people; null when it is.",
+            examples=["The grant was revoked."],
+        ),
     ] = None
     scopes: Annotated[
-        tuple[Scope, ...], Meta(description="The scopes that were granted.", examples=[["data.records:read"]])
+        tuple[Scope, ...],
+        Meta(description="The scopes that were granted.", examples=[["data.records:read"]]),
     ] = ()
     resources: Annotated[
-        tuple[ResourceSlug, ...], Meta(description="What the granted scopes allow us to read.", examples=[["pages"]])
+        tuple[ResourceSlug, ...],
+        Meta(description="What the granted scopes allow us to read.", examples=[["pages"]]),
     ] = ()
-    token_version: Annotated[int, Meta(description="Rises by one at every token refresh.", examples=[5])]
+    token_version: Annotated[
+        int, Meta(description="Rises by one at every token refresh.", examples=[5])
+    ]
     sync_id: Annotated[
         str | None,
         Meta(

@@ -86,7 +86,9 @@ def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
     return None
 
 
-def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]], kinds: Mapping[str, type[T]]) -> tuple[str, T]:
+def decode(
+    value: bytes | None, headers: Iterable[tuple[str, bytes]], kinds: Mapping[str, type[T]]
+) -> tuple[str, T]:
     """Return ``(kind, body)`` of a received event.
 
     Unknown fields are ignored, so a newer minor version decodes.
@@ -99,7 +101,9 @@ def decode(value: bytes | None, headers: Iterable[tuple[str, bytes]], kinds: Map
     if shape is None:
         base, _, version = kind.rpartition(".v")
         code = "unsupported_version" if base in kinds and version.isdigit() else "unknown_type"
-        raise Undecodable(code, f"no message type {kind!r} is known here; known: {', '.join(sorted(kinds))}")
+        raise Undecodable(
+            code, f"no message type {kind!r} is known here; known: {', '.join(sorted(kinds))}"
+        )
     if value is None:
         raise Undecodable("malformed", f"{kind} came without a body")
     try:

@@ -16,7 +16,9 @@ from shared.contracts.vocabulary import Generation, ItemId, ItemVersion, OrgId, 
 class EventHeaders(msgspec.Struct, frozen=True, kw_only=True):
     """The attributes of a CloudEvent in Kafka's binary mode."""
 
-    ce_specversion: Annotated[str, Meta(description="The version of CloudEvents: always 1.0.", examples=["1.0"])]
+    ce_specversion: Annotated[
+        str, Meta(description="The version of CloudEvents: always 1.0.", examples=["1.0"])
+    ]
     ce_id: Annotated[
         str,
         Meta(
@@ -24,7 +26,9 @@ class EventHeaders(msgspec.Struct, frozen=True, kw_only=True):
             examples=["019ac0de6f1072c3b1d0a4e5f6071829"],
         ),
     ]
-    ce_type: Annotated[str, Meta(description="What happened, or what is asked for.", examples=["tributary.Item"])]
+    ce_type: Annotated[
+        str, Meta(description="What happened, or what is asked for.", examples=["tributary.Item"])
+    ]
     ce_source: Annotated[str, Meta(description="The service that says so.", examples=["fetcher"])]
     ce_time: Annotated[
         str,
@@ -39,7 +43,10 @@ class EventHeaders(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="The message's key.", examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f"]),
     ]
     content_type: Annotated[
-        str, Meta(description="The media type of the value: always JSON.", examples=["application/json"])
+        str,
+        Meta(
+            description="The media type of the value: always JSON.", examples=["application/json"]
+        ),
     ] = msgspec.field(name="content-type")
     traceparent: Annotated[
         str | None,
@@ -73,5 +80,6 @@ class TombstoneHeaders(EventHeaders, frozen=True, kw_only=True):
     version: ItemVersion
     reason: TombstoneReason
     merged_into: Annotated[
-        ItemId | None, Meta(description="The id of the item that this one was merged into; only with `merged`.")
+        ItemId | None,
+        Meta(description="The id of the item that this one was merged into; only with `merged`."),
     ] = None

@@ -34,7 +34,9 @@ MAX_BYTES: Final = 900_000
 """Larger items travel with ``raw: null`` and their size."""
 
 
-class Item(msgspec.Struct, frozen=True):  # not kw_only: the gateway gives a row's fields in order, twice as fast
+class Item(
+    msgspec.Struct, frozen=True
+):  # not kw_only: the gateway gives a row's fields in order, twice as fast
     """One object of a provider, complete for display."""
 
     id: ItemId
@@ -86,7 +88,9 @@ def parse_key(raw: bytes) -> ItemRef:
     return ItemRef(connection_id=connection_id, resource=resource, id=id_)
 
 
-def _headers(kind: str, ref: str, *, at: str, org_id: str, generation: int, version: int) -> list[tuple[str, bytes]]:
+def _headers(
+    kind: str, ref: str, *, at: str, org_id: str, generation: int, version: int
+) -> list[tuple[str, bytes]]:
     event_id = blake2b(f"{ref}@{version}".encode(), digest_size=16).hexdigest()
     return [
         ("ce_specversion", b"1.0"),
@@ -108,7 +112,9 @@ def upsert(item: Item, value: bytes, *, digest: str, at: str) -> Message:
     ``digest`` tells repeats from changes; ``at`` is RFC 3339.
     """
     ref = key(item.connection_id, item.resource, item.id)
-    headers = _headers("Item", ref, at=at, org_id=item.org_id, generation=item.generation, version=item.version)
+    headers = _headers(
+        "Item", ref, at=at, org_id=item.org_id, generation=item.generation, version=item.version
+    )
     headers.append(("digest", digest.encode()))
     return Message(topic=ITEMS, key=ref.encode(), value=value, headers=tuple(headers))
 
@@ -124,7 +130,14 @@ def deletion(
 ) -> Message:
     """Return the tombstone for ``ref``; ``merged_into`` is an item's id and goes with the reason ``merged`` only."""
     subject = key(ref.connection_id, ref.resource, ref.id)
-    headers = _headers("ItemDeleted", subject, at=timestamp(), org_id=org_id, generation=generation, version=version)
+    headers = _headers(
+        "ItemDeleted",
+        subject,
+        at=timestamp(),
+        org_id=org_id,
+        generation=generation,
+        version=version,
+    )
     headers.append(("reason", reason.encode()))
     if merged_into is not None:
         headers.append(("merged_into", merged_into.encode()))

@@ -18,7 +18,10 @@ class RunJob(msgspec.Struct, frozen=True, kw_only=True):
 
     job_id: JobId
     dispatch: Annotated[
-        int, msgspec.Meta(description="Rises by one each time the job is handed out again.", examples=[7])
+        int,
+        msgspec.Meta(
+            description="Rises by one each time the job is handed out again.", examples=[7]
+        ),
     ]
 
 

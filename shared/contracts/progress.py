@@ -34,7 +34,9 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="What happened and what helps, for people.",
-            examples=["Acme did not grant data.records:read: connect the account again and allow it."],
+            examples=[
+                "Acme did not grant data.records:read: connect the account again and allow it."
+            ],
         ),
     ]
     scope: Annotated[
@@ -49,12 +51,20 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
 class PartOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How one part of a walk (a base, a table, a data source) ended, when it was not read completely."""
 
-    part: Annotated[str, Meta(description="The part's id at the provider.", examples=["appQ1w2E3r4T5y6U/tblA"])]
+    part: Annotated[
+        str, Meta(description="The part's id at the provider.", examples=["appQ1w2E3r4T5y6U/tblA"])
+    ]
     outcome: Annotated[Outcome, Meta(description="How the part ended.", examples=["incomplete"])]
     code: Annotated[str, Meta(description="Stable, for programs.", examples=["forbidden"])]
-    detail: Annotated[str, Meta(description="What happened, for people.", examples=["Acme refused the table."])]
+    detail: Annotated[
+        str, Meta(description="What happened, for people.", examples=["Acme refused the table."])
+    ]
     remedy: Annotated[
-        str, Meta(description="What can help, for people.", examples=["Give the account access to the base."])
+        str,
+        Meta(
+            description="What can help, for people.",
+            examples=["Give the account access to the base."],
+        ),
     ]
 
 
@@ -63,10 +73,12 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
 
     total: Annotated[int, Meta(description="How many parts there were.", examples=[14])]
     by_outcome: Annotated[
-        dict[str, int], Meta(description="Outcome to number of parts.", examples=[{"done": 13, "incomplete": 1}])
+        dict[str, int],
+        Meta(description="Outcome to number of parts.", examples=[{"done": 13, "incomplete": 1}]),
     ]
     named: Annotated[
-        tuple[PartOutcome, ...], Meta(description="Those that were not read completely, at most 100 of them.")
+        tuple[PartOutcome, ...],
+        Meta(description="Those that were not read completely, at most 100 of them."),
     ] = ()
 
 
@@ -74,45 +86,74 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     """What a job counted, read, emitted, deleted, dropped, and why. Null: not counted by this version."""
 
     counted_before: Annotated[
-        int | None, Meta(description="Objects that the provider counted before the walk.", examples=[1180])
+        int | None,
+        Meta(description="Objects that the provider counted before the walk.", examples=[1180]),
     ] = None
     counted_after: Annotated[
-        int | None, Meta(description="Objects that the provider counted after the walk.", examples=[1181])
+        int | None,
+        Meta(description="Objects that the provider counted after the walk.", examples=[1181]),
     ] = None
     read: Annotated[
-        int, Meta(description="Objects in the pages that were read; one that came twice counts twice.", examples=[1180])
+        int,
+        Meta(
+            description="Objects in the pages that were read; one that came twice counts twice.",
+            examples=[1180],
+        ),
     ] = 0
-    emitted: Annotated[int, Meta(description="Items sent because they were new or changed.", examples=[12])] = 0
-    unchanged: Annotated[int, Meta(description="Items not sent again, as nothing changed.", examples=[1168])] = 0
+    emitted: Annotated[
+        int, Meta(description="Items sent because they were new or changed.", examples=[12])
+    ] = 0
+    unchanged: Annotated[
+        int, Meta(description="Items not sent again, as nothing changed.", examples=[1168])
+    ] = 0
     deleted: Annotated[int, Meta(description="Items deleted.", examples=[3])] = 0
     unconfirmed: Annotated[
         int | None,
-        Meta(description="Known items that were neither read nor confirmed as gone; they are kept.", examples=[1]),
+        Meta(
+            description="Known items that were neither read nor confirmed as gone; they are kept.",
+            examples=[1],
+        ),
     ] = None
     dropped: Annotated[
-        int, Meta(description="Objects that could not be understood; each is a dead letter.", examples=[0])
+        int,
+        Meta(
+            description="Objects that could not be understood; each is a dead letter.", examples=[0]
+        ),
     ] = 0
-    truncated: Annotated[int | None, Meta(description="Items whose content the provider cut short.", examples=[0])] = (
-        None
-    )
-    left_out: Annotated[
-        tuple[str, ...] | None, Meta(description="Names of fields that were left out.", examples=[["hs_history"]])
+    truncated: Annotated[
+        int | None, Meta(description="Items whose content the provider cut short.", examples=[0])
     ] = None
-    restarts: Annotated[int, Meta(description="How often the walk started again.", examples=[0])] = 0
-    oversized: Annotated[int, Meta(description="Items sent without `raw`, as it was too large.", examples=[0])] = 0
+    left_out: Annotated[
+        tuple[str, ...] | None,
+        Meta(description="Names of fields that were left out.", examples=[["hs_history"]]),
+    ] = None
+    restarts: Annotated[
+        int, Meta(description="How often the walk started again.", examples=[0])
+    ] = 0
+    oversized: Annotated[
+        int, Meta(description="Items sent without `raw`, as it was too large.", examples=[0])
+    ] = 0
     drop_reasons: Annotated[
-        dict[str, int], Meta(description="Code to number of dropped objects.", examples=[{"malformed": 1}])
+        dict[str, int],
+        Meta(description="Code to number of dropped objects.", examples=[{"malformed": 1}]),
     ] = {}
     changed_meanwhile: Annotated[
-        int | None, Meta(description="Objects that changed while they were being read.", examples=[0])
+        int | None,
+        Meta(description="Objects that changed while they were being read.", examples=[0]),
     ] = None
     reconciled: Annotated[
         bool | None,
-        Meta(description="True when what was read agrees with the provider's count, false when not.", examples=[True]),
+        Meta(
+            description="True when what was read agrees with the provider's count, false when not.",
+            examples=[True],
+        ),
     ] = None
-    parts: Annotated[Parts | None, Meta(description="The parts of the walk, by how they ended.")] = None
+    parts: Annotated[
+        Parts | None, Meta(description="The parts of the walk, by how they ended.")
+    ] = None
     digest: Annotated[
-        str | None, Meta(description="Digest of all ids and contents, in hex.", examples=["9f86d081884c7d65"])
+        str | None,
+        Meta(description="Digest of all ids and contents, in hex.", examples=["9f86d081884c7d65"]),
     ] = None
 
 
@@ -130,8 +171,12 @@ class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
     expected: ItemsExpected = None
     waiting_reason: WaitingReason = None
     waiting_until: WaitingUntil = None
-    error: Annotated[JobError | None, Meta(description="Why it failed or is incomplete; else null.")] = None
-    receipt: Annotated[Receipt | None, Meta(description="Set by the job's last event; null before.")] = None
+    error: Annotated[
+        JobError | None, Meta(description="Why it failed or is incomplete; else null.")
+    ] = None
+    receipt: Annotated[
+        Receipt | None, Meta(description="Set by the job's last event; null before.")
+    ] = None
     item_positions: Annotated[
         dict[int, int],
         Meta(

@@ -40,7 +40,11 @@ class SyncRequested(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = ()
     background: Annotated[
-        bool, Meta(description="True when nobody waits for it: everything else goes first.", examples=[False])
+        bool,
+        Meta(
+            description="True when nobody waits for it: everything else goes first.",
+            examples=[False],
+        ),
     ] = False
 
 
@@ -52,7 +56,9 @@ class RefetchItems(msgspec.Struct, frozen=True, kw_only=True):
 
     connection_id: ConnectionId
     resource: ResourceSlug
-    ids: Annotated[tuple[ItemId, ...], Meta(description="The items to read.", examples=[["1f2e3d4c"]])]
+    ids: Annotated[
+        tuple[ItemId, ...], Meta(description="The items to read.", examples=[["1f2e3d4c"]])
+    ]
     highest_version: Annotated[
         ItemVersion, Meta(description="The highest version that the gateway holds of these ids.")
     ]

@@ -34,7 +34,10 @@ class Topic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _compacted(**config: str) -> dict[str, str]:
-    return {"cleanup.policy": "compact", **{name.replace("_", "."): value for name, value in config.items()}}
+    return {
+        "cleanup.policy": "compact",
+        **{name.replace("_", "."): value for name, value in config.items()},
+    }
 
 
 def _trimmed(days: int) -> dict[str, str]:

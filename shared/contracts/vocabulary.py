@@ -14,19 +14,35 @@ _TIME: Final[dict[str, Any]] = {"format": "date-time"}
 _URL: Final[dict[str, Any]] = {"format": "uri"}
 
 OrgId = Annotated[
-    str, Meta(description="The organisation that the connection belongs to: your own id of it.", examples=["acme"])
+    str,
+    Meta(
+        description="The organisation that the connection belongs to: your own id of it.",
+        examples=["acme"],
+    ),
 ]
 UserId = Annotated[
-    str, Meta(description="The person who connected the account: your own id of them.", examples=["user-42"])
+    str,
+    Meta(
+        description="The person who connected the account: your own id of them.",
+        examples=["user-42"],
+    ),
 ]
 ProviderSlug = Annotated[
-    str, Meta(description="The provider's short name, as `GET /v1/providers` lists it.", examples=["acme"])
+    str,
+    Meta(
+        description="The provider's short name, as `GET /v1/providers` lists it.", examples=["acme"]
+    ),
 ]
 ResourceSlug = Annotated[
-    str, Meta(description="The kind of object, as `GET /v1/providers` lists it.", examples=["pages"])
+    str,
+    Meta(description="The kind of object, as `GET /v1/providers` lists it.", examples=["pages"]),
 ]
-ConnectionId = Annotated[str, Meta(description="The connection's id.", examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f"])]
-SyncId = Annotated[str, Meta(description="The sync's id.", examples=["019ac0de6f1072c3b1d0a4e5f6071829"])]
+ConnectionId = Annotated[
+    str, Meta(description="The connection's id.", examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f"])
+]
+SyncId = Annotated[
+    str, Meta(description="The sync's id.", examples=["019ac0de6f1072c3b1d0a4e5f6071829"])
+]
 JobId = Annotated[
     str,
     Meta(
@@ -56,7 +72,10 @@ ItemVersion = Annotated[
         examples=[1852200000 * 2**20 + 3],
     ),
 ]
-Scope = Annotated[str, Meta(description="An OAuth scope as the provider names it.", examples=["data.records:read"])]
+Scope = Annotated[
+    str,
+    Meta(description="An OAuth scope as the provider names it.", examples=["data.records:read"]),
+]
 
 ConnectionStatus = Annotated[
     Literal["active", "degraded", "reauth_required", "disconnected"],
@@ -84,7 +103,9 @@ Trigger = Annotated[
         examples=["person"],
     ),
 ]
-SyncMode = Annotated[Literal["full"], Meta(description="`full` reads every object again.", examples=["full"])]
+SyncMode = Annotated[
+    Literal["full"], Meta(description="`full` reads every object again.", examples=["full"])
+]
 TombstoneReason = Annotated[
     Literal[
         "deleted",
@@ -110,7 +131,10 @@ PagesRead = Annotated[int, Meta(description="Calls that returned a page so far."
 ItemsRead = Annotated[int, Meta(description="Distinct items read so far.", examples=[1180])]
 ItemsExpected = Annotated[
     int | None,
-    Meta(description="How many items the provider says there are; null where it does not tell.", examples=[12000]),
+    Meta(
+        description="How many items the provider says there are; null where it does not tell.",
+        examples=[12000],
+    ),
 ]
 WaitingReason = Annotated[
     str | None,
@@ -137,13 +161,24 @@ StartedAt = Annotated[
 ]
 EndedAt = Annotated[
     str | None,
-    Meta(description="When it ended; null before.", examples=["2026-01-31T09:31:12.000Z"], extra_json_schema=_TIME),
+    Meta(
+        description="When it ended; null before.",
+        examples=["2026-01-31T09:31:12.000Z"],
+        extra_json_schema=_TIME,
+    ),
 ]
 RequestedAt = Annotated[
-    str, Meta(description="When it was asked for.", examples=["2026-01-31T09:29:59.512Z"], extra_json_schema=_TIME)
+    str,
+    Meta(
+        description="When it was asked for.",
+        examples=["2026-01-31T09:29:59.512Z"],
+        extra_json_schema=_TIME,
+    ),
 ]
 
-ItemName = Annotated[str, Meta(description="The item's name as a person would know it.", examples=["Launch plan"])]
+ItemName = Annotated[
+    str, Meta(description="The item's name as a person would know it.", examples=["Launch plan"])
+]
 ParentId = Annotated[
     str | None,
     Meta(
@@ -187,10 +222,15 @@ Raw = Annotated[
     dict[str, Any] | None,
     Meta(
         description="The whole object as the provider gave it; null where it is larger than 900 kB.",
-        examples=[{"object": "page", "id": "1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b", "archived": False}],
+        examples=[
+            {"object": "page", "id": "1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b", "archived": False}
+        ],
     ),
 ]
 RawBytes = Annotated[
     int | None,
-    Meta(description="The size of `raw` in bytes where it was too large to be sent; else null.", examples=[1048576]),
+    Meta(
+        description="The size of `raw` in bytes where it was too large to be sent; else null.",
+        examples=[1048576],
+    ),
 ]

@@ -31,7 +31,10 @@ def load_keyring(keys: Sequence[tuple[str, SecretStr]], path: Path) -> KeyRing:
     """
     if not keys:
         lines = _read_or_make(path, _new_key_line).split()
-        keys = [(name, SecretStr(encoded)) for name, _, encoded in (line.partition(":") for line in lines)]
+        keys = [
+            (name, SecretStr(encoded))
+            for name, _, encoded in (line.partition(":") for line in lines)
+        ]
     try:
         return KeyRing({name: _key(encoded.reveal()) for name, encoded in keys}, writing=keys[0][0])
     except (ValueError, IndexError):
@@ -73,7 +76,9 @@ def _read(path: Path) -> str:
     with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
-            raise SecretFileRefused(f"{path} is not a file. Move it away: the next start makes a new one.")
+            raise SecretFileRefused(
+                f"{path} is not a file. Move it away: the next start makes a new one."
+            )
         if stat.S_IMODE(found.st_mode) & 0o077:
             raise SecretFileRefused(
                 f"{path} can be read or written by other users of this machine. Run: chmod 600 {path}"

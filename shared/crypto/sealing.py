@@ -43,7 +43,9 @@ def b64(raw: bytes) -> str:
 def unb64(text: str) -> bytes:
     """Strict: raises ValueError for padding, foreign characters, and spellings that ``b64`` would not give."""
     try:
-        raw = base64.b64decode(text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True)
+        raw = base64.b64decode(
+            text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True
+        )
     except binascii.Error as wrong:
         raise ValueError(str(wrong)) from None
     if b64(raw) != text:
@@ -62,7 +64,9 @@ class KeyRing:
     def __init__(self, keys: Mapping[str, bytes], writing: str) -> None:
         if writing not in keys:
             raise ValueError(f"The writing key {writing!r} is not among the keys.")
-        if any(len(key) != _KEY_BYTES for key in keys.values()) or any("." in name for name in keys):
+        if any(len(key) != _KEY_BYTES for key in keys.values()) or any(
+            "." in name for name in keys
+        ):
             raise ValueError("A key is 32 bytes, and its id has no dot.")
         self._ciphers = {name: AESGCM(key) for name, key in keys.items()}
         self.writing = writing
@@ -70,7 +74,9 @@ class KeyRing:
     def seal(self, plaintext: str | bytes, *bound_to: str) -> str:
         raw = plaintext.encode() if isinstance(plaintext, str) else plaintext
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = self._ciphers[self.writing].encrypt(nonce, raw, _associated(self.writing, bound_to))
+        sealed = self._ciphers[self.writing].encrypt(
+            nonce, raw, _associated(self.writing, bound_to)
+        )
         return f"{_VERSION}.{self.writing}.{b64(nonce)}.{b64(sealed)}"
 
     def open(self, sealed: str, *bound_to: str) -> str:
@@ -86,13 +92,17 @@ class KeyRing:
         key_id, _, payload = rest.partition(".")
         nonce, _, ciphertext = payload.partition(".")
         if version != _VERSION:
-            raise DecryptFailed("A sealed value has a format this version does not write, or was altered.")
+            raise DecryptFailed(
+                "A sealed value has a format this version does not write, or was altered."
+            )
         if key_id not in self._ciphers:
             raise UnknownKey(
                 f"A value was sealed with the key {key_id[:32]!r}, which is not here. Add it to TRIBUTARY_KEYS."
             )
         try:
-            return self._ciphers[key_id].decrypt(unb64(nonce), unb64(ciphertext), _associated(key_id, bound_to))
+            return self._ciphers[key_id].decrypt(
+                unb64(nonce), unb64(ciphertext), _associated(key_id, bound_to)
+            )
         except (InvalidTag, ValueError):
             raise DecryptFailed(
                 "A sealed value does not open: it was altered, it belongs to another row, or its key was exchanged."

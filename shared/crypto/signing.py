@@ -37,7 +37,9 @@ class Signer:
     """
 
     def __init__(self, secret: SecretStr, purpose: str = "page token") -> None:
-        self._key = hmac.digest(secret.reveal().encode(), b"tributary " + purpose.encode(), "sha256")
+        self._key = hmac.digest(
+            secret.reveal().encode(), b"tributary " + purpose.encode(), "sha256"
+        )
 
     def sign(self, payload: bytes, context: str) -> str:
         return b64(self._mac(payload, context) + payload)

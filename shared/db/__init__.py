@@ -1,10 +1,32 @@
 """The SQL truth of a service."""
 
-from shared.db.database import Database, check_layout, notify_on_commit, other_sessions, stored_layout
+from shared.db.database import (
+    Database,
+    check_layout,
+    notify_on_commit,
+    other_sessions,
+    stored_layout,
+)
 from shared.db.engines import Location, Schema, store_name
 from shared.db.leader import leader_lock
-from shared.db.migrations import alembic_config, bring_to_head, drop_tables, layout_of, run_migrations, set_layout
-from shared.db.statements import Big, BulkUpsert, CompiledSelect, Key, KeyLookup, db_now, in_array, json_array
+from shared.db.migrations import (
+    alembic_config,
+    bring_to_head,
+    drop_tables,
+    layout_of,
+    run_migrations,
+    set_layout,
+)
+from shared.db.statements import (
+    Big,
+    BulkUpsert,
+    CompiledSelect,
+    Key,
+    KeyLookup,
+    db_now,
+    in_array,
+    json_array,
+)
 
 __all__ = [
     "Big",

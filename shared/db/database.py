@@ -10,7 +10,14 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from shared.db.engines import ConnectionPool, Location, Schema, postgresql_engine, sqlite_engine, store_name
+from shared.db.engines import (
+    ConnectionPool,
+    Location,
+    Schema,
+    postgresql_engine,
+    sqlite_engine,
+    store_name,
+)
 from shared.db.leader import LeaderLock, channel, leader_lock
 from shared.db.migrations import layout_of, migrate, prepare
 from shared.layout import require_layout, sqlite_layout
@@ -45,12 +52,18 @@ class Database:
         self._location = location
         self._lock = "write" if serial else None
         if isinstance(location, Schema):
-            self._writers = ConnectionPool(postgresql_engine(location, readonly=False), size=WRITERS)
+            self._writers = ConnectionPool(
+                postgresql_engine(location, readonly=False), size=WRITERS
+            )
             self._readers = ConnectionPool(postgresql_engine(location, readonly=True), size=READERS)
         else:
             location.parent.mkdir(parents=True, exist_ok=True)
-            self._writers = ConnectionPool(sqlite_engine(location, "BEGIN IMMEDIATE", durable=durable), size=1)
-            self._readers = ConnectionPool(sqlite_engine(location, "BEGIN", durable=durable), size=READERS)
+            self._writers = ConnectionPool(
+                sqlite_engine(location, "BEGIN IMMEDIATE", durable=durable), size=1
+            )
+            self._readers = ConnectionPool(
+                sqlite_engine(location, "BEGIN", durable=durable), size=READERS
+            )
         self._listeners: list[Callable[[bool], None]] = []
         self.leader: LeaderLock = leader_lock(location, lambda: self._tell(notified=True))
         """Among the processes that share these tables."""
@@ -92,7 +105,10 @@ class Database:
         """What a health check says of it; empty when it takes writes."""
         try:
             async with self._writers.connection() as connection, connection.begin():
-                only_read = isinstance(self._location, Schema) and (await connection.execute(_READ_ONLY)).scalar_one()
+                only_read = (
+                    isinstance(self._location, Schema)
+                    and (await connection.execute(_READ_ONLY)).scalar_one()
+                )
         except (SQLAlchemyError, OSError) as error:
             return {"database": f"it cannot be written ({type(error).__name__})"}
         return {"database": "it can only be read"} if only_read else {}

@@ -68,14 +68,18 @@ def sqlite_engine(path: Path, begin: str, *, durable: bool) -> AsyncEngine:
     def _begin(connection: Connection) -> None:
         driver = cast("InlineConnection", connection.connection.driver_connection)
         try:
-            driver.begin(begin)  # straight to the driver: as a statement of SQLAlchemy it costs four times as much
+            driver.begin(
+                begin
+            )  # straight to the driver: as a statement of SQLAlchemy it costs four times as much
         except sqlite3.OperationalError as error:  # nobody wraps what is raised here
             raise OperationalError(begin, None, error) from error
 
     return engine
 
 
-def postgresql_engine(schema: Schema, *, readonly: bool, command_s: float | None = COMMAND_S) -> AsyncEngine:
+def postgresql_engine(
+    schema: Schema, *, readonly: bool, command_s: float | None = COMMAND_S
+) -> AsyncEngine:
     """A reading transaction sees one state of the database from its first statement to its last."""
     engine = create_async_engine(
         schema.for_driver(),
@@ -83,7 +87,11 @@ def postgresql_engine(schema: Schema, *, readonly: bool, command_s: float | None
         connect_args={
             "timeout": CONNECT_S,
             "command_timeout": command_s,
-            "server_settings": {**SESSION, "search_path": schema.name, "application_name": f"tributary {schema.name}"},
+            "server_settings": {
+                **SESSION,
+                "search_path": schema.name,
+                "application_name": f"tributary {schema.name}",
+            },
         },
     )
     if not readonly:

@@ -40,7 +40,9 @@ class LeaderLock(ABC):
     async def close(self) -> None: ...
 
 
-def leader_lock(location: Location, on_notification: Callable[[], None], *, idle_s: float = IDLE_S) -> LeaderLock:
+def leader_lock(
+    location: Location, on_notification: Callable[[], None], *, idle_s: float = IDLE_S
+) -> LeaderLock:
     """``on_notification`` is called when another process's transaction has committed with ``notify_on_commit``.
 
     ``idle_s`` is how long a leader may be paused on PostgreSQL before another one leads.
@@ -57,7 +59,9 @@ def channel(schema: Schema) -> str:
 
 class _FileLock(LeaderLock):
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(f"{path.name}.lead")  # the same file for every version of the product
+        self._path = path.with_name(
+            f"{path.name}.lead"
+        )  # the same file for every version of the product
         self._file: TextIO | None = None
 
     @override
@@ -86,7 +90,11 @@ class _FileLock(LeaderLock):
 class _SessionLock(LeaderLock):
     def __init__(self, schema: Schema, on_notification: Callable[[], None], idle_s: float) -> None:
         self._schema, self._on_notification = schema, on_notification
-        self._idle_s, self._certain_s, self._ask_s = idle_s, idle_s * CERTAIN_SHARE, idle_s * ASK_SHARE
+        self._idle_s, self._certain_s, self._ask_s = (
+            idle_s,
+            idle_s * CERTAIN_SHARE,
+            idle_s * ASK_SHARE,
+        )
         self._session: Any = None
         self._leads = False
         self._confirmed = 0.0
@@ -94,7 +102,11 @@ class _SessionLock(LeaderLock):
     @override
     async def acquire(self) -> bool:
         """Raises ``OSError`` or asyncpg's errors when the database is away; then nobody here leads."""
-        if self._leads and time.monotonic() - self._confirmed < self._ask_s and not self._session.is_closed():
+        if (
+            self._leads
+            and time.monotonic() - self._confirmed < self._ask_s
+            and not self._session.is_closed()
+        ):
             return True
         asked = time.monotonic()
         try:
@@ -103,7 +115,9 @@ class _SessionLock(LeaderLock):
                 await session.execute("SELECT 1")
             else:
                 wanted = f"{self._schema.name}:lead"
-                self._leads = await session.fetchval("SELECT pg_try_advisory_lock(hashtextextended($1, 0))", wanted)
+                self._leads = await session.fetchval(
+                    "SELECT pg_try_advisory_lock(hashtextextended($1, 0))", wanted
+                )
         except BaseException:
             self._end()
             raise
@@ -112,7 +126,11 @@ class _SessionLock(LeaderLock):
 
     @override
     def is_certain(self) -> bool:
-        return self._leads and time.monotonic() - self._confirmed < self._certain_s and not self._session.is_closed()
+        return (
+            self._leads
+            and time.monotonic() - self._confirmed < self._certain_s
+            and not self._session.is_closed()
+        )
 
     @override
     async def close(self) -> None:

@@ -18,7 +18,9 @@ from shared.layout import LAYOUT, SQLITE_TABLES, recorded, require_layout
 layout: Final = Table("layout", MetaData(), Column("version", Integer, nullable=False))
 """One row. It stands beside Alembic's own table and is no part of a service's."""
 
-_PATIENT: Final = text("SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)")
+_PATIENT: Final = text(
+    "SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)"
+)
 _ALONE: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 _THERE: Final = text("SELECT 1 FROM pg_namespace WHERE nspname = :name")
 _TABLES: Final = {

@@ -48,10 +48,16 @@ class InlineConnection:
     """A connection whose transactions are ours alone: SQLite's driver begins and commits nothing by itself."""
 
     def __init__(self, path: Path, *, durable: bool) -> None:
-        self._connection: sqlite3.Connection | None = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None)
+        self._connection: sqlite3.Connection | None = sqlite3.connect(
+            path, timeout=BUSY_S, isolation_level=None
+        )
         # A page of a new file: of SQLite's own 4 kB an item with its raw object, often over 2 kB, would fill one alone.
         self._connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
-        for pragma in ("journal_mode=WAL", f"synchronous={'FULL' if durable else 'NORMAL'}", "cache_size=-16000"):
+        for pragma in (
+            "journal_mode=WAL",
+            f"synchronous={'FULL' if durable else 'NORMAL'}",
+            "cache_size=-16000",
+        ):
             self._connection.execute(f"PRAGMA {pragma}")
 
     def cursor(self) -> Cursor:

@@ -86,7 +86,9 @@ def _in_array_on_sqlite(element: in_array, compiler: Any, **options: Any) -> str
 @compiles(in_array, "postgresql")
 def _in_array_on_postgresql(element: in_array, compiler: Any, **options: Any) -> str:
     column, parameter = (compiler.process(clause, **options) for clause in element.clauses)
-    kind = element.clauses.clauses[0].type.compile(dialect=compiler.dialect).partition(" COLLATE")[0]
+    kind = (
+        element.clauses.clauses[0].type.compile(dialect=compiler.dialect).partition(" COLLATE")[0]
+    )
     return f"{column} = ANY(ARRAY(SELECT CAST(json_array_elements_text(CAST({parameter} AS json)) AS {kind})))"
 
 
@@ -102,17 +104,23 @@ class KeyLookup:
         *others, last = columns[0].table.primary_key
         within = [column == bindparam(column.name) for column in others]
         ids = bindparam("ids", type_=Text)
-        wanted = select(func.json_array_elements_text(cast(ids, JSON)).label("value")).subquery("wanted")
+        wanted = select(func.json_array_elements_text(cast(ids, JSON)).label("value")).subquery(
+            "wanted"
+        )
         found = select(*columns).where(*within, last == wanted.c.value).offset(0).lateral("found")
         self._statements: Mapping[str, Select[Any]] = {
             "sqlite": select(*columns).where(*within, in_array(last, ids)),
             "postgresql": select(found).select_from(wanted.join(found, true())),
         }
 
-    async def rows(self, db: AsyncConnection, given: Mapping[str, Any], ids: Iterable[str]) -> Sequence[Any]:
+    async def rows(
+        self, db: AsyncConnection, given: Mapping[str, Any], ids: Iterable[str]
+    ) -> Sequence[Any]:
         """Return rows with ``columns``; ``given`` has the other parts of the key."""
         parameters = {**given, "ids": json_array(ids)}
-        rows: Sequence[Any] = (await db.execute(self._statements[db.dialect.name], parameters)).all()
+        rows: Sequence[Any] = (
+            await db.execute(self._statements[db.dialect.name], parameters)
+        ).all()
         return rows
 
 
@@ -125,17 +133,22 @@ class CompiledSelect:
 
     def __init__(self, statement: Select[Any]) -> None:
         self._sqlite, self._sqlite_names = _compiled(statement, sqlite.dialect(paramstyle="qmark"))
-        self._postgresql, self._postgresql_names = _compiled(statement, postgresql.asyncpg.dialect())  # type: ignore[no-untyped-call]
+        asyncpg = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
+        self._postgresql, self._postgresql_names = _compiled(statement, asyncpg)
 
     async def rows(self, db: AsyncConnection, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
         """``given`` may hold more than the statement's parameters. Raises ``OperationalError``."""
         driver: Any = (await db.get_raw_connection()).driver_connection
         if db.dialect.name == "sqlite":
-            cursor = await driver.cursor().execute(self._sqlite, [given[name] for name in self._sqlite_names])
+            cursor = await driver.cursor().execute(
+                self._sqlite, [given[name] for name in self._sqlite_names]
+            )
             found: Sequence[Sequence[Any]] = await cursor.fetchall()
             return found
         try:
-            found = await driver.fetch(self._postgresql, *[given[name] for name in self._postgresql_names])
+            found = await driver.fetch(
+                self._postgresql, *[given[name] for name in self._postgresql_names]
+            )
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             raise OperationalError(self._postgresql, None, error) from error
         return found

@@ -49,7 +49,11 @@ class HttpClient:
     """
 
     def __init__(
-        self, *, connections: int = 64, body_cap: int = BODY_CAP, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        *,
+        connections: int = 64,
+        body_cap: int = BODY_CAP,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._turns = asyncio.Semaphore(connections)
         self._cap = body_cap
@@ -107,9 +111,13 @@ class HttpClient:
         except (httpcore.ConnectError, httpx.ConnectError) as reason:
             raise Unreachable(f"{request.url.host} could not be reached ({reason}).") from None
         except (httpcore.LocalProtocolError, httpx.LocalProtocolError):
-            raise HttpError(f"The request to {request.url.host} had a header that cannot be sent.") from None
+            raise HttpError(
+                f"The request to {request.url.host} had a header that cannot be sent."
+            ) from None
         except (httpcore.NetworkError, httpcore.ProtocolError, httpx.TransportError):
-            raise Unreachable(f"{request.url.host} closed the connection or broke the protocol.") from None
+            raise Unreachable(
+                f"{request.url.host} closed the connection or broke the protocol."
+            ) from None
 
     async def _exchange(self, request: httpx.Request) -> HttpResponse:
         answer = await self._transport.handle_async_request(request)

@@ -13,11 +13,19 @@ from shared.http.failures import HttpError
 
 Pairs = Mapping[str, str] | Sequence[tuple[str, str]]
 
-_HEADERS: Final = {"accept": "application/json", "accept-encoding": "gzip", "user-agent": "tributary"}
+_HEADERS: Final = {
+    "accept": "application/json",
+    "accept-encoding": "gzip",
+    "user-agent": "tributary",
+}
 
 
 def outgoing(
-    method: str, url: str, headers: Mapping[str, str] | None, params: Pairs | None, body: tuple[bytes, str | None]
+    method: str,
+    url: str,
+    headers: Mapping[str, str] | None,
+    params: Pairs | None,
+    body: tuple[bytes, str | None],
 ) -> httpx.Request:
     """``params`` join the query that ``url`` has (``httpx.Request`` would replace it). Raises ``HttpError``."""
     content, content_type = body

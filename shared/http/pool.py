@@ -32,12 +32,16 @@ class PooledTransport(httpx.AsyncBaseTransport):
         answer = await self._pool(secure=url.scheme == "https").handle_async_request(
             httpcore.Request(
                 method=request.method,
-                url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+                url=httpcore.URL(
+                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path
+                ),
                 headers=request.headers.raw,
                 content=request.content,
             )
         )
-        return httpx.Response(status_code=answer.status, headers=answer.headers, stream=_Stream(answer))
+        return httpx.Response(
+            status_code=answer.status, headers=answer.headers, stream=_Stream(answer)
+        )
 
     @override
     async def aclose(self) -> None:

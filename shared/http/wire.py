@@ -41,7 +41,10 @@ class Deadline:
                 self._scope.reschedule(self._end)
 
     async def within(
-        self, work: Coroutine[Any, Any, T], error: type[httpcore.NetworkError], at_most_s: float | None = None
+        self,
+        work: Coroutine[Any, Any, T],
+        error: type[httpcore.NetworkError],
+        at_most_s: float | None = None,
     ) -> T:
         """Raises ``error`` for what the operating system or TLS says, and its time-out sibling for lateness."""
         now = self._loop.time()
@@ -49,7 +52,9 @@ class Deadline:
             work.close()
             raise _LATE[error]
         try:
-            async with asyncio.timeout_at(self._end if at_most_s is None else min(self._end, now + at_most_s)) as scope:
+            async with asyncio.timeout_at(
+                self._end if at_most_s is None else min(self._end, now + at_most_s)
+            ) as scope:
                 self._scope = scope
                 return await work
         except TimeoutError:
@@ -131,7 +136,11 @@ class Network(httpcore.AsyncNetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
-        return Wire(*await current.get().within(self._open(host, port), httpcore.ConnectError, timeout or CONNECT_S))
+        return Wire(
+            *await current.get().within(
+                self._open(host, port), httpcore.ConnectError, timeout or CONNECT_S
+            )
+        )
 
     async def _open(self, host: str, port: int) -> Streams:
         """Never cancels a connect: asyncio's race of IPv6 and IPv4 loses the winner's socket when it is cancelled."""

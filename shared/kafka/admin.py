@@ -69,10 +69,14 @@ async def check_topics(cluster: Cluster) -> None:
         found = await _layout(cluster, admin, existing)
         if found is not None:
             require_layout(found, THE_TOPICS)
-        missing = [topic.name for topic in (INSTALLATION_TOPIC, *TOPICS) if topic.name not in existing]
+        missing = [
+            topic.name for topic in (INSTALLATION_TOPIC, *TOPICS) if topic.name not in existing
+        ]
         if missing or found is None:
             name = missing[0] if missing else f"{INSTALLATION} with a record in it"
-            raise ClusterUnsuitable(f"Kafka has no topic {name}. Make the topics: python -m deploy.setup")
+            raise ClusterUnsuitable(
+                f"Kafka has no topic {name}. Make the topics: python -m deploy.setup"
+            )
         described = await _described(admin, TOPICS)
     sizes = {topic.name: {topic.partitions, topic.local_partitions} for topic in TOPICS}
     for topic in described:
@@ -121,7 +125,9 @@ async def _existing(admin: AIOKafkaAdminClient) -> set[str]:
     """Return the topics there are, ours for certain: the controller knows them, whom a broker may lag behind."""
     ours = [_new(topic, copies=1, local=True) for topic in (INSTALLATION_TOPIC, *TOPICS)]
     answer = await admin.create_topics(ours, validate_only=True)
-    refused = {name for name, code, *_ in answer.topic_errors if code == TopicAlreadyExistsError.errno}
+    refused = {
+        name for name, code, *_ in answer.topic_errors if code == TopicAlreadyExistsError.errno
+    }
     return refused | set(await admin.list_topics())
 
 
@@ -139,25 +145,35 @@ async def _gone(admin: AIOKafkaAdminClient, names: set[str]) -> None:
     while left:
         still = names & set(await admin.list_topics())
         if still and time.monotonic() > end:
-            raise ClusterUnsuitable(f"Topic {min(still)} was deleted and is still there. Try again.")
+            raise ClusterUnsuitable(
+                f"Topic {min(still)} was deleted and is still there. Try again."
+            )
         left -= not still
         await asyncio.sleep(POLL_S)
 
 
-async def _make(admin: AIOKafkaAdminClient, topics: Sequence[Topic], *, local: bool) -> Sequence[Mapping[str, Any]]:
+async def _make(
+    admin: AIOKafkaAdminClient, topics: Sequence[Topic], *, local: bool
+) -> Sequence[Mapping[str, Any]]:
     """Create those of ``topics`` that are missing, and describe all of them."""
     copies = 1 if local else min(COPIES, len((await admin.describe_cluster())["brokers"]))
 
     async def create_missing() -> None:
         """Again and again: a cluster may refuse for a moment to make a topic that it has just deleted."""
         existing = set(await admin.list_topics())
-        await _create(admin, [_new(topic, copies, local=local) for topic in topics if topic.name not in existing])
+        await _create(
+            admin,
+            [_new(topic, copies, local=local) for topic in topics if topic.name not in existing],
+        )
 
     return await _described(admin, topics, before=create_missing)
 
 
 async def _described(
-    admin: AIOKafkaAdminClient, topics: Sequence[Topic], *, before: Callable[[], Awaitable[None]] = _nothing
+    admin: AIOKafkaAdminClient,
+    topics: Sequence[Topic],
+    *,
+    before: Callable[[], Awaitable[None]] = _nothing,
 ) -> Sequence[Mapping[str, Any]]:
     """Ask until each has partitions: a cluster that has just made a topic may not know them yet."""
     names = sorted(topic.name for topic in topics)
@@ -172,7 +188,10 @@ async def _described(
 
 def _new(topic: Topic, copies: int, *, local: bool) -> NewTopic:
     return NewTopic(
-        topic.name, topic.local_partitions if local else topic.partitions, copies, topic_configs=topic.config
+        topic.name,
+        topic.local_partitions if local else topic.partitions,
+        copies,
+        topic_configs=topic.config,
     )
 
 
@@ -201,7 +220,9 @@ async def _create(admin: AIOKafkaAdminClient, fresh: list[NewTopic]) -> None:
     answer = await admin.create_topics(fresh)
     for name, code, *rest in answer.topic_errors:
         if code not in {0, TopicAlreadyExistsError.errno}:
-            raise ClusterUnsuitable(f"Topic {name} cannot be made: error {code} {rest[0] if rest else ''}".rstrip())
+            raise ClusterUnsuitable(
+                f"Topic {name} cannot be made: error {code} {rest[0] if rest else ''}".rstrip()
+            )
 
 
 async def cluster_id(cluster: Cluster) -> str:

@@ -27,13 +27,21 @@ class UnsafeClient(TributaryError):
 
 def check_subscribers(broker: KafkaBroker) -> None:
     """Before anything is read. Raises ``UnsafeClient``."""
-    _refuse(f"the consumer of {_topics(one)} {wrong}" for one in broker.subscribers for wrong in _declared_wrong(one))
+    _refuse(
+        f"the consumer of {_topics(one)} {wrong}"
+        for one in broker.subscribers
+        for wrong in _declared_wrong(one)
+    )
 
 
 def check_consumers(broker: KafkaBroker) -> None:
     """What the running consumers really do. Raises ``UnsafeClient``."""
     live = [(one, getattr(one, "consumer", None)) for one in broker.subscribers]
-    _refuse(f"the consumer of {_topics(one)} {wrong}" for one, consumer in live for wrong in _running_wrong(consumer))
+    _refuse(
+        f"the consumer of {_topics(one)} {wrong}"
+        for one, consumer in live
+        for wrong in _running_wrong(consumer)
+    )
 
 
 def check_producer(producer: AIOKafkaProducer) -> None:

@@ -43,10 +43,17 @@ class Consumers:
     """All consumers of one service: ``each`` and ``batches`` declare them, ``start`` and ``stop`` run them."""
 
     def __init__(
-        self, cluster: Cluster, *, service: str, producer: Producer, limit: DeadLetterLimit | None = None
+        self,
+        cluster: Cluster,
+        *,
+        service: str,
+        producer: Producer,
+        limit: DeadLetterLimit | None = None,
     ) -> None:
         self._cluster, self._service = cluster, service
-        self._delivery = Delivery(DeadLetters(producer, service=service), limit or DeadLetterLimit())
+        self._delivery = Delivery(
+            DeadLetters(producer, service=service), limit or DeadLetterLimit()
+        )
         self._reading = Reading(self._state)
         self._unreadable: dict[str, str] = {}
         self._checked = asyncio.Event()
@@ -123,7 +130,9 @@ class Consumers:
             await listener.on_partitions_assigned(consumer.assignment())
 
         listener = SeekToPositions(topic, positions)
-        listener.consumer_of = self._subscribe(topic, whole, listener=listener, rewind=rewind, records=BATCH)
+        listener.consumer_of = self._subscribe(
+            topic, whole, listener=listener, rewind=rewind, records=BATCH
+        )
 
     async def dead_letter(self, record: ConsumedRecord, error: Exception) -> None:
         """For a handler that sorts out what it cannot read; returns once the message is kept.
@@ -172,7 +181,9 @@ class Consumers:
 
         return consumer
 
-    async def _hand_over(self, batch: list[ConsumedRecord], handle: OnBatch, consumer: AIOKafkaConsumer) -> None:
+    async def _hand_over(
+        self, batch: list[ConsumedRecord], handle: OnBatch, consumer: AIOKafkaConsumer
+    ) -> None:
         topic = batch[0].topic
         if topic not in self._delivery.stopped:
             self._reading.taken(batch)
@@ -187,7 +198,9 @@ class Consumers:
 async def _commit(consumer: AIOKafkaConsumer, *read: ConsumedRecord) -> None:
     """Tell Kafka how far each partition was read; ``read`` has the last record of each."""
     try:
-        await consumer.commit({TopicPartition(one.topic, one.partition): one.offset + 1 for one in read})
+        await consumer.commit(
+            {TopicPartition(one.topic, one.partition): one.offset + 1 for one in read}
+        )
     except (KafkaError, ConsumerStoppedError) as error:
         # The group moved on without us: whoever has the partition now reads the message again, which is harmless.
         COMMIT_FAILURES.add(read[0].topic)

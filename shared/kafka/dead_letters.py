@@ -42,13 +42,20 @@ class DeadLetters:
             except MessageSizeTooLargeError:
                 letter = _cut(letter, self._origin(record, error, attempts))
             except Exception as failure:  # noqa: BLE001  # whatever it is, passing on would lose the message
-                log.warning("dead_letter_waits", topic=record.topic, offset=record.offset, error=str(failure)[:200])
+                log.warning(
+                    "dead_letter_waits",
+                    topic=record.topic,
+                    offset=record.offset,
+                    error=str(failure)[:200],
+                )
                 await asyncio.sleep(RETRY_S)
             else:
                 count_dead_letters(record.topic)
                 return
 
-    def _origin(self, record: ConsumedRecord, error: Exception, attempts: int) -> tuple[tuple[str, bytes], ...]:
+    def _origin(
+        self, record: ConsumedRecord, error: Exception, attempts: int
+    ) -> tuple[tuple[str, bytes], ...]:
         reason = f"{getattr(error, 'code', type(error).__name__)}: {error}"[:1000]
         return (
             ("dlq_topic", record.topic.encode()),
@@ -65,5 +72,8 @@ def _cut(letter: Message, origin: tuple[tuple[str, bytes], ...]) -> Message:
     key, value = letter.key[:1000], letter.value
     headers = (*origin, ("dlq_bytes", str(len(value or b"")).encode()))
     return Message(
-        topic=letter.topic, key=key, value=value and value[: MAX_DEAD_LETTER_BYTES - 10_000], headers=headers
+        topic=letter.topic,
+        key=key,
+        value=value and value[: MAX_DEAD_LETTER_BYTES - 10_000],
+        headers=headers,
     )

@@ -56,7 +56,9 @@ class Delivery:
         tally.end()
         return True
 
-    async def dead_letter(self, record: ConsumedRecord, error: Exception, attempts: int = 1) -> None:
+    async def dead_letter(
+        self, record: ConsumedRecord, error: Exception, attempts: int = 1
+    ) -> None:
         """Return once the message is a dead letter. Raises ``LimitReached``."""
         topic, tally = record.topic, self._tally(record.topic)
         if tally.has(record):
@@ -88,7 +90,9 @@ class Delivery:
             await asyncio.sleep(RETRY_S)
         self.failing.pop(topic, None)
 
-    async def _isolate(self, batch: list[ConsumedRecord], handle: Many, error: Exception, attempts: int) -> None:
+    async def _isolate(
+        self, batch: list[ConsumedRecord], handle: Many, error: Exception, attempts: int
+    ) -> None:
         """A batch of one goes to the dead letters; of a longer one each message gets its own chance."""
         if len(batch) == 1:
             await self.dead_letter(batch[0], error, attempts)

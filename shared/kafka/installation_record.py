@@ -37,7 +37,9 @@ async def read_layout(cluster: Cluster) -> int | None:
     try:
         return msgspec.json.decode(values[-1] or b"", type=Installation).layout
     except msgspec.DecodeError:
-        raise LayoutRefused(f"The topic {INSTALLATION} holds a record that is not ours. Use another cluster.") from None
+        raise LayoutRefused(
+            f"The topic {INSTALLATION} holds a record that is not ours. Use another cluster."
+        ) from None
 
 
 async def write_layout(cluster: Cluster) -> None:
@@ -45,7 +47,9 @@ async def write_layout(cluster: Cluster) -> None:
     producer = AIOKafkaProducer(**client_options(cluster), acks="all", enable_idempotence=True)
     await producer.start()
     try:
-        await producer.send_and_wait(INSTALLATION, msgspec.json.encode(Installation(LAYOUT)), key=_KEY)
+        await producer.send_and_wait(
+            INSTALLATION, msgspec.json.encode(Installation(LAYOUT)), key=_KEY
+        )
     finally:
         await producer.stop()
 

@@ -35,7 +35,10 @@ async def log_ids(cluster: Cluster, topics: Sequence[str]) -> Mapping[str, str]:
     await client.bootstrap()
     try:
         answer = await _known(client, topics)
-        return {topic["topic"]: f"{answer['cluster_id']}:{topic['topic_id']}" for topic in answer["topics"]}
+        return {
+            topic["topic"]: f"{answer['cluster_id']}:{topic['topic_id']}"
+            for topic in answer["topics"]
+        }
     except IncompatibleBrokerVersion:
         log.warning("topics_without_ids", consequence="a topic that is made anew is not noticed")
         return dict.fromkeys(topics, await cluster_id(cluster))
@@ -49,7 +52,11 @@ async def _known(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, Any
     while True:
         response = await client.send(client.get_random_node(), TopicIds(topics))
         answer: dict[str, Any] = response.to_object()
-        missing = [topic["topic"] for topic in answer["topics"] if topic["error_code"] or topic["topic_id"] == NO_ID]
+        missing = [
+            topic["topic"]
+            for topic in answer["topics"]
+            if topic["error_code"] or topic["topic_id"] == NO_ID
+        ]
         if not missing:
             return answer
         if time.monotonic() > end:

@@ -55,7 +55,10 @@ class LogReader:
         return self
 
     async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         await self._consumer.stop()
 
@@ -71,7 +74,9 @@ class LogReader:
         }
 
     async def stretch(
-        self, stretches: Mapping[TopicPartition, tuple[int, int]], shape: Callable[[LoggedRecord], T]
+        self,
+        stretches: Mapping[TopicPartition, tuple[int, int]],
+        shape: Callable[[LoggedRecord], T],
     ) -> dict[TopicPartition, Sequence[T]]:
         """Return what lies between two offsets (the second not included), oldest first, each as ``shape`` makes it.
 
@@ -87,7 +92,9 @@ class LogReader:
                 taken = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
                 for partition, records in taken.items():
                     end = stretches[partition][1]
-                    found[partition] += [shape(_logged(record)) for record in records if record.offset < end]
+                    found[partition] += [
+                        shape(_logged(record)) for record in records if record.offset < end
+                    ]
                 passed = {
                     partition
                     for partition in open_
@@ -102,7 +109,9 @@ class LogReader:
         begin, end = (await self.bounds()).get(partition, (0, 0))
         if not begin <= offset < end:
             return None
-        records = (await self.stretch({partition: (offset, offset + 1)}, lambda logged: logged))[partition]
+        records = (await self.stretch({partition: (offset, offset + 1)}, lambda logged: logged))[
+            partition
+        ]
         return next((one for one in records if one.record.offset == offset), None)
 
 

@@ -29,7 +29,9 @@ COMMIT_FAILURES: Final = Counter(
     "Commits of offsets that Kafka refused, by topic: the messages may be read again, here or elsewhere.",
     "topic",
 )
-READ: Final = Counter("tributary_messages_read", "Messages that were read and had their outcome, by topic.", "topic")
+READ: Final = Counter(
+    "tributary_messages_read", "Messages that were read and had their outcome, by topic.", "topic"
+)
 
 
 def count_dead_letters(topic: str, count: int = 1) -> None:
@@ -69,14 +71,20 @@ class Reading:
             self._next.pop(TopicPartition(batch[0].topic, partition), None)
 
     def _stand(self, topic: str, offsets: Mapping[int, int]) -> None:
-        self._next.update({TopicPartition(topic, partition): offset for partition, offset in offsets.items()})
+        self._next.update(
+            {TopicPartition(topic, partition): offset for partition, offset in offsets.items()}
+        )
 
     def collectors(self) -> Mapping[str, Collector]:
         return {"lag": self._lag, "consumers": self._states}
 
     async def _states(self) -> Iterable[Metric]:
         about = "1 for the state that a topic's consumer is in, else 0; a stopped one waits for a person."
-        found = {(topic, str(one)): float(self._state(topic) == one) for topic in self._consumers for one in STATES}
+        found = {
+            (topic, str(one)): float(self._state(topic) == one)
+            for topic in self._consumers
+            for one in STATES
+        }
         return [gauge("tributary_consumer_state", about, found, "topic", "state")]
 
     async def _lag(self) -> Iterable[Metric]:

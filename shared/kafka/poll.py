@@ -44,7 +44,12 @@ class Poll:
         calm_s: float = CALM_S,
     ) -> None:
         self._calm_s, self._failed_at = calm_s, 0.0
-        self._subscriber, self._topic, self._rewind, self._failing = subscriber, topic, rewind, failing
+        self._subscriber, self._topic, self._rewind, self._failing = (
+            subscriber,
+            topic,
+            rewind,
+            failing,
+        )
         self._most = subscriber.max_records
         self._single = 0
         """How many records are still asked for one by one."""
@@ -64,7 +69,9 @@ class Poll:
             return ()
         if self._single:
             self._single -= 1 if records else 0
-            if not self._single or (not records and time.monotonic() - self._failed_at > self._calm_s):
+            if not self._single or (
+                not records and time.monotonic() - self._failed_at > self._calm_s
+            ):
                 self._recover()
         return records
 

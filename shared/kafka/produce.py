@@ -61,19 +61,26 @@ class Producer:
         except TimeoutError:
             log.warning("producer_left_unflushed")
 
-    async def send_all(self, messages: Sequence[Message], *, most: int = MAX_REQUEST_BYTES) -> dict[int, int]:
+    async def send_all(
+        self, messages: Sequence[Message], *, most: int = MAX_REQUEST_BYTES
+    ) -> dict[int, int]:
         """Send and wait for every acknowledgement, however long that takes. None may have more than ``most`` bytes.
 
         Returns partition → highest offset, of interest when all messages are of one topic. Messages of one key keep
         their order. The wait is shielded: an idempotent batch never expires, and a late append would win compaction.
         """
         _refuse_oversized(messages, most)
-        sent = [await self._submit(at, some) for at, some in (await self._by_partition(messages)).items()]
+        sent = [
+            await self._submit(at, some)
+            for at, some in (await self._by_partition(messages)).items()
+        ]
         batches = [batch for submitted in sent for batch in submitted]
         acknowledged = await asyncio.shield(asyncio.gather(*(future for future, _ in batches)))
         highest: dict[int, int] = {}
         for stored, (_, count) in zip(acknowledged, batches, strict=True):
-            highest[stored.partition] = max(highest.get(stored.partition, -1), stored.offset + count - 1)
+            highest[stored.partition] = max(
+                highest.get(stored.partition, -1), stored.offset + count - 1
+            )
         return highest
 
     async def _by_partition(self, messages: Sequence[Message]) -> dict[_Partition, list[Message]]:
@@ -81,7 +88,10 @@ class Producer:
 
         Kafka's own murmur2 costs 12 µs a key in Python; consumers do not depend on it, and no one else produces here.
         """
-        counts = {topic: len(await self._producer.partitions_for(topic)) for topic in {one.topic for one in messages}}
+        counts = {
+            topic: len(await self._producer.partitions_for(topic))
+            for topic in {one.topic for one in messages}
+        }
         found: dict[_Partition, list[Message]] = {}
         for message in messages:
             at = (message.topic, crc32(_lane(message.key)) % counts[message.topic])
@@ -94,10 +104,25 @@ class Producer:
         sent: list[tuple[Any, int]] = []
         batch = self._producer.create_batch()
         for one in messages:
-            while batch.append(timestamp=None, key=one.key, value=one.value, headers=list(one.headers)) is None:
-                sent.append((await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+            while (
+                batch.append(
+                    timestamp=None, key=one.key, value=one.value, headers=list(one.headers)
+                )
+                is None
+            ):
+                sent.append(
+                    (
+                        await self._producer.send_batch(batch, topic, partition=partition),
+                        batch.record_count(),
+                    )
+                )
                 batch = self._producer.create_batch()
-        sent.append((await self._producer.send_batch(batch, topic, partition=partition), batch.record_count()))
+        sent.append(
+            (
+                await self._producer.send_batch(batch, topic, partition=partition),
+                batch.record_count(),
+            )
+        )
         return sent
 
 
@@ -108,6 +133,12 @@ def _lane(key: bytes) -> bytes:
 
 def _refuse_oversized(messages: Sequence[Message], most: int) -> None:
     for one in messages:
-        size = len(one.key) + len(one.value or b"") + sum(len(name) + len(value) for name, value in one.headers)
+        size = (
+            len(one.key)
+            + len(one.value or b"")
+            + sum(len(name) + len(value) for name, value in one.headers)
+        )
         if size > most - OVERHEAD_BYTES:
-            raise MessageSizeTooLargeError(f"a message of {size} bytes for {one.topic}; {most} is the limit")
+            raise MessageSizeTooLargeError(
+                f"a message of {size} bytes for {one.topic}; {most} is the limit"
+            )

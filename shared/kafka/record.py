@@ -32,7 +32,9 @@ def consumed_record(record: ConsumerRecord[bytes, bytes]) -> ConsumedRecord:
         record.offset,
         record.key or b"",
         record.value,
-        record.headers if all(value is not None for _, value in record.headers) else _without_nulls(record.headers),
+        record.headers
+        if all(value is not None for _, value in record.headers)
+        else _without_nulls(record.headers),
     )
 
 

@@ -56,7 +56,9 @@ async def _refusal(cluster: Cluster) -> str | None:
     for server in options.pop("bootstrap_servers").split(","):
         host, _, port = server.rpartition(":")
         try:
-            connection = await create_conn(host.strip("[]"), int(port), request_timeout_ms=PATIENCE_MS, **options)
+            connection = await create_conn(
+                host.strip("[]"), int(port), request_timeout_ms=PATIENCE_MS, **options
+            )
         except REFUSALS:
             return (
                 f"Kafka at {server} does not let the user {cluster.username} in with {cluster.mechanism}. Check "

@@ -53,7 +53,9 @@ def _request_schema(version: int) -> Schema:
     text, array, end = _kinds(version)
     topics = array(text)
     if version >= FLEXIBLE_SINCE:
-        topics = array(*([("topic_id", Uuid)] if version >= IDS_SINCE else []), ("topic", text), *end)
+        topics = array(
+            *([("topic_id", Uuid)] if version >= IDS_SINCE else []), ("topic", text), *end
+        )
     fields: list[tuple[str, Any]] = [("topics", topics), ("allow_auto_topic_creation", Boolean)]
     if 8 <= version <= 10:
         fields.append(("include_cluster_authorized_operations", Boolean))
@@ -64,7 +66,11 @@ def _request_schema(version: int) -> Schema:
 
 def _response_schema(version: int) -> Schema:
     text, array, end = _kinds(version)
-    partition: list[tuple[str, Any]] = [("error_code", Int16), ("partition", Int32), ("leader", Int32)]
+    partition: list[tuple[str, Any]] = [
+        ("error_code", Int16),
+        ("partition", Int32),
+        ("leader", Int32),
+    ]
     if version >= 7:
         partition.append(("leader_epoch", Int32))
     partition += [(name, array(Int32)) for name in ("replicas", "isr", "offline_replicas")]
@@ -76,7 +82,10 @@ def _response_schema(version: int) -> Schema:
         topic.append(("topic_authorized_operations", Int32))
     fields: list[tuple[str, Any]] = [
         ("throttle_time_ms", Int32),
-        ("brokers", array(("node_id", Int32), ("host", text), ("port", Int32), ("rack", text), *end)),
+        (
+            "brokers",
+            array(("node_id", Int32), ("host", text), ("port", Int32), ("rack", text), *end),
+        ),
         ("cluster_id", text),
         ("controller_id", Int32),
         ("topics", array(*topic, *end)),
@@ -95,13 +104,21 @@ def _kinds(version: int) -> tuple[String, type[Array], Sequence[tuple[str, Any]]
 
 def _layout(version: int) -> type[RequestStruct]:
     same = {"API_KEY": API_KEY, "API_VERSION": version}
-    answer = type(f"MetadataResponse_v{version}", (Response,), {**same, "SCHEMA": _response_schema(version)})
+    answer = type(
+        f"MetadataResponse_v{version}", (Response,), {**same, "SCHEMA": _response_schema(version)}
+    )
     flexible = version >= FLEXIBLE_SINCE
-    own = {"SCHEMA": _request_schema(version), "RESPONSE_TYPE": answer, "FLEXIBLE_VERSION": flexible}
+    own = {
+        "SCHEMA": _request_schema(version),
+        "RESPONSE_TYPE": answer,
+        "FLEXIBLE_VERSION": flexible,
+    }
     return type(f"MetadataRequest_v{version}", (RequestStruct,), {**same, **own})
 
 
-METADATA: Final[Mapping[int, type[RequestStruct]]] = {version: _layout(version) for version in range(6, NEWEST + 1)}
+METADATA: Final[Mapping[int, type[RequestStruct]]] = {
+    version: _layout(version) for version in range(6, NEWEST + 1)
+}
 
 
 class TopicIds(Request[RequestStruct]):
@@ -128,4 +145,6 @@ class TopicIds(Request[RequestStruct]):
     def build(self, request_struct_class: type[RequestStruct]) -> RequestStruct:
         no_tags: dict[int, bytes] = {}
         flags = [False] * (len(request_struct_class.SCHEMA.names) - 2)
-        return request_struct_class([(NO_ID, name, no_tags) for name in self._topics], *flags, no_tags)
+        return request_struct_class(
+            [(NO_ID, name, no_tags) for name in self._topics], *flags, no_tags
+        )

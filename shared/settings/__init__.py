@@ -2,7 +2,13 @@
 
 from shared.settings.cluster import Cluster
 from shared.settings.configured import configured_for
-from shared.settings.load import ProviderDefaults, ProviderSettings, Settings, SettingsError, load_settings
+from shared.settings.load import (
+    ProviderDefaults,
+    ProviderSettings,
+    Settings,
+    SettingsError,
+    load_settings,
+)
 from shared.settings.secret import SecretStr
 from shared.settings.variables import settings_table
 

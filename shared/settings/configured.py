@@ -20,5 +20,7 @@ def configured_for(provider: str, configured: Mapping[str, T]) -> T:
     found = configured.get(provider)
     if found is None:
         known = ", ".join(configured)
-        raise BadRequest(f"There is no provider of that name here. Known: {known}.", code="unknown_provider")
+        raise BadRequest(
+            f"There is no provider of that name here. Known: {known}.", code="unknown_provider"
+        )
     return found

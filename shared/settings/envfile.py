@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_LINE: Final = re.compile(r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)", re.DOTALL)
-_QUOTED: Final = re.compile(r"""(?:'(?P<plain>[^']*)'|"(?P<escaped>(?:[^"\\]|\\.)*)")\s*(?:\#.*)?""")
+_LINE: Final = re.compile(
+    r"(?:export\s+)?(?P<name>[A-Za-z_][A-Za-z0-9_]*)\s*=\s*(?P<value>.*)", re.DOTALL
+)
+_QUOTED: Final = re.compile(
+    r"""(?:'(?P<plain>[^']*)'|"(?P<escaped>(?:[^"\\]|\\.)*)")\s*(?:\#.*)?"""
+)
 _ESCAPES: Final = {"n": "\n", "t": "\t"}
 
 
@@ -25,7 +29,9 @@ def parse_env(text: str) -> tuple[dict[str, str], list[str]]:
         found = _LINE.fullmatch(stripped)
         value = _value(found["value"]) if found else None
         if found is None:
-            problems.append(f".env line {number} is not NAME=value. Write it so, or put # in front to disable it.")
+            problems.append(
+                f".env line {number} is not NAME=value. Write it so, or put # in front to disable it."
+            )
         elif value is None:
             problems.append(
                 f".env line {number}: the quotes of {found['name']} do not match. Close them on the same line."

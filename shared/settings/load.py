@@ -17,7 +17,14 @@ from shared.settings.cluster import Cluster
 from shared.settings.envfile import parse_env
 from shared.settings.secret import SecretStr
 from shared.settings.validation import conflicts, with_password
-from shared.settings.variables import GENERAL, KNOWN_ELSEWHERE, PER_PROVIDER, PREFIX, Variable, provider_prefix
+from shared.settings.variables import (
+    GENERAL,
+    KNOWN_ELSEWHERE,
+    PER_PROVIDER,
+    PREFIX,
+    Variable,
+    provider_prefix,
+)
 
 
 class ProviderDefaults(msgspec.Struct, frozen=True, kw_only=True):
@@ -82,7 +89,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
         A public URL of another name says that a proxy on this machine lets others in.
         """
-        return not (_is_loopback(self.host) and _is_loopback(urlsplit(self.public_url).hostname or ""))
+        return not (
+            _is_loopback(self.host) and _is_loopback(urlsplit(self.public_url).hostname or "")
+        )
 
 
 @final
@@ -95,22 +104,37 @@ class SettingsError(Misuse):
 
     @override
     def __str__(self) -> str:
-        count = "One setting is" if len(self.problems) == 1 else f"{len(self.problems)} settings are"
-        return "\n".join([f"{count} wrong, so nothing was started:", *(f"  - {problem}" for problem in self.problems)])
+        count = (
+            "One setting is" if len(self.problems) == 1 else f"{len(self.problems)} settings are"
+        )
+        return "\n".join(
+            [
+                f"{count} wrong, so nothing was started:",
+                *(f"  - {problem}" for problem in self.problems),
+            ]
+        )
 
 
 def load_settings(
-    environ: Mapping[str, str], env_file: Path | None = None, *, providers: Mapping[str, ProviderDefaults]
+    environ: Mapping[str, str],
+    env_file: Path | None = None,
+    *,
+    providers: Mapping[str, ProviderDefaults],
 ) -> Settings:
     """``providers`` by slug. A missing ``env_file`` is no error. Raises ``SettingsError`` with every problem found."""
     written, problems = _from_file(env_file)
     given = {**written, **environ}
-    given = {name: value.strip() for name, value in given.items() if name.startswith(PREFIX) and value.strip()}
+    given = {
+        name: value.strip()
+        for name, value in given.items()
+        if name.startswith(PREFIX) and value.strip()
+    }
     problems += _unknown(given, providers)
     values = _read_all(GENERAL, PREFIX, given, problems)
     values["keys"] = values["keys"] or ()
     values["providers"] = {
-        slug: _provider(slug, defaults, given, problems) for slug, defaults in sorted(providers.items())
+        slug: _provider(slug, defaults, given, problems)
+        for slug, defaults in sorted(providers.items())
     }
     problems += conflicts(values)
     with_password(values, problems)
@@ -130,7 +154,11 @@ def _is_loopback(host: str) -> bool:
 
 def _cluster(values: dict[str, Any]) -> Cluster:
     """Takes the variables of Kafka out of ``values``."""
-    found = {field.removeprefix("kafka_"): values.pop(field) for field in [*values] if field.startswith("kafka_")}
+    found = {
+        field.removeprefix("kafka_"): values.pop(field)
+        for field in [*values]
+        if field.startswith("kafka_")
+    }
     port = found.pop("port")
     values["kafka_port"] = port
     return Cluster(
@@ -158,12 +186,20 @@ def _from_file(env_file: Path | None) -> tuple[dict[str, str], list[str]]:
 
 def _unknown(given: Mapping[str, str], providers: Iterable[str]) -> list[str]:
     known = {f"{PREFIX}{variable.name}" for variable in GENERAL} | KNOWN_ELSEWHERE
-    known |= {f"{PREFIX}{provider_prefix(slug)}{variable.name}" for slug in providers for variable in PER_PROVIDER}
+    known |= {
+        f"{PREFIX}{provider_prefix(slug)}{variable.name}"
+        for slug in providers
+        for variable in PER_PROVIDER
+    }
     endings = sorted(name.removeprefix(PREFIX) for name in known)
     problems = []
     for name in sorted(given.keys() - known):
         near = difflib.get_close_matches(name.removeprefix(PREFIX), endings, 1)
-        hint = f"Did you mean {PREFIX}{near[0]}?" if near else "Remove it, or see the table of settings in the README."
+        hint = (
+            f"Did you mean {PREFIX}{near[0]}?"
+            if near
+            else "Remove it, or see the table of settings in the README."
+        )
         problems.append(f"{name} is not a setting. {hint}")
     return problems
 
@@ -180,7 +216,9 @@ def _read_all(
             values[variable.field] = None if text is None else variable.parse(text)
         except ValueError as wrong:
             values[variable.field] = None
-            shown = name if variable.secret or text is None or "@" in text else f"{name}={text!r:.200}"
+            shown = (
+                name if variable.secret or text is None or "@" in text else f"{name}={text!r:.200}"
+            )
             problems.append(f"{shown} {wrong}")
     return values
 
@@ -192,7 +230,9 @@ def _default(variable: Variable, values: Mapping[str, Any]) -> str | None:
     return variable.default.format_map({name: value or 1 for name, value in values.items()})
 
 
-def _provider(slug: str, defaults: ProviderDefaults, given: Mapping[str, str], problems: list[str]) -> ProviderSettings:
+def _provider(
+    slug: str, defaults: ProviderDefaults, given: Mapping[str, str], problems: list[str]
+) -> ProviderSettings:
     prefix = PREFIX + provider_prefix(slug)
     found = ProviderSettings(**_read_all(PER_PROVIDER, prefix, given, problems))
     if found.client_id is None and found.client_secret is not None:

@@ -31,7 +31,9 @@ def port(text: str) -> int:
 
 def count(text: str) -> int:
     if not _NUMBER.fullmatch(text) or int(text) < 1:
-        raise ValueError("is no count. Write a whole number from 1, or leave the variable out for no limit.")
+        raise ValueError(
+            "is no count. Write a whole number from 1, or leave the variable out for no limit."
+        )
     return int(text)
 
 
@@ -87,7 +89,9 @@ def origin(text: str) -> str:
     """Return ``scheme://host[:port]`` as browsers write it: lower case, without the scheme's own port."""
     parts = _http_url(text)
     if parts.path not in {"", "/"} or parts.query or parts.fragment or "?" in text or "#" in text:
-        raise ValueError("has a path or a query. Write scheme://host or scheme://host:port and nothing behind it.")
+        raise ValueError(
+            "has a path or a query. Write scheme://host or scheme://host:port and nothing behind it."
+        )
     host = parts.hostname or ""
     shown = f"[{host}]" if ":" in host else host
     standard = parts.port in {None, _DEFAULT_PORTS[parts.scheme]}
@@ -126,8 +130,15 @@ def keys(text: str) -> tuple[tuple[str, SecretStr], ...]:
 def database(text: str) -> SecretStr:
     """Check that it is ``postgresql://user[:password]@host[:port]/database``, kept as written."""
     parts = _split(text)
-    if parts is None or parts.scheme not in {"postgresql", "postgres"} or not parts.hostname or len(parts.path) < 2:
-        raise ValueError("is no PostgreSQL URL. Write postgresql://user:password@host:5432/database.")
+    if (
+        parts is None
+        or parts.scheme not in {"postgresql", "postgres"}
+        or not parts.hostname
+        or len(parts.path) < 2
+    ):
+        raise ValueError(
+            "is no PostgreSQL URL. Write postgresql://user:password@host:5432/database."
+        )
     return SecretStr(text)
 
 
@@ -143,7 +154,9 @@ def bootstrap(text: str) -> tuple[str, ...]:
     found = entries(text)
     wrong = [entry for entry in found if not _is_broker(entry)]
     if wrong:
-        raise ValueError(f"has the entry {wrong[0]!r}, which is no host:port. Write kafka-1:9092,kafka-2:9092.")
+        raise ValueError(
+            f"has the entry {wrong[0]!r}, which is no host:port. Write kafka-1:9092,kafka-2:9092."
+        )
     return found
 
 
@@ -159,7 +172,9 @@ def file(text: str) -> Path:
     """Check that the file is there now."""
     path = Path(text).expanduser()
     if not path.is_file():
-        raise ValueError("is not a file that can be read. Name an existing one, or leave the variable out.")
+        raise ValueError(
+            "is not a file that can be read. Name an existing one, or leave the variable out."
+        )
     return path
 
 
@@ -180,9 +195,16 @@ def _one_of(text: str, allowed: tuple[str, ...]) -> str:
 def _http_url(text: str) -> SplitResult:
     wrong = "is no absolute http or https URL. Write it in full, like https://example.com."
     if not text.isascii() or any(char <= " " or char == "\\" for char in text):
-        raise ValueError(f"{wrong} Spaces, backslashes and letters beyond ASCII are not allowed in it.")
+        raise ValueError(
+            f"{wrong} Spaces, backslashes and letters beyond ASCII are not allowed in it."
+        )
     parts = _split(text)
-    if parts is None or parts.scheme not in _DEFAULT_PORTS or not parts.hostname or "*" in parts.netloc:
+    if (
+        parts is None
+        or parts.scheme not in _DEFAULT_PORTS
+        or not parts.hostname
+        or "*" in parts.netloc
+    ):
         raise ValueError(wrong)
     if "@" in parts.netloc:
         raise ValueError("has a user name or password in it. Remove them.")

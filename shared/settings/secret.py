@@ -48,4 +48,6 @@ class SecretStr:
 
     @override
     def __reduce__(self) -> str:
-        raise TypeError("A secret is not pickled: whoever needs it elsewhere reveals it and says so.")
+        raise TypeError(
+            "A secret is not pickled: whoever needs it elsewhere reveals it and says so."
+        )

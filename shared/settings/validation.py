@@ -28,17 +28,23 @@ def with_password(values: dict[str, Any], problems: list[str]) -> None:
     try:
         password = path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as reason:
-        problems.append(f"{PREFIX}DATABASE_PASSWORD_FILE cannot be read ({type(reason).__name__}). Make it readable.")
+        problems.append(
+            f"{PREFIX}DATABASE_PASSWORD_FILE cannot be read ({type(reason).__name__}). Make it readable."
+        )
         return
     parts = urlsplit(url.reveal())
     user, _, host = parts.netloc.rpartition("@")
-    values["database_url"] = SecretStr(urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}")))
+    values["database_url"] = SecretStr(
+        urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
+    )
 
 
 def _kafka(values: Mapping[str, Any]) -> list[str]:
     protocol = values["kafka_security_protocol"] or ""
     problems = []
-    if protocol.startswith("SASL") and not (values["kafka_sasl_username"] and values["kafka_sasl_password"]):
+    if protocol.startswith("SASL") and not (
+        values["kafka_sasl_username"] and values["kafka_sasl_password"]
+    ):
         problems.append(
             f"{PREFIX}KAFKA_SECURITY_PROTOCOL={protocol} signs in. "
             f"Set {PREFIX}KAFKA_SASL_USERNAME and {PREFIX}KAFKA_SASL_PASSWORD."
@@ -48,7 +54,9 @@ def _kafka(values: Mapping[str, Any]) -> list[str]:
             f"{PREFIX}KAFKA_SASL_PASSWORD is set, but nothing signs in. Set {PREFIX}KAFKA_SECURITY_PROTOCOL=SASL_SSL."
         )
     if bool(values["kafka_ssl_certfile"]) != bool(values["kafka_ssl_keyfile"]):
-        problems.append(f"{PREFIX}KAFKA_SSL_CERTFILE and {PREFIX}KAFKA_SSL_KEYFILE go together. Set both, or neither.")
+        problems.append(
+            f"{PREFIX}KAFKA_SSL_CERTFILE and {PREFIX}KAFKA_SSL_KEYFILE go together. Set both, or neither."
+        )
     return problems
 
 
@@ -57,10 +65,14 @@ def _database(values: Mapping[str, Any]) -> list[str]:
     if values["database_password_file"] is None:
         return []
     if url is None:
-        return [f"{PREFIX}DATABASE_PASSWORD_FILE is set without {PREFIX}DATABASE_URL. Set both, or neither."]
+        return [
+            f"{PREFIX}DATABASE_PASSWORD_FILE is set without {PREFIX}DATABASE_URL. Set both, or neither."
+        ]
     parts = urlsplit(url.reveal())
     if parts.password is not None:
-        return [f"{PREFIX}DATABASE_URL has a password, and {PREFIX}DATABASE_PASSWORD_FILE as well. Keep one."]
+        return [
+            f"{PREFIX}DATABASE_URL has a password, and {PREFIX}DATABASE_PASSWORD_FILE as well. Keep one."
+        ]
     if not parts.username:
         return [f"{PREFIX}DATABASE_URL names no user. Write postgresql://user@host:5432/database."]
     return []

@@ -114,7 +114,13 @@ KAFKA: Final = (
         description="How we sign in, when the protocol is a SASL one.",
     ),
     Variable(name="KAFKA_SASL_USERNAME", kind="text", parse=parsers.text, description="As whom."),
-    Variable(name="KAFKA_SASL_PASSWORD", kind="text", parse=parsers.secret, description="With what.", secret=True),
+    Variable(
+        name="KAFKA_SASL_PASSWORD",
+        kind="text",
+        parse=parsers.secret,
+        description="With what.",
+        secret=True,
+    ),
     Variable(
         name="KAFKA_SSL_CAFILE",
         kind="path",
@@ -215,16 +221,30 @@ PER_PROVIDER: Final = (
         parse=parsers.text,
         description="Your app at the provider. Without it the provider is simulated by the sandbox.",
     ),
-    Variable(name="CLIENT_SECRET", kind="text", parse=parsers.secret, description="Its secret.", secret=True),
+    Variable(
+        name="CLIENT_SECRET",
+        kind="text",
+        parse=parsers.secret,
+        description="Its secret.",
+        secret=True,
+    ),
     Variable(
         name="SCOPES",
         kind="words",
         parse=parsers.entries,
         description="Scopes to ask for instead of the provider's usual ones.",
     ),
-    Variable(name="AUTHORIZE_URL", kind="URL", parse=parsers.url, description="Where the browser is sent to consent."),
     Variable(
-        name="TOKEN_URL", kind="URL", parse=parsers.url, description="Where codes and refresh tokens are exchanged."
+        name="AUTHORIZE_URL",
+        kind="URL",
+        parse=parsers.url,
+        description="Where the browser is sent to consent.",
+    ),
+    Variable(
+        name="TOKEN_URL",
+        kind="URL",
+        parse=parsers.url,
+        description="Where codes and refresh tokens are exchanged.",
     ),
     Variable(name="API_URL", kind="URL", parse=parsers.url, description="Where objects are read."),
 )
@@ -236,12 +256,21 @@ def provider_prefix(slug: str) -> str:
 
 def settings_table(providers: Iterable[str] = ()) -> str:
     """Return the README's markdown table. ``providers`` are slugs, named as the values ``P`` may have."""
-    rows = [f"| `{PREFIX}{variable.name}` | {variable.kind} | {_shown(variable)} |" for variable in GENERAL]
-    rows += [f"| `{PREFIX}P_{variable.name}` | {variable.kind} | {_shown(variable)} |" for variable in PER_PROVIDER]
+    rows = [
+        f"| `{PREFIX}{variable.name}` | {variable.kind} | {_shown(variable)} |"
+        for variable in GENERAL
+    ]
+    rows += [
+        f"| `{PREFIX}P_{variable.name}` | {variable.kind} | {_shown(variable)} |"
+        for variable in PER_PROVIDER
+    ]
     head = ["| variable | type | default | meaning |", "|---|---|---|---|"]
     names = ", ".join(f"`{provider_prefix(slug)[:-1]}`" for slug in providers)
     note = f"\n\n`P` is the name of a provider in capitals{f': {names}' if names else ''}."
-    return "\n".join(head + rows) + f"{note} An empty value counts as not set; the environment wins over `.env`.\n"
+    return (
+        "\n".join(head + rows)
+        + f"{note} An empty value counts as not set; the environment wins over `.env`.\n"
+    )
 
 
 def _shown(variable: Variable) -> str:

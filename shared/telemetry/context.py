@@ -40,7 +40,9 @@ def parse_traceparent(header: str | None) -> Trace | None:
 def new_traceparent(parent: str | None = None) -> str:
     """A new span: of the parent's trace when that is valid, else of a new, sampled trace."""
     trace = parse_traceparent(parent)
-    trace_id, flags = (trace.trace_id, f"{trace.sampled:02x}") if trace else (secrets.token_hex(16), "01")
+    trace_id, flags = (
+        (trace.trace_id, f"{trace.sampled:02x}") if trace else (secrets.token_hex(16), "01")
+    )
     return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
 
 
@@ -85,7 +87,10 @@ class Bound:
         pass
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         _request_id.reset(self._request)
         _traceparent.reset(self._trace)

@@ -17,14 +17,26 @@ from typing_extensions import override
 from shared.telemetry.context import context_fields
 from shared.telemetry.redaction import redact
 
-_QUIET: Final = ("aiokafka", "aiosqlite", "alembic", "asyncio", "faststream", "hpack", "httpcore", "httpx", "kafka")
+_QUIET: Final = (
+    "aiokafka",
+    "aiosqlite",
+    "alembic",
+    "asyncio",
+    "faststream",
+    "hpack",
+    "httpcore",
+    "httpx",
+    "kafka",
+)
 _OWN_HANDLERS: Final = (*_QUIET, "uvicorn", "uvicorn.error", "uvicorn.asgi", "litestar")
 _UNSAFE: Final = frozenset({"Cc", "Cf", "Zl", "Zp", "Cs", "Co"})
 """Unicode categories that can move a cursor, end a line or turn the direction of text."""
 
 
 def configure_logging(
-    level: str = "info", fmt: Literal["auto", "json", "pretty"] = "auto", stream: TextIO | None = None
+    level: str = "info",
+    fmt: Literal["auto", "json", "pretty"] = "auto",
+    stream: TextIO | None = None,
 ) -> None:
     """Route structlog and the standard library to ``stream`` (stderr when None). Calling it again replaces it.
 
@@ -42,7 +54,9 @@ def configure_logging(
     )
     handler = logging.StreamHandler(target)
     chain: list[Processor] = [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *last]
-    handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_ours(), processors=chain))
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=_ours(), processors=chain)
+    )
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(level.upper())
@@ -54,7 +68,9 @@ class _Lines(structlog.stdlib.LoggerFactory):
     """Our own lines go straight to the stream: the way through the standard library's records takes as long again."""
 
     def __init__(self, stream: TextIO) -> None:
-        super().__init__(ignore_frame_names=[__name__])  # an unnamed logger is called after whoever asks for it
+        super().__init__(
+            ignore_frame_names=[__name__]
+        )  # an unnamed logger is called after whoever asks for it
         self._stream = stream
 
     @override
@@ -113,7 +129,9 @@ def _never_raising(chain: Sequence[Processor]) -> Processor:
                 line = step(logger, method, line)
         except Exception as error:  # noqa: BLE001  # whatever a value's own methods raise
             return _json_line(
-                logger, method, {"event": "line_not_shown", "level": method, "error": type(error).__name__}
+                logger,
+                method,
+                {"event": "line_not_shown", "level": method, "error": type(error).__name__},
             )
         return line
 
@@ -135,7 +153,9 @@ def _json_line(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
 
 def _printable(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Nothing but a traceback may have more than one line, and its lines are indented so that none can pose as ours."""
-    blocks = {name: event[name] for name in ("exception", "stack") if isinstance(event.get(name), str)}
+    blocks = {
+        name: event[name] for name in ("exception", "stack") if isinstance(event.get(name), str)
+    }
     shown = {escape_controls(name): _escaped(value) for name, value in event.items()}
     for name, text in blocks.items():
         shown[name] = "\n".join(f"    {escape_controls(line)}" for line in text.split("\n"))
@@ -147,14 +167,19 @@ def escape_controls(text: str) -> str:
     if text.isascii() and text.isprintable():
         return text
     return "".join(
-        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSAFE else char for char in text
+        char.encode("unicode_escape").decode() if unicodedata.category(char) in _UNSAFE else char
+        for char in text
     )
 
 
 def _escaped(value: Any) -> Any:
     if isinstance(value, str):
         return escape_controls(value)
-    return value if isinstance(value, int | float | None) else escape_controls(json.dumps(value, ensure_ascii=False))
+    return (
+        value
+        if isinstance(value, int | float | None)
+        else escape_controls(json.dumps(value, ensure_ascii=False))
+    )
 
 
 def _quieten() -> None:

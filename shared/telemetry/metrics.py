@@ -12,7 +12,12 @@ from typing import Final, TypeVar, final
 
 import prometheus_client as prometheus
 import structlog
-from prometheus_client import CollectorRegistry, ProcessCollector, disable_created_metrics, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from shared.telemetry.context import current_service
@@ -55,7 +60,9 @@ class Counter:
         return series
 
 
-def gauge(name: str, about: str, values: Mapping[At, float] | float, *labels: str) -> GaugeMetricFamily:
+def gauge(
+    name: str, about: str, values: Mapping[At, float] | float, *labels: str
+) -> GaugeMetricFamily:
     """``values`` by the values of ``labels``, in their order; a number where there are none."""
     family = GaugeMetricFamily(name, about, labels=labels)
     for at, value in values.items() if isinstance(values, Mapping) else [((), values)]:
@@ -67,18 +74,27 @@ def gauge(name: str, about: str, values: Mapping[At, float] | float, *labels: st
 class Scrape:
     """One answer of ``/metrics`` after the other. A collector that fails is left out, and said to be."""
 
-    def __init__(self, collectors: Callable[[], Mapping[str, Collector]], *, patience_s: float = PATIENCE_S) -> None:
+    def __init__(
+        self, collectors: Callable[[], Mapping[str, Collector]], *, patience_s: float = PATIENCE_S
+    ) -> None:
         self._collectors, self._patience_s = collectors, patience_s
         self._late: dict[str, asyncio.Task[Iterable[Metric]]] = {}
 
     async def text(self) -> bytes:
         collectors = self._collectors()
-        found = await asyncio.gather(*(self._collected(name, collect) for name, collect in collectors.items()))
-        failed = {(name,): float(families is None) for name, families in zip(collectors, found, strict=True)}
+        found = await asyncio.gather(
+            *(self._collected(name, collect) for name, collect in collectors.items())
+        )
+        failed = {
+            (name,): float(families is None)
+            for name, families in zip(collectors, found, strict=True)
+        }
         about = "1 when the metrics of this collector could not be read just now and are missing, else 0."
         told = gauge("tributary_scrape_collector_failed", about, failed, "collector")
         counted = _registry(current_service()).collect()
-        return generate_latest(_Collected([*counted, *(one for families in found for one in families or ()), told]))
+        return generate_latest(
+            _Collected([*counted, *(one for families in found for one in families or ()), told])
+        )
 
     async def _collected(self, name: str, collect: Collector) -> Iterable[Metric] | None:
         late = self._late.pop(name, None)
@@ -95,7 +111,9 @@ class Scrape:
                 task.cancel()
                 self._late[name] = task
         if not task.done() or task.cancelled() or (error := task.exception()) is not None:
-            reason = str(error)[:200] if task.done() and not task.cancelled() else "no answer in time"
+            reason = (
+                str(error)[:200] if task.done() and not task.cancelled() else "no answer in time"
+            )
             log.warning("metrics_unknown", collector=name, reason=reason)
             return None
         return task.result()

@@ -22,7 +22,11 @@ _PROBES: Final = ("/health/live", "/health/ready", "/metrics")
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _UNMATCHED: Final = "unmatched"
 REQUESTS: Final = Counter(
-    "tributary_http_requests", "HTTP requests answered, by route and status.", "method", "route", "status"
+    "tributary_http_requests",
+    "HTTP requests answered, by route and status.",
+    "method",
+    "route",
+    "status",
 )
 log = structlog.get_logger()
 
@@ -56,7 +60,11 @@ class RequestContextMiddleware:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                kept = [pair for pair in message.get("headers", ()) if pair[0].lower() != b"x-request-id"]
+                kept = [
+                    pair
+                    for pair in message.get("headers", ())
+                    if pair[0].lower() != b"x-request-id"
+                ]
                 message = {**message, "headers": [*kept, (b"x-request-id", request_id.encode())]}
             await send(message)
 
@@ -67,7 +75,13 @@ class RequestContextMiddleware:
             quiet = scope["path"] in _PROBES and status < 500
             say = log.debug if quiet else log.info
             elapsed = round((time.perf_counter() - started) * 1000, 1)
-            say("request", method=scope["method"], path=scope["path"][:_LONGEST_PATH], status=status, ms=elapsed)
+            say(
+                "request",
+                method=scope["method"],
+                path=scope["path"][:_LONGEST_PATH],
+                status=status,
+                ms=elapsed,
+            )
 
 
 def _count(scope: Scope, status: int) -> None:

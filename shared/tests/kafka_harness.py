@@ -34,10 +34,15 @@ class Kafka:
 
     async def committed(self, topic: str) -> int:
         """How many messages of a topic the group of ``consuming`` is done with."""
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, group_id=f"tributary.test.{topic}")
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.bootstrap, group_id=f"tributary.test.{topic}"
+        )
         await consumer.start()
         try:
-            offsets = [await consumer.committed(partition) for partition in await self._partitions(consumer, topic)]
+            offsets = [
+                await consumer.committed(partition)
+                for partition in await self._partitions(consumer, topic)
+            ]
         finally:
             await consumer.stop()
         return sum(offset or 0 for offset in offsets)
@@ -47,11 +52,15 @@ class Kafka:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
         await consumer.start()
         try:
-            return sum((await consumer.end_offsets(await self._partitions(consumer, topic))).values())
+            return sum(
+                (await consumer.end_offsets(await self._partitions(consumer, topic))).values()
+            )
         finally:
             await consumer.stop()
 
-    async def put(self, topic: str, *values: bytes | None, key: bytes = b"k", **headers: bytes) -> None:
+    async def put(
+        self, topic: str, *values: bytes | None, key: bytes = b"k", **headers: bytes
+    ) -> None:
         named = tuple(headers.items())
         messages = [Message(topic=topic, key=key, value=value, headers=named) for value in values]
         await self.producer.send_all(messages)
@@ -74,7 +83,9 @@ class Kafka:
 
     async def _partitions(self, consumer: AIOKafkaConsumer, topic: str) -> Sequence[TopicPartition]:
         await consumer._client._wait_on_metadata(topic)
-        return [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
+        return [
+            TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()
+        ]
 
 
 @asynccontextmanager
@@ -122,7 +133,9 @@ async def consuming(
     producer: Producer | None = None,
     limit: DeadLetterLimit | None = None,
 ) -> AsyncIterator[Consumers]:
-    consumers = Consumers(kafka.cluster, service="test", producer=producer or kafka.producer, limit=limit)
+    consumers = Consumers(
+        kafka.cluster, service="test", producer=producer or kafka.producer, limit=limit
+    )
     declare(consumers)
     await consumers.start()
     try:

@@ -26,7 +26,9 @@ async def database(place: Path | Schema) -> AsyncIterator[Database]:
         yield database
 
 
-async def put(database: Database, *, ago_s: float = 0.0, delay_s: float = 0.0, told: bytes | None = None) -> None:
+async def put(
+    database: Database, *, ago_s: float = 0.0, delay_s: float = 0.0, told: bytes | None = None
+) -> None:
     at = timestamp(time.time() - ago_s).encode() if told is None else told
     message = Message(topic="t", key=b"k", value=b"v", headers=(("ce_time", at),))
     async with database.write() as db:
@@ -61,7 +63,9 @@ async def test_a_timer_ages_from_when_it_is_due_and_not_before(database: Databas
     assert 0.2 <= age < 10
 
 
-async def test_a_message_that_does_not_say_its_time_is_counted_all_the_same(database: Database) -> None:
+async def test_a_message_that_does_not_say_its_time_is_counted_all_the_same(
+    database: Database,
+) -> None:
     await put(database, told=b"\xff")
     await put(database, told=b"yesterday")
     assert await waiting(database) == (2, 0)

@@ -68,7 +68,10 @@ def test_a_consumer_that_would_lose_messages_is_refused(changed: dict[str, Any],
 
 @pytest.mark.parametrize(
     ("setting", "said"),
-    [({"enable_auto_commit": True}, "commits by itself"), ({"auto_offset_reset": "latest"}, "auto_offset_reset")],
+    [
+        ({"enable_auto_commit": True}, "commits by itself"),
+        ({"auto_offset_reset": "latest"}, "auto_offset_reset"),
+    ],
 )
 async def test_what_a_running_consumer_really_does_counts_and_then_nothing_is_read(
     kafka: Kafka, setting: dict[str, Any], said: str
@@ -94,7 +97,9 @@ async def test_what_a_running_consumer_really_does_counts_and_then_nothing_is_re
 @pytest.mark.parametrize(
     ("setting", "said"), [({"acks": 1}, "acks is not all"), ({"acks": "all"}, "idempotence is off")]
 )
-async def test_a_producer_that_would_lose_or_double_messages_is_refused(setting: dict[str, Any], said: str) -> None:
+async def test_a_producer_that_would_lose_or_double_messages_is_refused(
+    setting: dict[str, Any], said: str
+) -> None:
     producer = Producer(NOWHERE, client_id="test")
     await producer.stop()
     producer._producer = AIOKafkaProducer(bootstrap_servers=NOWHERE.bootstrap, **setting)

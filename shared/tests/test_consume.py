@@ -66,7 +66,9 @@ class Positions:
 async def test_a_database_that_is_away_is_waited_for_and_costs_no_message(kafka: Kafka) -> None:
     await kafka.put(kafka.topic, b"1", b"2")
     reader = Reader(AWAY, OSError("gone"), AWAY, AWAY)
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, reader.one)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, reader.one)
+    ) as consumers:
         await until(lambda: reader.calls == 2)
         assert kafka.topic in consumers.failing
         await until(lambda: len(reader.values) == 2)
@@ -83,7 +85,9 @@ class Unsayable(OSError):
 
 
 @pytest.mark.parametrize("whole", [False, True])
-async def test_a_fault_outside_of_the_handler_costs_no_message(kafka: Kafka, *, whole: bool) -> None:
+async def test_a_fault_outside_of_the_handler_costs_no_message(
+    kafka: Kafka, *, whole: bool
+) -> None:
     await kafka.put(kafka.topic, b"1", b"2")
     reader, place = Reader(Unsayable()), Positions()
 
@@ -93,7 +97,9 @@ async def test_a_fault_outside_of_the_handler_costs_no_message(kafka: Kafka, *, 
         await place.apply(batch)
 
     def listen(consumers: Consumers) -> None:
-        consumers.batches(kafka.topic, many, place) if whole else consumers.each(kafka.topic, reader.one)
+        consumers.batches(kafka.topic, many, place) if whole else consumers.each(
+            kafka.topic, reader.one
+        )
 
     async with consuming(kafka, listen):
         await until(lambda: len(place.values + reader.values) == 2)
@@ -113,7 +119,10 @@ async def test_a_fault_of_ours_is_tried_again_and_then_kept_with_its_count(kafka
         b"0",
         b"test",
     )
-    assert (headers["dlq_error"], headers["dlq_attempts"]) == (b"ValueError: cannot", str(ATTEMPTS).encode())
+    assert (headers["dlq_error"], headers["dlq_attempts"]) == (
+        b"ValueError: cannot",
+        str(ATTEMPTS).encode(),
+    )
 
 
 async def test_one_bad_message_of_a_batch_is_kept_and_the_others_are_read(kafka: Kafka) -> None:
@@ -152,27 +161,41 @@ async def test_what_was_not_finished_when_the_consumers_stopped_comes_again(kafk
 async def test_consumers_stop_while_a_handler_waits_for_its_database(kafka: Kafka) -> None:
     await kafka.put(kafka.topic, b"1")
     reader = Reader(*[AWAY] * 1000)
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, reader.one)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, reader.one)
+    ) as consumers:
         await until(lambda: bool(consumers.failing))
         begun = time.monotonic()
         await consumers.stop()
         assert time.monotonic() - begun < 3
 
 
-async def test_a_reader_with_its_own_positions_reads_on_exactly_once_over_restarts(kafka: Kafka) -> None:
+async def test_a_reader_with_its_own_positions_reads_on_exactly_once_over_restarts(
+    kafka: Kafka,
+) -> None:
     own = Positions()
     for start in range(3):
         await kafka.put(kafka.topic, *[f"{start}-{n}".encode() for n in range(5)])
         wanted = 5 * (start + 1)
-        async with consuming(kafka, lambda consumers: consumers.batches(kafka.topic, own.apply, own)):
+        async with consuming(
+            kafka, lambda consumers: consumers.batches(kafka.topic, own.apply, own)
+        ):
             await until(partial(lambda count: len(own.values) >= count, wanted))
-    assert sorted(filter(None, own.values)) == sorted(f"{start}-{n}".encode() for start in range(3) for n in range(5))
+    assert sorted(filter(None, own.values)) == sorted(
+        f"{start}-{n}".encode() for start in range(3) for n in range(5)
+    )
 
 
-async def test_a_reader_of_another_log_starts_from_its_beginning_whatever_kafka_has_committed(kafka: Kafka) -> None:
+async def test_a_reader_of_another_log_starts_from_its_beginning_whatever_kafka_has_committed(
+    kafka: Kafka,
+) -> None:
     await kafka.put(kafka.topic, b"1", b"2")
     for own in (Positions(), Positions()):
-        async with consuming(kafka, lambda consumers, own=own: consumers.batches(kafka.topic, own.apply, own)):  # type: ignore[misc]
+
+        def listen(consumers: Consumers, own: Positions = own) -> None:
+            consumers.batches(kafka.topic, own.apply, own)
+
+        async with consuming(kafka, listen):
             await until(partial(lambda of: len(of.values) == 2, own))
 
 
@@ -203,7 +226,9 @@ class Faulty:
 
 async def test_no_message_is_passed_before_its_dead_letter_is_kept(kafka: Kafka) -> None:
     letters = DeadLetters(Faulty(kafka, KafkaConnectionError(), OSError()), service="test")  # type: ignore[arg-type]
-    await letters.publish(ConsumedRecord(kafka.topic, 0, 7, b"k", b"v", ()), Undecodable("malformed", "not JSON"))
+    await letters.publish(
+        ConsumedRecord(kafka.topic, 0, 7, b"k", b"v", ()), Undecodable("malformed", "not JSON")
+    )
     (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
     assert dict(letter.headers)["dlq_error"] == b"malformed: not JSON"
 
@@ -215,11 +240,17 @@ async def test_the_largest_message_of_ours_is_kept_whole_with_its_origin(kafka: 
     await DeadLetters(kafka.producer, service="test").publish(record, ValueError("x" * 2000))
     (letter,) = await kafka.read(dead_letters(kafka.topic), 1)
     headers = dict(letter.headers)
-    assert (letter.value == record.value, headers["h"], headers["dlq_offset"]) == (True, b"kept", b"7")
+    assert (letter.value == record.value, headers["h"], headers["dlq_offset"]) == (
+        True,
+        b"kept",
+        b"7",
+    )
     assert "dlq_bytes" not in headers
 
 
-@pytest.mark.parametrize(("key", "headers"), [(b"k", ()), (b"k" * 700_000, ()), (b"k", (("h", b"x" * 900_000),))])
+@pytest.mark.parametrize(
+    ("key", "headers"), [(b"k", ()), (b"k" * 700_000, ()), (b"k", (("h", b"x" * 900_000),))]
+)
 async def test_a_message_with_no_room_for_its_origin_is_kept_cut(
     kafka: Kafka, key: bytes, headers: tuple[tuple[str, bytes], ...]
 ) -> None:

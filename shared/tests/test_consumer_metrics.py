@@ -54,7 +54,9 @@ async def seen(consumers: Consumers, name: str, value: float, **labels: str) -> 
 async def test_lag_is_what_is_not_settled_though_it_has_been_taken_from_kafka(kafka: Kafka) -> None:
     gate = Gate(opens=2)
     await kafka.put(kafka.topic, *[b"x"] * 5)
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, gate.one)
+    ) as consumers:
         values = await seen(consumers, LAG, 3, topic=kafka.topic)
         assert values("tributary_scrape_collector_failed", collector="lag") == 0
         await kafka.put(kafka.topic, b"x", b"x")
@@ -67,7 +69,9 @@ async def test_lag_is_what_is_not_settled_though_it_has_been_taken_from_kafka(ka
 async def test_a_batch_counts_as_lag_until_it_is_stored(kafka: Kafka) -> None:
     gate = Gate()
     await kafka.put(kafka.topic, *[b"x"] * 4)
-    async with consuming(kafka, lambda consumers: consumers.batches(kafka.topic, gate.many, gate)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.batches(kafka.topic, gate.many, gate)
+    ) as consumers:
         await seen(consumers, LAG, 4, topic=kafka.topic)
         for _ in range(3):
             gate.opens.release()
@@ -79,9 +83,16 @@ async def test_a_batch_counts_as_lag_until_it_is_stored(kafka: Kafka) -> None:
 async def test_lag_is_told_by_partition(kafka: Kafka) -> None:
     gate = Gate()
     await kafka.put(kafka.topic, b"x", b"x", key=b"one")
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, gate.one)
+    ) as consumers:
         values = await seen(consumers, LAG, 2, topic=kafka.topic)
-        behind = [sample.value for family in values.families if family.name == LAG for sample in family.samples]
+        behind = [
+            sample.value
+            for family in values.families
+            if family.name == LAG
+            for sample in family.samples
+        ]
         assert sorted(behind) == [0, 0, 0, 2]
         gate.opens.release()
         gate.opens.release()
@@ -91,9 +102,14 @@ async def test_a_consumer_that_waits_says_so_and_reads_again_afterwards(kafka: K
     gate = Gate(opens=1)
     gate.errors = [AWAY]
     await kafka.put(kafka.topic, b"x")
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, gate.one)
+    ) as consumers:
         values = await seen(consumers, STATE, 1, topic=kafka.topic, state="waiting")
-        assert (values(STATE, topic=kafka.topic, state="reading"), values(STATE, topic=kafka.topic)) == (0, 1)
+        assert (
+            values(STATE, topic=kafka.topic, state="reading"),
+            values(STATE, topic=kafka.topic),
+        ) == (0, 1)
         gate.errors.clear()
         await seen(consumers, STATE, 1, topic=kafka.topic, state="reading")
 
@@ -102,7 +118,9 @@ async def test_a_consumer_that_has_stopped_says_so_and_its_lag_stays(kafka: Kafk
     gate = Gate()
     gate.errors = [Undecodable("malformed", "poison")]
     await kafka.put(kafka.topic, *[b"x"] * 200)
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, gate.one)
+    ) as consumers:
         values = await seen(consumers, STATE, 1, topic=kafka.topic, state="stopped")
         kept = values("tributary_dead_letters_total", topic=dead_letters(kafka.topic))
         assert 0 < kept < 200
@@ -112,12 +130,16 @@ async def test_a_consumer_that_has_stopped_says_so_and_its_lag_stays(kafka: Kafk
 async def test_each_dead_letter_is_counted_under_the_topic_that_keeps_it(kafka: Kafka) -> None:
     gate = Gate(opens=1)
     gate.errors = [Undecodable("malformed", "poison")]
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, gate.one)
+    ) as consumers:
         before = await scrape(consumers)
         assert before("tributary_dead_letters_total", topic=dead_letters(kafka.topic)) >= 0
         await kafka.put(kafka.topic, b"poison")
         wanted = before("tributary_dead_letters_total", topic=dead_letters(kafka.topic)) + 1
-        await seen(consumers, "tributary_dead_letters_total", wanted, topic=dead_letters(kafka.topic))
+        await seen(
+            consumers, "tributary_dead_letters_total", wanted, topic=dead_letters(kafka.topic)
+        )
         gate.errors.clear()
         await kafka.put(kafka.topic, b"good")
         await seen(consumers, LAG, 0, topic=kafka.topic)
@@ -132,7 +154,9 @@ async def test_a_commit_after_the_partition_has_moved_on_is_counted(kafka: Kafka
         await kafka.put(kafka.topic, b"x", key=b"%d" % number)
     async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as first:
         before = await seen(first, LAG, 40, topic=kafka.topic)
-        async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, gate.one)) as second:
+        async with consuming(
+            kafka, lambda consumers: consumers.each(kafka.topic, gate.one)
+        ) as second:
             await until_shared(first, second)
             for _ in range(80):
                 gate.opens.release()

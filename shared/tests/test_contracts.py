@@ -26,7 +26,9 @@ KINDS: dict[str, Any] = {
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
 def test_a_message_of_version_1_still_decodes_and_says_the_same(path: Path) -> None:
     kind = path.name.split(".")[0]
-    _, body = decode(path.read_bytes(), [("ce_type", f"tributary.{kind}".encode())], {kind: KINDS[kind]})
+    _, body = decode(
+        path.read_bytes(), [("ce_type", f"tributary.{kind}".encode())], {kind: KINDS[kind]}
+    )
     written = msgspec.json.decode(msgspec.json.encode(body))
     assert msgspec.json.decode(path.read_bytes()).items() <= written.items()
 
@@ -50,25 +52,39 @@ def test_a_newer_major_version_is_told_apart_from_an_unknown_type() -> None:
 
 
 def as_cloudevent(message: Message) -> Any:
-    headers = {name: value for name, value in message.headers if name.startswith(("ce_", "content-type"))}
+    headers = {
+        name: value for name, value in message.headers if name.startswith(("ce_", "content-type"))
+    }
     sent = KafkaMessage(headers=headers, key=message.key, value=message.value or b"null")
     return from_binary_event(sent)
 
 
 def test_headers_are_cloudevents_in_binary_mode() -> None:
     body = jobs.RunJob(job_id="j", dispatch=3)
-    told = as_cloudevent(event("tributary.jobs.v1", key="c/r", kind="RunJob", source="fetcher", body=body))
-    assert (told.get_type(), told.get_source(), told.get_subject()) == ("tributary.RunJob", "fetcher", "c/r")
+    told = as_cloudevent(
+        event("tributary.jobs.v1", key="c/r", kind="RunJob", source="fetcher", body=body)
+    )
+    assert (told.get_type(), told.get_source(), told.get_subject()) == (
+        "tributary.RunJob",
+        "fetcher",
+        "c/r",
+    )
     assert told.get_data() == {"job_id": "j", "dispatch": 3}
     ref = ItemRef(connection_id="c", resource="r", id="1")
-    gone = as_cloudevent(items.deletion(ref, org_id="o", generation=1, version=7, reason="not_visible"))
+    gone = as_cloudevent(
+        items.deletion(ref, org_id="o", generation=1, version=7, reason="not_visible")
+    )
     assert (gone.get_type(), gone.get_subject()) == ("tributary.ItemDeleted", "c/r/1")
 
 
 def test_the_id_of_an_item_event_is_the_same_for_the_same_version() -> None:
     ref = ItemRef(connection_id="c", resource="r", id="1")
     ids = [
-        dict(items.deletion(ref, org_id="o", generation=1, version=version, reason="not_visible").headers)["ce_id"]
+        dict(
+            items.deletion(
+                ref, org_id="o", generation=1, version=version, reason="not_visible"
+            ).headers
+        )["ce_id"]
         for version in (1, 1, 2)
     ]
     assert ids[0] == ids[1] != ids[2]

@@ -67,7 +67,13 @@ def test_T30_a_value_moved_to_another_place_does_not_open(place: tuple[str, ...]
 def test_T30_a_downgraded_or_relabelled_value_does_not_open() -> None:
     sealed = RING.seal("x", *PLACE)
     both_same = KeyRing({"new": NEW, "old": NEW}, "new")
-    for altered in (sealed.replace("v1.", "v0."), sealed.replace("v1.", ""), sealed.replace(".new.", ".old."), "x", ""):
+    for altered in (
+        sealed.replace("v1.", "v0."),
+        sealed.replace("v1.", ""),
+        sealed.replace(".new.", ".old."),
+        "x",
+        "",
+    ):
         with pytest.raises((DecryptFailed, UnknownKey)):
             both_same.open(altered, *PLACE)
 
@@ -78,7 +84,11 @@ def test_T30_an_altered_or_truncated_value_does_not_open(data: st.DataObject) ->
     sealed = RING.seal("a secret of some length", *PLACE)
     position = data.draw(st.integers(len("v1.new."), len(sealed) - 1))
     replaced = data.draw(st.characters().filter(lambda char: char != sealed[position]))
-    for altered in (sealed[:position], sealed[:position] + replaced + sealed[position + 1 :], sealed + replaced):
+    for altered in (
+        sealed[:position],
+        sealed[:position] + replaced + sealed[position + 1 :],
+        sealed + replaced,
+    ):
         with pytest.raises(DecryptFailed):
             RING.open(altered, *PLACE)
 
@@ -166,7 +176,12 @@ def test_T23_a_tampered_page_token_is_refused(data: st.DataObject) -> None:
     token = SIGNER.sign(b"page 2", "org-1/items")
     position = data.draw(st.integers(0, len(token) - 1))
     replaced = data.draw(st.characters().filter(lambda char: char != token[position]))
-    for bad in (token[:position], token[:position] + replaced + token[position + 1 :], token + replaced, token * 999):
+    for bad in (
+        token[:position],
+        token[:position] + replaced + token[position + 1 :],
+        token + replaced,
+        token * 999,
+    ):
         with pytest.raises(BadToken) as refusal:
             SIGNER.verify(bad, "org-1/items")
         assert refusal.value.status == 400

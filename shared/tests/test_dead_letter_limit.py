@@ -71,7 +71,9 @@ async def letters(kafka: Kafka) -> list[bytes | None]:
     return [one.value for one in await kafka.read(dead_letters(kafka.topic), count)]
 
 
-async def test_at_the_limit_the_consumer_stops_and_says_what_to_do_while_its_siblings_go_on(kafka: Kafka) -> None:
+async def test_at_the_limit_the_consumer_stops_and_says_what_to_do_while_its_siblings_go_on(
+    kafka: Kafka,
+) -> None:
     other = await kafka.another()
     await kafka.put(kafka.topic, *bad(8), b"good")
     reader, sibling = Reader(), Reader()
@@ -96,16 +98,22 @@ async def test_at_the_limit_the_consumer_stops_and_says_what_to_do_while_its_sib
 async def test_after_a_restart_it_tries_again_from_the_message_it_stopped_at(kafka: Kafka) -> None:
     await kafka.put(kafka.topic, *bad(8))
     for kept in (5, 8):
-        async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, Reader().one), limit=RUN) as running:
+        async with consuming(
+            kafka, lambda consumers: consumers.each(kafka.topic, Reader().one), limit=RUN
+        ) as running:
             await until(lambda: kafka.topic in running.failing or kept == 8)  # noqa: B023  # called right here
             await kafka.read(dead_letters(kafka.topic), kept)
     assert await letters(kafka) == bad(8)
 
 
-async def test_a_stopped_consumer_stays_stopped_when_its_group_gives_it_partitions_anew(kafka: Kafka) -> None:
+async def test_a_stopped_consumer_stays_stopped_when_its_group_gives_it_partitions_anew(
+    kafka: Kafka,
+) -> None:
     await kafka.put(kafka.topic, *bad(8))
     reader = Reader()
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, reader.one), limit=RUN) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, reader.one), limit=RUN
+    ) as consumers:
         await until(lambda: kafka.topic in consumers.failing)
         async with AIOKafkaConsumer(
             kafka.topic, bootstrap_servers=kafka.bootstrap, group_id=f"tributary.test.{kafka.topic}"
@@ -121,7 +129,9 @@ async def test_a_stopped_consumer_stays_stopped_when_its_group_gives_it_partitio
 async def test_one_good_message_ends_a_run(kafka: Kafka) -> None:
     await kafka.put(kafka.topic, *bad(5), b"1", *bad(5), b"2")
     reader = Reader()
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, reader.one), limit=RUN) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, reader.one), limit=RUN
+    ) as consumers:
         await until(lambda: reader.values == [b"1", b"2"])
         assert not consumers.failing
 
@@ -129,7 +139,9 @@ async def test_one_good_message_ends_a_run(kafka: Kafka) -> None:
 async def test_a_consumer_that_loses_more_than_its_share_stops(kafka: Kafka) -> None:
     await kafka.put(kafka.topic, *[b"bad", b"good", b"bad"] * 10)
     limit = DeadLetterLimit(run=50, window=8, share=0.5)
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, Reader().one), limit=limit) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, Reader().one), limit=limit
+    ) as consumers:
         await until(lambda: "50% of the last 8 messages" in consumers.failing.get(kafka.topic, ""))
     assert len(await letters(kafka)) == 4
 
@@ -151,7 +163,9 @@ async def test_a_batch_in_which_the_limit_is_reached_is_not_passed(kafka: Kafka)
         assert (own.values, own.next, await kafka.committed(kafka.topic)) == ([], {}, 0)
 
 
-async def test_a_database_that_is_away_after_the_letters_costs_no_second_copy_of_them(kafka: Kafka) -> None:
+async def test_a_database_that_is_away_after_the_letters_costs_no_second_copy_of_them(
+    kafka: Kafka,
+) -> None:
     await kafka.put(kafka.topic, b"1", *bad(2), b"2")
     own = Sorting(AWAY, AWAY, AWAY)
     async with consuming(kafka, partial(own.declare, kafka.topic)) as consumers:
@@ -169,20 +183,26 @@ class Held(Producer):
         self.answers = asyncio.Event()
 
     @override
-    async def send_all(self, messages: Sequence[Message], *, most: int = MAX_REQUEST_BYTES) -> dict[int, int]:
+    async def send_all(
+        self, messages: Sequence[Message], *, most: int = MAX_REQUEST_BYTES
+    ) -> dict[int, int]:
         if self._errors:
             raise self._errors.pop(0)
         await self.answers.wait()
         return await self._kafka.producer.send_all(messages, most=most)
 
 
-async def test_F38_while_no_dead_letter_can_be_kept_nothing_is_passed_and_it_goes_on_by_itself(kafka: Kafka) -> None:
+async def test_F38_while_no_dead_letter_can_be_kept_nothing_is_passed_and_it_goes_on_by_itself(
+    kafka: Kafka,
+) -> None:
     await kafka.put(kafka.topic, b"1", b"bad", b"2")
     reader, producer = Reader(), Held(kafka, KafkaConnectionError())
     async with consuming(
         kafka, lambda consumers: consumers.each(kafka.topic, reader.one), producer=producer
     ) as consumers:
-        await until(lambda: "cannot be kept as a dead letter" in consumers.failing.get(kafka.topic, ""))
+        await until(
+            lambda: "cannot be kept as a dead letter" in consumers.failing.get(kafka.topic, "")
+        )
         assert (reader.values, await kafka.committed(kafka.topic)) == ([b"1"], 1)
         producer.answers.set()
         await until(lambda: reader.values == [b"1", b"2"])
@@ -192,14 +212,19 @@ async def test_F38_while_no_dead_letter_can_be_kept_nothing_is_passed_and_it_goe
     await producer.stop()
 
 
-async def test_F38_what_was_waiting_for_its_letter_when_the_consumers_stopped_comes_again(kafka: Kafka) -> None:
+async def test_F38_what_was_waiting_for_its_letter_when_the_consumers_stopped_comes_again(
+    kafka: Kafka,
+) -> None:
     await kafka.put(kafka.topic, b"bad")
     producer = Held(kafka)
     async with consuming(
         kafka, lambda consumers: consumers.each(kafka.topic, Reader().one), producer=producer
     ) as consumers:
         await until(lambda: kafka.topic in consumers.failing)
-    assert (await kafka.ends(dead_letters(kafka.topic)), await kafka.committed(kafka.topic)) == (0, 0)
+    assert (await kafka.ends(dead_letters(kafka.topic)), await kafka.committed(kafka.topic)) == (
+        0,
+        0,
+    )
     await producer.stop()
     async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, Reader().one)):
         assert [one.value for one in await kafka.read(dead_letters(kafka.topic), 1)] == [b"bad"]

@@ -16,7 +16,9 @@ from shared.serve import PortBusy, StartFailed
 from shared.settings import SettingsError
 
 BUSY = PortBusy(8000, "gateway", "TRIBUTARY_GATEWAY_PORT")
-LOST = OperationalError("SELECT secret", {"password": "hunter2"}, Exception("the connection was lost"))
+LOST = OperationalError(
+    "SELECT secret", {"password": "hunter2"}, Exception("the connection was lost")
+)
 
 
 @pytest.mark.parametrize(
@@ -29,10 +31,22 @@ LOST = OperationalError("SELECT secret", {"password": "hunter2"}, Exception("the
         (StartFailed("auth did not start: the keys do not fit."), 1, "the keys do not fit."),
         (Conflict("It is paused."), 1, "It is paused."),
         (ClusterUnsuitable("Kafka has no topic plums."), 1, "Kafka has no topic plums."),
-        (LOST, 1, "The orchard does not answer (OperationalError: (builtins.Exception) the connection was lost)."),
+        (
+            LOST,
+            1,
+            "The orchard does not answer (OperationalError: (builtins.Exception) the connection was lost).",
+        ),
         (KafkaConnectionError("no broker"), 1, "The orchard does not answer (KafkaConnectionError"),
-        (ConnectionRefusedError(errno.ECONNREFUSED, "refused"), 1, "The orchard does not answer (ConnectionRefused"),
-        (PermissionError(errno.EACCES, "Permission denied", "/data/keys"), 1, "/data/keys cannot be used"),
+        (
+            ConnectionRefusedError(errno.ECONNREFUSED, "refused"),
+            1,
+            "The orchard does not answer (ConnectionRefused",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "/data/keys"),
+            1,
+            "/data/keys cannot be used",
+        ),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )

@@ -22,18 +22,24 @@ def nested(levels: int, opening: str = '{"a":', closing: str = "}") -> bytes:
     return (opening * levels + "1" + closing * levels).encode()
 
 
-@pytest.mark.parametrize("kind", ["application/json", JSON, "Application/Problem+JSON", "text/json", None])
+@pytest.mark.parametrize(
+    "kind", ["application/json", JSON, "Application/Problem+JSON", "text/json", None]
+)
 def test_json_content_types_are_read(kind: str | None) -> None:
     assert decode_json(b'{"a": [1]}', kind) == {"a": [1]}
 
 
-@pytest.mark.parametrize("kind", ["text/html", "", "text/plain; a=application/json", "application/jsonx"])
+@pytest.mark.parametrize(
+    "kind", ["text/html", "", "text/plain; a=application/json", "application/jsonx"]
+)
 def test_T21_a_captive_portal_page_is_malformed(kind: str) -> None:
     with pytest.raises(MalformedBody, match="not JSON"):
         decode_json(b"{}", kind)
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"<html>", b'{"a":1} x', b"\xff\xfe", b"[1,]", b"1" * 5000])
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"<html>", b'{"a":1} x', b"\xff\xfe", b"[1,]", b"1" * 5000]
+)
 def test_T19_what_is_no_json_is_malformed(body: bytes) -> None:
     try:
         assert isinstance(decode_json(body, JSON), int | float)
@@ -44,8 +50,12 @@ def test_T19_what_is_no_json_is_malformed(body: bytes) -> None:
 
 
 @pytest.mark.parametrize("levels", [201, 999, 10_000, 100_000])
-@pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"]":', "}]"), ("[NaN,", "]")])
-def test_T19_deep_nesting_is_malformed_and_never_exhausts_the_stack(levels: int, opening: str, closing: str) -> None:
+@pytest.mark.parametrize(
+    ("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"]":', "}]"), ("[NaN,", "]")]
+)
+def test_T19_deep_nesting_is_malformed_and_never_exhausts_the_stack(
+    levels: int, opening: str, closing: str
+) -> None:
     with pytest.raises(MalformedBody, match="too deep"):
         decode_json(nested(levels, opening, closing), JSON)
 

@@ -63,7 +63,9 @@ async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIte
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(0)  # an aborted transport closes its socket in the next turn of the loop
+        await asyncio.sleep(
+            0
+        )  # an aborted transport closes its socket in the next turn of the loop
 
 
 @pytest.fixture
@@ -118,7 +120,9 @@ async def test_connections_are_kept_and_used_again(client: HttpClient) -> None:
         assert server.connections == 1
 
 
-async def test_a_connection_the_server_closed_meanwhile_is_not_used_again(client: HttpClient) -> None:
+async def test_a_connection_the_server_closed_meanwhile_is_not_used_again(
+    client: HttpClient,
+) -> None:
     async with serving(answering(http(b"{}"), then_close=True)) as server:
         for _ in range(10):
             assert (await client.request("GET", server.url)).status == 200
@@ -127,7 +131,9 @@ async def test_a_connection_the_server_closed_meanwhile_is_not_used_again(client
 async def test_params_join_those_of_the_url_and_bodies_carry_their_type(client: HttpClient) -> None:
     async with serving(good) as server:
         await client.request("GET", f"{server.url}/a?x=1", params=[("f[]", "ü"), ("f[]", "2")])
-        await client.request("POST", server.url, form={"code": "a b"}, headers={"Authorization": "Basic x"})
+        await client.request(
+            "POST", server.url, form={"code": "a b"}, headers={"Authorization": "Basic x"}
+        )
     assert server.heads[0].startswith("GET /a?x=1&f%5B%5D=%C3%BC&f%5B%5D=2 ")
     assert "accept-encoding: gzip\r\n" in server.heads[0]
     assert "content-type: application/x-www-form-urlencoded\r\n" in server.heads[1]
@@ -150,10 +156,14 @@ async def test_redirects_are_answers_and_never_followed(client: HttpClient) -> N
         assert (response.status, elsewhere.connections) == (302, 0)
 
 
-async def test_proxies_of_the_environment_are_ignored(client: HttpClient, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxies_of_the_environment_are_ignored(
+    client: HttpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
     async with serving(good) as server:
-        assert (await client.request("GET", server.url.replace("localhost", "127.0.0.1"))).status == 200
+        assert (
+            await client.request("GET", server.url.replace("localhost", "127.0.0.1"))
+        ).status == 200
 
 
 async def test_a_slow_body_ends_with_the_total_time_of_the_request(client: HttpClient) -> None:
@@ -164,8 +174,12 @@ async def test_a_slow_body_ends_with_the_total_time_of_the_request(client: HttpC
         assert 0.25 < time.monotonic() - started < 2
 
 
-@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], ids=["head", "body"])
-async def test_a_server_that_falls_silent_ends_with_the_total_time(client: HttpClient, start: bytes) -> None:
+@pytest.mark.parametrize(
+    "start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf"], ids=["head", "body"]
+)
+async def test_a_server_that_falls_silent_ends_with_the_total_time(
+    client: HttpClient, start: bytes
+) -> None:
     async with serving(answering(start)) as server, asyncio.timeout(5):
         with pytest.raises(Unreachable, match="in time"):
             await client.request("GET", server.url, timeout_s=0.1)
@@ -191,7 +205,9 @@ async def test_a_good_request_works_at_once_after_a_hundred_slow_bodies(client: 
         assert time.monotonic() - started < 1
 
 
-async def test_a_good_request_works_at_once_after_cancellations_at_every_moment(client: HttpClient) -> None:
+async def test_a_good_request_works_at_once_after_cancellations_at_every_moment(
+    client: HttpClient,
+) -> None:
     async with serving(drip_or_good) as server:
         for turn in range(120):
             path = "slow" if turn % 2 else "good"
@@ -300,7 +316,9 @@ async def test_gzip_is_inflated_over_several_members(client: HttpClient) -> None
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "deflate", "gzip, gzip", "identity, gzip"])
-async def test_T20_other_and_nested_encodings_are_refused(client: HttpClient, encoding: str) -> None:
+async def test_T20_other_and_nested_encodings_are_refused(
+    client: HttpClient, encoding: str
+) -> None:
     packed = gzip.compress(gzip.compress(b"{}"))
     async with serving(answering(http(packed, f"Content-Encoding: {encoding}"))) as server:
         with pytest.raises(BadBody):
@@ -327,15 +345,23 @@ def _certificate(folder: Path) -> tuple[Path, Path]:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "localhost")])
     now = dt.datetime.now(dt.UTC)
-    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    )
     builder = builder.serial_number(1).not_valid_before(now - dt.timedelta(1))
     builder = builder.not_valid_after(now + dt.timedelta(1))
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
+    builder = builder.add_extension(
+        x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False
+    )
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     crt, pem = folder / "crt.pem", folder / "key.pem"
     crt.write_bytes(builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
     pem.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
     )
     return crt, pem
 
@@ -349,7 +375,9 @@ async def test_tls_works_with_a_trusted_certificate_and_only_then(tmp_path: Path
         with pytest.raises(Unreachable, match="SSLCertVerificationError"):
             await distrusting.request("GET", server.url, timeout_s=5)
         await distrusting.aclose()
-        trusting = HttpClient(transport=http_pool.PooledTransport(4, tls=ssl.create_default_context(cafile=crt)))
+        trusting = HttpClient(
+            transport=http_pool.PooledTransport(4, tls=ssl.create_default_context(cafile=crt))
+        )
         for _ in range(3):
             with pytest.raises(Unreachable, match="in time"):
                 await trusting.request("GET", f"{server.url}/slow", timeout_s=0.2)

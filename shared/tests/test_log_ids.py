@@ -60,7 +60,8 @@ async def old_kafka(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) 
             "error_code": 0,
             "throttle_time_ms": 0,
             "api_versions": [
-                {"api_key": key, "min_version": 0, "max_version": most} for key, most in ((3, 5), (18, 2))
+                {"api_key": key, "min_version": 0, "max_version": most}
+                for key, most in ((3, 5), (18, 2))
             ],
         },
         wire.Key.METADATA: {

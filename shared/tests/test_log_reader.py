@@ -33,7 +33,11 @@ async def test_one_record_is_found_with_its_time_and_headers_or_not_at_all(kafka
         ((place, _),) = (await reader.bounds()).items()
         found = await reader.one(place, 1)
         assert found is not None
-        assert (found.record.value, found.record.offset, found.record.headers) == (None, 1, (("kind", b"\xff"),))
+        assert (found.record.value, found.record.offset, found.record.headers) == (
+            None,
+            1,
+            (("kind", b"\xff"),),
+        )
         assert found.appended_at > 1_700_000_000
         assert await reader.one(place, 2) is None
         assert await reader.one(TopicPartition(kafka.topic, 99), 0) is None

@@ -16,7 +16,14 @@ from prometheus_client.core import Metric
 
 from shared.errors import TributaryError
 from shared.settings import SecretStr
-from shared.telemetry import Collector, Counter, RequestContextMiddleware, Scrape, bind_service, gauge
+from shared.telemetry import (
+    Collector,
+    Counter,
+    RequestContextMiddleware,
+    Scrape,
+    bind_service,
+    gauge,
+)
 from shared.tests.scraped import Metrics, rise
 from shared.web import HostGuard, error_body, metrics, services_only
 
@@ -29,7 +36,9 @@ async def orchard(name: FromPath[str]) -> str:
 
 
 @asynccontextmanager
-async def service(name: str, collectors: Mapping[str, Collector] | None = None) -> AsyncIterator[httpx.AsyncClient]:
+async def service(
+    name: str, collectors: Mapping[str, Collector] | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """A service that only other services may ask, at the host name ``ours``."""
     app = Litestar(
         [orchard, metrics(lambda: collectors or {})],
@@ -39,7 +48,9 @@ async def service(name: str, collectors: Mapping[str, Collector] | None = None) 
         logging_config=None,
     )
     guarded: Any = RequestContextMiddleware(HostGuard(app, ["ours"]), service=name)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://ours") as http:
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(guarded), base_url="http://ours"
+    ) as http:
         yield http
 
 
@@ -71,8 +82,14 @@ async def test_services_of_one_process_each_show_what_they_counted_themselves() 
     in_service("two", "green", 5)
     async with service("one") as one, service("two") as two:
         at_one, at_two = await scraped(one), await scraped(two)
-    assert (at_one("test_apples_total", colour="red"), at_one.get("test_apples_total", colour="green")) == (2, None)
-    assert (at_two.get("test_apples_total", colour="red"), at_two("test_apples_total", colour="green")) == (None, 5)
+    assert (
+        at_one("test_apples_total", colour="red"),
+        at_one.get("test_apples_total", colour="green"),
+    ) == (2, None)
+    assert (
+        at_two.get("test_apples_total", colour="red"),
+        at_two("test_apples_total", colour="green"),
+    ) == (None, 5)
 
 
 async def test_a_series_is_shown_before_its_first_event() -> None:
@@ -142,22 +159,34 @@ async def test_requests_are_counted_by_route_never_by_what_a_caller_makes_up() -
         await http.request("BREW", "/orchards/north")
         await http.get("/orchards/north", headers={"host": "evil.example"})
         risen = rise(before, await scraped(http))
-    assert risen("tributary_http_requests_total", method="GET", route="/orchards/{name}", status="200") == 2
-    assert risen("tributary_http_requests_total", method="GET", route="/orchards/{name}", status="401") == 1
+    assert (
+        risen("tributary_http_requests_total", method="GET", route="/orchards/{name}", status="200")
+        == 2
+    )
+    assert (
+        risen("tributary_http_requests_total", method="GET", route="/orchards/{name}", status="401")
+        == 1
+    )
     assert risen("tributary_http_requests_total", route="unmatched", status="404") == 1
     assert risen("tributary_http_requests_total", route="unmatched", status="421") == 1
     assert risen("tributary_http_requests_total", method="other") == 1
 
 
-@pytest.mark.parametrize("host", ["10.1.2.3:8002", "[fd00::3]:8002", "fetcher:8002", "tributary-fetcher-1", "OURS"])
-async def test_metrics_are_read_by_address_and_by_containers_name_without_the_service_secret(host: str) -> None:
+@pytest.mark.parametrize(
+    "host", ["10.1.2.3:8002", "[fd00::3]:8002", "fetcher:8002", "tributary-fetcher-1", "OURS"]
+)
+async def test_metrics_are_read_by_address_and_by_containers_name_without_the_service_secret(
+    host: str,
+) -> None:
     async with service("one") as http:
         await scraped(http, host)
         elsewhere = await http.get("/orchards/north", headers={"host": host})
         assert elsewhere.status_code == (401 if host == "OURS" else 421)
 
 
-@pytest.mark.parametrize("host", ["evil.example", "a.b", "localhost.evil.example:8002", "10.1.2.3.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "a.b", "localhost.evil.example:8002", "10.1.2.3.evil.example", ""]
+)
 async def test_a_public_name_that_was_rebound_reads_no_metrics(host: str) -> None:
     async with service("one") as http:
         assert (await http.get("/metrics", headers={"host": host})).status_code == 421

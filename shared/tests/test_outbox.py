@@ -95,7 +95,9 @@ def relay_of(database: Database, log: Log) -> Relay:
     return Relay(database, outbox, log)  # type: ignore[arg-type]  # Kafka in memory
 
 
-async def test_messages_leave_in_the_order_of_their_transactions_and_rolled_back_ones_never(database: Shaky) -> None:
+async def test_messages_leave_in_the_order_of_their_transactions_and_rolled_back_ones_never(
+    database: Shaky,
+) -> None:
     log = Log()
     relay = relay_of(database, log)
     relay.start()
@@ -111,7 +113,9 @@ async def test_messages_leave_in_the_order_of_their_transactions_and_rolled_back
     assert await left(database) == 0
 
 
-async def test_a_delayed_message_leaves_when_it_is_due_and_holds_up_no_other(database: Shaky) -> None:
+async def test_a_delayed_message_leaves_when_it_is_due_and_holds_up_no_other(
+    database: Shaky,
+) -> None:
     log = Log()
     relay = relay_of(database, log)
     due = time.time() + 0.4
@@ -124,7 +128,9 @@ async def test_a_delayed_message_leaves_when_it_is_due_and_holds_up_no_other(dat
     await relay.stop()
 
 
-async def test_a_crash_between_send_and_delete_sends_again_and_loses_nothing(database: Shaky) -> None:
+async def test_a_crash_between_send_and_delete_sends_again_and_loses_nothing(
+    database: Shaky,
+) -> None:
     log = Log()
     log.lost = [RuntimeError("died")]
     await put(database, message(b"1"), message(b"2"))
@@ -151,13 +157,17 @@ async def test_the_relay_outlives_a_database_and_a_kafka_that_are_away(database:
     await relay.stop()
 
 
-async def test_the_relay_outlives_a_database_that_goes_while_it_looks_how_long_to_sleep(database: Shaky) -> None:
+async def test_the_relay_outlives_a_database_that_goes_while_it_looks_how_long_to_sleep(
+    database: Shaky,
+) -> None:
     log = Log()
     relay = relay_of(database, log)
     relay.start()
     reads = database.reads
     await until(lambda: database.reads >= reads + 2)  # looked for what is due, and sleeps
-    database.fail_at = database.reads + 3  # the next look finds a message, the look after it none, then comes sleep
+    database.fail_at = (
+        database.reads + 3
+    )  # the next look finds a message, the look after it none, then comes sleep
     await put(database, message(b"1"))
     await until(lambda: database.reads > database.fail_at)
     await put(database, message(b"2"))
@@ -165,7 +175,9 @@ async def test_the_relay_outlives_a_database_that_goes_while_it_looks_how_long_t
     await relay.stop()
 
 
-async def test_the_relay_does_not_wait_for_a_kafka_that_is_away_when_it_stops(database: Shaky) -> None:
+async def test_the_relay_does_not_wait_for_a_kafka_that_is_away_when_it_stops(
+    database: Shaky,
+) -> None:
     log = Log()
     log.away = True
     relay = relay_of(database, log)
@@ -187,7 +199,9 @@ async def test_a_message_that_no_broker_takes_holds_up_no_other(database: Shaky)
     assert await left(database) == 0
 
 
-async def test_a_commit_wakes_the_relay_if_it_wrote_a_message_and_only_then(database: Shaky) -> None:
+async def test_a_commit_wakes_the_relay_if_it_wrote_a_message_and_only_then(
+    database: Shaky,
+) -> None:
     relay = Relay(database, outbox, Log())  # type: ignore[arg-type]  # Kafka in memory
     async with database.write() as db:
         await db.execute(select(func.count()).select_from(outbox))

@@ -25,7 +25,9 @@ class Site:
         self._clients: list[Redis] = []
 
     def client(self) -> Redis:
-        self._clients.append(FakeRedis(server=self._server) if self._url is None else open_redis(self._url))
+        self._clients.append(
+            FakeRedis(server=self._server) if self._url is None else open_redis(self._url)
+        )
         return self._clients[-1]
 
     def quota(self) -> Quota:
@@ -54,7 +56,9 @@ def times(permits: list[tuple[float, Permit]]) -> list[float]:
 
 
 def most_within(moments: list[float], window_s: float) -> int:
-    return max((sum(start <= at < start + window_s for at in moments) for start in moments), default=0)
+    return max(
+        (sum(start <= at < start + window_s for at in moments) for start in moments), default=0
+    )
 
 
 async def ask(quota: Quota, *windows: Window) -> tuple[float, Permit]:
@@ -69,7 +73,9 @@ async def test_no_window_ever_holds_more_permits_than_it_may(site: Site) -> None
     assert most_within(granted, window.window_s) == 5
 
 
-async def test_windows_stay_exact_when_requests_take_several_of_them_in_any_order(site: Site) -> None:
+async def test_windows_stay_exact_when_requests_take_several_of_them_in_any_order(
+    site: Site,
+) -> None:
     quota, chance = site.quota(), random.Random(7)
     narrow, wide = Window("narrow", 2, 0.3), Window("wide", 9, 0.6)
     permits = []
@@ -96,7 +102,9 @@ async def test_a_time_far_ahead_is_told_and_not_taken(site: Site) -> None:
         assert HORIZON_S < refused.wait_s <= 30.3
 
 
-async def test_a_closed_window_gives_nothing_before_its_time_also_to_another_fetcher(site: Site) -> None:
+async def test_a_closed_window_gives_nothing_before_its_time_also_to_another_fetcher(
+    site: Site,
+) -> None:
     first, second, window = site.quota(), site.quota(), Window("a", 100, 1.0)
     await first.close(["a"], 20.0)
     await first.close(["a"], 1.0)
@@ -129,7 +137,9 @@ async def test_without_redis_permits_come_at_half_speed_and_closings_hold() -> N
     assert not (await quota.permit([Window("closed", 10, 1.0)])).granted
     await quota.close(["later"], 20.0)
     server.connected = True
-    assert not (await quota.permit([Window("later", 10, 1.0)])).granted, "what was told while Redis was away holds"
+    assert not (await quota.permit([Window("later", 10, 1.0)])).granted, (
+        "what was told while Redis was away holds"
+    )
     await redis.aclose()
 
 

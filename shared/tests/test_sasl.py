@@ -59,14 +59,21 @@ async def test_with_the_right_account_messages_come_and_go(server: Server, mecha
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"password": SecretStr("wrong")}, {"username": "nobody"}, {"mechanism": "PLAIN", "username": "nobody"}]
+    "wrong",
+    [
+        {"password": SecretStr("wrong")},
+        {"username": "nobody"},
+        {"mechanism": "PLAIN", "username": "nobody"},
+    ],
 )
 async def test_with_a_wrong_account_everything_refuses_to_start_and_names_the_settings(
     server: Server, wrong: dict[str, Any]
 ) -> None:
     cluster = signing_in(server, **wrong)
     producer = Producer(cluster, client_id="test")
-    with pytest.raises(SignInRefused, match=r"does not let the user \w+ in.*TRIBUTARY_KAFKA_SASL_USERNAME") as refused:
+    with pytest.raises(
+        SignInRefused, match=r"does not let the user \w+ in.*TRIBUTARY_KAFKA_SASL_USERNAME"
+    ) as refused:
         await producer.start()
     assert "wrong" not in refused.value.detail.replace("wrong account", "")
     consumers = Consumers(cluster, service="test", producer=producer)

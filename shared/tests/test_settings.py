@@ -6,7 +6,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from shared.settings import Cluster, ProviderDefaults, SecretStr, Settings, SettingsError, load_settings, settings_table
+from shared.settings import (
+    Cluster,
+    ProviderDefaults,
+    SecretStr,
+    Settings,
+    SettingsError,
+    load_settings,
+    settings_table,
+)
 
 PROVIDERS = {"acme": ProviderDefaults(), "open-crm": ProviderDefaults(secret_optional=True)}
 KEY = "A" * 43 + "="
@@ -26,11 +34,26 @@ def problems(env_file: Path | None = None, /, **environ: str) -> list[str]:
 
 def test_nothing_has_to_be_set() -> None:
     found = load()
-    ports = (found.gateway_port, found.auth_port, found.fetcher_port, found.sandbox_port, found.kafka_port)
+    ports = (
+        found.gateway_port,
+        found.auth_port,
+        found.fetcher_port,
+        found.sandbox_port,
+        found.kafka_port,
+    )
     assert ports == (8000, 8001, 8002, 8003, 9092)
-    assert (found.data_dir, found.public_url, found.host) == (Path(".tributary"), "http://localhost:8000", "localhost")
+    assert (found.data_dir, found.public_url, found.host) == (
+        Path(".tributary"),
+        "http://localhost:8000",
+        "localhost",
+    )
     assert found.allowed_origins == ("http://localhost:3000",)
-    assert (found.keys, found.max_pages, found.log_level, found.log_format) == ((), None, "info", "auto")
+    assert (found.keys, found.max_pages, found.log_level, found.log_format) == (
+        (),
+        None,
+        "info",
+        "auto",
+    )
     assert found.providers["acme"].simulated
     assert not found.secure
 
@@ -54,7 +77,16 @@ def test_the_public_url_is_normalised_to_an_origin(written: str, read: str) -> N
 
 @pytest.mark.parametrize(
     "wrong",
-    ["example.com", "ftp://a", "http://a/path", "http://a?x", "http://u:pw@a", "http://a:99999", "http://ä", "*"],
+    [
+        "example.com",
+        "ftp://a",
+        "http://a/path",
+        "http://a?x",
+        "http://u:pw@a",
+        "http://a:99999",
+        "http://ä",
+        "*",
+    ],
 )
 def test_a_public_url_that_is_no_origin_is_refused(wrong: str) -> None:
     (problem,) = problems(PUBLIC_URL=wrong)
@@ -62,7 +94,9 @@ def test_a_public_url_that_is_no_origin_is_refused(wrong: str) -> None:
     assert "pw" not in problem
 
 
-@pytest.mark.parametrize("wrong", ["*", "null", "localhost:3000", "http://a.com,http://b.com/x", "https://*.a.com"])
+@pytest.mark.parametrize(
+    "wrong", ["*", "null", "localhost:3000", "http://a.com,http://b.com/x", "https://*.a.com"]
+)
 def test_T35_allowed_origins_are_exact(wrong: str) -> None:
     (problem,) = problems(ALLOWED_ORIGINS=wrong)
     assert "TRIBUTARY_ALLOWED_ORIGINS" in problem
@@ -81,10 +115,15 @@ def test_a_port_is_a_number_from_1_to_65535(wrong: str) -> None:
 
 def test_ports_are_distinct() -> None:
     (problem,) = problems(AUTH_PORT="8000", KAFKA_PORT="8000")
-    assert "TRIBUTARY_GATEWAY_PORT and TRIBUTARY_AUTH_PORT and TRIBUTARY_KAFKA_PORT are all 8000" in problem
+    assert (
+        "TRIBUTARY_GATEWAY_PORT and TRIBUTARY_AUTH_PORT and TRIBUTARY_KAFKA_PORT are all 8000"
+        in problem
+    )
 
 
-@pytest.mark.parametrize("wrong", ["example.com", "localhost.example.com", "256.1.1.1", "0.0.0.0:80"])
+@pytest.mark.parametrize(
+    "wrong", ["example.com", "localhost.example.com", "256.1.1.1", "0.0.0.0:80"]
+)
 def test_a_name_is_no_address(wrong: str) -> None:
     (problem,) = problems(HOST=wrong)
     assert "Write an IP address" in problem
@@ -137,7 +176,10 @@ def test_without_a_word_everything_is_on_this_machine() -> None:
     settings = load(KAFKA_PORT="9999", SANDBOX_PORT="8888")
     assert settings.kafka == Cluster(bootstrap="127.0.0.1:9999", protocol="PLAINTEXT")
     assert (settings.database_url, settings.redis_url) == (None, None)
-    assert (settings.sandbox_url, settings.sandbox_public_url) == ("http://127.0.0.1:8888", "http://127.0.0.1:8888")
+    assert (settings.sandbox_url, settings.sandbox_public_url) == (
+        "http://127.0.0.1:8888",
+        "http://127.0.0.1:8888",
+    )
     assert settings.auth_url == "http://127.0.0.1:8001"
 
 
@@ -172,7 +214,9 @@ def test_servers_are_taken_as_they_are_given() -> None:
         ("KAFKA_SSL_CAFILE", "/no/such/file"),
     ],
 )
-def test_a_server_that_cannot_be_meant_is_refused_without_its_password(name: str, wrong: str) -> None:
+def test_a_server_that_cannot_be_meant_is_refused_without_its_password(
+    name: str, wrong: str
+) -> None:
     (problem,) = problems(**{name: wrong})
     assert f"TRIBUTARY_{name}" in problem
     assert "Write" in problem or "Name an existing" in problem
@@ -187,13 +231,18 @@ def test_signing_in_takes_a_name_and_a_password() -> None:
 def test_a_database_password_may_come_from_a_file(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("p@ss/word\n")
-    found = load(DATABASE_URL="postgresql://app@db/tributary", DATABASE_PASSWORD_FILE=str(file)).database_url
+    found = load(
+        DATABASE_URL="postgresql://app@db/tributary", DATABASE_PASSWORD_FILE=str(file)
+    ).database_url
     assert found is not None
     assert found.reveal() == "postgresql://app:p%40ss%2Fword@db/tributary"
     given = {"DATABASE_URL": "postgresql://app:one@db/t", "DATABASE_PASSWORD_FILE": str(file)}
     assert "Keep one" in problems(**given)[0]
     assert "Set both" in problems(DATABASE_PASSWORD_FILE=str(file))[0]
-    away = {"DATABASE_URL": "postgresql://app@db/t", "DATABASE_PASSWORD_FILE": str(tmp_path / "none")}
+    away = {
+        "DATABASE_URL": "postgresql://app@db/t",
+        "DATABASE_PASSWORD_FILE": str(tmp_path / "none"),
+    }
     assert "cannot be read" in problems(**away)[0]
 
 
@@ -201,7 +250,9 @@ def test_the_first_key_writes() -> None:
     assert [name for name, _ in load(KEYS=f"k2:{KEY}, k1:{KEY}").keys] == ["k2", "k1"]
 
 
-@pytest.mark.parametrize("wrong", [KEY, f"k.1:{KEY}", "k1:c2hvcnQ=", f"k1:{KEY},k1:{KEY}", "k1:!!!!", f"k1:{KEY}ä"])
+@pytest.mark.parametrize(
+    "wrong", [KEY, f"k.1:{KEY}", "k1:c2hvcnQ=", f"k1:{KEY},k1:{KEY}", "k1:!!!!", f"k1:{KEY}ä"]
+)
 def test_T11_wrong_keys_are_refused_without_being_shown(wrong: str) -> None:
     (problem,) = problems(KEYS=wrong)
     assert problem.startswith("TRIBUTARY_KEYS ")
@@ -210,7 +261,9 @@ def test_T11_wrong_keys_are_refused_without_being_shown(wrong: str) -> None:
 
 
 def test_a_client_id_and_secret_serve_the_real_provider() -> None:
-    acme = load(ACME_CLIENT_ID="id", ACME_CLIENT_SECRET="s3cret", ACME_SCOPES="a.read, b.read c").providers["acme"]
+    acme = load(
+        ACME_CLIENT_ID="id", ACME_CLIENT_SECRET="s3cret", ACME_SCOPES="a.read, b.read c"
+    ).providers["acme"]
     assert not acme.simulated
     assert acme.scopes == ("a.read", "b.read", "c")
     assert acme.client_secret == SecretStr("s3cret")
@@ -219,7 +272,11 @@ def test_a_client_id_and_secret_serve_the_real_provider() -> None:
 def test_each_url_may_be_set_alone_with_the_sandbox_client() -> None:
     acme = load(ACME_TOKEN_URL="http://127.0.0.1:9/token/").providers["acme"]
     assert acme.simulated
-    assert (acme.token_url, acme.api_url, acme.client_id) == ("http://127.0.0.1:9/token", None, None)
+    assert (acme.token_url, acme.api_url, acme.client_id) == (
+        "http://127.0.0.1:9/token",
+        None,
+        None,
+    )
 
 
 def test_half_a_client_is_refused_unless_the_provider_permits_public_clients() -> None:
@@ -236,7 +293,14 @@ def test_an_unknown_name_is_refused_with_the_one_that_was_meant() -> None:
 
 
 def test_everything_wrong_is_reported_at_once() -> None:
-    found = problems(GATEWAY_PORT="x", HOST="nowhere", LOG_LEVEL="loud", MAX_PAGES="0", ACME_CLIENT_ID="i", NOPE="1")
+    found = problems(
+        GATEWAY_PORT="x",
+        HOST="nowhere",
+        LOG_LEVEL="loud",
+        MAX_PAGES="0",
+        ACME_CLIENT_ID="i",
+        NOPE="1",
+    )
     assert len(found) == 6
 
 
@@ -279,7 +343,14 @@ def test_T11_a_secret_shows_itself_nowhere() -> None:
         token: SecretStr
 
     settings = load(ACME_CLIENT_ID="id", ACME_CLIENT_SECRET="s3cret", KEYS=f"k:{KEY}")
-    for shown in (str(secret), repr(secret), f"{secret:>9}", f"{secret!s}", repr(Holder(secret)), repr(settings)):
+    for shown in (
+        str(secret),
+        repr(secret),
+        f"{secret:>9}",
+        f"{secret!s}",
+        repr(Holder(secret)),
+        repr(settings),
+    ):
         assert "***" in shown
         assert "s3cret" not in shown
         assert KEY not in shown
@@ -293,7 +364,15 @@ def test_T11_a_secret_shows_itself_nowhere() -> None:
 
 def test_the_table_of_the_readme_names_every_variable_once() -> None:
     table = settings_table(PROVIDERS)
-    for name in ("GATEWAY_PORT", "PUBLIC_URL", "KEYS", "MAX_PAGES", "HOST", "P_CLIENT_ID", "P_API_URL"):
+    for name in (
+        "GATEWAY_PORT",
+        "PUBLIC_URL",
+        "KEYS",
+        "MAX_PAGES",
+        "HOST",
+        "P_CLIENT_ID",
+        "P_API_URL",
+    ):
         assert table.count(f"| `TRIBUTARY_{name}` |") == 1
     assert "`http://localhost:{gateway port}`" in table
     assert "`ACME`, `OPEN_CRM`" in table

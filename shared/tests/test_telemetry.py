@@ -28,8 +28,27 @@ from shared.telemetry import (
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NASTY = 'x\n{"event":"forged"}\r\x1b[31mred\x9b\u202e\u2028\x7f'
 SENSITIVE = [
-    *("token", "access_token", "refreshToken", "client_secret", "Authorization", "Set-Cookie", "cookie", "code"),
-    *("code_verifier", "password", "refresh", "api_key", "x.secret", "tokens", "credentials", "auth_code", "jwt"),
+    *(
+        "token",
+        "access_token",
+        "refreshToken",
+        "client_secret",
+        "Authorization",
+        "Set-Cookie",
+        "cookie",
+        "code",
+    ),
+    *(
+        "code_verifier",
+        "password",
+        "refresh",
+        "api_key",
+        "x.secret",
+        "tokens",
+        "credentials",
+        "auth_code",
+        "jwt",
+    ),
 ]
 
 
@@ -61,8 +80,17 @@ def test_a_log_line_is_json_with_service_request_and_trace(out: io.StringIO) -> 
     with bind_request("req-1", TRACE):
         structlog.get_logger("tributary.x").info("loaded", items=3)
     (line,) = lines(out)
-    assert (line["service"], line["request_id"], line["trace_id"]) == ("gateway", "req-1", TRACE[3:35])
-    assert (line["event"], line["level"], line["logger"], line["items"]) == ("loaded", "info", "tributary.x", 3)
+    assert (line["service"], line["request_id"], line["trace_id"]) == (
+        "gateway",
+        "req-1",
+        TRACE[3:35],
+    )
+    assert (line["event"], line["level"], line["logger"], line["items"]) == (
+        "loaded",
+        "info",
+        "tributary.x",
+        3,
+    )
     assert line["timestamp"].endswith("Z")
 
 
@@ -74,7 +102,9 @@ def test_an_unnamed_logger_is_called_after_its_module(out: io.StringIO) -> None:
 
 @pytest.mark.usefixtures("out")
 @pytest.mark.parametrize("fmt", ["json", "pretty"])
-def test_work_does_not_fail_because_a_line_cannot_be_written(fmt: Literal["json", "pretty"]) -> None:
+def test_work_does_not_fail_because_a_line_cannot_be_written(
+    fmt: Literal["json", "pretty"],
+) -> None:
     with Path("/dev/full").open("w") as full:
         configure_logging("info", fmt, full)
         structlog.get_logger().warning("no room")
@@ -90,7 +120,9 @@ class Unshowable:
 
 
 @pytest.mark.parametrize("fmt", ["json", "pretty"])
-def test_a_value_that_cannot_be_shown_costs_its_line_only(out: io.StringIO, fmt: Literal["json", "pretty"]) -> None:
+def test_a_value_that_cannot_be_shown_costs_its_line_only(
+    out: io.StringIO, fmt: Literal["json", "pretty"]
+) -> None:
     configure_logging("info", fmt, out)
     structlog.get_logger().info("odd", value=Unshowable(), number=10**5000)
     structlog.get_logger().info("next")
@@ -143,13 +175,30 @@ def test_names_in_any_script_stay_readable_in_pretty() -> None:
 
 @pytest.mark.parametrize("name", SENSITIVE)
 def test_T11_values_under_a_sensitive_name_are_masked_at_any_depth(name: str) -> None:
-    event = {"a": [{"b": ({name: "sesame"}, {name: ["sesame"]}, {name: {"x": "sesame"}}, {name: b"sesame"})}]}
+    event = {
+        "a": [
+            {
+                "b": (
+                    {name: "sesame"},
+                    {name: ["sesame"]},
+                    {name: {"x": "sesame"}},
+                    {name: b"sesame"},
+                )
+            }
+        ]
+    }
     assert "sesame" not in repr(redact(event))
 
 
-@pytest.mark.parametrize("name", ["token_url", "status_code", "error_code", "state", "tokenizer", "cursor", "name"])
+@pytest.mark.parametrize(
+    "name", ["token_url", "status_code", "error_code", "state", "tokenizer", "cursor", "name"]
+)
 def test_harmless_names_stay(name: str) -> None:
-    assert redact({name: "value", "tokens": 7, "refresh": None}) == {name: "value", "tokens": 7, "refresh": None}
+    assert redact({name: "value", "tokens": 7, "refresh": None}) == {
+        name: "value",
+        "tokens": 7,
+        "refresh": None,
+    }
 
 
 @pytest.mark.parametrize(
@@ -221,8 +270,17 @@ def test_an_invalid_trace_starts_a_new_one(header: str | None) -> None:
 
 async def call(app: Any, path: str = "/v1/x", **headers: str) -> list[dict[str, Any]]:
     sent: list[dict[str, Any]] = []
-    raw = [(name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in headers.items()]
-    scope = {"type": "http", "method": "GET", "path": path, "query_string": b"code=sesame", "headers": raw}
+    raw = [
+        (name.replace("_", "-").encode(), value.encode("latin-1"))
+        for name, value in headers.items()
+    ]
+    scope = {
+        "type": "http",
+        "method": "GET",
+        "path": path,
+        "query_string": b"code=sesame",
+        "headers": raw,
+    }
 
     async def receive() -> dict[str, Any]:
         return {"type": "http.request"}
@@ -235,19 +293,31 @@ async def call(app: Any, path: str = "/v1/x", **headers: str) -> list[dict[str, 
 
 
 async def hello(scope: Any, receive: Any, send: Any) -> None:
-    headers = [(b"x-seen", current_request_id().encode()), (b"x-trace", current_traceparent().encode())]
+    headers = [
+        (b"x-seen", current_request_id().encode()),
+        (b"x-trace", current_traceparent().encode()),
+    ]
     await send({"type": "http.response.start", "status": 204, "headers": headers})
     await send({"type": "http.response.body", "body": b""})
 
 
-async def test_a_request_keeps_its_id_and_trace_and_is_logged_without_its_query(out: io.StringIO) -> None:
+async def test_a_request_keeps_its_id_and_trace_and_is_logged_without_its_query(
+    out: io.StringIO,
+) -> None:
     configure_logging("info", "json", out)
-    sent = await call(RequestContextMiddleware(hello, "gateway"), x_request_id="abc-1", traceparent=TRACE)
+    sent = await call(
+        RequestContextMiddleware(hello, "gateway"), x_request_id="abc-1", traceparent=TRACE
+    )
     headers = dict(sent[0]["headers"])
     assert (headers[b"x-request-id"], headers[b"x-seen"]) == (b"abc-1", b"abc-1")
     assert TRACE[3:35].encode() in headers[b"x-trace"]
     (line,) = lines(out)
-    assert (line["method"], line["path"], line["status"], line["service"]) == ("GET", "/v1/x", 204, "gateway")
+    assert (line["method"], line["path"], line["status"], line["service"]) == (
+        "GET",
+        "/v1/x",
+        204,
+        "gateway",
+    )
     assert line["request_id"] == "abc-1"
     assert line["ms"] >= 0
     assert "sesame" not in out.getvalue()
@@ -289,4 +359,6 @@ async def test_requests_at_the_same_time_do_not_mix_their_ids(out: io.StringIO) 
 
     app = RequestContextMiddleware(slow, "gateway")
     answers = await asyncio.gather(*(call(app, x_request_id=f"r{number}") for number in range(20)))
-    assert [dict(sent[0]["headers"])[b"x-seen"].decode() for sent in answers] == [f"r{n}" for n in range(20)]
+    assert [dict(sent[0]["headers"])[b"x-seen"].decode() for sent in answers] == [
+        f"r{n}" for n in range(20)
+    ]

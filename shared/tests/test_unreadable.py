@@ -34,7 +34,9 @@ async def put_unreadable(kafka: Kafka, partition: int) -> None:
     await producer.start()
     batch = producer.create_batch()
     batch._builder = _DefaultRecordBatchBuilderPy(2, 0, False, -1, -1, 0, 1 << 16)
-    batch.append(timestamp=None, key=KEYS[partition], value=b"unreadable", headers=[(NotUtf8("x"), b"v")])
+    batch.append(
+        timestamp=None, key=KEYS[partition], value=b"unreadable", headers=[(NotUtf8("x"), b"v")]
+    )
     await (await producer.send_batch(batch, kafka.topic, partition=partition))
     await producer.stop()
 
@@ -72,7 +74,9 @@ async def test_a_message_the_client_cannot_unpack_halts_its_partition_and_costs_
     kafka: Kafka, bad: int
 ) -> None:
     readable, own = await filled(kafka, bad), Own()
-    async with consuming(kafka, lambda consumers: consumers.each(kafka.topic, own.one)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.each(kafka.topic, own.one)
+    ) as consumers:
         await until(lambda: "UnicodeDecodeError" in consumers.failing.get(kafka.topic, ""))
         await until(lambda: sorted(set(own.values)) == readable)  # type: ignore[type-var]
         await kafka.put(kafka.topic, b"later", key=KEYS[(bad + 1) % 4])
@@ -85,7 +89,9 @@ async def test_a_message_the_client_cannot_unpack_halts_its_partition_and_costs_
 @pytest.mark.parametrize("bad", range(4))
 async def test_the_same_holds_for_a_reader_with_its_own_positions(kafka: Kafka, bad: int) -> None:
     readable, own = await filled(kafka, bad), Own()
-    async with consuming(kafka, lambda consumers: consumers.batches(kafka.topic, own.many, own)) as consumers:
+    async with consuming(
+        kafka, lambda consumers: consumers.batches(kafka.topic, own.many, own)
+    ) as consumers:
         await until(lambda: "UnicodeDecodeError" in consumers.failing.get(kafka.topic, ""))
         await until(lambda: sorted(set(own.values)) == readable)  # type: ignore[type-var]
     assert own.next == dict.fromkeys(range(4), 3)
@@ -100,7 +106,9 @@ class Flaky:
     def __init__(self) -> None:
         self.asked = []
 
-    async def getmany(self, *, timeout_ms: int, max_records: int | None) -> dict[object, list[object]]:
+    async def getmany(
+        self, *, timeout_ms: int, max_records: int | None
+    ) -> dict[object, list[object]]:
         assert timeout_ms > 0
         self.asked.append(max_records)
         if len(self.asked) == 1:

@@ -41,7 +41,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--stack", choices=("local", "real"), default="local")
     parser.add_argument("--seeds", type=int, default=25, help="how many random loads (0: none)")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
-    parser.add_argument("--figures", default=",".join(FIGURES), help="which others to measure, with commas")
+    parser.add_argument(
+        "--figures", default=",".join(FIGURES), help="which others to measure, with commas"
+    )
     parser.add_argument("--render", action="store_true", help="only write the page anew")
     given = parser.parse_args(arguments)
     if not given.render:
@@ -57,11 +59,16 @@ def main(arguments: list[str]) -> int:
 def _measure(given: argparse.Namespace) -> None:
     if given.seeds:
         with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
-            _save(given.stack, "seeds", **_random(given.stack, Path(folder), given.first, given.seeds))
+            _save(
+                given.stack, "seeds", **_random(given.stack, Path(folder), given.first, given.seeds)
+            )
     wanted = [name for name in given.figures.split(",") if name]
     if not wanted:
         return
-    with tempfile.TemporaryDirectory(prefix="chaos-") as folder, started(_stack(given.stack, Path(folder))) as stack:
+    with (
+        tempfile.TemporaryDirectory(prefix="chaos-") as folder,
+        started(_stack(given.stack, Path(folder))) as stack,
+    ):
         for name in wanted:
             figure = FIGURES[name](stack)
             _say(str(figure))
@@ -106,8 +113,15 @@ def _random(kind: str, folder: Path, first: int, count: int) -> dict[str, Any]:
 def _told(outcomes: list[Outcome], took: float) -> str:
     if not outcomes:
         return "None ended."
-    steps = [step for one in outcomes for step in (*one.plan.first, *(one.plan.second if one.plan.changes else ()))]
-    kinds = {action: sum(step.action == action for step in steps) for action in sorted({step.action for step in steps})}
+    steps = [
+        step
+        for one in outcomes
+        for step in (*one.plan.first, *(one.plan.second if one.plan.changes else ()))
+    ]
+    kinds = {
+        action: sum(step.action == action for step in steps)
+        for action in sorted({step.action for step in steps})
+    }
     listed = ", ".join(f"{count} {action}" for action, count in kinds.items())
     again, pages = sum(one.refetched for one in outcomes), sum(one.pages for one in outcomes)
     median = statistics.median(one.seconds for one in outcomes)
@@ -118,7 +132,9 @@ def _save(kind: str, name: str, **result: Any) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
     date = datetime.now(UTC).date().isoformat()
-    save(f"{kind}-{name}", {"stack": kind, "machine": machine, "date": date, "figures": [], **result})
+    save(
+        f"{kind}-{name}", {"stack": kind, "machine": machine, "date": date, "figures": [], **result}
+    )
 
 
 def _say(text: str) -> None:

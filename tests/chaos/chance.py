@@ -37,7 +37,10 @@ class Plan:
 
     @override
     def __str__(self) -> str:
-        steps = [*map(str, self.first), *(["then changes, and:", *map(str, self.second)] if self.changes else [])]
+        steps = [
+            *map(str, self.first),
+            *(["then changes, and:", *map(str, self.second)] if self.changes else []),
+        ]
         return f"seed {self.seed}: " + "; ".join(steps)
 
 
@@ -45,21 +48,31 @@ def plan(seed: int, *, dead: Sequence[str], cut: Sequence[str]) -> Plan:
     """``dead`` are the processes that may be killed or paused, ``cut`` what has a proxy before it."""
     chance = random.Random(seed)
     actions: dict[str, tuple[int, Draw]] = {
-        "kill": (4, lambda one: {"name": one.choice(dead), "gone_s": round(one.uniform(0.0, 1.0), 2)}),
-        "pause": (1, lambda one: {"name": one.choice(dead), "for_s": round(one.uniform(0.3, 2.0), 2)}),
+        "kill": (
+            4,
+            lambda one: {"name": one.choice(dead), "gone_s": round(one.uniform(0.0, 1.0), 2)},
+        ),
+        "pause": (
+            1,
+            lambda one: {"name": one.choice(dead), "for_s": round(one.uniform(0.3, 2.0), 2)},
+        ),
         "cut": (2, lambda one: {"name": one.choice(cut)}),
         "network": (
             2,
             lambda one: {
                 "name": one.choice(cut),
-                "mode": one.choice(("delay", "drop", "reset", "black hole", "truncate", "half-close")),
+                "mode": one.choice(
+                    ("delay", "drop", "reset", "black hole", "truncate", "half-close")
+                ),
                 "for_s": round(one.uniform(0.2, 1.5), 2),
             },
         ),
         "provider": (
             3,
             lambda one: {
-                "fault": one.choice(("429", "500", "503", "401", "cut before", "cut after", "slow")),
+                "fault": one.choice(
+                    ("429", "500", "503", "401", "cut before", "cut after", "slow")
+                ),
                 "times": one.randint(1, 3),
             },
         ),

@@ -60,7 +60,9 @@ class Report:
         return "\n".join(lines)
 
 
-def compare(ledger: Ledger, records: Sequence[Record], shown: Sequence[Mapping[str, Any]]) -> Report:
+def compare(
+    ledger: Ledger, records: Sequence[Record], shown: Sequence[Mapping[str, Any]]
+) -> Report:
     """``records`` of one connection, in order within each partition; ``shown`` as the API pages through them."""
     kept = {_key(record): record for record in records}
     newest: dict[Key, Record] = {}
@@ -104,13 +106,19 @@ def _members(ledger: Ledger, ours: Iterable[Key], where: str) -> list[Finding]:
 
 def _doubled(records: Iterable[Record], shown: Iterable[Mapping[str, Any]]) -> list[Finding]:
     counts = Counter((item["resource"], item["id"]) for item in shown)
-    found = [Finding("doubled", key, f"{count} times in the read model") for key, count in counts.items() if count > 1]
+    found = [
+        Finding("doubled", key, f"{count} times in the read model")
+        for key, count in counts.items()
+        if count > 1
+    ]
     contents: dict[tuple[Key, int], bytes | None] = {}
     places: dict[Key, int] = {}
     for record in records:
         key = _key(record)
         if contents.setdefault((key, record.version), record.content) != record.content:
-            found.append(Finding("doubled", key, f"version {record.version} has two contents on the topic"))
+            found.append(
+                Finding("doubled", key, f"version {record.version} has two contents on the topic")
+            )
         if places.setdefault(key, record.partition) != record.partition:
             found.append(Finding("doubled", key, "in two partitions"))
     return found
@@ -118,7 +126,11 @@ def _doubled(records: Iterable[Record], shown: Iterable[Mapping[str, Any]]) -> l
 
 def _overtaken(kept: Mapping[Key, Record], newest: Mapping[Key, Record]) -> list[Finding]:
     return [
-        Finding("stale", key, f"topic: version {record.version} came after version {newest[key].version}")
+        Finding(
+            "stale",
+            key,
+            f"topic: version {record.version} came after version {newest[key].version}",
+        )
         for key, record in kept.items()
         if record.version < newest[key].version
     ]
@@ -140,5 +152,9 @@ def _behind(newest: Mapping[Key, Record], items: Mapping[Key, Mapping[str, Any]]
             where = f"read model: version {item['version']}, the topic has {record.version}"
             found.append(Finding("stale", key, where))
         elif content(dict(item)) != record.content:
-            found.append(Finding("stale", key, f"read model: not what the topic says of version {record.version}"))
+            found.append(
+                Finding(
+                    "stale", key, f"read model: not what the topic says of version {record.version}"
+                )
+            )
     return found

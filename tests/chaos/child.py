@@ -19,9 +19,21 @@ class Child:
     """``ready`` says whether it answers. What it prints is appended to ``log``, beside which it always runs."""
 
     def __init__(
-        self, name: str, command: Sequence[str], *, env: Mapping[str, str], log: Path, ready: Callable[[], bool]
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        env: Mapping[str, str],
+        log: Path,
+        ready: Callable[[], bool],
     ) -> None:
-        self.name, self.command, self.env, self.log, self.ready = name, tuple(command), dict(env), log, ready
+        self.name, self.command, self.env, self.log, self.ready = (
+            name,
+            tuple(command),
+            dict(env),
+            log,
+            ready,
+        )
         self._lent = False
         self._process: subprocess.Popen[bytes] | None = None
         self._read_from = 0

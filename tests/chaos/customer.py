@@ -25,7 +25,9 @@ class Customer(Client):
     """As ``Client``, with patience: asking again is harmless, as for any client of an API that may be down."""
 
     @override
-    def connect(self, provider: str, *, account: str | None = None, user: str = "demo") -> dict[str, Any]:
+    def connect(
+        self, provider: str, *, account: str | None = None, user: str = "demo"
+    ) -> dict[str, Any]:
         """A consent that was cut off is given again."""
 
         def once() -> dict[str, Any]:

@@ -22,7 +22,11 @@ MODES: Mapping[str, Mode] = {
     "half-close": HalfClose(),
 }
 PROVIDER: Mapping[str, Mapping[str, Any]] = {
-    "429": {"status": 429, "headers": {"Retry-After": "1"}, "body": {"status": "error", "policyName": "SECONDLY"}},
+    "429": {
+        "status": 429,
+        "headers": {"Retry-After": "1"},
+        "body": {"status": "error", "policyName": "SECONDLY"},
+    },
     "500": {"status": 500, "body": {"status": "error", "message": "internal"}},
     "503": {"status": 503, "body": "<html>away</html>"},
     "401": {"status": 401, "body": {"status": "error", "category": "EXPIRED_AUTHENTICATION"}},
@@ -37,7 +41,9 @@ class Disturber:
 
     def __init__(self, stack: Stack, provider: str = "hubspot") -> None:
         self._stack, self._provider = stack, provider
-        self._locks = {name: threading.Lock() for name in (*stack.children, *stack.proxies, "provider")}
+        self._locks = {
+            name: threading.Lock() for name in (*stack.children, *stack.proxies, "provider")
+        }
         self._unauthorized_at = -APART_S
         self._network = {name: threading.Lock() for name in stack.proxies}
 
@@ -75,7 +81,11 @@ class Disturber:
             time.sleep(for_s)
 
     def _provider_fails(self, fault: str, times: int) -> None:
-        ordered = {"match": {"method": "GET", "path": f"{PAGES[self._provider]}*"}, "times": times, **PROVIDER[fault]}
+        ordered = {
+            "match": {"method": "GET", "path": f"{PAGES[self._provider]}*"},
+            "times": times,
+            **PROVIDER[fault],
+        }
         with self._locks["provider"]:
             if fault == "401":
                 # Twice in a row is no accident: the product rightly takes it for a grant that has ended.

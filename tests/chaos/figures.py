@@ -38,7 +38,9 @@ def resumed_after(load: Load, killed: float) -> float:
     lanes: dict[str, list[float]] = {}
     for row in load.page_requests():
         lanes.setdefault(row["path"], []).append(datetime.fromisoformat(row["at"]).timestamp())
-    after = [[moment for moment in at if moment >= killed] for at in lanes.values() if at[0] < killed]
+    after = [
+        [moment for moment in at if moment >= killed] for at in lanes.values() if at[0] < killed
+    ]
     return max(at[0] - killed for at in after if at)
 
 
@@ -77,11 +79,11 @@ def r3(stack: Stack, *, rounds: int = 5) -> Figure:
         wrong += settled(stack, load)
         waits.append(resumed_after(load, killed))
         again.append(again_per_lane(load))
-    measured = (
-        f"{max(again)} page of a job again at most, going on {max(waits):.1f} s after the kill at most ({rounds} kills)"
-    )
+    measured = f"{max(again)} page of a job again at most, going on {max(waits):.1f} s after the kill at most ({rounds} kills)"
     reached = max(again) <= 1 and max(waits) <= 15 and not wrong
-    return Figure("R3", "≤ 1 page again per running job, running again ≤ 15 s", measured, reached, stack.kind)
+    return Figure(
+        "R3", "≤ 1 page again per running job, running again ≤ 15 s", measured, reached, stack.kind
+    )
 
 
 def r4(stack: Stack, *, down_s: float = 60.0) -> Figure:
@@ -126,7 +128,9 @@ def r5(stack: Stack, *, rounds: int = 10) -> Figure:
         stack["fetcher1"].start()
         wrong += settled(stack, load)
         again += load.refetched()
-    measured = f"{rounds} stops in the middle of loads: {max(took):.1f} s at most, {again} pages again"
+    measured = (
+        f"{rounds} stops in the middle of loads: {max(took):.1f} s at most, {again} pages again"
+    )
     reached = max(took) <= 10 and not again and not wrong
     return Figure("R5", "exit ≤ 10 s, nothing redelivered", measured, reached, stack.kind)
 
@@ -139,14 +143,19 @@ def r6(stack: Stack, *, rounds: int = 20) -> Figure:
     bootstrap, took = stack.client.bootstrap, []
     mine = [one for one in log.read(bootstrap, ITEMS) if load.id.encode() in (one.key or b"")]
     for number, one in enumerate(mine[:rounds]):
-        headers = dict(one.headers) | {"version": str(int(dict(one.headers)["version"]) + 1).encode()}
+        headers = dict(one.headers) | {
+            "version": str(int(dict(one.headers)["version"]) + 1).encode()
+        }
         value = (one.value or b"").replace(b'"name":"', b'"name":"%d ' % number, 1)
         poison = replace(one, key=b"nobody/contacts/1", value=b"{")
         sent, path = time.monotonic(), f"/v1/items/{(one.key or b'').decode()}"
         log.append(bootstrap, [poison, replace(one, value=value, headers=tuple(headers.items()))])
         wanted = f"{number} "
         eventually(
-            lambda path=path, wanted=wanted: stack.client.api("GET", path)["name"].startswith(wanted), every=0.01
+            lambda path=path, wanted=wanted: stack.client.api("GET", path)["name"].startswith(
+                wanted
+            ),
+            every=0.01,
         )
         took.append(time.monotonic() - sent)
     measured = f"{rounds} poisoned messages: the next one of the partition readable after {max(took):.2f} s at most"
@@ -173,7 +182,9 @@ def r8(stack: Stack, *, changes: int = 20, every_s: float = 3.0) -> Figure:
     share = sum(load.refetched() for load in loads) / sum(len(load.pages()) for load in loads)
     measured = f"{share:.1%} of pages twice, {rate / calm:.0%} of the calm throughput, {wrong or 'nothing lost'}"
     aim = f"{changes} joins and leaves in a minute: nothing lost, ≤ 5 % of pages twice, ≥ 50 % of the throughput"
-    return Figure("R8", aim, measured, share <= 0.05 and rate >= 0.5 * calm and not wrong, stack.kind)
+    return Figure(
+        "R8", aim, measured, share <= 0.05 and rate >= 0.5 * calm and not wrong, stack.kind
+    )
 
 
 def _calm_rate(stack: Stack, seconds: float) -> float:
@@ -211,4 +222,6 @@ def r9(stack: Stack, kinds: Sequence[str] = tuple(ANSWERS)) -> Figure:
         code = (failed["error"] or {}).get("code", "no error")
         told.append(f"{kind}: {code} after {took:.1f} s, {peak:.0f} MiB")
         reached &= failed["state"] == "failed" and took <= 60 and peak <= 256
-    return Figure("R9", "each a typed error ≤ 60 s, worker ≤ 256 MiB", "; ".join(told), reached, stack.kind)
+    return Figure(
+        "R9", "each a typed error ≤ 60 s, worker ≤ 256 MiB", "; ".join(told), reached, stack.kind
+    )

@@ -37,7 +37,9 @@ class Load:
         return str(self.connection["id"])
 
     def again(self, **body: Any) -> None:
-        self.sync = self.stack.client.api("POST", f"/v1/connections/{self.id}/syncs", json=body)["id"]
+        self.sync = self.stack.client.api("POST", f"/v1/connections/{self.id}/syncs", json=body)[
+            "id"
+        ]
 
     def reconnect(self) -> None:
         """Consent again, to the same connection; that loads it again."""
@@ -49,7 +51,11 @@ class Load:
     def change(self, *, update: float = 0.0, archive: float = 0.0, create: float = 0.0) -> None:
         """At the provider: these shares of each resource."""
         for resource, held in self.counts.items():
-            change = {"update": int(update * held), "archive": int(archive * held), "create": int(create * held)}
+            change = {
+                "update": int(update * held),
+                "archive": int(archive * held),
+                "create": int(create * held),
+            }
             path = f"{self.provider}/accounts/{self.account}/mutate"
             self.stack.client.control("POST", path, json={"resource": resource, **change})
 
@@ -111,7 +117,11 @@ class Load:
 
 
 def begin(
-    stack: Stack, counts: Mapping[str, int] | None = None, *, provider: str = "hubspot", name: str = "Load"
+    stack: Stack,
+    counts: Mapping[str, int] | None = None,
+    *,
+    provider: str = "hubspot",
+    name: str = "Load",
 ) -> Load:
     """A new account with a new connection; its first sync has begun."""
     counts = SMALL if counts is None else counts

@@ -41,7 +41,9 @@ def read(bootstrap: str, topic: str) -> list[Raw]:
         client.assign([TopicPartition(topic, partition, 0) for partition in ends])
         found: list[Raw] = []
         deadline = time.monotonic() + WITHIN_S
-        while any(place.offset < ends[place.partition] for place in _positions(client, topic, ends)):
+        while any(
+            place.offset < ends[place.partition] for place in _positions(client, topic, ends)
+        ):
             assert time.monotonic() < deadline, f"{topic} was not read in {WITHIN_S} s"
             found += [_raw(one) for one in client.consume(1000, timeout=0.2) if one.error() is None]
     finally:
@@ -72,7 +74,11 @@ def committed(bootstrap: str, service: str, topic: str) -> dict[int, int]:
     client = _consumer(bootstrap, f"tributary.{service}.{topic}")
     try:
         places = [TopicPartition(topic, partition) for partition in _ends(client, topic)]
-        return {place.partition: place.offset for place in client.committed(places, WITHIN_S) if place.offset >= 0}
+        return {
+            place.partition: place.offset
+            for place in client.committed(places, WITHIN_S)
+            if place.offset >= 0
+        }
     finally:
         client.close()
 
@@ -80,11 +86,17 @@ def committed(bootstrap: str, service: str, topic: str) -> dict[int, int]:
 def caught_up(bootstrap: str, *topics: str) -> None:
     """Wait until every reader of these topics has committed all that is in them now."""
     client = _consumer(bootstrap, "nobody")
-    ends = {topic: {place: end for place, end in _ends(client, topic).items() if end} for topic in topics}
+    ends = {
+        topic: {place: end for place, end in _ends(client, topic).items() if end}
+        for topic in topics
+    }
     client.close()
     for topic in topics:
         for service in READERS[topic]:
-            eventually(lambda at=(service, topic): _passed(committed(bootstrap, *at), ends[at[1]]), within=WITHIN_S)
+            eventually(
+                lambda at=(service, topic): _passed(committed(bootstrap, *at), ends[at[1]]),
+                within=WITHIN_S,
+            )
 
 
 def _passed(come_to: dict[int, int], ends: dict[int, int]) -> bool:
@@ -105,15 +117,27 @@ def _consumer(bootstrap: str, group: str) -> Consumer:
 
 def _ends(client: Consumer, topic: str) -> dict[int, int]:
     partitions = client.list_topics(topic, WITHIN_S).topics[topic].partitions
-    return {one: client.get_watermark_offsets(TopicPartition(topic, one), WITHIN_S)[1] for one in partitions}
+    return {
+        one: client.get_watermark_offsets(TopicPartition(topic, one), WITHIN_S)[1]
+        for one in partitions
+    }
 
 
 def _positions(client: Consumer, topic: str, ends: dict[int, int]) -> list[TopicPartition]:
-    places = client.position([TopicPartition(topic, partition) for partition, end in ends.items() if end])
+    places = client.position(
+        [TopicPartition(topic, partition) for partition, end in ends.items() if end]
+    )
     assert all(place.error is None or place.error.code() == KafkaError.NO_ERROR for place in places)
     return places
 
 
 def _raw(message: Any) -> Raw:
     headers = tuple(message.headers() or ())
-    return Raw(message.topic(), message.partition(), message.offset(), message.key(), message.value(), headers)
+    return Raw(
+        message.topic(),
+        message.partition(),
+        message.offset(),
+        message.key(),
+        message.value(),
+        headers,
+    )

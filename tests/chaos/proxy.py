@@ -25,7 +25,9 @@ AT_ONCE = struct.pack("ii", 1, 0)
 class _Pump:
     """One direction of one connection."""
 
-    def __init__(self, proxy: Proxy, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(
+        self, proxy: Proxy, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
         self._proxy, self._way, self._reader, self._writer = proxy, way, reader, writer
         self._held: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(HELD)
         self._ended = False
@@ -64,7 +66,11 @@ class _Pump:
     def _due(self, mode: Mode) -> float:
         if not isinstance(mode, Pass) or not (mode.delay_s or mode.jitter_s):
             return 0.0
-        return asyncio.get_running_loop().time() + mode.delay_s + self._proxy.random.uniform(0, mode.jitter_s)
+        return (
+            asyncio.get_running_loop().time()
+            + mode.delay_s
+            + self._proxy.random.uniform(0, mode.jitter_s)
+        )
 
     async def _write(self) -> None:
         while True:
@@ -98,7 +104,13 @@ class Proxy:
         self._pumps: dict[_Pump, tuple[asyncio.StreamWriter, asyncio.StreamWriter]] = {}
         self._server: asyncio.Server | None = None
 
-    def switch(self, both: Mode | None = None, *, to_server: Mode | None = None, to_client: Mode | None = None) -> None:
+    def switch(
+        self,
+        both: Mode | None = None,
+        *,
+        to_server: Mode | None = None,
+        to_client: Mode | None = None,
+    ) -> None:
         """Returns when the new mode is in force for connections old and new; a way not named passes."""
         ways: dict[Way, Mode] = {
             "to_server": to_server or both or Pass(),
@@ -154,9 +166,16 @@ class Proxy:
             return
         for one in (writer, back):
             one.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        await self._pass(_Pump(self, "to_server", reader, back), _Pump(self, "to_client", there, writer), back, writer)
+        await self._pass(
+            _Pump(self, "to_server", reader, back),
+            _Pump(self, "to_client", there, writer),
+            back,
+            writer,
+        )
 
-    async def _pass(self, up: _Pump, down: _Pump, server: asyncio.StreamWriter, client: asyncio.StreamWriter) -> None:
+    async def _pass(
+        self, up: _Pump, down: _Pump, server: asyncio.StreamWriter, client: asyncio.StreamWriter
+    ) -> None:
         self._pumps |= {up: (server, client), down: (server, client)}
         running = [asyncio.create_task(pump.run()) for pump in (up, down)]
         try:

@@ -29,10 +29,19 @@ class RealStack(Stack):
         advertised = f"{HOST}:{self.reached('broker')}"
         folder, broker, database = self.folder, self.port("broker"), self.port("postgres")
         self.kafka = Kafka(
-            folder / "kafka", "broker", port=broker, advertised=advertised, brief=True, sink=self._sink("broker")
+            folder / "kafka",
+            "broker",
+            port=broker,
+            advertised=advertised,
+            brief=True,
+            sink=self._sink("broker"),
         )
         self.postgres = Postgres(
-            folder / "pg" / "data", port=database, durable=False, options=OPTIONS, sink=self._sink("postgres")
+            folder / "pg" / "data",
+            port=database,
+            durable=False,
+            options=OPTIONS,
+            sink=self._sink("postgres"),
         )
         self.redis = Redis(port=self.port("redis"), sink=self._sink("redis"))
         return super()._settings() | {
@@ -45,7 +54,11 @@ class RealStack(Stack):
 
     @override
     def _declare_servers(self) -> None:
-        for name, program in (("broker", self.kafka), ("postgres", self.postgres), ("redis", self.redis)):
+        for name, program in (
+            ("broker", self.kafka),
+            ("postgres", self.postgres),
+            ("redis", self.redis),
+        ):
             self.children[name] = Server(program, log=self._log(name))
 
     def _log(self, name: str) -> Path:

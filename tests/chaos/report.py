@@ -76,7 +76,9 @@ def save(name: str, result: Mapping[str, Any]) -> None:
 def render() -> None:
     """Write the page from all results there are."""
     runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
-    PAGE.write_text("\n".join(["# What faults do", "", *_intro(), *_figures(runs), *_seeds(runs), *_faults()]))
+    PAGE.write_text(
+        "\n".join(["# What faults do", "", *_intro(), *_figures(runs), *_seeds(runs), *_faults()])
+    )
 
 
 def _intro() -> list[str]:
@@ -98,7 +100,9 @@ def _figures(runs: list[dict[str, Any]]) -> list[str]:
     for figure, run in sorted(rows, key=lambda row: (row[0]["id"], row[0]["stack"])):
         reached = "reached" if figure["reached"] else "**not reached**"
         measured = f"{figure['measured']} ({run['date']})"
-        lines.append(f"| {figure['id']} | {STACKS[figure['stack']]} | {figure['aim']} | {measured} | {reached} |")
+        lines.append(
+            f"| {figure['id']} | {STACKS[figure['stack']]} | {figure['aim']} | {measured} | {reached} |"
+        )
     machines = sorted({run["machine"] for run in runs})
     return [*lines, "", "Machine: " + "; ".join(machines) + ".", ""]
 
@@ -108,7 +112,9 @@ def _seeds(runs: list[dict[str, Any]]) -> list[str]:
     for run in runs:
         if run.get("seeds"):
             first, last = min(run["seeds"]), max(run["seeds"])
-            lines.append(f"- {STACKS[run['stack']]}: {len(run['seeds'])} seeds, {first} to {last}. {run['chaos']}")
+            lines.append(
+                f"- {STACKS[run['stack']]}: {len(run['seeds'])} seeds, {first} to {last}. {run['chaos']}"
+            )
     return [*lines, ""]
 
 

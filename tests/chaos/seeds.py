@@ -92,7 +92,9 @@ class Seeds:
             load.again()
             self._disturbed(load, drawn.second)
             report = self._verdict(load)
-        return Outcome(drawn, report, time.monotonic() - started, load.refetched(), len(load.pages()))
+        return Outcome(
+            drawn, report, time.monotonic() - started, load.refetched(), len(load.pages())
+        )
 
     def _disturbed(self, load: Load, steps: Sequence[Step]) -> None:
         self._disturber.run(list(steps), since=time.monotonic())
@@ -103,7 +105,9 @@ class Seeds:
             return load.verdict(self._topic)
 
 
-def run(places: Sequence[Seeds], seeds: Sequence[int], *, together: int = TOGETHER) -> Iterator[Outcome]:
+def run(
+    places: Sequence[Seeds], seeds: Sequence[int], *, together: int = TOGETHER
+) -> Iterator[Outcome]:
     """Side by side, each seed wherever there is room; outcomes as they end.
 
     Raises:

@@ -37,7 +37,13 @@ class Stack:
     fetcher = "tests.chaos.fetcher"
 
     def __init__(
-        self, folder: Path, *, fetchers: int = 1, spare: int = 0, proxied: Collection[str] = (), **settings: str
+        self,
+        folder: Path,
+        *,
+        fetchers: int = 1,
+        spare: int = 0,
+        proxied: Collection[str] = (),
+        **settings: str,
     ) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
@@ -168,7 +174,11 @@ class Stack:
     def _declare(self) -> None:
         self._declare_servers()
         sandbox = ["--port", str(self.port("sandbox")), "--data-dir", str(self.data)]
-        self.child("sandbox", ["deploy.sandbox", *sandbox, "--public-url", self.client.url], self._answers("sandbox"))
+        self.child(
+            "sandbox",
+            ["deploy.sandbox", *sandbox, "--public-url", self.client.url],
+            self._answers("sandbox"),
+        )
         self.child("auth", ["services.auth"], self._answers("auth"))
         another = {"TRIBUTARY_AUTH_PORT": str(self.port("auth2"))}
         self.child("auth2", ["services.auth"], self._answers("auth2"), **another)
@@ -185,7 +195,9 @@ class Stack:
         """Declare a process that runs a Python module."""
         command = [sys.executable, "-m", *module]
         log = self.folder / f"{name}.log"
-        self.children[name] = Child(name, command, env=self.environment(**env), log=log, ready=ready)
+        self.children[name] = Child(
+            name, command, env=self.environment(**env), log=log, ready=ready
+        )
         return self.children[name]
 
     def _answers(self, name: str) -> Callable[[], bool]:

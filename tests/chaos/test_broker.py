@@ -16,7 +16,16 @@ import pytest
 from confluent_kafka.admin import AdminClient
 
 from deploy.localkafka.tests.harness import create_topic
-from shared.contracts.topics import CONNECTIONS, INSTALLATION, ITEMS, JOBS, PROGRESS, SYNCS, TOPICS, dead_letters
+from shared.contracts.topics import (
+    CONNECTIONS,
+    INSTALLATION,
+    ITEMS,
+    JOBS,
+    PROGRESS,
+    SYNCS,
+    TOPICS,
+    dead_letters,
+)
 from shared.kafka.installation_record import write_layout
 from shared.settings import Cluster
 from tests.chaos import log
@@ -81,7 +90,9 @@ def test_F06_while_the_broker_is_away_reads_and_requests_are_answered_and_all_ru
     back = time.monotonic()
     pace(running)
     come = load.items()
-    eventually(lambda: load.items() > come or load.state()["state"] == "done", within=BACK_S, every=0.05)
+    eventually(
+        lambda: load.items() > come or load.state()["state"] == "done", within=BACK_S, every=0.05
+    )
     assert time.monotonic() - back <= BACK_S
     for one in (known, load):
         one.done()
@@ -124,7 +135,9 @@ def test_F08_without_its_topics_a_service_refuses_to_start_and_makes_none(bare: 
         assert "deploy.setup" in said, said
         assert "Traceback" not in said, said
     admin = AdminClient({"bootstrap.servers": bare.client.bootstrap})
-    assert not [name for name in admin.list_topics(timeout=10).topics if name.startswith("tributary.")]
+    assert not [
+        name for name in admin.list_topics(timeout=10).topics if name.startswith("tributary.")
+    ]
 
 
 def test_F08_a_topic_with_too_few_partitions_is_refused_in_words(bare: Stack) -> None:
@@ -210,15 +223,21 @@ def test_T24_R6_poison_becomes_a_dead_letter_and_what_follows_is_read_within_two
     load = begin(running)
     load.done()
     last = of(load, log.read(running.client.bootstrap, ITEMS))[-1]
-    poison = replace(last, key=POISONED, value=b'{"broken": ', headers=(*last.headers, ("why", b"test")))
+    poison = replace(
+        last, key=POISONED, value=b'{"broken": ', headers=(*last.headers, ("why", b"test"))
+    )
     version = str(int(dict(last.headers)["version"]) + 1).encode()
     headers = tuple((name, version if name == "version" else value) for name, value in last.headers)
     assert last.value is not None
-    following = replace(last, value=last.value.replace(b'"name":"', b'"name":"After '), headers=headers)
+    following = replace(
+        last, value=last.value.replace(b'"name":"', b'"name":"After '), headers=headers
+    )
     sent = time.monotonic()
     log.append(running.client.bootstrap, [poison, following])
     path = f"/v1/items/{load.id}/{(last.key or b'').decode().split('/', 1)[1]}"
-    eventually(lambda: running.client.api("GET", path)["name"].startswith("After "), within=10, every=0.02)
+    eventually(
+        lambda: running.client.api("GET", path)["name"].startswith("After "), within=10, every=0.02
+    )
     assert time.monotonic() - sent <= 2.0
     letters = log.read(running.client.bootstrap, dead_letters(ITEMS))
     letter = next(one for one in letters if one.value == poison.value and one.key == poison.key)
@@ -234,7 +253,9 @@ def test_F38_while_dead_letters_cannot_be_kept_nothing_is_passed_and_readiness_i
     running: Stack, topic: Topic
 ) -> None:
     if running.kind == "real":
-        pytest.skip("a full disk ends Apache Kafka; shared/tests shows dead letters that it refuses")
+        pytest.skip(
+            "a full disk ends Apache Kafka; shared/tests shows dead letters that it refuses"
+        )
     load = begin(running)
     load.done()
     bootstrap = running.client.bootstrap
@@ -249,7 +270,9 @@ def test_F38_while_dead_letters_cannot_be_kept_nothing_is_passed_and_readiness_i
         eventually(lambda: not running.ready(), within=20)
         assert log.committed(bootstrap, "gateway", ITEMS)[last.partition] <= place
     eventually(running.ready, within=30)
-    eventually(lambda: log.committed(bootstrap, "gateway", ITEMS)[last.partition] > place, within=30)
+    eventually(
+        lambda: log.committed(bootstrap, "gateway", ITEMS)[last.partition] > place, within=30
+    )
     letters = [one for one in log.read(bootstrap, dead_letters(ITEMS)) if one.value == b"poison"]
     assert [(one.key, one.value) for one in letters] == [(POISONED, b"poison")]
     load.clean(topic)

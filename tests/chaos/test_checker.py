@@ -14,7 +14,9 @@ DAY = "2026-01-0{}T00:00:00.000Z"
 LEDGER = {("contacts", "1"): DAY.format(1), ("contacts", "2"): DAY.format(2), ("deals", "1"): None}
 
 
-def item(resource: str, id_: str, *, version: int = 5, modified: str | None = None) -> dict[str, Any]:
+def item(
+    resource: str, id_: str, *, version: int = 5, modified: str | None = None
+) -> dict[str, Any]:
     """As the API shows it."""
     return {
         "resource": resource,
@@ -30,8 +32,12 @@ def item(resource: str, id_: str, *, version: int = 5, modified: str | None = No
 
 def record(resource: str, id_: str, *, offset: int = 0, **fields: Any) -> Record:
     shown = item(resource, id_, **fields)
-    body = {"raw": {"a": id_, "b": [1, 2]}} | {name: value for name, value in shown.items() if name != "raw"}
-    return Record(resource, id_, 0, offset, shown["version"], 0, shown["modified_at"], content(body))
+    body = {"raw": {"a": id_, "b": [1, 2]}} | {
+        name: value for name, value in shown.items() if name != "raw"
+    }
+    return Record(
+        resource, id_, 0, offset, shown["version"], 0, shown["modified_at"], content(body)
+    )
 
 
 RECORDS = [record(resource, id_, offset=at) for at, (resource, id_) in enumerate(LEDGER)]
@@ -42,7 +48,9 @@ FIRST, SECOND, THIRD = RECORDS
 def test_equal_is_clean_whatever_came_before() -> None:
     older = replace(FIRST, version=4, modified="2025-01-01T00:00:00.000Z", content=b"older")
     gone = replace(record("contacts", "3"), content=None)
-    report = compare(LEDGER, [older, record("contacts", "3", version=4), *RECORDS, FIRST, gone], SHOWN)
+    report = compare(
+        LEDGER, [older, record("contacts", "3", version=4), *RECORDS, FIRST, gone], SHOWN
+    )
     assert report.clean, str(report)
     assert report.counts == {"lost": 0, "doubled": 0, "stale": 0, "phantom": 0}
 
@@ -76,5 +84,7 @@ PLANTED: dict[str, tuple[str, list[Record], list[dict[str, Any]]]] = {
 def test_damage_is_found(name: str) -> None:
     kind, records, shown = PLANTED[name]
     report: Report = compare(LEDGER, records, shown)
-    assert report.counts[kind] == sum(finding.kind == kind for finding in report.findings) > 0, str(report)
+    assert report.counts[kind] == sum(finding.kind == kind for finding in report.findings) > 0, str(
+        report
+    )
     assert kind in str(report)

@@ -63,11 +63,17 @@ def _events(answer: httpx.Response) -> Iterator[tuple[int, str, Any]]:
             name, _, value = line.partition(":")
             fields[name] = value.removeprefix(" ")
         elif "data" in fields:
-            yield int(fields.get("id", 0)), fields.get("event", "message"), json.loads(fields["data"])
+            yield (
+                int(fields.get("id", 0)),
+                fields.get("event", "message"),
+                json.loads(fields["data"]),
+            )
             fields = {}
 
 
-def test_F35_a_stream_is_resumed_behind_the_last_event_also_over_a_restart_of_the_gateway(running: Stack) -> None:
+def test_F35_a_stream_is_resumed_behind_the_last_event_also_over_a_restart_of_the_gateway(
+    running: Stack,
+) -> None:
     pace(running, latency_ms=150)
     load = begin(running, LONG)
     events = Events()
@@ -93,14 +99,18 @@ def test_F35_a_stream_is_resumed_behind_the_last_event_also_over_a_restart_of_th
 def test_F35_a_reader_that_does_not_read_holds_up_nobody(running: Stack) -> None:
     pace(running, latency_ms=100)
     load = begin(running, LONG)
-    with httpx.stream("GET", f"{running.client.url}/v1/syncs/{load.sync}/events", timeout=60, trust_env=False):
+    with httpx.stream(
+        "GET", f"{running.client.url}/v1/syncs/{load.sync}/events", timeout=60, trust_env=False
+    ):
         load.done()
         other = begin(running)
         other.done()
 
 
 @pytest.mark.parametrize("name", ["fetcher1", "gateway", "auth"])
-def test_F31_a_disk_that_is_full_leaves_nothing_half_written(running: Stack, topic: Topic, name: str) -> None:
+def test_F31_a_disk_that_is_full_leaves_nothing_half_written(
+    running: Stack, topic: Topic, name: str
+) -> None:
     """All writes of the process fail, its log's too; when there is room again it goes on by itself."""
     if name == "fetcher1":
         running["fetcher2"].stop()

@@ -32,7 +32,9 @@ def test_R9_a_page_that_would_fill_the_memory_is_a_typed_error(running: Stack, k
         peak = peak_mib(fetcher)
     failed = next(row for row in ended["resources"] if row["resource"] == "contacts")
     assert failed["state"] == "failed"
-    assert failed["error"]["code"] in {"page_too_large", "malformed_page", "body_too_large"}, failed["error"]
+    assert failed["error"]["code"] in {"page_too_large", "malformed_page", "body_too_large"}, (
+        failed["error"]
+    )
     assert {row["state"] for row in ended["resources"] if row["resource"] != "contacts"} == {"done"}
     assert took <= WITHIN_S
     assert peak <= MOST_MIB

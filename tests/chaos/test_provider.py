@@ -30,7 +30,9 @@ def order(running: Stack, *faults: dict[str, Any], provider: str = "hubspot") ->
 
 
 def resource(load: Load, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = next(row for row in load.state()["resources"] if row["resource"] == name)
+    found: dict[str, Any] = next(
+        row for row in load.state()["resources"] if row["resource"] == name
+    )
     return found
 
 
@@ -58,7 +60,9 @@ def test_F18_R7_a_429_is_waited_out_as_told(
 ) -> None:
     running.client.control("DELETE", "hubspot/requests")
     if told.get("Retry-After") == "date":
-        told = {"Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)}
+        told = {
+            "Retry-After": format_datetime(datetime.now(UTC) + timedelta(seconds=4), usegmt=True)
+        }
     order(running, {"match": CONTACTS, "times": 1, "headers": told, **LIMITED})
     load = begin(running)
     load.done()
@@ -70,12 +74,16 @@ def test_F18_R7_a_429_is_waited_out_as_told(
     assert all(gap < ON_THE_WAY_S or gap >= at_least - 0.1 for gap in after), after
 
 
-def test_F18_a_huge_retry_after_is_shown_and_other_connections_are_not_held_up(running: Stack, topic: Topic) -> None:
+def test_F18_a_huge_retry_after_is_shown_and_other_connections_are_not_held_up(
+    running: Stack, topic: Topic
+) -> None:
     order(running, {"match": CONTACTS, "times": 1, "headers": {"Retry-After": "3600"}, **LIMITED})
     held = begin(running)
     waiting = eventually(lambda: is_waiting(resource(held, "contacts")), every=0.05)
     assert "limit" in waiting["waiting_reason"].lower()
-    assert datetime.fromisoformat(waiting["waiting_until"]) > datetime.now(UTC) + timedelta(minutes=1)
+    assert datetime.fromisoformat(waiting["waiting_until"]) > datetime.now(UTC) + timedelta(
+        minutes=1
+    )
     other = begin(running)
     other.done()
     other.clean(topic)
@@ -83,33 +91,53 @@ def test_F18_a_huge_retry_after_is_shown_and_other_connections_are_not_held_up(r
 
 
 def test_F18_an_overloaded_notion_is_waited_for(running: Stack, topic: Topic) -> None:
-    away = {"match": {"path": "/v1/search"}, "status": 529, "headers": {"Retry-After": "1"}, "times": 2}
-    order(running, away | {"body": {"object": "error", "status": 529, "code": "overloaded"}}, provider="notion")
+    away = {
+        "match": {"path": "/v1/search"},
+        "status": 529,
+        "headers": {"Retry-After": "1"},
+        "times": 2,
+    }
+    order(
+        running,
+        away | {"body": {"object": "error", "status": 529, "code": "overloaded"}},
+        provider="notion",
+    )
     load = begin(running, {"pages": 40, "data_sources": 2, "users": 5}, provider="notion")
     load.done()
     load.clean(topic)
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504])
-def test_F19_server_errors_and_their_html_are_tried_again(running: Stack, topic: Topic, status: int) -> None:
-    order(running, {"match": CONTACTS, "status": status, "body": "<html><h1>Oops</h1></html>", "times": 3})
+def test_F19_server_errors_and_their_html_are_tried_again(
+    running: Stack, topic: Topic, status: int
+) -> None:
+    order(
+        running,
+        {"match": CONTACTS, "status": status, "body": "<html><h1>Oops</h1></html>", "times": 3},
+    )
     load = begin(running)
     load.done()
     load.clean(topic)
 
 
-def test_F19_after_six_attempts_the_job_fails_in_words_and_the_others_are_done(running: Stack) -> None:
+def test_F19_after_six_attempts_the_job_fails_in_words_and_the_others_are_done(
+    running: Stack,
+) -> None:
     order(running, {"match": CONTACTS, "status": 503, "body": "away"})
     load = begin(running)
     ended = running.client.synced(load.sync, within=110)
     assert ended["state"] == "incomplete"
     assert resource(load, "contacts")["error"]["detail"].startswith("Given up after 6 attempts")
     assert [resource(load, name)["state"] for name in ("companies", "deals")] == ["done", "done"]
-    assert sum(status == 503 for _, status in calls(load, "/contacts")) == 7, "once, and six times more"
+    assert sum(status == 503 for _, status in calls(load, "/contacts")) == 7, (
+        "once, and six times more"
+    )
 
 
 @contextmanager
-def bad_network(running: Stack, load: Load, both: Mode | None = None, **ways: Mode) -> Iterator[None]:
+def bad_network(
+    running: Stack, load: Load, both: Mode | None = None, **ways: Mode
+) -> Iterator[None]:
     load.under_way()
     with running.proxies["sandbox"].being(both, **ways):
         yield
@@ -125,7 +153,9 @@ def bad_network(running: Stack, load: Load, both: Mode | None = None, **ways: Mo
     ],
     ids=["slow", "black hole", "answers lost", "dropped"],
 )
-def test_F20_a_network_that_hangs_delays_and_loses_nothing(running: Stack, topic: Topic, ways: dict[str, Mode]) -> None:
+def test_F20_a_network_that_hangs_delays_and_loses_nothing(
+    running: Stack, topic: Topic, ways: dict[str, Mode]
+) -> None:
     pace(running, latency_ms=100)
     load = begin(running)
     with bad_network(running, load, **ways):
@@ -179,15 +209,23 @@ def test_F27_a_missing_scope_fails_its_own_resource_only(running: Stack) -> None
     assert running.client.synced(load.sync)["state"] == "incomplete"
     assert resource(load, "contacts")["error"]["scope"] == scope
     assert [resource(load, name)["state"] for name in ("companies", "deals")] == ["done", "done"]
-    assert len(list(running.client.items(load.id))) == load.counts["companies"] + load.counts["deals"]
+    assert (
+        len(list(running.client.items(load.id))) == load.counts["companies"] + load.counts["deals"]
+    )
 
 
-def test_F28_an_expired_cursor_starts_again_and_counts_nothing_twice(running: Stack, topic: Topic) -> None:
+def test_F28_an_expired_cursor_starts_again_and_counts_nothing_twice(
+    running: Stack, topic: Topic
+) -> None:
     pace(running, provider="airtable", latency_ms=100)
     load = begin(running, {"bases": 1, "tables": 2, "records": 900}, provider="airtable")
     eventually(lambda: resource(load, "records")["items"] > 100, every=0.02)
     gone = {"error": {"type": "LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "message": "gone"}}
-    order(running, {"match": {"path": "/v0/app*"}, "status": 422, "body": gone, "times": 1}, provider="airtable")
+    order(
+        running,
+        {"match": {"path": "/v0/app*"}, "status": 422, "body": gone, "times": 1},
+        provider="airtable",
+    )
     load.done()
     report = load.clean(topic)
     assert report.records == report.items
@@ -200,7 +238,9 @@ def test_F29_what_exists_all_the_while_is_not_missed_when_other_objects_come_and
 ) -> None:
     pace(running, latency_ms=150)
     load = begin(running)
-    before = {name: running.client.ledger("hubspot", load.account, name).keys() for name in load.counts}
+    before = {
+        name: running.client.ledger("hubspot", load.account, name).keys() for name in load.counts
+    }
     load.under_way()
     for _ in range(3):
         load.change(archive=0.03, create=0.03, update=0.05)
@@ -214,7 +254,9 @@ def test_F29_what_exists_all_the_while_is_not_missed_when_other_objects_come_and
     load.clean(topic)
 
 
-def test_F30_more_than_ten_thousand_objects_of_a_type_all_arrive(running: Stack, topic: Topic) -> None:
+def test_F30_more_than_ten_thousand_objects_of_a_type_all_arrive(
+    running: Stack, topic: Topic
+) -> None:
     load = begin(running, {"contacts": 10_500})
     load.done()
     report = load.clean(topic)

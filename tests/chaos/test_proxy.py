@@ -114,7 +114,9 @@ def test_a_delay_holds_each_way_and_keeps_the_order(proxy: Proxy, client: socket
     assert time.monotonic() - started < 1, "pauses do not add up"
 
 
-def test_drop_ends_old_and_new_connections_until_it_is_over(proxy: Proxy, client: socket.socket) -> None:
+def test_drop_ends_old_and_new_connections_until_it_is_over(
+    proxy: Proxy, client: socket.socket
+) -> None:
     with proxy.being(Drop()):
         assert client.recv(10) == b""
         with connected(proxy) as another:
@@ -135,7 +137,9 @@ def test_reset_is_a_rst_for_both_ends(proxy: Proxy, client: socket.socket, echo:
         assert said(another, b"back") == b"back"
 
 
-def test_cut_resets_what_is_there_and_lets_new_ones_through(proxy: Proxy, client: socket.socket) -> None:
+def test_cut_resets_what_is_there_and_lets_new_ones_through(
+    proxy: Proxy, client: socket.socket
+) -> None:
     proxy.cut()
     with pytest.raises(ConnectionResetError):
         client.recv(10)
@@ -143,13 +147,17 @@ def test_cut_resets_what_is_there_and_lets_new_ones_through(proxy: Proxy, client
         assert said(another, b"new") == b"new"
 
 
-def test_half_close_ends_one_way_and_leaves_the_other(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
+def test_half_close_ends_one_way_and_leaves_the_other(
+    proxy: Proxy, client: socket.socket, echo: Echo
+) -> None:
     proxy.switch(to_server=HalfClose())
     assert client.recv(100) == b"goodbye", "the server heard the FIN and its answer still came"
     assert echo.ends == ["FIN"]
 
 
-def test_a_black_hole_takes_everything_and_gives_nothing(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
+def test_a_black_hole_takes_everything_and_gives_nothing(
+    proxy: Proxy, client: socket.socket, echo: Echo
+) -> None:
     with proxy.being(BlackHole()):
         client.sendall(b"lost")
         client.settimeout(0.3)
@@ -166,7 +174,9 @@ def test_a_black_hole_takes_everything_and_gives_nothing(proxy: Proxy, client: s
         client.recv(10)  # a stream with a gap in it must not go on
 
 
-def test_a_black_hole_one_way_loses_only_the_answers(proxy: Proxy, client: socket.socket, echo: Echo) -> None:
+def test_a_black_hole_one_way_loses_only_the_answers(
+    proxy: Proxy, client: socket.socket, echo: Echo
+) -> None:
     proxy.switch(to_client=BlackHole())
     client.sendall(b"heard")
     client.settimeout(0.3)

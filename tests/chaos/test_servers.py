@@ -88,7 +88,9 @@ REDIS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("fault", REDIS)
-def test_F09_without_redis_loads_go_on_and_stay_correct(real: RealStack, topic: Topic, fault: str) -> None:
+def test_F09_without_redis_loads_go_on_and_stay_correct(
+    real: RealStack, topic: Topic, fault: str
+) -> None:
     load_through(real, topic, REDIS[fault])
 
 
@@ -97,7 +99,9 @@ def terminated(real: RealStack) -> Iterator[None]:
     """Every session, again and again."""
     others = "pid <> pg_backend_pid() AND datname IS NOT NULL"
     for _ in range(5):
-        asyncio.run(_run(real, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}"))
+        asyncio.run(
+            _run(real, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {others}")
+        )
         time.sleep(0.3)
     yield
 
@@ -150,8 +154,12 @@ def test_F10_without_postgresql_no_page_is_half_and_all_goes_on_afterwards(
     load_through(real, topic, POSTGRES[fault])
 
 
-@pytest.mark.parametrize("table", ["fetcher.jobs", "fetcher.outbox", "gateway.items", "auth.credentials"])
-def test_F11_a_table_that_is_locked_delays_and_loses_nothing(real: RealStack, topic: Topic, table: str) -> None:
+@pytest.mark.parametrize(
+    "table", ["fetcher.jobs", "fetcher.outbox", "gateway.items", "auth.credentials"]
+)
+def test_F11_a_table_that_is_locked_delays_and_loses_nothing(
+    real: RealStack, topic: Topic, table: str
+) -> None:
     @contextmanager
     def locked(real: RealStack) -> Iterator[None]:
         with asyncio.Runner() as runner:
@@ -188,7 +196,9 @@ def _modified(load: Load) -> dict[tuple[str, str], str]:
     }
 
 
-async def _lock_backwards(real: RealStack, connection_id: str, keys: Sequence[tuple[str, str]]) -> None:
+async def _lock_backwards(
+    real: RealStack, connection_id: str, keys: Sequence[tuple[str, str]]
+) -> None:
     connection = await asyncpg.connect(real.postgres.url)
     lock = "SELECT 1 FROM gateway.items WHERE connection_id = $1 AND resource = $2 AND id = $3 FOR UPDATE"
     # For a row: for an advisory lock somebody waits all the time.

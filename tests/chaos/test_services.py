@@ -58,7 +58,9 @@ def expire(running: Stack) -> None:
         running.client.control("DELETE", f"{provider}/requests")
 
 
-def test_F02_a_sync_that_was_written_down_runs_though_the_gateway_was_killed(running: Stack, topic: Topic) -> None:
+def test_F02_a_sync_that_was_written_down_runs_though_the_gateway_was_killed(
+    running: Stack, topic: Topic
+) -> None:
     load = begin(running)
     load.done()
     running["gateway"].restart({"TRIBUTARY_FAILPOINT": "after_sync_row"})
@@ -72,7 +74,9 @@ def test_F02_a_sync_that_was_written_down_runs_though_the_gateway_was_killed(run
     load.clean(topic)
 
 
-def test_F03_a_request_that_was_sent_twice_is_carried_out_once(running: Stack, topic: Topic) -> None:
+def test_F03_a_request_that_was_sent_twice_is_carried_out_once(
+    running: Stack, topic: Topic
+) -> None:
     """The gateway's relay is killed when Kafka has the message and the outbox still has the row."""
     load = begin(running)
     load.done()
@@ -84,7 +88,11 @@ def test_F03_a_request_that_was_sent_twice_is_carried_out_once(running: Stack, t
     load.sync = newest_sync(load)
     load.done()
     log.caught_up(running.client.bootstrap, SYNCS)
-    asked = [one for one in log.read(running.client.bootstrap, SYNCS) if load.sync.encode() in (one.value or b"")]
+    asked = [
+        one
+        for one in log.read(running.client.bootstrap, SYNCS)
+        if load.sync.encode() in (one.value or b"")
+    ]
     assert len(asked) == 2
     load.clean(topic)
     assert set(load.pages().values()) == {2}, "every page once for each of the two syncs"
@@ -119,17 +127,24 @@ def test_F04_kill_9_of_auth_at_each_step_of_a_refresh(running: Stack, topic: Top
         running["auth"].stopped_at(step)
     running["auth"].restart()
     ended = {key: running.client.synced(load.sync, within=110) for key, load in loads.items()}
-    statuses = {key: running.client.api("GET", f"/v1/connections/{load.id}")["status"] for key, load in loads.items()}
+    statuses = {
+        key: running.client.api("GET", f"/v1/connections/{load.id}")["status"]
+        for key, load in loads.items()
+    }
     for key, load in loads.items():
         if statuses[key] == "reauth_required":
-            assert key == ("airtable", "after_refresh_answer"), "only here the provider has ended the token we hold"
+            assert key == ("airtable", "after_refresh_answer"), (
+                "only here the provider has ended the token we hold"
+            )
             load.reconnect()
             load.done()
         else:
             assert (statuses[key], ended[key]["state"]) == ("active", "done"), (key, ended[key])
         load.clean(topic)
     consents = list(statuses.values()).count("reauth_required")
-    assert token_requests(running, "hubspot") == 4, "one each, and a second where the first answer was lost"
+    assert token_requests(running, "hubspot") == 4, (
+        "one each, and a second where the first answer was lost"
+    )
     assert token_requests(running, "airtable") - consents <= 4
 
 
@@ -139,7 +154,9 @@ def test_F05_kill_9_of_the_projector_in_the_middle_of_a_batch(running: Stack, to
     load = begin(running)
     for times in (2, 1, 1):
         running["gateway"].kill()
-        running["gateway"].start({"TRIBUTARY_FAILPOINT": f"before_batch_commit:{times}"}, wait=False)
+        running["gateway"].start(
+            {"TRIBUTARY_FAILPOINT": f"before_batch_commit:{times}"}, wait=False
+        )
         running["gateway"].stopped_at("before_batch_commit")
     running["gateway"].restart()
     load.done()
@@ -148,7 +165,9 @@ def test_F05_kill_9_of_the_projector_in_the_middle_of_a_batch(running: Stack, to
 
 
 @pytest.mark.parametrize("provider", ["hubspot", "airtable"])
-def test_F23_a_refresh_whose_answer_is_lost_is_sent_twice_at_most(running: Stack, topic: Topic, provider: str) -> None:
+def test_F23_a_refresh_whose_answer_is_lost_is_sent_twice_at_most(
+    running: Stack, topic: Topic, provider: str
+) -> None:
     load = begin(running, TABLE if provider == "airtable" else None, provider=provider)
     load.done()
     expire(running)
@@ -176,11 +195,18 @@ def test_F24_two_hundred_callers_at_two_processes_make_one_refresh(running: Stac
     async def ask() -> list[httpx.Response]:
         headers = {"authorization": f"Bearer {secret}"}
         limits = httpx.Limits(max_connections=CALLERS)
-        async with httpx.AsyncClient(headers=headers, timeout=60, limits=limits, trust_env=False) as http:
-            urls = [f"http://{HOST}:{running.port(name)}/connections/{load.id}/token" for name in ("auth", "auth2")]
+        async with httpx.AsyncClient(
+            headers=headers, timeout=60, limits=limits, trust_env=False
+        ) as http:
+            urls = [
+                f"http://{HOST}:{running.port(name)}/connections/{load.id}/token"
+                for name in ("auth", "auth2")
+            ]
             held = (await http.post(urls[0], json={})).json()["token_version"]
             body = {"stale_version": held}
-            return await asyncio.gather(*(http.post(urls[at % 2], json=body) for at in range(CALLERS)))
+            return await asyncio.gather(
+                *(http.post(urls[at % 2], json=body) for at in range(CALLERS))
+            )
 
     answers = asyncio.run(ask())
     assert {answer.status_code for answer in answers} == {200}
@@ -204,7 +230,9 @@ def test_F25_a_grant_that_was_withdrawn_is_not_asked_again_and_a_new_consent_goe
     assert running.client.synced(load.sync)["state"] == "failed"
     connection = running.client.api("GET", f"/v1/connections/{load.id}")
     assert (connection["status"], "Reconnect" in connection["reason"]) == ("reauth_required", True)
-    refused = httpx.post(f"{running.client.url}/v1/connections/{load.id}/syncs", json={}, timeout=30, trust_env=False)
+    refused = httpx.post(
+        f"{running.client.url}/v1/connections/{load.id}/syncs", json={}, timeout=30, trust_env=False
+    )
     assert (refused.status_code, refused.json()["code"]) == (409, "reauth_required")
     assert token_requests(running, "hubspot") == 1, "no loop"
     running.client.control("PUT", "hubspot/faults", json=[])
@@ -221,7 +249,9 @@ def test_F26_a_token_that_is_refused_in_the_middle_is_one_refresh_and_the_same_p
     running.client.control("DELETE", "hubspot/requests")
     load.under_way()
     refused = {"match": {"path": "/crm/objects/*/contacts*"}, "status": 401, "times": 1}
-    running.client.control("PUT", "hubspot/faults", json=[refused | {"body": {"category": "EXPIRED_AUTHENTICATION"}}])
+    running.client.control(
+        "PUT", "hubspot/faults", json=[refused | {"body": {"category": "EXPIRED_AUTHENTICATION"}}]
+    )
     eventually(lambda: not running.client.control("GET", "hubspot/faults"), every=0.02)
     load.done()
     load.clean(topic)

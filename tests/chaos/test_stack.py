@@ -11,7 +11,9 @@ from tests.chaos.topic import Topic
 pytestmark = pytest.mark.e2e
 
 
-def test_a_load_without_faults_is_clean_and_goes_through_the_proxies(running: Stack, topic: Topic) -> None:
+def test_a_load_without_faults_is_clean_and_goes_through_the_proxies(
+    running: Stack, topic: Topic
+) -> None:
     load = begin(running)
     load.done()
     report = load.clean(topic)

@@ -29,7 +29,9 @@ def resumed(load: Load, killed: float) -> list[float]:
     lanes: dict[str, list[float]] = {}
     for row in load.page_requests():
         lanes.setdefault(row["path"], []).append(datetime.fromisoformat(row["at"]).timestamp())
-    after = [[moment for moment in at if moment >= killed] for at in lanes.values() if at[0] < killed]
+    after = [
+        [moment for moment in at if moment >= killed] for at in lanes.values() if at[0] < killed
+    ]
     return [at[0] for at in after if at]
 
 
@@ -44,7 +46,9 @@ def alone_and_paused(running: Stack, point: str, counts: Mapping[str, int] | Non
 
 
 @pytest.mark.parametrize("point", STEPS)
-def test_F01_kill_9_of_a_worker_between_any_two_steps(running: Stack, topic: Topic, point: str) -> None:
+def test_F01_kill_9_of_a_worker_between_any_two_steps(
+    running: Stack, topic: Topic, point: str
+) -> None:
     """R3: at most one page per running job is read again, and the job runs again within 15 s."""
     load = alone_and_paused(running, point)
     running["fetcher2"].start()
@@ -80,7 +84,9 @@ def one_of_two_paused(running: Stack, point: str) -> list[Load]:
 
 
 @pytest.mark.parametrize("point", SENDING)
-def test_F17_a_paused_worker_that_wakes_up_changes_nothing(running: Stack, topic: Topic, point: str) -> None:
+def test_F17_a_paused_worker_that_wakes_up_changes_nothing(
+    running: Stack, topic: Topic, point: str
+) -> None:
     """It appends what it had read before its job was given to another; readers of the topic get the newer content."""
     load = one_of_two_paused(running, point)[-1]
     load.done()
@@ -101,7 +107,9 @@ def test_F17_a_paused_worker_that_wakes_up_changes_nothing(running: Stack, topic
         assert now["modified_at"] == item["modified_at"]
 
 
-def test_F15_workers_that_join_and_leave_lose_nothing_and_read_little_twice(running: Stack, topic: Topic) -> None:
+def test_F15_workers_that_join_and_leave_lose_nothing_and_read_little_twice(
+    running: Stack, topic: Topic
+) -> None:
     """R8 in short: the whole of it is measured by ``python -m tests.chaos``."""
     pace(running, latency_ms=100)
     loads = [begin(running, LONG) for _ in range(2)]
@@ -114,7 +122,9 @@ def test_F15_workers_that_join_and_leave_lose_nothing_and_read_little_twice(runn
     for load in loads:
         load.done()
         load.clean(topic)
-    assert sum(load.refetched() for load in loads) <= 0.05 * sum(len(load.pages()) for load in loads)
+    assert sum(load.refetched() for load in loads) <= 0.05 * sum(
+        len(load.pages()) for load in loads
+    )
 
 
 @pytest.mark.parametrize("twice", [False, True], ids=["SIGTERM", "SIGTERM twice"])
@@ -142,7 +152,12 @@ def test_F33_a_stop_in_the_middle_of_a_page_is_quick_and_nothing_is_read_again(
 
 def test_F33_a_stop_during_a_wait_does_not_wait(running: Stack, topic: Topic) -> None:
     running["fetcher2"].stop()
-    away = {"match": {"path": "/crm/objects/*"}, "status": 503, "headers": {"Retry-After": "1.9"}, "times": 4}
+    away = {
+        "match": {"path": "/crm/objects/*"},
+        "status": 503,
+        "headers": {"Retry-After": "1.9"},
+        "times": 4,
+    }
     running.client.control("PUT", "hubspot/faults", json=[away])
     load = begin(running)
     eventually(lambda: not running.client.control("GET", "hubspot/faults"), every=0.02)
@@ -152,7 +167,9 @@ def test_F33_a_stop_during_a_wait_does_not_wait(running: Stack, topic: Topic) ->
     load.clean(topic)
 
 
-def test_F37_what_is_disconnected_while_it_loads_stops_and_is_gone_everywhere(running: Stack, topic: Topic) -> None:
+def test_F37_what_is_disconnected_while_it_loads_stops_and_is_gone_everywhere(
+    running: Stack, topic: Topic
+) -> None:
     """The worker stands with a page in its hands while the account is disconnected, and sends it afterwards."""
     load = alone_and_paused(running, "after_record_pending:3", LONG)
     asked = sum(load.pages().values())

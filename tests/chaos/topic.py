@@ -56,7 +56,9 @@ class Topic:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: object, trace: TracebackType | None
+    ) -> None:
         self._consumer.close()
         self._asker.close()
 
@@ -69,10 +71,14 @@ class Topic:
         ends = self._ends(within)
         if not self._next:
             self._next = {partition: low for partition, (low, _) in ends.items()}
-            self._consumer.assign([TopicPartition(self._topic, number, low) for number, low in self._next.items()])
+            self._consumer.assign(
+                [TopicPartition(self._topic, number, low) for number, low in self._next.items()]
+            )
         deadline = time.monotonic() + within
         while any(self._next[partition] < end for partition, (_, end) in ends.items()):
-            assert time.monotonic() < deadline, f"the topic was not read in {within} s: {self._next} of {ends}"
+            assert time.monotonic() < deadline, (
+                f"the topic was not read in {within} s: {self._next} of {ends}"
+            )
             for message in self._consumer.consume(1000, timeout=0.2):
                 self._take(message)
             self._skip_gaps(ends)
@@ -85,7 +91,9 @@ class Topic:
                 found = self._asker.list_topics(self._topic, ASK_S).topics.get(self._topic)
                 assert found is not None, f"there is no topic {self._topic}"
                 places = [TopicPartition(self._topic, number) for number in found.partitions]
-                return {one.partition: self._asker.get_watermark_offsets(one, ASK_S) for one in places}
+                return {
+                    one.partition: self._asker.get_watermark_offsets(one, ASK_S) for one in places
+                }
             except KafkaException:
                 if time.monotonic() > end:
                     raise
@@ -103,13 +111,17 @@ class Topic:
 
     def _skip_gaps(self, ends: dict[int, tuple[int, int]]) -> None:
         """Compaction leaves gaps, also at the end of a log: the client's own position has passed them."""
-        for place in self._consumer.position([TopicPartition(self._topic, number) for number in ends]):
+        for place in self._consumer.position(
+            [TopicPartition(self._topic, number) for number in ends]
+        ):
             self._next[place.partition] = max(self._next[place.partition], place.offset)
 
 
 def content(fields: dict[str, Any]) -> bytes:
     """16 bytes that are equal where a reader sees the same."""
-    return blake2b(CANONICAL.encode([fields.get(name) for name in CONTENT]), digest_size=16).digest()
+    return blake2b(
+        CANONICAL.encode([fields.get(name) for name in CONTENT]), digest_size=16
+    ).digest()
 
 
 def _record(message: Message) -> Record:

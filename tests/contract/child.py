@@ -22,7 +22,9 @@ PLACE = "CONTRACT_PLACE"
 
 
 def described(place: Path | Schema) -> str:
-    return json.dumps([place.url.reveal(), place.name] if isinstance(place, Schema) else [str(place)])
+    return json.dumps(
+        [place.url.reveal(), place.name] if isinstance(place, Schema) else [str(place)]
+    )
 
 
 def _place() -> Path | Schema:
@@ -44,8 +46,12 @@ async def add_ones(database: Database, name: str, times: int) -> None:
     """Read, then write: whoever comes between loses one."""
     for _ in range(times):
         async with database.write(lock=name) as db:
-            value = (await db.execute(select(counters.c.value).where(counters.c.name == name))).scalar_one()
-            await db.execute(update(counters).where(counters.c.name == name).values(value=value + 1))
+            value = (
+                await db.execute(select(counters.c.value).where(counters.c.name == name))
+            ).scalar_one()
+            await db.execute(
+                update(counters).where(counters.c.name == name).values(value=value + 1)
+            )
 
 
 async def put(database: Database, key: str, start: int, count: int, per: int = 1) -> None:
@@ -56,7 +62,10 @@ async def put(database: Database, key: str, start: int, count: int, per: int = 1
             await append(
                 db,
                 outbox,
-                [Message(topic="t", key=key.encode(), value=b"%d" % number, headers=()) for number in numbers],
+                [
+                    Message(topic="t", key=key.encode(), value=b"%d" % number, headers=())
+                    for number in numbers
+                ],
             )
 
 
@@ -68,7 +77,10 @@ class FileLog:
 
     async def send_all(self, messages: Sequence[Message]) -> dict[int, int]:
         for message in messages:
-            os.write(self._file.fileno(), f"{message.key.decode()} {(message.value or b'').decode()}\n".encode())
+            os.write(
+                self._file.fileno(),
+                f"{message.key.decode()} {(message.value or b'').decode()}\n".encode(),
+            )
         await asyncio.sleep(0)
         return {}
 

@@ -26,7 +26,9 @@ async def at_revision(place: Path | Schema, scripts: str, revision: str) -> Asyn
         async with database.write() as db:
             if isinstance(place, Schema):
                 await db.execute(CreateSchema(place.name))
-            await db.run_sync(lambda connection: command.upgrade(alembic_config(connection, scripts), revision))
+            await db.run_sync(
+                lambda connection: command.upgrade(alembic_config(connection, scripts), revision)
+            )
             await set_layout(db, LAYOUT)
         yield database
     finally:
@@ -45,7 +47,9 @@ async def migrated(place: Path | Schema, scripts: str) -> AsyncIterator[Database
 
 async def revision_of(database: Database) -> str | None:
     async with database.read() as db:
-        return await db.run_sync(lambda connection: MigrationContext.configure(connection).get_current_revision())
+        return await db.run_sync(
+            lambda connection: MigrationContext.configure(connection).get_current_revision()
+        )
 
 
 def newest(scripts: str) -> str | None:
@@ -62,7 +66,9 @@ async def check(database: Database, scripts: str) -> None:
 
 async def marked(database: Database, revision: str) -> None:
     async with database.write() as db:
-        await db.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
+        await db.execute(
+            text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision}
+        )
 
 
 async def shape(database: Database) -> dict[str, dict[str, Any]]:
@@ -72,9 +78,15 @@ async def shape(database: Database) -> dict[str, dict[str, Any]]:
         seen = inspect(connection)
         return {
             table: {
-                "columns": [(one["name"], str(one["type"]), one["nullable"]) for one in seen.get_columns(table)],
+                "columns": [
+                    (one["name"], str(one["type"]), one["nullable"])
+                    for one in seen.get_columns(table)
+                ],
                 "key": seen.get_pk_constraint(table)["constrained_columns"],
-                "indexes": sorted((one["name"] or "", tuple(one["column_names"])) for one in seen.get_indexes(table)),
+                "indexes": sorted(
+                    (one["name"] or "", tuple(one["column_names"]))
+                    for one in seen.get_indexes(table)
+                ),
             }
             for table in seen.get_table_names()
         }

@@ -37,10 +37,14 @@ async def value(database: Database) -> int:
 
 async def all_things(database: Database) -> dict[str, int | None]:
     async with database.read() as db:
-        return {row.id: row.number for row in await db.execute(select(things).order_by(things.c.id))}
+        return {
+            row.id: row.number for row in await db.execute(select(things).order_by(things.c.id))
+        }
 
 
-async def test_what_a_transaction_wrote_is_read_after_it_and_not_before(database: Database, another: Database) -> None:
+async def test_what_a_transaction_wrote_is_read_after_it_and_not_before(
+    database: Database, another: Database
+) -> None:
     async with database.write() as db:
         await db.execute(insert(things).values(id="a", number=1))
         assert await all_things(another) == {}
@@ -88,8 +92,12 @@ async def test_two_hundred_cancelled_transactions_leave_nothing_behind(
 
     await asyncio.gather(*(all_things(database) for _ in range(4)))
     for start in range(0, 200, 20):
-        writing: list[asyncio.Task[object]] = [asyncio.create_task(write(start + n)) for n in range(10)]
-        reading: list[asyncio.Task[object]] = [asyncio.create_task(all_things(database)) for _ in range(10)]
+        writing: list[asyncio.Task[object]] = [
+            asyncio.create_task(write(start + n)) for n in range(10)
+        ]
+        reading: list[asyncio.Task[object]] = [
+            asyncio.create_task(all_things(database)) for _ in range(10)
+        ]
         await asyncio.gather(*map(cut_off, [*writing, *reading]))
         assert not any(task.exception() is None for task in writing if not task.cancelled())
     assert await all_things(database) == {}
@@ -98,7 +106,9 @@ async def test_two_hundred_cancelled_transactions_leave_nothing_behind(
         assert await sessions(database, "true") <= READERS + WRITERS
     async with asyncio.timeout(20), database.write(lock="same") as db:
         await db.execute(insert(things).values(id="works"))
-    assert await asyncio.gather(*(all_things(database) for _ in range(12))) == [{"works": None}] * 12
+    assert (
+        await asyncio.gather(*(all_things(database) for _ in range(12))) == [{"works": None}] * 12
+    )
 
 
 async def sessions(database: Database, condition: str) -> int:
@@ -108,27 +118,40 @@ async def sessions(database: Database, condition: str) -> int:
         return int((await db.exec_driver_sql(f"{count} AND {condition}")).scalar_one())
 
 
-async def test_transactions_of_one_lock_lose_no_update(database: Database, another: Database, counter: str) -> None:
-    await asyncio.gather(*(add_ones(one, counter, 15) for one in (database, another) for _ in range(2)))
+async def test_transactions_of_one_lock_lose_no_update(
+    database: Database, another: Database, counter: str
+) -> None:
+    await asyncio.gather(
+        *(add_ones(one, counter, 15) for one in (database, another) for _ in range(2))
+    )
     assert await value(database) == 60
 
 
-async def test_nor_do_those_of_several_processes(database: Database, place: Path | Schema, counter: str) -> None:
-    async with child(place, "add", counter, "40") as first, child(place, "add", counter, "40") as second:
+async def test_nor_do_those_of_several_processes(
+    database: Database, place: Path | Schema, counter: str
+) -> None:
+    async with (
+        child(place, "add", counter, "40") as first,
+        child(place, "add", counter, "40") as second,
+    ):
         await add_ones(database, counter, 40)
         await done(first)
         await done(second)
     assert await value(database) == 120
 
 
-async def test_a_serial_database_needs_no_lock_to_be_named(place: Path | Schema, counter: str) -> None:
+async def test_a_serial_database_needs_no_lock_to_be_named(
+    place: Path | Schema, counter: str
+) -> None:
     one, other = Database(place, serial=True), Database(place, serial=True)
 
     async def add(database: Database) -> None:
         for _ in range(20):
             async with database.write() as db:
                 found = (await db.execute(select(counters.c.value))).scalar_one()
-                await db.execute(update(counters).where(counters.c.name == counter).values(value=found + 1))
+                await db.execute(
+                    update(counters).where(counters.c.name == counter).values(value=found + 1)
+                )
 
     await asyncio.gather(add(one), add(one), add(other))
     assert await value(one) == 60
@@ -175,7 +198,10 @@ async def test_many_rows_at_once_keep_the_statements_condition_and_say_how_many_
     assert set(bulk.columns) == {"id", "number", "body"}
 
     async def put(**numbers: int) -> int:
-        rows = [{"id": id_, "number": number, "body": b"\x00\xff"} for id_, number in sorted(numbers.items())]
+        rows = [
+            {"id": id_, "number": number, "body": b"\x00\xff"}
+            for id_, number in sorted(numbers.items())
+        ]
         async with database.write() as db:
             return await bulk.run(db, [tuple(row[name] for name in bulk.columns) for row in rows])
 
@@ -186,25 +212,48 @@ async def test_many_rows_at_once_keep_the_statements_condition_and_say_how_many_
     assert await all_things(database) == {"a": 5, "b": 6, "c": 1 << 50, "d": 1}
 
 
-async def test_a_bulk_statement_with_parameters_outside_its_values_is_refused_when_it_is_made() -> None:
+async def test_a_bulk_statement_with_parameters_outside_its_values_is_refused_when_it_is_made() -> (
+    None
+):
     with pytest.raises(ValueError, match="outside its values"):
         BulkUpsert(upsert(things).on_conflict_do_update(index_elements=["id"], set_={"number": 7}))
 
 
-ODD = ["plain", "Größe", "a,b", 'say "a"', "back\\slash", "{curly}", "%_", "emoji 🦆", "'", "", "null", "x" * 3000]
+ODD = [
+    "plain",
+    "Größe",
+    "a,b",
+    'say "a"',
+    "back\\slash",
+    "{curly}",
+    "%_",
+    "emoji 🦆",
+    "'",
+    "",
+    "null",
+    "x" * 3000,
+]
 
 
-async def test_a_condition_on_many_values_takes_any_text_and_large_numbers(database: Database) -> None:
+async def test_a_condition_on_many_values_takes_any_text_and_large_numbers(
+    database: Database,
+) -> None:
     async with database.write() as db:
-        await db.execute(insert(things), [{"id": id_, "number": (1 << 45) + n} for n, id_ in enumerate(ODD)])
+        await db.execute(
+            insert(things), [{"id": id_, "number": (1 << 45) + n} for n, id_ in enumerate(ODD)]
+        )
     by_id = select(things.c.id).where(in_array(things.c.id, bindparam("ids", type_=Text)))
     by_number = select(things.c.id).where(in_array(things.c.number, bindparam("ids", type_=Text)))
     async with database.read() as db:
         for id_ in ODD:
             assert list((await db.execute(by_id, {"ids": json_array([id_])})).scalars()) == [id_]
-        assert set((await db.execute(by_id, {"ids": json_array([*ODD, "absent"])})).scalars()) == set(ODD)
+        assert set(
+            (await db.execute(by_id, {"ids": json_array([*ODD, "absent"])})).scalars()
+        ) == set(ODD)
         assert list((await db.execute(by_id, {"ids": json_array([])})).scalars()) == []
-        assert list((await db.execute(by_number, {"ids": json_array([(1 << 45) + 1, 7])})).scalars()) == [ODD[1]]
+        assert list(
+            (await db.execute(by_number, {"ids": json_array([(1 << 45) + 1, 7])})).scalars()
+        ) == [ODD[1]]
 
 
 LANE = {"connection": "c", "resource": "r"}
@@ -214,10 +263,15 @@ IN_LANE = KeyLookup(placed.c.id, placed.c.number)
 async def test_rows_are_found_by_many_keys(database: Database) -> None:
     others = [{"connection": "c", "resource": "s", "id": id_, "number": 0} for id_ in ODD]
     async with database.write() as db:
-        await db.execute(insert(placed), [*others, *({**LANE, "id": id_, "number": n} for n, id_ in enumerate(ODD))])
+        await db.execute(
+            insert(placed),
+            [*others, *({**LANE, "id": id_, "number": n} for n, id_ in enumerate(ODD))],
+        )
     async with database.read() as db:
         found = await IN_LANE.rows(db, LANE, [*ODD[1:], "absent"])
-        assert {(id_, number) for id_, number in found} == {(id_, n) for n, id_ in enumerate(ODD) if n}
+        assert {(id_, number) for id_, number in found} == {
+            (id_, n) for n, id_ in enumerate(ODD) if n
+        }
         assert list(await IN_LANE.rows(db, LANE, [])) == []
 
 
@@ -230,7 +284,9 @@ async def test_rows_of_a_lane_that_has_grown_since_it_was_counted_are_looked_up_
     database: Database, place: Path | Schema, *, counted: bool
 ) -> None:
     async with database.write() as db:
-        await db.execute(insert(placed), [{**LANE, "id": f"first {n}", "number": n} for n in range(5)])
+        await db.execute(
+            insert(placed), [{**LANE, "id": f"first {n}", "number": n} for n in range(5)]
+        )
     if counted and isinstance(place, Schema):
         async with database.write() as db:
             await db.execute(text("ANALYZE placed"))
@@ -247,17 +303,41 @@ async def test_rows_of_a_lane_that_has_grown_since_it_was_counted_are_looked_up_
 
 
 async def test_keys_are_in_the_order_of_their_bytes(database: Database) -> None:
-    ids = ["b", "B", "a", "ä", "A", "a-1", "a_1", "a1", "Z", "ß", "z", "0", "é", "É", "ﬀ", "🦆", "~"]
+    ids = [
+        "b",
+        "B",
+        "a",
+        "ä",
+        "A",
+        "a-1",
+        "a_1",
+        "a1",
+        "Z",
+        "ß",
+        "z",
+        "0",
+        "é",
+        "É",
+        "ﬀ",
+        "🦆",
+        "~",
+    ]
     async with database.write() as db:
         await db.execute(insert(things), [{"id": id_} for id_ in ids])
     async with database.read() as db:
         found = list((await db.execute(select(things.c.id).order_by(things.c.id))).scalars())
-        behind = list((await db.execute(select(things.c.id).where(things.c.id > "a").order_by(things.c.id))).scalars())
+        behind = list(
+            (
+                await db.execute(select(things.c.id).where(things.c.id > "a").order_by(things.c.id))
+            ).scalars()
+        )
     assert found == sorted(ids, key=lambda id_: id_.encode())
     assert behind == found[found.index("a") + 1 :]
 
 
-async def test_the_databases_clock_agrees_with_ours_and_goes_on_inside_a_transaction(database: Database) -> None:
+async def test_the_databases_clock_agrees_with_ours_and_goes_on_inside_a_transaction(
+    database: Database,
+) -> None:
     async with database.write() as db:
         before = time.time()
         moments = []
@@ -281,7 +361,9 @@ async def test_a_disk_that_is_full_is_a_fault_that_passes(small: Database) -> No
     async def put() -> None:
         async with small.write() as db:
             await db.exec_driver_sql("PRAGMA max_page_count = 20")
-            await db.execute(insert(things), [{"id": f"{n}", "body": bytes(5000)} for n in range(50)])
+            await db.execute(
+                insert(things), [{"id": f"{n}", "body": bytes(5000)} for n in range(50)]
+            )
 
     with pytest.raises(OperationalError, match="full") as refused:
         await put()

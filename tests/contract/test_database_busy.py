@@ -13,7 +13,9 @@ from shared.db import Database
 from shared.transient import is_transient
 
 
-async def test_a_file_that_another_process_holds_too_long_is_a_fault_that_passes(tmp_path: Path) -> None:
+async def test_a_file_that_another_process_holds_too_long_is_a_fault_that_passes(
+    tmp_path: Path,
+) -> None:
     database = Database(tmp_path / "busy.db")
     assert await database.trouble() == {}
     with closing(sqlite3.connect(tmp_path / "busy.db", isolation_level=None)) as other:

@@ -69,7 +69,9 @@ async def test_whoever_forgets_an_open_transaction_loses_it_and_holds_nobody_up_
     database: Database, another: Database
 ) -> None:
     async with database.read() as db:
-        assert (await db.exec_driver_sql("SHOW idle_in_transaction_session_timeout")).scalar_one() == "10s"
+        assert (
+            await db.exec_driver_sql("SHOW idle_in_transaction_session_timeout")
+        ).scalar_one() == "10s"
 
     async def forget() -> None:
         async with database.write() as db:
@@ -114,14 +116,20 @@ async def test_a_deadlock_is_a_fault_that_passes_for_one_and_none_for_the_other(
             async with one.write() as db:
                 await db.exec_driver_sql("SET LOCAL deadlock_timeout = '100ms'")
                 for name in names:
-                    await db.execute(update(counters).where(counters.c.name == name).values(value=1))
+                    await db.execute(
+                        update(counters).where(counters.c.name == name).values(value=1)
+                    )
                     if name == names[0]:
                         await both_hold.wait()
         except DBAPIError as error:
             return error
         return None
 
-    failed = [one for one in await asyncio.gather(cross(database, "a", "b"), cross(another, "b", "a")) if one]
+    failed = [
+        one
+        for one in await asyncio.gather(cross(database, "a", "b"), cross(another, "b", "a"))
+        if one
+    ]
     assert [is_transient(one) for one in failed] == [True]
 
 
@@ -129,12 +137,17 @@ async def test_a_deadlock_is_a_fault_that_passes_for_one_and_none_for_the_other(
     ("statement", "passes"),
     [
         ("SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(5)", True),
-        ("SET LOCAL temp_file_limit = 64; SET LOCAL work_mem = 64; SELECT count(*) FROM GENERATED", True),
+        (
+            "SET LOCAL temp_file_limit = 64; SET LOCAL work_mem = 64; SELECT count(*) FROM GENERATED",
+            True,
+        ),
         ("SELECT 1 / 0", False),
         ("SELECT no_such_column", False),
     ],
 )
-async def test_a_limit_passes_and_a_mistake_stays(database: Database, statement: str, passes: bool) -> None:
+async def test_a_limit_passes_and_a_mistake_stays(
+    database: Database, statement: str, passes: bool
+) -> None:
     rows = "(SELECT g, repeat('x', 500) FROM generate_series(1, 20000) g ORDER BY md5(g::text)) s"
 
     async def run() -> None:
@@ -148,15 +161,21 @@ async def test_a_limit_passes_and_a_mistake_stays(database: Database, statement:
     assert await tries(database) == 0
 
 
-async def test_sessions_that_an_operator_ended_are_opened_again(database: Database, another: Database) -> None:
-    await asyncio.gather(*(add_one(database) for _ in range(6)), *(value(database) for _ in range(4)))
+async def test_sessions_that_an_operator_ended_are_opened_again(
+    database: Database, another: Database
+) -> None:
+    await asyncio.gather(
+        *(add_one(database) for _ in range(6)), *(value(database) for _ in range(4))
+    )
     async with another.write() as db:
         assert (await db.execute(CUT_OFF)).scalar_one() >= 10
     assert await tries(database) <= 6
     assert await value(database) == 7
 
 
-async def test_a_transaction_whose_session_was_ended_is_rolled_back(database: Database, another: Database) -> None:
+async def test_a_transaction_whose_session_was_ended_is_rolled_back(
+    database: Database, another: Database
+) -> None:
     async def cut_off() -> None:
         async with database.write() as db:
             await db.execute(update(counters).values(value=100))
@@ -170,7 +189,9 @@ async def test_a_transaction_whose_session_was_ended_is_rolled_back(database: Da
     assert await value(another) == 0
 
 
-async def test_no_room_for_another_session_is_a_fault_that_passes(schema: Schema, real_postgres: str) -> None:
+async def test_no_room_for_another_session_is_a_fault_that_passes(
+    schema: Schema, real_postgres: str
+) -> None:
     async with tables_of(metadata, schema) as database:
         async with database.write() as db:
             await db.execute(insert(counters).values(name="c", value=0))
@@ -182,7 +203,9 @@ async def test_no_room_for_another_session_is_a_fault_that_passes(schema: Schema
             f"GRANT ALL ON SCHEMA {schema.name} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA {schema.name} TO {role}"
         )
         address = real_postgres.rpartition("@")[2]
-        few = Database(Schema(url=SecretStr(f"postgresql://{role}:few@{address}"), name=schema.name))
+        few = Database(
+            Schema(url=SecretStr(f"postgresql://{role}:few@{address}"), name=schema.name)
+        )
         holder = await asyncpg.connect(f"postgresql://{role}:few@{address}")
         waiting = asyncio.create_task(tries(few))
         await asyncio.sleep(0.3)
@@ -221,7 +244,9 @@ async def keeps_adding(database: Database, times: int) -> tuple[int, int]:
     return certain, unsure
 
 
-async def test_a_server_that_only_reads_is_a_fault_that_passes_and_is_told(schema: Schema, real_postgres: str) -> None:
+async def test_a_server_that_only_reads_is_a_fault_that_passes_and_is_told(
+    schema: Schema, real_postgres: str
+) -> None:
     async with tables_of(metadata, schema):
         operator, role = await asyncpg.connect(real_postgres), f"reads_{schema.name}"
         await operator.execute(
@@ -229,7 +254,9 @@ async def test_a_server_that_only_reads_is_a_fault_that_passes_and_is_told(schem
             f"GRANT ALL ON SCHEMA {schema.name} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA {schema.name} TO {role}"
         )
         address = real_postgres.rpartition("@")[2]
-        reads = Database(Schema(url=SecretStr(f"postgresql://{role}:reads@{address}"), name=schema.name))
+        reads = Database(
+            Schema(url=SecretStr(f"postgresql://{role}:reads@{address}"), name=schema.name)
+        )
         with pytest.raises(DBAPIError, match="read-only") as refused:
             await add_one(reads)
         assert is_transient(refused.value)

@@ -19,7 +19,9 @@ from tests.servers.places import tables_of
 IDLE_S = 1.5
 
 
-async def test_one_leads_and_another_when_the_first_has_left(database: Database, another: Database) -> None:
+async def test_one_leads_and_another_when_the_first_has_left(
+    database: Database, another: Database
+) -> None:
     assert await database.leader.acquire()
     assert not await another.leader.acquire()
     assert await database.leader.acquire()
@@ -30,7 +32,9 @@ async def test_one_leads_and_another_when_the_first_has_left(database: Database,
     assert not await database.leader.acquire()
 
 
-async def test_when_the_leading_process_dies_another_one_leads(database: Database, place: Path | Schema) -> None:
+async def test_when_the_leading_process_dies_another_one_leads(
+    database: Database, place: Path | Schema
+) -> None:
     async with child(place, "lead", "10") as other:
         assert await says(other) == "leads"
         assert not await database.leader.acquire()
@@ -39,7 +43,9 @@ async def test_when_the_leading_process_dies_another_one_leads(database: Databas
         await until(database.leader.acquire)
 
 
-async def test_a_leader_that_was_paused_too_long_leads_no_more_and_knows_it_when_it_wakes(schema: Schema) -> None:
+async def test_a_leader_that_was_paused_too_long_leads_no_more_and_knows_it_when_it_wakes(
+    schema: Schema,
+) -> None:
     mine = leader_lock(schema, lambda: None, idle_s=IDLE_S)
     async with child(schema, "lead", str(IDLE_S)) as other:
         assert await says(other) == "leads"
@@ -63,7 +69,10 @@ async def test_a_leader_is_not_certain_for_long_without_asking(schema: Schema) -
 
 
 async def test_a_leader_whose_session_was_ended_asks_anew(schema: Schema) -> None:
-    async with tables_of(metadata, schema) as database, tables_of(MetaData(), another_schema(schema)) as another:
+    async with (
+        tables_of(metadata, schema) as database,
+        tables_of(MetaData(), another_schema(schema)) as another,
+    ):
         assert await database.leader.acquire()
         async with another.write() as db:
             sessions = f"pg_stat_activity WHERE application_name = 'tributary {schema.name} leader'"
@@ -75,7 +84,9 @@ async def test_a_leader_whose_session_was_ended_asks_anew(schema: Schema) -> Non
         await third.close()
 
 
-async def test_notifications_of_other_processes_reach_whoever_has_tried_to_lead(schema: Schema) -> None:
+async def test_notifications_of_other_processes_reach_whoever_has_tried_to_lead(
+    schema: Schema,
+) -> None:
     listening, writing = Database(schema), Database(schema)
     heard = asyncio.Event()
     try:
@@ -121,6 +132,9 @@ def another_schema(schema: Schema) -> Schema:
 
 
 async def test_a_database_whose_url_asks_for_a_kind_of_tls_has_a_leader_too(schema: Schema) -> None:
-    mine = leader_lock(Schema(url=SecretStr(f"{schema.url.reveal()}?sslmode=prefer"), name=schema.name), lambda: None)
+    mine = leader_lock(
+        Schema(url=SecretStr(f"{schema.url.reveal()}?sslmode=prefer"), name=schema.name),
+        lambda: None,
+    )
     assert await mine.acquire()
     await mine.close()

@@ -22,7 +22,9 @@ class Slow:
         await asyncio.Event().wait()
 
 
-async def test_nobody_else_leads_before_the_producer_is_closed(database: Database, another: Database) -> None:
+async def test_nobody_else_leads_before_the_producer_is_closed(
+    database: Database, another: Database
+) -> None:
     slow = Slow()
     async with database.write() as db:
         await append(db, outbox, [Message(topic="t", key=b"k", value=b"v", headers=())])

@@ -55,13 +55,18 @@ class Readers:
         self.read = len(fetcher.log.messages)
         async with self._database.write() as db:
             stale = await project_items(db, [item_row(record) for record in fresh])
-        found = [msgspec.json.decode(message.value or b"", type=RefetchItems) for message in refetch_requests(stale)]
+        found = [
+            msgspec.json.decode(message.value or b"", type=RefetchItems)
+            for message in refetch_requests(stale)
+        ]
         self.asked += len(found)
         return found
 
     async def held(self) -> dict[str, list[str]]:
         async with self._database.read() as db:
-            rows = await db.execute(select(items.c.resource, items.c.id).where(items.c.deleted.is_(False)))
+            rows = await db.execute(
+                select(items.c.resource, items.c.id).where(items.c.deleted.is_(False))
+            )
         found: dict[str, list[str]] = {resource: [] for resource in COUNTS}
         for resource, id_ in sorted(rows.all()):
             found[resource].append(id_)
@@ -124,7 +129,9 @@ async def test_all_that_it_sends_is_taken_and_nothing_is_asked_for_again(
     del second.orchard.ids["pears"][0]
     await second.ask("last")
     await readers.follow(second)
-    assert await readers.held() == {resource: sorted(ids) for resource, ids in second.orchard.ids.items()}
+    assert await readers.held() == {
+        resource: sorted(ids) for resource, ids in second.orchard.ids.items()
+    }
     assert readers.asked == 0
     await second.kill()
 
@@ -144,6 +151,8 @@ async def test_versions_from_the_future_are_passed_as_soon_as_the_gateway_has_to
     second.orchard.ids["apples"].remove("apples-new-1")
     await second.ask("last")
     await readers.follow(second)
-    assert await readers.held() == {resource: sorted(ids) for resource, ids in second.orchard.ids.items()}
+    assert await readers.held() == {
+        resource: sorted(ids) for resource, ids in second.orchard.ids.items()
+    }
     assert readers.asked == 1
     await second.kill()

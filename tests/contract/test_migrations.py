@@ -35,7 +35,9 @@ async def test_from_nothing_to_the_tables_of_the_code(scripts: str, place: Path 
             await check(database, scripts)
 
 
-async def test_tables_that_a_newer_version_made_are_left_alone(scripts: str, place: Path | Schema) -> None:
+async def test_tables_that_a_newer_version_made_are_left_alone(
+    scripts: str, place: Path | Schema
+) -> None:
     async with migrated(place, scripts) as database:
         await marked(database, "9999")
         before = await shape(database)
@@ -47,7 +49,9 @@ async def test_tables_that_a_newer_version_made_are_left_alone(scripts: str, pla
 async def test_several_processes_may_migrate_at_once(place: Path | Schema) -> None:
     scripts = "services.gateway:migrations"
     async with AsyncExitStack() as stack:
-        others = [await stack.enter_async_context(child(place, "migrate", scripts)) for _ in range(3)]
+        others = [
+            await stack.enter_async_context(child(place, "migrate", scripts)) for _ in range(3)
+        ]
         await asyncio.gather(*map(done, others))
     async with migrated(place, scripts) as database:
         await check(database, scripts)
@@ -72,7 +76,8 @@ async def test_three_services_share_a_database_each_in_a_schema_of_its_own(schem
             shapes[service] = await shape(database)
             async with database.read() as db:
                 found = await db.execute(
-                    text("SELECT count(*) FROM pg_tables WHERE schemaname = :name"), {"name": mine.name}
+                    text("SELECT count(*) FROM pg_tables WHERE schemaname = :name"),
+                    {"name": mine.name},
                 )
                 assert found.scalar_one() == len(shapes[service])
     assert all("outbox" in one for one in shapes.values())

@@ -43,7 +43,9 @@ class Log:
         return {}
 
     def numbers(self, key: str) -> list[int]:
-        return [int(message.value or b"") for message in self.messages if message.key == key.encode()]
+        return [
+            int(message.value or b"") for message in self.messages if message.key == key.encode()
+        ]
 
 
 def relay_of(database: Database, log: Log) -> Relay:
@@ -69,14 +71,18 @@ async def test_two_relays_send_each_message_once_and_in_the_order_of_its_key(
     relays = [relay_of(database, log), relay_of(another, log)]
     for relay in relays:
         relay.start()
-    await asyncio.gather(*(put(CHANCE.choice((database, another)), key, 0, EACH, per=3) for key in KEYS))
+    await asyncio.gather(
+        *(put(CHANCE.choice((database, another)), key, 0, EACH, per=3) for key in KEYS)
+    )
     await until_empty(database)
     for relay in relays:
         await relay.stop()
     assert {key: log.numbers(key) for key in KEYS} == {key: list(range(EACH)) for key in KEYS}
 
 
-async def test_when_the_relay_that_sends_stops_the_other_one_goes_on(database: Database, another: Database) -> None:
+async def test_when_the_relay_that_sends_stops_the_other_one_goes_on(
+    database: Database, another: Database
+) -> None:
     log = Log()
     first, second = relay_of(database, log), relay_of(another, log)
     first.start()
@@ -114,7 +120,9 @@ async def test_relays_of_several_processes_with_appends_from_several(
 ) -> None:
     file = tmp_path / "log.txt"
     async with AsyncExitStack() as stack:
-        relays = [await stack.enter_async_context(child(place, "relay", str(file))) for _ in range(2)]
+        relays = [
+            await stack.enter_async_context(child(place, "relay", str(file))) for _ in range(2)
+        ]
         assert [await says(one) for one in relays] == ["started", "started"]
         other = await stack.enter_async_context(child(place, "put", "shared", "1000", "30"))
         await asyncio.gather(*(put(database, key, 0, EACH, per=4) for key in (*KEYS, "shared")))
@@ -138,7 +146,10 @@ async def test_a_leading_process_that_is_killed_costs_at_most_a_repetition(
     database: Database, place: Path | Schema, tmp_path: Path
 ) -> None:
     file = tmp_path / "log.txt"
-    async with child(place, "relay", str(file)) as first, child(place, "relay", str(file)) as second:
+    async with (
+        child(place, "relay", str(file)) as first,
+        child(place, "relay", str(file)) as second,
+    ):
         assert [await says(first), await says(second)] == ["started", "started"]
         putting = asyncio.gather(*(put(database, key, 0, 60) for key in KEYS))
         await until(lambda: begun(file))
@@ -149,7 +160,12 @@ async def test_a_leading_process_that_is_killed_costs_at_most_a_repetition(
         second.stdin.write(b"\n")
         await done(second)
     for key in KEYS:
-        numbers = [int(number) for line in file.read_text().splitlines() for k, number in [line.split()] if k == key]
+        numbers = [
+            int(number)
+            for line in file.read_text().splitlines()
+            for k, number in [line.split()]
+            if k == key
+        ]
         first_times = list(dict.fromkeys(numbers))
         assert first_times == list(range(60)), "nothing is lost, and each comes first in its order"
 
@@ -158,7 +174,9 @@ async def begun(file: Path) -> bool:
     return bool(await asyncio.to_thread(file.read_text))
 
 
-async def test_a_row_that_becomes_visible_late_is_neither_skipped_nor_deleted(schema: Schema) -> None:
+async def test_a_row_that_becomes_visible_late_is_neither_skipped_nor_deleted(
+    schema: Schema,
+) -> None:
     """Its number is lower than those of rows that were sent before it could be seen."""
     log = Log()
     async with tables_of(metadata, schema) as database:

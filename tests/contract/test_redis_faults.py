@@ -40,14 +40,18 @@ async def granted(*quotas: Quota, asks: int) -> list[float]:
     return sorted(at + permit.wait_s for at, permit in answers if permit.granted)
 
 
-async def test_two_fetchers_that_ask_at_once_share_one_budget(clients: tuple[Client, Client]) -> None:
+async def test_two_fetchers_that_ask_at_once_share_one_budget(
+    clients: tuple[Client, Client],
+) -> None:
     first, second = map(Quota, clients)
     moments = await granted(first, second, asks=20)
     assert len(moments) >= 10
     assert most_within(moments, WINDOW.window_s) == 10
 
 
-async def test_after_everything_was_forgotten_the_windows_begin_anew(clients: tuple[Client, Client]) -> None:
+async def test_after_everything_was_forgotten_the_windows_begin_anew(
+    clients: tuple[Client, Client],
+) -> None:
     first, second = map(Quota, clients)
     await first.close(["a"], 30.0)
     await clients[0].flushall()
@@ -56,7 +60,9 @@ async def test_after_everything_was_forgotten_the_windows_begin_anew(clients: tu
     assert most_within(moments, WINDOW.window_s) == 10
 
 
-async def test_a_script_that_the_server_forgot_is_sent_again(clients: tuple[Client, Client]) -> None:
+async def test_a_script_that_the_server_forgot_is_sent_again(
+    clients: tuple[Client, Client],
+) -> None:
     quota = Quota(clients[0])
     assert (await quota.permit([WINDOW])).granted
     await clients[1].script_flush()
@@ -79,13 +85,17 @@ async def test_a_server_that_is_killed_is_done_without_and_used_again_when_it_is
     assert time.monotonic() - begun < 20
     await asyncio.to_thread(own_redis.start)
     assert not (await second.permit([Window("b", 10, 1.0)])).granted
-    await granted(first, second, asks=3)  # a connection that broke is found out by using it, alone once more
+    await granted(
+        first, second, asks=3
+    )  # a connection that broke is found out by using it, alone once more
     await asyncio.sleep(1.5)
     moments = await granted(first, second, asks=20)
     assert most_within(moments, WINDOW.window_s) == 10, "together again"
 
 
-async def test_a_server_that_hangs_is_not_waited_for(own_redis: Redis, clients: tuple[Client, Client]) -> None:
+async def test_a_server_that_hangs_is_not_waited_for(
+    own_redis: Redis, clients: tuple[Client, Client]
+) -> None:
     quota = Quota(clients[0])
     assert (await quota.permit([WINDOW])).granted
     await asyncio.to_thread(own_redis.pause)
@@ -98,7 +108,9 @@ async def test_a_server_that_hangs_is_not_waited_for(own_redis: Redis, clients: 
     assert (await quota.permit([Window("other", 10, 1.0)])).granted
 
 
-async def test_a_server_without_memory_breaks_no_window_and_a_closing_holds(clients: tuple[Client, Client]) -> None:
+async def test_a_server_without_memory_breaks_no_window_and_a_closing_holds(
+    clients: tuple[Client, Client],
+) -> None:
     client = clients[1]
     quota = Quota(clients[0])
     await client.config_set("maxmemory-policy", "noeviction")

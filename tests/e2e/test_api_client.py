@@ -50,7 +50,9 @@ class Event(NamedTuple):
 @contextmanager
 def events(running: Product, sync: str, *, after: int | None = None) -> Iterator[Iterator[Event]]:
     headers = {} if after is None else {"last-event-id": str(after)}
-    with running.http.stream("GET", f"{running.url}/v1/syncs/{sync}/events", headers=headers) as answer:
+    with running.http.stream(
+        "GET", f"{running.url}/v1/syncs/{sync}/events", headers=headers
+    ) as answer:
         assert answer.status_code == 200
         assert answer.headers["content-type"].startswith("text/event-stream")
         yield _parsed(answer)
@@ -67,7 +69,9 @@ def _parsed(answer: httpx.Response) -> Iterator[Event]:
             fields = {}
 
 
-def refused(running: Product, method: str, path: str, status: int, **options: Any) -> dict[str, Any]:
+def refused(
+    running: Product, method: str, path: str, status: int, **options: Any
+) -> dict[str, Any]:
     answer = running.http.request(method, running.url + path, **options)
     assert answer.status_code == status, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
@@ -98,7 +102,9 @@ def test_a_program_connects_follows_the_load_and_reads_what_really_exists(
         assert (state["state"], state["items"]) == ("done", len(ledger))
         assert state["expected"] == (len(ledger) if provider == "hubspot" else None)
     assert running.differences(provider, account, connection["id"]) == {}
-    total = sum(len(running.ledger(provider, account, resource)) for resource in RESOURCES[provider])
+    total = sum(
+        len(running.ledger(provider, account, resource)) for resource in RESOURCES[provider]
+    )
     assert running.api("GET", f"/v1/connections/{connection['id']}")["items"] == total
     check_items(running, connection)
 
@@ -114,7 +120,9 @@ def check_items(running: Product, connection: dict[str, Any]) -> None:
         assert running.api("GET", path) == item
 
 
-def test_a_reader_of_progress_that_was_cut_off_goes_on_where_it_was(running: Product, user: str) -> None:
+def test_a_reader_of_progress_that_was_cut_off_goes_on_where_it_was(
+    running: Product, user: str
+) -> None:
     account = running.account("airtable", LONG, name="Long")
     connection = running.connect("airtable", account=account, user=user)
     heard: list[Event] = []
@@ -127,7 +135,11 @@ def test_a_reader_of_progress_that_was_cut_off_goes_on_where_it_was(running: Pro
         heard += some
         ended = some[-1].kind == "done"
     assert len(heard) > 6, "it was cut off at least twice"
-    read = [one.data["items"] for one in heard if one.kind == "progress" and one.data["resource"] == "records"]
+    read = [
+        one.data["items"]
+        for one in heard
+        if one.kind == "progress" and one.data["resource"] == "records"
+    ]
     assert read == sorted(read)
     assert read[-1] == LONG["records"]
     assert heard[-1].data["state"] == "done"
@@ -136,7 +148,9 @@ def test_a_reader_of_progress_that_was_cut_off_goes_on_where_it_was(running: Pro
         assert [one.kind for one in stream] == ["done"]
 
 
-def test_paging_loses_and_doubles_nothing_while_a_load_changes_the_items(running: Product, user: str) -> None:
+def test_paging_loses_and_doubles_nothing_while_a_load_changes_the_items(
+    running: Product, user: str
+) -> None:
     account = running.account("hubspot", COUNTS["hubspot"], name="Moving")
     connection = running.connect("hubspot", account=account, user=user)["id"]
     running.synced(running.api("GET", f"/v1/connections/{connection}")["sync_id"])
@@ -162,7 +176,9 @@ def test_paging_loses_and_doubles_nothing_while_a_load_changes_the_items(running
     assert running.differences("hubspot", account, connection) == {}
 
 
-def test_a_page_token_is_good_only_as_it_was_given_and_for_its_filters(running: Product, user: str) -> None:
+def test_a_page_token_is_good_only_as_it_was_given_and_for_its_filters(
+    running: Product, user: str
+) -> None:
     account = running.account("hubspot", SMALL["hubspot"], name="Tokens")
     connection = running.connect("hubspot", account=account, user=user)
     running.synced(connection["sync_id"])
@@ -172,9 +188,18 @@ def test_a_page_token_is_good_only_as_it_was_given_and_for_its_filters(running: 
     altered = token[:middle] + ("A" if token[middle] != "A" else "B") + token[middle + 1 :]
     for wrong in (altered, token[:-2], "x", "", token + "A"):
         refused(running, "GET", "/v1/items", 400, params=query | {"page_token": wrong})
-    refused(running, "GET", "/v1/items", 400, params=query | {"page_token": token, "resource": "companies"})
+    refused(
+        running,
+        "GET",
+        "/v1/items",
+        400,
+        params=query | {"page_token": token, "resource": "companies"},
+    )
     refused(running, "GET", "/v1/items", 400, params=query | {"page_token": token, "q": "a"})
-    assert running.api("GET", "/v1/items", params=query | {"page_token": token})["next_page_token"] is None
+    assert (
+        running.api("GET", "/v1/items", params=query | {"page_token": token})["next_page_token"]
+        is None
+    )
 
 
 @pytest.mark.parametrize(
@@ -197,17 +222,30 @@ def test_a_page_token_is_good_only_as_it_was_given_and_for_its_filters(running: 
         ("PUT", "/v1/items", 405),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_words(running: Product, method: str, path: str, status: int) -> None:
+def test_what_cannot_be_meant_is_refused_in_words(
+    running: Product, method: str, path: str, status: int
+) -> None:
     refused(running, method, path, status)
 
 
-def test_a_sync_of_a_mode_or_resource_that_does_not_exist_is_refused(running: Product, user: str) -> None:
+def test_a_sync_of_a_mode_or_resource_that_does_not_exist_is_refused(
+    running: Product, user: str
+) -> None:
     account = running.account("hubspot", SMALL["hubspot"], name="Modes")
     path = f"/v1/connections/{running.connect('hubspot', account=account, user=user)['id']}/syncs"
-    assert "incremental" in refused(running, "POST", path, 400, json={"mode": "incremental"})["detail"]
+    assert (
+        "incremental" in refused(running, "POST", path, 400, json={"mode": "incremental"})["detail"]
+    )
     refused(running, "POST", path, 400, json={"resources": ["sonnets"]})
     refused(running, "POST", path, 400, json={"color": "red"})
-    refused(running, "POST", path, 400, content=b"[" * 100_000, headers={"content-type": "application/json"})
+    refused(
+        running,
+        "POST",
+        path,
+        400,
+        content=b"[" * 100_000,
+        headers={"content-type": "application/json"},
+    )
     answer = running.http.post(running.url + path, json={"mode": "full", "resources": ["deals"]})
     assert answer.status_code == 202
     assert answer.headers["location"] == f"/v1/syncs/{answer.json()['id']}"
@@ -218,7 +256,9 @@ def test_a_sync_of_a_mode_or_resource_that_does_not_exist_is_refused(running: Pr
 async def test_consenting_again_keeps_the_connection_and_another_account_is_another_one(
     running: Product, user: str
 ) -> None:
-    first, second = (running.account("hubspot", SMALL["hubspot"], name=name) for name in ("First", "Second"))
+    first, second = (
+        running.account("hubspot", SMALL["hubspot"], name=name) for name in ("First", "Second")
+    )
     one = running.connect("hubspot", account=first, user=user)
     running.synced(one["sync_id"])
     again = running.connect("hubspot", account=first, user=user)
@@ -234,7 +274,9 @@ async def test_consenting_again_keeps_the_connection_and_another_account_is_anot
         assert running.synced(found["sync_id"])["state"] == "done"
     assert running.differences("hubspot", first, one["id"]) == {}
     assert running.differences("hubspot", second, other["id"]) == {}
-    told = [record for record in await records(running, CONNECTIONS) if record.key.decode() == one["id"]]
+    told = [
+        record for record in await records(running, CONNECTIONS) if record.key.decode() == one["id"]
+    ]
     kinds = [dict(record.headers)["ce_type"].decode().rpartition(".")[2] for record in told]
     assert kinds == ["Connected", "Recovered"]
 
@@ -275,11 +317,15 @@ async def test_disconnecting_purges_everywhere_and_reconnecting_brings_the_same_
 async def alive(running: Product, connection: str) -> list[str]:
     """Keys of the connection's items whose last value is not null."""
     return [
-        key for key, value in (await last_values(running, ITEMS)).items() if key.startswith(f"{connection}/") and value
+        key
+        for key, value in (await last_values(running, ITEMS)).items()
+        if key.startswith(f"{connection}/") and value
     ]
 
 
-def test_a_declined_consent_is_a_failed_flow_with_a_code_for_programs(running: Product, user: str) -> None:
+def test_a_declined_consent_is_a_failed_flow_with_a_code_for_programs(
+    running: Product, user: str
+) -> None:
     for provider in RESOURCES:
         asked = {"provider": provider, "org_id": "demo", "user_id": user}
         flow = running.api("POST", "/v1/connect", json=asked)
@@ -311,7 +357,9 @@ def test_a_return_url_receives_the_flows_id_and_nothing_else(
         assert f'href="{expected.replace("&", "&amp;")}"' in back.text
 
 
-@pytest.mark.parametrize("url", ["//evil.example", "https://evil.example/", "http://localhost:3000.evil.example/"])
+@pytest.mark.parametrize(
+    "url", ["//evil.example", "https://evil.example/", "http://localhost:3000.evil.example/"]
+)
 def test_a_return_url_elsewhere_is_refused(running: Product, user: str, url: str) -> None:
     asked = {"provider": "hubspot", "org_id": "demo", "user_id": user, "return_url": url}
     assert refused(running, "POST", "/v1/connect", 400, json=asked)["code"] == "bad_return_url"

@@ -57,15 +57,22 @@ def person(world: World) -> Iterator[Visit]:
 def counts(page: Page) -> dict[str, str]:
     """Resource → the count that its line on the card shows."""
     lines = page.locator("#card-hubspot .bars .bar")
-    shown = {line.locator(".what").inner_text().strip(): line.locator(".count").inner_text() for line in lines.all()}
+    shown = {
+        line.locator(".what").inner_text().strip(): line.locator(".count").inner_text()
+        for line in lines.all()
+    }
     return {resource: shown[label] for resource, label in LABELS.items()}
 
 
 def totals(product: Product, account: str) -> dict[str, str]:
-    return {resource: f"{len(product.ledger('hubspot', account, resource)):,}" for resource in LABELS}
+    return {
+        resource: f"{len(product.ledger('hubspot', account, resource)):,}" for resource in LABELS
+    }
 
 
-def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(world: World, person: Visit) -> None:
+def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(
+    world: World, person: Visit
+) -> None:
     product = world.product
     account = product.account("hubspot", COUNTS, name="Watched")
     product.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": SLOW_MS})
@@ -89,10 +96,16 @@ def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(world:
     assert product.differences("hubspot", account, connection["id"]) == {}
 
     look_up(page, product, connection["id"])
-    product.control("POST", f"hubspot/accounts/{account}/mutate", json={"resource": "deals", "create": 7, "archive": 2})
+    product.control(
+        "POST",
+        f"hubspot/accounts/{account}/mutate",
+        json={"resource": "deals", "create": 7, "archive": 2},
+    )
     card.get_by_role("button", name="Reload").click()
     deals = f"{len(product.ledger('hubspot', account, 'deals')):,}"
-    eventually(lambda: counts(page)["deals"] == deals and "Loading" not in card.inner_text(), within=20)
+    eventually(
+        lambda: counts(page)["deals"] == deals and "Loading" not in card.inner_text(), within=20
+    )
     assert counts(page) == totals(product, account)
 
     card.get_by_role("link", name="Disconnect").click()
@@ -134,7 +147,9 @@ def test_a_search_typed_while_a_load_runs_is_not_lost(world: World, person: Visi
 
     page.route(re.compile("/console/items.*[?&]q=nobody"), hold)
     page.get_by_role("searchbox").fill("nobody")
-    eventually(lambda: page.locator("#cards").get_attribute("data-live") is not None and held, within=10)
+    eventually(
+        lambda: page.locator("#cards").get_attribute("data-live") is not None and held, within=10
+    )
     before = len(person.asked)
 
     def refreshed_or_over() -> bool:
@@ -152,7 +167,9 @@ def test_a_search_typed_while_a_load_runs_is_not_lost(world: World, person: Visi
 def test_connecting_reading_and_disconnecting_need_no_javascript(world: World) -> None:
     product = world.product
     account = product.account("airtable", {"bases": 1, "tables": 2, "records": 40}, name="Plain")
-    total = sum(len(product.ledger("airtable", account, resource)) for resource in RESOURCES["airtable"])
+    total = sum(
+        len(product.ledger("airtable", account, resource)) for resource in RESOURCES["airtable"]
+    )
     with visit(world.browser, java_script_enabled=False) as person:
         page = person.page(product.url)
         page.get_by_role("button", name="Connect Airtable").click()
@@ -190,20 +207,27 @@ def test_T13_names_that_are_markup_or_scripts_stay_text(world: World, person: Vi
         found.click()
         expect(page.get_by_role("dialog").locator("h1")).to_contain_text(name)
         page.keyboard.press("Escape")
-    assert page.locator("main img, #items script, #drawer script, a[href^='javascript']").count() == 0
+    assert (
+        page.locator("main img, #items script, #drawer script, a[href^='javascript']").count() == 0
+    )
     assert person.dialogs == []
     assert person.complaints == []
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/?q=a", "/docs", "/events", "/connect/unknown", "/integrations/notion/oauth2callback"]
+    "path",
+    ["/", "/?q=a", "/docs", "/events", "/connect/unknown", "/integrations/notion/oauth2callback"],
 )
-def test_T37_no_page_of_ours_shows_inside_another_site(world: World, person: Visit, tmp_path: Path, path: str) -> None:
+def test_T37_no_page_of_ours_shows_inside_another_site(
+    world: World, person: Visit, tmp_path: Path, path: str
+) -> None:
     with served(tmp_path) as port:
         frame = f'<!doctype html><link rel="icon" href="data:,"><iframe src="{world.product.url}{path}"></iframe>'
         (tmp_path / "index.html").write_text(frame)
         page = person.page(f"http://localhost:{port}/index.html")
-        eventually(lambda: any("frame" in complaint.lower() for complaint in person.complaints), within=10)
+        eventually(
+            lambda: any("frame" in complaint.lower() for complaint in person.complaints), within=10
+        )
         framed = page.frames[1]
         assert framed.url.startswith("chrome-error://")
         assert "Tributary" not in framed.locator("body").inner_text()
@@ -212,9 +236,15 @@ def test_T37_no_page_of_ours_shows_inside_another_site(world: World, person: Vis
     assert answer.headers["x-frame-options"] == "DENY"
 
 
-@pytest.mark.parametrize(("path", "shown"), [("/docs", "/v1/items"), ("/events", "tributary.items.v1")])
-def test_the_documentation_is_read_without_any_other_server(world: World, person: Visit, path: str, shown: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "shown"), [("/docs", "/v1/items"), ("/events", "tributary.items.v1")]
+)
+def test_the_documentation_is_read_without_any_other_server(
+    world: World, person: Visit, path: str, shown: str
+) -> None:
     page = person.page(world.product.url + path)
     expect(page.locator("body")).to_contain_text(shown)
-    assert [url for _, url in person.asked if not url.startswith((world.product.url, "data:", "blob:"))] == []
+    assert [
+        url for _, url in person.asked if not url.startswith((world.product.url, "data:", "blob:"))
+    ] == []
     assert person.complaints == []

@@ -41,18 +41,31 @@ def programs() -> list[str]:
 
 
 def run(code: str, loaded: Product, folder: Path) -> list[str]:
-    environ = {"PATH": os.environ["PATH"], "KAFKA": loaded.bootstrap, "DB": str(folder / "items.db")}
+    environ = {
+        "PATH": os.environ["PATH"],
+        "KAFKA": loaded.bootstrap,
+        "DB": str(folder / "items.db"),
+    }
     said = subprocess.run(
-        [sys.executable, "-c", code], env=environ, capture_output=True, text=True, timeout=90, check=True
+        [sys.executable, "-c", code],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=True,
     )
     return said.stdout.splitlines()
 
 
-def test_the_table_and_the_exact_one_hold_what_there_is_now(loaded: Product, tmp_path: Path) -> None:
+def test_the_table_and_the_exact_one_hold_what_there_is_now(
+    loaded: Product, tmp_path: Path
+) -> None:
     table, exact, _ = programs()
     assert run(table, loaded, tmp_path) == ["32 items"]
     assert run(exact, loaded, tmp_path) == ["32 items"]
-    assert run(exact, loaded, tmp_path) == ["32 items"]  # started again, it goes on behind its last transaction
+    assert run(exact, loaded, tmp_path) == [
+        "32 items"
+    ]  # started again, it goes on behind its last transaction
 
 
 def test_the_progress_tells_how_each_job_ended(loaded: Product, tmp_path: Path) -> None:

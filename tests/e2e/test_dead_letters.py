@@ -47,9 +47,16 @@ def kept(one: Product, found: list[ConsumerRecord[bytes, bytes]], *, service: st
         await producer.start()
         for record in found:
             consumed = ConsumedRecord(
-                record.topic, record.partition, record.offset, record.key or b"", record.value, tuple(record.headers)
+                record.topic,
+                record.partition,
+                record.offset,
+                record.key or b"",
+                record.value,
+                tuple(record.headers),
             )
-            await DeadLetters(producer, service=service).publish(consumed, ValueError("a fault that is mended by now"))
+            await DeadLetters(producer, service=service).publish(
+                consumed, ValueError("a fault that is mended by now")
+            )
         await producer.stop()
 
     asyncio.run(keep())
@@ -82,7 +89,9 @@ def all_read(one: Product, topics: tuple[str, ...]) -> bool:
     ends: dict[tuple[str, int], int] = {}
     for topic in topics:
         for record in read(one, topic):
-            ends[topic, record.partition] = max(ends.get((topic, record.partition), 0), record.offset + 1)
+            ends[topic, record.partition] = max(
+                ends.get((topic, record.partition), 0), record.offset + 1
+            )
     with sqlite3.connect(one.folder / "data" / "gateway.db", timeout=10) as database:
         stored = {(topic, partition): at for topic, partition, at in database.execute(POSITIONS)}
     database.close()
@@ -92,7 +101,9 @@ def all_read(one: Product, topics: tuple[str, ...]) -> bool:
 POSITIONS = "SELECT topic, partition, next_offset FROM positions"
 
 
-def test_R6_replaying_a_wake_up_progress_and_items_twice_leaves_everything_as_it_was(one: Product) -> None:
+def test_R6_replaying_a_wake_up_progress_and_items_twice_leaves_everything_as_it_was(
+    one: Product,
+) -> None:
     one.unlimited("hubspot")
     account = one.account("hubspot", COUNTS)
     connection = one.connect("hubspot", account=account)

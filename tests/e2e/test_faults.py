@@ -36,13 +36,22 @@ def resources(sync: dict[str, Any]) -> dict[str, dict[str, Any]]:
     return {row["resource"]: row for row in sync["resources"]}
 
 
-def test_a_429_is_waited_for_as_told_and_nothing_is_asked_meanwhile(one: Product, account: str) -> None:
-    limited = {"status": 429, "headers": {"Retry-After": "4"}, "body": {"status": "error", "policyName": "X"}}
+def test_a_429_is_waited_for_as_told_and_nothing_is_asked_meanwhile(
+    one: Product, account: str
+) -> None:
+    limited = {
+        "status": 429,
+        "headers": {"Retry-After": "4"},
+        "body": {"status": "error", "policyName": "X"},
+    }
     fault = {"match": {"method": "GET", "path": f"{LIST}/contacts*"}, "times": 1, **limited}
     one.control("PUT", "hubspot/faults", json=[fault])
     connection = one.connect("hubspot", account=account)
     waiting = eventually(
-        lambda: is_waiting(resources(one.api("GET", f"/v1/syncs/{connection['sync_id']}"))["contacts"]), every=0.05
+        lambda: is_waiting(
+            resources(one.api("GET", f"/v1/syncs/{connection['sync_id']}"))["contacts"]
+        ),
+        every=0.05,
     )
     assert "limit" in waiting["waiting_reason"].lower()
     assert waiting["waiting_until"]
@@ -61,7 +70,9 @@ def seconds_between(before: str, after: str) -> float:
     return (datetime.fromisoformat(after) - datetime.fromisoformat(before)).total_seconds()
 
 
-def test_a_401_in_the_middle_is_one_refresh_and_the_same_page_again(one: Product, account: str) -> None:
+def test_a_401_in_the_middle_is_one_refresh_and_the_same_page_again(
+    one: Product, account: str
+) -> None:
     fault = {
         "match": {"method": "GET", "path": f"{LIST}/contacts*"},
         "status": 401,
@@ -72,11 +83,17 @@ def test_a_401_in_the_middle_is_one_refresh_and_the_same_page_again(one: Product
     connection = one.connect("hubspot", account=account)
     assert one.synced(connection["sync_id"])["state"] == "done"
     assert one.differences("hubspot", account, connection["id"]) == {}
-    tokens = [row for row in one.control("GET", "hubspot/requests")["items"] if row["path"].endswith("/token")]
+    tokens = [
+        row
+        for row in one.control("GET", "hubspot/requests")["items"]
+        if row["path"].endswith("/token")
+    ]
     assert len(tokens) == 2, "one exchange, one refresh"
 
 
-def test_a_403_fails_its_resource_alone_and_names_the_missing_scope(one: Product, account: str) -> None:
+def test_a_403_fails_its_resource_alone_and_names_the_missing_scope(
+    one: Product, account: str
+) -> None:
     scope = "crm.objects.deals.read"
     body = {
         "status": "error",
@@ -84,14 +101,25 @@ def test_a_403_fails_its_resource_alone_and_names_the_missing_scope(one: Product
         "message": "missing",
         "errors": [{"message": "missing", "context": {"requiredGranularScopes": [scope]}}],
     }
-    one.control("PUT", "hubspot/faults", json=[{"match": {"path": f"{LIST}/deals*"}, "status": 403, "body": body}])
+    one.control(
+        "PUT",
+        "hubspot/faults",
+        json=[{"match": {"path": f"{LIST}/deals*"}, "status": 403, "body": body}],
+    )
     connection = one.connect("hubspot", account=account)
     ended = one.synced(connection["sync_id"])
     assert ended["state"] == "incomplete"
     assert resources(ended)["deals"]["state"] == "failed"
-    assert scope in resources(ended)["deals"]["error"]["detail"] + str(resources(ended)["deals"]["error"])
-    assert [resources(ended)[name]["state"] for name in ("companies", "contacts")] == ["done", "done"]
-    handle = one.http.post(f"{one.url}/integrations/hubspot/load", data={"user_id": "demo", "org_id": "demo"})
+    assert scope in resources(ended)["deals"]["error"]["detail"] + str(
+        resources(ended)["deals"]["error"]
+    )
+    assert [resources(ended)[name]["state"] for name in ("companies", "contacts")] == [
+        "done",
+        "done",
+    ]
+    handle = one.http.post(
+        f"{one.url}/integrations/hubspot/load", data={"user_id": "demo", "org_id": "demo"}
+    )
     assert handle.status_code == 502
     assert "deals" in handle.json()["detail"]
 
@@ -104,18 +132,23 @@ def test_server_errors_are_tried_again_until_they_pass(one: Product, account: st
     assert one.differences("hubspot", account, connection["id"]) == {}
 
 
-def test_a_second_load_takes_in_changes_and_deletes_what_is_gone(one: Product, account: str) -> None:
+def test_a_second_load_takes_in_changes_and_deletes_what_is_gone(
+    one: Product, account: str
+) -> None:
     connection = one.connect("hubspot", account=account)
     one.synced(connection["sync_id"])
     change = {"resource": "contacts", "create": 7, "update": 5, "archive": 9}
     one.control("POST", f"hubspot/accounts/{account}/mutate", json=change)
-    asked = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={"resources": ["contacts"]})
+    asked = one.api(
+        "POST", f"/v1/connections/{connection['id']}/syncs", json={"resources": ["contacts"]}
+    )
     ended = one.synced(asked["id"])
     assert [row["resource"] for row in ended["resources"]] == ["contacts"]
     assert one.differences("hubspot", account, connection["id"]) == {}
     ledger = one.ledger("hubspot", account, "contacts")
     assert all(
-        item["modified_at"] == ledger[item["id"]]["modified"] for item in one.items(connection["id"], "contacts")
+        item["modified_at"] == ledger[item["id"]]["modified"]
+        for item in one.items(connection["id"], "contacts")
     )
 
 

@@ -39,7 +39,9 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 def text(running: Product, service: str) -> str:
     """As Prometheus does: by an address, with nothing to show."""
-    answer = httpx.get(f"http://127.0.0.1:{running.ports[service]}/metrics", timeout=10, trust_env=False)
+    answer = httpx.get(
+        f"http://127.0.0.1:{running.ports[service]}/metrics", timeout=10, trust_env=False
+    )
     assert answer.status_code == 200, answer.text
     return answer.text
 
@@ -70,7 +72,11 @@ def load(running: Product, name: str) -> dict[str, Any]:
 def test_every_metric_that_the_operators_guide_names_is_there(one: Product) -> None:
     told = set(re.findall(r"\btributary_[a-z_]+", GUIDE.read_text("utf-8")))
     shown = set(
-        re.findall(r"^# TYPE (tributary_[a-z_]+)", "\n".join(text(one, port) for port in SERVICES), re.MULTILINE)
+        re.findall(
+            r"^# TYPE (tributary_[a-z_]+)",
+            "\n".join(text(one, port) for port in SERVICES),
+            re.MULTILINE,
+        )
     )
     assert told - shown == set()
     assert shown - told == set()
@@ -100,14 +106,24 @@ def test_a_load_raises_pages_items_and_jobs_and_leaves_no_lag(one: Product) -> N
     assert read("tributary_http_requests_total", route="/v1/syncs/{sync_id}", status="200") >= 1
     again = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
     one.synced(again["id"])
-    assert rise(after, scrape(one, "FETCHER"))("tributary_items_total", outcome="unchanged") == TOTAL
+    assert (
+        rise(after, scrape(one, "FETCHER"))("tributary_items_total", outcome="unchanged") == TOTAL
+    )
 
 
-def test_a_poison_message_raises_the_dead_letters_of_each_service_that_reads_it(one: Product) -> None:
+def test_a_poison_message_raises_the_dead_letters_of_each_service_that_reads_it(
+    one: Product,
+) -> None:
     topics = {"FETCHER": JOBS, "GATEWAY": SYNCS}
     before = {service: scrape(one, service) for service in topics}
     asyncio.run(
-        put(one, *[Message(topic=topic, key=b"k", value=b"{not json", headers=()) for topic in topics.values()])
+        put(
+            one,
+            *[
+                Message(topic=topic, key=b"k", value=b"{not json", headers=())
+                for topic in topics.values()
+            ],
+        )
     )
     for service, topic in topics.items():
         kept = dead_letters(topic)
@@ -126,7 +142,11 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
     """The first page of all is refused, so every later one finds that nobody may ask just now."""
     one.unlimited(PROVIDER)
     account = one.account(PROVIDER, COUNTS, name="limited")
-    limited = {"status": 429, "headers": {"Retry-After": "5"}, "body": {"status": "error", "policyName": "X"}}
+    limited = {
+        "status": 429,
+        "headers": {"Retry-After": "5"},
+        "body": {"status": "error", "policyName": "X"},
+    }
     fault = {"match": {"method": "GET", "path": "/crm/objects/2026-03/*"}, "times": 1, **limited}
     one.control("PUT", f"{PROVIDER}/faults", json=[fault])
     before = scrape(one, "FETCHER")
@@ -146,17 +166,32 @@ def timer(running: Product) -> Metrics | None:
     """A scrape that shows a message which waits for its time."""
     values = scrape(running, "FETCHER")
     parked = values("tributary_outbox_rows") >= 1 and values("tributary_jobs", state="waiting") >= 1
-    return values if parked and values("tributary_rate_limited_total", provider=PROVIDER) >= 1 else None
+    return (
+        values
+        if parked and values("tributary_rate_limited_total", provider=PROVIDER) >= 1
+        else None
+    )
 
 
 def test_a_token_that_is_refused_early_is_counted_as_a_refresh(one: Product) -> None:
     one.unlimited(PROVIDER)
     account = one.account(PROVIDER, COUNTS, name="refused")
     before = scrape(one, "AUTH")
-    refused = {"match": {"method": "GET", "path": "/crm/objects/2026-03/deals*"}, "status": 401, "times": 1}
-    one.control("PUT", f"{PROVIDER}/faults", json=[{**refused, "body": {"status": "error", "category": "EXPIRED"}}])
+    refused = {
+        "match": {"method": "GET", "path": "/crm/objects/2026-03/deals*"},
+        "status": 401,
+        "times": 1,
+    }
+    one.control(
+        "PUT",
+        f"{PROVIDER}/faults",
+        json=[{**refused, "body": {"status": "error", "category": "EXPIRED"}}],
+    )
     connection = one.connect(PROVIDER, account=account)
     assert one.synced(connection["sync_id"])["state"] == "done"
     after = scrape(one, "AUTH")
-    assert rise(before, after)("tributary_refreshes_total", provider=PROVIDER, outcome="refreshed") == 1
+    assert (
+        rise(before, after)("tributary_refreshes_total", provider=PROVIDER, outcome="refreshed")
+        == 1
+    )
     assert after("tributary_connections", provider=PROVIDER, status="active") >= 1

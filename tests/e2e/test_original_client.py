@@ -99,7 +99,9 @@ def load(page: Page) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("provider", RESOURCES)
-def test_the_original_client_connects_and_loads_what_really_exists(world: World, person: Visit, provider: str) -> None:
+def test_the_original_client_connects_and_loads_what_really_exists(
+    world: World, person: Visit, provider: str
+) -> None:
     product = world.product
     account = product.account(provider, SMALL[provider], name="Orchard")
     page = world.client(person, provider, f"whole-{provider}")
@@ -108,7 +110,9 @@ def test_the_original_client_connects_and_loads_what_really_exists(world: World,
     rows = load(page)
 
     posted = [request for request in person.forms if request.url.startswith(product.url)]
-    asked = [request.url.removeprefix(f"{product.url}/integrations/{provider}/") for request in posted]
+    asked = [
+        request.url.removeprefix(f"{product.url}/integrations/{provider}/") for request in posted
+    ]
     assert asked == ["authorize", "credentials", "load"]
     for request in posted:
         assert request.headers["content-type"].startswith("multipart/form-data; boundary=")
@@ -116,8 +120,12 @@ def test_the_original_client_connects_and_loads_what_really_exists(world: World,
     assert credentials
     secrets = sandbox_secrets(product)
     assert secrets["tokens"]
-    assert not [secret for some in secrets.values() for secret in some if secret in json.dumps(credentials)]
-    assert not [secret for secret in secrets["tokens"] if any(secret in url for _, url in person.asked)]
+    assert not [
+        secret for some in secrets.values() for secret in some if secret in json.dumps(credentials)
+    ]
+    assert not [
+        secret for secret in secrets["tokens"] if any(secret in url for _, url in person.asked)
+    ]
     check_rows(product, provider, account, rows)
     assert person.complaints == []
     assert person.dialogs == []
@@ -130,7 +138,8 @@ def check_rows(product: Product, provider: str, account: str, rows: list[dict[st
     for resource in RESOURCES[provider]:
         kind, suffix = SHOWN[resource]
         ledger = {
-            id_.rpartition("/")[2] + suffix: row for id_, row in product.ledger(provider, account, resource).items()
+            id_.rpartition("/")[2] + suffix: row
+            for id_, row in product.ledger(provider, account, resource).items()
         }
         some = rows[at : at + len(ledger)]
         at += len(ledger)
@@ -161,7 +170,9 @@ def check_parent(row: dict[str, Any], path: str, resource: str) -> None:
     assert bool(row["parent_path_or_name"]) == bool(above)
 
 
-def test_the_popup_explains_a_declined_consent_and_the_client_is_told_why(world: World, person: Visit) -> None:
+def test_the_popup_explains_a_declined_consent_and_the_client_is_told_why(
+    world: World, person: Visit
+) -> None:
     page = world.client(person, "notion", "declines")
     popup = connect(page)
     popup.get_by_role("button", name="Deny").click()
@@ -172,7 +183,10 @@ def test_the_popup_explains_a_declined_consent_and_the_client_is_told_why(world:
     (told,) = person.dialogs
     assert "Connect the account first" in told
     expect(page.locator("#status")).to_have_text("not connected")
-    assert world.product.api("GET", "/v1/connections", params={"user_id": "declines"})["connections"] == []
+    assert (
+        world.product.api("GET", "/v1/connections", params={"user_id": "declines"})["connections"]
+        == []
+    )
 
 
 def test_the_page_of_a_declined_consent_closes_by_itself(world: World, person: Visit) -> None:
@@ -186,7 +200,9 @@ def test_the_page_of_a_declined_consent_closes_by_itself(world: World, person: V
     eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs, within=10)
 
 
-def test_a_blocked_popup_ends_in_words_and_connecting_again_works(world: World, person: Visit) -> None:
+def test_a_blocked_popup_ends_in_words_and_connecting_again_works(
+    world: World, person: Visit
+) -> None:
     account = world.product.account("hubspot", TINY["hubspot"], name="Blocked")
     person.context.add_init_script("window.reallyOpen = window.open; window.open = () => null;")
     page = world.client(person, "hubspot", "blocked")
@@ -198,7 +214,9 @@ def test_a_blocked_popup_ends_in_words_and_connecting_again_works(world: World, 
     expect(page.locator("#status")).to_have_text("HubSpot Connected")
 
 
-def test_a_client_that_takes_the_popup_for_closed_too_early_is_still_connected(world: World, person: Visit) -> None:
+def test_a_client_that_takes_the_popup_for_closed_too_early_is_still_connected(
+    world: World, person: Visit
+) -> None:
     account = world.product.account("airtable", TINY["airtable"], name="Early")
     person.context.add_init_script(
         "const open = window.open; window.open = (...given) => { open.apply(window, given); return {closed: true}; };"
@@ -214,7 +232,9 @@ def test_a_client_that_takes_the_popup_for_closed_too_early_is_still_connected(w
 def test_flows_that_run_at_once_do_not_disturb_each_other(world: World, person: Visit) -> None:
     product = world.product
     orders = [("hubspot", "both"), ("airtable", "both"), ("hubspot", "other")]
-    accounts = [product.account(slug, TINY[slug], name=f"{slug} of {user}") for slug, user in orders]
+    accounts = [
+        product.account(slug, TINY[slug], name=f"{slug} of {user}") for slug, user in orders
+    ]
     pages = [world.client(person, slug, user) for slug, user in orders]
     popups = [connect(page) for page in pages]
     for popup, account in zip(reversed(popups), reversed(accounts), strict=True):
@@ -225,22 +245,34 @@ def test_flows_that_run_at_once_do_not_disturb_each_other(world: World, person: 
         params = {"user_id": user, "provider": slug}
         (found,) = product.api("GET", "/v1/connections", params=params)["connections"]
         resource = next(iter(TINY[slug]))
-        eventually(lambda id_=found["id"], n=TINY[slug][resource]: len(list(product.items(id_))) == n, within=20)
-        assert {item["id"] for item in product.items(found["id"])} == set(product.ledger(slug, account, resource))
+        eventually(
+            lambda id_=found["id"], n=TINY[slug][resource]: len(list(product.items(id_))) == n,
+            within=20,
+        )
+        assert {item["id"] for item in product.items(found["id"])} == set(
+            product.ledger(slug, account, resource)
+        )
     assert person.complaints == []
 
 
-def test_the_popup_of_one_browser_cannot_be_finished_in_another(world: World, person: Visit) -> None:
+def test_the_popup_of_one_browser_cannot_be_finished_in_another(
+    world: World, person: Visit
+) -> None:
     page = world.client(person, "hubspot", "robbed")
     popup = connect(page)
     with visit(world.browser) as thief:
         stolen = thief.page(popup.url)
         stolen.get_by_role("button", name="Allow").click()
         expect(stolen.locator("main")).to_contain_text("started in another browser")
-    assert world.product.api("GET", "/v1/connections", params={"user_id": "robbed"})["connections"] == []
+    assert (
+        world.product.api("GET", "/v1/connections", params={"user_id": "robbed"})["connections"]
+        == []
+    )
 
 
-def test_a_page_of_an_origin_that_is_not_allowed_can_do_nothing(world: World, person: Visit) -> None:
+def test_a_page_of_an_origin_that_is_not_allowed_can_do_nothing(
+    world: World, person: Visit
+) -> None:
     page = world.client(person, "hubspot", "stranger", host="127.0.0.1")
     with page.expect_event("requestfailed"):
         page.click("#connect")
@@ -254,7 +286,9 @@ def test_a_foreign_origin_is_refused_in_words_it_cannot_read(world: World, origi
     form = {"user_id": "stranger", "org_id": "TestOrg"}
     for route in ("authorize", "credentials", "load"):
         answer = world.product.http.post(
-            f"{world.product.url}/integrations/hubspot/{route}", data=form, headers={"origin": origin}
+            f"{world.product.url}/integrations/hubspot/{route}",
+            data=form,
+            headers={"origin": origin},
         )
         assert answer.status_code == 403
         assert isinstance(answer.json()["detail"], str)

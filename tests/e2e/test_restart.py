@@ -46,7 +46,10 @@ def test_a_load_goes_on_by_itself_after_kill_9_and_ends_equal_to_the_ledger(tmp_
         one.control("PUT", "hubspot/faults", json=TROUBLE)
         connection = one.connect("hubspot", account=account)
         sync = connection["sync_id"]
-        eventually(lambda: not any(fault["times"] for fault in one.control("GET", "hubspot/faults")), every=0.02)
+        eventually(
+            lambda: not any(fault["times"] for fault in one.control("GET", "hubspot/faults")),
+            every=0.02,
+        )
         for _ in range(2):
             eventually(lambda: under_way(one, sync), every=0.02)
             one.kill()
@@ -77,7 +80,9 @@ def test_what_was_answered_survives_kill_9_in_the_same_moment(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_takes_less_than_five_seconds_and_the_load_goes_on_later(tmp_path: Path, number: signal.Signals) -> None:
+def test_a_stop_takes_less_than_five_seconds_and_the_load_goes_on_later(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     with product(tmp_path) as one:
         account = one.account("hubspot", COUNTS)
         one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})

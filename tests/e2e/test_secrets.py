@@ -59,7 +59,9 @@ class Traveller:
             return
         answer.read()
         asked = f"{answer.request.method} {answer.url}"
-        headers = "\n".join(f"{name}: {value}" for name, value in answer.headers.items() if name != "set-cookie")
+        headers = "\n".join(
+            f"{name}: {value}" for name, value in answer.headers.items() if name != "set-cookie"
+        )
         self.answers.append((asked, f"{headers}\n\n{answer.text}"))
         if location := answer.headers.get("location"):
             self.redirects.append((asked, location))
@@ -96,18 +98,34 @@ def journey(traveller: Traveller, provider: str) -> str:
     """Everything that tokens and codes take part in, going well and going wrong; answers the connection's id."""
     running = traveller.running
     account = running.account(provider, COUNTS[provider], name="Canary")
-    expired = {"match": {"path": DATA_CALL[provider]}, "status": 401, "body": {"message": SAID}, "times": 1}
+    expired = {
+        "match": {"path": DATA_CALL[provider]},
+        "status": 401,
+        "body": {"message": SAID},
+        "times": 1,
+    }
     running.control("PUT", f"{provider}/faults", json=[expired])
     who, base = {"user_id": "canary", "org_id": "canary"}, f"/integrations/{provider}"
-    back = traveller.callback(traveller.ours("POST", f"{base}/authorize", data=who).json(), account=account)
+    back = traveller.callback(
+        traveller.ours("POST", f"{base}/authorize", data=who).json(), account=account
+    )
     assert traveller.http.get(back).status_code == 200
     handle = traveller.ours("POST", f"{base}/credentials", data=who).json()
     loaded = traveller.ours("POST", f"{base}/load", data={"credentials": json.dumps(handle)})
     assert loaded.status_code == 200, loaded.text
-    assert len(loaded.json()) == sum(len(running.ledger(provider, account, name)) for name in RESOURCES[provider])
+    assert len(loaded.json()) == sum(
+        len(running.ledger(provider, account, name)) for name in RESOURCES[provider]
+    )
     go_wrong(traveller, provider, back)
-    (connection,) = traveller.ours("GET", f"/v1/connections?user_id=canary&provider={provider}").json()["connections"]
-    for path in (f"/connections/{connection['id']}", f"/syncs/{connection['sync_id']}", "/items", "/providers"):
+    (connection,) = traveller.ours(
+        "GET", f"/v1/connections?user_id=canary&provider={provider}"
+    ).json()["connections"]
+    for path in (
+        f"/connections/{connection['id']}",
+        f"/syncs/{connection['sync_id']}",
+        "/items",
+        "/providers",
+    ):
         assert traveller.ours("GET", f"/v1{path}").status_code == 200
     return str(connection["id"])
 
@@ -124,9 +142,21 @@ def go_wrong(traveller: Traveller, provider: str, used: str) -> None:
     with traveller.browser() as other:
         assert other.get(traveller.callback(link())).status_code == 400
     hostile = f"?error=access_denied&state=unknown&error_description={SAID}&code=unknown"
-    assert traveller.ours("GET", f"/integrations/{provider}/oauth2callback{hostile}").status_code == 400
-    body = {"error": "invalid_grant", "error_description": SAID, "message": SAID, "status": "BAD_AUTH_CODE"}
-    running.control("PUT", f"{provider}/faults", json=[{"match": {"path": "*/token"}, "status": 400, "body": body}])
+    assert (
+        traveller.ours("GET", f"/integrations/{provider}/oauth2callback{hostile}").status_code
+        == 400
+    )
+    body = {
+        "error": "invalid_grant",
+        "error_description": SAID,
+        "message": SAID,
+        "status": "BAD_AUTH_CODE",
+    }
+    running.control(
+        "PUT",
+        f"{provider}/faults",
+        json=[{"match": {"path": "*/token"}, "status": 400, "body": body}],
+    )
     assert traveller.http.get(traveller.callback(link())).status_code == 400
     running.control("PUT", f"{provider}/faults", json=[])
 
@@ -135,10 +165,16 @@ def knock(traveller: Traveller) -> None:
     """The services behind the public door answer nobody without the service secret."""
     for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic wrong"}):
         for name in ("AUTH", "FETCHER"):
-            for method, path in (("GET", "/connections"), ("POST", "/connections/x/token"), ("GET", "/flows/x")):
+            for method, path in (
+                ("GET", "/connections"),
+                ("POST", "/connections/x/token"),
+                ("GET", "/flows/x"),
+            ):
                 url = f"http://127.0.0.1:{traveller.running.ports[name]}{path}"
                 refused = traveller.http.request(method, url, headers=headers)
-                assert refused.status_code in ({401} if name == "AUTH" else {401, 404}), refused.text
+                assert refused.status_code in ({401} if name == "AUTH" else {401, 404}), (
+                    refused.text
+                )
 
 
 def kept_secrets(running: Product) -> dict[str, set[str]]:
@@ -158,15 +194,23 @@ def client_secrets(running: Product) -> set[str]:
 
 def found(where: bytes, secrets: dict[str, set[str]]) -> list[str]:
     """Which kinds of secrets are in there; their values would only get into one more log."""
-    return sorted(kind for kind, values in secrets.items() if any(value.encode() in where for value in values))
+    return sorted(
+        kind for kind, values in secrets.items() if any(value.encode() in where for value in values)
+    )
 
 
 def test_T11_every_kind_of_secret_was_in_use(after: Aftermath) -> None:
-    assert {kind: len(values) > 0 for kind, values in after.secrets.items()} == dict.fromkeys(after.secrets, True)
-    assert len(after.secrets["tokens"]) >= 3 * 3, "for each provider a pair, and what a refresh brought"
+    assert {kind: len(values) > 0 for kind, values in after.secrets.items()} == dict.fromkeys(
+        after.secrets, True
+    )
+    assert len(after.secrets["tokens"]) >= 3 * 3, (
+        "for each provider a pair, and what a refresh brought"
+    )
     assert min(len(value) for values in after.secrets.values() for value in values) >= 16
     (sandbox,) = (after.folder / "data").rglob("sandbox.db")
-    assert found(sandbox.read_bytes(), after.secrets) == ["codes", "tokens"], "what this would look like elsewhere"
+    assert found(sandbox.read_bytes(), after.secrets) == ["codes", "tokens"], (
+        "what this would look like elsewhere"
+    )
 
 
 def test_T11_no_secret_is_in_the_logs(after: Aftermath) -> None:
@@ -176,7 +220,9 @@ def test_T11_no_secret_is_in_the_logs(after: Aftermath) -> None:
 
 
 def test_T11_no_secret_is_in_the_files_of_kafka(after: Aftermath) -> None:
-    segments = [path.read_bytes() for path in (after.folder / "data" / "kafka").rglob("*") if path.is_file()]
+    segments = [
+        path.read_bytes() for path in (after.folder / "data" / "kafka").rglob("*") if path.is_file()
+    ]
     everything = b"".join(segments)
     assert all(connection.encode() in everything for connection in after.connections)
     assert found(everything, after.secrets) == []
@@ -191,7 +237,9 @@ def test_T11_the_databases_hold_tokens_only_sealed(after: Aftermath) -> None:
         assert found(content, after.secrets) == [], path.name
         seen |= {path.name} if after.connections[1].encode() in content else set()
     assert {"auth.db", "fetcher.db", "gateway.db"} <= seen
-    assert re.search(rb"v1\.k[0-9a-f]{8}\.", (after.folder / "data" / "auth.db").read_bytes()), "the sealed ones"
+    assert re.search(rb"v1\.k[0-9a-f]{8}\.", (after.folder / "data" / "auth.db").read_bytes()), (
+        "the sealed ones"
+    )
 
 
 def test_T11_no_answer_of_ours_holds_a_secret_or_a_providers_raw_words(after: Aftermath) -> None:
@@ -209,7 +257,9 @@ def test_T12_neither_tokens_nor_codes_nor_secrets_are_in_urls_of_ours(after: Aft
         assert found(location.encode(), secrets) == [], asked
     for asked, _ in after.answers:
         came_from_provider = "/oauth2callback?" in asked
-        assert found(asked.encode(), secrets) in ([], ["codes"] if came_from_provider else []), asked
+        assert found(asked.encode(), secrets) in ([], ["codes"] if came_from_provider else []), (
+            asked
+        )
 
 
 def test_T12_a_callback_page_is_neither_kept_nor_told_of_to_others(after: Aftermath) -> None:

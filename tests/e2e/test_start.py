@@ -70,7 +70,17 @@ def test_on_loopback_anyone_on_this_machine_may_call(one: Product) -> None:
 def test_behind_a_proxy_of_another_name_the_gateway_requires_keys(tmp_path: Path) -> None:
     with product(tmp_path, TRIBUTARY_PUBLIC_URL="https://tributary.example.com") as one:
         made = subprocess.run(
-            [sys.executable, "-m", "services.gateway", "keys", "create", "--org", "acme", "--scope", "admin"],
+            [
+                sys.executable,
+                "-m",
+                "services.gateway",
+                "keys",
+                "create",
+                "--org",
+                "acme",
+                "--scope",
+                "admin",
+            ],
             cwd=tmp_path,
             env={**clean(os.environ), **one.settings},
             capture_output=True,
@@ -83,7 +93,9 @@ def test_behind_a_proxy_of_another_name_the_gateway_requires_keys(tmp_path: Path
             for path in ("/v1/connections", "/v1/items", "/metrics"):
                 without_key = httpx.get(one.url + path, headers={"host": host})
                 assert without_key.status_code == 401, (host, path)
-                with_key = httpx.get(one.url + path, headers={"host": host, "authorization": f"Bearer {key}"})
+                with_key = httpx.get(
+                    one.url + path, headers={"host": host, "authorization": f"Bearer {key}"}
+                )
                 assert with_key.status_code == 200, (host, path)
         assert "API keys are required" in one.log.read_text()
 
@@ -132,11 +144,15 @@ def test_auth_and_fetcher_answer_nobody_but_services(one: Product) -> None:
 
 def test_no_port_answers_for_a_foreign_host(one: Product) -> None:
     for name in ("GATEWAY", "AUTH", "FETCHER", "SANDBOX"):
-        answer = httpx.get(f"http://127.0.0.1:{one.ports[name]}/health/live", headers={"host": "evil.example"})
+        answer = httpx.get(
+            f"http://127.0.0.1:{one.ports[name]}/health/live", headers={"host": "evil.example"}
+        )
         assert answer.status_code in {400, 421}, name
 
 
-def test_the_program_in_the_readme_prints_as_many_items_as_there_are(one: Product, tmp_path: Path) -> None:
+def test_the_program_in_the_readme_prints_as_many_items_as_there_are(
+    one: Product, tmp_path: Path
+) -> None:
     account = one.account("airtable", {"bases": 1, "tables": 2, "records": 30})
     connection = one.connect("airtable", account=account)
     assert one.synced(connection["sync_id"])["state"] == "done"

@@ -27,13 +27,19 @@ def answers(url: str) -> bool:
     return False
 
 
-async def test_a_service_that_comes_before_kafka_is_ready_once_kafka_is_there(tmp_path: Path) -> None:
+async def test_a_service_that_comes_before_kafka_is_ready_once_kafka_is_there(
+    tmp_path: Path,
+) -> None:
     one = Product(tmp_path)
     health = f"http://127.0.0.1:{one.ports['AUTH']}/health/ready"
     with one.log.open("w") as log:
         environ = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **one.settings}
         auth = await asyncio.to_thread(
-            subprocess.Popen, [sys.executable, "-m", "services.auth"], cwd=tmp_path, env=environ, stderr=log
+            subprocess.Popen,
+            [sys.executable, "-m", "services.auth"],
+            cwd=tmp_path,
+            env=environ,
+            stderr=log,
         )
     broker = Broker(tmp_path / "kafka", port=one.ports["KAFKA"])
     try:

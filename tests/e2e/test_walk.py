@@ -33,7 +33,9 @@ def traced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
         assert one.process is not None
         account = one.account("hubspot", {"companies": 1, "contacts": 0, "deals": 0})
         os.kill(one.process.pid, signal.SIGUSR1)
-        flow = one.api("POST", "/v1/connect", json={"provider": "hubspot", "org_id": "demo", "user_id": "demo"})
+        flow = one.api(
+            "POST", "/v1/connect", json={"provider": "hubspot", "org_id": "demo", "user_id": "demo"}
+        )
         one.consent(flow["authorize_url"], account=account)
         eventually(lambda: one.api("GET", "/v1/items", params={"resource": "companies"})["items"])
         os.kill(one.process.pid, signal.SIGUSR2)

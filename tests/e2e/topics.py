@@ -16,7 +16,9 @@ ITEMS, CONNECTIONS = "tributary.items.v1", "tributary.connections.v1"
 
 async def records(running: Product, topic: str) -> list[Any]:
     """The whole topic from its beginning, each partition in order, by a client of nobody's group."""
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=running.bootstrap, auto_offset_reset="earliest")
+    consumer = AIOKafkaConsumer(
+        topic, bootstrap_servers=running.bootstrap, auto_offset_reset="earliest"
+    )
     await consumer.start()
     try:
         ends = await consumer.end_offsets(consumer.assignment())

@@ -19,7 +19,16 @@ from tests.servers.databases import database_of_its_own, emptied
 from tests.servers.places import place, schema
 from tests.servers.shared import Shared, run_folder
 
-__all__ = ["own_kafka", "own_postgres", "own_redis", "place", "real_kafka", "real_postgres", "real_redis", "schema"]
+__all__ = [
+    "own_kafka",
+    "own_postgres",
+    "own_redis",
+    "place",
+    "real_kafka",
+    "real_postgres",
+    "real_redis",
+    "schema",
+]
 
 GIVEN = {
     "kafka": "TRIBUTARY_TEST_KAFKA",

@@ -66,7 +66,11 @@ class Shared:
             try:
                 return self._connect()
             except OSError:
-                subprocess.run([sys.executable, "-m", "tests.servers.keeper", str(self._folder)], cwd=ROOT, check=True)
+                subprocess.run(
+                    [sys.executable, "-m", "tests.servers.keeper", str(self._folder)],
+                    cwd=ROOT,
+                    check=True,
+                )
                 return self._connect()
 
     def _connect(self) -> socket.socket:

@@ -67,7 +67,9 @@ def test_a_run_that_is_killed_leaves_no_server(folder: Path) -> None:
         "import sys, time; from pathlib import Path; from tests.servers.shared import Shared;"
         f"shared = Shared(Path({str(folder)!r})); print(shared.url('redis'), flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as run:
         assert run.stdout is not None
         url = run.stdout.readline().strip()
         assert answers(url)
@@ -79,7 +81,18 @@ def run_tests(tmp_path: Path, *, waits: bool) -> subprocess.Popen[str]:
     """Two files of tests on two workers, in a run of their own."""
     for name in ("test_a.py", "test_b.py"):
         (tmp_path / name).write_text(TESTS.format(notes=str(tmp_path / "notes"), waits=waits))
-    options = ["-n", "2", "--dist", "loadfile", "-p", "tests.servers", "--rootdir", str(tmp_path), "-c", os.devnull]
+    options = [
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        "-p",
+        "tests.servers",
+        "--rootdir",
+        str(tmp_path),
+        "-c",
+        os.devnull,
+    ]
     environ = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     # Of a job in the background Ctrl-C is ignored, and by whatever it starts.
     command = ["env", "--default-signal=INT", sys.executable, "-m", "pytest"]
@@ -123,7 +136,17 @@ def test_each_module_has_an_empty_database_that_is_gone_afterwards(real_postgres
 def test_a_test_is_skipped_with_the_reason_where_a_server_cannot_be_had(tmp_path: Path) -> None:
     """As somebody who is not root, with nothing on the path."""
     (tmp_path / "test_it.py").write_text("def test_it(real_redis): pass\n")
-    options = ["-p", "tests.servers", "-p", "no:cacheprovider", "--rootdir", str(tmp_path), "-c", os.devnull, "-rs"]
+    options = [
+        "-p",
+        "tests.servers",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(tmp_path),
+        "-c",
+        os.devnull,
+        "-rs",
+    ]
     ended = subprocess.run(
         [sys.executable, "-m", "pytest", *options, str(tmp_path)],
         cwd=ROOT,

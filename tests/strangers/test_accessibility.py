@@ -55,7 +55,9 @@ def test_axe_finds_a_fault(running: Product, browser: Browser) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES)
-def test_a_chosen_theme_is_that_of_the_page_when_it_comes_again(running: Product, browser: Browser, path: str) -> None:
+def test_a_chosen_theme_is_that_of_the_page_when_it_comes_again(
+    running: Product, browser: Browser, path: str
+) -> None:
     with visit(browser) as one:
         page = one.page(running.url + path)
         page.get_by_role("button", name="Dark").click()

@@ -49,7 +49,15 @@ def schema(running: Product) -> str:
 def python_client(schema: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder to put on a program's path."""
     folder = tmp_path_factory.mktemp("python") / "client"
-    made = run(BIN / "openapi-python-client", "generate", "--url", schema, "--output-path", folder, within=110)
+    made = run(
+        BIN / "openapi-python-client",
+        "generate",
+        "--url",
+        schema,
+        "--output-path",
+        folder,
+        within=110,
+    )
     assert (made.returncode, made.stdout.strip(), made.stderr) == (0, f"Generating {folder}", "")
     return folder
 
@@ -62,7 +70,14 @@ def typescript_program(schema: str, tmp_path_factory: pytest.TempPathFactory) ->
     (folder / "package.json").write_text('{"type": "module"}')
     for name in ("walk.ts", "tsconfig.json"):
         shutil.copy(PROGRAMS / name, folder / name)
-    made = run("node_modules/.bin/openapi-typescript", schema, "-o", "schema.d.ts", within=60, folder=folder)
+    made = run(
+        "node_modules/.bin/openapi-typescript",
+        schema,
+        "-o",
+        "schema.d.ts",
+        within=60,
+        folder=folder,
+    )
     assert (made.returncode, made.stderr) == (0, "")
     assert "warn" not in made.stdout.lower(), made.stdout
     compiled = run("node_modules/.bin/tsc", "--project", ".", within=110, folder=folder)
@@ -70,7 +85,9 @@ def typescript_program(schema: str, tmp_path_factory: pytest.TempPathFactory) ->
     return folder / "out/walk.js"
 
 
-def walked(running: Product, provider: str, *command: str | Path, path: Path | None = None) -> dict[str, Any]:
+def walked(
+    running: Product, provider: str, *command: str | Path, path: Path | None = None
+) -> dict[str, Any]:
     """What the program told at its end; the person who opens its link is played here."""
     account = running.account(provider, COUNTS[provider], name="Strangers")
     user = f"{Path(command[-1]).name} {provider}"
@@ -93,7 +110,10 @@ def walked(running: Product, provider: str, *command: str | Path, path: Path | N
         program.kill()
     assert (program.returncode, errors) == (0, ""), output
     told: dict[str, Any] = json.loads(output)
-    ledger = {resource: len(running.ledger(provider, account, resource)) for resource in RESOURCES[provider]}
+    ledger = {
+        resource: len(running.ledger(provider, account, resource))
+        for resource in RESOURCES[provider]
+    }
     assert told["counts"] == {resource: count for resource, count in ledger.items() if count}
     return told
 
@@ -106,7 +126,9 @@ def holds(told: dict[str, Any]) -> None:
 
 
 @needs_python_tools
-def test_the_python_client_has_every_operation_of_the_schema(python_client: Path, schema: str) -> None:
+def test_the_python_client_has_every_operation_of_the_schema(
+    python_client: Path, schema: str
+) -> None:
     document = httpx.get(schema).json()
     wanted = {
         operation["operationId"]

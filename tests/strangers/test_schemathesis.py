@@ -56,7 +56,10 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
 
 def _dead_letter(one: Product) -> None:
     producer = Producer({"bootstrap.servers": one.bootstrap})
-    headers: list[tuple[str, str | bytes | None]] = [("ce_type", b"tributary.Item"), ("org_id", ORG.encode())]
+    headers: list[tuple[str, str | bytes | None]] = [
+        ("ce_type", b"tributary.Item"),
+        ("org_id", ORG.encode()),
+    ]
     producer.produce("tributary.items.v1", key=b"c/contacts/1", value=b"no JSON", headers=headers)
     producer.flush(10)
     eventually(lambda: one.api("GET", "/v1/dead-letters")["dead_letters"])
@@ -75,7 +78,17 @@ def _known(one: Product) -> dict[str, str]:
 
 def _key(one: Product) -> str:
     made = subprocess.run(
-        [sys.executable, "-m", "services.gateway", "keys", "create", "--org", ORG, "--scope", "admin"],
+        [
+            sys.executable,
+            "-m",
+            "services.gateway",
+            "keys",
+            "create",
+            "--org",
+            ORG,
+            "--scope",
+            "admin",
+        ],
         cwd=one.folder,
         env={**clean(os.environ), **one.settings},
         capture_output=True,
@@ -86,7 +99,9 @@ def _key(one: Product) -> str:
     return str(key)
 
 
-def schemathesis(fuzzed: Fuzzed, *options: str | Path, schema: str | None = None) -> subprocess.CompletedProcess[str]:
+def schemathesis(
+    fuzzed: Fuzzed, *options: str | Path, schema: str | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run every check over the served schema, or another one of the same server."""
     served = f"{fuzzed.product.url}/schema/openapi.json"
     settings = {
@@ -97,7 +112,13 @@ def schemathesis(fuzzed: Fuzzed, *options: str | Path, schema: str | None = None
     }
     return subprocess.run(
         [
-            *(BIN / "schemathesis", "--config-file", FOLDER / "schemathesis.toml", "run", schema or served),
+            *(
+                BIN / "schemathesis",
+                "--config-file",
+                FOLDER / "schemathesis.toml",
+                "run",
+                schema or served,
+            ),
             *("--url", fuzzed.product.url, "--header", f"Authorization: Bearer {fuzzed.key}"),
             *("--checks", "all", "--seed", str(SEED), *options),
         ],
@@ -129,11 +150,15 @@ def with_a_field_that_is_not_sent(document: Any) -> None:
 
 
 def with_an_error_that_is_not_named(document: Any) -> None:
-    document["components"]["responses"]["NotFound"]["content"]["application/problem+json"]["examples"] = {}
+    document["components"]["responses"]["NotFound"]["content"]["application/problem+json"][
+        "examples"
+    ] = {}
 
 
 def with_a_field_that_may_be_anything(document: Any) -> None:
-    document["components"]["schemas"]["NewKey"]["properties"]["expires_in_days"] = {"type": "string"}
+    document["components"]["schemas"]["NewKey"]["properties"]["expires_in_days"] = {
+        "type": "string"
+    }
 
 
 @pytest.mark.parametrize(
@@ -152,6 +177,8 @@ def test_a_contract_that_says_something_else_is_found_out(
     falsified(document)
     other = tmp_path / "openapi.json"
     other.write_text(json.dumps(document))
-    done = schemathesis(fuzzed, "--max-examples", "5", "--include-operation-id", operation, schema=str(other))
+    done = schemathesis(
+        fuzzed, "--max-examples", "5", "--include-operation-id", operation, schema=str(other)
+    )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "unique failure" in done.stdout, done.stdout + done.stderr

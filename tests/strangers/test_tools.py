@@ -7,7 +7,15 @@ import os
 import re
 import shutil
 
-from tests.strangers.tools import BIN, LOCK, NODE_LOCK, NODE_MODULES, needs_node_tools, needs_python_tools, run
+from tests.strangers.tools import (
+    BIN,
+    LOCK,
+    NODE_LOCK,
+    NODE_MODULES,
+    needs_node_tools,
+    needs_python_tools,
+    run,
+)
 
 PROGRAMS = {
     "openapi-python-client": "openapi-python-client",
@@ -19,7 +27,11 @@ PROGRAMS = {
 def test_a_whole_run_has_the_tools() -> None:
     whole_run = os.environ.get("CI") == "true"
     assert not whole_run or (BIN.parent / "installed.lock").exists()
-    assert not whole_run or shutil.which("npm") is None or (NODE_MODULES.parent / "installed.json").exists()
+    assert (
+        not whole_run
+        or shutil.which("npm") is None
+        or (NODE_MODULES.parent / "installed.json").exists()
+    )
 
 
 @needs_python_tools
@@ -38,11 +50,19 @@ def test_the_node_tools_are_the_locked_ones() -> None:
     assert wanted
     for package, version in wanted.items():
         installed = json.loads((NODE_MODULES / package / "package.json").read_text())
-        assert installed["version"] == version == locked[f"node_modules/{package}"]["version"], package
+        assert installed["version"] == version == locked[f"node_modules/{package}"]["version"], (
+            package
+        )
 
 
 def test_the_node_lock_holds_hashes_and_no_addresses() -> None:
-    packages = {name: package for name, package in json.loads(NODE_LOCK.read_text())["packages"].items() if name}
+    packages = {
+        name: package
+        for name, package in json.loads(NODE_LOCK.read_text())["packages"].items()
+        if name
+    }
     assert packages
     assert [name for name, package in packages.items() if "resolved" in package] == []
-    assert [name for name, package in packages.items() if not package["integrity"].startswith("sha512-")] == []
+    assert [
+        name for name, package in packages.items() if not package["integrity"].startswith("sha512-")
+    ] == []

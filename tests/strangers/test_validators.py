@@ -16,7 +16,15 @@ ASYNCAPI = ROOT / "docs/asyncapi.json"
 
 @needs_python_tools
 def test_the_rest_contract_is_valid_openapi_3_1() -> None:
-    checked = run(BIN / "openapi-spec-validator", "--schema", "3.1", "--subschema-errors", "all", OPENAPI, within=120)
+    checked = run(
+        BIN / "openapi-spec-validator",
+        "--schema",
+        "3.1",
+        "--subschema-errors",
+        "all",
+        OPENAPI,
+        within=120,
+    )
     assert (checked.returncode, checked.stdout.strip(), checked.stderr) == (0, f"{OPENAPI}: OK", "")
 
 
@@ -30,7 +38,13 @@ def test_the_openapi_validator_finds_a_fault(tmp_path: Path) -> None:
 
 
 def faults(document: Path) -> list[str]:
-    checked = run("node", ROOT / "tests/strangers/asyncapi.mjs", document, within=120, folder=NODE_MODULES.parent)
+    checked = run(
+        "node",
+        ROOT / "tests/strangers/asyncapi.mjs",
+        document,
+        within=120,
+        folder=NODE_MODULES.parent,
+    )
     assert checked.stderr == ""
     return checked.stdout.splitlines()
 

@@ -32,10 +32,17 @@ def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
     """What the tools and the programs written on them see: none of our code, or a generated client might need it."""
     environ = clean(os.environ)
     del environ["PYTHONPATH"]
-    return {**environ, "NO_COLOR": "1", "PATH": f"{BIN}{os.pathsep}{environ['PATH']}", **(settings or {})}
+    return {
+        **environ,
+        "NO_COLOR": "1",
+        "PATH": f"{BIN}{os.pathsep}{environ['PATH']}",
+        **(settings or {}),
+    }
 
 
-def run(*command: str | Path, within: float, folder: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str | Path, within: float, folder: Path | None = None
+) -> subprocess.CompletedProcess[str]:
     """Return what ``command`` printed, and its exit code; ``within`` is in seconds."""
     return subprocess.run(
         [str(part) for part in command],

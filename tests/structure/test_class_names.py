@@ -23,7 +23,9 @@ def classes(*roots: Path) -> dict[str, set[str]]:
     roles: dict[str, set[str]] = defaultdict(set)
     for path in product_files(".py"):
         if any(root in path.parents for root in roots):
-            names = [node.name for node in ast.parse(text(path)).body if isinstance(node, ast.ClassDef)]
+            names = [
+                node.name for node in ast.parse(text(path)).body if isinstance(node, ast.ClassDef)
+            ]
             for class_name in names:
                 if not class_name.startswith("_"):
                     roles[class_name].add(role(path))
@@ -34,9 +36,15 @@ def test_no_class_of_the_sandbox_has_the_name_of_another() -> None:
     found = classes(ROOT / "services", ROOT / "shared", SANDBOX)
     inside = classes(SANDBOX)
     assert inside
-    assert {class_name: sorted(found[class_name]) for class_name in inside if len(found[class_name]) > 1} == {}
+    assert {
+        class_name: sorted(found[class_name]) for class_name in inside if len(found[class_name]) > 1
+    } == {}
 
 
 def test_no_class_of_what_we_deploy_with_has_the_name_of_another() -> None:
-    several = {class_name: sorted(files) for class_name, files in classes(ROOT / "deploy").items() if len(files) > 1}
+    several = {
+        class_name: sorted(files)
+        for class_name, files in classes(ROOT / "deploy").items()
+        if len(files) > 1
+    }
     assert several == {}

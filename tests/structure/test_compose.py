@@ -57,7 +57,9 @@ DOCUMENTED = {  # by the images; Kafka's variables are its properties, so these 
 
 
 def program(name: str) -> str:
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
+    found = shutil.which(
+        name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    )
     if found is None:
         pytest.skip(f"{name} is not here; the development requirements bring it")
     return found
@@ -69,7 +71,9 @@ def resolved(folder: Path, dotenv: str = "") -> dict[str, Any]:
     (folder / ".env").write_text(dotenv)
     command = [program("docker-compose"), "config", "--format", "json"]
     place = {"PATH": os.environ.get("PATH", ""), "HOME": str(folder)}
-    ran = subprocess.run(command, cwd=folder, env=place, capture_output=True, text=True, timeout=60, check=False)
+    ran = subprocess.run(
+        command, cwd=folder, env=place, capture_output=True, text=True, timeout=60, check=False
+    )
     assert (ran.returncode, ran.stderr) == (0, "")
     found: dict[str, Any] = json.loads(ran.stdout)
     return found
@@ -88,7 +92,11 @@ def services(model: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def ours(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    return {name: service for name, service in services.items() if service["image"] in {PRODUCTION, SANDBOX}}
+    return {
+        name: service
+        for name, service in services.items()
+        if service["image"] in {PRODUCTION, SANDBOX}
+    }
 
 
 def settings_of(service: dict[str, Any], folder: Path) -> Settings:
@@ -137,21 +145,29 @@ def unknown(arguments: list[str], text: str) -> list[str]:
     known = set(re.findall(r"--[a-z-]+", text))
     places = re.sub(r"\[.*?\]", "", text.partition("\n\n")[0].partition(" -m ")[2]).split()[1:]
     positional = [one for one in arguments if not one.startswith("--")]
-    missing = [one for one in arguments if one.startswith("--") and one.partition("=")[0] not in known]
+    missing = [
+        one for one in arguments if one.startswith("--") and one.partition("=")[0] not in known
+    ]
     return missing + positional[len(places) :]
 
 
-def test_every_variable_of_ours_is_a_setting_and_has_a_value_it_takes(ours: dict[str, Any], tmp_path: Path) -> None:
+def test_every_variable_of_ours_is_a_setting_and_has_a_value_it_takes(
+    ours: dict[str, Any], tmp_path: Path
+) -> None:
     for service in ours.values():
         settings_of(service, tmp_path)
     asked = set(re.findall(r"\$\{(TRIBUTARY_[A-Z_]+)", FILE.read_text("utf-8")))
     assert asked <= {PREFIX + variable.name for variable in GENERAL}
 
 
-def test_every_variable_of_the_servers_is_one_that_their_images_know(services: dict[str, Any]) -> None:
+def test_every_variable_of_the_servers_is_one_that_their_images_know(
+    services: dict[str, Any],
+) -> None:
     for name, documented in DOCUMENTED.items():
         given = set(services[name].get("environment", {}))
-        assert {variable if variable in documented else kafka_property(variable) for variable in given} <= documented
+        assert {
+            variable if variable in documented else kafka_property(variable) for variable in given
+        } <= documented
 
 
 def kafka_property(variable: str) -> str:
@@ -159,21 +175,30 @@ def kafka_property(variable: str) -> str:
     return variable.removeprefix("KAFKA_").replace("_", ".").lower()
 
 
-def test_every_port_is_the_one_that_the_service_listens_on(ours: dict[str, Any], tmp_path: Path) -> None:
+def test_every_port_is_the_one_that_the_service_listens_on(
+    ours: dict[str, Any], tmp_path: Path
+) -> None:
     for name in set(ours) - ONE_SHOT:
         port = getattr(settings_of(ours[name], tmp_path), f"{name}_port")
         assert urlsplit(ours[name]["healthcheck"]["test"][-1]).port == port
         assert {published["target"] for published in ours[name].get("ports", [])} <= {port}
-    assert f"--port={settings_of(ours['sandbox'], tmp_path).sandbox_port}" in ours["sandbox"]["command"]
+    assert (
+        f"--port={settings_of(ours['sandbox'], tmp_path).sandbox_port}"
+        in ours["sandbox"]["command"]
+    )
 
 
-def test_services_listen_where_the_others_can_reach_them(ours: dict[str, Any], tmp_path: Path) -> None:
+def test_services_listen_where_the_others_can_reach_them(
+    ours: dict[str, Any], tmp_path: Path
+) -> None:
     settings = settings_of(ours["auth"], tmp_path)
     assert set(addresses(settings).values()) == {"0.0.0.0"}
     assert {"--host=0.0.0.0", "--name=sandbox"} <= set(ours["sandbox"]["command"])
 
 
-def test_every_address_is_a_service_and_a_port_of_it(services: dict[str, Any], ours: dict[str, Any]) -> None:
+def test_every_address_is_a_service_and_a_port_of_it(
+    services: dict[str, Any], ours: dict[str, Any]
+) -> None:
     inside = "kafka:19092"
     assert f"INSIDE://{inside}" in services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
     for service in ours.values():
@@ -185,7 +210,9 @@ def test_every_address_is_a_service_and_a_port_of_it(services: dict[str, Any], o
         assert given["TRIBUTARY_SANDBOX_URL"] == f"http://sandbox:{given['TRIBUTARY_SANDBOX_PORT']}"
 
 
-def test_every_healthcheck_asks_what_the_code_answers(services: dict[str, Any], ours: dict[str, Any]) -> None:
+def test_every_healthcheck_asks_what_the_code_answers(
+    services: dict[str, Any], ours: dict[str, Any]
+) -> None:
     sandbox = {path for handler in HANDLERS for path in handler.paths}
     for name in set(ours) - ONE_SHOT:
         *command, url = ours[name]["healthcheck"]["test"]
@@ -200,16 +227,22 @@ def test_what_is_waited_for_can_be_seen_to_be_there(services: dict[str, Any]) ->
     for service in services.values():
         for name, needed in service.get("depends_on", {}).items():
             once = name in ONE_SHOT
-            assert needed["condition"] == ("service_completed_successfully" if once else "service_healthy")
+            assert needed["condition"] == (
+                "service_completed_successfully" if once else "service_healthy"
+            )
             assert once is ("healthcheck" not in services[name])
     assert set(services["postgres"]["depends_on"]) == {"password"}
     assert set(services["setup"]["depends_on"]) == set(SERVERS)
     assert all("setup" in services[name]["depends_on"] for name in ("auth", "fetcher", "gateway"))
 
 
-def test_only_gateway_sandbox_and_kafka_are_published_and_only_here(services: dict[str, Any]) -> None:
+def test_only_gateway_sandbox_and_kafka_are_published_and_only_here(
+    services: dict[str, Any],
+) -> None:
     ports = {name: service.get("ports", []) for name, service in services.items()}
-    assert {name: published[0]["target"] for name, published in ports.items() if published} == PUBLISHED
+    assert {
+        name: published[0]["target"] for name, published in ports.items() if published
+    } == PUBLISHED
     assert all(len(published) <= 1 for published in ports.values())
     assert {one["host_ip"] for published in ports.values() for one in published} == {"127.0.0.1"}
     outside = services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
@@ -217,11 +250,15 @@ def test_only_gateway_sandbox_and_kafka_are_published_and_only_here(services: di
 
 
 def test_any_number_of_fetchers_can_run(services: dict[str, Any]) -> None:
-    assert not any("container_name" in service or "hostname" in service for service in services.values())
+    assert not any(
+        "container_name" in service or "hostname" in service for service in services.values()
+    )
     assert "ports" not in services["fetcher"]
 
 
-def test_no_container_may_do_more_than_it_has_to(services: dict[str, Any], model: dict[str, Any]) -> None:
+def test_no_container_may_do_more_than_it_has_to(
+    services: dict[str, Any], model: dict[str, Any]
+) -> None:
     for name, service in services.items():
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
@@ -244,12 +281,20 @@ def test_no_secret_stands_in_the_file(services: dict[str, Any], ours: dict[str, 
     assert not re.search(r"PASSWORD:|_SECRET|_KEYS:", FILE.read_text("utf-8"))
     made = ours["password"]["command"][-1]
     assert services["postgres"]["environment"]["POSTGRES_PASSWORD_FILE"] == made
-    assert {service["environment"]["TRIBUTARY_DATABASE_PASSWORD_FILE"] for service in ours.values()} == {made}
+    assert {
+        service["environment"]["TRIBUTARY_DATABASE_PASSWORD_FILE"] for service in ours.values()
+    } == {made}
 
 
-def test_real_accounts_and_other_ports_come_from_a_dotenv_and_its_addresses_do_not(tmp_path: Path) -> None:
+def test_real_accounts_and_other_ports_come_from_a_dotenv_and_its_addresses_do_not(
+    tmp_path: Path,
+) -> None:
     slug = next(iter(provider_defaults()))
-    ids = {f"{PREFIX}{provider_prefix(slug)}{one.name}" for one in PER_PROVIDER if one.name.startswith("CLIENT_")}
+    ids = {
+        f"{PREFIX}{provider_prefix(slug)}{one.name}"
+        for one in PER_PROVIDER
+        if one.name.startswith("CLIENT_")
+    }
     lines = [
         *(f"{name}=given" for name in ids),
         "SANDBOX=0",
@@ -260,8 +305,13 @@ def test_real_accounts_and_other_ports_come_from_a_dotenv_and_its_addresses_do_n
     settings = settings_of(services["auth"], tmp_path)
     assert not settings.providers[slug].simulated
     assert settings.public_url == "http://localhost:8100"
-    assert services["gateway"]["ports"][0] | {"published": "8100", "target": 8000} == services["gateway"]["ports"][0]
-    assert services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].endswith("OUTSIDE://127.0.0.1:9100")
+    assert (
+        services["gateway"]["ports"][0] | {"published": "8100", "target": 8000}
+        == services["gateway"]["ports"][0]
+    )
+    assert services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].endswith(
+        "OUTSIDE://127.0.0.1:9100"
+    )
     assert services["sandbox"]["scale"] == 0
     assert settings.data_dir == Path("/var/lib/tributary")
 
@@ -290,9 +340,13 @@ def test_each_image_is_built_once_from_the_plain_base(ours: dict[str, Any]) -> N
 
 def test_the_image_has_the_users_and_the_mount_points_of_the_services(ours: dict[str, Any]) -> None:
     text = DOCKERFILE.read_text("utf-8")
-    assert {service["user"] for service in ours.values()} == set(re.findall(r"^USER (\S+)$", text, re.MULTILINE))
+    assert {service["user"] for service in ours.values()} == set(
+        re.findall(r"^USER (\S+)$", text, re.MULTILINE)
+    )
     mounted = {volume["target"] for service in ours.values() for volume in service["volumes"]}
-    assert mounted == set(re.findall(r"install --directory \S+ tributary --group tributary \S+ \d+ (\S+)", text))
+    assert mounted == set(
+        re.findall(r"install --directory \S+ tributary --group tributary \S+ \d+ (\S+)", text)
+    )
 
 
 def test_the_images_copy_what_there_is_and_the_context_lets_through() -> None:

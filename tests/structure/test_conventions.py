@@ -26,17 +26,26 @@ def without_final(tree: ast.Module) -> Iterator[str]:
 
 def odd_loggers(tree: ast.Module, logger: str) -> Iterator[str]:
     for node in tree.body:
-        if isinstance(node, ast.Assign) and "get_logger" in ast.unparse(node) and ast.unparse(node) != logger:
+        if (
+            isinstance(node, ast.Assign)
+            and "get_logger" in ast.unparse(node)
+            and ast.unparse(node) != logger
+        ):
             yield f"{node.lineno} {ast.unparse(node)}"
 
 
 def odd_transactions(tree: ast.Module) -> Iterator[str]:
     """Public functions only: below the door to the database a connection is more than its transaction."""
     for node in ast.walk(tree):
-        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+        if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith(
+            "_"
+        ):
             continue
         for argument in (*node.args.args, *node.args.kwonlyargs):
-            typed = argument.annotation is not None and ast.unparse(argument.annotation) == "AsyncConnection"
+            typed = (
+                argument.annotation is not None
+                and ast.unparse(argument.annotation) == "AsyncConnection"
+            )
             if typed and argument.arg != "db":
                 yield f"{node.lineno} {node.name} calls its transaction {argument.arg}"
 
@@ -59,7 +68,9 @@ def test_each_convention_has_one_spelling() -> None:
 def test_what_is_spelled_otherwise_is_found() -> None:
     assert odd("LIMIT = 3") == ["1 LIMIT is not Final"]
     assert odd("_log = structlog.get_logger('x')") == ["1 _log = structlog.get_logger('x')"]
-    assert odd("async def save(tx: AsyncConnection) -> None: ...") == ["1 save calls its transaction tx"]
+    assert odd("async def save(tx: AsyncConnection) -> None: ...") == [
+        "1 save calls its transaction tx"
+    ]
     fine = "LIMIT: Final = 3\nT = TypeVar('T')\nlog = structlog.get_logger()\ndef save(db: AsyncConnection): ..."
     assert odd(fine) == []
 

@@ -44,7 +44,9 @@ def image(name: str, folder: Path) -> Path:
         target = folder / source
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / source).is_dir():
-            shutil.copytree(ROOT / source, target, ignore=shutil.ignore_patterns("tests", "__pycache__"))
+            shutil.copytree(
+                ROOT / source, target, ignore=shutil.ignore_patterns("tests", "__pycache__")
+            )
         else:
             shutil.copy(ROOT / source, target)
     return folder
@@ -53,7 +55,9 @@ def image(name: str, folder: Path) -> Path:
 def import_all(folder: Path, *blocked: str) -> set[str]:
     """Import every module in ``folder`` without ``blocked``; the top-level names of all that was loaded."""
     command = [sys.executable, "-P", "-c", IMPORT_ALL, *blocked]
-    ran = subprocess.run(command, cwd=folder, env={}, capture_output=True, text=True, timeout=100, check=False)
+    ran = subprocess.run(
+        command, cwd=folder, env={}, capture_output=True, text=True, timeout=100, check=False
+    )
     assert ran.returncode == 0, ran.stderr[-3000:]
     loaded: list[str] = json.loads(ran.stdout.splitlines()[-1])
     return set(loaded)
@@ -67,11 +71,15 @@ def locked(lock: str) -> set[str]:
 def distributions(modules: set[str]) -> set[str]:
     """What has to be installed for these top-level modules to be there, besides Python."""
     known = packages_distributions()
-    found = {name for module in modules - set(sys.stdlib_module_names) for name in known.get(module, ())}
+    found = {
+        name for module in modules - set(sys.stdlib_module_names) for name in known.get(module, ())
+    }
     return {re.sub(r"[-_.]+", "-", name).lower() for name in found}
 
 
-def test_the_production_image_runs_without_stand_ins_and_with_the_production_packages(tmp_path: Path) -> None:
+def test_the_production_image_runs_without_stand_ins_and_with_the_production_packages(
+    tmp_path: Path,
+) -> None:
     loaded = import_all(image("production", tmp_path), "deploy.sandbox", *STAND_INS)
     assert {"services", "shared", "litestar"} <= loaded
     assert distributions(loaded) - locked("requirements.lock") == set()
@@ -89,7 +97,9 @@ def test_an_import_of_a_stand_in_is_found(tmp_path: Path) -> None:
 
 
 def test_the_images_are_installed_from_the_production_lock() -> None:
-    assert set(re.findall(r"requirements\S*\.lock", DOCKERFILE.read_text("utf-8"))) == {"requirements.lock"}
+    assert set(re.findall(r"requirements\S*\.lock", DOCKERFILE.read_text("utf-8"))) == {
+        "requirements.lock"
+    }
 
 
 def test_each_lock_holds_the_versions_of_the_one_below_it() -> None:

@@ -34,7 +34,11 @@ def writes_state(source: str) -> Iterator[int]:
             case ast.Call(keywords=keywords) if called(node) not in READS_OUT:
                 yield from (node.lineno for keyword in keywords if keyword.arg == "state")
             case ast.Dict(keys=keys):
-                yield from (node.lineno for key in keys if isinstance(key, ast.Constant) and key.value == "state")
+                yield from (
+                    node.lineno
+                    for key in keys
+                    if isinstance(key, ast.Constant) and key.value == "state"
+                )
             case _:
                 pass
 
@@ -52,7 +56,10 @@ def test_only_the_transitions_write_a_jobs_state() -> None:
 
 
 def test_what_else_writes_rows_of_jobs_is_known() -> None:
-    assert {name(path) for path in fetcher_files() if writes_jobs(text(path))} == {WRITER, *OTHER_WRITES}
+    assert {name(path) for path in fetcher_files() if writes_jobs(text(path))} == {
+        WRITER,
+        *OTHER_WRITES,
+    }
 
 
 def test_every_way_to_write_a_state_is_found() -> None:
@@ -65,7 +72,11 @@ def test_every_way_to_write_a_state_is_found() -> None:
     )
     for line in lines:
         assert list(writes_state(line)) == [1], line
-    for line in ('if job.state == "over": pass', "JobProgress(state=public_state(job))", "jobs.c.state.in_(OPEN)"):
+    for line in (
+        'if job.state == "over": pass',
+        "JobProgress(state=public_state(job))",
+        "jobs.c.state.in_(OPEN)",
+    ):
         assert list(writes_state(line)) == [], line
     assert writes_jobs("update(jobs).where(x)")
     assert not writes_jobs("select(jobs)")

@@ -7,11 +7,22 @@ import pytest
 from tests.structure.tree import name, text, tracked_files
 
 # In pieces, so that this file does not contain what it forbids.
-REGISTRIES = ["pypi org", "pythonhosted org", "registry npm", "npmjs org", "npmjs com", "repo maven", "repo1 maven"]
+REGISTRIES = [
+    "pypi org",
+    "pythonhosted org",
+    "registry npm",
+    "npmjs org",
+    "npmjs com",
+    "repo maven",
+    "repo1 maven",
+]
 REGISTRIES += ["deb debian", "crates io", "proxy golang"]
 OWN_FOLDERS = ["work", "root", r"home/\w+", r"Users/\w+", r"tmp/\w+"]
 FORBIDDEN = re.compile(
-    "|".join([host.replace(" ", r"\.") for host in REGISTRIES] + [rf"(?<![\w.:])/{path}\b" for path in OWN_FOLDERS])
+    "|".join(
+        [host.replace(" ", r"\.") for host in REGISTRIES]
+        + [rf"(?<![\w.:])/{path}\b" for path in OWN_FOLDERS]
+    )
 )
 LOCK_URL = re.compile(r"https?:/[/]|--(extra-)?index-url|--find-links")
 
@@ -39,12 +50,15 @@ def test_lock_files_hold_hashes_and_no_urls() -> None:
 
 
 @pytest.mark.parametrize(
-    "parts", [["https://", "pypi.", "org"], ["/", "work/main"], ["cd ", "/", "root"], ["/", "home/x"]]
+    "parts",
+    [["https://", "pypi.", "org"], ["/", "work/main"], ["cd ", "/", "root"], ["/", "home/x"]],
 )
 def test_a_registry_and_a_machine_path_are_found(parts: list[str]) -> None:
     assert FORBIDDEN.search("".join(parts))
 
 
-@pytest.mark.parametrize("text", ["/v1/work/x", "https://example.com/home/x", "/connections", "/path/to/python"])
+@pytest.mark.parametrize(
+    "text", ["/v1/work/x", "https://example.com/home/x", "/connections", "/path/to/python"]
+)
 def test_an_ordinary_path_is_not_found(text: str) -> None:
     assert not FORBIDDEN.search(text)

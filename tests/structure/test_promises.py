@@ -25,7 +25,9 @@ TARGETS = {
 
 
 def make_targets() -> set[str]:
-    return set(re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE))
+    return set(
+        re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    )
 
 
 def test_the_makefile_has_every_target_people_are_told_about() -> None:
@@ -34,7 +36,11 @@ def test_the_makefile_has_every_target_people_are_told_about() -> None:
 
 @pytest.mark.skipif(not README.exists(), reason="this checkout has no README.md")
 def test_every_make_command_of_the_readme_exists() -> None:
-    told = set(re.findall(r"\bmake ([a-z][a-z-]*)\b(?=[`\n ])", "\n".join(commands(README.read_text("utf-8")))))
+    told = set(
+        re.findall(
+            r"\bmake ([a-z][a-z-]*)\b(?=[`\n ])", "\n".join(commands(README.read_text("utf-8")))
+        )
+    )
     assert told >= {"run", "test"}
     assert told <= make_targets()
 
@@ -77,5 +83,6 @@ def test_the_law_of_imports_keeps_its_contracts() -> None:
         "acyclic",
     }
     assert all(
-        law[f"importlinter:contract:{name}"].get("ignore_imports") is None for name in contracts - {"importlinter"}
+        law[f"importlinter:contract:{name}"].get("ignore_imports") is None
+        for name in contracts - {"importlinter"}
     )

@@ -11,10 +11,15 @@ FILES = {"__init__.py", "connector.py", "mapping.py", "problems.py", "walk.py", 
 
 @pytest.mark.parametrize("slug", SLUGS)
 def test_a_provider_is_the_same_files_as_every_other(slug: str) -> None:
-    assert {path.name for path in (PROVIDERS / slug).iterdir() if path.name != "__pycache__"} == FILES
+    assert {
+        path.name for path in (PROVIDERS / slug).iterdir() if path.name != "__pycache__"
+    } == FILES
 
 
 def test_every_simulated_provider_is_one_of_the_product() -> None:
-    simulated = {path.parent.name for path in (ROOT / "deploy" / "sandbox" / "providers").glob("*/__init__.py")}
+    simulated = {
+        path.parent.name
+        for path in (ROOT / "deploy" / "sandbox" / "providers").glob("*/__init__.py")
+    }
     assert simulated
     assert simulated <= set(SLUGS)

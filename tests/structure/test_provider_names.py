@@ -10,13 +10,24 @@ import pytest
 from tests.structure.tree import ROOT, name, product_files, text
 
 HOMES = (ROOT / "shared" / "providers", ROOT / "deploy" / "sandbox" / "providers")
-SLUGS = sorted({path.name for home in HOMES for path in home.glob("[a-z]*") if path.is_dir() and path.name != "tests"})
+SLUGS = sorted(
+    {
+        path.name
+        for home in HOMES
+        for path in home.glob("[a-z]*")
+        if path.is_dir() and path.name != "tests"
+    }
+)
 
 
 def says_which_provider(node: ast.AST) -> bool:
     """Whether an expression is called provider or slug: `provider`, `connection.provider`, `row["provider"]`."""
     match node:
-        case ast.Name(id=word) | ast.Attribute(attr=word) | ast.Subscript(slice=ast.Constant(value=str(word))):
+        case (
+            ast.Name(id=word)
+            | ast.Attribute(attr=word)
+            | ast.Subscript(slice=ast.Constant(value=str(word)))
+        ):
             return word in {"provider", "provider_slug", "slug"}
         case _:
             return False
@@ -65,14 +76,20 @@ def test_no_provider_is_named_outside_its_folder() -> None:
 def test_a_provider_folder_does_not_name_another_provider() -> None:
     found = []
     for own in SLUGS:
-        others = re.compile("|".join(slug for slug in SLUGS if slug != own) or r"(?!)", re.IGNORECASE)
+        others = re.compile(
+            "|".join(slug for slug in SLUGS if slug != own) or r"(?!)", re.IGNORECASE
+        )
         files = (path for path in product_files() if owners(path) == {own})
         found += [name(path) for path in files if others.search(text(path))]
     assert found == []
 
 
 def test_no_code_branches_on_which_provider_it_is() -> None:
-    found = [f"{name(path)}:{line}" for path in product_files(".py") for line in branches_on_a_provider(text(path))]
+    found = [
+        f"{name(path)}:{line}"
+        for path in product_files(".py")
+        for line in branches_on_a_provider(text(path))
+    ]
     assert found == []
 
 

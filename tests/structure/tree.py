@@ -7,7 +7,15 @@ ROOT = Path(__file__).parents[2]
 PRODUCT = ("services", "shared", "deploy")
 EXEMPT = {"tests", "migrations"}
 VENVS = {".venv", ".venv-dev", ".venv-strangers"}
-UNTRACKED = VENVS | {".git", ".cache", ".tributary", ".hypothesis", "__pycache__", ".env", "results"}
+UNTRACKED = VENVS | {
+    ".git",
+    ".cache",
+    ".tributary",
+    ".hypothesis",
+    "__pycache__",
+    ".env",
+    "results",
+}
 
 
 def tracked_files() -> Iterator[Path]:

@@ -53,7 +53,9 @@ class Secrets:
 
     def name(self, text: str) -> str:
         begins = re.match(PREFIX, text)
-        return self._names.setdefault(text, f"secret:{len(self._names) + 1}:{begins[0] if begins else ''}")
+        return self._names.setdefault(
+            text, f"secret:{len(self._names) + 1}:{begins[0] if begins else ''}"
+        )
 
 
 def main(arguments: list[str]) -> int:
@@ -67,8 +69,12 @@ def main(arguments: list[str]) -> int:
         hide_key_and_session(data, secrets, about)
         for name in DATABASES:
             (into / f"{name}.sql").write_text(dumped(data / f"{name}.db"))
-        (into / "kafka.json").write_text(json.dumps(files(data / "kafka"), indent=0, sort_keys=True) + "\n")
-    (into / "about.json").write_text(json.dumps({**about, "recorded_at": time.time()}, indent=2, sort_keys=True) + "\n")
+        (into / "kafka.json").write_text(
+            json.dumps(files(data / "kafka"), indent=0, sort_keys=True) + "\n"
+        )
+    (into / "about.json").write_text(
+        json.dumps({**about, "recorded_at": time.time()}, indent=2, sort_keys=True) + "\n"
+    )
     return 0
 
 
@@ -86,10 +92,19 @@ def lived(folder: Path) -> dict[str, Any]:
     settings = {**clean(os.environ), "TRIBUTARY_DATA_DIR": str(folder / "data")}
     create = ["keys", "create", "--org", "demo", "--scope", "admin", "--name", "recorded"]
     key = subprocess.run(
-        [sys.executable, "-m", "services.gateway", *create], env=settings, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "services.gateway", *create],
+        env=settings,
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.strip()
-    with product(folder, TRIBUTARY_HOST="0.0.0.0") as one, one.browser() as browser:  # so it asks for keys
-        answer = browser.post(f"{one.url}/console/sign-in", data={"key": key}, headers={"origin": one.url})
+    with (
+        product(folder, TRIBUTARY_HOST="0.0.0.0") as one,
+        one.browser() as browser,
+    ):  # so it asks for keys
+        answer = browser.post(
+            f"{one.url}/console/sign-in", data={"key": key}, headers={"origin": one.url}
+        )
         assert answer.status_code == 303, answer.text
         session = browser.cookies["tributary_session"]
     return {"connections": connections, "disconnected": gone, "key": key, "session": session}
@@ -105,7 +120,9 @@ async def spoil(one: Product) -> None:
     """A message that nobody can read, so that there is a dead letter."""
     producer = AIOKafkaProducer(bootstrap_servers=one.bootstrap)
     await producer.start()
-    await producer.send_and_wait(SPOILT, b"no request", key=b"nobody", headers=[("ce_type", b"tributary.Nonsense")])
+    await producer.send_and_wait(
+        SPOILT, b"no request", key=b"nobody", headers=[("ce_type", b"tributary.Nonsense")]
+    )
     await producer.stop()
 
 
@@ -115,17 +132,25 @@ def hide_tokens(data: Path, secrets: Secrets) -> None:
         for space, key in sandbox.execute("SELECT space, key FROM state").fetchall():
             if space.endswith(("/tokens", "/codes")):
                 name = secrets.name(key)
-                sandbox.execute("UPDATE state SET key = ? WHERE space = ? AND key = ?", (name, space, key))
+                sandbox.execute(
+                    "UPDATE state SET key = ? WHERE space = ? AND key = ?", (name, space, key)
+                )
     ring = load_keyring((), data / "keys")
     with closing(sqlite3.connect(data / "auth.db")) as auth, auth:
-        orgs = dict(auth.execute("SELECT id, org_id FROM connections UNION SELECT id, org_id FROM flows").fetchall())
+        orgs = dict(
+            auth.execute(
+                "SELECT id, org_id FROM connections UNION SELECT id, org_id FROM flows"
+            ).fetchall()
+        )
         for (table, key, column), field in SEALED.items():
             for id_, sealed in auth.execute(f"SELECT {key}, {column} FROM {table}").fetchall():
                 if sealed is not None:
                     name = secrets.name(ring.open(sealed, orgs[id_], id_, field))
                     auth.execute(f"UPDATE {table} SET {column} = ? WHERE {key} = ?", (name, id_))
         auth.execute("UPDATE canary SET sealed = 'canary'")
-        auth.execute("UPDATE flows SET nonce_hash = 'spent', state_hash = 'digest of ' || state_sealed")
+        auth.execute(
+            "UPDATE flows SET nonce_hash = 'spent', state_hash = 'digest of ' || state_sealed"
+        )
         auth.execute("UPDATE credentials SET fingerprint = 'digest of ' || refresh_sealed")
 
 
@@ -136,9 +161,15 @@ def hide_key_and_session(data: Path, secrets: Secrets, about: dict[str, Any]) ->
     with closing(sqlite3.connect(data / "gateway.db")) as gateway, gateway:
         for table, column, text in (("api_keys", "digest", secret), ("sessions", "id", session)):
             named = (f"digest of {secrets.name(text)}", hash_token(text))
-            changed = gateway.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", named).rowcount
+            changed = gateway.execute(
+                f"UPDATE {table} SET {column} = ? WHERE {column} = ?", named
+            ).rowcount
             assert changed == 1, table
-    about |= {"key_prefix": prefix, "key_secret": secrets.name(secret), "session": secrets.name(session)}
+    about |= {
+        "key_prefix": prefix,
+        "key_secret": secrets.name(secret),
+        "session": secrets.name(session),
+    }
 
 
 def dumped(path: Path) -> str:
@@ -157,8 +188,13 @@ def _readable(blob: re.Match[str]) -> str:
 
 def files(folder: Path) -> dict[str, str]:
     """Path → content in base64."""
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in KAFKA_LEAVES_OUT)
-    return {str(path.relative_to(folder)): base64.b64encode(path.read_bytes()).decode() for path in found}
+    found = sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.name not in KAFKA_LEAVES_OUT
+    )
+    return {
+        str(path.relative_to(folder)): base64.b64encode(path.read_bytes()).decode()
+        for path in found
+    }
 
 
 if __name__ == "__main__":

@@ -60,7 +60,9 @@ def restore(layout: int, data: Path) -> Restored:
         file.write_bytes(base64.b64decode(content))
     return Restored(
         data=data,
-        connections={provider: Account(**found) for provider, found in about["connections"].items()},
+        connections={
+            provider: Account(**found) for provider, found in about["connections"].items()
+        },
         disconnected=Account(**about["disconnected"]),
         key=f"trb_{about['key_prefix']}_{filling.secret(about['key_secret'])}",
         session=filling.secret(about["session"]),
@@ -86,7 +88,12 @@ class _Filling:
         return self._secrets.setdefault(name, prefix + secrets.token_hex(20))
 
     def databases(self, recorded: Path) -> None:
-        fillings = {"auth": self._auth, "fetcher": _as_it_is, "gateway": self._gateway, "sandbox": self._sandbox}
+        fillings = {
+            "auth": self._auth,
+            "fetcher": _as_it_is,
+            "gateway": self._gateway,
+            "sandbox": self._sandbox,
+        }
         for name, fill in fillings.items():
             path = self._data / f"{name}.db"
             path.touch(mode=0o600)
@@ -98,7 +105,9 @@ class _Filling:
     def _auth(self, db: sqlite3.Connection) -> None:
         db.execute("UPDATE canary SET sealed = ?", (self._sealed("tributary", "canary"),))
         owners = dict(db.execute("SELECT id, org_id FROM connections").fetchall())
-        for id_, access, refresh in db.execute("SELECT connection_id, access_sealed, refresh_sealed FROM credentials"):
+        for id_, access, refresh in db.execute(
+            "SELECT connection_id, access_sealed, refresh_sealed FROM credentials"
+        ):
             place = (owners[id_], id_)
             sealed = (
                 self._sealed(self.secret(access), *place, "access_token"),
@@ -109,7 +118,9 @@ class _Filling:
                 "UPDATE credentials SET access_sealed = ?, refresh_sealed = ?, fingerprint = ? WHERE connection_id = ?",
                 (*sealed, id_),
             )
-        for id_, org, state, verifier in db.execute("SELECT id, org_id, state_sealed, verifier_sealed FROM flows"):
+        for id_, org, state, verifier in db.execute(
+            "SELECT id, org_id, state_sealed, verifier_sealed FROM flows"
+        ):
             place = (org, id_)
             sealed_flow = (
                 self._sealed(self.secret(state), *place, "state"),
@@ -128,7 +139,9 @@ class _Filling:
             for (named,) in db.execute(f"SELECT {column} FROM {table}").fetchall():
                 digest = _digest(self.secret(named.removeprefix("digest of ")))
                 db.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (digest, named))
-        db.execute("UPDATE sessions SET created = created + ?, used = used + ?", (self._age, self._age))
+        db.execute(
+            "UPDATE sessions SET created = created + ?, used = used + ?", (self._age, self._age)
+        )
 
     def _sandbox(self, db: sqlite3.Connection) -> None:
         for space, name, value in db.execute("SELECT space, key, value FROM state").fetchall():
@@ -143,7 +156,9 @@ class _Filling:
 
     def _sealed(self, text: str, *place: str) -> str:
         nonce = secrets.token_bytes(12)
-        bound = json.dumps(["v1", KEY_ID, *place], separators=(",", ":"), ensure_ascii=False).encode()
+        bound = json.dumps(
+            ["v1", KEY_ID, *place], separators=(",", ":"), ensure_ascii=False
+        ).encode()
         ciphertext = AESGCM(self.sealing_key).encrypt(nonce, text.encode(), bound)
         return f"v1.{KEY_ID}.{_b64(nonce)}.{_b64(ciphertext)}"
 

@@ -96,5 +96,12 @@ class Installation(Product):
 def contents(folder: Path) -> dict[str, str]:
     """Path → digest of each file but lock files."""
     locks = {"lock", ".lock", ".lead"}
-    files = [path for path in folder.rglob("*") if path.is_file() and not {path.name, path.suffix} & locks]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    files = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and not {path.name, path.suffix} & locks
+    ]
+    return {
+        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in files
+    }

@@ -48,7 +48,9 @@ def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 
 @pytest.mark.parametrize("command", STARTS)
-def test_an_older_layout_is_refused_with_the_command_that_helps(old: Installation, command: str) -> None:
+def test_an_older_layout_is_refused_with_the_command_that_helps(
+    old: Installation, command: str
+) -> None:
     before = contents(old.data)
     said = old.refusal(command)
     assert STARTS[command] in said
@@ -70,15 +72,21 @@ def test_an_upgrade_that_nobody_agrees_to_changes_nothing(old: Installation) -> 
 def test_an_upgrade_with_other_keys_changes_nothing(old: Installation) -> None:
     before = contents(old.data)
     other = f"other:{'A' * 43}="
-    assert "The keys do not fit the stored data" in old.refusal("deploy.upgrade --yes", TRIBUTARY_KEYS=other)
+    assert "The keys do not fit the stored data" in old.refusal(
+        "deploy.upgrade --yes", TRIBUTARY_KEYS=other
+    )
     assert contents(old.data / "kafka") == {
-        path.removeprefix("kafka/"): digest for path, digest in before.items() if path.startswith("kafka/")
+        path.removeprefix("kafka/"): digest
+        for path, digest in before.items()
+        if path.startswith("kafka/")
     }
     assert sqlite_layout(old.data / "auth.db") == 1
 
 
 def test_a_new_folder_has_the_version_in_every_store(fresh: Installation) -> None:
-    assert [sqlite_layout(fresh.data / f"{name}.db") for name in DATABASES] == [LAYOUT] * len(DATABASES)
+    assert [sqlite_layout(fresh.data / f"{name}.db") for name in DATABASES] == [LAYOUT] * len(
+        DATABASES
+    )
     assert (fresh.data / "kafka" / "layout").read_text() == f"{LAYOUT}\n"
     assert fresh.upgrade() == f"There is nothing to upgrade: what is there has layout {LAYOUT}.\n"
 
@@ -88,7 +96,10 @@ def test_a_newer_layout_is_refused_too(fresh: Installation, database: str) -> No
     fresh.write(database, "UPDATE layout SET version = ?", LAYOUT + 1)
     for command in ("deploy.local", "deploy.upgrade --yes"):
         said = fresh.refusal(command)
-        assert f"{database}.db has layout {LAYOUT + 1}, made by a newer version; this version knows layout" in said
+        assert (
+            f"{database}.db has layout {LAYOUT + 1}, made by a newer version; this version knows layout"
+            in said
+        )
     fresh.write(database, "UPDATE layout SET version = ?", LAYOUT)
 
 

@@ -32,8 +32,12 @@ pytestmark = pytest.mark.e2e
 SERVICES = ("auth", "fetcher", "gateway")
 
 
-@pytest.mark.parametrize("command", ["deploy.local", "deploy.setup", *(f"services.{one}" for one in SERVICES)])
-async def test_a_cluster_with_topics_of_before_is_refused_by_everything(tmp_path: Path, command: str) -> None:
+@pytest.mark.parametrize(
+    "command", ["deploy.local", "deploy.setup", *(f"services.{one}" for one in SERVICES)]
+)
+async def test_a_cluster_with_topics_of_before_is_refused_by_everything(
+    tmp_path: Path, command: str
+) -> None:
     """By an empty installation too, before it has made anything."""
     broker = Broker(tmp_path / "elsewhere", port=0)
     await broker.start()
@@ -43,7 +47,10 @@ async def test_a_cluster_with_topics_of_before_is_refused_by_everything(tmp_path
         await make(cluster, *OLD)
         told = {"TRIBUTARY_KAFKA_BOOTSTRAP_SERVERS": cluster.bootstrap}
         said = await asyncio.to_thread(one.refusal, command, **told)
-        assert "What Kafka holds under our topics' names has layout 1, made by an older version" in said
+        assert (
+            "What Kafka holds under our topics' names has layout 1, made by an older version"
+            in said
+        )
         assert not list(one.data.rglob("*.db"))
     finally:
         one.close()
@@ -54,7 +61,9 @@ class OnServers(Installation):
     """``location`` tells where the tables of a service are."""
 
     def __init__(self, folder: Path, *, database_url: str, bootstrap: str) -> None:
-        super().__init__(folder, TRIBUTARY_DATABASE_URL=database_url, TRIBUTARY_KAFKA_BOOTSTRAP_SERVERS=bootstrap)
+        super().__init__(
+            folder, TRIBUTARY_DATABASE_URL=database_url, TRIBUTARY_KAFKA_BOOTSTRAP_SERVERS=bootstrap
+        )
         self.cluster = Cluster(bootstrap=bootstrap)
         self.restored: Restored
         self._url = SecretStr(database_url)
@@ -87,7 +96,9 @@ def _rows(source: sa.Connection, table: sa.Table) -> list[dict[str, object]]:
     return [dict(row) for row in source.execute(table.select()).mappings()]
 
 
-async def copied(db: AsyncConnection, tables: sa.MetaData, rows: dict[sa.Table, list[dict[str, object]]]) -> None:
+async def copied(
+    db: AsyncConnection, tables: sa.MetaData, rows: dict[sa.Table, list[dict[str, object]]]
+) -> None:
     for table in tables.sorted_tables:
         for column in table.columns:
             wide = isinstance(column.type, sa.Integer)
@@ -127,7 +138,9 @@ async def emptied(location: Location) -> None:
 
 
 @pytest.mark.real
-async def test_a_cluster_of_services_is_upgraded_and_everything_is_loaded_again(one: OnServers) -> None:
+async def test_a_cluster_of_services_is_upgraded_and_everything_is_loaded_again(
+    one: OnServers,
+) -> None:
     said = await asyncio.to_thread(one.refusal, "deploy.setup")
     assert "The schema auth of the database has layout 1" in said
     assert "3 connections are loaded again" in await asyncio.to_thread(one.upgrade)
@@ -140,7 +153,9 @@ async def test_a_cluster_of_services_is_upgraded_and_everything_is_loaded_again(
 
 
 @pytest.mark.real
-async def test_an_upgrade_that_was_killed_leaves_a_cluster_that_nothing_starts_with(one: OnServers) -> None:
+async def test_an_upgrade_that_was_killed_leaves_a_cluster_that_nothing_starts_with(
+    one: OnServers,
+) -> None:
     await asyncio.to_thread(one.kill_upgrade_at, "topics_dropped")
     assert await topics_layout(one.cluster) is None
     for command in ("deploy.setup", "services.auth"):
@@ -174,7 +189,9 @@ async def test_the_servers_of_the_native_stack_are_started_for_it(tmp_path: Path
             await make(running.kafka, *OLD)
         assert "3 connections are loaded again" in await asyncio.to_thread(one.upgrade)
         async with natively(settings) as running:
-            assert [await stored_layout(location) for location in databases(running).values()] == [LAYOUT] * 3
+            assert [await stored_layout(location) for location in databases(running).values()] == [
+                LAYOUT
+            ] * 3
             await check_topics(running.kafka)
     finally:
         one.close()

@@ -81,7 +81,9 @@ async def append(cluster: Cluster, topic: str, value: bytes | None) -> None:
 
 @asynccontextmanager
 async def member(cluster: Cluster) -> AsyncIterator[AIOKafkaConsumer]:
-    consumer = AIOKafkaConsumer(bootstrap_servers=cluster.bootstrap, group_id=GROUP, enable_auto_commit=False)
+    consumer = AIOKafkaConsumer(
+        bootstrap_servers=cluster.bootstrap, group_id=GROUP, enable_auto_commit=False
+    )
     await consumer.start()
     consumer.assign([TopicPartition(CONNECTIONS, 0)])
     try:
@@ -101,10 +103,14 @@ async def test_new_topics_have_todays_layout(cluster: Cluster) -> None:
 
 async def test_topics_of_before_are_refused_and_left_alone(cluster: Cluster) -> None:
     await make(cluster, *OLD)
-    with pytest.raises(LayoutRefused, match=r"has layout 1, made by an older version.*make upgrade"):
+    with pytest.raises(
+        LayoutRefused, match=r"has layout 1, made by an older version.*make upgrade"
+    ):
         await ensure_topics(cluster, local=True)
     await known(cluster, *OLD)
-    with pytest.raises(LayoutRefused, match=r"has layout 1, made by an older version.*make upgrade"):
+    with pytest.raises(
+        LayoutRefused, match=r"has layout 1, made by an older version.*make upgrade"
+    ):
         await check_topics(cluster)
     assert await names(cluster) == set(OLD)
 
@@ -133,7 +139,9 @@ async def test_a_record_with_more_in_it_is_read(cluster: Cluster) -> None:
     await check_topics(cluster)
 
 
-async def test_a_start_that_was_killed_between_topic_and_record_is_finished(cluster: Cluster) -> None:
+async def test_a_start_that_was_killed_between_topic_and_record_is_finished(
+    cluster: Cluster,
+) -> None:
     await make(cluster, INSTALLATION)
     await known(cluster, INSTALLATION)
     with pytest.raises(ClusterUnsuitable, match="Make the topics"):
@@ -163,7 +171,9 @@ async def test_dropped_topics_take_along_how_far_they_were_read(cluster: Cluster
     await ensure_topics(cluster, local=True)
     async with member(cluster) as consumer:
         assert await consumer.committed(TopicPartition(CONNECTIONS, 0)) is None
-        assert await consumer.end_offsets([TopicPartition(CONNECTIONS, 0)]) == {TopicPartition(CONNECTIONS, 0): 0}
+        assert await consumer.end_offsets([TopicPartition(CONNECTIONS, 0)]) == {
+            TopicPartition(CONNECTIONS, 0): 0
+        }
 
 
 async def test_dropping_that_was_killed_leaves_what_is_refused(cluster: Cluster) -> None:

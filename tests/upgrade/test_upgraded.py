@@ -29,10 +29,15 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
     one = Installation(tmp_path_factory.mktemp("upgraded"))
     try:
         restored = one.restore()
-        for service, topic in (("auth", "tributary.connections.v1"), ("gateway", "tributary.syncs.v1")):
+        for service, topic in (
+            ("auth", "tributary.connections.v1"),
+            ("gateway", "tributary.syncs.v1"),
+        ):
             row = (topic, b"old", b'{"sync": "old"}', b"\x90", 0.0)
             one.write(
-                service, "INSERT INTO outbox (topic, key, value, headers, not_before) VALUES (?, ?, ?, ?, ?)", *row
+                service,
+                "INSERT INTO outbox (topic, key, value, headers, not_before) VALUES (?, ?, ?, ?, ?)",
+                *row,
             )
         said = one.upgrade()
         one.start()
@@ -42,7 +47,14 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
 
 
 def test_it_says_what_is_kept_and_what_is_dropped(upgraded: Upgraded) -> None:
-    for told in ("Kept", "consents and tokens", "API keys", "console sign-ins", "Dropped for good", "dead letters"):
+    for told in (
+        "Kept",
+        "consents and tokens",
+        "API keys",
+        "console sign-ins",
+        "Dropped for good",
+        "dead letters",
+    ):
         assert told in upgraded.said
     assert "3 connections are loaded again by themselves" in upgraded.said
 
@@ -54,10 +66,14 @@ def test_everything_is_loaded_again_without_being_asked(upgraded: Upgraded, prov
 
 
 @pytest.mark.parametrize("provider", RESOURCES)
-def test_a_token_that_has_expired_is_refreshed_with_the_old_consent(upgraded: Upgraded, provider: str) -> None:
+def test_a_token_that_has_expired_is_refreshed_with_the_old_consent(
+    upgraded: Upgraded, provider: str
+) -> None:
     one, account = upgraded.one, upgraded.restored.connections[provider]
     one.loaded(provider, account)
-    query = f"SELECT refresh_sealed FROM credentials WHERE connection_id = '{account.id}'"  # our own id
+    query = (
+        f"SELECT refresh_sealed FROM credentials WHERE connection_id = '{account.id}'"  # our own id
+    )
     before = one.rows("auth", query)
     one.control("POST", "clock", json={"advance_s": TWO_HOURS_S})
     sync = one.api("POST", f"/v1/connections/{account.id}/syncs", json={})
@@ -76,7 +92,9 @@ def test_what_was_disconnected_stays_so(upgraded: Upgraded) -> None:
     assert list(upgraded.one.items(gone.id)) == []
 
 
-def test_no_dead_letter_is_there_and_no_new_one_comes_of_what_the_outboxes_held(upgraded: Upgraded) -> None:
+def test_no_dead_letter_is_there_and_no_new_one_comes_of_what_the_outboxes_held(
+    upgraded: Upgraded,
+) -> None:
     for provider, account in upgraded.restored.connections.items():
         upgraded.one.loaded(provider, account)
     assert upgraded.one.api("GET", "/v1/dead-letters")["dead_letters"] == []
@@ -90,7 +108,9 @@ def test_the_old_key_opens_and_the_console_is_signed_in(upgraded: Upgraded) -> N
     assert one.http.get(f"{one.url}/v1/connections").status_code == 401
     headers = {"authorization": f"Bearer {restored.key}"}
     found = one.http.get(f"{one.url}/v1/connections", headers=headers).json()["connections"]
-    assert {account.id for account in restored.connections.values()} <= {connection["id"] for connection in found}
+    assert {account.id for account in restored.connections.values()} <= {
+        connection["id"] for connection in found
+    }
     with httpx.Client(cookies={"tributary_session": restored.session}, trust_env=False) as browser:
         assert browser.get(f"{one.url}/").status_code == 200
     del one.settings["TRIBUTARY_HOST"]

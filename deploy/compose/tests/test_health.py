@@ -59,7 +59,9 @@ def test_a_server_that_is_not_there_is_not_healthy() -> None:
 
 def test_a_server_that_says_nothing_is_given_up_on() -> None:
     with create_server(("127.0.0.1", 0)) as silent:
-        assert "does not answer" in (health(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=0.2) or "")
+        assert "does not answer" in (
+            health(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=0.2) or ""
+        )
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "127.0.0.1:8000", "http:///health"])
@@ -70,4 +72,9 @@ def test_what_is_no_address_is_not_healthy(url: str) -> None:
 def test_the_exit_status_is_what_a_container_sees() -> None:
     with answering(200) as url:
         command = [sys.executable, "-m", "deploy.health", url]
-        assert subprocess.run(command, cwd=ROOT, timeout=20, check=False, capture_output=True).returncode == 0
+        assert (
+            subprocess.run(
+                command, cwd=ROOT, timeout=20, check=False, capture_output=True
+            ).returncode
+            == 0
+        )

@@ -43,7 +43,9 @@ async def topic(kafka: Kafka) -> str:
     name = f"topic-{uuid4().hex[:8]}"
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()
-    answer = await admin.create_topics([NewTopic(name, 2, 1, topic_configs={"cleanup.policy": "compact"})])
+    answer = await admin.create_topics(
+        [NewTopic(name, 2, 1, topic_configs={"cleanup.policy": "compact"})]
+    )
     await admin.close()
     assert [code for _, code, *_ in answer.topic_errors] == [0]
     return name
@@ -51,7 +53,9 @@ async def topic(kafka: Kafka) -> str:
 
 @asynccontextmanager
 async def producer(bootstrap: str, **options: Any) -> AsyncIterator[AIOKafkaProducer]:
-    client = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, **options)
+    client = AIOKafkaProducer(
+        bootstrap_servers=bootstrap, acks="all", enable_idempotence=True, **options
+    )
     try:
         await client.start()
         yield client
@@ -61,13 +65,19 @@ async def producer(bootstrap: str, **options: Any) -> AsyncIterator[AIOKafkaProd
 
 async def read(bootstrap: str, topic: str, count: int, **options: Any) -> list[bytes]:
     consumer = AIOKafkaConsumer(
-        topic, bootstrap_servers=bootstrap, group_id=f"group-{topic}", auto_offset_reset="earliest", **options
+        topic,
+        bootstrap_servers=bootstrap,
+        group_id=f"group-{topic}",
+        auto_offset_reset="earliest",
+        **options,
     )
     async with asyncio.timeout(30), consumer:
         return sorted([(await consumer.getone()).value for _ in range(count)])
 
 
-async def test_what_was_acknowledged_is_there_after_kill_9_on_the_same_port(kafka: Kafka, topic: str) -> None:
+async def test_what_was_acknowledged_is_there_after_kill_9_on_the_same_port(
+    kafka: Kafka, topic: str
+) -> None:
     before = kafka.bootstrap
     async with producer(kafka.bootstrap) as client:
         await client.send_and_wait(topic, b"before", b"key")
@@ -79,7 +89,9 @@ async def test_what_was_acknowledged_is_there_after_kill_9_on_the_same_port(kafk
     assert await read(kafka.bootstrap, topic, 2) == [b"before", b"while away"]
 
 
-async def test_a_paused_node_does_not_answer_and_goes_on_where_it_was(kafka: Kafka, topic: str) -> None:
+async def test_a_paused_node_does_not_answer_and_goes_on_where_it_was(
+    kafka: Kafka, topic: str
+) -> None:
     await asyncio.to_thread(kafka.pause)
     assert not kafka.ready()
     kafka.resume()
@@ -103,16 +115,26 @@ async def test_who_signs_in_may_write_and_read(kafka: Kafka, topic: str, mechani
 
 @pytest.mark.parametrize("mechanism", MECHANISMS)
 async def test_a_wrong_password_is_refused(kafka: Kafka, mechanism: str) -> None:
-    options = {"sasl_mechanism": mechanism, "sasl_plain_username": "app", "sasl_plain_password": "another"}
+    options = {
+        "sasl_mechanism": mechanism,
+        "sasl_plain_username": "app",
+        "sasl_plain_password": "another",
+    }
     with pytest.raises(KafkaConnectionError):
         async with producer(kafka.signed_in, security_protocol="SASL_PLAINTEXT", **options):
             pytest.fail("it was let in")
 
 
-def test_a_client_that_shares_no_code_with_ours_sees_the_same_topic(kafka: Kafka, topic: str) -> None:
+def test_a_client_that_shares_no_code_with_ours_sees_the_same_topic(
+    kafka: Kafka, topic: str
+) -> None:
     failed: list[object] = []
-    client = confluent_kafka.Producer({"bootstrap.servers": kafka.bootstrap, "enable.idempotence": True})
-    client.produce(topic, b"from elsewhere", b"key", on_delivery=lambda error, _: failed.append(error))
+    client = confluent_kafka.Producer(
+        {"bootstrap.servers": kafka.bootstrap, "enable.idempotence": True}
+    )
+    client.produce(
+        topic, b"from elsewhere", b"key", on_delivery=lambda error, _: failed.append(error)
+    )
     assert client.flush(20) == 0
     assert failed == [None]
     assert asyncio.run(read(kafka.bootstrap, topic, 1)) == [b"from elsewhere"]
@@ -154,8 +176,17 @@ async def topics(bootstrap: str) -> list[str]:
 
 
 def test_a_busy_port_is_named_with_the_option_that_changes_it(kafka: Kafka, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "deploy.kafka", str(tmp_path), "--port", str(kafka.port.number)]
-    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    command = [
+        sys.executable,
+        "-m",
+        "deploy.kafka",
+        str(tmp_path),
+        "--port",
+        str(kafka.port.number),
+    ]
+    ended = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
+    )
     assert ended.returncode == 2
     assert str(kafka.port.number) in ended.stderr
     assert "--port" in ended.stderr

@@ -76,7 +76,9 @@ class BrokerProcess:
 
 
 async def run_python(*arguments: str) -> Process:
-    return await asyncio.create_subprocess_exec(sys.executable, *arguments, cwd=ROOT, stdout=PIPE, stderr=DEVNULL)
+    return await asyncio.create_subprocess_exec(
+        sys.executable, *arguments, cwd=ROOT, stdout=PIPE, stderr=DEVNULL
+    )
 
 
 async def next_line(process: Process) -> str:
@@ -104,7 +106,9 @@ async def admin(address: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def producer(address: str, **settings: object) -> AsyncIterator[AIOKafkaProducer]:
-    client = AIOKafkaProducer(bootstrap_servers=address, **{"enable_idempotence": True, "acks": "all"} | settings)
+    client = AIOKafkaProducer(
+        bootstrap_servers=address, **{"enable_idempotence": True, "acks": "all"} | settings
+    )
     await client.start()
     try:
         yield client
@@ -113,7 +117,9 @@ async def producer(address: str, **settings: object) -> AsyncIterator[AIOKafkaPr
 
 
 @asynccontextmanager
-async def consumer(address: str, *topics: str, **settings: object) -> AsyncIterator[AIOKafkaConsumer]:
+async def consumer(
+    address: str, *topics: str, **settings: object
+) -> AsyncIterator[AIOKafkaConsumer]:
     defaults = {"auto_offset_reset": "earliest", "enable_auto_commit": False}
     client = AIOKafkaConsumer(*topics, bootstrap_servers=address, **defaults | settings)
     await client.start()
@@ -138,17 +144,26 @@ class Aiokafka:
 
     async def write(self, address: str, topic: str, records: list[Pair]) -> None:
         async with producer(address) as client:
-            sent = [await client.send(topic, value, key, headers=list(self.headers)) for key, value in records]
+            sent = [
+                await client.send(topic, value, key, headers=list(self.headers))
+                for key, value in records
+            ]
             await asyncio.gather(*sent)
 
     async def read(
         self, address: str, topic: str, count: int, *, group: str = "", commit: bool = False
     ) -> list[Stored]:
         found: list[Stored] = []
-        async with consumer(address, topic, group_id=group or None) as client, asyncio.timeout(PATIENCE):
+        async with (
+            consumer(address, topic, group_id=group or None) as client,
+            asyncio.timeout(PATIENCE),
+        ):
             while len(found) < count:
                 for batch in (await client.getmany(timeout_ms=200)).values():
-                    found += [Stored(m.partition, m.offset, m.key, m.value, list(m.headers)) for m in batch]
+                    found += [
+                        Stored(m.partition, m.offset, m.key, m.value, list(m.headers))
+                        for m in batch
+                    ]
             if commit:
                 await client.commit()
         return found
@@ -161,17 +176,29 @@ class Confluent:
     async def read(
         self, address: str, topic: str, count: int, *, group: str = "", commit: bool = False
     ) -> list[Stored]:
-        return await asyncio.to_thread(self._read, address, topic, count, group=group, commit=commit)
+        return await asyncio.to_thread(
+            self._read, address, topic, count, group=group, commit=commit
+        )
 
     def _write(self, address: str, topic: str, records: list[Pair]) -> None:
         errors: list[object] = []
-        client = confluent_kafka.Producer({"bootstrap.servers": address, "enable.idempotence": True})
+        client = confluent_kafka.Producer(
+            {"bootstrap.servers": address, "enable.idempotence": True}
+        )
         for key, value in records:
-            client.produce(topic, value, key, headers=list(Aiokafka.headers), on_delivery=lambda e, _: errors.append(e))
+            client.produce(
+                topic,
+                value,
+                key,
+                headers=list(Aiokafka.headers),
+                on_delivery=lambda e, _: errors.append(e),
+            )
         assert client.flush(PATIENCE) == 0
         assert set(errors) == {None}
 
-    def _read(self, address: str, topic: str, count: int, *, group: str, commit: bool) -> list[Stored]:
+    def _read(
+        self, address: str, topic: str, count: int, *, group: str, commit: bool
+    ) -> list[Stored]:
         client = confluent_kafka.Consumer(confluent_settings(address, group or "unnamed"))
         try:
             if group:
@@ -196,7 +223,15 @@ class Confluent:
                 assert partition is not None
                 assert offset is not None
                 headers: Any = message.headers() or []
-                found.append(Stored(partition, offset, _bytes(message.key()), _bytes(message.value()), list(headers)))
+                found.append(
+                    Stored(
+                        partition,
+                        offset,
+                        _bytes(message.key()),
+                        _bytes(message.value()),
+                        list(headers),
+                    )
+                )
         return found
 
 
@@ -217,7 +252,11 @@ def _bytes(value: str | bytes | None) -> bytes | None:
 
 
 def batch(
-    *records: Pair, producer: int = -1, sequence: int = -1, time_ms: int = 1_000_000, compression: int = 0
+    *records: Pair,
+    producer: int = -1,
+    sequence: int = -1,
+    time_ms: int = 1_000_000,
+    compression: int = 0,
 ) -> bytes:
     """A batch as a client sends it."""
     epoch = -1 if producer < 0 else 0
@@ -245,4 +284,6 @@ def values(log: PartitionLog) -> list[bytes | None]:
 
 
 def open_log(directory: Path, **configs: str) -> PartitionLog:
-    return PartitionLog(directory, policy({key.replace("_", "."): value for key, value in configs.items()}))
+    return PartitionLog(
+        directory, policy({key.replace("_", "."): value for key, value in configs.items()})
+    )

@@ -27,7 +27,9 @@ from deploy.localkafka.tests.harness import (
 )
 
 
-async def test_records_come_back_with_key_headers_and_null_values(address: str, kafka: Kafka) -> None:
+async def test_records_come_back_with_key_headers_and_null_values(
+    address: str, kafka: Kafka
+) -> None:
     await create_topic(address, "things")
     await kafka.write(address, "things", [(b"a", b"1"), (b"b", None), (None, b"3")])
     found = await kafka.read(address, "things", 3)
@@ -42,7 +44,10 @@ async def test_records_come_back_with_key_headers_and_null_values(address: str, 
 async def test_records_of_a_key_keep_their_order(address: str, kafka: Kafka) -> None:
     await create_topic(address, "things", partitions=4)
     await kafka.write(address, "things", [(b"key %d" % (n % 20), b"%d" % n) for n in range(2000)])
-    found = sorted(await kafka.read(address, "things", 2000), key=lambda item: (item.key, item.partition, item.offset))
+    found = sorted(
+        await kafka.read(address, "things", 2000),
+        key=lambda item: (item.key, item.partition, item.offset),
+    )
     assert len({item.partition for item in found}) == 4
     for _, items in groupby(found, key=lambda item: item.key):
         numbers = [int(item.value or b"") for item in items]
@@ -55,7 +60,9 @@ async def test_a_group_goes_on_where_it_committed(address: str, kafka: Kafka) ->
     await kafka.write(address, "things", [(b"k", b"old")] * 5)
     assert len(await kafka.read(address, "things", 5, group="readers", commit=True)) == 5
     await kafka.write(address, "things", [(b"k", b"new")])
-    assert [item.value for item in await kafka.read(address, "things", 1, group="readers")] == [b"new"]
+    assert [item.value for item in await kafka.read(address, "things", 1, group="readers")] == [
+        b"new"
+    ]
 
 
 async def test_what_one_client_wrote_the_other_reads(address: str, kafka: Kafka) -> None:
@@ -149,7 +156,10 @@ async def test_offsets_are_found_by_time(address: str) -> None:
 
 async def test_a_reader_that_waits_is_woken_by_an_append(address: str) -> None:
     await create_topic(address, "things")
-    async with consumer(address, "things", fetch_max_wait_ms=60_000) as reader, producer(address) as writer:
+    async with (
+        consumer(address, "things", fetch_max_wait_ms=60_000) as reader,
+        producer(address) as writer,
+    ):
         waiting = asyncio.create_task(reader.getone())
         await asyncio.sleep(0.3)  # the fetch is on its way
         await writer.send_and_wait("things", b"v")
@@ -160,18 +170,24 @@ async def test_a_large_record_arrives_although_it_exceeds_what_was_asked_for(add
     await create_topic(address, "things")
     async with producer(address) as client:
         await client.send_and_wait("things", b"x" * 900_000)
-    async with consumer(address, "things", max_partition_fetch_bytes=1000, fetch_max_bytes=1000) as client:
+    async with consumer(
+        address, "things", max_partition_fetch_bytes=1000, fetch_max_bytes=1000
+    ) as client:
         assert len((await asyncio.wait_for(client.getone(), PATIENCE)).value) == 900_000
 
 
 async def test_the_cluster_id_is_the_identity_of_the_log(broker: Broker, address: str) -> None:
     async with admin(address) as client:
         assert (await client.describe_cluster())["cluster_id"] == broker.cluster_id
-    second = await asyncio.to_thread(lambda: Producer({"bootstrap.servers": address}).list_topics().cluster_id)
+    second = await asyncio.to_thread(
+        lambda: Producer({"bootstrap.servers": address}).list_topics().cluster_id
+    )
     assert second == broker.cluster_id
 
 
-async def test_a_topic_that_is_made_anew_has_another_id_and_keeps_it_over_a_restart(tmp_path: Path) -> None:
+async def test_a_topic_that_is_made_anew_has_another_id_and_keeps_it_over_a_restart(
+    tmp_path: Path,
+) -> None:
     broker = Broker(tmp_path, port=0)
     ids = []
     for step in ("made", "restarted", "made anew"):
@@ -184,7 +200,10 @@ async def test_a_topic_that_is_made_anew_has_another_id_and_keeps_it_over_a_rest
                 await create_topic(address, "things")
         await create_topic(address, f"others {step}".replace(" ", "-"))
         ids.append(await asyncio.to_thread(_topic_id, address, "things"))
-        assert await asyncio.to_thread(_topic_id, address, f"others {step}".replace(" ", "-")) not in ids
+        assert (
+            await asyncio.to_thread(_topic_id, address, f"others {step}".replace(" ", "-"))
+            not in ids
+        )
         await broker.stop()
     assert ids[0] == ids[1] != ids[2]
 
@@ -198,7 +217,11 @@ def _topic_id(address: str, topic: str) -> str:
 def _confluent_write(address: str, topic: str, compression: str = "none") -> None:
     errors: list[confluent_kafka.KafkaError | None] = []
     client = confluent_kafka.Producer(
-        {"bootstrap.servers": address, "compression.type": compression, "topic.metadata.propagation.max.ms": 100}
+        {
+            "bootstrap.servers": address,
+            "compression.type": compression,
+            "topic.metadata.propagation.max.ms": 100,
+        }
     )
     for _ in range(50):
         client.produce(topic, b"v" * 100, on_delivery=lambda error, _: errors.append(error))
@@ -213,7 +236,9 @@ async def _confluent_reads(address: str, topic: str, count: int) -> list[bytes |
 
 def _administer(address: str) -> tuple[list[str], str]:
     client = AdminClient({"bootstrap.servers": address})
-    for created in client.create_topics([ConfluentTopic("more", 1, 1, config={"cleanup.policy": "compact"})]).values():
+    for created in client.create_topics(
+        [ConfluentTopic("more", 1, 1, config={"cleanup.policy": "compact"})]
+    ).values():
         created.result(PATIENCE)
     resource = ConfigResource(ConfigResource.Type.TOPIC, "more")
     settings = client.describe_configs([resource])[resource].result(PATIENCE)

@@ -37,14 +37,21 @@ def log(tmp_path: Path) -> Iterator[PartitionLog]:
     log.close()
 
 
-def write(log: PartitionLog, *records: tuple[bytes, bytes | None], time_ms: int | None = None) -> None:
+def write(
+    log: PartitionLog, *records: tuple[bytes, bytes | None], time_ms: int | None = None
+) -> None:
     log.append(batch(*records, time_ms=time_ms or int(time.time() * 1000)))
     log.sync_now()
 
 
 async def test_the_last_value_of_each_key_stays_at_its_offset(log: PartitionLog) -> None:
     for number in range(300):
-        log.append(batch((b"key %d" % (number % 7), b"a%d" % number), (b"other %d" % (number % 11), b"b%d" % number)))
+        log.append(
+            batch(
+                (b"key %d" % (number % 7), b"a%d" % number),
+                (b"other %d" % (number % 11), b"b%d" % number),
+            )
+        )
     log.sync_now()
     before = {key: (offset, value) for offset, key, value in contents(log)}
     await Upkeep().tend(log)
@@ -56,7 +63,9 @@ async def test_the_last_value_of_each_key_stays_at_its_offset(log: PartitionLog)
     assert again.end_offset == 600
 
 
-async def test_it_waits_until_over_half_is_stale_unless_told_to_be_thorough(log: PartitionLog) -> None:
+async def test_it_waits_until_over_half_is_stale_unless_told_to_be_thorough(
+    log: PartitionLog,
+) -> None:
     upkeep = Upkeep()
     write(log, *((b"%d" % number, b"v") for number in range(10)))
     write(log, *((b"%d" % number, b"w") for number in range(8)))
@@ -91,7 +100,11 @@ async def test_the_end_of_the_log_can_be_reached_although_its_last_record_is_an_
 
 async def test_it_is_never_trimmed_by_age_or_size(tmp_path: Path) -> None:
     log = open_log(
-        tmp_path, cleanup_policy="compact,delete", retention_ms="1", retention_bytes="1", segment_bytes="200"
+        tmp_path,
+        cleanup_policy="compact,delete",
+        retention_ms="1",
+        retention_bytes="1",
+        segment_bytes="200",
     )
     for number in range(20):
         write(log, (b"%d" % number, b"v"), time_ms=DAY)
@@ -136,7 +149,10 @@ async def test_a_crash_at_any_step_leaves_a_log_that_is_whole(tmp_path: Path) ->
     expected = {key: value for _, key, value in contents(log)}
     log.roll()
     found = compaction.survey(
-        [(item.path, item.size) for item in log.segments], end=log.end_offset, horizon=0, go_on=lambda: True
+        [(item.path, item.size) for item in log.segments],
+        end=log.end_offset,
+        horizon=0,
+        go_on=lambda: True,
     )
     states = itertools.count(1)
     for group in compaction.groups(log.segments[:-1], 6000):
@@ -156,7 +172,9 @@ def _expect(source: Path, copy: Path, expected: dict[bytes | None, bytes | None]
         (copy / path.name).write_bytes(path.read_bytes())
     log = open_log(copy, **COMPACT)
     assert {key: value for _, key, value in contents(log)} == expected
-    assert all(one.next_offset <= other.base_offset for one, other in itertools.pairwise(log.segments))
+    assert all(
+        one.next_offset <= other.base_offset for one, other in itertools.pairwise(log.segments)
+    )
     assert log.end_offset == 400
     assert not list(copy.glob("*.cleaned"))
     log.close()

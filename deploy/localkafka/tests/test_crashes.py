@@ -87,7 +87,9 @@ async def test_when_a_member_is_killed_the_other_takes_over_and_nothing_is_lost(
         await members.until(lambda: all(members.seen.values()))
         first.kill()
         killed_at = len(written)
-        await members.until(lambda: any(int(value) > killed_at + 40 for value in members.seen[second]))
+        await members.until(
+            lambda: any(int(value) > killed_at + 40 for value in members.seen[second])
+        )
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
     await members.until(lambda: written <= set(members.seen[first]) | set(members.seen[second]))
@@ -126,11 +128,15 @@ async def test_all_that_was_acknowledged_is_stored_once_after_kills_of_the_broke
     found = await Aiokafka().read(broker_process.address, "things", len(acknowledged))
     assert Counter(item.value for item in found) == Counter(acknowledged)
     for lane in range(12):
-        numbers = [int((item.value or b"").split(b"-")[1]) for item in found if item.key == b"%d" % lane]
+        numbers = [
+            int((item.value or b"").split(b"-")[1]) for item in found if item.key == b"%d" % lane
+        ]
         assert numbers == list(range(len(numbers)))
 
 
-async def test_committed_offsets_survive_a_kill_of_the_broker(broker_process: BrokerProcess) -> None:
+async def test_committed_offsets_survive_a_kill_of_the_broker(
+    broker_process: BrokerProcess,
+) -> None:
     await create_topic(broker_process.address, "things")
     await Aiokafka().write(broker_process.address, "things", [(b"k", b"old")] * 3)
     await Aiokafka().read(broker_process.address, "things", 3, group="one", commit=True)
@@ -158,7 +164,9 @@ async def test_a_consumer_goes_on_when_the_broker_comes_back(broker_process: Bro
             await _commit(reader)
 
 
-async def test_it_stops_on_sigterm_and_starts_again_with_all_it_had(broker_process: BrokerProcess) -> None:
+async def test_it_stops_on_sigterm_and_starts_again_with_all_it_had(
+    broker_process: BrokerProcess,
+) -> None:
     await create_topic(broker_process.address, "things")
     await Aiokafka().write(broker_process.address, "things", [(b"k", b"v")])
     assert await broker_process.terminate() == 0

@@ -30,7 +30,8 @@ async def assign(group: Group, *members: Joined) -> list[bytes]:
     """All members sync; the leader gives each its own id."""
     deal = {item.member_id: item.member_id.encode() for item in members}
     syncing = (
-        group.sync(item.member_id, item.generation, deal if item.member_id == item.leader else {}) for item in members
+        group.sync(item.member_id, item.generation, deal if item.member_id == item.leader else {})
+        for item in members
     )
     return await asyncio.gather(*syncing)
 
@@ -49,7 +50,10 @@ async def test_members_that_start_together_share_the_first_generation() -> None:
     assert (first.generation, second.generation) == (1, 1)
     assert {item[0] for item in first.members} == {first.member_id, second.member_id}
     assert second.members == []
-    assert await assign(group, first, second) == [first.member_id.encode(), second.member_id.encode()]
+    assert await assign(group, first, second) == [
+        first.member_id.encode(),
+        second.member_id.encode(),
+    ]
     assert group.state is State.STABLE
     group.close()
 
@@ -119,7 +123,9 @@ async def test_a_member_whose_connection_breaks_while_it_joins_holds_nobody_up()
 
 async def test_a_static_member_that_restarts_keeps_its_assignment_without_a_rebalance() -> None:
     group = Group("g")
-    first, second = await together(group, joining("a", instance_id="one"), joining("b", instance_id="two"))
+    first, second = await together(
+        group, joining("a", instance_id="one"), joining("b", instance_id="two")
+    )
     await assign(group, first, second)
     for former in (first, second):
         instance = "one" if former is first else "two"
@@ -145,7 +151,9 @@ async def test_a_leader_that_joins_again_deals_the_partitions_anew() -> None:
 async def test_members_need_a_strategy_in_common() -> None:
     group = Group("g")
     first, _ = await together(
-        group, joining("a", protocols={"x": b"", "y": b""}), joining("b", protocols={"y": b"", "z": b""})
+        group,
+        joining("a", protocols={"x": b"", "y": b""}),
+        joining("b", protocols={"y": b"", "z": b""}),
     )
     assert first.protocol == "y"
     with pytest.raises(Refused) as caught:
@@ -173,7 +181,9 @@ async def test_only_members_commit_while_there_are_members() -> None:
 def test_committed_offsets_are_read_back_without_the_torn_last_line(tmp_path: Path) -> None:
     groups = Groups(tmp_path)
     for offset in range(3):
-        groups.offsets.commit("g", {("t", 0): Position(offset, "note"), ("t", 1): Position(offset * 2, "")})
+        groups.offsets.commit(
+            "g", {("t", 0): Position(offset, "note"), ("t", 1): Position(offset * 2, "")}
+        )
     groups.close()
     with (tmp_path / "offsets.jsonl").open("ab") as file:
         file.write(b'["g",[["t",0,9')

@@ -72,10 +72,14 @@ def test_a_read_starts_in_the_batch_that_holds_the_offset_across_segments(tmp_pa
     log = reopened(log, segment_bytes="20000")
     for offset in range(0, 800, 7):
         assert int.from_bytes(log.read(offset, 1)[:8]) == offset - offset % 2
-    assert [value for _, _, value in contents(log)][::2] == [b"%d" % number for number in range(400)]
+    assert [value for _, _, value in contents(log)][::2] == [
+        b"%d" % number for number in range(400)
+    ]
 
 
-@pytest.mark.parametrize("garbage", [b"\0" * 5, b"\0" * 500, b"rubbish" * 50, batch((b"k", b"torn"))[:-3]])
+@pytest.mark.parametrize(
+    "garbage", [b"\0" * 5, b"\0" * 500, b"rubbish" * 50, batch((b"k", b"torn"))[:-3]]
+)
 def test_a_torn_tail_is_cut_off_when_the_log_is_opened(tmp_path: Path, garbage: bytes) -> None:
     log = open_log(tmp_path)
     append(log, batch((b"k", b"1")), batch((b"k", b"2")))

@@ -44,7 +44,11 @@ async def node(data_dir: Path, sync: Callable[[int], None]) -> AsyncIterator[Nod
 
 def request(value: bytes, acks: int = -1) -> Fields:
     partitions = [{"partition": 0, "messages": batch((b"k", value))}]
-    return {"transactional_id": None, "required_acks": acks, "topics": [{"topic": "things", "partitions": partitions}]}
+    return {
+        "transactional_id": None,
+        "required_acks": acks,
+        "topics": [{"topic": "things", "partitions": partitions}],
+    }
 
 
 def outcome(answer: Fields | None) -> tuple[int, int]:
@@ -68,20 +72,32 @@ async def test_nothing_is_acknowledged_or_read_before_the_disk_has_it(tmp_path: 
 async def test_all_that_waits_for_the_disk_shares_the_next_sync(tmp_path: Path) -> None:
     disk = SlowDisk()
     async with node(tmp_path, disk.sync) as here:
-        answers = [asyncio.create_task(producing.produce(here, SOMEBODY, request(b"%d" % n))) for n in range(1)]
+        answers = [
+            asyncio.create_task(producing.produce(here, SOMEBODY, request(b"%d" % n)))
+            for n in range(1)
+        ]
         await asyncio.sleep(0.05)  # the first sync is running
-        answers += [asyncio.create_task(producing.produce(here, SOMEBODY, request(b"%d" % n))) for n in range(1, 50)]
+        answers += [
+            asyncio.create_task(producing.produce(here, SOMEBODY, request(b"%d" % n)))
+            for n in range(1, 50)
+        ]
         await asyncio.sleep(0)
         disk.working.release(2)
-        assert [outcome(answer) for answer in await asyncio.gather(*answers)] == [(0, n) for n in range(50)]
+        assert [outcome(answer) for answer in await asyncio.gather(*answers)] == [
+            (0, n) for n in range(50)
+        ]
         assert disk.calls == 2
 
 
-async def test_a_repeated_batch_is_not_acknowledged_before_the_first_is_on_the_disk(tmp_path: Path) -> None:
+async def test_a_repeated_batch_is_not_acknowledged_before_the_first_is_on_the_disk(
+    tmp_path: Path,
+) -> None:
     disk = SlowDisk()
     async with node(tmp_path, disk.sync) as here:
         again = request(b"1")
-        again["topics"][0]["partitions"][0]["messages"] = batch((b"k", b"1"), producer=7, sequence=0)
+        again["topics"][0]["partitions"][0]["messages"] = batch(
+            (b"k", b"1"), producer=7, sequence=0
+        )
         answers = [asyncio.create_task(producing.produce(here, SOMEBODY, again)) for _ in range(2)]
         done, _ = await asyncio.wait(answers, timeout=0.1)
         assert done == set()
@@ -92,7 +108,9 @@ async def test_a_repeated_batch_is_not_acknowledged_before_the_first_is_on_the_d
 async def test_a_client_that_hangs_up_does_not_disturb_the_others(tmp_path: Path) -> None:
     disk = SlowDisk()
     async with node(tmp_path, disk.sync) as here:
-        gone, stays = (asyncio.create_task(producing.produce(here, SOMEBODY, request(b"v"))) for _ in range(2))
+        gone, stays = (
+            asyncio.create_task(producing.produce(here, SOMEBODY, request(b"v"))) for _ in range(2)
+        )
         await asyncio.sleep(0.05)  # both wait for the disk
         gone.cancel()
         await asyncio.wait([gone])

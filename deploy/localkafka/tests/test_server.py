@@ -13,7 +13,9 @@ from deploy.localkafka.tests.harness import Aiokafka, consumer, create_topic
 
 
 @asynccontextmanager
-async def connection(broker: Broker) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def connection(
+    broker: Broker,
+) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection(broker.host, broker.port)
     try:
         yield reader, writer
@@ -119,7 +121,9 @@ async def test_a_client_that_asks_too_modernly_is_told_what_we_speak(broker: Bro
     assert plain[10:] == answer[10:]
 
 
-async def test_a_topic_is_found_by_its_id_and_an_id_that_nobody_has_is_refused(broker: Broker, address: str) -> None:
+async def test_a_topic_is_found_by_its_id_and_an_id_that_nobody_has_is_refused(
+    broker: Broker, address: str
+) -> None:
     await create_topic(address, "things")
     by_name = await answer_to(broker, metadata_request(b"\0" * 16, b"\7things"))
     name_at = by_name.index(b"\7things")

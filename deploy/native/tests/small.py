@@ -39,7 +39,9 @@ class Small(Child):
 
     start_within_s = 20.0
 
-    def __init__(self, name: str, folder: Path, manner: str = "good", *, tied: bool = False) -> None:
+    def __init__(
+        self, name: str, folder: Path, manner: str = "good", *, tied: bool = False
+    ) -> None:
         super().__init__(name, tied=tied)
         self._arguments = [name, str(folder), manner]
         self._folder = folder
@@ -57,7 +59,8 @@ class SmallStack:
     def __init__(self, folder: Path, **manners: str) -> None:
         self._folder = folder
         made = {
-            name: Small(name, folder, manners.get(name, "good")) for name in ("database", "queue", "worker", "door")
+            name: Small(name, folder, manners.get(name, "good"))
+            for name in ("database", "queue", "worker", "door")
         }
         self.servers = {name: made[name] for name in ("database", "queue")}
         self.services = {name: made[name] for name in ("worker", "door")}

@@ -47,7 +47,10 @@ def launch(settings: Mapping[str, str], log: Path, *arguments: str) -> subproces
 
 
 def settings_for(folder: Path, sockets: Sequence[socket.socket]) -> dict[str, str]:
-    ports = {f"TRIBUTARY_{name}_PORT": str(one.getsockname()[1]) for name, one in zip(NAMES, sockets, strict=True)}
+    ports = {
+        f"TRIBUTARY_{name}_PORT": str(one.getsockname()[1])
+        for name, one in zip(NAMES, sockets, strict=True)
+    }
     return {**ports, "TRIBUTARY_DATA_DIR": str(folder / "data")}
 
 
@@ -117,7 +120,11 @@ def test_it_greets_with_four_plain_lines_and_says_how_to_scale(native: Native) -
 
 
 def test_every_line_of_the_log_says_whose_it_is(native: Native) -> None:
-    names = {line.partition("|")[0].strip() for line in native.log.read_text().splitlines() if "| " in line}
+    names = {
+        line.partition("|")[0].strip()
+        for line in native.log.read_text().splitlines()
+        if "| " in line
+    }
     assert names <= {*MARKS, "fetcher-2", "setup", "stack"}
     assert names >= {"kafka", "postgres", "setup"}
 
@@ -140,7 +147,9 @@ def test_a_second_one_on_the_same_data_is_refused(native: Native, tmp_path: Path
 
 
 @pytest.mark.parametrize("name", ["GATEWAY", "KAFKA", "SANDBOX"])
-def test_a_busy_port_is_named_with_the_setting_that_changes_it(native: Native, tmp_path: Path, name: str) -> None:
+def test_a_busy_port_is_named_with_the_setting_that_changes_it(
+    native: Native, tmp_path: Path, name: str
+) -> None:
     free = reserved_ports(len(NAMES))
     busy = native.settings[f"TRIBUTARY_{name}_PORT"]
     settings = settings_for(tmp_path, free) | {f"TRIBUTARY_{name}_PORT": busy}

@@ -23,7 +23,9 @@ class Watched:
     def __init__(self, stack: SmallStack) -> None:
         self.said: list[str] = []
         self.stop = threading.Event()
-        self.supervisor = Supervisor(stack, say=self.said.append, stopping=self.stop.is_set, stop_within_s=(2.0, 2.0))
+        self.supervisor = Supervisor(
+            stack, say=self.said.append, stopping=self.stop.is_set, stop_within_s=(2.0, 2.0)
+        )
 
     @contextmanager
     def watching(self) -> Iterator[None]:

@@ -42,7 +42,9 @@ def create_app(
         if slug in clients
     }
     apps = {slug: _provider_app(sandbox, served[slug]) for slug, sandbox in sandboxes.items()}
-    return local_only(by_slug(apps, _control_app(Sandboxes(sandboxes, clock), data_dir, store)), names)
+    return local_only(
+        by_slug(apps, _control_app(Sandboxes(sandboxes, clock), data_dir, store)), names
+    )
 
 
 def _provider_app(sandbox: ProviderSandbox, module: SandboxModule) -> ASGIApp:

@@ -55,9 +55,13 @@ def read(body: bytes, shape: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
-        raise BadRequest(f"the body does not fit: {error}. GET /_sandbox shows an example of every call") from error
+        raise BadRequest(
+            f"the body does not fit: {error}. GET /_sandbox shows an example of every call"
+        ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(f"the body is no JSON we can read ({error}): send a JSON document") from error
+        raise BadRequest(
+            f"the body is no JSON we can read ({error}): send a JSON document"
+        ) from error
 
 
 def change_limits(limiter: Limiter, body: bytes) -> None:
@@ -66,7 +70,12 @@ def change_limits(limiter: Limiter, body: bytes) -> None:
     if not given:
         limiter.reset()
         return
-    pace = read(msgspec.json.encode({name: given.pop(name) for name in Pace.__struct_fields__ if name in given}), Pace)
+    pace = read(
+        msgspec.json.encode(
+            {name: given.pop(name) for name in Pace.__struct_fields__ if name in given}
+        ),
+        Pace,
+    )
     unknown = sorted(given.keys() - limiter.limits.keys())
     if unknown:
         raise BadRequest(
@@ -85,5 +94,7 @@ def limits_in_force(limiter: Limiter) -> dict[str, Any]:
 
 def _changed(limit: Limit, raw: bytes) -> Limit:
     change = read(raw, LimitChange)
-    given = {name: value for name, value in msgspec.structs.asdict(change).items() if value is not None}
+    given = {
+        name: value for name, value in msgspec.structs.asdict(change).items() if value is not None
+    }
     return msgspec.structs.replace(limit, **given)

@@ -10,7 +10,14 @@ from litestar.di import NamedDependency
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from deploy.sandbox.server.bodies import Advance, Mutation, NewAccount, change_limits, limits_in_force, read
+from deploy.sandbox.server.bodies import (
+    Advance,
+    Mutation,
+    NewAccount,
+    change_limits,
+    limits_in_force,
+    read,
+)
 from deploy.sandbox.server.faults import Fault
 from deploy.sandbox.server.guide import as_json, as_page
 from deploy.sandbox.server.provider_sandbox import ProviderSandbox
@@ -30,7 +37,9 @@ class Sandboxes:
 
     def __getitem__(self, slug: str) -> ProviderSandbox:
         if slug not in self.by_slug:
-            raise NotFound(f"no sandbox for {slug!r} here: one of {', '.join(self.by_slug) or 'none'}")
+            raise NotFound(
+                f"no sandbox for {slug!r} here: one of {', '.join(self.by_slug) or 'none'}"
+            )
         return self.by_slug[slug]
 
 
@@ -61,13 +70,23 @@ async def add_account(slug: InPath, request: Call, sandboxes: Served) -> dict[st
 
 
 @post("/_sandbox/{slug:str}/accounts/{account_id:str}/mutate", status_code=200)
-async def mutate(slug: InPath, account_id: InPath, request: Call, sandboxes: Served) -> dict[str, list[str]]:
+async def mutate(
+    slug: InPath, account_id: InPath, request: Call, sandboxes: Served
+) -> dict[str, list[str]]:
     world, change = sandboxes[slug].world, read(await request.body(), Mutation)
-    return world.mutate(account_id, change.resource, create=change.create, update=change.update, archive=change.archive)
+    return world.mutate(
+        account_id,
+        change.resource,
+        create=change.create,
+        update=change.update,
+        archive=change.archive,
+    )
 
 
 @get("/_sandbox/{slug:str}/accounts/{account_id:str}/ledger")
-async def ledger(slug: InPath, account_id: InPath, request: Call, sandboxes: Served) -> dict[str, list[dict[str, Any]]]:
+async def ledger(
+    slug: InPath, account_id: InPath, request: Call, sandboxes: Served
+) -> dict[str, list[dict[str, Any]]]:
     rows = sandboxes[slug].world.all_rows(account_id)
     unknown = sorted(set(request.query_params) - {"resource"})
     if unknown:
@@ -75,7 +94,11 @@ async def ledger(slug: InPath, account_id: InPath, request: Call, sandboxes: Ser
     wanted = request.query_params.get("resource")
     if wanted is None:
         return {
-            "items": [ledger_entry(row) | {"resource": name} for name, some in rows.items() for row in some.values()]
+            "items": [
+                ledger_entry(row) | {"resource": name}
+                for name, some in rows.items()
+                for row in some.values()
+            ]
         }
     if wanted not in rows:
         raise BadRequest(f"no resource {wanted!r} here: one of {', '.join(rows)}")

@@ -23,7 +23,9 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         return self.method in {None, method} and fnmatchcase(path, self.path)
 
 
-class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+class Fault(
+    msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
+):
     """Without ``status`` and ``drop`` the provider answers after ``delay_ms``; without ``times`` it never runs out.
 
     ``drop`` cuts the connection: "request" before the provider has seen it, "answer" after it has acted.

@@ -58,7 +58,14 @@ CALLS: Final = (
     (
         "PUT",
         "/_sandbox/{p}/faults",
-        [{"match": {"method": "GET", "path": "/v1/*"}, "status": 503, "headers": {"Retry-After": "2"}, "times": 3}],
+        [
+            {
+                "match": {"method": "GET", "path": "/v1/*"},
+                "status": 503,
+                "headers": {"Retry-After": "2"},
+                "times": 3,
+            }
+        ],
         (
             "Replaces the list ([] clears it). The first that matches and has times left wins; no match: every call; "
             "no times: always. body is a string or JSON. Without status: delay_ms, then the provider answers. "
@@ -96,7 +103,10 @@ def as_json(sandboxes: Mapping[str, ProviderSandbox], clock: Clock) -> dict[str,
         "clock": clock.iso(),
         "kept": KEPT,
         "providers": {slug: _provider(sandbox) for slug, sandbox in sandboxes.items()},
-        "calls": [{"method": method, "path": path, "body": body, "does": does} for method, path, body, does in CALLS],
+        "calls": [
+            {"method": method, "path": path, "body": body, "does": does}
+            for method, path, body, does in CALLS
+        ],
     }
 
 
@@ -119,7 +129,9 @@ def as_page(sandboxes: Mapping[str, ProviderSandbox], clock: Clock) -> Response[
         '<p>Errors are <code>{"detail": "…"}</code>: what is wrong, and what to do.</p>'
         f"<h2>Calls</h2><dl>{calls}</dl>"
     )
-    return Response(page("Sandbox control", body, wide=True), media_type="text/html", headers=headers())
+    return Response(
+        page("Sandbox control", body, wide=True), media_type="text/html", headers=headers()
+    )
 
 
 def _provider_row(slug: str, sandbox: ProviderSandbox) -> str:

@@ -68,7 +68,9 @@ async def _wait(sandbox: ProviderSandbox, fault: Fault | None) -> None:
         await asyncio.sleep(latency / 1000)
 
 
-async def _answer(app: ASGIApp, fault: Fault | None, scope: Scope, receive: Receive, send: Send) -> None:
+async def _answer(
+    app: ASGIApp, fault: Fault | None, scope: Scope, receive: Receive, send: Send
+) -> None:
     if fault is None:
         await app(scope, receive, send)
     elif fault.drop:

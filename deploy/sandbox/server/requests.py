@@ -14,7 +14,8 @@ from shared.contracts.envelope import timestamp
 KEPT: Final = 50_000
 LONGEST: Final = 200
 SECRET: Final = re.compile(
-    r"token|secret|verifier|password|signature|^(code|state|hapikey|api_?key|assertion)$", re.IGNORECASE
+    r"token|secret|verifier|password|signature|^(code|state|hapikey|api_?key|assertion)$",
+    re.IGNORECASE,
 )
 # Providers have calls with the token itself in the path, after a segment like access-tokens.
 SECRET_PATH: Final = re.compile(r"(?<=tokens/)[^/]+", re.IGNORECASE)
@@ -40,18 +41,39 @@ class RequestLog:
     """The newest 50,000 requests of one provider, by the time they were answered; not kept over a restart."""
 
     def __init__(self) -> None:
-        self._kept: deque[tuple[float, str, str, str, int | None, float, str | None]] = deque(maxlen=KEPT)
+        self._kept: deque[tuple[float, str, str, str, int | None, float, str | None]] = deque(
+            maxlen=KEPT
+        )
 
     def add(  # noqa: PLR0917  # once per request: a row, and no names for its cells
-        self, at: float, method: str, path: str, query: bytes, status: int | None, ms: float, account: str | None
+        self,
+        at: float,
+        method: str,
+        path: str,
+        query: bytes,
+        status: int | None,
+        ms: float,
+        account: str | None,
     ) -> None:
-        self._kept.append((at, method, SECRET_PATH.sub(HIDDEN, path), redacted(query), status, ms, account))
+        self._kept.append(
+            (at, method, SECRET_PATH.sub(HIDDEN, path), redacted(query), status, ms, account)
+        )
 
     def entries(self) -> list[Entry]:
         """Oldest arrival first."""
         return [
-            Entry(at=timestamp(at), method=method, path=path, query=query, status=status, ms=round(ms, 1), account=who)
-            for at, method, path, query, status, ms, who in sorted(self._kept, key=lambda row: row[0])
+            Entry(
+                at=timestamp(at),
+                method=method,
+                path=path,
+                query=query,
+                status=status,
+                ms=round(ms, 1),
+                account=who,
+            )
+            for at, method, path, query, status, ms, who in sorted(
+                self._kept, key=lambda row: row[0]
+            )
         ]
 
     def clear(self) -> None:
@@ -63,7 +85,10 @@ def redacted(query: bytes) -> str:
     if not query:
         return ""
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
-    return urlencode([(name, HIDDEN if SECRET.search(name) else _cut(value)) for name, value in pairs], safe="[],:/+")
+    return urlencode(
+        [(name, HIDDEN if SECRET.search(name) else _cut(value)) for name, value in pairs],
+        safe="[],:/+",
+    )
 
 
 def _cut(value: str) -> str:

@@ -30,4 +30,8 @@ def _broken(request: Request[Any, Any, Any], error: Exception) -> Response[dict[
     return Response({"detail": "the sandbox itself failed; its log says where"}, status_code=500)
 
 
-EXCEPTIONS: Final[ExceptionHandlersMap] = {TributaryError: _named, HTTPException: _http, Exception: _broken}
+EXCEPTIONS: Final[ExceptionHandlersMap] = {
+    TributaryError: _named,
+    HTTPException: _http,
+    Exception: _broken,
+}

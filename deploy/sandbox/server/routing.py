@@ -53,9 +53,16 @@ def _refusal(scope: Scope, hosts: Collection[str]) -> tuple[int, str] | None:
     headers = dict(scope["headers"])
     host = headers.get(b"host", b"").decode("latin-1")
     if _name(f"//{host}") not in hosts:
-        return 400, "the sandbox answers only as localhost, 127.0.0.1 or [::1]: use one of them in the URL"
+        return (
+            400,
+            "the sandbox answers only as localhost, 127.0.0.1 or [::1]: use one of them in the URL",
+        )
     origin = headers.get(b"origin")
-    if origin and scope["path"].startswith(CONTROL) and _name(origin.decode("latin-1")) not in LOOPBACK:
+    if (
+        origin
+        and scope["path"].startswith(CONTROL)
+        and _name(origin.decode("latin-1")) not in LOOPBACK
+    ):
         return 403, "pages of other sites may not use the control API: call it from this machine"
     return None
 

@@ -9,7 +9,14 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromQuery
 
 from deploy.sandbox.__main__ import main
-from deploy.sandbox.world import AuthorizationCode, Token, World, chosen_account, consent_page, redirect
+from deploy.sandbox.world import (
+    AuthorizationCode,
+    Token,
+    World,
+    chosen_account,
+    consent_page,
+    redirect,
+)
 from deploy.sandbox.world.tests.plums import Plums
 from shared.errors import Forbidden
 
@@ -40,7 +47,13 @@ def routes(world: World) -> list[HTTPRouteHandler]:
         if found.used or found.expires < world.clock.now():
             raise Forbidden("the code is used or expired")
         world.codes[code] = msgspec.structs.replace(found, used=True)
-        token = Token(kind="access", account=found.account, client_id="x", grant=code, issued=world.clock.now())
+        token = Token(
+            kind="access",
+            account=found.account,
+            client_id="x",
+            grant=code,
+            issued=world.clock.now(),
+        )
         world.tokens[f"token-{code}"] = token
         return {"access_token": f"token-{code}"}
 

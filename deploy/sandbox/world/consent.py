@@ -28,7 +28,9 @@ def consent_page(world: World, *, provider: str, scopes: tuple[str, ...]) -> Res
     )
     callbacks = [urlsplit(uri) for uri in world.client.redirect_uris]
     targets = (*(f"{uri.scheme}://{uri.netloc}" for uri in callbacks), *world.client.return_origins)
-    return Response(page(f"{provider} (simulated)", body), media_type="text/html", headers=headers(targets))
+    return Response(
+        page(f"{provider} (simulated)", body), media_type="text/html", headers=headers(targets)
+    )
 
 
 def _choice(account: SandboxAccount, position: int) -> str:
@@ -48,7 +50,9 @@ def chosen_account(world: World, form: dict[str, str]) -> SandboxAccount | None:
     """
     decision = form.get("decision")
     if decision not in {"allow", "deny"}:
-        raise BadRequest("decision has to be allow or deny: send the form's fields, decision and account")
+        raise BadRequest(
+            "decision has to be allow or deny: send the form's fields, decision and account"
+        )
     if decision == "deny":
         return None
     name = form.get("account") or world.simulated.default.id

@@ -45,7 +45,9 @@ class Limiter:
         return max(limit.penalty_s, freed_by + limit.window_s - now)
 
     def remaining(self, bucket: str, key: str) -> int:
-        return max(0, self.limits[bucket].requests - len(self._within(bucket, key, time.monotonic())))
+        return max(
+            0, self.limits[bucket].requests - len(self._within(bucket, key, time.monotonic()))
+        )
 
     def reset(self) -> None:
         """Back to the provider's own limits, with nothing used up, no penalty and no latency."""

@@ -116,6 +116,8 @@ class Simulated(Protocol):
 class Archives(Protocol):
     """What a ``Simulated`` adds when archiving one row takes others with it, or changes more than the flag."""
 
-    def archive(self, rows: Rows, resource: str, row: SandboxRow, at: str) -> list[tuple[str, SandboxRow]]:
+    def archive(
+        self, rows: Rows, resource: str, row: SandboxRow, at: str
+    ) -> list[tuple[str, SandboxRow]]:
         """Every row that changes as (resource, row), ``row`` itself among them."""
         ...

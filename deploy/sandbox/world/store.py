@@ -14,7 +14,9 @@ from shared.layout import mark, require_layout, sqlite_layout
 
 T = TypeVar("T")
 
-SCHEMA: Final = "CREATE TABLE IF NOT EXISTS state (space TEXT, key TEXT, value BLOB, PRIMARY KEY (space, key))"
+SCHEMA: Final = (
+    "CREATE TABLE IF NOT EXISTS state (space TEXT, key TEXT, value BLOB, PRIMARY KEY (space, key))"
+)
 # Not INSERT OR REPLACE: that deletes first, and the new rowid would move the row to the end of every listing.
 UPSERT: Final = (
     "INSERT INTO state (space, key, value) VALUES (?, ?, ?) "
@@ -45,7 +47,9 @@ class Store:
             self._db.execute("COMMIT")
 
     def load(self, space: str) -> Iterator[tuple[str, bytes]]:
-        found = self._db.execute("SELECT key, value FROM state WHERE space = ? ORDER BY rowid", (space,))
+        found = self._db.execute(
+            "SELECT key, value FROM state WHERE space = ? ORDER BY rowid", (space,)
+        )
         return iter(found.fetchall())
 
     def write(self, space: str, changes: dict[str, bytes | None]) -> None:
@@ -71,7 +75,9 @@ class DurableMap(MutableMapping[str, T], Generic[T]):
     def __init__(self, store: Store, space: str, shape: type[T]) -> None:
         self._store = store
         self._space = space
-        self._live: dict[str, T] = {key: msgspec.json.decode(value, type=shape) for key, value in store.load(space)}
+        self._live: dict[str, T] = {
+            key: msgspec.json.decode(value, type=shape) for key, value in store.load(space)
+        }
 
     @override
     def __getitem__(self, key: str) -> T:
@@ -98,5 +104,7 @@ class DurableMap(MutableMapping[str, T], Generic[T]):
 
     def put(self, values: dict[str, T]) -> None:
         """Set many in one transaction."""
-        self._store.write(self._space, {key: msgspec.json.encode(value) for key, value in values.items()})
+        self._store.write(
+            self._space, {key: msgspec.json.encode(value) for key, value in values.items()}
+        )
         self._live.update(values)

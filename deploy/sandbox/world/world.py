@@ -27,7 +27,9 @@ MOST: Final = 1_000_000
 class World:
     """A provider's sandbox state. Codes, tokens, accounts and mutations survive ``kill -9``."""
 
-    def __init__(self, simulated: Simulated, store: Store, clock: Clock, client: SandboxClient) -> None:
+    def __init__(
+        self, simulated: Simulated, store: Store, clock: Clock, client: SandboxClient
+    ) -> None:
         self.simulated, self.clock, self.client = simulated, clock, client
         self.limiter = Limiter(simulated.limits)
         slug = simulated.slug
@@ -44,9 +46,13 @@ class World:
             self._known(resource)
             if not 0 <= count <= MOST:
                 raise BadRequest(f"counts.{resource} is {count}: give a number from 0 to {MOST:,}")
-        account = SandboxAccount(id=self.simulated.account_id(name, seed), name=name, seed=seed, counts=counts)
+        account = SandboxAccount(
+            id=self.simulated.account_id(name, seed), name=name, seed=seed, counts=counts
+        )
         if account.id in self.accounts and self.accounts[account.id] != account:
-            raise BadRequest(f"account {name!r} with seed {seed} exists with other counts: take another name or seed")
+            raise BadRequest(
+                f"account {name!r} with seed {seed} exists with other counts: take another name or seed"
+            )
         self.accounts[account.id] = account
         return account
 
@@ -70,7 +76,13 @@ class World:
         return self.all_rows(account_id)[resource]
 
     def mutate(
-        self, account_id: str, resource: str, *, create: int, update: list[str] | int, archive: list[str] | int
+        self,
+        account_id: str,
+        resource: str,
+        *,
+        create: int,
+        update: list[str] | int,
+        archive: list[str] | int,
     ) -> dict[str, list[str]]:
         """Update, then archive, then create, all or nothing; a number takes the oldest live rows.
 
@@ -99,13 +111,20 @@ class World:
     def _keep(self, account_id: str, changed: dict[tuple[str, str], SandboxRow]) -> None:
         rows = self.all_rows(account_id)
         if changed:
-            self._changed.put({f"{account_id}\n{resource}\n{id_}": row for (resource, id_), row in changed.items()})
+            self._changed.put(
+                {
+                    f"{account_id}\n{resource}\n{id_}": row
+                    for (resource, id_), row in changed.items()
+                }
+            )
         for (resource, id_), row in changed.items():
             rows[resource][id_] = row
 
     def _known(self, resource: str) -> None:
         if resource not in self.simulated.resources:
-            raise BadRequest(f"no resource {resource!r} here: one of {', '.join(self.simulated.resources)}")
+            raise BadRequest(
+                f"no resource {resource!r} here: one of {', '.join(self.simulated.resources)}"
+            )
 
 
 class Edit:
@@ -149,7 +168,9 @@ def _pick(rows: dict[str, SandboxRow], which: list[str] | int) -> list[SandboxRo
     if isinstance(which, int):
         live = [row for row in rows.values() if not row.archived]
         if not 0 <= which <= len(live):
-            raise BadRequest(f"{which} rows are asked for, and {len(live)} are live: ask for 0 to {len(live)}")
+            raise BadRequest(
+                f"{which} rows are asked for, and {len(live)} are live: ask for 0 to {len(live)}"
+            )
         return live[:which]
     missing = [id_ for id_ in which if id_ not in rows]
     if missing:

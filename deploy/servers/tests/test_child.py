@@ -50,7 +50,9 @@ def runs(pid: int) -> bool:
 def test_kill_reaches_those_who_left_the_process_group() -> None:
     child = Shell("setsid sleep 60 & echo ready; wait")
     child.start()
-    eventually(lambda: "sleep" in [psutil.Process(pid).name() for pid in family(child.pid)], within=10)
+    eventually(
+        lambda: "sleep" in [psutil.Process(pid).name() for pid in family(child.pid)], within=10
+    )
     both = family(child.pid)
     assert len(both) == 2
     child.kill()
@@ -71,7 +73,9 @@ def test_a_paused_one_stands_still_until_it_is_resumed() -> None:
 def test_every_line_reaches_the_sink_and_the_last_ones_the_error() -> None:
     lines: list[str] = []
     child = Shell("seq 30; echo a last word >&2; exit 3", sink=lines)
-    with pytest.raises(Ended, match=r"(?s)shell ended with status 3:.*29\n30\na last word$") as told:
+    with pytest.raises(
+        Ended, match=r"(?s)shell ended with status 3:.*29\n30\na last word$"
+    ) as told:
         child.start()
     assert lines == [*map(str, range(1, 31)), "a last word"]
     assert "\n1\n" not in str(told.value)
@@ -82,7 +86,9 @@ def test_a_tied_one_ends_with_its_parent_even_by_kill_9() -> None:
         "from deploy.servers.tests.test_child import Shell; import time;"
         "c = Shell('echo ready; exec sleep 60', tied=True); c.start(); print(c.pid, flush=True); time.sleep(60)"
     )
-    with subprocess.Popen([sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline())
         assert psutil.pid_exists(pid)
@@ -92,7 +98,10 @@ def test_a_tied_one_ends_with_its_parent_even_by_kill_9() -> None:
 
 def test_a_server_may_listen_on_a_held_port_and_a_busy_one_is_refused() -> None:
     with closing(Port()) as port:
-        with socket.create_server(("127.0.0.1", port.number)), pytest.raises(OSError, match="in use"):
+        with (
+            socket.create_server(("127.0.0.1", port.number)),
+            pytest.raises(OSError, match="in use"),
+        ):
             Port(port.number)
         socket.create_server(("127.0.0.1", port.number)).close()
 

@@ -21,7 +21,9 @@ async def ask(url: str, question: str) -> object:
         await connection.close()
 
 
-def test_what_was_committed_is_there_after_kill_9_under_the_same_url(own_postgres: Postgres) -> None:
+def test_what_was_committed_is_there_after_kill_9_under_the_same_url(
+    own_postgres: Postgres,
+) -> None:
     before = own_postgres.url
     asyncio.run(ask(before, "CREATE TABLE things AS SELECT 7 AS number"))
     own_postgres.kill()
@@ -81,7 +83,10 @@ def test_redis_is_empty_after_kill_9_and_asks_for_the_same_password(own_redis: R
     assert own_redis.url == before
     with redis.Redis.from_url(before) as client:
         assert client.dbsize() == 0
-    with redis.Redis(port=own_redis.port.number) as stranger, pytest.raises(redis.AuthenticationError):
+    with (
+        redis.Redis(port=own_redis.port.number) as stranger,
+        pytest.raises(redis.AuthenticationError),
+    ):
         stranger.ping()
 
 

@@ -74,14 +74,22 @@ async def finish_flow(callback: Callback, *, context: AuthContext) -> CallbackRe
         endpoint = configured_for(flow.provider, context.endpoints)
         grant, who = await _consented(callback, flow, endpoint, context)
         async with context.database.write() as db:
-            connection, kind = await save_connection(db, flow, grant, who, endpoint=endpoint, context=context)
+            connection, kind = await save_connection(
+                db, flow, grant, who, endpoint=endpoint, context=context
+            )
             await store.complete_flow(db, flow.id, connection.id)
     except _Failed as failed:
         return await _failure(failed.error, flow, context)
     log.info(
-        "connected", connection_id=connection.id, provider=flow.provider, kind=kind, generation=connection.generation
+        "connected",
+        connection_id=connection.id,
+        provider=flow.provider,
+        kind=kind,
+        generation=connection.generation,
     )
-    return CallbackResult(flow=await get_flow(flow.id, context=context), connection=connection, event=kind)
+    return CallbackResult(
+        flow=await get_flow(flow.id, context=context), connection=connection, event=kind
+    )
 
 
 async def _failure(error: ErrorBody, flow: FlowRow | None, context: AuthContext) -> CallbackResult:
@@ -102,7 +110,12 @@ async def _take(callback: Callback, context: AuthContext) -> FlowRow:
             raise _Failed(problem("state_invalid"))
         cookie = callback.cookies.get(flow.id, "")
         if flow.nonce_hash is None or not same(flow.nonce_hash, hash_token(cookie)):
-            log.warning("flow_mismatch", flow_id=flow.id, provider=flow.provider, cookie_present=bool(cookie))
+            log.warning(
+                "flow_mismatch",
+                flow_id=flow.id,
+                provider=flow.provider,
+                cookie_present=bool(cookie),
+            )
             raise _Failed(problem("flow_mismatch"))
         if not await store.spend_flow(db, flow, now=now, finish_by=now + FINISH_S):
             too_late = not flow.used and flow.expires_at <= now
@@ -155,7 +168,9 @@ def _code_of(failure: ProviderFailure) -> str:
 
 async def identified(grant: Grant, *, endpoint: TokenEndpoint) -> Identified | None:
     """None when the provider did not say which account. Raises ``ProviderFailure``, for the identity call only."""
-    reply, introspected = await asyncio.gather(_identity(grant, endpoint), _introspection(grant, endpoint))
+    reply, introspected = await asyncio.gather(
+        _identity(grant, endpoint), _introspection(grant, endpoint)
+    )
     return identify(endpoint.provider.oauth.identity, grant, reply=reply, introspected=introspected)
 
 
@@ -185,7 +200,13 @@ async def _introspection(grant: Grant, endpoint: TokenEndpoint) -> object:
 
 
 async def save_connection(
-    db: AsyncConnection, flow: FlowRow, grant: Grant, who: Identified, *, endpoint: TokenEndpoint, context: AuthContext
+    db: AsyncConnection,
+    flow: FlowRow,
+    grant: Grant,
+    who: Identified,
+    *,
+    endpoint: TokenEndpoint,
+    context: AuthContext,
 ) -> tuple[Connection, str]:
     """Connection, tokens and event in the caller's transaction; returns the snapshot and the kind of its event."""
     fresh = _fresh(flow, grant, who, endpoint, timestamp(context.clock()))
@@ -197,7 +218,9 @@ async def save_connection(
     return connection, kind
 
 
-def _fresh(flow: FlowRow, grant: Grant, who: Identified, endpoint: TokenEndpoint, now: str) -> Connection:
+def _fresh(
+    flow: FlowRow, grant: Grant, who: Identified, endpoint: TokenEndpoint, now: str
+) -> Connection:
     scopes = endpoint.runtime.scopes if grant.scopes is None else grant.scopes
     return Connection(
         id=new_id(),

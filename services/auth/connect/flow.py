@@ -114,7 +114,9 @@ async def get_flow(flow_id: str, *, context: AuthContext) -> Flow:
     async with context.database.read() as db:
         row = await store.get_flow(db, flow_id)
     if row is None:
-        raise NotFound("There is no such connect link; links are forgotten after a day. Start connecting again.")
+        raise NotFound(
+            "There is no such connect link; links are forgotten after a day. Start connecting again."
+        )
     return view(row, context)
 
 

@@ -13,7 +13,13 @@ from urllib.parse import urlencode, urlsplit
 import msgspec
 
 from services.auth.credentials import Pair
-from services.auth.oauth_client.failures import Away, Lost, ProviderFailure, answer_failure, transport_failure
+from services.auth.oauth_client.failures import (
+    Away,
+    Lost,
+    ProviderFailure,
+    answer_failure,
+    transport_failure,
+)
 from shared.connector import Identity, Provider
 from shared.http import HttpClient, HttpError, HttpResponse
 from shared.installation import ProviderRuntime
@@ -49,7 +55,9 @@ class TokenEndpoint:
     Closes nothing: the client is the composer's.
     """
 
-    def __init__(self, runtime: ProviderRuntime, http: HttpClient, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, runtime: ProviderRuntime, http: HttpClient, *, clock: Callable[[], float] = time.time
+    ) -> None:
         self.runtime = runtime
         self.provider = runtime.provider
         self.refresh_permits = asyncio.Semaphore(AT_ONCE)
@@ -77,7 +85,9 @@ class TokenEndpoint:
 
     async def refresh(self, refresh_token: SecretStr) -> Grant:
         """Raises ``ProviderFailure``; after ``Lost`` nobody knows which pair is good."""
-        return await self._grant({"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()})
+        return await self._grant(
+            {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
+        )
 
     async def identity(self, access: SecretStr) -> Any:
         """The identity call's JSON, None where the provider's data names no such call. Raises ``ProviderFailure``."""
@@ -99,7 +109,9 @@ class TokenEndpoint:
         if self._oauth.introspect_url is None:
             return None
         url = self._complete(self._oauth.introspect_url)
-        response = await self._post(url, {"token": access.reveal(), **self._oauth.introspect_params}, DEADLINE_S)
+        response = await self._post(
+            url, {"token": access.reveal(), **self._oauth.introspect_params}, DEADLINE_S
+        )
         if response.status >= 300:
             raise answer_failure(response, self._oauth)
         try:
@@ -129,7 +141,9 @@ class TokenEndpoint:
         access_only = self._oauth.revoke_token == "access_token" or pair.refresh is None
         token = pair.access if access_only or pair.refresh is None else pair.refresh
         url = self._complete(self._oauth.revoke_url)
-        response = await self._post(url, {"token": token.reveal(), **self._oauth.revoke_params}, REVOKE_S)
+        response = await self._post(
+            url, {"token": token.reveal(), **self._oauth.revoke_params}, REVOKE_S
+        )
         if response.status >= 300:
             raise answer_failure(response, self._oauth)
 
@@ -158,8 +172,12 @@ class TokenEndpoint:
         as_json = self._oauth.token_body == "json"
         try:
             if as_json:
-                return await self._http.request("POST", url, headers=headers, json=body, timeout_s=timeout_s)
-            return await self._http.request("POST", url, headers=headers, form=body, timeout_s=timeout_s)
+                return await self._http.request(
+                    "POST", url, headers=headers, json=body, timeout_s=timeout_s
+                )
+            return await self._http.request(
+                "POST", url, headers=headers, form=body, timeout_s=timeout_s
+            )
         except HttpError as error:
             raise transport_failure(error) from None
 
@@ -203,7 +221,9 @@ def needs_introspection(identity: Identity, grant: Grant) -> bool:
     return any(path.startswith("introspection.") for path in chain.from_iterable(reached))
 
 
-def identify(identity: Identity, grant: Grant, *, reply: Any, introspected: Any) -> Identified | None:
+def identify(
+    identity: Identity, grant: Grant, *, reply: Any, introspected: Any
+) -> Identified | None:
     """None when no account id is where the provider's data says it is."""
     sources = {"token": grant.facts, "identity": reply, "introspection": introspected}
     account_id = _first(sources, identity.account_id)
@@ -217,7 +237,9 @@ def identify(identity: Identity, grant: Grant, *, reply: Any, introspected: Any)
 
 
 def granted_resources(provider: Provider, scopes: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(resource.slug for resource in provider.resources if set(resource.scopes) <= set(scopes))
+    return tuple(
+        resource.slug for resource in provider.resources if set(resource.scopes) <= set(scopes)
+    )
 
 
 def _first(sources: Mapping[str, Any], paths: tuple[str, ...]) -> str | None:

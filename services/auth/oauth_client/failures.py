@@ -19,7 +19,12 @@ import httpx
 from shared.connector import OAuth2
 from shared.http import BadBody, BodyTooLarge, HttpError, HttpResponse, Unreachable
 
-_NEVER_SENT: Final = (httpcore.ConnectError, httpcore.ConnectTimeout, httpx.ConnectError, httpx.ConnectTimeout)
+_NEVER_SENT: Final = (
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+)
 
 
 class ProviderFailure(Exception):

@@ -40,7 +40,9 @@ class Busy(msgspec.Struct, frozen=True, kw_only=True):
     until: float
 
 
-async def begin(connection_id: str, token_version: int, *, again: bool, context: AuthContext) -> Claim | Busy | None:
+async def begin(
+    connection_id: str, token_version: int, *, again: bool, context: AuthContext
+) -> Claim | Busy | None:
     """None: nothing to do (another token version already, no longer live, not refreshable) or too early to try again.
 
     ``again`` does not wait for the time set after a failure: the caller has just met it and goes on at once.
@@ -60,10 +62,15 @@ async def begin(connection_id: str, token_version: int, *, again: bool, context:
             return Busy(attempt_id=credential.attempt_id, until=credential.refresh_until)
         if credential.fingerprint is None or (credential.retry_at > now and not again):
             return None
-        unresolved = credential.attempt_id is not None and credential.attempt_fingerprint == credential.fingerprint
+        unresolved = (
+            credential.attempt_id is not None
+            and credential.attempt_fingerprint == credential.fingerprint
+        )
         replays = credential.replays if unresolved else 0
         attempt_id = new_id()
-        if not await credentials.claim(db, credential, attempt_id, until=now + ATTEMPT_S, replays=replays):
+        if not await credentials.claim(
+            db, credential, attempt_id, until=now + ATTEMPT_S, replays=replays
+        ):
             return Busy(attempt_id="", until=now)
     return Claim(
         connection=connection,
@@ -127,14 +134,18 @@ def _renewed(connection: Connection, grant: Grant, kind: str, context: AuthConte
 async def give_up(claim: Claim, reason: str, *, context: AuthContext) -> None:
     """The grant is dead, unless another attempt or another consent has changed the row since."""
     async with context.database.write() as db:
-        own = await credentials.settle(db, claim.connection.id, claim.attempt_id, known=True, retry_at=0.0)
+        own = await credentials.settle(
+            db, claim.connection.id, claim.attempt_id, known=True, retry_at=0.0
+        )
         connection = await store.get_connection(db, claim.connection.id) if own else None
         if connection is None or connection.status not in LIVE:
             return
         await require_consent(db, connection, reason, context=context)
 
 
-async def require_consent(db: AsyncConnection, connection: Connection, reason: str, *, context: AuthContext) -> None:
+async def require_consent(
+    db: AsyncConnection, connection: Connection, reason: str, *, context: AuthContext
+) -> None:
     """``reason`` is a sentence for people."""
     stopped = msgspec.structs.replace(
         connection,
@@ -144,11 +155,21 @@ async def require_consent(db: AsyncConnection, connection: Connection, reason: s
         updated_at=timestamp(context.clock()),
     )
     await store.publish(db, stopped, "ReauthorizationNeeded")
-    log.warning("reauthorization_needed", connection_id=connection.id, provider=connection.provider, reason=reason)
+    log.warning(
+        "reauthorization_needed",
+        connection_id=connection.id,
+        provider=connection.provider,
+        reason=reason,
+    )
 
 
 async def retry_later(
-    claim: Claim, failure: ProviderFailure | None, *, known: bool, context: AuthContext, replays: int = 0
+    claim: Claim,
+    failure: ProviderFailure | None,
+    *,
+    known: bool,
+    context: AuthContext,
+    replays: int = 0,
 ) -> None:
     """``known`` False: the attempt, or one before it, may have had its effect, and stays in the journal."""
     growing = min(LONGEST_WAIT_S, 2.0 ** min(claim.credential.failures, 6))
@@ -156,7 +177,12 @@ async def retry_later(
     retry_at = context.clock() + max(growing, told)
     async with context.database.write() as db:
         await credentials.settle(
-            db, claim.connection.id, claim.attempt_id, known=known, retry_at=retry_at, replays=replays
+            db,
+            claim.connection.id,
+            claim.attempt_id,
+            known=known,
+            retry_at=retry_at,
+            replays=replays,
         )
     log.warning(
         "refresh_failed",

@@ -33,11 +33,13 @@ ROUNDS: Final = 3
 """A refresh, the replay of a lost one, and the verdict when the replay is lost too."""
 _LOOK_S: Final = 0.05
 _AGAIN_S: Final = 0.5
-_LOST: Final = (
-    "The provider's answer to a token refresh was lost, and the old tokens are no longer accepted. Reconnect."
+_LOST: Final = "The provider's answer to a token refresh was lost, and the old tokens are no longer accepted. Reconnect."
+_DEAD: Final = (
+    "{name} no longer accepts this connection: access was withdrawn or has run out. Reconnect."
 )
-_DEAD: Final = "{name} no longer accepts this connection: access was withdrawn or has run out. Reconnect."
-UNREADABLE: Final = "The stored tokens of this connection cannot be opened: they were altered or moved. Reconnect."
+UNREADABLE: Final = (
+    "The stored tokens of this connection cannot be opened: they were altered or moved. Reconnect."
+)
 _STOP_S: Final = 3.0
 log = structlog.get_logger()
 
@@ -80,7 +82,9 @@ class RefreshCoordinator:
             log.error("refresh_broke", connection_id=connection_id, exc_info=error)
 
 
-async def refresh(connection_id: str, token_version: int, endpoint: TokenEndpoint, *, context: AuthContext) -> None:
+async def refresh(
+    connection_id: str, token_version: int, endpoint: TokenEndpoint, *, context: AuthContext
+) -> None:
     """Raise the token version, mark the connection as needing a person, or set a later time for trying again."""
     rounds = 0
     while rounds < ROUNDS:
@@ -96,7 +100,9 @@ async def refresh(connection_id: str, token_version: int, endpoint: TokenEndpoin
         await _other_ended(connection_id, token_version, found, context)
 
 
-async def _attempt(claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> Literal["done", "again"]:
+async def _attempt(
+    claim: Claim, endpoint: TokenEndpoint, context: AuthContext
+) -> Literal["done", "again"]:
     slug = endpoint.provider.slug
     try:
         pair = credentials.opened(claim.connection, claim.credential, context.keyring)
@@ -133,7 +139,11 @@ async def _kept(claim: Claim, grant: Grant, context: AuthContext) -> bool:
         except Exception as error:
             if not is_transient(error):
                 raise
-            log.warning("refreshed_not_stored", connection_id=claim.connection.id, error=type(error).__name__)
+            log.warning(
+                "refreshed_not_stored",
+                connection_id=claim.connection.id,
+                error=type(error).__name__,
+            )
             await asyncio.sleep(_AGAIN_S)
 
 
@@ -145,7 +155,9 @@ async def _may_send(claim: Claim, endpoint: TokenEndpoint, context: AuthContext)
         case "lives":  # the provider ends both tokens at a refresh, so the lost one did not happen
             return True
         case "undecided":
-            await attempt.retry_later(claim, None, known=False, replays=claim.credential.replays, context=context)
+            await attempt.retry_later(
+                claim, None, known=False, replays=claim.credential.replays, context=context
+            )
             return False
         case "refused":
             pass
@@ -178,7 +190,9 @@ async def _failed(
         case JustRefreshed() if lost:  # by ourselves: nobody else has this token
             await attempt.give_up(claim, _LOST, context=context)
         case DeadGrant():
-            await attempt.give_up(claim, _LOST if lost else _DEAD.format(name=endpoint.provider.name), context=context)
+            await attempt.give_up(
+                claim, _LOST if lost else _DEAD.format(name=endpoint.provider.name), context=context
+            )
         case Lost() if endpoint.provider.oauth.rotates:
             replays = claim.credential.replays + claim.unresolved
             await attempt.retry_later(claim, failure, known=False, replays=replays, context=context)
@@ -189,7 +203,9 @@ async def _failed(
     return "done"
 
 
-async def _forget_late(pair: credentials.Pair, claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> None:
+async def _forget_late(
+    pair: credentials.Pair, claim: Claim, endpoint: TokenEndpoint, context: AuthContext
+) -> None:
     """A pair made for a connection that was disconnected meanwhile must not stay good at the provider."""
     async with context.database.read() as db:
         connection = await store.get_connection(db, claim.connection.id)
@@ -202,7 +218,9 @@ async def _forget_late(pair: credentials.Pair, claim: Claim, endpoint: TokenEndp
         return
 
 
-async def _other_ended(connection_id: str, token_version: int, other: Busy, context: AuthContext) -> None:
+async def _other_ended(
+    connection_id: str, token_version: int, other: Busy, context: AuthContext
+) -> None:
     while context.clock() < other.until:
         await asyncio.sleep(_LOOK_S)
         async with context.database.read() as db:

@@ -20,7 +20,11 @@ _TOUCH_S: Final = 60.0
 
 
 async def access_token(
-    connection_id: str, stale_version: int | None, *, coordinator: RefreshCoordinator, context: AuthContext
+    connection_id: str,
+    stale_version: int | None,
+    *,
+    coordinator: RefreshCoordinator,
+    context: AuthContext,
 ) -> AccessToken:
     """Refresh within 5 minutes of the end, or when the provider refused the token of ``stale_version``.
 
@@ -47,13 +51,17 @@ async def _load(connection_id: str, context: AuthContext) -> tuple[Connection, C
     if connection is None:
         raise NotFound("There is no such connection.")
     if connection.status == "disconnected" or credential is None:
-        raise Conflict("This connection was disconnected; its tokens are deleted.", code="disconnected")
+        raise Conflict(
+            "This connection was disconnected; its tokens are deleted.", code="disconnected"
+        )
     if connection.status not in LIVE:
         raise _reauthorize(connection.reason)
     return connection, credential
 
 
-def _wants_refresh(connection: Connection, credential: Credential, stale_version: int | None, now: float) -> bool:
+def _wants_refresh(
+    connection: Connection, credential: Credential, stale_version: int | None, now: float
+) -> bool:
     if credential.refresh_sealed is None:
         return False
     ends = credential.access_expires_at
@@ -64,7 +72,9 @@ def _expired(credential: Credential, now: float) -> bool:
     return credential.access_expires_at is not None and credential.access_expires_at <= now
 
 
-async def _answer(connection: Connection, credential: Credential, context: AuthContext) -> AccessToken:
+async def _answer(
+    connection: Connection, credential: Credential, context: AuthContext
+) -> AccessToken:
     try:
         pair = credentials.opened(connection, credential, context.keyring)
     except DecryptFailed:
@@ -76,11 +86,15 @@ async def _answer(connection: Connection, credential: Credential, context: AuthC
             await credentials.touch(db, connection.id, now=now, stale_before=now - _TOUCH_S)
     expires_in = None if pair.access_expires_at is None else pair.access_expires_at - now
     return AccessToken(
-        access_token=pair.access.reveal(), token_version=connection.token_version, expires_in_s=expires_in
+        access_token=pair.access.reveal(),
+        token_version=connection.token_version,
+        expires_in_s=expires_in,
     )
 
 
-async def _stop_if_final(connection: Connection, credential: Credential, context: AuthContext) -> None:
+async def _stop_if_final(
+    connection: Connection, credential: Credential, context: AuthContext
+) -> None:
     """Refused or expired, and nothing to refresh it with."""
     if credential.refresh_sealed is None:
         reason = "The provider no longer accepts this connection's token, and gave none to renew it with. Reconnect."
@@ -96,4 +110,6 @@ async def _quarantine(connection: Connection, reason: str, context: AuthContext)
 
 
 def _reauthorize(reason: str | None) -> Conflict:
-    return Conflict(reason or "The provider asks for consent again. Reconnect.", code="reauth_required")
+    return Conflict(
+        reason or "The provider asks for consent again. Reconnect.", code="reauth_required"
+    )

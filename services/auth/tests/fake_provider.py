@@ -103,7 +103,9 @@ class FakeProvider(httpx.AsyncBaseTransport):
         async with self.news:
             await self.news.wait_for(lambda: self.seen[kind] >= count)
 
-    def consent(self, authorize_url: str, *, account: str = "a1", decision: str = "allow") -> dict[str, str]:
+    def consent(
+        self, authorize_url: str, *, account: str = "a1", decision: str = "allow"
+    ) -> dict[str, str]:
         """What the browser brings back after the person decided; AssertionError for a URL this provider refuses."""
         parts = urlsplit(authorize_url)
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
@@ -126,7 +128,11 @@ class FakeProvider(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         path = request.url.path
         body = (await request.aread()).decode()
-        form = dict(parse_qsl(body)) if b"form" in request.headers.get("content-type", "").encode() else {}
+        form = (
+            dict(parse_qsl(body))
+            if b"form" in request.headers.get("content-type", "").encode()
+            else {}
+        )
         kind = {"/token": form.get("grant_type", "token")}.get(path, path.strip("/"))
         self.seen[kind] += 1
         self.bodies.append(body)
@@ -151,7 +157,11 @@ class FakeProvider(httpx.AsyncBaseTransport):
         if kind == "whoami":
             token = request.headers.get("authorization", "").removeprefix("Bearer ")
             account = self.access.get(token)
-            return _json(200, {"id": account, "name": f"Account {account}"}) if account else _json(401, {})
+            return (
+                _json(200, {"id": account, "name": f"Account {account}"})
+                if account
+                else _json(401, {})
+            )
         if not self._client_ok(form, request):
             return _error(401, "invalid_client")
         if kind == "authorization_code":
@@ -162,7 +172,9 @@ class FakeProvider(httpx.AsyncBaseTransport):
 
     def _about_token(self, kind: str, token: str) -> httpx.Response:
         if kind == "token/introspect":
-            return _json(200, {"active": True, "domain": f"{self.access[token]}.example", "token": token})
+            return _json(
+                200, {"active": True, "domain": f"{self.access[token]}.example", "token": token}
+            )
         assert kind == "token/revoke"
         self.refresh.pop(token, None)
         return _json(200, {})
@@ -198,7 +210,9 @@ class FakeProvider(httpx.AsyncBaseTransport):
         self.retired[token] = account
         return self._pair(account, self.granted)
 
-    def _pair(self, account: str, scopes: str | None, *, refresh: str | None = None) -> httpx.Response:
+    def _pair(
+        self, account: str, scopes: str | None, *, refresh: str | None = None
+    ) -> httpx.Response:
         access = "canary-access-" + secrets.token_urlsafe(16)
         refresh = refresh or "canary-refresh-" + secrets.token_urlsafe(16)
         self.access[access] = self.refresh[refresh] = account
@@ -208,7 +222,9 @@ class FakeProvider(httpx.AsyncBaseTransport):
 
 
 def _json(status: int, body: Any) -> httpx.Response:
-    return httpx.Response(status, content=msgspec.json.encode(body), headers={"content-type": "application/json"})
+    return httpx.Response(
+        status, content=msgspec.json.encode(body), headers={"content-type": "application/json"}
+    )
 
 
 def _error(status: int, code: str) -> httpx.Response:

@@ -51,7 +51,9 @@ class Auth:
         return replace(self, coordinator=RefreshCoordinator(self.context))
 
     async def start(self, org: str = "o1", user: str = "u1") -> Flow:
-        return await start_flow(StartFlow(provider=self.slug, org_id=org, user_id=user), context=self.context)
+        return await start_flow(
+            StartFlow(provider=self.slug, org_id=org, user_id=user), context=self.context
+        )
 
     async def come_back(self, flow: Flow, **changes: Any) -> Callback:
         """Open the link in a browser and consent; ``changes`` go to the provider (account, decision)."""
@@ -63,12 +65,16 @@ class Auth:
         return await finish_flow(callback, context=self.context)
 
     async def connect(self, org: str = "o1", user: str = "u1", account: str = "a1") -> Connection:
-        result = await self.finish(await self.come_back(await self.start(org, user), account=account))
+        result = await self.finish(
+            await self.come_back(await self.start(org, user), account=account)
+        )
         assert result.connection is not None, result.error
         return result.connection
 
     async def token(self, connection: Connection, stale_version: int | None = None) -> AccessToken:
-        return await access_token(connection.id, stale_version, coordinator=self.coordinator, context=self.context)
+        return await access_token(
+            connection.id, stale_version, coordinator=self.coordinator, context=self.context
+        )
 
     async def events(self) -> list[tuple[str, Connection]]:
         """(kind, snapshot) of everything appended, in order."""

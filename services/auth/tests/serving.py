@@ -78,7 +78,9 @@ class Stack:
 
     async def consent(self, slug: str, org: str = "o1") -> dict[str, Any]:
         """From the start of a flow to the callback's result."""
-        started = await self.auth.post("/flows", json={"provider": slug, "org_id": org, "user_id": "u1"})
+        started = await self.auth.post(
+            "/flows", json={"provider": slug, "org_id": org, "user_id": "u1"}
+        )
         assert started.status_code == 201, started.text
         flow_id = started.json()["flow_id"]
         opened = (await self.auth.post(f"/flows/{flow_id}/open")).json()
@@ -89,7 +91,9 @@ class Stack:
         return dict((await self.auth.post("/callback", json=body)).json())
 
     async def token(self, connection: str, stale_version: int | None = None) -> httpx.Response:
-        return await self.auth.post(f"/connections/{connection}/token", json={"stale_version": stale_version})
+        return await self.auth.post(
+            f"/connections/{connection}/token", json={"stale_version": stale_version}
+        )
 
     async def asked(self, slug: str, path: str) -> int:
         """How often the sandbox was asked for a path that ends so."""
@@ -106,7 +110,9 @@ async def open_stack(folder: Path) -> AsyncIterator[Stack]:
     try:
         await ensure_topics(Cluster(bootstrap=kafka), local=True)
         async with serve(create_sandbox(folder, clients)) as sandbox:
-            runtimes = {slug: at_sandbox(PROVIDERS[slug], clients[slug], sandbox) for slug in PROVIDERS}
+            runtimes = {
+                slug: at_sandbox(PROVIDERS[slug], clients[slug], sandbox) for slug in PROVIDERS
+            }
             async with (
                 serve(create_app(_settings(folder, runtimes, kafka))) as url,
                 httpx.AsyncClient(base_url=url, headers=BEARER, timeout=30) as auth,
@@ -132,7 +138,9 @@ class SentNowhere:
 async def open_door(folder: Path) -> AsyncIterator[str]:
     """Auth alone, for what ends at its door; its base URL."""
     settings = _settings(folder, {"acme": runtime()}, kafka="")
-    async with serve(create_app(settings, make_producer=lambda: cast("Producer", SentNowhere()))) as url:
+    async with serve(
+        create_app(settings, make_producer=lambda: cast("Producer", SentNowhere()))
+    ) as url:
         yield url
 
 

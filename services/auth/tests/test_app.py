@@ -32,7 +32,9 @@ async def published(kafka: str, count: int) -> list[tuple[str, Connection]]:
 
 
 @pytest.mark.parametrize("slug", sorted(PROVIDERS))
-async def test_a_connection_is_made_refreshed_and_ended_at_every_provider(stack: Stack, slug: str) -> None:
+async def test_a_connection_is_made_refreshed_and_ended_at_every_provider(
+    stack: Stack, slug: str
+) -> None:
     result = await stack.consent(slug)
     assert result["error"] is None, result
     connection = result["connection"]
@@ -51,11 +53,15 @@ async def test_a_connection_is_made_refreshed_and_ended_at_every_provider(stack:
     assert revoked == (PROVIDERS[slug].oauth.revoke_url is not None)
     events = await published(stack.kafka, 3)
     assert [kind for kind, _ in events] == ["Connected", "Refreshed", "Disconnected"]
-    assert msgspec.to_builtins(events[0][1]) == msgspec.to_builtins(msgspec.convert(connection, Connection))
+    assert msgspec.to_builtins(events[0][1]) == msgspec.to_builtins(
+        msgspec.convert(connection, Connection)
+    )
 
 
 @pytest.mark.parametrize("slug", sorted(PROVIDERS))
-async def test_consenting_again_keeps_the_connection_at_every_provider(stack: Stack, slug: str) -> None:
+async def test_consenting_again_keeps_the_connection_at_every_provider(
+    stack: Stack, slug: str
+) -> None:
     first, second = await stack.consent(slug), await stack.consent(slug)
     assert (first["event"], second["event"]) == ("Connected", "Recovered")
     assert first["connection"]["id"] == second["connection"]["id"]
@@ -73,12 +79,17 @@ async def test_an_introspection_that_fails_still_connects_with_the_portal_number
     failing = [{"match": {"method": "POST", "path": "*token/introspect"}, "times": 1, **fault}]
     assert (await stack.control.put("/_sandbox/hubspot/faults", json=failing)).status_code == 200
     connection = (await stack.consent("hubspot"))["connection"]
-    assert (connection["status"], connection["account"]) == ("active", {"id": "4410021", "name": "4410021"})
+    assert (connection["status"], connection["account"]) == (
+        "active",
+        {"id": "4410021", "name": "4410021"},
+    )
     assert await stack.asked("hubspot", "token/introspect") == 1
 
 
 @pytest.mark.parametrize("slug", sorted(PROVIDERS))
-async def test_F23_a_refresh_whose_answer_is_lost_ends_as_the_provider_rotates(stack: Stack, slug: str) -> None:
+async def test_F23_a_refresh_whose_answer_is_lost_ends_as_the_provider_rotates(
+    stack: Stack, slug: str
+) -> None:
     connection = (await stack.consent(slug))["connection"]
     lost = [{"match": {"method": "POST", "path": "*token"}, "drop": "answer", "times": 1}]
     assert (await stack.control.put(f"/_sandbox/{slug}/faults", json=lost)).status_code == 200
@@ -90,15 +101,17 @@ async def test_F23_a_refresh_whose_answer_is_lost_ends_as_the_provider_rotates(s
     else:
         assert (answer.status_code, asked) == (503, 1)
         await asyncio.sleep(1.1)
-        assert (await stack.token(connection["id"], stale_version=connection["token_version"])).json()[
-            "token_version"
-        ] == 2
+        assert (
+            await stack.token(connection["id"], stale_version=connection["token_version"])
+        ).json()["token_version"] == 2
 
 
 async def test_R2_two_hundred_callers_over_http_make_one_refresh(stack: Stack) -> None:
     connection = (await stack.consent("airtable"))["connection"]
     before = await stack.asked("airtable", "token")
-    answers = await asyncio.gather(*(stack.token(connection["id"], stale_version=1) for _ in range(200)))
+    answers = await asyncio.gather(
+        *(stack.token(connection["id"], stale_version=1) for _ in range(200))
+    )
     assert {answer.json()["token_version"] for answer in answers} == {2}
     assert await stack.asked("airtable", "token") - before == 1
 

@@ -23,7 +23,11 @@ async def test_a_consent_makes_an_active_connection_and_one_event(auth: Auth) ->
     assert (result.event, code_of(result)) == ("Connected", None)
     connection = result.connection
     assert connection is not None
-    assert (connection.status, connection.generation, connection.account.name) == ("active", 1, "Account a1")
+    assert (connection.status, connection.generation, connection.account.name) == (
+        "active",
+        1,
+        "Account a1",
+    )
     assert connection.resources == ("things", "notes")
     assert await auth.events() == [("Connected", connection)]
     shown = await get_flow(flow.flow_id, context=auth.context)
@@ -69,7 +73,9 @@ async def test_T02_a_flow_nobody_opened_cannot_be_finished(auth: Auth) -> None:
     state = parse_qs(urlsplit(opened.authorize_url).query)["state"][0]
     async with auth.context.database.write() as db:
         await db.exec_driver_sql("UPDATE flows SET nonce_hash = NULL")
-    forged = Callback(provider=auth.slug, params={"state": state, "code": "c"}, cookies={flow.flow_id: ""})
+    forged = Callback(
+        provider=auth.slug, params={"state": state, "code": "c"}, cookies={flow.flow_id: ""}
+    )
     assert code_of(await auth.finish(forged)) == "flow_mismatch"
 
 
@@ -84,7 +90,10 @@ async def test_T03_the_browser_that_opened_the_link_last_finishes_it(auth: Auth)
 
 async def test_T04_a_callback_on_another_providers_route_is_refused(auth: Auth) -> None:
     callback = await auth.come_back(await auth.start())
-    assert code_of(await auth.finish(msgspec.structs.replace(callback, provider="other"))) == "state_invalid"
+    assert (
+        code_of(await auth.finish(msgspec.structs.replace(callback, provider="other")))
+        == "state_invalid"
+    )
     assert auth.fake.seen["authorization_code"] == 0
 
 
@@ -96,7 +105,10 @@ async def test_T05_a_code_stolen_from_another_flow_is_refused_for_its_verifier(a
 
 
 async def test_T06_a_hostile_error_description_is_never_shown(auth: Auth) -> None:
-    for error, code in (("access_denied", "access_denied"), ("<script>x</script>", "provider_refused")):
+    for error, code in (
+        ("access_denied", "access_denied"),
+        ("<script>x</script>", "provider_refused"),
+    ):
         callback = await auth.come_back(await auth.start(), decision="deny")
         hostile = "<img src=x onerror=alert(1)>" * 5000
         params = {**callback.params, "error": error, "error_description": hostile}
@@ -111,7 +123,9 @@ async def test_T06_a_hostile_error_description_is_never_shown(auth: Auth) -> Non
 
 @pytest.mark.parametrize("state", ["", "unknown", "x" * 5000, "é\0"])
 async def test_an_unknown_state_is_refused(auth: Auth, state: str) -> None:
-    result = await auth.finish(Callback(provider=auth.slug, params={"state": state, "code": "c"}, cookies={}))
+    result = await auth.finish(
+        Callback(provider=auth.slug, params={"state": state, "code": "c"}, cookies={})
+    )
     assert (code_of(result), result.flow) == ("state_invalid", None)
     missing = await auth.finish(Callback(provider=auth.slug, params={}, cookies={}))
     assert code_of(missing) == "state_invalid"
@@ -120,7 +134,10 @@ async def test_an_unknown_state_is_refused(auth: Auth, state: str) -> None:
 async def test_a_callback_without_a_code_says_so(auth: Auth) -> None:
     callback = await auth.come_back(await auth.start())
     without = {"state": callback.params["state"]}
-    assert code_of(await auth.finish(msgspec.structs.replace(callback, params=without))) == "code_missing"
+    assert (
+        code_of(await auth.finish(msgspec.structs.replace(callback, params=without)))
+        == "code_missing"
+    )
 
 
 async def test_a_link_is_good_for_ten_minutes(auth: Auth) -> None:
@@ -143,11 +160,14 @@ async def test_a_link_that_was_used_cannot_be_opened_again(auth: Auth) -> None:
     assert (refused.value.status, refused.value.code) == (410, "flow_done")
 
 
-async def test_an_unknown_link_and_an_unknown_provider_are_told_apart_from_failures(auth: Auth) -> None:
+async def test_an_unknown_link_and_an_unknown_provider_are_told_apart_from_failures(
+    auth: Auth,
+) -> None:
     with pytest.raises(NotFound):
         await open_flow("none", context=auth.context)
     auth.fake.runtime = msgspec.structs.replace(
-        auth.fake.runtime, provider=msgspec.structs.replace(auth.fake.runtime.provider, slug="nobody")
+        auth.fake.runtime,
+        provider=msgspec.structs.replace(auth.fake.runtime.provider, slug="nobody"),
     )
     with pytest.raises(BadRequest):
         await auth.start()
@@ -170,7 +190,9 @@ async def test_org_and_user_are_data_not_parts_of_an_address(auth: Auth) -> None
     [(503, "provider_unavailable"), ("unreachable", "provider_unavailable"), ("lose", "provider_unavailable"),
      (400, "provider_refused"), (401, "provider_config"), ("garble", "provider_unavailable")],
 )  # fmt: skip
-async def test_a_failed_exchange_ends_the_flow_in_words(auth: Auth, fault: str | int, code: str) -> None:
+async def test_a_failed_exchange_ends_the_flow_in_words(
+    auth: Auth, fault: str | int, code: str
+) -> None:
     auth.fake.faults["authorization_code"] = [fault]
     flow = await auth.start()
     result = await auth.finish(await auth.come_back(flow))
@@ -203,7 +225,9 @@ async def test_the_same_identity_keeps_its_connection_and_recovers(auth: Auth) -
     assert other.id != first.id
 
 
-async def test_after_a_disconnect_the_same_connection_returns_as_the_next_generation(auth: Auth) -> None:
+async def test_after_a_disconnect_the_same_connection_returns_as_the_next_generation(
+    auth: Auth,
+) -> None:
     first = await auth.connect()
     await disconnect(first.id, context=auth.context)
     again = await auth.connect()

@@ -45,7 +45,9 @@ async def test_a_second_disconnect_gives_the_same_answer_and_no_second_event(aut
 
 
 @pytest.mark.parametrize("fault", [500, 400, "unreachable", "lose"])
-async def test_a_provider_that_fails_to_revoke_does_not_keep_a_connection_alive(auth: Auth, fault: str | int) -> None:
+async def test_a_provider_that_fails_to_revoke_does_not_keep_a_connection_alive(
+    auth: Auth, fault: str | int
+) -> None:
     connection = await auth.connect()
     auth.fake.faults["token/revoke"] = [fault]
     assert (await disconnect(connection.id, context=auth.context)).status == "disconnected"
@@ -80,14 +82,20 @@ async def test_tokens_that_arrive_after_a_disconnect_are_revoked_too(auth: Auth)
 
 
 async def test_the_sweeper_refreshes_what_is_in_use_and_about_to_expire(auth: Auth) -> None:
-    used, idle = await auth.connect(user="u1", account="a1"), await auth.connect(user="u2", account="a2")
+    used, idle = (
+        await auth.connect(user="u1", account="a1"),
+        await auth.connect(user="u2", account="a2"),
+    )
     auth.clock.now += HOUR - 500
     await auth.token(used)
     assert await sweep(coordinator=auth.coordinator, context=auth.context) == 0
     auth.clock.now += 250
     assert await sweep(coordinator=auth.coordinator, context=auth.context) == 1
     async with auth.context.database.read() as db:
-        found = {connection.id: connection.token_version for connection in await store.find_connections(db)}
+        found = {
+            connection.id: connection.token_version
+            for connection in await store.find_connections(db)
+        }
     assert found == {used.id: 2, idle.id: 1}
 
 
@@ -121,7 +129,9 @@ async def test_flows_are_forgotten_after_a_day(auth: Auth) -> None:
 
 async def test_the_sweeper_stops_at_once(auth: Auth) -> None:
     stopping = asyncio.Event()
-    task = asyncio.create_task(keep_sweeping(stopping, coordinator=auth.coordinator, context=auth.context))
+    task = asyncio.create_task(
+        keep_sweeping(stopping, coordinator=auth.coordinator, context=auth.context)
+    )
     await asyncio.sleep(0.05)
     stopping.set()
     async with asyncio.timeout(1):
@@ -141,7 +151,9 @@ async def test_other_keys_than_those_of_the_data_are_refused_at_start(auth: Auth
 async def test_the_sweeper_goes_on_after_a_database_that_did_not_answer(auth: Auth) -> None:
     nobody = Database(Schema(url=SecretStr("postgresql://u:p@127.0.0.1:1/none"), name="auth"))
     away, stopping = replace(auth.context, database=nobody), asyncio.Event()
-    sweeper = asyncio.create_task(keep_sweeping(stopping, coordinator=auth.coordinator, context=away))
+    sweeper = asyncio.create_task(
+        keep_sweeping(stopping, coordinator=auth.coordinator, context=away)
+    )
     await asyncio.wait([sweeper], timeout=0.3)
     assert not sweeper.done()
     stopping.set()

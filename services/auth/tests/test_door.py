@@ -13,11 +13,16 @@ FLOW = {"provider": "acme", "org_id": "o1", "user_id": "u1"}
 @pytest.fixture
 async def door(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client that knows the service secret."""
-    async with open_door(tmp_path) as url, httpx.AsyncClient(base_url=url, headers=BEARER) as client:
+    async with (
+        open_door(tmp_path) as url,
+        httpx.AsyncClient(base_url=url, headers=BEARER) as client,
+    ):
         yield client
 
 
-async def test_only_services_come_in_and_everybody_may_ask_for_health(door: httpx.AsyncClient) -> None:
+async def test_only_services_come_in_and_everybody_may_ask_for_health(
+    door: httpx.AsyncClient,
+) -> None:
     for method, path in (("GET", "/connections"), ("POST", "/flows"), ("DELETE", "/connections/x")):
         refused = await door.request(method, path, headers={"authorization": ""})
         assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
@@ -26,7 +31,9 @@ async def test_only_services_come_in_and_everybody_may_ask_for_health(door: http
     async with httpx.AsyncClient(base_url=door.base_url) as anyone:
         assert (await anyone.get("/health/live")).status_code == 200
         assert (await anyone.get("/health/ready")).json()["status"] == "ready"
-        assert [(await anyone.head(path)).status_code for path in ("/health/live", "/health/ready")] == [200, 200]
+        assert [
+            (await anyone.head(path)).status_code for path in ("/health/live", "/health/ready")
+        ] == [200, 200]
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "127.0.0.1.nip.io", ""])
@@ -39,7 +46,11 @@ BAD_BODIES: list[tuple[str, str, Any]] = [
     ("/flows", "an unknown field", {**FLOW, "status": "connected"}),
     ("/flows", "a missing field", {"provider": "acme"}),
     ("/flows", "another type", {**FLOW, "org_id": 1}),
-    ("/callback", "an unknown field", {"provider": "acme", "params": {}, "cookies": {}, "org_id": "o2"}),
+    (
+        "/callback",
+        "an unknown field",
+        {"provider": "acme", "params": {}, "cookies": {}, "org_id": "o2"},
+    ),
     ("/connections/x/token", "an unknown field", {"stale_version": 1, "connection_id": "y"}),
 ]
 
@@ -61,6 +72,12 @@ async def test_hostile_bodies_and_unknown_paths_are_4xx_in_words(door: httpx.Asy
     broken = await post("/flows", content=b"{", headers=kind)
     unknown = await door.get("/nothing")
     missing = await door.get("/connections/none")
-    assert [answer.status_code for answer in (deep, huge, broken, unknown, missing)] == [400, 413, 400, 404, 404]
+    assert [answer.status_code for answer in (deep, huge, broken, unknown, missing)] == [
+        400,
+        413,
+        400,
+        404,
+        404,
+    ]
     for answer in (deep, huge, broken, unknown, missing):
         assert set(answer.json()) == {"code", "detail"}

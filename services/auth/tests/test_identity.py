@@ -27,7 +27,9 @@ def named_by(*paths: str) -> Identity:
 async def told(tmp_path: Path) -> AsyncIterator[Auth]:
     """A provider that tells the account's domain in an introspection only."""
     identity = named_by("introspection.domain", "identity.name")
-    async with open_auth(tmp_path, FakeProvider(runtime(identity=identity, **INTROSPECT))) as opened:
+    async with open_auth(
+        tmp_path, FakeProvider(runtime(identity=identity, **INTROSPECT))
+    ) as opened:
         yield opened
 
 
@@ -37,7 +39,9 @@ async def test_an_account_is_called_what_an_introspection_of_its_token_says(told
     assert form == {"token": list(told.fake.access), "token_type_hint": ["access_token"]}
 
 
-async def test_a_client_shows_itself_to_the_introspection_as_to_the_token_endpoint(tmp_path: Path) -> None:
+async def test_a_client_shows_itself_to_the_introspection_as_to_the_token_endpoint(
+    tmp_path: Path,
+) -> None:
     identity = named_by("introspection.domain")
     for auth_method, secret in (("body", "canary-client-secret-0123456789"), ("body", None)):
         dialect = runtime(identity=identity, client_auth=auth_method, secret=secret, **INTROSPECT)
@@ -45,11 +49,19 @@ async def test_a_client_shows_itself_to_the_introspection_as_to_the_token_endpoi
             assert (await auth.connect()).account.name == "a1.example"
 
 
-@pytest.mark.parametrize("fault", [400, 401, 404, 429, 503, "unreachable", "lose", "garble", "inactive"])
-async def test_an_introspection_that_fails_or_says_inactive_leaves_the_next_name(told: Auth, fault: str | int) -> None:
+@pytest.mark.parametrize(
+    "fault", [400, 401, 404, 429, 503, "unreachable", "lose", "garble", "inactive"]
+)
+async def test_an_introspection_that_fails_or_says_inactive_leaves_the_next_name(
+    told: Auth, fault: str | int
+) -> None:
     told.fake.faults[ASKED] = [fault]
     connection = await told.connect()
-    assert (connection.status, connection.account.id, connection.account.name) == ("active", "a1", "Account a1")
+    assert (connection.status, connection.account.id, connection.account.name) == (
+        "active",
+        "a1",
+        "Account a1",
+    )
     assert told.fake.seen[ASKED] == 1
     assert [kind for kind, _ in await told.events()] == ["Connected"]
 
@@ -91,7 +103,9 @@ async def test_introspection_and_identity_call_are_under_way_together(told: Auth
 async def test_an_introspection_is_only_asked_for_a_name_the_token_reply_does_not_tell(
     tmp_path: Path, paths: tuple[str, ...], asked: int
 ) -> None:
-    async with open_auth(tmp_path, FakeProvider(runtime(identity=named_by(*paths), **INTROSPECT))) as auth:
+    async with open_auth(
+        tmp_path, FakeProvider(runtime(identity=named_by(*paths), **INTROSPECT))
+    ) as auth:
         assert (await auth.connect()).account.name
     assert auth.fake.seen[ASKED] == asked
 

@@ -31,7 +31,12 @@ async def scrape(stack: Stack) -> Metrics:
 
 
 async def fail_next_refresh(stack: Stack, status: int, body: dict[str, str]) -> None:
-    fault = {"match": {"method": "POST", "path": "*/token"}, "status": status, "body": body, "times": 1}
+    fault = {
+        "match": {"method": "POST", "path": "*/token"},
+        "status": status,
+        "body": body,
+        "times": 1,
+    }
     answer = await stack.control.put(f"/_sandbox/{PROVIDER}/faults", json=[fault])
     assert answer.status_code < 300, answer.text
 
@@ -59,7 +64,9 @@ async def test_each_refresh_is_counted_by_how_it_ended(stack: Stack) -> None:
     await fail_next_refresh(stack, 400, {"error": "invalid_grant"})
     await stack.token(connection, stale_version=token_version + 1)
     last = await scrape(stack)
-    assert rise(after, last)("tributary_refreshes_total", provider=PROVIDER, outcome="dead_grant") == 1
+    assert (
+        rise(after, last)("tributary_refreshes_total", provider=PROVIDER, outcome="dead_grant") == 1
+    )
     assert last("tributary_connections", provider=PROVIDER, status="reauth_required") == 1
 
 
@@ -71,7 +78,9 @@ async def test_the_outbox_and_the_process_are_shown(stack: Stack) -> None:
     assert values("tributary_scrape_collector_failed") == 0
 
 
-async def test_a_part_whose_statement_fails_leaves_the_rest_to_be_seen(stack: Stack, tmp_path: Path) -> None:
+async def test_a_part_whose_statement_fails_leaves_the_rest_to_be_seen(
+    stack: Stack, tmp_path: Path
+) -> None:
     await stack.consent(PROVIDER)
     rename(tmp_path / "auth.db", "connections", "hidden")
     values = await scrape(stack)
@@ -94,5 +103,11 @@ async def test_figures_name_no_customer_and_no_secret(stack: Stack) -> None:
     async with httpx.AsyncClient() as prometheus:
         text = (await prometheus.get(f"{stack.auth.base_url}/metrics")).text
     assert 'route="/connections/{connection_id}/token"' in text
-    for told in (connection["id"], "acme-of-the-customer", connection["account"]["id"], token, SERVICE_SECRET):
+    for told in (
+        connection["id"],
+        "acme-of-the-customer",
+        connection["account"]["id"],
+        token,
+        SERVICE_SECRET,
+    ):
         assert told not in text

@@ -65,7 +65,11 @@ async def test_connections_and_their_tokens_are_kept(place: Path | Schema) -> No
             found = await store.get_connection(db, "c")
             assert found is not None
             assert (found.version, found.account.name, found.scopes) == (3, "Größe", ("read",))
-            assert (found.token_version, found.created_at, found.paused) == (2, CONNECTION["created"], False)
+            assert (found.token_version, found.created_at, found.paused) == (
+                2,
+                CONNECTION["created"],
+                False,
+            )
             kept = await credentials.get(db, "c")
             assert kept is not None
             assert (kept.access_sealed, kept.refresh_sealed) == ("sealed-1", "sealed-2")

@@ -52,7 +52,12 @@ async def test_a_token_is_refreshed_five_minutes_before_its_end(auth: Auth) -> N
     assert token.token_version == 2
     assert token.expires_in_s == pytest.approx(HOUR)
     kind, snapshot = (await auth.events())[-1]
-    assert (kind, snapshot.token_version, snapshot.version, snapshot.sync_id) == ("Refreshed", 2, 2, connection.sync_id)
+    assert (kind, snapshot.token_version, snapshot.version, snapshot.sync_id) == (
+        "Refreshed",
+        2,
+        2,
+        connection.sync_id,
+    )
 
 
 async def test_two_hundred_requests_for_an_expired_token_refresh_it_once(auth: Auth) -> None:
@@ -64,7 +69,9 @@ async def test_two_hundred_requests_for_an_expired_token_refresh_it_once(auth: A
     await auth.fake.arrived("refresh_token")
     auth.fake.gate.set()
     tokens = await asyncio.gather(*requests)
-    assert {(token.token_version, token.access_token) for token in tokens} == {(2, tokens[0].access_token)}
+    assert {(token.token_version, token.access_token) for token in tokens} == {
+        (2, tokens[0].access_token)
+    }
     assert auth.fake.seen["refresh_token"] == 1
 
 
@@ -80,12 +87,18 @@ async def test_a_provider_that_says_no_lifetime_is_never_refreshed_on_a_timer(au
     connection = await auth.connect()
     auth.clock.now += 400 * 86_400
     token = await auth.token(connection)
-    assert (token.token_version, token.expires_in_s, auth.fake.seen["refresh_token"]) == (1, None, 0)
+    assert (token.token_version, token.expires_in_s, auth.fake.seen["refresh_token"]) == (
+        1,
+        None,
+        0,
+    )
     assert (await auth.token(connection, stale_version=1)).token_version == 2
 
 
 @pytest.mark.parametrize("fault", [503, 429, "unreachable"])
-async def test_a_failed_refresh_is_no_error_while_the_token_lives(auth: Auth, fault: str | int) -> None:
+async def test_a_failed_refresh_is_no_error_while_the_token_lives(
+    auth: Auth, fault: str | int
+) -> None:
     connection = await auth.connect()
     auth.clock.now += HOUR - 200
     auth.fake.faults["refresh_token"] = [fault]
@@ -96,7 +109,9 @@ async def test_a_failed_refresh_is_no_error_while_the_token_lives(auth: Auth, fa
     assert (await auth.token(connection)).token_version == 2
 
 
-async def test_with_an_expired_token_and_the_provider_away_the_answer_says_try_again(auth: Auth) -> None:
+async def test_with_an_expired_token_and_the_provider_away_the_answer_says_try_again(
+    auth: Auth,
+) -> None:
     connection = await auth.connect()
     auth.clock.now += HOUR + 1
     auth.fake.faults["refresh_token"] = ["unreachable"] * 9
@@ -149,7 +164,9 @@ async def test_a_token_that_cannot_be_renewed_and_is_refused_asks_for_consent(au
     assert refused.value.code == "reauth_required"
 
 
-async def test_F23_a_lost_answer_of_a_strict_provider_costs_two_requests_and_then_asks_for_consent(auth: Auth) -> None:
+async def test_F23_a_lost_answer_of_a_strict_provider_costs_two_requests_and_then_asks_for_consent(
+    auth: Auth,
+) -> None:
     connection = await auth.connect()
     auth.fake.faults["refresh_token"] = ["lose"]
     with pytest.raises(Conflict) as refused:
@@ -160,7 +177,9 @@ async def test_F23_a_lost_answer_of_a_strict_provider_costs_two_requests_and_the
 
 
 @pytest.mark.parametrize("fault", ["lose", "garble"])
-async def test_F23_a_lost_answer_of_a_lenient_provider_is_recovered_by_one_replay(auth: Auth, fault: str) -> None:
+async def test_F23_a_lost_answer_of_a_lenient_provider_is_recovered_by_one_replay(
+    auth: Auth, fault: str
+) -> None:
     auth.fake.grace = True
     connection = await auth.connect()
     auth.fake.faults["refresh_token"] = [fault]
@@ -177,7 +196,9 @@ async def test_F23_a_second_lost_answer_is_not_replayed_again(auth: Auth) -> Non
     assert auth.fake.seen["refresh_token"] == 2
 
 
-async def test_a_provider_that_keeps_its_refresh_token_survives_any_number_of_lost_answers(lasting: Auth) -> None:
+async def test_a_provider_that_keeps_its_refresh_token_survives_any_number_of_lost_answers(
+    lasting: Auth,
+) -> None:
     connection = await lasting.connect()
     lasting.fake.faults["refresh_token"] = ["lose"] * 5
     for _ in range(5):
@@ -187,7 +208,9 @@ async def test_a_provider_that_keeps_its_refresh_token_survives_any_number_of_lo
     assert (await lasting.token(connection, stale_version=1)).token_version == 2
 
 
-async def test_F04_killed_before_the_call_left_the_old_token_proves_that_nothing_happened(auth: Auth) -> None:
+async def test_F04_killed_before_the_call_left_the_old_token_proves_that_nothing_happened(
+    auth: Auth,
+) -> None:
     connection = await auth.connect()
     await crash_after_sending(auth, connection, answered=False)
     auth.clock.now += 21
@@ -229,7 +252,9 @@ async def test_another_process_waits_while_an_attempt_stands(auth: Auth) -> None
     assert (await waiting).token_version == 2
 
 
-async def test_a_pair_that_comes_late_is_stored_while_its_refresh_token_still_stands(auth: Auth) -> None:
+async def test_a_pair_that_comes_late_is_stored_while_its_refresh_token_still_stands(
+    auth: Auth,
+) -> None:
     connection = await auth.connect()
     claim = await begin(connection.id, 1, again=False, context=auth.context)
     assert isinstance(claim, Claim)
@@ -321,7 +346,9 @@ async def test_a_public_client_names_itself_and_sends_no_secret(tmp_path: Path) 
         assert msgspec.json.encode(connection)
 
 
-async def test_new_tokens_are_kept_until_a_database_that_is_away_is_back(auth: Auth, tmp_path: Path) -> None:
+async def test_new_tokens_are_kept_until_a_database_that_is_away_is_back(
+    auth: Auth, tmp_path: Path
+) -> None:
     connection = await auth.connect()
     auth.fake.gate.clear()
     asked = asyncio.create_task(auth.token(connection, stale_version=1))

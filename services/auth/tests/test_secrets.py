@@ -11,7 +11,9 @@ from shared.errors import Conflict, TributaryError
 from shared.telemetry import configure_logging
 
 
-async def test_T11_no_token_code_or_secret_is_in_logs_events_errors_or_representations(tmp_path: Path) -> None:
+async def test_T11_no_token_code_or_secret_is_in_logs_events_errors_or_representations(
+    tmp_path: Path,
+) -> None:
     log = StringIO()
     configure_logging("debug", "json", log)
     async with open_auth(tmp_path, FakeProvider(runtime())) as auth:
@@ -22,7 +24,13 @@ async def test_T11_no_token_code_or_secret_is_in_logs_events_errors_or_represent
         auth.fake.faults["refresh_token"] = [503]
         with pytest.raises(TributaryError) as refused:
             await auth.token(connection, stale_version=2)
-        shown = [log.getvalue(), repr(results), repr(await auth.events()), repr(auth.context), str(refused.value)]
+        shown = [
+            log.getvalue(),
+            repr(results),
+            repr(await auth.events()),
+            repr(auth.context),
+            str(refused.value),
+        ]
         shown += [repr(token), repr(auth.fake.runtime)]
     assert token.access_token.startswith("canary-")
     assert "refresh_failed" in log.getvalue()
@@ -35,11 +43,18 @@ async def test_T11_no_token_code_or_secret_stands_readable_in_the_database(tmp_p
         callback = await auth.come_back(await auth.start())
     dump = "\n".join(sqlite3.connect(tmp_path / "auth.db").iterdump())
     assert 'INSERT INTO "credentials"' in dump
-    hidden = [*auth.fake.access, *auth.fake.refresh, *callback.params.values(), *callback.cookies.values()]
+    hidden = [
+        *auth.fake.access,
+        *auth.fake.refresh,
+        *callback.params.values(),
+        *callback.cookies.values(),
+    ]
     assert [secret for secret in [*hidden, "canary-"] if secret in dump] == []
 
 
-async def test_T12_neither_tokens_nor_codes_nor_secrets_are_in_an_address_we_call_or_hand_out(auth: Auth) -> None:
+async def test_T12_neither_tokens_nor_codes_nor_secrets_are_in_an_address_we_call_or_hand_out(
+    auth: Auth,
+) -> None:
     connection = await auth.connect()
     await auth.token(connection, stale_version=1)
     flow = await auth.start()
@@ -64,12 +79,17 @@ async def test_T30_a_ciphertext_moved_from_another_tenant_is_refused_and_the_con
     async with auth.context.database.read() as db:
         stopped = await store.get_connection(db, own.id)
     assert stopped is not None
-    assert (stopped.status, (await auth.events())[-1][0]) == ("reauth_required", "ReauthorizationNeeded")
+    assert (stopped.status, (await auth.events())[-1][0]) == (
+        "reauth_required",
+        "ReauthorizationNeeded",
+    )
     assert auth.fake.seen["refresh_token"] == 0
     assert (await auth.token(other)).token_version == 1
 
 
-@pytest.mark.parametrize("change", ["substr(access_sealed, 1, 40)", "'v0' || substr(access_sealed, 3)", "''"])
+@pytest.mark.parametrize(
+    "change", ["substr(access_sealed, 1, 40)", "'v0' || substr(access_sealed, 3)", "''"]
+)
 async def test_T30_a_truncated_or_downgraded_ciphertext_is_refused(auth: Auth, change: str) -> None:
     connection = await auth.connect()
     async with auth.context.database.write() as db:

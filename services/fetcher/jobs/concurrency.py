@@ -42,8 +42,14 @@ async def next_queued(db: AsyncConnection, connection_id: str) -> Job | None:
 
 
 async def _dispatched(db: AsyncConnection, connection_id: str, *, besides: str) -> int:
-    counted = (jobs.c.connection_id == connection_id) & (jobs.c.id != besides) & jobs.c.state.in_(("running", "ready"))
-    return int((await db.execute(select(func.count()).select_from(jobs).where(counted))).scalar_one())
+    counted = (
+        (jobs.c.connection_id == connection_id)
+        & (jobs.c.id != besides)
+        & jobs.c.state.in_(("running", "ready"))
+    )
+    return int(
+        (await db.execute(select(func.count()).select_from(jobs).where(counted))).scalar_one()
+    )
 
 
 async def _allowed(db: AsyncConnection, connection_id: str) -> int:

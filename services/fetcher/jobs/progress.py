@@ -20,8 +20,12 @@ from shared.outbox import append
 
 # Built once: building such a statement costs as much as running it, and these run for every page.
 _SYNCS: Final = select(job_syncs.c.sync_id).where(job_syncs.c.job_id == bindparam("job_id"))
-_SYNCS_OF_ALL: Final = select(job_syncs).where(in_array(job_syncs.c.job_id, bindparam("ids", type_=Text)))
-_STEPPED: Final = update(jobs).where(jobs.c.id == bindparam("joined")).values(step=bindparam("reached"))
+_SYNCS_OF_ALL: Final = select(job_syncs).where(
+    in_array(job_syncs.c.job_id, bindparam("ids", type_=Text))
+)
+_STEPPED: Final = (
+    update(jobs).where(jobs.c.id == bindparam("joined")).values(step=bindparam("reached"))
+)
 
 
 async def tell(db: AsyncConnection, job: Job, kind: str) -> None:
@@ -47,7 +51,10 @@ async def join(db: AsyncConnection, *joined: Job, syncs: tuple[str, ...]) -> Non
     for job in joined:
         job.step += 1
     await db.execute(_STEPPED, [{"joined": job.id, "reached": job.step} for job in joined])
-    told = [progress_event(job, sync_id, "JobFailed" if job.over else "JobStarted") for job, sync_id in pairs]
+    told = [
+        progress_event(job, sync_id, "JobFailed" if job.over else "JobStarted")
+        for job, sync_id in pairs
+    ]
     await append(db, outbox, told)
 
 

@@ -138,7 +138,9 @@ async def get(db: AsyncConnection, job_id: str) -> Job | None:
     return None if row is None else from_row(dict(row))
 
 
-async def unfinished(db: AsyncConnection, connection_id: str, resource: str | None = None) -> list[Job]:
+async def unfinished(
+    db: AsyncConnection, connection_id: str, resource: str | None = None
+) -> list[Job]:
     """Return the jobs of a connection, or of one of its lanes, that are not over; oldest first."""
     mine = jobs.c.connection_id == connection_id
     if resource is not None:
@@ -155,7 +157,9 @@ async def has_earlier_purge(db: AsyncConnection, job: Job) -> bool:
     return any(other.kind == "purge" and other.generation < job.generation for other in others)
 
 
-async def in_state(db: AsyncConnection, state: State, *, unchanged_since: float | None = None) -> list[Job]:
+async def in_state(
+    db: AsyncConnection, state: State, *, unchanged_since: float | None = None
+) -> list[Job]:
     before = [] if unchanged_since is None else [jobs.c.changed_at < unchanged_since]
     return await find(db, jobs.c.state == state, *before)
 
@@ -169,7 +173,9 @@ def claim_parameters(job: Job) -> dict[str, Any]:
     return {"held": job.id, "held_epoch": job.epoch, "held_seq": job.seq}
 
 
-def claimed_by_lost_commit(job: Job, dispatch: int, worker_id: str, at_work: Collection[tuple[str, int]]) -> bool:
+def claimed_by_lost_commit(
+    job: Job, dispatch: int, worker_id: str, at_work: Collection[tuple[str, int]]
+) -> bool:
     """Return whether the claim was committed, but the connection broke before anybody was told."""
     ours = job.state == "running" and job.worker_id == worker_id and job.dispatch == dispatch
     return ours and (job.id, dispatch) not in at_work

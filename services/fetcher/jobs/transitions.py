@@ -55,32 +55,63 @@ class Transition(NamedTuple):
 LIFE: Final = (
     Transition("created", ("new",), "ready", "its first `RunJob` is in the outbox"),
     Transition("refused", ("new",), "over", "it cannot even begin: its row says why"),
-    Transition("no_slot", ("new", "ready", "waiting"), "awaiting_slot", "its connection has all its slots in use"),
+    Transition(
+        "no_slot",
+        ("new", "ready", "waiting"),
+        "awaiting_slot",
+        "its connection has all its slots in use",
+    ),
     Transition("slot_freed", ("awaiting_slot",), "ready", "it has gone unserved for longest"),
-    Transition("lane_taken", ("ready", "waiting"), "awaiting_lane", "another job of the lane comes first"),
+    Transition(
+        "lane_taken", ("ready", "waiting"), "awaiting_lane", "another job of the lane comes first"
+    ),
     Transition("lane_freed", ("awaiting_lane",), "ready", "that other job is over"),
-    Transition("claimed", ("ready", "waiting"), "running", "a worker has taken it, under a new epoch"),
+    Transition(
+        "claimed", ("ready", "waiting"), "running", "a worker has taken it, under a new epoch"
+    ),
     Transition("page_read", ("running",), "running", "a page is recorded and the run goes on"),
-    Transition("run_ended", ("running",), "ready", "the run's time is over and there is more to read"),
+    Transition(
+        "run_ended", ("running",), "ready", "the run's time is over and there is more to read"
+    ),
     Transition("yielded", ("running",), "awaiting_slot", "the same, and others wait for a slot"),
     Transition("deferred", ("running",), "waiting", "a delayed `RunJob` is in the outbox"),
     Transition("finished", ("running",), "over", "done, incomplete or failed"),
     Transition("worker_gone", ("running",), "ready", "its worker died or left"),
-    Transition("forgotten", ("ready", "waiting"), "ready", "its `RunJob` is long overdue: another one is sent"),
+    Transition(
+        "forgotten",
+        ("ready", "waiting"),
+        "ready",
+        "its `RunJob` is long overdue: another one is sent",
+    ),
     Transition("connection_gone", UNFINISHED, "over", "the account was disconnected"),
 )
 TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (state, one.event): one.then for one in LIFE for state in one.states
 }
 CLAIMABLE: Final = frozenset(state for state, event in TRANSITIONS if event == "claimed")
-DISCONNECTED: Final = JobError(code="disconnected", detail="The account was disconnected while it was loading.")
+DISCONNECTED: Final = JobError(
+    code="disconnected", detail="The account was disconnected while it was loading."
+)
 
 _WRITTEN: Final[dict[str, Any]] = {
-    column.name: bindparam(column.name) for column in jobs.columns if column.name not in {"id", "step"}
+    column.name: bindparam(column.name)
+    for column in jobs.columns
+    if column.name not in {"id", "step"}
 }
 # Built once: building such a statement costs as much as running it, and these run for every page.
-_WRITE: Final = update(jobs).where(HELD).values({**_WRITTEN, "step": jobs.c.step + 1}).returning(jobs.c.step)
-_ENDED: Final = ("state", "outcome", "error", "ended_at", "waiting_until", "waiting_reason", "worker_id", "step")
+_WRITE: Final = (
+    update(jobs).where(HELD).values({**_WRITTEN, "step": jobs.c.step + 1}).returning(jobs.c.step)
+)
+_ENDED: Final = (
+    "state",
+    "outcome",
+    "error",
+    "ended_at",
+    "waiting_until",
+    "waiting_reason",
+    "worker_id",
+    "step",
+)
 _END: Final = (
     update(jobs)
     .where(jobs.c.id == bindparam("over"))
@@ -111,7 +142,12 @@ async def create(db: AsyncConnection, *new: Job, syncs: tuple[str, ...] = ()) ->
 
 
 async def claim(
-    db: AsyncConnection, *, job_id: str, dispatch: int, worker_id: str, at_work: Collection[tuple[str, int]] = ()
+    db: AsyncConnection,
+    *,
+    job_id: str,
+    dispatch: int,
+    worker_id: str,
+    at_work: Collection[tuple[str, int]] = (),
 ) -> Job | None:
     """Take the job for this worker if this ``RunJob`` is the one that counts and slot and lane are free; epoch + 1.
 
@@ -126,7 +162,11 @@ async def claim(
         await _set_aside(db, job, "no_slot")
         return None
     blocked = await queries.has_earlier_purge(db, job)
-    epoch = None if blocked else await store.take_lane(db, job.connection_id, job.resource, job_id=job.id)
+    epoch = (
+        None
+        if blocked
+        else await store.take_lane(db, job.connection_id, job.resource, job_id=job.id)
+    )
     if epoch is None:
         await _set_aside(db, job, "lane_taken")
         await wake_next(db, job.connection_id)
@@ -135,7 +175,11 @@ async def claim(
     _enter(job, "claimed")
     job.epoch, job.worker_id, job.changed_at = epoch, worker_id, time.time()
     job.started_at = job.started_at or job.changed_at
-    return job if (await db.execute(update(jobs).where(as_read).values(to_row(job)))).rowcount == 1 else None
+    return (
+        job
+        if (await db.execute(update(jobs).where(as_read).values(to_row(job)))).rowcount == 1
+        else None
+    )
 
 
 async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = True) -> None:
@@ -157,7 +201,9 @@ async def defer(db: AsyncConnection, job: Job, *, seconds: float, reason: str) -
     await _write(db, job, "deferred", tell="JobWaiting", delay_s=seconds)
 
 
-async def finish(db: AsyncConnection, job: Job, outcome: Outcome, error: JobError | None = None) -> None:
+async def finish(
+    db: AsyncConnection, job: Job, outcome: Outcome, error: JobError | None = None
+) -> None:
     job.outcome, job.error = outcome, error
     await _write(db, job, "finished", tell="JobFailed" if outcome == "failed" else "JobFinished")
 
@@ -174,7 +220,11 @@ async def end_disconnected(db: AsyncConnection, over: Sequence[Job]) -> None:
         ENDED.add("failed")
     rows = {job.id: to_row(job) for job in over}
     await db.execute(
-        _END, [{"over": id_, **{f"new_{name}": row[name] for name in _ENDED}} for id_, row in rows.items()]
+        _END,
+        [
+            {"over": id_, **{f"new_{name}": row[name] for name in _ENDED}}
+            for id_, row in rows.items()
+        ],
     )
     for job in over:
         await _invalidate_unread(db, job)
@@ -187,17 +237,27 @@ async def end_disconnected(db: AsyncConnection, over: Sequence[Job]) -> None:
     await wake_next(db, connection_id)
 
 
-async def redispatch(db: AsyncConnection, job: Job, event: Literal["worker_gone", "forgotten", "lane_freed"]) -> None:
+async def redispatch(
+    db: AsyncConnection, job: Job, event: Literal["worker_gone", "forgotten", "lane_freed"]
+) -> None:
     """Return a job that nobody works on to ready, with a new ``RunJob`` and without its claim."""
-    now = await queries.get(db, job.id)  # what is about to be sent may have been noted since ``job`` was read
+    now = await queries.get(
+        db, job.id
+    )  # what is about to be sent may have been noted since ``job`` was read
     if now is None:
         return
     as_read = (jobs.c.id == job.id) & (jobs.c.dispatch == job.dispatch)
     as_read &= (jobs.c.seq == job.seq) & (jobs.c.state == job.state)
     _enter(job, event)
     job.dispatch += 1
-    statement = update(jobs).where(as_read).values(state=job.state, dispatch=job.dispatch, seq=jobs.c.seq + 1)
-    statement = statement.values(worker_id=None, waiting_until=None, waiting_reason=None, pending_ids="[]")
+    statement = (
+        update(jobs)
+        .where(as_read)
+        .values(state=job.state, dispatch=job.dispatch, seq=jobs.c.seq + 1)
+    )
+    statement = statement.values(
+        worker_id=None, waiting_until=None, waiting_reason=None, pending_ids="[]"
+    )
     changed = await db.execute(statement.values(changed_at=time.time()))
     if changed.rowcount == 1:
         await _settle_pending(db, now)
@@ -211,7 +271,9 @@ async def wake_next(db: AsyncConnection, connection_id: str) -> None:
             return
         _enter(job, "slot_freed")
         job.dispatch += 1
-        await db.execute(update(jobs).where(jobs.c.id == job.id).values(state=job.state, dispatch=job.dispatch))
+        await db.execute(
+            update(jobs).where(jobs.c.id == job.id).values(state=job.state, dispatch=job.dispatch)
+        )
         await append(db, outbox, [run_job(job)])
 
 
@@ -226,7 +288,9 @@ def _enter(job: Job, event: Event) -> None:
         job.waiting_until = job.waiting_reason = None
 
 
-async def _write(db: AsyncConnection, job: Job, event: Event, *, tell: str | None, delay_s: float = 0.0) -> None:
+async def _write(
+    db: AsyncConnection, job: Job, event: Event, *, tell: str | None, delay_s: float = 0.0
+) -> None:
     """Write a claimed job after ``event`` and tell its syncs, unless ``tell`` is None.
 
     A job whose connection has gone meanwhile is over, whatever happened to it: but a purge is for just that.
@@ -235,7 +299,11 @@ async def _write(db: AsyncConnection, job: Job, event: Event, *, tell: str | Non
         LostClaimError: the row has another epoch or checkpoint than the job was read with.
     """
     claimed = queries.claim_parameters(job)
-    if event != "finished" and job.kind != "purge" and await store.is_gone(db, job.connection_id, job.generation):
+    if (
+        event != "finished"
+        and job.kind != "purge"
+        and await store.is_gone(db, job.connection_id, job.generation)
+    ):
         event, tell = "connection_gone", "JobFailed"
         job.outcome, job.error = "failed", DISCONNECTED
     _enter(job, event)
@@ -262,10 +330,17 @@ async def _write(db: AsyncConnection, job: Job, event: Event, *, tell: str | Non
         await append(db, outbox, [run_job(job)], delay_s=delay_s)
 
 
-async def _set_aside(db: AsyncConnection, job: Job, event: Literal["no_slot", "lane_taken"]) -> None:
+async def _set_aside(
+    db: AsyncConnection, job: Job, event: Literal["no_slot", "lane_taken"]
+) -> None:
     was_waiting = job.state == "waiting"
     _enter(job, event)
-    values = {"state": job.state, "waiting_until": None, "waiting_reason": None, "step": job.step + was_waiting}
+    values = {
+        "state": job.state,
+        "waiting_until": None,
+        "waiting_reason": None,
+        "step": job.step + was_waiting,
+    }
     await db.execute(update(jobs).where(jobs.c.id == job.id).values(values))
     if was_waiting:  # people were told until when: that time has come
         job.step += 1
@@ -281,7 +356,9 @@ async def _settle_pending(db: AsyncConnection, job: Job) -> None:
 async def _invalidate_unread(db: AsyncConnection, job: Job) -> None:
     """Have the next load send again, or a purge delete, what should have been read again and was not."""
     if job.kind == "refetch" and job.outcome != "done":
-        await known_items.invalidate(db, job.connection_id, job.resource, (job.cursor or {"ids": []})["ids"])
+        await known_items.invalidate(
+            db, job.connection_id, job.resource, (job.cursor or {"ids": []})["ids"]
+        )
 
 
 async def _free_lane(db: AsyncConnection, job: Job) -> None:
@@ -296,4 +373,6 @@ async def _wake_lane(db: AsyncConnection, connection_id: str, resource: str) -> 
     others = await queries.unfinished(db, connection_id, resource)
     waiting = [job for job in others if job.state == "awaiting_lane"]
     if waiting:
-        await redispatch(db, min(waiting, key=lambda job: (job.kind != "purge", job.id)), "lane_freed")
+        await redispatch(
+            db, min(waiting, key=lambda job: (job.kind != "purge", job.id)), "lane_freed"
+        )

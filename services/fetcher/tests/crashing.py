@@ -59,8 +59,12 @@ def orchard_of(resources: Iterable[str], **changes: Any) -> Provider:
         slug="orchard",
         name="Orchard",
         api_url="http://127.0.0.1",
-        oauth=OAuth2(authorize_url="", token_url="", identity=Identity(account_id=(), account_name=())),
-        resources=tuple(Resource(slug=slug, label=slug, original=Original(type=slug)) for slug in resources),
+        oauth=OAuth2(
+            authorize_url="", token_url="", identity=Identity(account_id=(), account_name=())
+        ),
+        resources=tuple(
+            Resource(slug=slug, label=slug, original=Original(type=slug)) for slug in resources
+        ),
         buckets=(Bucket(name="all", requests=1000, window_s=1),),
         setup_url="",
         consent_note="",
@@ -104,7 +108,9 @@ class Log:
 
     async def send_all(self, messages: Sequence[Message]) -> dict[int, int]:
         self._crashes.moment()
-        if self.gate is not None and any(message.topic == ITEMS and message.value for message in messages):
+        if self.gate is not None and any(
+            message.topic == ITEMS and message.value for message in messages
+        ):
             await self.gate.wait()
         for message in messages:
             self.messages.append(message)
@@ -133,7 +139,10 @@ class Orchard:
     """A provider in memory that pages through ``ids``; satisfies Connector."""
 
     def __init__(self, crashes: Crashes, counts: dict[str, int]) -> None:
-        self.ids = {resource: [f"{resource}-{n:03}" for n in range(count)] for resource, count in counts.items()}
+        self.ids = {
+            resource: [f"{resource}-{n:03}" for n in range(count)]
+            for resource, count in counts.items()
+        }
         self.size = PAGE
         self.script: dict[str, Callable[[Cursor | None], Page]] = {}
         """Resource → what its pages are instead."""
@@ -155,8 +164,12 @@ class Orchard:
             return self.script[resource](cursor)
         start = cursor["from"] if cursor else 0
         chosen = self.ids[resource][start : start + self.size]
-        following = {"from": start + self.size} if start + self.size < len(self.ids[resource]) else None
-        return Page(records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in chosen], cursor=following)
+        following = (
+            {"from": start + self.size} if start + self.size < len(self.ids[resource]) else None
+        )
+        return Page(
+            records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in chosen], cursor=following
+        )
 
     async def expected(self, call: Call, resource: str) -> int | None:
         if self.uncounted > 0:
@@ -168,7 +181,9 @@ class Orchard:
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
         there = [id_ for id_ in ids if id_ in self.ids[resource]]
-        return Page(records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in there], cursor=None)
+        return Page(
+            records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in there], cursor=None
+        )
 
     def problem(self, response: object) -> None:
         return None
@@ -181,7 +196,12 @@ class Fetcher:
     """The process, its database, and what survives it."""
 
     def __init__(
-        self, where: Path | Schema, counts: dict[str, int], *, provider: Provider | None = None, **changes: Any
+        self,
+        where: Path | Schema,
+        counts: dict[str, int],
+        *,
+        provider: Provider | None = None,
+        **changes: Any,
     ) -> None:
         """``where`` is a folder, a database file or a schema; ``changes`` replace fields of the worker's context."""
         self._changes = changes
@@ -289,7 +309,9 @@ class Fetcher:
         """Hand the next ``RunJob`` to the worker; without ``commit`` it will come again."""
         waiting = self.log.of(JOBS)[self.read :]
         if waiting and waiting[0].value is not None:
-            await self.worker.take(msgspec.json.decode(waiting[0].value, type=RunJob), connection_id="conn")
+            await self.worker.take(
+                msgspec.json.decode(waiting[0].value, type=RunJob), connection_id="conn"
+            )
             self.read += commit
 
     async def time_passes(self) -> None:
@@ -319,23 +341,31 @@ class Fetcher:
             sent = select(outbox.c.value).where(outbox.c.topic.in_((JOBS, BACKGROUND_JOBS)))
             pending = (await db.execute(sent)).scalars().all()
             holders = {
-                (lane.connection_id, lane.resource): lane.job_id for lane in (await db.execute(select(lanes))).all()
+                (lane.connection_id, lane.resource): lane.job_id
+                for lane in (await db.execute(select(lanes))).all()
             }
             unfinished = await queries.find(db, rows.c.state != "over")
         unread = [message.value for message in self.log.of(JOBS)[self.read :]]
         on_the_way = {
             (sent.job_id, sent.dispatch)
-            for sent in (msgspec.json.decode(raw, type=RunJob) for raw in [*pending, *unread] if raw)
+            for sent in (
+                msgspec.json.decode(raw, type=RunJob) for raw in [*pending, *unread] if raw
+            )
         }
         for job in unfinished:
             in_work = job.state == "running" and job.worker_id == self.worker.id
-            others = [other for other in unfinished if other.id != job.id and other.lane == job.lane]
+            others = [
+                other for other in unfinished if other.id != job.id and other.lane == job.lane
+            ]
             behind = job.state == "awaiting_lane" and any(
-                other.id == holders[job.connection_id, job.resource] or other.generation < job.generation
+                other.id == holders[job.connection_id, job.resource]
+                or other.generation < job.generation
                 for other in others
             )
             ready = job.state in {"ready", "waiting"} and (job.id, job.dispatch) in on_the_way
-            slot = job.state == "awaiting_slot" and any(other.state in {"ready", "running"} for other in unfinished)
+            slot = job.state == "awaiting_slot" and any(
+                other.state in {"ready", "running"} for other in unfinished
+            )
             if [in_work, behind, ready, slot].count(True) != 1:
                 found.append(f"{job.id} {job.resource} {job.state} dispatch {job.dispatch}")
         return found
@@ -345,7 +375,9 @@ class Fetcher:
         newest: dict[tuple[str, str], JobProgress] = {}
         for message in self.log.of(PROGRESS):
             body = msgspec.json.decode(message.value or b"", type=JobProgress)
-            if (body.sync_id, body.resource) not in newest or newest[body.sync_id, body.resource].step < body.step:
+            if (body.sync_id, body.resource) not in newest or newest[
+                body.sync_id, body.resource
+            ].step < body.step:
                 newest[body.sync_id, body.resource] = body
         return newest
 

@@ -44,7 +44,9 @@ class StallConnector:
 
     async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
         params = (("from", str(cursor["from"] if cursor else 0)),)
-        body = (await call(Request(method="GET", path=f"/{resource}", params=params, buckets=("all",)))).body
+        body = (
+            await call(Request(method="GET", path=f"/{resource}", params=params, buckets=("all",)))
+        ).body
         records = [Record(id=row["id"], name=row["id"], raw=row) for row in body["rows"]]
         return Page(records=records, cursor={"from": body["next"]} if body["next"] else None)
 
@@ -59,12 +61,18 @@ class StallConnector:
             case 401:
                 return Reauthorize("Orchard no longer accepts the access token.")
             case 403:
-                return Reject("Orchard wants another scope.", code="missing_scope", scope=response.body["scope"])
+                return Reject(
+                    "Orchard wants another scope.",
+                    code="missing_scope",
+                    scope=response.body["scope"],
+                )
             case 410:
                 return Restart("Orchard's cursor has expired.")
             case 429:
                 wait = retry_after(response.headers)
-                return RetryLater("Orchard's limit is reached.", code="rate_limited", after_s=wait, limit=True)
+                return RetryLater(
+                    "Orchard's limit is reached.", code="rate_limited", after_s=wait, limit=True
+                )
             case status if status >= 500:
                 return RetryLater(f"Orchard is not available (status {status}).")
         return None
@@ -84,7 +92,9 @@ class Stall:
         self.asked: list[tuple[float, str, int]] = []
 
     def __call__(self, request: httpx.Request) -> httpx.Response:
-        fault = next((answer for fault in self.faults if (answer := fault(request)) is not None), None)
+        fault = next(
+            (answer for fault in self.faults if (answer := fault(request)) is not None), None
+        )
         wrong = request.headers["authorization"] != f"Bearer {self.token}"
         answer = fault or (httpx.Response(401, json={}) if wrong else self._page(request))
         self.asked.append((time.monotonic(), str(request.url), answer.status_code))
@@ -94,7 +104,9 @@ class Stall:
         resource, start = request.url.path.strip("/"), int(request.url.params["from"])
         rows = [{"id": f"{resource}-{n}"} for n in range(start, start + PAGE)]
         headers = {} if self.limit is None else {"x-limit": str(self.limit)}
-        return httpx.Response(200, json={"rows": rows, "next": start + PAGE if start == 0 else None}, headers=headers)
+        return httpx.Response(
+            200, json={"rows": rows, "next": start + PAGE if start == 0 else None}, headers=headers
+        )
 
 
 class Auth:
@@ -114,7 +126,9 @@ class Auth:
         if stale_version == self.version:
             self.version += 1
             self._stall.token = f"token-{self.version}"
-        token = AccessToken(access_token=f"token-{self.version}", token_version=self.version, expires_in_s=3600)
+        token = AccessToken(
+            access_token=f"token-{self.version}", token_version=self.version, expires_in_s=3600
+        )
         return httpx.Response(200, content=msgspec.json.encode(token))
 
 
@@ -134,7 +148,9 @@ class Market:
         )
         context: dict[str, Any] = {
             "connectors": {"orchard": StallConnector()},
-            "http": {"orchard": HttpClient(transport=httpx.MockTransport(self.stall), body_cap=1 << 20)},
+            "http": {
+                "orchard": HttpClient(transport=httpx.MockTransport(self.stall), body_cap=1 << 20)
+            },
             "tokens": Tokens(HttpClient(transport=httpx.MockTransport(self.auth)), settings),
             "quota": Quota(self.redis),
         }

@@ -34,7 +34,9 @@ async def loaded(market: Market) -> dict[str, JobProgress]:
     return {resource: told for (_, resource), told in market.fetcher.newest_progress().items()}
 
 
-def on(path: str, make: Answers, *, times: int = 1000) -> Callable[[httpx.Request], httpx.Response | None]:
+def on(
+    path: str, make: Answers, *, times: int = 1000
+) -> Callable[[httpx.Request], httpx.Response | None]:
     left = [times]
 
     def fault(request: httpx.Request) -> httpx.Response | None:
@@ -47,23 +49,42 @@ def on(path: str, make: Answers, *, times: int = 1000) -> Callable[[httpx.Reques
 
 
 def json_bytes(body: bytes, **headers: str) -> Answers:
-    named = {"content-type": "application/json", **{name.replace("_", "-"): text for name, text in headers.items()}}
+    named = {
+        "content-type": "application/json",
+        **{name.replace("_", "-"): text for name, text in headers.items()},
+    }
     return lambda: httpx.Response(200, content=body, headers=named)
 
 
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
-        pytest.param(json_bytes(b'{"rows":["' + b"x" * (2 << 20) + b'"]}'), "page_too_large", id="T18 too large"),
-        pytest.param(json_bytes(b"[" * 100_000 + b"]" * 100_000), "malformed_page", id="T19 too deep"),
+        pytest.param(
+            json_bytes(b'{"rows":["' + b"x" * (2 << 20) + b'"]}'),
+            "page_too_large",
+            id="T18 too large",
+        ),
+        pytest.param(
+            json_bytes(b"[" * 100_000 + b"]" * 100_000), "malformed_page", id="T19 too deep"
+        ),
         pytest.param(json_bytes(b'{"rows": ['), "malformed_page", id="T19 cut off"),
         pytest.param(json_bytes(b""), "malformed_page", id="T19 empty"),
         pytest.param(
-            json_bytes(gzip.compress(b" " * (64 << 20)), content_encoding="gzip"), "page_too_large", id="T20 bomb"
+            json_bytes(gzip.compress(b" " * (64 << 20)), content_encoding="gzip"),
+            "page_too_large",
+            id="T20 bomb",
         ),
-        pytest.param(json_bytes(b"{}", content_encoding="br"), "bad_body", id="T20 another encoding"),
-        pytest.param(lambda: httpx.Response(200, html="<h1>Log in</h1>"), "malformed_page", id="T21 captive page"),
-        pytest.param(json_bytes(b'{"rows": null, "next": null}'), "internal", id="T21 of another shape"),
+        pytest.param(
+            json_bytes(b"{}", content_encoding="br"), "bad_body", id="T20 another encoding"
+        ),
+        pytest.param(
+            lambda: httpx.Response(200, html="<h1>Log in</h1>"),
+            "malformed_page",
+            id="T21 captive page",
+        ),
+        pytest.param(
+            json_bytes(b'{"rows": null, "next": null}'), "internal", id="T21 of another shape"
+        ),
     ],
 )
 async def test_T18_T19_T20_a_page_that_cannot_be_read_fails_its_job_with_a_code_and_no_other(
@@ -78,14 +99,18 @@ async def test_T18_T19_T20_a_page_that_cannot_be_read_fails_its_job_with_a_code_
     assert (told["pears"].state, told["pears"].items) == ("done", 4)
 
 
-async def test_a_401_in_the_middle_refreshes_once_and_asks_for_the_same_page_again(market: Market) -> None:
+async def test_a_401_in_the_middle_refreshes_once_and_asks_for_the_same_page_again(
+    market: Market,
+) -> None:
     await loaded(market)
     market.stall.asked.clear()
     market.stall.token = "token-2"
     market.auth.version = 1
     await market.fetcher.ask("again")
     await market.fetcher.run_until_over()
-    assert [refused for refused in market.auth.asked if refused is not None] == [1] * market.auth.asked.count(1)
+    assert [refused for refused in market.auth.asked if refused is not None] == [
+        1
+    ] * market.auth.asked.count(1)
     assert market.auth.version == 2
     statuses = [(url.rpartition("/")[2], status) for _, url, status in market.stall.asked]
     assert statuses.count(("apples?from=0", 401)) == 1
@@ -93,14 +118,18 @@ async def test_a_401_in_the_middle_refreshes_once_and_asks_for_the_same_page_aga
     assert {told.state for told in market.fetcher.newest_progress().values()} == {"done"}
 
 
-async def test_a_401_that_new_tokens_do_not_cure_fails_the_job_after_some_attempts(market: Market) -> None:
+async def test_a_401_that_new_tokens_do_not_cure_fails_the_job_after_some_attempts(
+    market: Market,
+) -> None:
     market.stall.faults.append(on("/apples", lambda: httpx.Response(401, json={})))
     told = await loaded(market)
     assert (told["apples"].state, told["apples"].error.code if told["apples"].error else "") == (
         "failed",
         "fresh_token_refused",
     )
-    assert [status for _, url, status in market.stall.asked if "apples" in url] == [401] * 2 * (ATTEMPTS + 1)
+    assert [status for _, url, status in market.stall.asked if "apples" in url] == [401] * 2 * (
+        ATTEMPTS + 1
+    )
     assert told["pears"].state == "done"
 
 
@@ -119,15 +148,24 @@ async def test_a_connection_that_must_be_connected_again_says_so(market: Market)
 
 
 async def test_a_403_names_the_scope_and_the_other_resources_finish(market: Market) -> None:
-    market.stall.faults.append(on("/apples", lambda: httpx.Response(403, json={"scope": "apples.read"})))
+    market.stall.faults.append(
+        on("/apples", lambda: httpx.Response(403, json={"scope": "apples.read"}))
+    )
     told = await loaded(market)
     assert told["apples"].error is not None
-    assert (told["apples"].error.code, told["apples"].error.scope) == ("missing_scope", "apples.read")
+    assert (told["apples"].error.code, told["apples"].error.scope) == (
+        "missing_scope",
+        "apples.read",
+    )
     assert told["pears"].state == "done"
 
 
-async def test_a_429_parks_its_lane_and_all_others_of_the_bucket_until_its_time(market: Market) -> None:
-    late = on("from=0", lambda: httpx.Response(429, json={}, headers={"retry-after": "30"}), times=1)
+async def test_a_429_parks_its_lane_and_all_others_of_the_bucket_until_its_time(
+    market: Market,
+) -> None:
+    late = on(
+        "from=0", lambda: httpx.Response(429, json={}, headers={"retry-after": "30"}), times=1
+    )
     market.stall.faults.append(late)
     await market.fetcher.connect(1)
     for _ in range(4):
@@ -145,7 +183,9 @@ async def test_a_429_parks_its_lane_and_all_others_of_the_bucket_until_its_time(
 
 
 async def test_a_short_429_is_waited_out_and_nobody_asks_before(market: Market) -> None:
-    wait = on("from=0", lambda: httpx.Response(429, json={}, headers={"retry-after": "0.4"}), times=1)
+    wait = on(
+        "from=0", lambda: httpx.Response(429, json={}, headers={"retry-after": "0.4"}), times=1
+    )
     market.stall.faults.append(wait)
     await market.fetcher.connect(1)
     await market.fetcher.relay_once()
@@ -161,7 +201,9 @@ async def test_a_short_429_is_waited_out_and_nobody_asks_before(market: Market) 
     assert min(at for at, _, _ in later) - refused >= 0.4
 
 
-async def test_a_request_that_waits_for_its_turn_is_stopped_by_a_429_meanwhile(tmp_path: Path) -> None:
+async def test_a_request_that_waits_for_its_turn_is_stopped_by_a_429_meanwhile(
+    tmp_path: Path,
+) -> None:
     market = Market(tmp_path)
     await market.open()
     market.stall.limit = 1
@@ -182,7 +224,9 @@ async def test_a_request_that_waits_for_its_turn_is_stopped_by_a_429_meanwhile(t
     await market.close()
 
 
-async def test_an_expired_cursor_reads_the_resource_from_its_start_and_doubles_nothing(market: Market) -> None:
+async def test_an_expired_cursor_reads_the_resource_from_its_start_and_doubles_nothing(
+    market: Market,
+) -> None:
     market.stall.faults.append(on("/apples?from=2", lambda: httpx.Response(410, json={}), times=1))
     told = await loaded(market)
     assert (told["apples"].state, told["apples"].items) == ("done", 4)
@@ -196,7 +240,9 @@ async def test_a_provider_that_comes_back_within_the_attempts_is_no_failure(mark
     assert (told["apples"].state, told["apples"].items) == ("done", 4)
 
 
-async def test_the_limit_that_an_answer_tells_replaces_the_one_that_was_known(market: Market) -> None:
+async def test_the_limit_that_an_answer_tells_replaces_the_one_that_was_known(
+    market: Market,
+) -> None:
     market.stall.limit = 4
     await loaded(market)
     (buckets,) = market.fetcher.context.learned.values()
@@ -208,5 +254,9 @@ async def test_the_limit_that_an_answer_tells_replaces_the_one_that_was_known(ma
         await market.fetcher.deliver()
     await market.fetcher.settle()
     assert len(market.stall.asked) == asked
-    waiting = [job.waiting_reason or "" for job in await market.fetcher.unfinished() if job.state == "waiting"]
+    waiting = [
+        job.waiting_reason or ""
+        for job in await market.fetcher.unfinished()
+        if job.state == "waiting"
+    ]
     assert ["rate limit" in reason for reason in waiting] == [True, True]

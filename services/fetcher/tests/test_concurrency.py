@@ -58,14 +58,18 @@ def dispatched(states: dict[str, list[Job]]) -> int:
 
 
 @pytest.mark.parametrize("seed", range(3))
-async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happens(large: Fetcher, seed: int) -> None:
+async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happens(
+    large: Fetcher, seed: int
+) -> None:
     chance = random.Random(seed)
     large.orchard.size = chance.choice((2, 3, 7))
     await large.connect(1)
     for turn in range(30):
         states = await by_state(large)
         assert dispatched(states) <= AT_ONCE
-        assert dispatched(states) == AT_ONCE or not states["awaiting_slot"], "nobody waits while a slot is free"
+        assert dispatched(states) == AT_ONCE or not states["awaiting_slot"], (
+            "nobody waits while a slot is free"
+        )
         assert await large.stranded() == []
         match chance.choice(("relay", "deliver", "deliver", "settle", "repeat", "die", "ask")):
             case "relay":
@@ -99,7 +103,9 @@ async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
         if number == len(TREES):
             assert set(served.values()) == {1}
         if number < 3 * len(TREES) - AT_ONCE:
-            assert max(served.values()) - min(served.values()) <= 2, "jobs dispatched at once come in any order"
+            assert max(served.values()) - min(served.values()) <= 2, (
+                "jobs dispatched at once come in any order"
+            )
     assert set(served.values()) == {3}
 
 
@@ -139,12 +145,16 @@ async def test_what_nobody_waits_for_goes_to_the_topic_of_the_background(small: 
     assert await topics_of(small) == {"load": {JOBS}}
     await small.run_until_over()
     providers = {"orchard": small.provider}
-    request = SyncRequested(sync_id="nightly", connection_id="conn", requested_at=timestamp(0), background=True)
+    request = SyncRequested(
+        sync_id="nightly", connection_id="conn", requested_at=timestamp(0), background=True
+    )
     async with small.database.write(lock="conn") as db:
         await plan_sync(db, request, providers=providers)
         await plan_refetch(
             db,
-            RefetchItems(connection_id="conn", resource="apples", ids=("apples-000",), highest_version=0),
+            RefetchItems(
+                connection_id="conn", resource="apples", ids=("apples-000",), highest_version=0
+            ),
             providers=providers,
         )
     assert await topics_of(small) == {"load": {BACKGROUND_JOBS}, "refetch": {BACKGROUND_JOBS}}
@@ -163,11 +173,20 @@ async def topics_of(fetcher: Fetcher) -> dict[str, set[str]]:
     return found
 
 
-async def test_a_load_that_somebody_waits_for_does_not_join_one_in_the_background(small: Fetcher) -> None:
+async def test_a_load_that_somebody_waits_for_does_not_join_one_in_the_background(
+    small: Fetcher,
+) -> None:
     await small.connect(1)
     await small.run_until_over()
-    for sync, background in (("nightly", True), ("nightly-2", True), ("asked", False), ("asked-2", False)):
-        request = SyncRequested(sync_id=sync, connection_id="conn", requested_at=timestamp(0), background=background)
+    for sync, background in (
+        ("nightly", True),
+        ("nightly-2", True),
+        ("asked", False),
+        ("asked-2", False),
+    ):
+        request = SyncRequested(
+            sync_id=sync, connection_id="conn", requested_at=timestamp(0), background=background
+        )
         async with small.database.write(lock="conn") as db:
             await plan_sync(db, request, providers={"orchard": small.provider})
     under_way = await small.unfinished()
@@ -194,7 +213,9 @@ async def held(tmp_path: Path) -> AsyncIterator[tuple[Fetcher, Worker]]:
     await fetcher.database.close()
 
 
-async def test_background_work_has_a_quarter_of_the_slots_at_most(held: tuple[Fetcher, Worker]) -> None:
+async def test_background_work_has_a_quarter_of_the_slots_at_most(
+    held: tuple[Fetcher, Worker],
+) -> None:
     fetcher, worker = held
     jobs = await fetcher.unfinished()
     behind = [asyncio.create_task(take(worker, job, background=True)) for job in jobs[:5]]
@@ -210,7 +231,9 @@ async def test_background_work_has_a_quarter_of_the_slots_at_most(held: tuple[Fe
     await asyncio.wait_for(asyncio.gather(*behind), 20)
 
 
-async def test_waiting_background_work_does_not_make_others_slices_short(held: tuple[Fetcher, Worker]) -> None:
+async def test_waiting_background_work_does_not_make_others_slices_short(
+    held: tuple[Fetcher, Worker],
+) -> None:
     fetcher, worker = held
     jobs = await fetcher.unfinished()
     behind = [asyncio.create_task(take(worker, job, background=True)) for job in jobs[:4]]
@@ -222,7 +245,9 @@ async def test_waiting_background_work_does_not_make_others_slices_short(held: t
     await asyncio.wait_for(asyncio.gather(*behind), 20)
 
 
-async def test_a_run_ends_at_its_next_page_border_when_somebody_waits_for_a_slot(tmp_path: Path) -> None:
+async def test_a_run_ends_at_its_next_page_border_when_somebody_waits_for_a_slot(
+    tmp_path: Path,
+) -> None:
     fetcher = Fetcher(tmp_path, {"apples": 0, "pears": 2})
     await fetcher.boot()
     await fetcher.connect(1)
@@ -239,7 +264,9 @@ async def test_a_run_ends_at_its_next_page_border_when_somebody_waits_for_a_slot
     await asyncio.sleep(0.1)
     assert worker.busy == 1
     await asyncio.wait_for(take(worker, pears), 20)
-    assert asyncio.get_running_loop().time() - begun < 4, "a run nobody waits for lasts five seconds"
+    assert asyncio.get_running_loop().time() - begun < 4, (
+        "a run nobody waits for lasts five seconds"
+    )
     (left,) = [job for job in await fetcher.unfinished() if job.resource == "apples"]
     assert left.state == "ready"
     assert left.pages > 1
@@ -256,7 +283,10 @@ async def test_a_read_that_comes_after_the_disconnect_deletes_again(home: Path |
     await fetcher.run_until_over()
     since = len(fetcher.log.messages)
     request = RefetchItems(
-        connection_id="conn", resource="apples", ids=("apples-001", "apples-zombie"), highest_version=0
+        connection_id="conn",
+        resource="apples",
+        ids=("apples-001", "apples-zombie"),
+        highest_version=0,
     )
     async with fetcher.database.write(lock="conn") as db:
         await plan_refetch(db, request, providers={"orchard": fetcher.provider})
@@ -267,10 +297,14 @@ async def test_a_read_that_comes_after_the_disconnect_deletes_again(home: Path |
 
 async def take(worker: Worker, job: Job, *, background: bool = False) -> None:
     await worker.take(
-        RunJob(job_id=job.id, dispatch=job.dispatch), connection_id=job.connection_id, background=background
+        RunJob(job_id=job.id, dispatch=job.dispatch),
+        connection_id=job.connection_id,
+        background=background,
     )
 
 
 def test_what_is_read_again_or_purged_is_background_work() -> None:
-    kinds = {kind: new_job("c", "r", 1, kind=kind).background for kind in ("load", "refetch", "purge")}
+    kinds = {
+        kind: new_job("c", "r", 1, kind=kind).background for kind in ("load", "refetch", "purge")
+    }
     assert kinds == {"load": False, "refetch": True, "purge": True}

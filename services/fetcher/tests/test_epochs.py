@@ -30,7 +30,9 @@ clocks = st.floats(min_value=0, max_value=1e12) | st.just(float(BELIEVED_UNTIL))
 
 
 @given(st.integers(0, BELIEVED_UNTIL), st.lists(clocks, min_size=1, max_size=20))
-def test_whatever_the_clock_does_a_lanes_versions_rise_and_stay_exact(last: int, told: list[float]) -> None:
+def test_whatever_the_clock_does_a_lanes_versions_rise_and_stay_exact(
+    last: int, told: list[float]
+) -> None:
     highest = version(last, PAGES_PER_CLAIM - 1)
     for now_s in told:
         last = next_epoch(last, now_s)
@@ -73,7 +75,11 @@ async def successor(fetcher: Fetcher, place: Path) -> Fetcher:
     """Return a fetcher with another database, that appends to the same topics and reads the same provider."""
     await fetcher.kill()
     found = Fetcher(place, COUNTS)
-    found.log, found.orchard, found.read = fetcher.log, fetcher.orchard, len(fetcher.log.of("tributary.jobs.v1"))
+    found.log, found.orchard, found.read = (
+        fetcher.log,
+        fetcher.orchard,
+        len(fetcher.log.of("tributary.jobs.v1")),
+    )
     found.crashes = fetcher.crashes
     await found.boot()
     return found
@@ -92,7 +98,9 @@ async def outlived(versions: dict[str, int]) -> None:
 
 
 @pytest.mark.parametrize("left", ["nothing", "an earlier copy"])
-async def test_a_fetcher_that_lost_its_database_is_heard_by_all_readers(tmp_path: Path, left: str) -> None:
+async def test_a_fetcher_that_lost_its_database_is_heard_by_all_readers(
+    tmp_path: Path, left: str
+) -> None:
     fetcher = Fetcher(tmp_path / "first.db", COUNTS)
     await fetcher.boot()
     await fetcher.connect(1)
@@ -122,13 +130,17 @@ async def test_a_fetcher_that_lost_its_database_is_heard_by_all_readers(tmp_path
     await second.kill()
 
 
-async def test_a_version_from_the_future_is_passed_by_whatever_is_said_of_its_item_next(home: Path | Schema) -> None:
+async def test_a_version_from_the_future_is_passed_by_whatever_is_said_of_its_item_next(
+    home: Path | Schema,
+) -> None:
     fetcher = Fetcher(home, COUNTS)
     await fetcher.boot()
     await fetcher.connect(1)
     await fetcher.run_until_over()
     held = version(FUTURE_S, 12)
-    request = RefetchItems(connection_id="conn", resource="apples", ids=("apples-001",), highest_version=held)
+    request = RefetchItems(
+        connection_id="conn", resource="apples", ids=("apples-001",), highest_version=held
+    )
     async with fetcher.database.write(lock="conn") as db:
         await plan_refetch(db, request, providers={"orchard": fetcher.provider})
     await fetcher.run_until_over()
@@ -143,7 +155,9 @@ async def test_also_when_the_account_was_disconnected_meanwhile(home: Path | Sch
     await fetcher.connect(2, status="disconnected")
     await fetcher.run_until_over()
     since, held = len(fetcher.log.messages), version(FUTURE_S, 12)
-    request = RefetchItems(connection_id="conn", resource="apples", ids=("apples-001",), highest_version=held)
+    request = RefetchItems(
+        connection_id="conn", resource="apples", ids=("apples-001",), highest_version=held
+    )
     async with fetcher.database.write(lock="conn") as db:
         await plan_refetch(db, request, providers={"orchard": fetcher.provider})
     await fetcher.run_until_over()
@@ -157,7 +171,9 @@ async def test_a_version_that_leaves_no_room_for_a_newer_one_is_refused(tmp_path
     fetcher = Fetcher(tmp_path, COUNTS)
     await fetcher.boot()
     await fetcher.connect(1)
-    request = RefetchItems(connection_id="conn", resource="apples", ids=("apples-001",), highest_version=2**53 - 1)
+    request = RefetchItems(
+        connection_id="conn", resource="apples", ids=("apples-001",), highest_version=2**53 - 1
+    )
     async with fetcher.database.write(lock="conn") as db:
         with pytest.raises(ValueError, match="leaves no room"):
             await plan_refetch(db, request, providers={"orchard": fetcher.provider})

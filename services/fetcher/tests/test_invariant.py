@@ -50,14 +50,18 @@ async def followed(home: Path | Schema, steps: list[tuple[str, int | None]]) -> 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schedule)
-def test_any_schedule_of_crashes_strands_no_job_and_loses_no_item(steps: list[tuple[str, int | None]]) -> None:
+def test_any_schedule_of_crashes_strands_no_job_and_loses_no_item(
+    steps: list[tuple[str, int | None]],
+) -> None:
     with tempfile.TemporaryDirectory() as folder:
         assert_complete(asyncio.run(followed(Path(folder), steps)))
 
 
 @settings(max_examples=8, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps=schedule)
-def test_nor_does_one_on_postgresql(schema_of_module: Schema, steps: list[tuple[str, int | None]]) -> None:
+def test_nor_does_one_on_postgresql(
+    schema_of_module: Schema, steps: list[tuple[str, int | None]]
+) -> None:
     assert_complete(asyncio.run(followed(schema_of_module, steps)))
 
 
@@ -85,14 +89,20 @@ async def test_a_purge_deletes_every_item_whenever_the_process_dies(tmp_path: Pa
         await fetcher.database.close()
 
 
-async def test_a_second_load_sends_nothing_that_is_unchanged_and_deletes_what_is_gone(tmp_path: Path) -> None:
+async def test_a_second_load_sends_nothing_that_is_unchanged_and_deletes_what_is_gone(
+    tmp_path: Path,
+) -> None:
     fetcher = await follow(tmp_path, [])
     before = len(fetcher.log.messages)
     gone = fetcher.orchard.ids["apples"].pop(4)
     fetcher.orchard.ids["apples"].append("apples-new")
     await fetcher.ask("again")
     await fetcher.run_until_over()
-    items = [message for message in fetcher.log.messages[before:] if message.topic.startswith("tributary.items")]
+    items = [
+        message
+        for message in fetcher.log.messages[before:]
+        if message.topic.startswith("tributary.items")
+    ]
     assert sorted((message.key, message.value is None) for message in items) == [
         (f"conn/apples/{gone}".encode(), True),
         (b"conn/apples/apples-new", False),

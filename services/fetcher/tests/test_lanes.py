@@ -52,12 +52,16 @@ async def until_asked(fetcher: Fetcher, times: int) -> None:
 
 
 def told(fetcher: Fetcher, sync: str) -> list[JobProgress]:
-    decoded = [msgspec.json.decode(m.value or b"", type=JobProgress) for m in fetcher.log.of(PROGRESS)]
+    decoded = [
+        msgspec.json.decode(m.value or b"", type=JobProgress) for m in fetcher.log.of(PROGRESS)
+    ]
     return [progress for progress in decoded if progress.sync_id == sync]
 
 
 @pytest.mark.parametrize("on_its_way", ["from the provider", "to Kafka"])
-async def test_a_disconnect_while_a_page_is_on_its_way_leaves_no_item_behind(fetcher: Fetcher, on_its_way: str) -> None:
+async def test_a_disconnect_while_a_page_is_on_its_way_leaves_no_item_behind(
+    fetcher: Fetcher, on_its_way: str
+) -> None:
     gate = asyncio.Event()
     if on_its_way == "to Kafka":
         fetcher.log.gate = gate
@@ -90,14 +94,19 @@ async def test_a_disconnect_ends_what_is_parked_at_once(fetcher: Fetcher) -> Non
     assert {job.outcome for job in loads} == {"failed"}
 
 
-async def test_who_comes_back_while_the_old_items_are_deleted_finds_all_of_them_again(fetcher: Fetcher) -> None:
+async def test_who_comes_back_while_the_old_items_are_deleted_finds_all_of_them_again(
+    fetcher: Fetcher,
+) -> None:
     await fetcher.connect(1)
     await fetcher.run_until_over()
     await fetcher.connect(2, status="disconnected")
     await fetcher.connect(3, generation=2)
     # They arrive the other way round: a purge that came second would delete what was just loaded.
     await fetcher.relay_once()
-    waiting = [msgspec.json.decode(m.value or b"", type=RunJob) for m in fetcher.log.of(JOBS)[fetcher.read :]]
+    waiting = [
+        msgspec.json.decode(m.value or b"", type=RunJob)
+        for m in fetcher.log.of(JOBS)[fetcher.read :]
+    ]
     for run_job in reversed(waiting):
         await fetcher.worker.take(run_job, connection_id="conn")
     fetcher.read += len(waiting)
@@ -107,7 +116,9 @@ async def test_who_comes_back_while_the_old_items_are_deleted_finds_all_of_them_
     assert {resource: len(ids) for resource, ids in fetcher.log.live_items().items()} == COUNTS
 
 
-async def test_a_disconnect_that_compaction_swallowed_is_seen_from_the_generation(fetcher: Fetcher) -> None:
+async def test_a_disconnect_that_compaction_swallowed_is_seen_from_the_generation(
+    fetcher: Fetcher,
+) -> None:
     await fetcher.connect(1)
     await fetcher.run_until_over()
     since = len(fetcher.log.messages)
@@ -118,7 +129,9 @@ async def test_a_disconnect_that_compaction_swallowed_is_seen_from_the_generatio
     assert len(fetcher.log.live_items()["apples"]) == 5
 
 
-async def test_a_first_event_that_compaction_swallowed_still_starts_its_sync_and_only_once(fetcher: Fetcher) -> None:
+async def test_a_first_event_that_compaction_swallowed_still_starts_its_sync_and_only_once(
+    fetcher: Fetcher,
+) -> None:
     await fetcher.connect(2, sync="sync-1")
     await fetcher.connect(3, sync="sync-1")
     assert len(await fetcher.all_jobs()) == 2
@@ -152,7 +165,9 @@ async def test_a_sync_joins_a_job_that_has_not_begun(fetcher: Fetcher) -> None:
     await fetcher.run_until_over()
     assert len(await fetcher.all_jobs()) == 4
     newest = fetcher.newest_progress()
-    assert {newest[sync, resource].state for sync in ("one", "two") for resource in COUNTS} == {"done"}
+    assert {newest[sync, resource].state for sync in ("one", "two") for resource in COUNTS} == {
+        "done"
+    }
 
 
 async def test_a_sync_that_joins_a_running_first_load_hears_its_end(fetcher: Fetcher) -> None:
@@ -169,7 +184,9 @@ async def test_a_sync_that_joins_a_running_first_load_hears_its_end(fetcher: Fet
     for resource in COUNTS:
         heard = [progress for progress in told(fetcher, "late") if progress.resource == resource]
         steps = [progress.step for progress in heard]
-        assert steps == sorted(set(steps)), "two events of one step: a reader who takes the newest may miss the end"
+        assert steps == sorted(set(steps)), (
+            "two events of one step: a reader who takes the newest may miss the end"
+        )
         assert heard[-1].state == "done"
 
 
@@ -179,7 +196,9 @@ async def test_a_sync_does_not_join_a_later_load_that_is_under_way(fetcher: Fetc
     fetcher.orchard.gate = asyncio.Event()
     await fetcher.ask("one")
     await deliver_all(fetcher)
-    await until_asked(fetcher, len(fetcher.orchard.asked) + 2 if fetcher.orchard.asked[-1][1] is not None else 2)
+    await until_asked(
+        fetcher, len(fetcher.orchard.asked) + 2 if fetcher.orchard.asked[-1][1] is not None else 2
+    )
     await fetcher.ask("two")
     assert len(await fetcher.all_jobs()) == 6
     fetcher.orchard.gate.set()
@@ -188,29 +207,40 @@ async def test_a_sync_does_not_join_a_later_load_that_is_under_way(fetcher: Fetc
     assert {progress.state for progress in fetcher.newest_progress().values()} == {"done"}
 
 
-async def test_a_request_for_an_unknown_connection_waits_and_is_given_up_in_words(fetcher: Fetcher) -> None:
+async def test_a_request_for_an_unknown_connection_waits_and_is_given_up_in_words(
+    fetcher: Fetcher,
+) -> None:
     await fetcher.ask("early", connection="nobody")
     await give_up_late(fetcher.database)
     assert await fetcher.all_jobs() == []
     async with fetcher.database.write() as db:
-        await db.execute(update(unclaimed).values(expires_at=unclaimed.c.expires_at - UNKNOWN_CONNECTION_S - 1))
+        await db.execute(
+            update(unclaimed).values(expires_at=unclaimed.c.expires_at - UNKNOWN_CONNECTION_S - 1)
+        )
     await give_up_late(fetcher.database)
     await fetcher.relay_once()
     (heard,) = told(fetcher, "early")
-    assert (heard.state, heard.error.code if heard.error else None) == ("failed", "unknown_connection")
+    assert (heard.state, heard.error.code if heard.error else None) == (
+        "failed",
+        "unknown_connection",
+    )
     await fetcher.ask("early", connection="nobody")
     async with fetcher.database.write() as db:
         assert await store.take_put_aside(db, "nobody") == []
 
 
-async def test_a_request_that_came_before_its_connection_is_done_when_it_comes(fetcher: Fetcher) -> None:
+async def test_a_request_that_came_before_its_connection_is_done_when_it_comes(
+    fetcher: Fetcher,
+) -> None:
     await fetcher.ask("early")
     await fetcher.connect(1)
     await fetcher.run_until_over()
     assert {progress.state for progress in told(fetcher, "early")} >= {"done"}
 
 
-async def test_the_jobs_of_a_dead_worker_go_on_and_those_of_a_live_one_are_left_alone(fetcher: Fetcher) -> None:
+async def test_the_jobs_of_a_dead_worker_go_on_and_those_of_a_live_one_are_left_alone(
+    fetcher: Fetcher,
+) -> None:
     await fetcher.connect(1)
     async with fetcher.database.write() as db:
         await store.arrive(db, "other")
@@ -220,7 +250,9 @@ async def test_the_jobs_of_a_dead_worker_go_on_and_those_of_a_live_one_are_left_
     assert await reap(fetcher.database) == 0
     async with fetcher.database.write() as db:
         await db.execute(
-            update(workers).where(workers.c.id == "other").values(beat_at=workers.c.beat_at - DEAD_AFTER_S - 1)
+            update(workers)
+            .where(workers.c.id == "other")
+            .values(beat_at=workers.c.beat_at - DEAD_AFTER_S - 1)
         )
         await store.forget_workers(db, silent_s=DEAD_AFTER_S)
         assert not await store.beat(db, "other")
@@ -283,7 +315,9 @@ async def test_a_database_that_is_away_costs_no_job_and_no_item(fetcher: Fetcher
     assert {resource: len(ids) for resource, ids in fetcher.log.live_items().items()} == COUNTS
 
 
-async def test_items_read_again_are_sent_anew_and_those_that_are_gone_are_deleted(fetcher: Fetcher) -> None:
+async def test_items_read_again_are_sent_anew_and_those_that_are_gone_are_deleted(
+    fetcher: Fetcher,
+) -> None:
     await fetcher.connect(1)
     await fetcher.run_until_over()
     before, since = fetcher.log.live_items()["apples"], len(fetcher.log.messages)
@@ -292,7 +326,10 @@ async def test_items_read_again_are_sent_anew_and_those_that_are_gone_are_delete
     async with fetcher.database.write() as db:
         for connection, resource in (("conn", "apples"), ("conn", "plums"), ("nobody", "apples")):
             request = RefetchItems(
-                connection_id=connection, resource=resource, ids=(kept, lost, kept), highest_version=0
+                connection_id=connection,
+                resource=resource,
+                ids=(kept, lost, kept),
+                highest_version=0,
             )
             await plan_refetch(db, request, providers={"orchard": PROVIDER})
     await fetcher.run_until_over()

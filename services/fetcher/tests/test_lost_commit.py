@@ -11,7 +11,9 @@ from services.fetcher.tests.crashing import Fetcher
 from shared.db import Schema
 
 
-async def test_a_claim_that_was_committed_though_nobody_heard_of_it_is_worked_on(home: Path | Schema) -> None:
+async def test_a_claim_that_was_committed_though_nobody_heard_of_it_is_worked_on(
+    home: Path | Schema,
+) -> None:
     fetcher = Fetcher(home, {"apples": 4})
     await fetcher.boot()
     await fetcher.connect(1)

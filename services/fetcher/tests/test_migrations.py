@@ -78,7 +78,14 @@ async def fill(database: Database) -> None:
         updated_at=timestamp(0),
     )
     raw = msgspec.json.encode(source)
-    row = {"id": "conn", "version": 3, "generation": 1, "status": "active", "snapshot": raw, "parallel": 4}
+    row = {
+        "id": "conn",
+        "version": 3,
+        "generation": 1,
+        "status": "active",
+        "snapshot": raw,
+        "parallel": 4,
+    }
     await insert(database, "connections", **row)
     await insert(database, "syncs", id="sync-1", connection_id="conn", requested_at=1.0)
     await insert(database, "workers", id="former", beat_at=time.time())
@@ -86,13 +93,32 @@ async def fill(database: Database) -> None:
         id_, running = f"job-{number}", number == 0
         lane = {"epoch": 1, "job_id": id_} if running else {"epoch": 0, "job_id": None}
         await insert(database, "lanes", connection_id="conn", resource=resource, loaded=0, **lane)
-        begun = {"first_version": 1 << 20, "pages": 1, "items": 3, "seq": 1, "cursor": '{"from": 3}', "epoch": 1}
+        begun = {
+            "first_version": 1 << 20,
+            "pages": 1,
+            "items": 3,
+            "seq": 1,
+            "cursor": '{"from": 3}',
+            "epoch": 1,
+        }
         now = (
-            {**begun, "state": "running", "worker_id": "former", "pending_ids": f'["{resource}-003"]'}
+            {
+                **begun,
+                "state": "running",
+                "worker_id": "former",
+                "pending_ids": f'["{resource}-003"]',
+            }
             if running
             else {}
         )
-        row = {**OLD_JOB, "id": id_, "connection_id": "conn", "resource": resource, "changed_at": time.time(), **now}
+        row = {
+            **OLD_JOB,
+            "id": id_,
+            "connection_id": "conn",
+            "resource": resource,
+            "changed_at": time.time(),
+            **now,
+        }
         await insert(database, "jobs", **row)
         await insert(database, "job_syncs", job_id=id_, sync_id="sync-1")
         run_job = msgspec.json.encode(RunJob(job_id=id_, dispatch=1))
@@ -137,7 +163,9 @@ async def test_loads_that_were_under_way_come_to_their_end(place: Path | Schema)
     assert {job.outcome for job in await fetcher.all_jobs()} == {"done"}
     assert {progress.items for progress in fetcher.newest_progress().values()} == {4}
     live = fetcher.log.live_items()
-    expected = {resource: [f"{resource}-{number:03}" for number in range(4)] for resource in RESOURCES}
+    expected = {
+        resource: [f"{resource}-{number:03}" for number in range(4)] for resource in RESOURCES
+    }
     # Of the page that was sent before the upgrade only what is new since then comes again.
     assert sorted(live[RESOURCES[0]]) == expected[RESOURCES[0]][3:]
     assert {resource: sorted(live[resource]) for resource in RESOURCES[1:]} == {

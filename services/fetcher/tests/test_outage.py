@@ -20,7 +20,9 @@ async def test_the_first_to_beat_after_an_outage_does_not_bury_the_others(tmp_pa
     async with fetcher.database.write() as db:
         await store.arrive(db, "other")
         await db.execute(update(workers).values(beat_at=db_now() - DEAD_AFTER_S - 1))
-    beating = asyncio.create_task(keep_alive(fetcher.database, fetcher.worker.id, died=lambda: None))
+    beating = asyncio.create_task(
+        keep_alive(fetcher.database, fetcher.worker.id, died=lambda: None)
+    )
     await asyncio.wait([beating], timeout=BEAT_S + 0.5)
     async with fetcher.database.read() as db:
         assert "other" in await store.live_workers(db)

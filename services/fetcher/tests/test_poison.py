@@ -78,13 +78,19 @@ async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
 
 def listening(kafka: Kafka, fetcher: Fetcher) -> Consumers:
     consumers = Consumers(kafka.cluster, service="fetcher", producer=kafka.producer)
-    listen(consumers, database=fetcher.database, worker=fetcher.worker, providers={"orchard": PROVIDER})
+    listen(
+        consumers, database=fetcher.database, worker=fetcher.worker, providers={"orchard": PROVIDER}
+    )
     return consumers
 
 
-async def test_the_fetcher_acknowledges_nothing_before_its_work_is_done(kafka: Kafka, fetcher: Fetcher) -> None:
+async def test_the_fetcher_acknowledges_nothing_before_its_work_is_done(
+    kafka: Kafka, fetcher: Fetcher
+) -> None:
     consumers = listening(kafka, fetcher)
-    assert [subscriber.ack_policy for subscriber in consumers._broker.subscribers] == [AckPolicy.MANUAL] * 4
+    assert [subscriber.ack_policy for subscriber in consumers._broker.subscribers] == [
+        AckPolicy.MANUAL
+    ] * 4
 
 
 @pytest.mark.parametrize("topic", KINDS)
@@ -105,9 +111,16 @@ async def test_T24_a_poison_message_is_kept_with_its_origin_and_the_next_one_is_
     for offset, (letter, message) in enumerate(zip(letters, bad, strict=True)):
         headers = dict(letter.headers)
         assert letter.headers[: len(message.headers)] == message.headers
-        assert (headers["dlq_topic"], headers["dlq_offset"]) == (topic.encode(), str(offset).encode())
+        assert (headers["dlq_topic"], headers["dlq_offset"]) == (
+            topic.encode(),
+            str(offset).encode(),
+        )
         assert headers["dlq_partition"].isdigit()
-        assert headers["dlq_error"].split(b":")[0] in {b"malformed", b"unknown_type", b"unsupported_version"}
+        assert headers["dlq_error"].split(b":")[0] in {
+            b"malformed",
+            b"unknown_type",
+            b"unsupported_version",
+        }
         assert (headers["dlq_service"], headers["dlq_attempts"]) == (b"fetcher", b"1")
     if topic == CONNECTIONS:
         assert len(await fetcher.all_jobs()) == 2
@@ -115,10 +128,11 @@ async def test_T24_a_poison_message_is_kept_with_its_origin_and_the_next_one_is_
 
 async def committed(consumers: Consumers, topic: str, count: int) -> None:
     """Until so many messages of the topic are done with."""
-    (subscriber,) = [one for one in consumers._broker.subscribers if one.topic_names == [topic]]  # type: ignore[attr-defined]
+    found = [one for one in consumers._broker.subscribers if one.topic_names == [topic]]  # type: ignore[attr-defined]
+    consumer = found[0].consumer  # type: ignore[attr-defined]
     async with asyncio.timeout(10):
         while True:
-            offsets = [await subscriber.consumer.committed(part) for part in subscriber.consumer.assignment()]  # type: ignore[attr-defined]
+            offsets = [await consumer.committed(part) for part in consumer.assignment()]
             if sum(offset or 0 for offset in offsets) == count:
                 return
             await asyncio.sleep(0.01)

@@ -20,7 +20,9 @@ async def test_what_was_noted_after_the_reaper_had_looked_is_doubted_too(tmp_pat
     await fetcher.relay_once()
     sent = msgspec.json.decode(fetcher.log.of(JOBS)[0].value or b"", type=RunJob)
     async with fetcher.database.write(lock="conn") as db:
-        mine = await transitions.claim(db, job_id=sent.job_id, dispatch=sent.dispatch, worker_id="given up")
+        mine = await transitions.claim(
+            db, job_id=sent.job_id, dispatch=sent.dispatch, worker_id="given up"
+        )
     assert mine is not None
     async with fetcher.database.read() as db:
         orphaned = await queries.in_state(db, "running")

@@ -30,7 +30,9 @@ async def ask_again(fetcher: Fetcher, *ids: str) -> None:
         await plan_refetch(db, request, providers={"orchard": fetcher.provider})
 
 
-async def test_an_id_that_the_provider_refuses_to_read_is_sent_by_the_next_load(fetcher: Fetcher) -> None:
+async def test_an_id_that_the_provider_refuses_to_read_is_sent_by_the_next_load(
+    fetcher: Fetcher,
+) -> None:
     async def refuse(*_: object) -> None:
         raise Reject("one of these ids is malformed")
 
@@ -44,9 +46,13 @@ async def test_an_id_that_the_provider_refuses_to_read_is_sent_by_the_next_load(
     assert fetcher.sent(ITEMS, since) == {"apples-001": [True]}
 
 
-async def test_what_was_to_be_read_again_when_the_account_was_disconnected_is_deleted_with_it(fetcher: Fetcher) -> None:
+async def test_what_was_to_be_read_again_when_the_account_was_disconnected_is_deleted_with_it(
+    fetcher: Fetcher,
+) -> None:
     since = len(fetcher.log.messages)
-    await ask_again(fetcher, "late-one")  # deleted once, then appended late: the lane does not know it any more
+    await ask_again(
+        fetcher, "late-one"
+    )  # deleted once, then appended late: the lane does not know it any more
     await fetcher.connect(2, status="disconnected")
     await fetcher.run_until_over()
     assert fetcher.sent(ITEMS, since)["late-one"] == [False]

@@ -37,10 +37,16 @@ async def test_one_place_that_is_free_wakes_one_of_those_that_had_waited(fetcher
             await create(db, job)
         assert await claim(db, job_id=made[0].id, dispatch=1, worker_id="w") is not None
         waited = rows.c.id.in_([job.id for job in made[1:]])
-        await db.execute(update(rows).where(waited).values(state="waiting", waiting_until=0.0, waiting_reason="limit"))
+        await db.execute(
+            update(rows)
+            .where(waited)
+            .values(state="waiting", waiting_until=0.0, waiting_reason="limit")
+        )
         for job in made[1:]:
             assert await claim(db, job_id=job.id, dispatch=1, worker_id="w") is None
-        await db.execute(update(rows).where(rows.c.id == made[0].id).values(state="over", outcome="done"))
+        await db.execute(
+            update(rows).where(rows.c.id == made[0].id).values(state="over", outcome="done")
+        )
         await wake_next(db, "conn")
         states = sorted([found.state for job in made[1:] if (found := await get(db, job.id))])
     assert states == ["awaiting_slot", "awaiting_slot", "ready"]
@@ -52,10 +58,18 @@ async def test_a_wait_that_ends_in_a_line_is_not_shown_any_more(fetcher: Fetcher
         await create(db, first, second, syncs=("s",))
         assert await claim(db, job_id=first.id, dispatch=1, worker_id="w") is not None
         waiting = rows.c.id == second.id
-        await db.execute(update(rows).where(waiting).values(state="waiting", waiting_until=0.0, waiting_reason="limit"))
+        await db.execute(
+            update(rows)
+            .where(waiting)
+            .values(state="waiting", waiting_until=0.0, waiting_reason="limit")
+        )
         await db.execute(delete(outbox))
         assert await claim(db, job_id=second.id, dispatch=1, worker_id="w") is None
-        sent = (await db.execute(select(outbox.c.value).where(outbox.c.topic == PROGRESS))).scalars().all()
+        sent = (
+            (await db.execute(select(outbox.c.value).where(outbox.c.topic == PROGRESS)))
+            .scalars()
+            .all()
+        )
         (told,) = [msgspec.json.decode(value, type=JobProgress) for value in sent]
         found = await get(db, second.id)
     assert (told.job_id, told.state, told.waiting_until) == (second.id, "queued", None)

@@ -17,7 +17,9 @@ ARCHITECTURE = Path(__file__).parents[3] / "docs" / "architecture.md"
 
 
 def table() -> str:
-    rows = [f"| {one.event} | {', '.join(one.states)} | {one.then} | {one.meaning} |" for one in LIFE]
+    rows = [
+        f"| {one.event} | {', '.join(one.states)} | {one.then} | {one.meaning} |" for one in LIFE
+    ]
     return "\n".join(["| event | from | to | meaning |", "|---|---|---|---|", *rows])
 
 
@@ -26,7 +28,9 @@ def diagram() -> str:
     arrows: dict[tuple[str, str], list[str]] = {}
     for (state, event), then in TRANSITIONS.items():
         arrows.setdefault(("[*]" if state == "new" else state, then), []).append(event)
-    lines = [f"    {state} --> {then}: {', '.join(events)}" for (state, then), events in arrows.items()]
+    lines = [
+        f"    {state} --> {then}: {', '.join(events)}" for (state, then), events in arrows.items()
+    ]
     return "\n".join(["stateDiagram-v2", *lines, "    over --> [*]"])
 
 
@@ -36,7 +40,11 @@ def test_the_docstring_draws_the_table_that_the_code_follows() -> None:
 
 
 def test_the_documents_draw_the_same() -> None:
-    shown = ARCHITECTURE.read_text().partition("<!-- transitions -->\n")[2].partition("\n<!-- /transitions -->")[0]
+    shown = (
+        ARCHITECTURE.read_text()
+        .partition("<!-- transitions -->\n")[2]
+        .partition("\n<!-- /transitions -->")[0]
+    )
     assert shown == f"```mermaid\n{diagram()}\n```\n\n{table()}"
 
 
@@ -56,16 +64,22 @@ def test_whatever_is_unfinished_can_come_to_its_end() -> None:
 
 def test_what_cannot_happen_in_a_state_is_refused_in_words() -> None:
     job = new_job("conn", "apples", 1)
-    with pytest.raises(IllegalTransitionError, match=r"finished cannot happen to job .* which is new"):
+    with pytest.raises(
+        IllegalTransitionError, match=r"finished cannot happen to job .* which is new"
+    ):
         transitions._enter(job, "finished")
     assert job.state == "new"
 
 
 @pytest.mark.parametrize(("state", "event"), TRANSITIONS)
-def test_only_a_running_job_has_a_worker_and_only_a_waiting_one_a_time(state: State, event: Event) -> None:
+def test_only_a_running_job_has_a_worker_and_only_a_waiting_one_a_time(
+    state: State, event: Event
+) -> None:
     job = new_job("conn", "apples", 1)
     job.state, job.worker_id, job.waiting_until, job.waiting_reason = state, "w", 1.0, "limit"
     transitions._enter(job, event)
     assert job.state == TRANSITIONS[state, event]
     assert (job.worker_id is not None) == (job.state == "running")
-    assert (job.waiting_until is not None, job.waiting_reason is not None) == (job.state == "waiting",) * 2
+    assert (job.waiting_until is not None, job.waiting_reason is not None) == (
+        job.state == "waiting",
+    ) * 2

@@ -58,7 +58,9 @@ class Second:
 
     def __init__(self, first: Fetcher) -> None:
         self.database = Database(first.place)
-        self.context: FetcherContext = replace(first.context, database=self.database, stopping=asyncio.Event())
+        self.context: FetcherContext = replace(
+            first.context, database=self.database, stopping=asyncio.Event()
+        )
         self.worker = Worker(self.context, slots=4)
 
     async def close(self) -> None:
@@ -93,7 +95,9 @@ def run_jobs(fetcher: Fetcher) -> list[RunJob]:
     return [msgspec.json.decode(message.value or b"", type=RunJob) for message in found]
 
 
-async def test_one_message_that_comes_to_many_is_one_claim(fetcher: Fetcher, second: Second) -> None:
+async def test_one_message_that_comes_to_many_is_one_claim(
+    fetcher: Fetcher, second: Second
+) -> None:
     await fetcher.connect(1)
     waiting = [job for job in await fetcher.unfinished() if job.state == "ready"]
     assert len(waiting) == len(COUNTS)
@@ -101,17 +105,25 @@ async def test_one_message_that_comes_to_many_is_one_claim(fetcher: Fetcher, sec
     async def claim(database: Database, job: Job, worker: str) -> Job | None:
         await asyncio.sleep(CHANCE.random() / 200)
         async with database.write(lock=job.connection_id) as db:
-            return await transitions.claim(db, job_id=job.id, dispatch=job.dispatch, worker_id=worker)
+            return await transitions.claim(
+                db, job_id=job.id, dispatch=job.dispatch, worker_id=worker
+            )
 
     for job in waiting:
         databases = (fetcher.database, second.database) * 5
-        claims = await asyncio.gather(*(claim(one, job, f"worker-{n}") for n, one in enumerate(databases)))
+        claims = await asyncio.gather(
+            *(claim(one, job, f"worker-{n}") for n, one in enumerate(databases))
+        )
         assert [bool(one) for one in claims].count(True) == 1
     held = await fetcher.unfinished()
-    assert len({job.lane for job in held if job.state == "running" and job.epoch > 0}) == len(COUNTS)
+    assert len({job.lane for job in held if job.state == "running" and job.epoch > 0}) == len(
+        COUNTS
+    )
 
 
-async def test_two_fetchers_never_work_on_one_lane_at_once(fetcher: Fetcher, second: Second) -> None:
+async def test_two_fetchers_never_work_on_one_lane_at_once(
+    fetcher: Fetcher, second: Second
+) -> None:
     """Messages come late, twice, to the wrong one, and old ones again; loads are asked for on top of one another."""
     await fetcher.connect(1)
     await fetcher.run_until_over()  # later loads do not join a running one: they wait for its lane
@@ -125,7 +137,10 @@ async def test_two_fetchers_never_work_on_one_lane_at_once(fetcher: Fetcher, sec
         coming = [*fresh, *CHANCE.sample(old, min(4, len(old)))]
         CHANCE.shuffle(coming)
         takers = [CHANCE.choice((fetcher.worker, second.worker)) for _ in coming]
-        takes = (one.take(run_job, connection_id="conn") for one, run_job in zip(takers, coming, strict=True))
+        takes = (
+            one.take(run_job, connection_id="conn")
+            for one, run_job in zip(takers, coming, strict=True)
+        )
         await asyncio.gather(*takes)
         if turn % 4 == 0:
             assert await reap(fetcher.database) == 0, "both live, so nothing is taken from either"
@@ -146,7 +161,9 @@ async def test_two_fetchers_never_work_on_one_lane_at_once(fetcher: Fetcher, sec
 
 
 @pytest.mark.parametrize("held_at", ["provider", "kafka"])
-async def test_a_worker_that_was_given_up_writes_nothing_more(fetcher: Fetcher, second: Second, held_at: str) -> None:
+async def test_a_worker_that_was_given_up_writes_nothing_more(
+    fetcher: Fetcher, second: Second, held_at: str
+) -> None:
     gate = asyncio.Event()
     fetcher.orchard.gate, fetcher.log.gate = (gate, None) if held_at == "provider" else (None, gate)
     await fetcher.connect(1, resources=("fruit-0",))
@@ -168,16 +185,26 @@ async def test_a_worker_that_was_given_up_writes_nothing_more(fetcher: Fetcher, 
     assert await row(fetcher, paused.id) == before
     await fetcher.run_until_over()
     done = await row(fetcher, paused.id)
-    assert (done.outcome, done.items, done.receipt.read) == ("done", COUNTS["fruit-0"], COUNTS["fruit-0"])
+    assert (done.outcome, done.items, done.receipt.read) == (
+        "done",
+        COUNTS["fruit-0"],
+        COUNTS["fruit-0"],
+    )
     assert len(fetcher.log.live_items()["fruit-0"]) == COUNTS["fruit-0"]
     if held_at == "provider":
-        assert {int(dict(m.headers)["version"]) >> 20 for m in fetcher.log.of(ITEMS)} == {before.epoch}
+        assert {int(dict(m.headers)["version"]) >> 20 for m in fetcher.log.of(ITEMS)} == {
+            before.epoch
+        }
 
 
-async def test_a_worker_that_the_others_gave_up_is_told_and_a_live_one_is_not(fetcher: Fetcher, second: Second) -> None:
+async def test_a_worker_that_the_others_gave_up_is_told_and_a_live_one_is_not(
+    fetcher: Fetcher, second: Second
+) -> None:
     told: list[str] = []
     await given_up(fetcher, second)
-    beating = asyncio.create_task(keep_alive(second.database, second.worker.id, died=lambda: told.append("second")))
+    beating = asyncio.create_task(
+        keep_alive(second.database, second.worker.id, died=lambda: told.append("second"))
+    )
     async with asyncio.timeout(20):
         await keep_alive(fetcher.database, fetcher.worker.id, died=lambda: told.append("first"))
     assert told == ["first"]
@@ -187,7 +214,9 @@ async def test_a_worker_that_the_others_gave_up_is_told_and_a_live_one_is_not(fe
     await asyncio.wait([beating])
 
 
-async def test_what_a_dead_fetcher_had_in_hand_goes_on_at_the_other(fetcher: Fetcher, second: Second) -> None:
+async def test_what_a_dead_fetcher_had_in_hand_goes_on_at_the_other(
+    fetcher: Fetcher, second: Second
+) -> None:
     fetcher.orchard.gate = asyncio.Event()
     await fetcher.connect(1)
     await fetcher.relay_once()
@@ -208,7 +237,9 @@ async def given_up(fetcher: Fetcher, second: Second) -> None:
     """The first one has not beaten for too long, and the second one takes its jobs."""
     async with second.database.write() as db:
         mine = workers.c.id == fetcher.worker.id
-        await db.execute(update(workers).where(mine).values(beat_at=workers.c.beat_at - DEAD_AFTER_S - 1))
+        await db.execute(
+            update(workers).where(mine).values(beat_at=workers.c.beat_at - DEAD_AFTER_S - 1)
+        )
         await store.forget_workers(db, silent_s=DEAD_AFTER_S)
     await reap(second.database)
 

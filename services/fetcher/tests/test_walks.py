@@ -34,7 +34,9 @@ async def loaded(fetcher: Fetcher, sync: str = "sync-1") -> dict[str, JobProgres
     else:
         await fetcher.ask(sync)
     await fetcher.run_until_over()
-    return {resource: told for (of, resource), told in fetcher.newest_progress().items() if of == sync}
+    return {
+        resource: told for (of, resource), told in fetcher.newest_progress().items() if of == sync
+    }
 
 
 def apple(number: int, name: str = "apple") -> Record:
@@ -68,9 +70,15 @@ async def test_T22_a_cycle_of_cursors_fails_the_job_visibly(fetcher: Fetcher) ->
 
 
 async def test_T22_empty_pages_that_promise_more_fail_the_job_visibly(fetcher: Fetcher) -> None:
-    fetcher.orchard.script["apples"] = lambda cursor: Page(records=[], cursor={"n": number_of(cursor) + 1})
+    fetcher.orchard.script["apples"] = lambda cursor: Page(
+        records=[], cursor={"n": number_of(cursor) + 1}
+    )
     told = await loaded(fetcher)
-    assert (told["apples"].state, code(told["apples"]), told["apples"].pages) == ("failed", "cursor_loop", 4)
+    assert (told["apples"].state, code(told["apples"]), told["apples"].pages) == (
+        "failed",
+        "cursor_loop",
+        4,
+    )
 
 
 async def test_empty_pages_at_several_places_are_no_loop(fetcher: Fetcher) -> None:
@@ -82,25 +90,39 @@ async def test_empty_pages_at_several_places_are_no_loop(fetcher: Fetcher) -> No
     assert (await loaded(fetcher))["apples"].state == "done"
 
 
-async def test_T21_a_record_that_cannot_be_read_is_kept_and_deletes_nothing(fetcher: Fetcher) -> None:
+async def test_T21_a_record_that_cannot_be_read_is_kept_and_deletes_nothing(
+    fetcher: Fetcher,
+) -> None:
     await loaded(fetcher)
     since = len(fetcher.log.messages)
     bad = Rejected(pointer="/results/1", reason="has no id", raw=b'{"id": null}')
-    fetcher.orchard.script["apples"] = lambda _: Page(records=[apple(1)], rejected=[bad], cursor=None)
+    fetcher.orchard.script["apples"] = lambda _: Page(
+        records=[apple(1)], rejected=[bad], cursor=None
+    )
     told = (await loaded(fetcher, "again"))["apples"]
     assert (told.state, code(told)) == ("incomplete", "records_dropped")
     assert told.receipt is not None
-    assert (told.receipt.dropped, told.receipt.drop_reasons, told.receipt.deleted) == (1, {"malformed_record": 1}, 0)
+    assert (told.receipt.dropped, told.receipt.drop_reasons, told.receipt.deleted) == (
+        1,
+        {"malformed_record": 1},
+        0,
+    )
     (letter,) = fetcher.log.of(dead_letters(ITEMS))
     headers = dict(letter.headers)
     assert letter.value == bad.raw
-    assert (headers["dlq_pointer"], headers["dlq_error"]) == (b"/results/1", b"malformed_record: has no id")
+    assert (headers["dlq_pointer"], headers["dlq_error"]) == (
+        b"/results/1",
+        b"malformed_record: has no id",
+    )
     assert fetcher.sent(ITEMS, since) == {"apples-001": [True]}
     assert len(fetcher.log.live_items()["apples"]) == 10
 
 
 async def test_T21_a_receipt_counts_any_number_of_reasons_by_their_code(fetcher: Fetcher) -> None:
-    bad = [Rejected(pointer=f"/{n}", reason=f"{n} {'x' * 9000}", raw=b"x" * 2_000_000) for n in range(30)]
+    bad = [
+        Rejected(pointer=f"/{n}", reason=f"{n} {'x' * 9000}", raw=b"x" * 2_000_000)
+        for n in range(30)
+    ]
     fetcher.orchard.script["apples"] = lambda _: Page(records=[], rejected=bad, cursor=None)
     told = (await loaded(fetcher))["apples"]
     assert told.receipt is not None
@@ -137,7 +159,9 @@ async def test_a_cursor_that_always_expires_ends_the_job(fetcher: Fetcher) -> No
     assert (told.state, code(told)) == ("failed", "cursor_expired")
 
 
-async def test_a_page_limit_is_an_outcome_with_its_reason_and_deletes_nothing(tmp_path: Path) -> None:
+async def test_a_page_limit_is_an_outcome_with_its_reason_and_deletes_nothing(
+    tmp_path: Path,
+) -> None:
     fetcher = Fetcher(tmp_path, COUNTS)
     await fetcher.boot()
     await loaded(fetcher)
@@ -145,19 +169,28 @@ async def test_a_page_limit_is_an_outcome_with_its_reason_and_deletes_nothing(tm
     limited = Fetcher(fetcher.place, COUNTS, max_pages=2)
     await limited.boot()
     told = await loaded(limited, "again")
-    assert (told["apples"].state, code(told["apples"]), told["apples"].pages) == ("incomplete", "max_pages", 2)
+    assert (told["apples"].state, code(told["apples"]), told["apples"].pages) == (
+        "incomplete",
+        "max_pages",
+        2,
+    )
     assert "TRIBUTARY_MAX_PAGES" in (told["apples"].error.detail if told["apples"].error else "")
     assert told["pears"].state == "done"
     assert limited.sent(ITEMS) == {}
     await limited.database.close()
 
 
-async def test_very_many_deletions_wait_for_a_second_load_that_finds_no_more(tmp_path: Path) -> None:
+async def test_very_many_deletions_wait_for_a_second_load_that_finds_no_more(
+    tmp_path: Path,
+) -> None:
     fetcher = Fetcher(tmp_path, {"apples": 300, "pears": 4})
     fetcher.orchard.size = 100
     await fetcher.boot()
     await loaded(fetcher)
-    everything, fetcher.orchard.ids["apples"] = fetcher.orchard.ids["apples"], fetcher.orchard.ids["apples"][:180]
+    everything, fetcher.orchard.ids["apples"] = (
+        fetcher.orchard.ids["apples"],
+        fetcher.orchard.ids["apples"][:180],
+    )
     first = (await loaded(fetcher, "first"))["apples"]
     assert (first.state, code(first)) == ("incomplete", "deletions_held")
     fetcher.orchard.ids["apples"] = everything[:100]
@@ -172,7 +205,9 @@ async def test_very_many_deletions_wait_for_a_second_load_that_finds_no_more(tmp
     await fetcher.database.close()
 
 
-async def test_a_provider_that_stays_down_fails_the_job_after_its_attempts_and_no_other(fetcher: Fetcher) -> None:
+async def test_a_provider_that_stays_down_fails_the_job_after_its_attempts_and_no_other(
+    fetcher: Fetcher,
+) -> None:
     def down(_: Cursor | None) -> Page:
         raise RetryLater("Orchard is not available (status 503).", after_s=0.0)
 
@@ -185,9 +220,13 @@ async def test_a_provider_that_stays_down_fails_the_job_after_its_attempts_and_n
     assert told["pears"].state == "done"
 
 
-async def test_nothing_goes_on_counting_at_a_provider_that_told_the_page_to_wait(fetcher: Fetcher) -> None:
+async def test_nothing_goes_on_counting_at_a_provider_that_told_the_page_to_wait(
+    fetcher: Fetcher,
+) -> None:
     def late(_: Cursor | None) -> Page:
-        raise RetryLater("Orchard's limit is reached.", code="rate_limited", after_s=30.0, limit=True)
+        raise RetryLater(
+            "Orchard's limit is reached.", code="rate_limited", after_s=30.0, limit=True
+        )
 
     fetcher.orchard.counting = asyncio.Event()
     fetcher.orchard.script = {"apples": late, "pears": late}
@@ -218,18 +257,26 @@ async def test_an_object_twice_on_a_page_counts_once_as_it_came_last(fetcher: Fe
     fetcher.orchard.script["apples"] = lambda _: Page(records=twice, cursor=None)
     told = (await loaded(fetcher))["apples"]
     assert told.items == 2
-    sent = [message.value or b"" for message in fetcher.log.of(ITEMS) if message.key.endswith(b"apples-001")]
+    sent = [
+        message.value or b""
+        for message in fetcher.log.of(ITEMS)
+        if message.key.endswith(b"apples-001")
+    ]
     assert [b'"new"' in value for value in sent] == [True]
 
 
-async def test_items_too_large_for_a_message_travel_without_their_raw_part(fetcher: Fetcher) -> None:
+async def test_items_too_large_for_a_message_travel_without_their_raw_part(
+    fetcher: Fetcher,
+) -> None:
     huge = Record(id="apples-001", name="x" * 2_000_000, raw={"text": "y" * 2_000_000})
     fetcher.orchard.script["apples"] = lambda _: Page(records=[huge], cursor=None)
     told = (await loaded(fetcher))["apples"]
     assert told.state == "done"
     assert told.receipt is not None
     assert told.receipt.oversized == 1
-    (value,) = [message.value or b"" for message in fetcher.log.of(ITEMS) if b"apples" in message.key]
+    (value,) = [
+        message.value or b"" for message in fetcher.log.of(ITEMS) if b"apples" in message.key
+    ]
     assert b'"raw":null,"raw_bytes":4000' in value
     assert len(value) < 20_000
 

@@ -21,13 +21,20 @@ from services.gateway.http.validation import AnyRequest
 from shared.contracts.vocabulary import ConnectionId
 from shared.errors import NotFound
 
-_PAGE: Final = {"type": "string", "description": "A page for a person.", "examples": ["<!doctype html>"]}
+_PAGE: Final = {
+    "type": "string",
+    "description": "A page for a person.",
+    "examples": ["<!doctype html>"],
+}
 
 
 class ConsentOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """How a consent ended, for a program that asks for JSON."""
 
-    status: Annotated[str, Meta(description="Always `connected`; an error says otherwise.", examples=["connected"])]
+    status: Annotated[
+        str,
+        Meta(description="Always `connected`; an error says otherwise.", examples=["connected"]),
+    ]
     flow_id: Annotated[FlowId | None, Meta(description="The consent's id.")]
     connection_id: Annotated[ConnectionId | None, Meta(description="The connection.")]
 
@@ -37,7 +44,10 @@ class ConsentOutcome(msgspec.Struct, frozen=True, kw_only=True):
     tags=["Connecting accounts"],
     summary="Take a browser back from a provider",
     answers={
-        200: Answer("The account is connected: a page that closes itself.", {"text/html": _PAGE, JSON: ConsentOutcome}),
+        200: Answer(
+            "The account is connected: a page that closes itself.",
+            {"text/html": _PAGE, JSON: ConsentOutcome},
+        ),
         303: Answer("The account is connected.", headers={"Location": "The flow's return URL."}),
     },
     errors=CONSENT_ERRORS,
@@ -55,7 +65,9 @@ async def get_callback(
     if provider not in context.settings.providers:
         raise NotFound("There is no provider of that name here.")
     params = {name: request.query_params.getall(name)[0] for name in request.query_params}
-    finished = await finish_connect(provider, params=params, cookies=request.cookies, context=context)
+    finished = await finish_connect(
+        provider, params=params, cookies=request.cookies, context=context
+    )
     response = _failed(request, finished) if finished.error else _connected(request, finished)
     if finished.cookie:
         response.headers["set-cookie"] = finished.cookie

@@ -26,7 +26,12 @@ LONGEST_PARAMETER: Final = 4_096
 
 
 async def start_connect(
-    *, provider: str, org_id: str, user_id: str, return_url: str | None = None, context: GatewayContext
+    *,
+    provider: str,
+    org_id: str,
+    user_id: str,
+    return_url: str | None = None,
+    context: GatewayContext,
 ) -> Flow:
     """A flow whose ``authorize_url`` is our own short link, good for ten minutes.
 
@@ -53,7 +58,10 @@ def _checked(return_url: str, context: GatewayContext) -> str:
     """Raises ``BadRequest`` for a URL that is not ours to send a browser to."""
     settings = context.settings
     return checked_return_url(
-        return_url, own=settings.public_url, allowed_origins=settings.allowed_origins, served=context.served
+        return_url,
+        own=settings.public_url,
+        allowed_origins=settings.allowed_origins,
+        served=context.served,
     )
 
 
@@ -110,7 +118,9 @@ async def read_flow(flow_id: str, *, context: GatewayContext) -> Flow:
             raise
         flow = None
     if flow is None or flow.org_id != context.org:
-        raise NotFound("There is no such connect link; links are forgotten after a day. Start connecting again.")
+        raise NotFound(
+            "There is no such connect link; links are forgotten after a day. Start connecting again."
+        )
     return flow
 
 
@@ -133,7 +143,9 @@ async def finish_connect(
     """
     configured = configured_for(provider, context.settings.providers)
     cut = {name[:LONGEST_PARAMETER]: value[:LONGEST_PARAMETER] for name, value in params.items()}
-    result = await context.auth.finish_flow(Callback(provider=provider, params=cut, cookies=flow_cookies(cookies)))
+    result = await context.auth.finish_flow(
+        Callback(provider=provider, params=cut, cookies=flow_cookies(cookies))
+    )
     async with context.database.write(lock=READ_MODEL) as db:
         if result.connection is not None:
             await apply_connection(db, result.connection, provider=configured.provider)

@@ -29,7 +29,10 @@ class ResourceView(msgspec.Struct, frozen=True, kw_only=True):
     label: Annotated[str, Meta(description="Its name for people.", examples=["Pages"])]
     scopes: Annotated[
         tuple[Scope, ...],
-        Meta(description="All of them have to be granted for it to be read.", examples=[["read_content"]]),
+        Meta(
+            description="All of them have to be granted for it to be read.",
+            examples=[["read_content"]],
+        ),
     ]
 
 
@@ -47,7 +50,8 @@ class ProviderView(msgspec.Struct, frozen=True, kw_only=True):
     ]
     resources: Annotated[tuple[ResourceView, ...], Meta(description="What can be read of it.")]
     scopes: Annotated[
-        tuple[Scope, ...], Meta(description="The scopes that a consent asks for.", examples=[["read_content"]])
+        tuple[Scope, ...],
+        Meta(description="The scopes that a consent asks for.", examples=[["read_content"]]),
     ]
     consent_note: Annotated[
         str,
@@ -96,7 +100,9 @@ def list_providers(*, context: GatewayContext) -> tuple[ProviderView, ...]:
 class Providers(msgspec.Struct, frozen=True, kw_only=True):
     """All providers whose accounts can be connected here."""
 
-    providers: Annotated[tuple[ProviderView, ...], Meta(description="The providers, in a stable order.")]
+    providers: Annotated[
+        tuple[ProviderView, ...], Meta(description="The providers, in a stable order.")
+    ]
 
 
 class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -165,7 +171,10 @@ class ConsentError(msgspec.Struct, frozen=True, kw_only=True):
     ]
     detail: Annotated[
         str,
-        Meta(description="What happened and what helps, for people.", examples=[ERROR_CODES["access_denied"].detail]),
+        Meta(
+            description="What happened and what helps, for people.",
+            examples=[ERROR_CODES["access_denied"].detail],
+        ),
     ]
 
 
@@ -180,10 +189,12 @@ class ConnectStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
             examples=["connected"],
         ),
     ]
-    connection_id: Annotated[ConnectionId | None, Meta(description="The connection; absent before there is one.")] = (
+    connection_id: Annotated[
+        ConnectionId | None, Meta(description="The connection; absent before there is one.")
+    ] = None
+    error: Annotated[ConsentError | None, Meta(description="Why it failed; absent otherwise.")] = (
         None
     )
-    error: Annotated[ConsentError | None, Meta(description="Why it failed; absent otherwise.")] = None
 
 
 @get(
@@ -204,7 +215,9 @@ async def get_providers(context: InjectedContext) -> Providers:
     summary="Start connecting an account",
     response_description="The link to open.",
     errors=("unknown_provider", "bad_return_url", "bad_name", "foreign_org"),
-    links=(Link("get_connect", "See how the consent went.", {"flow_id": "$response.body#/flow_id"}),),
+    links=(
+        Link("get_connect", "See how the consent went.", {"flow_id": "$response.body#/flow_id"}),
+    ),
 )
 async def post_connect(data: JSONBody[StartConnect], context: InjectedContext) -> StartedConnect:
     """The answer's link leads to the provider's consent page. The first sync starts by itself after the consent."""
@@ -212,7 +225,11 @@ async def post_connect(data: JSONBody[StartConnect], context: InjectedContext) -
     if org_id is None:
         raise missing_field("org_id")
     flow = await start_connect(
-        provider=data.provider, org_id=org_id, user_id=data.user_id, return_url=data.return_url, context=context
+        provider=data.provider,
+        org_id=org_id,
+        user_id=data.user_id,
+        return_url=data.return_url,
+        context=context,
     )
     return StartedConnect(flow_id=flow.flow_id, authorize_url=flow.authorize_url)
 
@@ -222,7 +239,13 @@ async def post_connect(data: JSONBody[StartConnect], context: InjectedContext) -
     tags=TAGS,
     summary="Get how a consent went",
     response_description="How far it has come.",
-    links=(Link("get_connection", "Read the connection.", {"connection_id": "$response.body#/connection_id"}),),
+    links=(
+        Link(
+            "get_connection",
+            "Read the connection.",
+            {"connection_id": "$response.body#/connection_id"},
+        ),
+    ),
 )
 async def get_connect(flow_id: FromPath[FlowId], context: InjectedContext) -> ConnectStatus:
     """Ask until it is no longer `pending`. It is forgotten after a day."""
@@ -235,7 +258,11 @@ async def get_connect(flow_id: FromPath[FlowId], context: InjectedContext) -> Co
 async def open_link(flow_id: FromPath[str], context: InjectedContext) -> Response[None]:
     """The short link: binds the flow to this browser and sends it to the provider."""
     opened = await open_connect(flow_id, context=context)
-    headers = {"location": opened.url, "set-cookie": opened.cookie, "referrer-policy": "no-referrer"}
+    headers = {
+        "location": opened.url,
+        "set-cookie": opened.cookie,
+        "referrer-policy": "no-referrer",
+    }
     return Response(None, status_code=302, headers=headers)
 
 
@@ -246,7 +273,9 @@ async def open_link(flow_id: FromPath[str], context: InjectedContext) -> Respons
     summary="Disconnect an account",
     response_description="The connection, disconnected.",
 )
-async def delete_connection(connection_id: FromPath[ConnectionId], context: InjectedContext) -> ConnectionView:
+async def delete_connection(
+    connection_id: FromPath[ConnectionId], context: InjectedContext
+) -> ConnectionView:
     """Ends the grant at the provider where it can be ended, deletes the tokens and every item.
 
     Done again it answers the same.

@@ -93,7 +93,9 @@ async def item_counts(db: AsyncConnection, connection_id: str) -> dict[str, int]
 async def newest_sync_id(db: AsyncConnection, connection_id: str) -> str | None:
     """Return the id of the newest sync of a connection, whatever it asked for."""
     newest = select(syncs.c.id).where(syncs.c.connection_id == connection_id)
-    found: str | None = await db.scalar(newest.order_by(syncs.c.requested_at.desc(), syncs.c.id.desc()).limit(1))
+    found: str | None = await db.scalar(
+        newest.order_by(syncs.c.requested_at.desc(), syncs.c.id.desc()).limit(1)
+    )
     return found
 
 
@@ -110,7 +112,9 @@ async def forget_flow(db: AsyncConnection, flow_id: str) -> None:
     await db.execute(delete(flows).where(flows.c.id == flow_id))
 
 
-async def has_pending_flow(db: AsyncConnection, *, org_id: str, user_id: str, provider: str) -> bool:
+async def has_pending_flow(
+    db: AsyncConnection, *, org_id: str, user_id: str, provider: str
+) -> bool:
     query = select(flows.c.id).where(
         flows.c.org_id == org_id,
         flows.c.user_id == user_id,

@@ -7,7 +7,12 @@ from typing import Annotated, Final
 from litestar import get
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from services.gateway.connections.views import ConnectionPage, ConnectionView, list_connections, read_connection
+from services.gateway.connections.views import (
+    ConnectionPage,
+    ConnectionView,
+    list_connections,
+    read_connection,
+)
 from services.gateway.context import InjectedContext
 from services.gateway.http.fields import KnownProvider, OfOrg, OfUser, PageSize, PageToken
 from services.gateway.http.operations import Link
@@ -24,8 +29,16 @@ TAGS: Final = ["Connections"]
     response_description="The connections, oldest first.",
     errors=("unknown_provider", "bad_token"),
     links=(
-        Link("get_connection", "Read one of them.", {"connection_id": "$response.body#/connections/0/id"}),
-        Link("get_connections", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),
+        Link(
+            "get_connection",
+            "Read one of them.",
+            {"connection_id": "$response.body#/connections/0/id"},
+        ),
+        Link(
+            "get_connections",
+            "Read the next page.",
+            {"page_token": "$response.body#/next_page_token"},
+        ),
     ),
 )
 async def get_connections(
@@ -39,7 +52,12 @@ async def get_connections(
 ) -> ConnectionPage:
     """Oldest first, without disconnected ones."""
     return await list_connections(
-        org_id=org_id, user_id=user_id, provider=provider, page_size=page_size, page_token=page_token, context=context
+        org_id=org_id,
+        user_id=user_id,
+        provider=provider,
+        page_size=page_size,
+        page_token=page_token,
+        context=context,
     )
 
 
@@ -50,12 +68,18 @@ async def get_connections(
     response_description="The connection.",
     links=(
         Link("post_sync", "Sync it once more.", {"connection_id": "$response.body#/id"}),
-        Link("get_sync", "See how far its newest sync has come.", {"sync_id": "$response.body#/sync_id"}),
+        Link(
+            "get_sync",
+            "See how far its newest sync has come.",
+            {"sync_id": "$response.body#/sync_id"},
+        ),
         Link("get_items", "Read its items.", {"connection_id": "$response.body#/id"}),
         Link("delete_connection", "Disconnect it.", {"connection_id": "$response.body#/id"}),
     ),
 )
-async def get_connection(connection_id: FromPath[ConnectionId], context: InjectedContext) -> ConnectionView:
+async def get_connection(
+    connection_id: FromPath[ConnectionId], context: InjectedContext
+) -> ConnectionView:
     """Also one that was disconnected."""
     return await read_connection(connection_id, context=context)
 

@@ -35,21 +35,34 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     provider: ProviderSlug
     status: ConnectionStatus
     paused: Annotated[
-        bool, Meta(description="True when a person has paused it: nothing is read until resumed.", examples=[False])
+        bool,
+        Meta(
+            description="True when a person has paused it: nothing is read until resumed.",
+            examples=[False],
+        ),
     ]
     reason: Annotated[
         str | None,
-        Meta(description="Why it is not active, for people; null when it is.", examples=["The grant was revoked."]),
+        Meta(
+            description="Why it is not active, for people; null when it is.",
+            examples=["The grant was revoked."],
+        ),
     ]
     account: Annotated[Account, Meta(description="The account at the provider.")]
     org_id: OrgId
     user_id: UserId
     sync_id: Annotated[SyncId | None, Meta(description="Its newest sync; null before the first.")]
     resources: Annotated[
-        tuple[ResourceSlug, ...], Meta(description="What the granted scopes allow us to read.", examples=[["pages"]])
+        tuple[ResourceSlug, ...],
+        Meta(description="What the granted scopes allow us to read.", examples=[["pages"]]),
     ]
-    scopes: Annotated[tuple[Scope, ...], Meta(description="The scopes that were granted.", examples=[["read_content"]])]
-    items: Annotated[int, Meta(description="How many items of it can be read here.", examples=[1180])]
+    scopes: Annotated[
+        tuple[Scope, ...],
+        Meta(description="The scopes that were granted.", examples=[["read_content"]]),
+    ]
+    items: Annotated[
+        int, Meta(description="How many items of it can be read here.", examples=[1180])
+    ]
     created_at: Annotated[
         str,
         Meta(

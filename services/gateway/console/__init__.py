@@ -4,7 +4,15 @@ from typing import Final
 
 from litestar.handlers import HTTPRouteHandler
 
-from services.gateway.console.actions import ask_for_key, choose_theme, connect, end, leave_session, reload, take_key
+from services.gateway.console.actions import (
+    ask_for_key,
+    choose_theme,
+    connect,
+    end,
+    leave_session,
+    reload,
+    take_key,
+)
 from services.gateway.console.docs import docs_page, events_json, events_page, openapi_json
 from services.gateway.console.files import favicon, static_file
 from services.gateway.console.pages import ask_disconnect, cards, console, items, leave, one_item

@@ -44,12 +44,18 @@ class ThemeForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 @post("/console/connect", guards=[same_origin], include_in_schema=False)
-async def connect(request: AnyRequest, context: InjectedContext, data: URLEncodedBody[ConnectForm]) -> Response[Any]:
+async def connect(
+    request: AnyRequest, context: InjectedContext, data: URLEncodedBody[ConnectForm]
+) -> Response[Any]:
     try:
         again = data.connection_id.replace("\0", "")
         user = (await owned(context, again))[0].user_id if again else user_of(context)
         flow = await start_connect(
-            provider=data.provider, org_id=org_of(context), user_id=user, return_url="/", context=context
+            provider=data.provider,
+            org_id=org_of(context),
+            user_id=user,
+            return_url="/",
+            context=context,
         )
     except TributaryError as error:
         return await _refused(request, context, "Connecting did not begin.", error)
@@ -57,7 +63,9 @@ async def connect(request: AnyRequest, context: InjectedContext, data: URLEncode
 
 
 @post("/console/connections/{id_:str}/reload", guards=[same_origin], include_in_schema=False)
-async def reload(request: AnyRequest, context: InjectedContext, id_: FromPath[str]) -> Response[Any]:
+async def reload(
+    request: AnyRequest, context: InjectedContext, id_: FromPath[str]
+) -> Response[Any]:
     try:
         connection, _, _ = await owned(context, id_)
         await request_sync(connection.id, context=context)
@@ -86,8 +94,12 @@ async def choose_theme(
     return answer
 
 
-async def _refused(request: AnyRequest, context: GatewayContext, title: str, error: TributaryError) -> Response[bytes]:
-    return await first_page(request, context, notice=Notice("bad", title, error.detail), status=error.status)
+async def _refused(
+    request: AnyRequest, context: GatewayContext, title: str, error: TributaryError
+) -> Response[bytes]:
+    return await first_page(
+        request, context, notice=Notice("bad", title, error.detail), status=error.status
+    )
 
 
 class SignInForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -105,7 +117,9 @@ async def ask_for_key(request: AnyRequest, context: InjectedContext) -> Response
 
 
 @post(SIGN_IN, guards=[same_origin], include_in_schema=False)
-async def take_key(request: AnyRequest, context: InjectedContext, data: URLEncodedBody[SignInForm]) -> Response[Any]:
+async def take_key(
+    request: AnyRequest, context: InjectedContext, data: URLEncodedBody[SignInForm]
+) -> Response[Any]:
     """The browser gets another session than it may have had: nobody can have put one there that they know."""
     back = _page(data.next, context)
     if not context.settings.keys_required:
@@ -144,7 +158,12 @@ async def _signed_in(request: AnyRequest, context: GatewayContext) -> bool:
 
 
 def _asked(
-    request: AnyRequest, back: str, *, wrong: str | None = None, status: int = 200, headers: Any = None
+    request: AnyRequest,
+    back: str,
+    *,
+    wrong: str | None = None,
+    status: int = 200,
+    headers: Any = None,
 ) -> Response[bytes]:
     page = render("sign_in.html", request=request, status=status, back=back, wrong=wrong)
     page.headers.update(headers or {})
@@ -154,7 +173,9 @@ def _asked(
 def _page(wanted: str, context: GatewayContext) -> str:
     """A page of ours to come back to; the first one for anything else."""
     try:
-        return checked_return_url(wanted, own=context.settings.public_url, allowed_origins=(), served=context.served)
+        return checked_return_url(
+            wanted, own=context.settings.public_url, allowed_origins=(), served=context.served
+        )
     except BadRequest:
         return "/"
 

@@ -57,7 +57,9 @@ def shares(parts: Sequence[tuple[str, int]]) -> tuple[ShareSlice, ...]:
     x = 0.0
     for label, count, tone in shown:
         width = THINNEST + room * count / total
-        drawn.append(ShareSlice(label=label, count=count, tone=tone, x=round(x, 2), width=round(width, 2)))
+        drawn.append(
+            ShareSlice(label=label, count=count, tone=tone, x=round(x, 2), width=round(width, 2))
+        )
         x += width + GAP
     return tuple(drawn)
 
@@ -91,7 +93,9 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
 
 def load(sync: SyncView, *, labels: Mapping[str, str], counts: Mapping[str, int]) -> Load:
     """``counts`` are the items that can be read: what a bar that has ended shows, so that all figures agree."""
-    bars = tuple(_bar(one, labels.get(one.resource, one.resource), counts) for one in sync.resources)
+    bars = tuple(
+        _bar(one, labels.get(one.resource, one.resource), counts) for one in sync.resources
+    )
     ends = [one.ended_at for one in sync.resources if one.ended_at]
     return Load(
         sync_id=sync.id,
@@ -175,7 +179,9 @@ _LOADS: Final = {
 
 def card(configured: ConfiguredProvider, accounts: tuple[AccountCard, ...]) -> Card:
     """The card tells the state of its worst account."""
-    found = sorted((account.status for account in accounts), key=lambda status: _WORST_FIRST.index(status.kind))
+    found = sorted(
+        (account.status for account in accounts), key=lambda status: _WORST_FIRST.index(status.kind)
+    )
     provider = configured.provider
     return Card(
         slug=provider.slug,
@@ -189,7 +195,12 @@ def card(configured: ConfiguredProvider, accounts: tuple[AccountCard, ...]) -> C
 
 
 def account(
-    connection: Connection, load: Load | None, *, labels: Mapping[str, str], counts: Mapping[str, int], now: float
+    connection: Connection,
+    load: Load | None,
+    *,
+    labels: Mapping[str, str],
+    counts: Mapping[str, int],
+    now: float,
 ) -> AccountCard:
     """``labels`` are the provider's resources in its order, ``counts`` what can be read of each right now."""
     known = {slug: slug for slug in (*labels, *counts)} | dict(labels)

@@ -84,8 +84,12 @@ def _rest_contract(app: Litestar, settings: GatewaySettings) -> Json:
     found: Json | None = app.state.get("rest_contract")
     if found is None:
         providers = [configured.provider for configured in settings.providers.values()]
-        server = described_server(providers, url=settings.public_url, keys_required=settings.keys_required)
-        found = app.state.rest_contract = openapi_document(app, server, permission=required_permission)
+        server = described_server(
+            providers, url=settings.public_url, keys_required=settings.keys_required
+        )
+        found = app.state.rest_contract = openapi_document(
+            app, server, permission=required_permission
+        )
     return found
 
 
@@ -112,7 +116,9 @@ def _text(value: str) -> list[Fragment]:
     for found in _MARKED.finditer(value):
         pieces.append(Fragment(value[end : found.start()]))
         pieces.append(
-            Fragment(found["code"], "code") if found["code"] else Fragment(found["label"], href=found["href"])
+            Fragment(found["code"], "code")
+            if found["code"]
+            else Fragment(found["label"], href=found["href"])
         )
         end = found.end()
     return [*pieces, Fragment(value[end:])]
@@ -130,7 +136,9 @@ def _kind(schema: Mapping[str, Any]) -> list[Fragment]:
         name = reference.removeprefix(REF)
         return [Fragment(name, href=f"#{name}")]
     if "enum" in schema or "const" in schema:
-        return _joined([Fragment(str(one), "code")] for one in schema.get("enum", [schema.get("const")]))
+        return _joined(
+            [Fragment(str(one), "code")] for one in schema.get("enum", [schema.get("const")])
+        )
     if schema.get("type") == "array":
         return [Fragment("list of "), *_kind(schema["items"])]
     if schema.get("type") == "object" and schema.get("additionalProperties"):
@@ -154,7 +162,9 @@ def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> list[Json
     ]
 
 
-def _line(name: str, schema: Json, meaning: str, shown: Any, *, required: bool, place: str = "") -> Json:
+def _line(
+    name: str, schema: Json, meaning: str, shown: Any, *, required: bool, place: str = ""
+) -> Json:
     written = shown if isinstance(shown, str) else msgspec.json.encode(shown).decode()
     if len(written) > _LONGEST_EXAMPLE:
         written = f"{written[:_LONGEST_EXAMPLE]}…"
@@ -164,23 +174,35 @@ def _line(name: str, schema: Json, meaning: str, shown: Any, *, required: bool, 
 
 def _meaning(schema: Mapping[str, Any]) -> str:
     """Return its description, which may stand in the branch of a choice."""
-    found = [schema.get("description"), *(one.get("description") for one in schema.get("anyOf", ()))]
+    found = [
+        schema.get("description"),
+        *(one.get("description") for one in schema.get("anyOf", ())),
+    ]
     return next((one for one in found if one), "")
 
 
 def _json(value: Any) -> str:
-    return value if isinstance(value, str) else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    return (
+        value
+        if isinstance(value, str)
+        else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    )
 
 
 def _topic(document: Json, name: str) -> Json:
     channel = document["channels"][name]
     settings = channel["bindings"]["kafka"]["topicConfiguration"]
-    plain = {key: ", ".join(value) if isinstance(value, list) else value for key, value in settings.items()}
+    plain = {
+        key: ", ".join(value) if isinstance(value, list) else value
+        for key, value in settings.items()
+    }
     return {
         "name": name,
         "about": _text(channel["description"]),
         "settings": ", ".join(f"{key} {value}" for key, value in plain.items()),
-        "messages": [_message(document["components"]["messages"][kind]) for kind in channel["messages"]],
+        "messages": [
+            _message(document["components"]["messages"][kind]) for kind in channel["messages"]
+        ],
     }
 
 
@@ -234,7 +256,12 @@ def _call(document: Json, path: str, method: str, operation: Json) -> Json:
 
 def _parameter(one: Json) -> Json:
     return _line(
-        one["name"], one["schema"], one["description"], one["example"], required=one["required"], place=one["in"]
+        one["name"],
+        one["schema"],
+        one["description"],
+        one["example"],
+        required=one["required"],
+        place=one["in"],
     )
 
 
@@ -245,12 +272,20 @@ def _answers(status: str, answer: Json) -> Iterable[Json]:
         yield {"status": status, "about": about, "media": "", "kind": [], "example": ""}
     for media, content in answer.get("content", {}).items():
         kind = _kind(content["schema"])
-        yield {"status": status, "about": about, "media": media, "kind": kind, "example": _json(content["example"])}
+        yield {
+            "status": status,
+            "about": about,
+            "media": media,
+            "kind": kind,
+            "example": _json(content["example"]),
+        }
 
 
 def _errors(document: Json, operation: Json) -> Iterable[Json]:
     for status, answer in operation["responses"].items():
-        shared = document["components"]["responses"].get(answer.get("$ref", "").rpartition("/")[2], answer)
+        shared = document["components"]["responses"].get(
+            answer.get("$ref", "").rpartition("/")[2], answer
+        )
         for content in list(shared.get("content", {}).values())[:1]:
             for code, shown in content.get("examples", {}).items():
                 yield {"status": status, "code": code, "meaning": _text(shown["summary"])}
@@ -265,7 +300,9 @@ def _curl(server: str, path: str, method: str, operation: Json) -> str:
         parts.append('-H "Authorization: Bearer $KEY"')
     content = operation.get("requestBody", {}).get("content", {})
     if "application/json" in content:
-        parts.append(f"--json '{msgspec.json.encode(content['application/json']['example']).decode()}'")
+        parts.append(
+            f"--json '{msgspec.json.encode(content['application/json']['example']).decode()}'"
+        )
     elif content:
         form = next(iter(content.values()))["example"]
         parts += [f"--form '{name}={value}'" for name, value in form.items()]

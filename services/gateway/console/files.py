@@ -37,7 +37,9 @@ def _files() -> dict[str, File]:
 async def favicon() -> Response[bytes]:
     """Browsers ask for it on pages that name no icon, such as those that end a consent."""
     mark = _files()["mark.svg"]
-    return Response(mark.body, media_type=mark.media_type, headers={"Cache-Control": "max-age=3600"})
+    return Response(
+        mark.body, media_type=mark.media_type, headers={"Cache-Control": "max-age=3600"}
+    )
 
 
 @get("/console/static/{name:str}", include_in_schema=False)

@@ -71,4 +71,6 @@ def _parse(stamp: str) -> datetime | None:
 
 
 def _moment(at: datetime, text: str) -> Moment:
-    return Moment(iso=f"{at:%Y-%m-%dT%H:%M:%S}Z", text=text, full=f"{at.day} {at:%b %Y, %H:%M:%S} UTC")
+    return Moment(
+        iso=f"{at:%Y-%m-%dT%H:%M:%S}Z", text=text, full=f"{at.day} {at:%b %Y, %H:%M:%S} UTC"
+    )

@@ -29,7 +29,9 @@ PIECES: Final = re.compile(
     r'(?P<name>"(?:[^"\\]|\\.)*"(?=:))|(?P<text>"(?:[^"\\]|\\.)*")'
     r"|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)|(?P<rest>[^\"\d\-tfn]+|.)"
 )
-INVISIBLE: Final = re.compile("[\u0080-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+INVISIBLE: Final = re.compile(
+    "[\u0080-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
+)
 """Characters that draw nothing, or turn the direction of what follows."""
 
 
@@ -62,7 +64,12 @@ class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
     def link(self, **change: Any) -> str:
         """The query string of this table with something else in it."""
         one = msgspec.structs.replace(self, **change)
-        fields = {"q": one.q, "provider": one.provider, "resource": one.resource, "after": one.after}
+        fields = {
+            "q": one.q,
+            "provider": one.provider,
+            "resource": one.resource,
+            "after": one.after,
+        }
         fields |= {"trail": " ".join(one.trail), "page": str(one.page) if one.page > 1 else ""}
         fields["view"] = "cleared" if one.cleared else ""
         return "?" + urlencode({name: value for name, value in fields.items() if value})
@@ -103,7 +110,9 @@ class ItemTable(msgspec.Struct, frozen=True, kw_only=True):
     connected: bool
 
 
-def row(item: SyncedItem, configured: ConfiguredProvider | None, *, mark: str, parent: str | None) -> ItemRow:
+def row(
+    item: SyncedItem, configured: ConfiguredProvider | None, *, mark: str, parent: str | None
+) -> ItemRow:
     resource = configured.provider.resource(item.resource) if configured else None
     return ItemRow(
         href="/console/items/" + "/".join(quote(part, safe="/") for part in item.key),

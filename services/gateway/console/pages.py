@@ -27,14 +27,18 @@ async def console(request: AnyRequest, context: InjectedContext) -> Response[Any
     if elsewhere:
         return Redirect(elsewhere, status_code=302)
     flow = request.query_params.get("flow_id")
-    return await first_page(request, context, notice=await consent_notice(context, flow) if flow else None)
+    return await first_page(
+        request, context, notice=await consent_notice(context, flow) if flow else None
+    )
 
 
 async def first_page(
     request: AnyRequest, context: GatewayContext, *, notice: Notice | None = None, status: int = 200
 ) -> Response[bytes]:
     cards, rows = await overview(context), await table(context, table_query(request.query_params))
-    return render("page.html", request=request, status=status, overview=cards, table=rows, notice=notice)
+    return render(
+        "page.html", request=request, status=status, overview=cards, table=rows, notice=notice
+    )
 
 
 @get("/console/cards", include_in_schema=False)
@@ -44,7 +48,9 @@ async def cards(request: AnyRequest, context: InjectedContext) -> Response[bytes
 
 @get("/console/items", include_in_schema=False)
 async def items(request: AnyRequest, context: InjectedContext) -> Response[bytes]:
-    return render("items.html", request=request, table=await table(context, table_query(request.query_params)))
+    return render(
+        "items.html", request=request, table=await table(context, table_query(request.query_params))
+    )
 
 
 @get("/console/items/{connection:str}/{resource:str}/{id_:path}", include_in_schema=False)
@@ -65,19 +71,28 @@ async def one_item(
 
 
 @get("/console/connections/{id_:str}/disconnect", include_in_schema=False)
-async def ask_disconnect(request: AnyRequest, context: InjectedContext, id_: FromPath[str]) -> Response[bytes]:
+async def ask_disconnect(
+    request: AnyRequest, context: InjectedContext, id_: FromPath[str]
+) -> Response[bytes]:
     try:
         connection, name, count = await owned(context, id_)
     except TributaryError as error:
         return problem(request, "This account is not connected.", error)
     account = connection.account.name or connection.account.id
     return render(
-        "disconnect.html", request=request, id=id_, provider=name, account=account, items=plural(count, "item")
+        "disconnect.html",
+        request=request,
+        id=id_,
+        provider=name,
+        account=account,
+        items=plural(count, "item"),
     )
 
 
 @get("/console/connect/{flow_id:str}", include_in_schema=False)
-async def leave(request: AnyRequest, context: InjectedContext, flow_id: FromPath[str]) -> Response[bytes]:
+async def leave(
+    request: AnyRequest, context: InjectedContext, flow_id: FromPath[str]
+) -> Response[bytes]:
     """From here a link leads on to the provider: see the policy on forms in ``render``."""
     try:
         flow = await read_flow(flow_id, context=context)
@@ -88,7 +103,12 @@ async def leave(request: AnyRequest, context: InjectedContext, flow_id: FromPath
 
 
 def problem(request: AnyRequest, title: str, error: TributaryError) -> Response[bytes]:
-    return render("problem.html", request=request, status=error.status, notice=Notice("bad", title, error.detail))
+    return render(
+        "problem.html",
+        request=request,
+        status=error.status,
+        notice=Notice("bad", title, error.detail),
+    )
 
 
 def own_address(request: AnyRequest, context: GatewayContext) -> str | None:

@@ -11,7 +11,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.connections import queries as connections
 from services.gateway.console.cards import AccountCard, Card, account, card, load
 from services.gateway.console.formatting import initials, number
-from services.gateway.console.items import FIRST, ROWS, Chip, ItemRow, ItemTable, TableQuery, paged, row, span, split
+from services.gateway.console.items import (
+    FIRST,
+    ROWS,
+    Chip,
+    ItemRow,
+    ItemTable,
+    TableQuery,
+    paged,
+    row,
+    span,
+    split,
+)
 from services.gateway.console.render import org_of, shows, whose
 from services.gateway.context import GatewayContext
 from services.gateway.items import queries as items
@@ -38,7 +49,9 @@ async def overview(context: GatewayContext) -> Overview:
     async with context.database.read() as db:
         mine = await connections.find(db, org_id=org_of(context), user_id=whose(context))
         counts = await _counts(db, mine)
-        accounts = [(one.provider, await _account(db, context, one, counts[one.id])) for one in mine]
+        accounts = [
+            (one.provider, await _account(db, context, one, counts[one.id])) for one in mine
+        ]
     cards = tuple(
         card(configured, tuple(view for provider, view in accounts if provider == slug))
         for slug, configured in context.settings.providers.items()
@@ -61,7 +74,9 @@ async def owned(context: GatewayContext, id_: str) -> tuple[Connection, str, int
     return found, configured.provider.name if configured else found.provider, sum(counts.values())
 
 
-async def item(context: GatewayContext, key: items.Key) -> tuple[SyncedItem, ConfiguredProvider | None]:
+async def item(
+    context: GatewayContext, key: items.Key
+) -> tuple[SyncedItem, ConfiguredProvider | None]:
     """Raises ``NotFound``."""
     connection, _, _ = await owned(context, key[0])
     async with context.database.read() as db:
@@ -76,7 +91,9 @@ async def table(context: GatewayContext, query: TableQuery) -> ItemTable:
         mine = await connections.find(db, org_id=org_of(context), user_id=whose(context))
         counts = await _counts(db, mine)
         wanted = [one.id for one in mine if not query.provider or query.provider == one.provider]
-        found = [] if query.cleared or not wanted else await items.page(db, _item_query(query, wanted))
+        found = (
+            [] if query.cleared or not wanted else await items.page(db, _item_query(query, wanted))
+        )
         rows = await _rows(db, context, found[:ROWS])
     previous, following = paged(query, found)
     chosen = {id_: counts[id_] for id_ in wanted}
@@ -114,7 +131,9 @@ async def _account(
     return account(connection, shown, labels=labels, counts=counts, now=time.time())
 
 
-async def _rows(db: AsyncConnection, context: GatewayContext, found: Sequence[SyncedItem]) -> tuple[ItemRow, ...]:
+async def _rows(
+    db: AsyncConnection, context: GatewayContext, found: Sequence[SyncedItem]
+) -> tuple[ItemRow, ...]:
     parents: dict[items.Key, str | None] = {}
     rows = []
     for item in found:
@@ -152,12 +171,20 @@ def _total(counts: Counts, resource: str) -> int:
 def _provider_chips(
     context: GatewayContext, query: TableQuery, mine: Sequence[Connection], counts: Counts
 ) -> tuple[Chip, ...]:
-    chips = [_chip(query, "All sources", _total(counts, ""), chosen=not query.provider, provider="")]
+    chips = [
+        _chip(query, "All sources", _total(counts, ""), chosen=not query.provider, provider="")
+    ]
     for slug, configured in context.settings.providers.items():
         own = {one.id: counts[one.id] for one in mine if one.provider == slug}
         if own:
             chips.append(
-                _chip(query, configured.provider.name, _total(own, ""), chosen=query.provider == slug, provider=slug)
+                _chip(
+                    query,
+                    configured.provider.name,
+                    _total(own, ""),
+                    chosen=query.provider == slug,
+                    provider=slug,
+                )
             )
     return tuple(chips)
 
@@ -180,4 +207,9 @@ def _resource_chips(
 def _chip(query: TableQuery, label: str, count: int, *, chosen: bool, **change: str) -> Chip:
     """A filter's link; choosing another provider forgets the resource, whose name it may not know."""
     change |= {"resource": ""} if "provider" in change else {}
-    return Chip(label=label, count=number(count), query=query.link(cleared=False, **FIRST, **change), chosen=chosen)
+    return Chip(
+        label=label,
+        count=number(count),
+        query=query.link(cleared=False, **FIRST, **change),
+        chosen=chosen,
+    )

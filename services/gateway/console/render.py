@@ -58,10 +58,16 @@ def _environment() -> Environment:
     return found
 
 
-def render(template: str, *, request: AnyRequest, status: int = 200, **values: Any) -> Response[bytes]:
+def render(
+    template: str, *, request: AnyRequest, status: int = 200, **values: Any
+) -> Response[bytes]:
     chosen = request.cookies.get("theme")
     theme = chosen if chosen in {"light", "dark"} else None
-    html = _environment().get_template(template).render(theme=theme, **viewer_values(request), **values)
+    html = (
+        _environment()
+        .get_template(template)
+        .render(theme=theme, **viewer_values(request), **values)
+    )
     body = html.encode("utf-8", "replace")  # a lone surrogate in a name must not cost the page
     return Response(body, status_code=status, media_type="text/html", headers=HEADERS)
 

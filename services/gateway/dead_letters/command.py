@@ -33,7 +33,8 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m services.gateway dead-letters", description="Messages that could not be processed."
+        prog="python -m services.gateway dead-letters",
+        description="Messages that could not be processed.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="the newest, without what they hold")
@@ -42,10 +43,14 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--limit", type=_count, default=20, help="how many at most (20)")
     showing = commands.add_parser("show", help="one, with headers and value")
     showing.add_argument("id")
-    replaying = commands.add_parser("replay", help="put the message back on its topic; done again it changes nothing")
+    replaying = commands.add_parser(
+        "replay", help="put the message back on its topic; done again it changes nothing"
+    )
     which = replaying.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?")
-    which.add_argument("--all", action="store_true", help="all of --topic that were not replayed, the oldest first")
+    which.add_argument(
+        "--all", action="store_true", help="all of --topic that were not replayed, the oldest first"
+    )
     replaying.add_argument("--topic", help="with --all: of which topic")
     return parser
 
@@ -61,7 +66,9 @@ async def _run(asked: argparse.Namespace, settings: Settings) -> int:
     async with _context(settings) as context:
         match asked.command:
             case "list":
-                found, more = await _newest(asked.limit, context, topic=asked.topic, service=asked.service)
+                found, more = await _newest(
+                    asked.limit, context, topic=asked.topic, service=asked.service
+                )
                 sys.stdout.write(table(found))
                 sys.stderr.write("There are more; --limit shows them.\n" if more else "")
             case "show":
@@ -90,11 +97,15 @@ async def _newest(
 ) -> tuple[list[DeadLetterSummary], bool]:
     """And whether there are more; all of them for None."""
     found: list[DeadLetterSummary] = []
-    page = await list_dead_letters(topic=topic, service=service, limit=min(limit or PAGE, PAGE), context=context)
+    page = await list_dead_letters(
+        topic=topic, service=service, limit=min(limit or PAGE, PAGE), context=context
+    )
     found += page.letters
     while page.rest and (limit is None or len(found) < limit):
         room = PAGE if limit is None else min(limit - len(found), PAGE)
-        page = await list_dead_letters(topic=topic, service=service, limit=room, marks=page.rest, context=context)
+        page = await list_dead_letters(
+            topic=topic, service=service, limit=room, marks=page.rest, context=context
+        )
         found += page.letters
     return found, page.rest is not None
 
@@ -113,12 +124,16 @@ async def _replay_all(topic: str | None, context: DeadLetterContext) -> int:
             except TributaryError as refused:
                 failed += 1
                 sys.stderr.write(f"{letter.id}: {refused.detail}\n")
-    sys.stderr.write(f"{len(due) - failed} replayed, {failed} failed, {len(found) - len(due)} left as they were.\n")
+    sys.stderr.write(
+        f"{len(due) - failed} replayed, {failed} failed, {len(found) - len(due)} left as they were.\n"
+    )
     return REFUSED if failed else 0
 
 
 def _tell(done: Replayed) -> None:
-    sys.stdout.write(f"{done.id}  is at {done.topic}, partition {done.partition}, offset {done.offset}\n")
+    sys.stdout.write(
+        f"{done.id}  is at {done.topic}, partition {done.partition}, offset {done.offset}\n"
+    )
 
 
 def table(letters: Sequence[DeadLetterSummary]) -> str:
@@ -127,7 +142,10 @@ def table(letters: Sequence[DeadLetterSummary]) -> str:
         return "There are no dead letters.\n"
     rows = [COLUMNS, *(_row(letter) for letter in letters)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    lines = (
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    )
     return "".join(f"{line.rstrip()}\n" for line in lines)
 
 
@@ -152,13 +170,22 @@ def described(letter: DeadLetterView) -> str:
     }
     width = max(len(name) for name in facts)
     lines = [f"{name.ljust(width)}  {_printable(text)}" for name, text in facts.items()]
-    value = "no value: a deletion" if letter.value is None else _encoded(letter.value, letter.encoding)
+    value = (
+        "no value: a deletion" if letter.value is None else _encoded(letter.value, letter.encoding)
+    )
     return "\n".join([*lines, "", _printable(value, keep="\n\t"), ""])
 
 
 def _row(letter: DeadLetterSummary) -> tuple[str, ...]:
     replayed = letter.replayed_at or ("no" if letter.replayable else "cannot be")
-    cells = (letter.id, letter.stored_at, letter.service, str(letter.attempts), str(letter.bytes), replayed)
+    cells = (
+        letter.id,
+        letter.stored_at,
+        letter.service,
+        str(letter.attempts),
+        str(letter.bytes),
+        replayed,
+    )
     return (*cells, _short(letter.key), _short(letter.error))
 
 
@@ -169,7 +196,9 @@ def _short(text: str) -> str:
 
 def _printable(text: str, *, keep: str = "") -> str:
     """Whoever wrote the message must not write on the terminal."""
-    return "".join(one if one.isprintable() or one in keep else "\N{REPLACEMENT CHARACTER}" for one in text)
+    return "".join(
+        one if one.isprintable() or one in keep else "\N{REPLACEMENT CHARACTER}" for one in text
+    )
 
 
 def _encoded(text: str, encoding: str | None) -> str:

@@ -33,7 +33,9 @@ class DeadLetterContext:
 
 
 @asynccontextmanager
-async def open_reader(context: DeadLetterContext, topics: Collection[str]) -> AsyncIterator[LogReader]:
+async def open_reader(
+    context: DeadLetterContext, topics: Collection[str]
+) -> AsyncIterator[LogReader]:
     """Raises ``Unavailable`` when Kafka is."""
     try:
         async with LogReader(context.kafka, topics) as reader:
@@ -51,7 +53,9 @@ async def open_producer(context: DeadLetterContext) -> AsyncIterator[Producer]:
     try:
         await producer.start()
     except (KafkaError, OSError) as error:
-        raise Unavailable("Kafka does not answer, so nothing was replayed. Try again in a moment.") from error
+        raise Unavailable(
+            "Kafka does not answer, so nothing was replayed. Try again in a moment."
+        ) from error
     try:
         yield producer
     finally:

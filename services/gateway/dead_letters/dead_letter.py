@@ -108,7 +108,11 @@ def format_id(topic: str, partition: int, offset: int) -> str:
 def parse_id(id_: str) -> tuple[TopicPartition, int]:
     """Partition and offset. Raises ``NotFound`` for what never named one."""
     found = _ID.fullmatch(id_)
-    if found is None or found[1] not in SOURCES or format_id(found[1], int(found[2]), int(found[3])) != id_:
+    if (
+        found is None
+        or found[1] not in SOURCES
+        or format_id(found[1], int(found[2]), int(found[3])) != id_
+    ):
         raise not_found()
     return TopicPartition(found[1], int(found[2])), int(found[3])
 
@@ -121,7 +125,10 @@ def source_topics(topic: str | None) -> list[str]:
     """The topics of dead letters to look into: all, or that of one topic. Raises ``BadRequest``."""
     chosen = [letters for letters, source in SOURCES.items() if topic in {None, source, letters}]
     if not chosen:
-        raise BadRequest(f"There is no topic of that name. Known: {', '.join(SOURCES.values())}.", code="unknown_topic")
+        raise BadRequest(
+            f"There is no topic of that name. Known: {', '.join(SOURCES.values())}.",
+            code="unknown_topic",
+        )
     return chosen
 
 
@@ -130,8 +137,12 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
 
     id: DeadLetterId
     topic: MessageTopic
-    partition: Annotated[int | None, Meta(description="Its partition there" + _NO_MESSAGE + ".", examples=[3])]
-    offset: Annotated[int | None, Meta(description="Its offset there" + _NO_MESSAGE + ".", examples=[1841])]
+    partition: Annotated[
+        int | None, Meta(description="Its partition there" + _NO_MESSAGE + ".", examples=[3])
+    ]
+    offset: Annotated[
+        int | None, Meta(description="Its offset there" + _NO_MESSAGE + ".", examples=[1841])
+    ]
     pointer: Annotated[
         str | None,
         Meta(
@@ -140,26 +151,46 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
             extra_json_schema={"format": "json-pointer"},
         ),
     ]
-    service: Annotated[str, Meta(description="The service that could not process it.", examples=["gateway"])]
+    service: Annotated[
+        str, Meta(description="The service that could not process it.", examples=["gateway"])
+    ]
     error: Annotated[
-        str, Meta(description="What was wrong.", examples=["Item does not decode: Object missing required field `id`"])
+        str,
+        Meta(
+            description="What was wrong.",
+            examples=["Item does not decode: Object missing required field `id`"],
+        ),
     ]
     attempts: Annotated[int, Meta(description="How often it was tried.", examples=[1])]
     org_id: Annotated[
         str | None,
-        Meta(description="The organisation that it belongs to; null where none is known.", examples=["acme"]),
+        Meta(
+            description="The organisation that it belongs to; null where none is known.",
+            examples=["acme"],
+        ),
     ]
     key: Annotated[
         str,
-        Meta(description="The message's key.", examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f/pages/1f2e3d4c"]),
+        Meta(
+            description="The message's key.",
+            examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f/pages/1f2e3d4c"],
+        ),
     ]
     bytes: Annotated[int, Meta(description="The size of the value in bytes.", examples=[612])]
     stored_at: Annotated[
-        str, Meta(description="When it was set aside.", examples=["2026-01-31T09:30:06.000Z"], extra_json_schema=TIME)
+        str,
+        Meta(
+            description="When it was set aside.",
+            examples=["2026-01-31T09:30:06.000Z"],
+            extra_json_schema=TIME,
+        ),
     ]
-    replayable: Annotated[bool, Meta(description="Whether it can be put back on its topic.", examples=[True])]
+    replayable: Annotated[
+        bool, Meta(description="Whether it can be put back on its topic.", examples=[True])
+    ]
     replayed_at: Annotated[
-        ReplayedAt | None, Meta(description="When it was put back on its topic; null if it was not.")
+        ReplayedAt | None,
+        Meta(description="When it was put back on its topic; null if it was not."),
     ]
 
 
@@ -167,9 +198,12 @@ class HeaderView(msgspec.Struct, frozen=True, kw_only=True):
     """A header of a message."""
 
     name: Annotated[str, Meta(description="The header's name.", examples=["ce_type"])]
-    value: Annotated[str, Meta(description="Its value, written as `encoding` says.", examples=["tributary.Item"])]
+    value: Annotated[
+        str, Meta(description="Its value, written as `encoding` says.", examples=["tributary.Item"])
+    ]
     encoding: Annotated[
-        Encoding, Meta(description="`utf-8` where the bytes are text, else `base64`.", examples=["utf-8"])
+        Encoding,
+        Meta(description="`utf-8` where the bytes are text, else `base64`.", examples=["utf-8"]),
     ]
 
 
@@ -179,7 +213,10 @@ class DeadLetterView(DeadLetterSummary, frozen=True, kw_only=True):
     headers: Annotated[list[HeaderView], Meta(description="The message's headers, in their order.")]
     value: Annotated[
         str | None,
-        Meta(description="The message's value, written as `encoding` says; null for none.", examples=['{"id": 7}']),
+        Meta(
+            description="The message's value, written as `encoding` says; null for none.",
+            examples=['{"id": 7}'],
+        ),
     ]
     encoding: Annotated[
         Encoding | None,
@@ -200,7 +237,9 @@ def view(letter: DeadLetter, replayed_at: float | None) -> DeadLetterView:
     for name, content in letter.headers:
         text, written = _shown(content)
         headers.append(HeaderView(name=name, value=text, encoding=written))
-    return DeadLetterView(**_facts(letter, replayed_at), headers=headers, value=value, encoding=encoding)
+    return DeadLetterView(
+        **_facts(letter, replayed_at), headers=headers, value=value, encoding=encoding
+    )
 
 
 def _facts(letter: DeadLetter, replayed_at: float | None) -> dict[str, Any]:

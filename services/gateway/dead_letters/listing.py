@@ -53,7 +53,9 @@ async def list_dead_letters(
     async with open_reader(context, source_topics(topic)) as reader:
         bounds = await reader.bounds()
         if marks is not None:
-            bounds = {at: (begin, min(end, marks.get(at, 0))) for at, (begin, end) in bounds.items()}
+            bounds = {
+                at: (begin, min(end, marks.get(at, 0))) for at, (begin, end) in bounds.items()
+            }
         walk = _Backwards(reader, bounds, chunk=limit)
         found: list[DeadLetter] = []
         while len(found) < limit and walk.seen < MOST_READ and (letter := await walk.next()):
@@ -63,13 +65,17 @@ async def list_dead_letters(
     async with context.database.read() as db:
         known = await replays.find(db, set(context.log_ids.values()), [one.id for one in found])
     sent = {one.dead_letter_id: one.sent_at for one in known}
-    return DeadLetterListing(letters=[summary(one, sent.get(one.id)) for one in found], rest=rest or None)
+    return DeadLetterListing(
+        letters=[summary(one, sent.get(one.id)) for one in found], rest=rest or None
+    )
 
 
 class _Backwards:
     """Several partitions as one list, read from their ends a stretch at a time."""
 
-    def __init__(self, reader: LogReader, bounds: Mapping[TopicPartition, tuple[int, int]], *, chunk: int) -> None:
+    def __init__(
+        self, reader: LogReader, bounds: Mapping[TopicPartition, tuple[int, int]], *, chunk: int
+    ) -> None:
         self._reader, self._chunk = reader, chunk
         self._begin = {partition: begin for partition, (begin, _) in bounds.items()}
         self._unread = {partition: end for partition, (begin, end) in bounds.items() if end > begin}
@@ -79,7 +85,11 @@ class _Backwards:
     async def next(self) -> DeadLetter | None:
         while wanting := [partition for partition in self._unread if not self._held.get(partition)]:
             await self._fetch(wanting)
-        newest = max((partition for partition, held in self._held.items() if held), key=self._age, default=None)
+        newest = max(
+            (partition for partition, held in self._held.items() if held),
+            key=self._age,
+            default=None,
+        )
         if newest is None:
             return None
         self.seen += 1
@@ -99,7 +109,11 @@ class _Backwards:
                 del self._unread[partition]
 
     def rest(self) -> dict[TopicPartition, int]:
-        held = {partition: _offset(letters[-1]) + 1 for partition, letters in self._held.items() if letters}
+        held = {
+            partition: _offset(letters[-1]) + 1
+            for partition, letters in self._held.items()
+            if letters
+        }
         return {**self._unread, **held}
 
 

@@ -36,7 +36,11 @@ async def find(db: AsyncConnection, log_ids: Collection[str], ids: Collection[st
 
 async def begin(db: AsyncConnection, log_id: str, id_: str, *, now: float, given_up: float) -> bool:
     """Whether it is the caller who may send it: nobody has, nor begun to after ``given_up``."""
-    new = upsert(replays).values(log_id=log_id, dead_letter_id=id_, begun_at=now).on_conflict_do_nothing()
+    new = (
+        upsert(replays)
+        .values(log_id=log_id, dead_letter_id=id_, begun_at=now)
+        .on_conflict_do_nothing()
+    )
     if (await db.execute(new)).rowcount:
         return True
     ours = (replays.c.log_id == log_id) & (replays.c.dead_letter_id == id_)
@@ -44,8 +48,12 @@ async def begin(db: AsyncConnection, log_id: str, id_: str, *, now: float, given
     return bool((await db.execute(update(replays).where(left).values(begun_at=now))).rowcount)
 
 
-async def finish(db: AsyncConnection, log_id: str, id_: str, *, now: float, at: tuple[int, int]) -> None:
+async def finish(
+    db: AsyncConnection, log_id: str, id_: str, *, now: float, at: tuple[int, int]
+) -> None:
     """``at`` is the partition and offset it has now. The first to finish counts."""
     ours = (replays.c.log_id == log_id) & (replays.c.dead_letter_id == id_)
     unsent = ours & replays.c.sent_at.is_(None)
-    await db.execute(update(replays).where(unsent).values(sent_at=now, partition=at[0], offset=at[1]))
+    await db.execute(
+        update(replays).where(unsent).values(sent_at=now, partition=at[0], offset=at[1])
+    )

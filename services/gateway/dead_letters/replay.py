@@ -14,7 +14,13 @@ from services.gateway.dead_letters.context import DeadLetterContext, open_produc
 from services.gateway.dead_letters.dead_letter import REPLAYED_FROM, DeadLetter
 from services.gateway.dead_letters.listing import find_dead_letter
 from services.gateway.dead_letters.queries import Replay
-from services.gateway.http.fields import DeadLetterId, MessageOffset, MessagePartition, MessageTopic, ReplayedAt
+from services.gateway.http.fields import (
+    DeadLetterId,
+    MessageOffset,
+    MessagePartition,
+    MessageTopic,
+    ReplayedAt,
+)
 from shared.contracts.envelope import Message, timestamp
 from shared.errors import Conflict, Unavailable
 from shared.kafka import MAX_DEAD_LETTER_BYTES, Producer
@@ -40,7 +46,9 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     replayed_at: ReplayedAt
 
 
-async def replay_dead_letter(id_: str, *, context: DeadLetterContext, producer: Producer | None = None) -> Replayed:
+async def replay_dead_letter(
+    id_: str, *, context: DeadLetterContext, producer: Producer | None = None
+) -> Replayed:
     """The message as it was, with one more header; on the same partition, because that follows from its key.
 
     Recorded before and after it is sent: a crash in between costs at most a second copy, which every consumer takes as
@@ -52,7 +60,9 @@ async def replay_dead_letter(id_: str, *, context: DeadLetterContext, producer: 
     _check(letter)
     now = time.time()
     async with context.database.write() as db:
-        begun = await replays.begin(db, context.log_id(id_), id_, now=now, given_up=now - GIVEN_UP_S)
+        begun = await replays.begin(
+            db, context.log_id(id_), id_, now=now, given_up=now - GIVEN_UP_S
+        )
         known = await replays.get(db, context.log_id(id_), id_)
     if not begun:
         return _replayed(letter, known)
@@ -83,7 +93,9 @@ def _check(letter: DeadLetter) -> None:
 
 
 async def _sent(letter: DeadLetter, producer: Producer) -> tuple[int, int]:
-    acknowledged = asyncio.create_task(producer.send_all([_original(letter)], most=MAX_DEAD_LETTER_BYTES))
+    acknowledged = asyncio.create_task(
+        producer.send_all([_original(letter)], most=MAX_DEAD_LETTER_BYTES)
+    )
     done, _ = await asyncio.wait([acknowledged], timeout=PATIENCE_S)
     if not done:
         acknowledged.cancel()  # it was waited for; the message itself may still arrive

@@ -30,7 +30,9 @@ TAGS: Final = ["Dead letters"]
 class DeadLetterPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of dead letters. With filters, one before the last may hold less than was asked for."""
 
-    dead_letters: Annotated[list[DeadLetterSummary], Meta(description="The dead letters, newest first.")]
+    dead_letters: Annotated[
+        list[DeadLetterSummary], Meta(description="The dead letters, newest first.")
+    ]
     next_page_token: NextPageToken
 
 
@@ -43,7 +45,11 @@ SourceTopic = Annotated[
 ]
 ServiceName = Annotated[
     str,
-    Meta(description="Only what this service could not process.", examples=["gateway"], extra_json_schema=PLAIN),
+    Meta(
+        description="Only what this service could not process.",
+        examples=["gateway"],
+        extra_json_schema=PLAIN,
+    ),
 ]
 
 
@@ -54,9 +60,21 @@ ServiceName = Annotated[
     response_description="A page of dead letters.",
     errors=("unknown_topic", "bad_token"),
     links=(
-        Link("get_dead_letter", "Read one of them.", {"dead_letter_id": "$response.body#/dead_letters/0/id"}),
-        Link("post_replay", "Replay one of them.", {"dead_letter_id": "$response.body#/dead_letters/0/id"}),
-        Link("get_dead_letters", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),
+        Link(
+            "get_dead_letter",
+            "Read one of them.",
+            {"dead_letter_id": "$response.body#/dead_letters/0/id"},
+        ),
+        Link(
+            "post_replay",
+            "Replay one of them.",
+            {"dead_letter_id": "$response.body#/dead_letters/0/id"},
+        ),
+        Link(
+            "get_dead_letters",
+            "Read the next page.",
+            {"page_token": "$response.body#/next_page_token"},
+        ),
     ),
 )
 async def get_dead_letters(
@@ -84,7 +102,9 @@ async def get_dead_letters(
     response_description="The dead letter, with everything in it.",
     links=(Link("post_replay", "Replay it.", {"dead_letter_id": "$response.body#/id"}),),
 )
-async def get_dead_letter(dead_letter_id: FromPath[DeadLetterId], context: InjectedContext) -> DeadLetterView:
+async def get_dead_letter(
+    dead_letter_id: FromPath[DeadLetterId], context: InjectedContext
+) -> DeadLetterView:
     """With everything in it: headers and value, byte for byte."""
     return await show_dead_letter(dead_letter_id, context=_context(context))
 
@@ -112,5 +132,8 @@ ROUTES: Final = (get_dead_letters, get_dead_letter, post_replay)
 
 def _context(context: GatewayContext) -> DeadLetterContext:
     return DeadLetterContext(
-        kafka=context.settings.kafka, database=context.database, log_ids=context.log_ids, org=context.org
+        kafka=context.settings.kafka,
+        database=context.database,
+        log_ids=context.log_ids,
+        org=context.org,
     )

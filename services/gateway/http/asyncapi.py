@@ -11,7 +11,16 @@ from services.gateway.http.schemas import Json, components, example, schema_of, 
 from shared.contracts import connections, items, jobs, progress, syncs, topics
 from shared.contracts.envelope import TYPE_PREFIX
 from shared.contracts.headers import EventHeaders, ItemHeaders, TombstoneHeaders
-from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, ITEMS, JOBS, PROGRESS, PUBLIC, SYNCS, Topic
+from shared.contracts.topics import (
+    BACKGROUND_JOBS,
+    CONNECTIONS,
+    ITEMS,
+    JOBS,
+    PROGRESS,
+    PUBLIC,
+    SYNCS,
+    Topic,
+)
 from shared.contracts.vocabulary import ConnectionId, ItemId, ResourceSlug, SyncId
 from shared.version import VERSION
 
@@ -64,7 +73,11 @@ _FITTING: Final[Mapping[str, Json]] = {
     },
     "JobFailed": {
         "state": "failed",
-        "error": {"code": "missing_scope", "detail": "Acme did not grant read_content.", "scope": "read_content"},
+        "error": {
+            "code": "missing_scope",
+            "detail": "Acme did not grant read_content.",
+            "scope": "read_content",
+        },
         "receipt": None,
     },
 }
@@ -73,7 +86,11 @@ _KEYS: Final = {
     "connection_id": {"connection_id": ConnectionId},
     "sync_id": {"sync_id": SyncId},
     "lane": {"connection_id": ConnectionId, "resource": ResourceSlug},
-    "connection_id/resource/id": {"connection_id": ConnectionId, "resource": ResourceSlug, "id": ItemId},
+    "connection_id/resource/id": {
+        "connection_id": ConnectionId,
+        "resource": ResourceSlug,
+        "id": ItemId,
+    },
 }
 """Key → the parts that it is made of, joined by slashes."""
 
@@ -89,11 +106,21 @@ def asyncapi_document(bootstrap: str = "localhost:9092") -> Json:
             "license": {"name": "Apache-2.0"},
         },
         "defaultContentType": "application/json",
-        "servers": {"kafka": {"host": bootstrap, "protocol": "kafka", "description": "The cluster with all topics."}},
+        "servers": {
+            "kafka": {
+                "host": bootstrap,
+                "protocol": "kafka",
+                "description": "The cluster with all topics.",
+            }
+        },
         "channels": {topic.name: _channel(topic) for topic in PUBLIC},
         "operations": {f"send-{topic.name}": _operation(topic) for topic in PUBLIC},
         "components": {
-            "messages": {kind: _message(topic, kind, schemas) for topic in PUBLIC for kind in KINDS[topic.name]},
+            "messages": {
+                kind: _message(topic, kind, schemas)
+                for topic in PUBLIC
+                for kind in KINDS[topic.name]
+            },
             "schemas": schemas,
         },
     }
@@ -108,7 +135,9 @@ def _channel(topic: Topic) -> Json:
             "kafka": {
                 "topic": topic.name,
                 "partitions": topic.partitions,
-                "topicConfiguration": {name: _setting(name, value) for name, value in topic.config.items()},
+                "topicConfiguration": {
+                    name: _setting(name, value) for name, value in topic.config.items()
+                },
                 "bindingVersion": "0.5.0",
             }
         },
@@ -167,7 +196,11 @@ def _headers(topic: Topic, kind: str) -> Json:
     schema: Json = components({shape})[shape.__name__]
     for header in schema["properties"].values():
         _as_text(header)
-    exact = {"ce_type": TYPE_PREFIX + kind, "ce_source": topic.owner, "ce_subject": _key(topic)["examples"][0]}
+    exact = {
+        "ce_type": TYPE_PREFIX + kind,
+        "ce_source": topic.owner,
+        "ce_subject": _key(topic)["examples"][0],
+    }
     for name, value in exact.items():
         schema["properties"][name]["examples"] = [value]
     schema["properties"]["ce_type"]["const"] = exact["ce_type"]

@@ -48,10 +48,16 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "The query is not UTF-8. Send its text as UTF-8, percent-encoded.",
     ),
     "unknown_parameter": ErrorCode(
-        400, "The query has a parameter that this operation does not take.", "No such query parameter: limit."
+        400,
+        "The query has a parameter that this operation does not take.",
+        "No such query parameter: limit.",
     ),
-    "repeated_parameter": ErrorCode(400, "A parameter was given more than once.", "Given more than once: provider."),
-    "too_deep": ErrorCode(400, "The body is nested too deep to be read.", "The request is nested too deep to be read."),
+    "repeated_parameter": ErrorCode(
+        400, "A parameter was given more than once.", "Given more than once: provider."
+    ),
+    "too_deep": ErrorCode(
+        400, "The body is nested too deep to be read.", "The request is nested too deep to be read."
+    ),
     "unknown_provider": ErrorCode(
         400,
         "There is no provider of that name here.",
@@ -68,25 +74,35 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "There is no topic of that name. Known: tributary.items.v1, tributary.syncs.v1.",
     ),
     "bad_time": ErrorCode(
-        400, "A time is not RFC 3339.", "synced_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339)."
+        400,
+        "A time is not RFC 3339.",
+        "synced_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).",
     ),
     "bad_search": ErrorCode(
-        400, "The text to search for has a control character, or is too long.", "q has to be at most 200 characters."
+        400,
+        "The text to search for has a control character, or is too long.",
+        "q has to be at most 200 characters.",
     ),
     "bad_token": ErrorCode(
         400,
         "A page token or handle was not given out for this request: start again without it.",
         "This token was not given out for this request. Start again without it.",
     ),
-    "bad_name": ErrorCode(400, "A name has a control character.", "org_id and user_id have to be plain text."),
+    "bad_name": ErrorCode(
+        400, "A name has a control character.", "org_id and user_id have to be plain text."
+    ),
     "bad_return_url": ErrorCode(
         400,
         "The return URL is neither a page of this server nor of an allowed origin.",
         "return_url has to be a path of this server or a page of an allowed origin.",
     ),
-    "unknown_mode": ErrorCode(400, "There is no such mode of a sync.", "There is no such mode. The only one is full."),
+    "unknown_mode": ErrorCode(
+        400, "There is no such mode of a sync.", "There is no such mode. The only one is full."
+    ),
     "bad_event_id": ErrorCode(
-        400, "That is no id of an event of this stream.", "Last-Event-ID has to be the id of an event of this stream."
+        400,
+        "That is no id of an event of this stream.",
+        "Last-Event-ID has to be the id of an event of this stream.",
     ),
     "unauthorized": ErrorCode(
         401,
@@ -112,7 +128,9 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "This gateway listens on this machine only and asks for no keys.",
     ),
     "not_found": ErrorCode(
-        404, "There is no such thing, or it is another organisation's.", "There is no such connection."
+        404,
+        "There is no such thing, or it is another organisation's.",
+        "There is no such connection.",
     ),
     "disconnected": ErrorCode(
         409,
@@ -130,7 +148,9 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "This was no message but a record of a provider's page: sync the connection again.",
     ),
     "replay_running": ErrorCode(
-        409, "Another replay of this dead letter is under way.", "Another replay of it runs. Ask again in a moment."
+        409,
+        "Another replay of this dead letter is under way.",
+        "Another replay of it runs. Ask again in a moment.",
     ),
     "too_large": ErrorCode(
         413,
@@ -148,7 +168,9 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "This server does not answer for that host name; use its own address.",
     ),
     "too_many_failures": ErrorCode(
-        429, "Too many wrong keys came from this address.", "Too many wrong keys were tried. Try again in 8 seconds."
+        429,
+        "Too many wrong keys came from this address.",
+        "Too many wrong keys were tried. Try again in 8 seconds.",
     ),
     "internal": ErrorCode(
         500,
@@ -161,7 +183,9 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "The database does not answer. Nothing was changed; try again in a moment.",
     ),
     "stopping": ErrorCode(
-        503, "This process is about to stop: try again in a moment.", "Tributary is stopping; ask again in a moment."
+        503,
+        "This process is about to stop: try again in a moment.",
+        "Tributary is stopping; ask again in a moment.",
     ),
     # A consent that ended in no connection: the callback's answer, and the `error` of its status.
     "state_invalid": ErrorCode(
@@ -215,13 +239,17 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "Acme did not say which account was connected, so nothing was kept. Start connecting again.",
     ),
     # Only the routes of the original app answer with these.
-    "not_connected": ErrorCode(400, "There is no such connection.", "No credentials found. Connect the account first."),
+    "not_connected": ErrorCode(
+        400, "There is no such connection.", "No credentials found. Connect the account first."
+    ),
     "bad_handle": ErrorCode(
         400,
         "`credentials` is not what `/credentials` answered.",
         "credentials has to be the JSON that /credentials answered.",
     ),
-    "bad_form": ErrorCode(400, "A field of the form is no short text in UTF-8.", "user_id has to be a short text."),
+    "bad_form": ErrorCode(
+        400, "A field of the form is no short text in UTF-8.", "user_id has to be a short text."
+    ),
     "missing_field": ErrorCode(
         422,
         "A field of the form is missing or empty.",
@@ -233,7 +261,9 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "Acme could not be synced completely. deals failed: Acme did not grant deals.read.",
     ),
     "timed_out": ErrorCode(
-        504, "It still runs.", "Still syncing: contacts 1200 of 5000 (running). Ask again to go on waiting."
+        504,
+        "It still runs.",
+        "Still syncing: contacts 1200 of 5000 (running). Ask again to go on waiting.",
     ),
 }
 

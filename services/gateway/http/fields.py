@@ -15,10 +15,18 @@ NAMED: Final[dict[str, Any]] = {"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
 
 # What can be connected differs between installations: the contract of each lists its own values and examples.
 KnownProvider = Annotated[
-    str, Meta(description="A provider's id, of `GET /v1/providers`.", extra_json_schema={"x-known": "providers"})
+    str,
+    Meta(
+        description="A provider's id, of `GET /v1/providers`.",
+        extra_json_schema={"x-known": "providers"},
+    ),
 ]
 KnownResource = Annotated[
-    str, Meta(description="A resource's name, of `GET /v1/providers`.", extra_json_schema={"x-known": "resources"})
+    str,
+    Meta(
+        description="A resource's name, of `GET /v1/providers`.",
+        extra_json_schema={"x-known": "resources"},
+    ),
 ]
 FlowId = Annotated[
     str,
@@ -28,7 +36,11 @@ FlowId = Annotated[
     ),
 ]
 KeyPrefix = Annotated[
-    str, Meta(description="The public part of a key, which names it in lists and logs.", examples=["Agbj6P8TTwFR"])
+    str,
+    Meta(
+        description="The public part of a key, which names it in lists and logs.",
+        examples=["Agbj6P8TTwFR"],
+    ),
 ]
 DeadLetterId = Annotated[
     str,
@@ -37,7 +49,9 @@ DeadLetterId = Annotated[
         examples=["tributary.items.v1.dlq~0~17"],
     ),
 ]
-MessageTopic = Annotated[str, Meta(description="The message's topic.", examples=["tributary.items.v1"])]
+MessageTopic = Annotated[
+    str, Meta(description="The message's topic.", examples=["tributary.items.v1"])
+]
 MessagePartition = Annotated[int, Meta(description="The partition of that topic.", examples=[3])]
 MessageOffset = Annotated[int, Meta(description="The offset in that partition.", examples=[1841])]
 ReplayedAt = Annotated[
@@ -64,8 +78,12 @@ NextPageToken = Annotated[
         examples=["WyIwMTlhYzBkZTViN2UiXQ.6Zt3xk"],
     ),
 ]
-OfOrg = Annotated[str, Meta(description="Only of this organisation.", examples=["acme"], extra_json_schema=PLAIN)]
-OfUser = Annotated[str, Meta(description="Only of this person.", examples=["user-42"], extra_json_schema=PLAIN)]
+OfOrg = Annotated[
+    str, Meta(description="Only of this organisation.", examples=["acme"], extra_json_schema=PLAIN)
+]
+OfUser = Annotated[
+    str, Meta(description="Only of this person.", examples=["user-42"], extra_json_schema=PLAIN)
+]
 OfConnection = Annotated[
     str,
     Meta(

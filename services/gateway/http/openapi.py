@@ -54,11 +54,16 @@ _TAGS: Final = {
 
 
 def described_server(
-    providers: Iterable[Provider], *, url: str = "http://localhost:8000", keys_required: bool = False
+    providers: Iterable[Provider],
+    *,
+    url: str = "http://localhost:8000",
+    keys_required: bool = False,
 ) -> DescribedServer:
     """Return what the document says where ``providers`` can be connected; without more, on a person's own machine."""
     known = list(providers)
-    resources = dict.fromkeys(resource.slug for provider in known for resource in provider.resources)
+    resources = dict.fromkeys(
+        resource.slug for provider in known for resource in provider.resources
+    )
     values = {
         "providers": [provider.slug for provider in known],
         "resources": list(resources),
@@ -67,7 +72,9 @@ def described_server(
     return DescribedServer(url, keys_required, values)
 
 
-def openapi_document(app: Litestar, server: DescribedServer, *, permission: Callable[[str, str], str]) -> Json:
+def openapi_document(
+    app: Litestar, server: DescribedServer, *, permission: Callable[[str, str], str]
+) -> Json:
     """Return the document; ``permission`` takes a method and a path with its parameters in braces."""
     operations = sorted(operations_of(app, permission), key=_place)
     read = structs(kind for one in operations for kind in taken(one))
@@ -111,7 +118,9 @@ def _place(operation: Operation) -> tuple[bool, str, int]:
 
 def _share_errors(paths: Json) -> Json:
     """Name the errors that many operations answer with alike, refer to them by name, and return them."""
-    answers = [operation["responses"] for methods in paths.values() for operation in methods.values()]
+    answers = [
+        operation["responses"] for methods in paths.values() for operation in methods.values()
+    ]
     shared: Json = {}
     for status in sorted({status for known in answers for status in known if status >= "400"}):
         own = [known[status] for known in answers if status in known]

@@ -39,7 +39,9 @@ _PLACES: Final[Mapping[type[ParameterKwarg], str]] = {
     QueryParameter: "query",
     HeaderParameter: "header",
 }
-BEFORE_ANY_ROUTE: Final = frozenset({"foreign_origin", "unsupported_encoding", "wrong_host", "stopping"})
+BEFORE_ANY_ROUTE: Final = frozenset(
+    {"foreign_origin", "unsupported_encoding", "wrong_host", "stopping"}
+)
 """Found before any route is, so they are problem+json everywhere."""
 OF_A_KEY: Final = frozenset({"unauthorized", "scope_too_small", "too_many_failures"})
 _HEADERS: Final[Mapping[int, Json]] = {
@@ -47,7 +49,12 @@ _HEADERS: Final[Mapping[int, Json]] = {
     429: {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
     503: {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}},
 }
-_CONSTRAINTS: Final = {"ge": "minimum", "le": "maximum", "min_length": "minLength", "max_length": "maxLength"}
+_CONSTRAINTS: Final = {
+    "ge": "minimum",
+    "le": "maximum",
+    "min_length": "minLength",
+    "max_length": "maxLength",
+}
 
 
 class Link(NamedTuple):
@@ -105,9 +112,16 @@ class Operation(NamedTuple):
         if status in own:
             return own
         answer = self.handler.parsed_return_field.annotation
-        content = get_args(answer)[0] if self.handler.parsed_return_field.is_subclass_of(Response) else answer
+        content = (
+            get_args(answer)[0]
+            if self.handler.parsed_return_field.is_subclass_of(Response)
+            else answer
+        )
         described = self.handler.response_description or "It was done."
-        return {status: Answer(described, {JSON: content}, self.handler.opt.get("headers", {})), **own}
+        return {
+            status: Answer(described, {JSON: content}, self.handler.opt.get("headers", {})),
+            **own,
+        }
 
     @property
     def error_codes(self) -> Collection[str]:
@@ -143,7 +157,9 @@ def describe(operation: Operation, schemas: Mapping[str, Json], server: Describe
         "summary": handler.summary,
         "description": about,
         "tags": sorted(handler.resolve_tags()),
-        "parameters": [_parameter(name, field, server.known) for name, field in operation.parameters.items()],
+        "parameters": [
+            _parameter(name, field, server.known) for name, field in operation.parameters.items()
+        ],
     }
     if body := _body(operation, schemas):
         described["requestBody"] = body
@@ -173,7 +189,11 @@ def _parameter(name: str, field: FieldDefinition, known: Known) -> Json:
     place = _place(field)
     schema = schema_of(field.raw, with_null=False)
     write_known(schema, known)
-    schema |= {key: value for own, key in _CONSTRAINTS.items() if (value := getattr(definition, own)) is not None}
+    schema |= {
+        key: value
+        for own, key in _CONSTRAINTS.items()
+        if (value := getattr(definition, own)) is not None
+    }
     if field.default not in {None, ...} and isinstance(field.default, str | int | bool):
         schema["default"] = field.default
     described: Json = {
@@ -195,7 +215,9 @@ def _body(operation: Operation, schemas: Mapping[str, Json]) -> Json | None:
         return {
             "description": inline(operation.form.__doc__ or ""),
             "required": True,
-            "content": {media: {"schema": schema, "example": example(schema, schemas)} for media in FORMS},
+            "content": {
+                media: {"schema": schema, "example": example(schema, schemas)} for media in FORMS
+            },
         }
     if operation.body is None:
         return None
@@ -228,7 +250,8 @@ def _answer(answer: Answer, schemas: Mapping[str, Json]) -> Json:
     described: Json = {"description": answer.description}
     if answer.headers:
         described["headers"] = {
-            name: {"description": about, "schema": {"type": "string"}} for name, about in answer.headers.items()
+            name: {"description": about, "schema": {"type": "string"}}
+            for name, about in answer.headers.items()
         }
     content = {}
     for media, kind in answer.content.items():
@@ -243,11 +266,15 @@ def _problem(status: int, codes: Mapping[str, ErrorCode], operation: Operation) 
     content: Json = {}
     for code, error in codes.items():
         media = PROBLEM_JSON if code in BEFORE_ANY_ROUTE else own
-        kept = content.setdefault(media, {"schema": {"$ref": f"{REF}ProblemDetails"}, "examples": {}})
+        kept = content.setdefault(
+            media, {"schema": {"$ref": f"{REF}ProblemDetails"}, "examples": {}}
+        )
         kept["examples"][code] = {"summary": error.meaning, "value": _shown(code, error)}
     if operation.handler.opt.get("problem_page") and own in content:
         content["text/html"] = {"schema": {"type": "string"}, "example": "<!doctype html>"}
-    described: Json = {"description": " ".join(f"`{code}`: {error.meaning}" for code, error in codes.items())}
+    described: Json = {
+        "description": " ".join(f"`{code}`: {error.meaning}" for code, error in codes.items())
+    }
     if headers := _HEADERS.get(status):
         described["headers"] = headers
     return described | {"content": content}

@@ -75,7 +75,12 @@ def close_window() -> Response[str]:
 
 
 def explain(
-    status: int, detail: str, *, back: str | None = None, popup: bool = False, headers: Mapping[str, str] | None = None
+    status: int,
+    detail: str,
+    *,
+    back: str | None = None,
+    popup: bool = False,
+    headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
     """``detail`` is ours, never a provider's text. In a popup the page closes itself after 12 s, or by its button.
 

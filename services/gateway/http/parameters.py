@@ -19,7 +19,18 @@ from shared.errors import BadRequest
 T = TypeVar("T")
 LARGEST_PAGE: Final = 200
 _NOT_QUERY: Final = frozenset(
-    {"context", "request", "data", "state", "headers", "cookies", "body", "scope", "socket", "query"}
+    {
+        "context",
+        "request",
+        "data",
+        "state",
+        "headers",
+        "cookies",
+        "body",
+        "scope",
+        "socket",
+        "query",
+    }
 )
 
 
@@ -44,9 +55,13 @@ class PageTokens:
         try:
             return msgspec.json.decode(payload, type=kind)
         except msgspec.DecodeError:
-            raise BadToken("This page token is of an older version. Start again without it.") from None
+            raise BadToken(
+                "This page token is of an older version. Start again without it."
+            ) from None
 
-    def next(self, found: Sequence[T], page_size: int, position: Callable[[T], object]) -> str | None:
+    def next(
+        self, found: Sequence[T], page_size: int, position: Callable[[T], object]
+    ) -> str | None:
         """Return the token of the page after ``found``, which holds one row more than a page when there is one."""
         return self.write(position(found[page_size - 1])) if len(found) > page_size else None
 
@@ -54,7 +69,9 @@ class PageTokens:
 def check_page_size(page_size: int) -> None:
     """Raises ``BadRequest``."""
     if not 1 <= page_size <= LARGEST_PAGE:
-        raise BadRequest(f"`page_size` must be 1 to {LARGEST_PAGE}; {page_size} is not.", code="bad_page_size")
+        raise BadRequest(
+            f"`page_size` must be 1 to {LARGEST_PAGE}; {page_size} is not.", code="bad_page_size"
+        )
 
 
 async def only_declared(request: Request[Any, Any, Any]) -> None:
@@ -66,19 +83,27 @@ async def only_declared(request: Request[Any, Any, Any]) -> None:
     unknown = sorted({name[:100] for name in given if name not in declared})
     if unknown:
         known = f"It takes: {', '.join(sorted(declared))}." if declared else "It takes none."
-        raise BadRequest(f"No such query parameter: {', '.join(unknown[:5])}. {known}", code="unknown_parameter")
+        raise BadRequest(
+            f"No such query parameter: {', '.join(unknown[:5])}. {known}", code="unknown_parameter"
+        )
     twice = sorted(name for name in declared if given.count(name) > 1)
     if twice:
         raise BadRequest(f"Given more than once: {', '.join(twice)}.", code="repeated_parameter")
-    if any("\0" in str(value) for name, value in sent if name != "q"):  # q is checked by who searches
-        raise BadRequest("A parameter has a zero character in it, which no name has.", code="bad_query")
+    if any(
+        "\0" in str(value) for name, value in sent if name != "q"
+    ):  # q is checked by who searches
+        raise BadRequest(
+            "A parameter has a zero character in it, which no name has.", code="bad_query"
+        )
 
 
 def _check_text(query: bytes) -> None:
     try:
         unquote_to_bytes(query).decode()
     except UnicodeDecodeError:
-        raise BadRequest("The query is not UTF-8. Send its text as UTF-8, percent-encoded.", code="bad_query") from None
+        raise BadRequest(
+            "The query is not UTF-8. Send its text as UTF-8, percent-encoded.", code="bad_query"
+        ) from None
 
 
 def _declared(handler: BaseRouteHandler, request: Request[Any, Any, Any]) -> set[str]:

@@ -69,14 +69,20 @@ class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
     code: Annotated[str, Meta(description="Stable, for programs.", examples=["bad_request"])]
     request_id: Annotated[
         str,
-        Meta(description="Finds the request in the logs; also the header X-Request-Id.", examples=[REQUEST_ID]),
+        Meta(
+            description="Finds the request in the logs; also the header X-Request-Id.",
+            examples=[REQUEST_ID],
+        ),
     ]
     errors: Annotated[
-        tuple[FieldError, ...], Meta(description="Each wrong field or parameter, where that is what is wrong.")
+        tuple[FieldError, ...],
+        Meta(description="Each wrong field or parameter, where that is what is wrong."),
     ] = ()
 
 
-def problem_json(status: int, *, code: str, detail: str, instance: str, errors: Sequence[FieldError] = ()) -> bytes:
+def problem_json(
+    status: int, *, code: str, detail: str, instance: str, errors: Sequence[FieldError] = ()
+) -> bytes:
     problem = ProblemDetails(
         title=TITLES.get(status) or HTTPStatus(status).phrase,
         status=status,
@@ -118,7 +124,9 @@ def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[byt
     status = error.status_code
     if status >= 500:
         return on_fault(request, error)
-    errors = [field_error(one, request) for one in error.extra] if isinstance(error.extra, list) else []
+    errors = (
+        [field_error(one, request) for one in error.extra] if isinstance(error.extra, list) else []
+    )
     named = " ".join(one.detail for one in errors)
     if request.url.path.startswith(ORIGINAL):
         fallback = "The form could not be read. Send it as multipart/form-data or URL-encoded."
@@ -130,7 +138,9 @@ def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[byt
 
 
 def on_recursion(request: AnyRequest, _: RecursionError) -> Response[bytes]:
-    return answer(request, 400, code="too_deep", detail="The request is nested too deep to be read.")
+    return answer(
+        request, 400, code="too_deep", detail="The request is nested too deep to be read."
+    )
 
 
 def on_fault(request: AnyRequest, error: Exception) -> Response[bytes]:

@@ -22,7 +22,9 @@ _NO_PLACE: Final = ("/connect/", "/integrations/", "/console/connect/")
 """They are answered, but each is a step of a consent and no place to end up at."""
 
 
-def checked_return_url(url: str, *, own: str, allowed_origins: Collection[str], served: Callable[[str], bool]) -> str:
+def checked_return_url(
+    url: str, *, own: str, allowed_origins: Collection[str], served: Callable[[str], bool]
+) -> str:
     """Return the URL as it was given.
 
     A path must start with one slash that no second one follows, in clear or encoded, and ``served`` must know it; so
@@ -48,7 +50,13 @@ def checked_return_url(url: str, *, own: str, allowed_origins: Collection[str], 
 def _is_own_path(url: str, served: Callable[[str], bool]) -> bool:
     asked = path = re.split("[?#]", url, maxsplit=1)[0] or "/"
     for _ in range(3):  # an encoded slash may be encoded again
-        if path.startswith("//") or "\\" in path or not path.isprintable() or "/.." in path or "/./" in path:
+        if (
+            path.startswith("//")
+            or "\\" in path
+            or not path.isprintable()
+            or "/.." in path
+            or "/./" in path
+        ):
             return False
         path = unquote(path)
     return served(asked)
@@ -66,12 +74,19 @@ def _origin_of(url: str) -> str | None:
 
 def served_pages(app: Litestar) -> Callable[[str], bool]:
     """Whether a path, as it stands in a URL without its query, is answered to GET."""
-    routes = [_pattern(route) for route in app.routes if isinstance(route, HTTPRoute) and "GET" in route.methods]
+    routes = [
+        _pattern(route)
+        for route in app.routes
+        if isinstance(route, HTTPRoute) and "GET" in route.methods
+    ]
     any_of = re.compile("|".join(f"(?:{route})" for route in routes))
 
     def served(path: str) -> bool:
         plain = unquote(path)
-        return not plain.startswith(_NO_PLACE) and any_of.fullmatch(plain.rstrip("/") or "/") is not None
+        return (
+            not plain.startswith(_NO_PLACE)
+            and any_of.fullmatch(plain.rstrip("/") or "/") is not None
+        )
 
     return served
 

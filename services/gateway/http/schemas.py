@@ -21,7 +21,12 @@ _TOGETHER: Final[Mapping[str, Json]] = {
     "KeyView": {"revoked_at": None},
     "Item": {"raw_bytes": None},
     "SyncedItem": {"raw_bytes": None},
-    "ResourceState": {"state": "done", "waiting_reason": None, "waiting_until": None, "error": None},
+    "ResourceState": {
+        "state": "done",
+        "waiting_reason": None,
+        "waiting_until": None,
+        "error": None,
+    },
     "SyncView": {"state": "done", "waiting_reason": None, "waiting_until": None},
 }
 """Shape → what is otherwise in its example, where the examples of its fields would contradict one another."""
@@ -48,7 +53,9 @@ def components(
     Raises:
         ValueError: two shapes have the same name, so that neither would keep it.
     """
-    _, found = msgspec.json.schema_components(sorted(shapes, key=_name), ref_template=REF + "{name}")
+    _, found = msgspec.json.schema_components(
+        sorted(shapes, key=_name), ref_template=REF + "{name}"
+    )
     schemas: Json = {name: found[name] for name in sorted(found)}
     if doubled := [name for name in schemas if not name.isidentifier()]:
         raise ValueError(f"These shapes share their name with another: {', '.join(doubled)}.")
@@ -101,7 +108,9 @@ def example(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> Any:
     if reference := schema.get("$ref"):
         name = reference.removeprefix(REF)
         found = {**example(schemas[name], schemas), **_TOGETHER.get(name, {})}
-        return {field: value for field, value in found.items() if field not in _ABSENT.get(name, ())}
+        return {
+            field: value for field, value in found.items() if field not in _ABSENT.get(name, ())
+        }
     if "enum" in schema or "const" in schema:
         return schema["enum"][0] if "enum" in schema else schema["const"]
     if branches := schema.get("anyOf"):

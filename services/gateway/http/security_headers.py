@@ -48,18 +48,29 @@ class SecurityHeaders:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message = {**message, "headers": self._completed(scope, list(message.get("headers", ())), origin)}
+                message = {
+                    **message,
+                    "headers": self._completed(scope, list(message.get("headers", ())), origin),
+                }
             await send(message)
 
         if origins and origin is None and (len(origins) > 1 or origins[0] not in self._own):
             detail = "Pages of that origin may not call this server. Its operator can allow it: ALLOWED_ORIGINS."
             await _refuse(scope, send_with_headers, 403, "foreign_origin", detail)
-        elif origin and scope["method"] == "OPTIONS" and _values(scope, b"access-control-request-method"):
+        elif (
+            origin
+            and scope["method"] == "OPTIONS"
+            and _values(scope, b"access-control-request-method")
+        ):
             await _preflight(scope, send_with_headers)
-        elif any(coding.strip().lower() != b"identity" for coding in _values(scope, b"content-encoding")):
+        elif any(
+            coding.strip().lower() != b"identity" for coding in _values(scope, b"content-encoding")
+        ):
             detail = "Requests are taken as they are: send the body without Content-Encoding."
             await _refuse(scope, send_with_headers, 415, "unsupported_encoding", detail)
-        elif "\0" in scope["path"]:  # no name here has one, and PostgreSQL takes none, not even to look for
+        elif (
+            "\0" in scope["path"]
+        ):  # no name here has one, and PostgreSQL takes none, not even to look for
             await _refuse(scope, send_with_headers, 404, "not_found", _NOTHING)
         else:
             try:
@@ -91,7 +102,10 @@ class SecurityHeaders:
 
 async def _preflight(scope: Scope, send: Send) -> None:
     asked = b", ".join(_values(scope, b"access-control-request-headers"))
-    headers: list[Header] = [(b"access-control-allow-methods", _METHODS), (b"access-control-max-age", b"600")]
+    headers: list[Header] = [
+        (b"access-control-allow-methods", _METHODS),
+        (b"access-control-max-age", b"600"),
+    ]
     if _NAMES.fullmatch(asked):
         headers.append((b"access-control-allow-headers", asked))
     await send({"type": "http.response.start", "status": 204, "headers": headers})
@@ -109,10 +123,19 @@ async def _leave(scope: Scope, send: Send, *, started: bool) -> None:
 
 
 async def _refuse(
-    scope: Scope, send: Send, status: int, code: str, detail: str, *, retry_after: bytes | None = None
+    scope: Scope,
+    send: Send,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    retry_after: bytes | None = None,
 ) -> None:
     body = problem_json(status, code=code, detail=detail, instance=str(scope["path"])[:256])
-    headers = [(b"content-type", PROBLEM_JSON.encode()), (b"content-length", str(len(body)).encode())]
+    headers = [
+        (b"content-type", PROBLEM_JSON.encode()),
+        (b"content-length", str(len(body)).encode()),
+    ]
     if retry_after:
         headers.append((b"retry-after", retry_after))
     await send({"type": "http.response.start", "status": status, "headers": headers})

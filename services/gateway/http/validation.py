@@ -35,7 +35,11 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One wrong value, of the body or of a parameter."""
 
     detail: Annotated[
-        str, Meta(description="What is wrong with it.", examples=["`page_size` must be 1 to 200; 1000 is not."])
+        str,
+        Meta(
+            description="What is wrong with it.",
+            examples=["`page_size` must be 1 to 200; 1000 is not."],
+        ),
     ]
     pointer: Annotated[
         str | None,
@@ -46,7 +50,8 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         ),
     ] = None
     parameter: Annotated[
-        str | None, Meta(description="The parameter's name; absent for the body.", examples=["page_size"])
+        str | None,
+        Meta(description="The parameter's name; absent for the body.", examples=["page_size"]),
     ] = None
 
 
@@ -63,7 +68,9 @@ def field_error(one: Mapping[str, Any], request: AnyRequest) -> FieldError:
         takes = f" with {fields}" if fields else ""
         given = f"; {_kind(found[2])} was sent" if (found := _TYPE.match(message)) else ""
         return FieldError(detail=f"This request needs a JSON body: an object{takes}{given}.")
-    return FieldError(detail=_of_value(key, message), pointer="/" + re.sub(r"\.|\[(\d+)\]", _step, key))
+    return FieldError(
+        detail=_of_value(key, message), pointer="/" + re.sub(r"\.|\[(\d+)\]", _step, key)
+    )
 
 
 def missing_field(name: str) -> ValidationException:
@@ -81,7 +88,9 @@ def _of_field(name: str, fault: str, fields: str) -> str:
 def _of_parameter(name: str, message: str, request: AnyRequest) -> str:
     given = str(request.query_params.get(name) or "")
     shown = given[:_SHOWN] + ("…" if len(given) > _SHOWN else "")
-    limits = getattr(_parameters(request.scope.get("route_handler")).get(name), "kwarg_definition", None)
+    limits = getattr(
+        _parameters(request.scope.get("route_handler")).get(name), "kwarg_definition", None
+    )
     low, high = getattr(limits, "ge", None), getattr(limits, "le", None)
     if low is not None and high is not None:
         return f"`{name}` must be {low:g} to {high:g}; {shown or 'nothing'} is not."
@@ -91,7 +100,11 @@ def _of_parameter(name: str, message: str, request: AnyRequest) -> str:
 def _of_value(name: str, message: str) -> str:
     if found := _LENGTH.match(message):
         if found[1] == ">=":
-            return f"`{name}` must not be empty." if found[2] == "1" else f"`{name}` must have at least {found[2]}."
+            return (
+                f"`{name}` must not be empty."
+                if found[2] == "1"
+                else f"`{name}` must have at least {found[2]}."
+            )
         return f"`{name}` must be at most {found[2]} characters long; it is longer."
     if found := _TYPE.match(message):
         return f"`{name}` must be {_kind(found[1])}; {_kind(found[2])} was sent."
@@ -108,7 +121,9 @@ def _step(found: re.Match[str]) -> str:
 
 def _fields(handler: BaseRouteHandler | None) -> str:
     data = _parameters(handler).get("data")
-    kinds = () if data is None else (data.annotation, *(kind.annotation for kind in data.inner_types))
+    kinds = (
+        () if data is None else (data.annotation, *(kind.annotation for kind in data.inner_types))
+    )
     shapes = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
     return ", ".join(shapes[0].__struct_fields__) if shapes else ""
 

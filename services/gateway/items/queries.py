@@ -9,7 +9,18 @@ from operator import itemgetter
 from typing import Any, Final, cast
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Row, bindparam, case, delete, func, select, text, tuple_
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Row,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    text,
+    tuple_,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -23,7 +34,11 @@ _SAME_CONTENT: Final = items.c.digest == _INSERT.excluded.digest  # a deletion h
 GUARDED: Final = _INSERT.on_conflict_do_update(
     index_elements=["connection_id", "resource", "id"],
     set_={
-        **{column.name: _INSERT.excluded[column.name] for column in items.columns if not column.primary_key},
+        **{
+            column.name: _INSERT.excluded[column.name]
+            for column in items.columns
+            if not column.primary_key
+        },
         # It tells when the present content was stored: what was read again and found unchanged keeps its time.
         "synced_at": case((_SAME_CONTENT, items.c.synced_at), else_=_INSERT.excluded.synced_at),
     },
@@ -33,7 +48,9 @@ _GUARDED_ALL: Final = BulkUpsert(GUARDED)
 _IN_ORDER: Final = itemgetter(*_GUARDED_ALL.columns)
 _KEY: Final = ("connection_id", "resource", "id")
 _AFTER: Final = ("after_connection_id", "after_resource", "after_id")
-_LIMIT: Final = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))  # SQLAlchemy's own adds an offset
+_LIMIT: Final = text("LIMIT :limit").bindparams(
+    bindparam("limit", type_=BigInteger)
+)  # SQLAlchemy's own adds an offset
 _LIKE: Final = re.compile("[/%_]")
 _WEB_LINK: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 Key = tuple[str, str, str]
@@ -50,7 +67,9 @@ class SyncedItem(Item, frozen=True, kw_only=True):
         return self.connection_id, self.resource, self.id
 
 
-BLANK: Final = {column.name: None if column.nullable else column.type.python_type() for column in items.columns}
+BLANK: Final = {
+    column.name: None if column.nullable else column.type.python_type() for column in items.columns
+}
 """The row of an item of which nothing is known."""
 _FIELDS: Final = SyncedItem.__struct_fields__
 _SHOWN: Final = [items.c[name] for name in _FIELDS]
@@ -99,13 +118,17 @@ async def versions(db: AsyncConnection, keys: Collection[Key]) -> dict[Key, int]
     return {stored: version async for stored, version, _ in _stored_versions(db, keys)}
 
 
-async def _stored_versions(db: AsyncConnection, keys: Collection[Key]) -> AsyncIterator[tuple[Key, int, int]]:
+async def _stored_versions(
+    db: AsyncConnection, keys: Collection[Key]
+) -> AsyncIterator[tuple[Key, int, int]]:
     """Yield key, version and offset of what is stored of these keys."""
     lanes: dict[tuple[str, str], list[str]] = {}
     for connection_id, resource, id_ in keys:
         lanes.setdefault((connection_id, resource), []).append(id_)
     for (connection_id, resource), ids in lanes.items():
-        for id_, version, offset in await _STORED.rows(db, {"connection_id": connection_id, "resource": resource}, ids):
+        for id_, version, offset in await _STORED.rows(
+            db, {"connection_id": connection_id, "resource": resource}, ids
+        ):
             yield (connection_id, resource, id_), version, offset
 
 
@@ -125,11 +148,15 @@ async def page(db: AsyncConnection, query: ItemQuery) -> list[SyncedItem]:
         if len(found) == query.limit:
             break
         if query.after is None or connection_id >= query.after[0]:
-            found += await _rows(db, query, connection_id=connection_id, limit=query.limit - len(found))
+            found += await _rows(
+                db, query, connection_id=connection_id, limit=query.limit - len(found)
+            )
     return found
 
 
-async def _rows(db: AsyncConnection, query: ItemQuery, *, connection_id: str | None, limit: int) -> list[SyncedItem]:
+async def _rows(
+    db: AsyncConnection, query: ItemQuery, *, connection_id: str | None, limit: int
+) -> list[SyncedItem]:
     given: dict[str, Any] = {
         "connection_id": connection_id,
         "org_id": query.org_id,
@@ -174,7 +201,9 @@ async def drop_generations(db: AsyncConnection, connection_id: str, *, up_to: in
 
     Deletions stay: without them nobody would notice an item that is appended behind its own deletion.
     """
-    closed = (items.c.connection_id == connection_id) & (items.c.generation <= up_to) & ~items.c.deleted
+    closed = (
+        (items.c.connection_id == connection_id) & (items.c.generation <= up_to) & ~items.c.deleted
+    )
     await db.execute(delete(items).where(closed))
 
 
@@ -182,12 +211,17 @@ async def drop_generations(db: AsyncConnection, connection_id: str, *, up_to: in
 def _statement(given: frozenset[str]) -> CompiledSelect:
     """The page's statement with the parameters that are given: as many shapes as there are sets of filters."""
     conditions = {
-        **{name: items.c[name] == bindparam(name) for name in ("connection_id", "org_id", "provider", "resource")},
+        **{
+            name: items.c[name] == bindparam(name)
+            for name in ("connection_id", "org_id", "provider", "resource")
+        },
         "name_folded": items.c.name_folded.like(bindparam("name_folded"), escape="/"),
         "synced_at": items.c.synced_at >= bindparam("synced_at"),
     }
     selected = select(*_SHOWN).where(~items.c.deleted)
-    selected = selected.where(*(condition for name, condition in conditions.items() if name in given))
+    selected = selected.where(
+        *(condition for name, condition in conditions.items() if name in given)
+    )
     if _AFTER[0] in given:
         selected = selected.where(_behind(given))
     order = (items.c[name] for name in _KEY)

@@ -9,7 +9,14 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Meta
 
 from services.gateway.context import InjectedContext
-from services.gateway.http.fields import KnownProvider, KnownResource, OfConnection, OfOrg, PageSize, PageToken
+from services.gateway.http.fields import (
+    KnownProvider,
+    KnownResource,
+    OfConnection,
+    OfOrg,
+    PageSize,
+    PageToken,
+)
 from services.gateway.http.operations import Link
 from services.gateway.http.parameters import LARGEST_PAGE
 from services.gateway.items.queries import SyncedItem
@@ -40,7 +47,14 @@ SyncedSince = Annotated[
     tags=TAGS,
     summary="List items",
     response_description="A page of items.",
-    errors=("unknown_provider", "unknown_resource", "bad_search", "bad_time", "bad_token", "not_found"),
+    errors=(
+        "unknown_provider",
+        "unknown_resource",
+        "bad_search",
+        "bad_time",
+        "bad_token",
+        "not_found",
+    ),
     links=(
         Link(
             "get_item",

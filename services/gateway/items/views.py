@@ -29,7 +29,10 @@ _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+ -
 class ItemPage(msgspec.Struct, frozen=True, kw_only=True):
     """A page of items."""
 
-    items: Annotated[list[SyncedItem], Meta(description="The items, in the order of connection, resource and id.")]
+    items: Annotated[
+        list[SyncedItem],
+        Meta(description="The items, in the order of connection, resource and id."),
+    ]
     next_page_token: NextPageToken
 
 
@@ -54,7 +57,17 @@ async def list_items(
     """
     _check(provider, resource, q, page_size, context)
     since = None if synced_since is None else _moment(synced_since)
-    tokens = PageTokens(context.page_tokens, "items", connection_id, org_id, provider, resource, q, since, context.org)
+    tokens = PageTokens(
+        context.page_tokens,
+        "items",
+        connection_id,
+        org_id,
+        provider,
+        resource,
+        q,
+        since,
+        context.org,
+    )
     query = ItemQuery(
         connections=None if connection_id is None else [connection_id],
         org_id=context.org or org_id,
@@ -66,13 +79,23 @@ async def list_items(
         limit=page_size + 1,
     )
     async with context.database.read() as db:
-        rows = await items.page(db, await _within(db, query, context)) if context.sees(org_id) else []
-        if connection_id is not None and not rows and await connections.get(db, connection_id, org=context.org) is None:
+        rows = (
+            await items.page(db, await _within(db, query, context)) if context.sees(org_id) else []
+        )
+        if (
+            connection_id is not None
+            and not rows
+            and await connections.get(db, connection_id, org=context.org) is None
+        ):
             raise NotFound("There is no such connection.")
-    return ItemPage(items=rows[:page_size], next_page_token=tokens.next(rows, page_size, lambda row: row.key))
+    return ItemPage(
+        items=rows[:page_size], next_page_token=tokens.next(rows, page_size, lambda row: row.key)
+    )
 
 
-async def read_item(connection_id: str, resource: str, item_id: str, *, context: GatewayContext) -> SyncedItem:
+async def read_item(
+    connection_id: str, resource: str, item_id: str, *, context: GatewayContext
+) -> SyncedItem:
     """Raises ``NotFound``."""
     async with context.database.read() as db:
         row = await items.get(db, (connection_id, resource, item_id))
@@ -89,17 +112,29 @@ async def _within(db: AsyncConnection, query: ItemQuery, context: GatewayContext
     return msgspec.structs.replace(query, connections=[one.id for one in own])
 
 
-def _check(provider: str | None, resource: str | None, q: str | None, page_size: int, context: GatewayContext) -> None:
+def _check(
+    provider: str | None,
+    resource: str | None,
+    q: str | None,
+    page_size: int,
+    context: GatewayContext,
+) -> None:
     check_page_size(page_size)
     if q is not None and len(q) > LONGEST_SEARCH:
         raise BadRequest(f"q has to be at most {LONGEST_SEARCH} characters.", code="bad_search")
     if q is not None and any(category(one) in {"Cc", "Cs"} for one in q):
-        raise BadRequest("q has to be plain text: it has a control character, which no name has.", code="bad_search")
+        raise BadRequest(
+            "q has to be plain text: it has a control character, which no name has.",
+            code="bad_search",
+        )
     providers = context.settings.providers
     searched = providers.values() if provider is None else (configured_for(provider, providers),)
     known = [found.slug for one in searched for found in one.provider.resources]
     if resource is not None and resource not in known:
-        raise BadRequest(f"There is no resource of that name. Known: {', '.join(known)}.", code="unknown_resource")
+        raise BadRequest(
+            f"There is no resource of that name. Known: {', '.join(known)}.",
+            code="unknown_resource",
+        )
 
 
 def _moment(text: str) -> str:
@@ -107,4 +142,6 @@ def _moment(text: str) -> str:
     if _RFC3339.fullmatch(text):
         with suppress(ValueError, OverflowError):
             return timestamp(datetime.fromisoformat(text.replace(" ", "+")).timestamp())
-    raise BadRequest("synced_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time")
+    raise BadRequest(
+        "synced_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time"
+    )

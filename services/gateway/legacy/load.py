@@ -28,7 +28,9 @@ from shared.settings import configured_for
 FRESH_S: Final = 30.0
 WAIT_S: Final = 600.0
 CONSENT_WAIT_S: Final = 5.0
-_NONE: Final = "No credentials found. Connect the account first; if that failed, its window says why."
+_NONE: Final = (
+    "No credentials found. Connect the account first; if that failed, its window says why."
+)
 
 
 class OriginalItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,16 +38,19 @@ class OriginalItem(msgspec.Struct, frozen=True, kw_only=True):
 
     id: Annotated[
         str | None,
-        Meta(description="The provider's id, with the resource where that is not unique.", examples=["1f2e3d4c_Page"]),
+        Meta(
+            description="The provider's id, with the resource where that is not unique.",
+            examples=["1f2e3d4c_Page"],
+        ),
     ] = None
     type: Annotated[str | None, Meta(description="The kind of object.", examples=["Page"])] = None
     directory: Annotated[bool, Meta(description="Always false.", examples=[False])] = False
     parent_path_or_name: Annotated[
         str | None, Meta(description="The name of the object that holds it.", examples=["Plans"])
     ] = None
-    parent_id: Annotated[str | None, Meta(description="The id of the object that holds it.", examples=["9a8b7c6d"])] = (
-        None
-    )
+    parent_id: Annotated[
+        str | None, Meta(description="The id of the object that holds it.", examples=["9a8b7c6d"])
+    ] = None
     name: Annotated[str | None, Meta(description="Its name.", examples=["Launch plan"])] = None
     creation_time: Annotated[
         str | None,
@@ -78,7 +83,9 @@ class OriginalItem(msgspec.Struct, frozen=True, kw_only=True):
     visibility: Annotated[bool, Meta(description="Always true.", examples=[True])] = True
 
 
-async def original_rows(db: AsyncConnection, connection_id: str, provider: Provider) -> list[OriginalItem]:
+async def original_rows(
+    db: AsyncConnection, connection_id: str, provider: Provider
+) -> list[OriginalItem]:
     """One row per item of every resource, in resource order, then parent, then id."""
     parents = {one.original.parent_resource for one in provider.resources}
     names: dict[str, dict[str, str]] = {}
@@ -87,11 +94,15 @@ async def original_rows(db: AsyncConnection, connection_id: str, provider: Provi
         found = await items.outlines(db, connection_id, resource.slug)
         if resource.slug in parents:
             names[resource.slug] = {row.id: row.name for row in found}
-        rows += _shown(found, resource.original, names.get(resource.original.parent_resource or "", {}))
+        rows += _shown(
+            found, resource.original, names.get(resource.original.parent_resource or "", {})
+        )
     return rows
 
 
-def _shown(found: Sequence[Any], original: Original, parents: Mapping[str, str]) -> Iterator[OriginalItem]:
+def _shown(
+    found: Sequence[Any], original: Original, parents: Mapping[str, str]
+) -> Iterator[OriginalItem]:
     for row in found:
         known: dict[str, str | None] = {
             "id": row.id,
@@ -119,12 +130,16 @@ def _last(id_: str | None) -> str | None:
 
 def _filled(template: str | None, known: Mapping[str, str | None]) -> str | None:
     """None when the template, or anything it names, is absent."""
-    if template is None or any(value is None and f"{{{name}}}" in template for name, value in known.items()):
+    if template is None or any(
+        value is None and f"{{{name}}}" in template for name, value in known.items()
+    ):
         return None
     return template.format_map(known)
 
 
-async def newest_connection(*, provider: str, org_id: str, user_id: str, context: GatewayContext) -> Connection | None:
+async def newest_connection(
+    *, provider: str, org_id: str, user_id: str, context: GatewayContext
+) -> Connection | None:
     """The connection of that user that was consented to last, of those that can be loaded.
 
     Raises ``Forbidden`` for another organisation than the caller's.
@@ -143,7 +158,11 @@ def _consented(connection: Connection) -> tuple[str, str, str]:
 
 
 async def load_everything(
-    connection: Connection, *, context: GatewayContext, wait_s: float = WAIT_S, fresh_s: float = FRESH_S
+    connection: Connection,
+    *,
+    context: GatewayContext,
+    wait_s: float = WAIT_S,
+    fresh_s: float = FRESH_S,
 ) -> list[OriginalItem]:
     """Wait for what loads already; join it if it is whole, else take a good result that is not old, or start one.
 
@@ -157,13 +176,17 @@ async def load_everything(
     for one in running:
         await _ended(one, deadline, context)
     sync = next((one for one in running if one.whole), None)
-    shown = await _ended(sync or await _join_or_start(connection, provider, context, fresh_s), deadline, context)
+    shown = await _ended(
+        sync or await _join_or_start(connection, provider, context, fresh_s), deadline, context
+    )
     if shown.state != "done":
         raise Upstream(_failures(shown, provider), code="load_failed")
     async with context.database.read() as db:
         now = await connections.get(db, connection.id)
         if now is None or now.status == "disconnected":
-            raise Conflict("The account was disconnected while it was loading.", code="disconnected")
+            raise Conflict(
+                "The account was disconnected while it was loading.", code="disconnected"
+            )
         return await original_rows(db, connection.id, provider)
 
 
@@ -172,12 +195,16 @@ async def _ended(sync: Sync, deadline: float, context: GatewayContext) -> SyncVi
     while (shown := await describe_sync(sync.id, context=context)).state not in FINAL:
         left = deadline - time.monotonic()
         if left <= 0:
-            raise TimedOut(f"Still loading: {_counts(shown)}. Ask again to go on waiting; nothing is lost.")
+            raise TimedOut(
+                f"Still loading: {_counts(shown)}. Ask again to go on waiting; nothing is lost."
+            )
         await context.watch.wait(min(left, 0.5))
     return shown
 
 
-async def _join_or_start(connection: Connection, provider: Provider, context: GatewayContext, fresh_s: float) -> Sync:
+async def _join_or_start(
+    connection: Connection, provider: Provider, context: GatewayContext, fresh_s: float
+) -> Sync:
     async with context.database.write(lock=READ_MODEL) as db:
         newest = await syncs.newest_whole(db, connection.id)
         if newest is not None:
@@ -187,7 +214,9 @@ async def _join_or_start(connection: Connection, provider: Provider, context: Ga
             if fresh and (await view(db, newest)).state == "done":
                 return newest
         check_loadable(connection, provider)
-        return await add_sync(db, connection, provider, resources=chosen_resources(None, provider), trigger="legacy")
+        return await add_sync(
+            db, connection, provider, resources=chosen_resources(None, provider), trigger="legacy"
+        )
 
 
 def _counts(shown: SyncView) -> str:
@@ -220,7 +249,9 @@ async def given_handle(text: str, *, provider: str, context: GatewayContext) -> 
     try:
         handle = msgspec.json.decode(text, type=Handle)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
-        raise BadRequest("credentials has to be the JSON that /credentials answered.", code="bad_handle") from None
+        raise BadRequest(
+            "credentials has to be the JSON that /credentials answered.", code="bad_handle"
+        ) from None
     id_ = context.handles.verify(handle.connection, provider).decode()
     async with context.database.read() as db:
         connection = await connections.get(db, id_, org=context.org)
@@ -229,7 +260,9 @@ async def given_handle(text: str, *, provider: str, context: GatewayContext) -> 
     return connection
 
 
-async def pending_handle(*, provider: str, org_id: str, user_id: str, context: GatewayContext) -> dict[str, str]:
+async def pending_handle(
+    *, provider: str, org_id: str, user_id: str, context: GatewayContext
+) -> dict[str, str]:
     """The handle of the newest active connection.
 
     Without one it waits up to five seconds, but only while a consent of that user is on its way: the original client
@@ -240,11 +273,15 @@ async def pending_handle(*, provider: str, org_id: str, user_id: str, context: G
     context.check_org(org_id)
     deadline = time.monotonic() + CONSENT_WAIT_S
     while True:
-        found = await newest_connection(provider=provider, org_id=org_id, user_id=user_id, context=context)
+        found = await newest_connection(
+            provider=provider, org_id=org_id, user_id=user_id, context=context
+        )
         if found is not None:
             return handle_for(found, context=context)
         async with context.database.read() as db:
-            waiting = await connections.has_pending_flow(db, org_id=org_id, user_id=user_id, provider=provider)
+            waiting = await connections.has_pending_flow(
+                db, org_id=org_id, user_id=user_id, provider=provider
+            )
         left = deadline - time.monotonic()
         if not waiting or left <= 0:
             raise BadRequest(_NONE, code="not_connected")

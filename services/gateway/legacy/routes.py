@@ -16,7 +16,13 @@ from services.gateway.http.fields import NAMED, KnownProvider
 from services.gateway.http.operations import JSON, Answer
 from services.gateway.http.pages import wants_json
 from services.gateway.http.validation import AnyRequest
-from services.gateway.legacy.load import OriginalItem, given_handle, load_everything, newest_connection, pending_handle
+from services.gateway.legacy.load import (
+    OriginalItem,
+    given_handle,
+    load_everything,
+    newest_connection,
+    pending_handle,
+)
 from shared.contracts.connections import Connection
 from shared.contracts.vocabulary import ConnectionStatus, ProviderSlug
 from shared.errors import BadRequest, NotFound
@@ -27,7 +33,9 @@ TAGS: Final = ["Legacy routes"]
 PATH: Final = "/integrations/{provider:str}"
 
 
-async def form_text(request: AnyRequest, *required: str, optional: tuple[str, ...] = ()) -> dict[str, str]:
+async def form_text(
+    request: AnyRequest, *required: str, optional: tuple[str, ...] = ()
+) -> dict[str, str]:
     """The named fields that are there. Raises ``BadRequest`` for a required one that is absent or empty, or a file."""
     try:
         form = await request.form()
@@ -36,7 +44,11 @@ async def form_text(request: AnyRequest, *required: str, optional: tuple[str, ..
     found: dict[str, str] = {}
     for name in (*required, *optional):
         value = form.get(name)
-        if isinstance(value, UploadFile) or len(str(value or "")) > LONGEST or "\0" in str(value or ""):
+        if (
+            isinstance(value, UploadFile)
+            or len(str(value or "")) > LONGEST
+            or "\0" in str(value or "")
+        ):
             raise BadRequest(f"{name} has to be a short text.", code="bad_form")
         if value:
             found[name] = str(value)
@@ -51,7 +63,14 @@ async def form_text(request: AnyRequest, *required: str, optional: tuple[str, ..
 
 
 UserName = Annotated[
-    str, Meta(min_length=1, max_length=256, description="Who connects.", examples=["demo"], extra_json_schema=NAMED)
+    str,
+    Meta(
+        min_length=1,
+        max_length=256,
+        description="Who connects.",
+        examples=["demo"],
+        extra_json_schema=NAMED,
+    ),
 ]
 OrgName = Annotated[
     str,
@@ -83,7 +102,9 @@ class LoadForm(msgspec.Struct, frozen=True, kw_only=True):
             Meta(
                 max_length=LONGEST,
                 description="What `/credentials` answered, as it is.",
-                examples=['{"connection": "MDE5YWM.Zk3xkQ", "provider": "acme", "status": "active"}'],
+                examples=[
+                    '{"connection": "MDE5YWM.Zk3xkQ", "provider": "acme", "status": "active"}'
+                ],
             ),
         ]
         | msgspec.UnsetType
@@ -125,8 +146,12 @@ async def post_authorize(
     """The answer is a bare JSON string. Use `POST /v1/connect` instead."""
     _known(provider, context)
     form = await form_text(request, "user_id", "org_id")
-    flow = await start_connect(provider=provider, org_id=form["org_id"], user_id=form["user_id"], context=context)
-    return Response(msgspec.json.encode(flow.authorize_url), status_code=200, media_type="application/json")
+    flow = await start_connect(
+        provider=provider, org_id=form["org_id"], user_id=form["user_id"], context=context
+    )
+    return Response(
+        msgspec.json.encode(flow.authorize_url), status_code=200, media_type="application/json"
+    )
 
 
 @post(
@@ -146,7 +171,9 @@ async def post_credentials(
     """It is of the newest active connection; tokens never leave the server. Use `GET /v1/connections` instead."""
     _known(provider, context)
     form = await form_text(request, "user_id", "org_id")
-    return await pending_handle(provider=provider, org_id=form["org_id"], user_id=form["user_id"], context=context)
+    return await pending_handle(
+        provider=provider, org_id=form["org_id"], user_id=form["user_id"], context=context
+    )
 
 
 @post(
@@ -190,7 +217,9 @@ async def _connection(provider: str, request: AnyRequest, context: GatewayContex
     if handle := form.get("credentials"):
         return await given_handle(handle, provider=provider, context=context)
     form = await form_text(request, "user_id", "org_id")
-    found = await newest_connection(provider=provider, org_id=form["org_id"], user_id=form["user_id"], context=context)
+    found = await newest_connection(
+        provider=provider, org_id=form["org_id"], user_id=form["user_id"], context=context
+    )
     if found is None:
         raise BadRequest("No credentials found. Connect the account first.", code="not_connected")
     return found

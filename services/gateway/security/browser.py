@@ -59,7 +59,11 @@ def own_page(connection: AnyConnection, *, must_tell: bool) -> bool:
     host = connection.headers.get("host", "")
     told = origin is not None or site is not None
     own = origin in {None, f"http://{host}", f"https://{host}"}
-    return own and (told or not must_tell) and site in ({None, "same-origin"} if must_tell else _READING)
+    return (
+        own
+        and (told or not must_tell)
+        and site in ({None, "same-origin"} if must_tell else _READING)
+    )
 
 
 def followed(connection: AnyConnection) -> bool:
@@ -67,7 +71,9 @@ def followed(connection: AnyConnection) -> bool:
 
     Browsers send no Origin when they go to a page.
     """
-    return connection.headers.get("origin") is None and connection.headers.get("sec-fetch-mode") in {None, "navigate"}
+    return connection.headers.get("origin") is None and connection.headers.get(
+        "sec-fetch-mode"
+    ) in {None, "navigate"}
 
 
 def same_origin(connection: AnyConnection, _: BaseRouteHandler) -> None:
@@ -76,7 +82,9 @@ def same_origin(connection: AnyConnection, _: BaseRouteHandler) -> None:
     The Host that the Origin is compared with was checked before (``shared.web.HostGuard``).
     """
     if not own_page(connection, must_tell=True):
-        raise Forbidden("This form was sent from another site. Open the console itself and try again.")
+        raise Forbidden(
+            "This form was sent from another site. Open the console itself and try again."
+        )
 
 
 class SignInFirst(Unauthorized):
@@ -91,7 +99,9 @@ class SignInFirst(Unauthorized):
 def is_page(connection: AnyConnection) -> bool:
     """Whether it is asked for as a page of the console; a program that asks for JSON is told in JSON."""
     path = connection.url.path
-    return (path == "/" or path.startswith("/console/")) and "text/html" in connection.headers.get("accept", "")
+    return (path == "/" or path.startswith("/console/")) and "text/html" in connection.headers.get(
+        "accept", ""
+    )
 
 
 def on_sign_in_first(_: Request[Any, Any, Any], first: SignInFirst) -> Response[Any]:
@@ -105,4 +115,8 @@ def _way_back(connection: AnyConnection) -> str:
     """What only reads can be come back to."""
     query = f"?{connection.url.query}" if connection.url.query else ""
     path = ("/" if connection.url.path in _PARTS else connection.url.path) + query
-    return "" if path == "/" or connection.scope.get("method") != "GET" else f"?next={quote(path, safe='')}"
+    return (
+        ""
+        if path == "/" or connection.scope.get("method") != "GET"
+        else f"?next={quote(path, safe='')}"
+    )

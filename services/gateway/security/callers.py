@@ -61,10 +61,19 @@ ANYONE: Final = Caller(org=None, scope="admin")
 
 
 def caller_with(key: ApiKey, *, csrf: str | None = None, session: str | None = None) -> Caller:
-    return Caller(org=key.org_id, scope=key.scope, prefix=key.prefix, key_name=key.name, csrf=csrf, session=session)
+    return Caller(
+        org=key.org_id,
+        scope=key.scope,
+        prefix=key.prefix,
+        key_name=key.name,
+        csrf=csrf,
+        session=session,
+    )
 
 
-async def authenticate(text: str, *, address: str | None, throttle: Throttle, database: Database) -> ApiKey:
+async def authenticate(
+    text: str, *, address: str | None, throttle: Throttle, database: Database
+) -> ApiKey:
     """Does the same work for a prefix that exists and one that does not.
 
     Raises ``Unauthorized``, or ``TooManyFailures`` for a wrong key after too many wrong ones.
@@ -105,7 +114,9 @@ async def sign_in(
         if replaces:
             await queries.end_session(db, hash_token(replaces))
         await queries.forget_sessions(db, before=now - 2 * IDLE_S)
-        await queries.add_session(db, Session(id=hash_token(token), prefix=key.prefix, created_at=now, used_at=now))
+        await queries.add_session(
+            db, Session(id=hash_token(token), prefix=key.prefix, created_at=now, used_at=now)
+        )
     return token
 
 
@@ -115,7 +126,12 @@ async def sign_out(token: str, *, database: Database) -> None:
 
 
 async def session_caller(
-    token: str, *, address: str | None, throttle: Throttle, database: Database, now: float | None = None
+    token: str,
+    *,
+    address: str | None,
+    throttle: Throttle,
+    database: Database,
+    now: float | None = None,
 ) -> Caller | None:
     """None for a session that is over or never was; only the latter counts as a try.
 

@@ -24,16 +24,24 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m services.gateway keys", description="The gateway's API keys.")
+    parser = argparse.ArgumentParser(
+        prog="python -m services.gateway keys", description="The gateway's API keys."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
     create = commands.add_parser("create", help="make a key and show it, once")
     create.add_argument("--org", required=True, help="the organisation whose data it opens")
-    create.add_argument("--scope", choices=SCOPES, default="read", help="each includes those before it")
+    create.add_argument(
+        "--scope", choices=SCOPES, default="read", help="each includes those before it"
+    )
     create.add_argument("--name", default="", help="what it is for")
-    create.add_argument("--expires-in-days", type=int, metavar="DAYS", help="without it, the key never expires")
+    create.add_argument(
+        "--expires-in-days", type=int, metavar="DAYS", help="without it, the key never expires"
+    )
     listing = commands.add_parser("list", help="show the keys, without what opens")
     listing.add_argument("--org", help="only those of this organisation")
-    revoke = commands.add_parser("revoke", help="end a key, and the sessions that were opened with it, at once")
+    revoke = commands.add_parser(
+        "revoke", help="end a key, and the sessions that were opened with it, at once"
+    )
     revoke.add_argument("prefix", help="the part between the first and the second underscore")
     return parser
 
@@ -49,7 +57,9 @@ async def _run(asked: argparse.Namespace, settings: Settings) -> int:
             case "list":
                 _show(await list_keys(org=asked.org, database=database))
             case _:
-                revoked = key_view(await revoke_key(_prefix(asked.prefix), org=None, database=database))
+                revoked = key_view(
+                    await revoke_key(_prefix(asked.prefix), org=None, database=database)
+                )
                 sys.stderr.write(f"{revoked.prefix} of {revoked.org_id} opens nothing any more.\n")
     finally:
         await database.close()
@@ -58,15 +68,23 @@ async def _run(asked: argparse.Namespace, settings: Settings) -> int:
 
 async def _create(asked: argparse.Namespace, database: Database) -> None:
     made = await create_key(
-        org=asked.org, scope=asked.scope, name=asked.name, expires_in_days=asked.expires_in_days, database=database
+        org=asked.org,
+        scope=asked.scope,
+        name=asked.name,
+        expires_in_days=asked.expires_in_days,
+        database=database,
     )
     until = key_view(made.key).expires_at or "it is revoked"
-    sys.stderr.write(f"A {made.key.scope} key for {made.key.org_id}, good until {until}. It is not shown again:\n")
+    sys.stderr.write(
+        f"A {made.key.scope} key for {made.key.org_id}, good until {until}. It is not shown again:\n"
+    )
     sys.stdout.write(f"{made.written.reveal()}\n")
 
 
 def _show(found: Sequence[KeyView]) -> None:
-    rows = [("prefix", "organisation", "scope", "status", "created", "expires", "last used", "name")]
+    rows = [
+        ("prefix", "organisation", "scope", "status", "created", "expires", "last used", "name")
+    ]
     for one in found:
         times = (one.created_at, one.expires_at or "-", one.last_used_at or "-")
         rows.append((one.prefix, one.org_id, one.scope, one.status, *times, one.name))

@@ -14,7 +14,14 @@ from litestar.handlers import BaseRouteHandler
 from services.gateway.context import GatewayContext
 from services.gateway.http.problems import answer
 from services.gateway.http.validation import AnyRequest
-from services.gateway.security.browser import AnyConnection, SignInFirst, followed, is_page, own_page, session_token
+from services.gateway.security.browser import (
+    AnyConnection,
+    SignInFirst,
+    followed,
+    is_page,
+    own_page,
+    session_token,
+)
 from services.gateway.security.callers import (
     ANYONE,
     Caller,
@@ -42,17 +49,28 @@ def key_guard(context: Callable[[], GatewayContext], *, keys_required: bool) -> 
     return guard
 
 
-async def _caller(connection: AnyConnection, context: Callable[[], GatewayContext]) -> Caller | None:
+async def _caller(
+    connection: AnyConnection, context: Callable[[], GatewayContext]
+) -> Caller | None:
     """Raises ``Unauthorized``, ``TooManyFailures``, or ``Forbidden`` for a key that may not do this."""
-    permission = required_permission(str(connection.scope.get("method")), str(connection.scope.get("path_template")))
+    permission = required_permission(
+        str(connection.scope.get("method")), str(connection.scope.get("path_template"))
+    )
     if permission == "public":
         return None
     given = connection.headers.get("authorization")
-    caller = await (_by_session(connection, context()) if given is None else _by_key(given, connection, context()))
+    caller = await (
+        _by_session(connection, context())
+        if given is None
+        else _by_key(given, connection, context())
+    )
     if caller is None:
         raise SignInFirst(connection, context().settings) if is_page(connection) else Unauthorized()
     if not caller.may(permission):
-        raise Forbidden(f"This takes a key of scope {permission}; this one has {caller.scope}.", code="scope_too_small")
+        raise Forbidden(
+            f"This takes a key of scope {permission}; this one has {caller.scope}.",
+            code="scope_too_small",
+        )
     return caller
 
 
@@ -76,15 +94,26 @@ async def _by_session(connection: AnyConnection, context: GatewayContext) -> Cal
     if token is None:
         return None
     reads, page = connection.scope.get("method") in _READS, is_page(connection)
-    if not own_page(connection, must_tell=not reads) and not (reads and page and followed(connection)):
+    if not own_page(connection, must_tell=not reads) and not (
+        reads and page and followed(connection)
+    ):
         if page:
-            raise Forbidden("This form was sent from another site. Open the console itself and try again.")
+            raise Forbidden(
+                "This form was sent from another site. Open the console itself and try again."
+            )
         return None
     caller = await session_caller(
         token, address=_address(connection), throttle=context.throttle, database=context.database
     )
-    if caller and caller.csrf and not reads and not same(await _csrf_given(connection), caller.csrf):
-        raise Forbidden("This page is of an earlier sign-in. Load it again, then repeat this.", code="csrf")
+    if (
+        caller
+        and caller.csrf
+        and not reads
+        and not same(await _csrf_given(connection), caller.csrf)
+    ):
+        raise Forbidden(
+            "This page is of an earlier sign-in. Load it again, then repeat this.", code="csrf"
+        )
     return caller
 
 
@@ -128,11 +157,17 @@ def provide_context(context: Callable[[], GatewayContext]) -> Provide:
 
     def within(request: Request[Any, Any, Any]) -> GatewayContext:
         caller = caller_of(request)
-        return context() if caller is None or caller.org is None else replace(context(), org=caller.org)
+        return (
+            context()
+            if caller is None or caller.org is None
+            else replace(context(), org=caller.org)
+        )
 
     return Provide(within, sync_to_thread=False)
 
 
 def on_refused(request: AnyRequest, error: Unauthorized | TooManyFailures) -> Response[bytes]:
     """Answer who is not let in, with the header that says what would help: a key, or waiting."""
-    return answer(request, error.status, code=error.code, detail=error.detail, headers=error.headers)
+    return answer(
+        request, error.status, code=error.code, detail=error.detail, headers=error.headers
+    )

@@ -67,15 +67,27 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     """What can be seen of an API key. One that is not ``active`` opens nothing any more."""
 
     prefix: KeyPrefix
-    org_id: Annotated[str, Meta(description="The organisation that it belongs to.", examples=["acme"])]
-    scope: Annotated[Scope, Meta(description="What it may do; each scope includes those before it.", examples=["read"])]
-    name: Annotated[str, Meta(description="What it is for; may be empty.", examples=["nightly export"])]
+    org_id: Annotated[
+        str, Meta(description="The organisation that it belongs to.", examples=["acme"])
+    ]
+    scope: Annotated[
+        Scope,
+        Meta(description="What it may do; each scope includes those before it.", examples=["read"]),
+    ]
+    name: Annotated[
+        str, Meta(description="What it is for; may be empty.", examples=["nightly export"])
+    ]
     status: Annotated[
         Literal["active", "expired", "revoked"],
         Meta(description="Whether it still opens anything.", examples=["active"]),
     ]
     created_at: Annotated[
-        str, Meta(description="When it was created.", examples=["2026-01-31T09:00:00.000Z"], extra_json_schema=TIME)
+        str,
+        Meta(
+            description="When it was created.",
+            examples=["2026-01-31T09:00:00.000Z"],
+            extra_json_schema=TIME,
+        ),
     ]
     expires_at: Annotated[
         str | None,
@@ -135,7 +147,11 @@ def key_view(key: ApiKey) -> KeyView:
         org_id=key.org_id,
         scope=key.scope,
         name=key.name,
-        status="revoked" if key.revoked_at is not None else "active" if key.good(time.time()) else "expired",
+        status="revoked"
+        if key.revoked_at is not None
+        else "active"
+        if key.good(time.time())
+        else "expired",
         created_at=timestamp(key.created_at),
         expires_at=_time(key.expires_at),
         last_used_at=_time(key.last_used_at),
@@ -155,7 +171,12 @@ class CreatedKey(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def create_key(
-    *, org: str, scope: str = "read", name: str = "", expires_in_days: int | None = None, database: Database
+    *,
+    org: str,
+    scope: str = "read",
+    name: str = "",
+    expires_in_days: int | None = None,
+    database: Database,
 ) -> CreatedKey:
     """Raises ``BadRequest``."""
     _check(org, scope, name, expires_in_days)
@@ -176,13 +197,21 @@ async def create_key(
 
 def _check(org: str, scope: str, name: str, days: int | None) -> None:
     if not org.strip() or len(org) > LONGEST_ORG or not org.isprintable():
-        raise BadRequest(f"The organisation has to be a name of 1 to {LONGEST_ORG} characters.", code="bad_org")
+        raise BadRequest(
+            f"The organisation has to be a name of 1 to {LONGEST_ORG} characters.", code="bad_org"
+        )
     if scope not in SCOPES:
-        raise BadRequest(f"There is no such scope. There are: {', '.join(SCOPES)}.", code="unknown_scope")
+        raise BadRequest(
+            f"There is no such scope. There are: {', '.join(SCOPES)}.", code="unknown_scope"
+        )
     if len(name) > LONGEST_NAME or not name.isprintable():
-        raise BadRequest(f"The name has to be plain text of at most {LONGEST_NAME} characters.", code="bad_name")
+        raise BadRequest(
+            f"The name has to be plain text of at most {LONGEST_NAME} characters.", code="bad_name"
+        )
     if days is not None and not 1 <= days <= LONGEST_DAYS:
-        raise BadRequest(f"A key can be good for 1 to {LONGEST_DAYS} days; {days} is not.", code="bad_expiry")
+        raise BadRequest(
+            f"A key can be good for 1 to {LONGEST_DAYS} days; {days} is not.", code="bad_expiry"
+        )
 
 
 async def revoke_key(prefix: str, *, org: str | None, database: Database) -> ApiKey:

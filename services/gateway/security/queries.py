@@ -44,7 +44,11 @@ async def get_key(db: AsyncConnection, prefix: str) -> ApiKey | None:
 
 
 async def find_keys(
-    db: AsyncConnection, *, org: str | None = None, after: Position | None = None, limit: int | None = None
+    db: AsyncConnection,
+    *,
+    org: str | None = None,
+    after: Position | None = None,
+    limit: int | None = None,
 ) -> list[ApiKey]:
     """Oldest first, revoked ones too; those of one organisation, or all, organisation by organisation."""
     order = (api_keys.c.org_id, api_keys.c.created_at, api_keys.c.prefix)
@@ -65,7 +69,9 @@ async def mark_revoked(db: AsyncConnection, prefix: str, *, now: float) -> None:
 async def touch_key(db: AsyncConnection, prefix: str, *, now: float, older_than: float) -> None:
     """``last_used_at``, unless somebody wrote one after ``older_than`` meanwhile."""
     stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < older_than)
-    await db.execute(update(api_keys).where(api_keys.c.prefix == prefix, stale).values(last_used_at=now))
+    await db.execute(
+        update(api_keys).where(api_keys.c.prefix == prefix, stale).values(last_used_at=now)
+    )
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):

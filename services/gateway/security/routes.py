@@ -40,11 +40,19 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
         ),
     ] = "read"
     name: Annotated[
-        str, Meta(max_length=LONGEST_NAME, description="What it is for, in plain text.", examples=["nightly export"])
+        str,
+        Meta(
+            max_length=LONGEST_NAME,
+            description="What it is for, in plain text.",
+            examples=["nightly export"],
+        ),
     ] = ""
     expires_in_days: Annotated[
         Annotated[int, Meta(ge=1, le=LONGEST_DAYS)] | None,
-        Meta(description="For how many days it is good; without it, until it is revoked.", examples=[90]),
+        Meta(
+            description="For how many days it is good; without it, until it is revoked.",
+            examples=[90],
+        ),
     ] = None
 
 
@@ -67,7 +75,9 @@ class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
     summary="List API keys",
     response_description="The keys, oldest first.",
     errors=("keys_not_required", "bad_token"),
-    links=(Link("get_keys", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),),
+    links=(
+        Link("get_keys", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),
+    ),
 )
 async def get_keys(
     context: InjectedContext,
@@ -76,7 +86,9 @@ async def get_keys(
     page_token: FromQuery[PageToken | None] = None,
 ) -> KeyPage:
     """Those of your own organisation, revoked and expired ones too."""
-    return await list_key_page(org=_org(context), page_size=page_size, page_token=page_token, context=context)
+    return await list_key_page(
+        org=_org(context), page_size=page_size, page_token=page_token, context=context
+    )
 
 
 @post(

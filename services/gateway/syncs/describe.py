@@ -44,9 +44,12 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True):
     expected: ItemsExpected = None
     waiting_reason: WaitingReason = None
     waiting_until: WaitingUntil = None
-    error: Annotated[JobError | None, Meta(description="Why it failed or is incomplete; else null.")] = None
+    error: Annotated[
+        JobError | None, Meta(description="Why it failed or is incomplete; else null.")
+    ] = None
     receipt: Annotated[
-        Receipt | None, Meta(description="What was counted, read, sent and dropped; null before it is over.")
+        Receipt | None,
+        Meta(description="What was counted, read, sent and dropped; null before it is over."),
     ] = None
     started_at: StartedAt = None
     ended_at: EndedAt = None
@@ -67,7 +70,8 @@ class SyncView(msgspec.Struct, frozen=True, kw_only=True):
     waiting_reason: WaitingReason = None
     waiting_until: WaitingUntil = None
     resources: Annotated[
-        tuple[ResourceState, ...], Meta(description="How far each resource has come, in the provider's order.")
+        tuple[ResourceState, ...],
+        Meta(description="How far each resource has come, in the provider's order."),
     ]
     requested_at: RequestedAt
     ended_at: EndedAt = None
@@ -90,7 +94,9 @@ async def newest_event(sync_id: str, *, context: GatewayContext) -> int:
         return await syncs.newest_revision(db)
 
 
-async def progress_since(sync_id: str, after: int, *, context: GatewayContext) -> tuple[SyncView, list[Progress]]:
+async def progress_since(
+    sync_id: str, after: int, *, context: GatewayContext
+) -> tuple[SyncView, list[Progress]]:
     """The sync and, of the same moment, what became known of its jobs behind revision ``after``, in order.
 
     Raises ``NotFound``.
@@ -104,7 +110,8 @@ async def _seen(db: AsyncConnection, sync_id: str, context: GatewayContext) -> S
     """A sync has the organisation of its connection. Raises ``NotFound``."""
     sync = await syncs.get(db, sync_id)
     if sync is None or (
-        context.org is not None and await connections.get(db, sync.connection_id, org=context.org) is None
+        context.org is not None
+        and await connections.get(db, sync.connection_id, org=context.org) is None
     ):
         raise NotFound("There is no such sync.")
     return sync
@@ -112,7 +119,9 @@ async def _seen(db: AsyncConnection, sync_id: str, context: GatewayContext) -> S
 
 async def view(db: AsyncConnection, sync: Sync) -> SyncView:
     known = resource_states(await syncs.progress(db, sync.id))
-    shown = tuple(known.get(slug) or ResourceState(resource=slug, state="queued") for slug in sync.resources)
+    shown = tuple(
+        known.get(slug) or ResourceState(resource=slug, state="queued") for slug in sync.resources
+    )
     state = _state(shown)
     waiting = _next_to_go_on(shown) if state == "waiting" else None
     return SyncView(

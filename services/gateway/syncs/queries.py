@@ -20,8 +20,12 @@ from shared.contracts.vocabulary import SyncMode, Trigger
 _INSERT: Final = upsert(sync_jobs)
 _SAVE: Final = _INSERT.on_conflict_do_update(
     index_elements=["sync_id", "resource"],
-    set_={name: _INSERT.excluded[name] for name in ("job_id", "step", "revision", "final", "readable", "body")},
-    where=(sync_jobs.c.job_id != _INSERT.excluded.job_id) | (sync_jobs.c.step < _INSERT.excluded.step),
+    set_={
+        name: _INSERT.excluded[name]
+        for name in ("job_id", "step", "revision", "final", "readable", "body")
+    },
+    where=(sync_jobs.c.job_id != _INSERT.excluded.job_id)
+    | (sync_jobs.c.step < _INSERT.excluded.step),
 )
 
 _UNREADABLE: Final = select(sync_jobs).where(
@@ -90,7 +94,9 @@ async def newest_whole(db: AsyncConnection, connection_id: str) -> Sync | None:
 
 
 async def _newest(db: AsyncConnection, query: Select[Any], limit: int | None) -> list[Sync]:
-    rows = await db.execute(query.order_by(syncs.c.requested_at.desc(), syncs.c.id.desc()).limit(limit))
+    rows = await db.execute(
+        query.order_by(syncs.c.requested_at.desc(), syncs.c.id.desc()).limit(limit)
+    )
     return [_sync(dict(row)) for row in rows.mappings()]
 
 
@@ -133,7 +139,9 @@ async def settle(db: AsyncConnection, *, log_id: str) -> None:
     for one in ended:
         if store.passed(read, one.body.item_positions):
             revision += 1
-            job = (sync_jobs.c.sync_id == one.body.sync_id) & (sync_jobs.c.resource == one.body.resource)
+            job = (sync_jobs.c.sync_id == one.body.sync_id) & (
+                sync_jobs.c.resource == one.body.resource
+            )
             await db.execute(update(sync_jobs).where(job).values(readable=True, revision=revision))
     for sync_id in sorted({one.body.sync_id for one in ended}):
         await _end(db, sync_id)
@@ -145,8 +153,12 @@ async def _end(db: AsyncConnection, id_: str) -> None:
         return
     over = {one.body.resource: one.body.ended_at for one in await progress(db, id_) if one.over}
     if over.keys() >= set(sync.resources):
-        last = max((moment(ended_at) for ended_at in over.values() if ended_at), default=sync.requested_at)
-        await db.execute(update(syncs).where(syncs.c.id == id_).values(ended_at=max(last, sync.requested_at)))
+        last = max(
+            (moment(ended_at) for ended_at in over.values() if ended_at), default=sync.requested_at
+        )
+        await db.execute(
+            update(syncs).where(syncs.c.id == id_).values(ended_at=max(last, sync.requested_at))
+        )
 
 
 async def newest_revision(db: AsyncConnection) -> int:

@@ -49,7 +49,9 @@ async def request_sync(
         chosen = chosen_resources(resources, configured.provider)
         check_loadable(connection, configured.provider)
         provider = configured.provider
-        sync = await add_sync(db, connection, provider, resources=chosen, trigger="person", background=background)
+        sync = await add_sync(
+            db, connection, provider, resources=chosen, trigger="person", background=background
+        )
     failpoint("after_sync_row")
     return sync
 
@@ -72,7 +74,9 @@ async def add_sync(
         resources=resources,
         whole=whole,
         trigger=trigger,
-        requested_at=round(time.time(), 3),  # as exact as the event says it, so that a rebuilt row is the same
+        requested_at=round(
+            time.time(), 3
+        ),  # as exact as the event says it, so that a rebuilt row is the same
     )
     asked = SyncRequested(
         sync_id=sync.id,
@@ -85,7 +89,14 @@ async def add_sync(
     )
     await syncs.add(db, sync)
     trace = current_traceparent()
-    sent = event(SYNCS, key=connection.id, kind="SyncRequested", source="gateway", body=asked, traceparent=trace)
+    sent = event(
+        SYNCS,
+        key=connection.id,
+        kind="SyncRequested",
+        source="gateway",
+        body=asked,
+        traceparent=trace,
+    )
     await store.send(db, sent)
     return sync
 
@@ -98,17 +109,22 @@ def chosen_resources(wanted: Sequence[str] | None, provider: Provider) -> tuple[
     unknown = sorted(set(wanted) - set(known))
     if unknown or not wanted:
         named = f"{', '.join(unknown)[:200]}: no such resource" if unknown else "resources is empty"
-        raise BadRequest(f"{named}. {provider.name} has: {', '.join(known)}.", code="unknown_resource")
+        raise BadRequest(
+            f"{named}. {provider.name} has: {', '.join(known)}.", code="unknown_resource"
+        )
     return tuple(slug for slug in known if slug in wanted)
 
 
 def check_loadable(connection: Connection, provider: Provider) -> None:
     """Raises ``Conflict``."""
     if connection.status == "disconnected":
-        raise Conflict("This account was disconnected. Connect it again to load it.", code="disconnected")
+        raise Conflict(
+            "This account was disconnected. Connect it again to load it.", code="disconnected"
+        )
     if connection.status == "reauth_required":
         raise Conflict(
-            f"{provider.name} no longer accepts this connection. Connect the account again.", code="reauth_required"
+            f"{provider.name} no longer accepts this connection. Connect the account again.",
+            code="reauth_required",
         )
 
 

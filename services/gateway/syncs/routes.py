@@ -40,7 +40,10 @@ _EVENT_ID: Final = re.compile(r"[0-9]{1,18}")
 _START: Final = {
     "type": "http.response.start",
     "status": 200,
-    "headers": [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")],
+    "headers": [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"x-accel-buffering", b"no"),
+    ],
 }
 _END: Final[HTTPResponseBodyEvent] = {"type": "http.response.body", "body": b"", "more_body": False}
 Allowed = Callable[[], Awaitable[bool]]
@@ -61,8 +64,13 @@ class SyncEvent(msgspec.Struct, frozen=True, kw_only=True):
     items can be read, and ends the stream.
     """
 
-    event: Annotated[Literal["progress", "done"], Meta(description="What `data` is.", examples=["progress"])]
-    id: Annotated[str, Meta(description="Send it as Last-Event-ID to resume behind this event.", examples=["7"])]
+    event: Annotated[
+        Literal["progress", "done"], Meta(description="What `data` is.", examples=["progress"])
+    ]
+    id: Annotated[
+        str,
+        Meta(description="Send it as Last-Event-ID to resume behind this event.", examples=["7"]),
+    ]
     data: Annotated[
         str,
         Meta(
@@ -91,7 +99,8 @@ class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     background: Annotated[
         bool,
         Meta(
-            description="True when nobody waits for it: everything else goes first. False without it.", examples=[False]
+            description="True when nobody waits for it: everything else goes first. False without it.",
+            examples=[False],
         ),
     ] = False
 
@@ -110,12 +119,18 @@ class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     ),
 )
 async def post_sync(
-    connection_id: FromPath[ConnectionId], context: InjectedContext, data: JSONBody[StartSync | None] = None
+    connection_id: FromPath[ConnectionId],
+    context: InjectedContext,
+    data: JSONBody[StartSync | None] = None,
 ) -> Response[SyncView]:
     """Answered once the request is kept for good; work that already runs or waits is joined, not doubled."""
     asked = data or StartSync()
     sync = await request_sync(
-        connection_id, mode=asked.mode, resources=asked.resources, background=asked.background, context=context
+        connection_id,
+        mode=asked.mode,
+        resources=asked.resources,
+        background=asked.background,
+        context=context,
     )
     shown = await describe_sync(sync.id, context=context)
     return Response(shown, status_code=202, headers={"location": f"/v1/syncs/{sync.id}"})
@@ -128,8 +143,14 @@ async def post_sync(
     response_description="How far it has come.",
     links=(
         Link("get_events", "Follow it as a stream.", {"sync_id": "$response.body#/id"}),
-        Link("get_connection", "Read its connection.", {"connection_id": "$response.body#/connection_id"}),
-        Link("get_items", "Read what it brought.", {"connection_id": "$response.body#/connection_id"}),
+        Link(
+            "get_connection",
+            "Read its connection.",
+            {"connection_id": "$response.body#/connection_id"},
+        ),
+        Link(
+            "get_items", "Read what it brought.", {"connection_id": "$response.body#/connection_id"}
+        ),
     ),
 )
 async def get_sync(sync_id: FromPath[SyncId], context: InjectedContext) -> SyncView:
@@ -154,10 +175,15 @@ async def get_events(
     """Server-sent events; a comment every 15 s. The stream ends after `done`."""
     newest = await newest_event(sync_id, context=context)
     if last_event_id is not None and not _EVENT_ID.fullmatch(last_event_id):
-        raise BadRequest("Last-Event-ID has to be the id of an event of this stream.", code="bad_event_id")
+        raise BadRequest(
+            "Last-Event-ID has to be the id of an event of this stream.", code="bad_event_id"
+        )
     seen = int(last_event_id or 0)
     return EventStream(
-        sync_id, after=seen if seen <= newest else 0, context=context, allowed=lambda: still_let_in(request, context)
+        sync_id,
+        after=seen if seen <= newest else 0,
+        context=context,
+        allowed=lambda: still_let_in(request, context),
     )
 
 
@@ -184,7 +210,11 @@ class EventStream:
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
         await send(_START)  # type: ignore[arg-type]  # a plain dict is what ASGI asks for
         watching = asyncio.create_task(self._forbidden())
-        tasks = {asyncio.create_task(self._write(send)), asyncio.create_task(_gone(receive)), watching}
+        tasks = {
+            asyncio.create_task(self._write(send)),
+            asyncio.create_task(_gone(receive)),
+            watching,
+        }
         try:
             finished, _pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in finished:

@@ -92,7 +92,9 @@ class FakeAuth:
         state, self.cookies[id_] = secrets.token_urlsafe(), secrets.token_urlsafe()
         self.states[state] = id_
         return OpenedFlow(
-            authorize_url=f"http://127.0.0.1:8003/authorize?state={state}", cookie=self.cookies[id_], max_age_s=600
+            authorize_url=f"http://127.0.0.1:8003/authorize?state={state}",
+            cookie=self.cookies[id_],
+            max_age_s=600,
         )
 
     def finish(self, callback: Callback) -> CallbackResult:
@@ -101,18 +103,22 @@ class FakeAuth:
         flow = self.flows.get(id_)
         if flow is None or flow.provider != callback.provider or flow.status != "pending":
             return CallbackResult(
-                flow=None, error=ErrorBody(code="state_invalid", detail="This link was used already.")
+                flow=None,
+                error=ErrorBody(code="state_invalid", detail="This link was used already."),
             )
         if callback.cookies.get(id_) != self.cookies[id_]:
             return CallbackResult(
-                flow=None, error=ErrorBody(code="flow_mismatch", detail="Started in another browser.")
+                flow=None,
+                error=ErrorBody(code="flow_mismatch", detail="Started in another browser."),
             )
         if "error" in callback.params:
             error = ErrorBody(code="access_denied", detail="It was declined there.")
             self.flows[id_] = msgspec.structs.replace(flow, status="failed", error=error)
             return CallbackResult(flow=self.flows[id_], error=error)
         connection = self._save(flow, callback.params["code"])
-        self.flows[id_] = msgspec.structs.replace(flow, status="connected", connection_id=connection.id)
+        self.flows[id_] = msgspec.structs.replace(
+            flow, status="connected", connection_id=connection.id
+        )
         return CallbackResult(flow=self.flows[id_], connection=connection, event="Connected")
 
     def disconnect(self, id_: str) -> Connection:
@@ -120,7 +126,9 @@ class FakeAuth:
             raise NotFound("There is no such connection.")
         known = self.connections[id_]
         if known.status != "disconnected":
-            self.connections[id_] = msgspec.structs.replace(known, status="disconnected", version=known.version + 1)
+            self.connections[id_] = msgspec.structs.replace(
+                known, status="disconnected", version=known.version + 1
+            )
         return self.connections[id_]
 
     def _save(self, flow: Flow, account: str) -> Connection:

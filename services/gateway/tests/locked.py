@@ -47,7 +47,11 @@ class Locked:
     async def expired(self) -> str:
         key = await self.key("admin", expires_in_days=1)
         async with self.database.write() as db:
-            past = update(api_keys).where(api_keys.c.prefix == prefix(key)).values(expires_at=time.time() - 1)
+            past = (
+                update(api_keys)
+                .where(api_keys.c.prefix == prefix(key))
+                .values(expires_at=time.time() - 1)
+            )
             await db.execute(past)
         return key
 
@@ -62,7 +66,11 @@ class Locked:
         """Nobody has used the session for that long."""
         id_ = hash_token(cookie.partition("=")[2])
         async with self.database.write() as db:
-            past = update(sessions).where(sessions.c.id == id_).values(used_at=time.time() - hours * 3600)
+            past = (
+                update(sessions)
+                .where(sessions.c.id == id_)
+                .values(used_at=time.time() - hours * 3600)
+            )
             assert (await db.execute(past)).rowcount == 1
 
     def here(self) -> dict[str, str]:
@@ -73,7 +81,9 @@ class Locked:
     async def somewhere(self) -> AsyncIterator[httpx.AsyncClient]:
         """A client at an address that no other has: failures are counted per address."""
         number = next(_ADDRESSES)
-        transport = httpx.AsyncHTTPTransport(local_address=f"127.0.{number // 250}.{number % 250 + 2}")
+        transport = httpx.AsyncHTTPTransport(
+            local_address=f"127.0.{number // 250}.{number % 250 + 2}"
+        )
         url = self.gateway.url.replace("localhost", "127.0.0.1")
         async with httpx.AsyncClient(transport=transport, base_url=url, timeout=20) as http:
             http.headers["host"] = self.gateway.url.partition("://")[2]
@@ -92,11 +102,17 @@ def prefix(key: str) -> str:
 async def running_locked(folder: Path, **change: Any) -> AsyncIterator[Locked]:
     async with (
         running_broker(folder) as (bootstrap, producer),
-        running_gateway(folder, bootstrap, producer, FakeAuth(SECRET), keys_required=True, **change) as gateway,
+        running_gateway(
+            folder, bootstrap, producer, FakeAuth(SECRET), keys_required=True, **change
+        ) as gateway,
     ):
         database = Database(gateway.settings.database)
-        keys = {org: await create_key(org=org, scope="admin", database=database) for org in (OWN, OTHER)}
-        made = {org: await connected(gateway, org, key.written.reveal()) for org, key in keys.items()}
+        keys = {
+            org: await create_key(org=org, scope="admin", database=database) for org in (OWN, OTHER)
+        }
+        made = {
+            org: await connected(gateway, org, key.written.reveal()) for org, key in keys.items()
+        }
         yield Locked(gateway, database, made[OWN], made[OTHER])
         await database.close()
 

@@ -46,10 +46,14 @@ class Gateway:
     producer: Producer
     settings: GatewaySettings
 
-    async def connect(self, provider: str = "notion", *, user: str = "demo", account: str = "one") -> Connection:
+    async def connect(
+        self, provider: str = "notion", *, user: str = "demo", account: str = "one"
+    ) -> Connection:
         """Consent as a person would, in a browser that keeps its cookie."""
         started = await self.http.post(
-            "/v1/connect", json={"provider": provider, "org_id": "demo", "user_id": user}, headers={"origin": ALLOWED}
+            "/v1/connect",
+            json={"provider": provider, "org_id": "demo", "user_id": user},
+            headers={"origin": ALLOWED},
         )
         started.raise_for_status()
         back = await self.come_back(started.json()["flow_id"], provider, code=account)
@@ -63,32 +67,57 @@ class Gateway:
         state = parse_qs(urlsplit(opened.headers["location"]).query)["state"][0]
         cookie = opened.headers["set-cookie"].partition(";")[0]
         return await self.http.get(
-            f"/integrations/{provider}/oauth2callback", params={"state": state, **params}, headers={"cookie": cookie}
+            f"/integrations/{provider}/oauth2callback",
+            params={"state": state, **params},
+            headers={"cookie": cookie},
         )
 
-    async def publish(self, connection: Connection, resource: str, items: Sequence[Fields], *, version: int = 1) -> Any:
+    async def publish(
+        self, connection: Connection, resource: str, items: Sequence[Fields], *, version: int = 1
+    ) -> Any:
         """Items as the fetcher sends them; where they ended up in the log."""
-        return await self.producer.send_all([item(connection, resource, version=version, **one) for one in items])
+        return await self.producer.send_all(
+            [item(connection, resource, version=version, **one) for one in items]
+        )
 
-    async def progress(self, sync: str, connection: Connection, resource: str, **known: Any) -> None:
+    async def progress(
+        self, sync: str, connection: Connection, resource: str, **known: Any
+    ) -> None:
         if known["state"] in FINAL:
             known = {"ended_at": timestamp(), **known}
         body = JobProgress(
-            sync_id=sync, job_id=f"job-{sync}-{resource}", connection_id=connection.id, resource=resource, **known
+            sync_id=sync,
+            job_id=f"job-{sync}-{resource}",
+            connection_id=connection.id,
+            resource=resource,
+            **known,
         )
-        await self.producer.send_all([event(PROGRESS, key=sync, kind="PageLoaded", source="fetcher", body=body)])
+        await self.producer.send_all(
+            [event(PROGRESS, key=sync, kind="PageLoaded", source="fetcher", body=body)]
+        )
 
-    async def load(self, sync: str, connection: Connection, found: Mapping[str, Sequence[Fields]]) -> None:
+    async def load(
+        self, sync: str, connection: Connection, found: Mapping[str, Sequence[Fields]]
+    ) -> None:
         """A whole load, as the fetcher would tell it: every resource of the provider, empty where none is given."""
         for resource in PROVIDERS[connection.provider].resources:
             items = found.get(resource.slug, ())
             at = await self.publish(connection, resource.slug, items)
             await self.progress(
-                sync, connection, resource.slug, step=9, state="done", items=len(items), pages=1, item_positions=at
+                sync,
+                connection,
+                resource.slug,
+                step=9,
+                state="done",
+                items=len(items),
+                pages=1,
+                item_positions=at,
             )
 
     async def tell(self, kind: str, snapshot: Connection) -> None:
-        await self.producer.send_all([event(CONNECTIONS, key=snapshot.id, kind=kind, source="auth", body=snapshot)])
+        await self.producer.send_all(
+            [event(CONNECTIONS, key=snapshot.id, kind=kind, source="auth", body=snapshot)]
+        )
 
     async def until(self, path: str, seen: Callable[[Any], bool]) -> Any:
         """The JSON at ``path`` once it is as wanted."""
@@ -101,10 +130,14 @@ class Gateway:
         """Load and wait until it can be read."""
         assert connection.sync_id
         await self.load(connection.sync_id, connection, found)
-        return await self.until(f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] in FINAL)
+        return await self.until(
+            f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] in FINAL
+        )
 
 
-def item(connection: Connection, resource: str, *, version: int = 1, digest: str = "00", **fields: Any) -> Message:
+def item(
+    connection: Connection, resource: str, *, version: int = 1, digest: str = "00", **fields: Any
+) -> Message:
     body = Item(
         resource=resource,
         connection_id=connection.id,
@@ -120,7 +153,11 @@ def item(connection: Connection, resource: str, *, version: int = 1, digest: str
 def gone(connection: Connection, resource: str, id_: str, *, version: int) -> Message:
     ref = ItemRef(connection_id=connection.id, resource=resource, id=id_)
     return deletion(
-        ref, org_id=connection.org_id, generation=connection.generation, version=version, reason="not_visible"
+        ref,
+        org_id=connection.org_id,
+        generation=connection.generation,
+        version=version,
+        reason="not_visible",
     )
 
 
@@ -136,7 +173,11 @@ async def serve(app_at: Callable[[str], Any], *, grace_s: int = 2) -> AsyncItera
     url = f"http://localhost:{listener.getsockname()[1]}"
     with closing(listener):
         config = uvicorn.Config(
-            app_at(url), lifespan="on", log_config=None, access_log=False, timeout_graceful_shutdown=grace_s
+            app_at(url),
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            timeout_graceful_shutdown=grace_s,
         )
         async with _running(uvicorn.Server(config), listener):
             yield url
@@ -174,7 +215,13 @@ async def running_broker(folder: Path) -> AsyncIterator[tuple[str, Producer]]:
 
 @asynccontextmanager
 async def running_gateway(
-    folder: Path, bootstrap: str, producer: Producer, auth: FakeAuth, *, grace_s: int = 2, **change: Any
+    folder: Path,
+    bootstrap: str,
+    producer: Producer,
+    auth: FakeAuth,
+    *,
+    grace_s: int = 2,
+    **change: Any,
 ) -> AsyncIterator[Gateway]:
     async with serve(lambda _: auth.app()) as auth_url:
         made: list[GatewaySettings] = []
@@ -191,14 +238,19 @@ async def running_gateway(
             yield Gateway(url, http, auth, producer, made[0])
 
 
-def settings_for(folder: Path, bootstrap: str, auth_at: str, url: str, **change: Any) -> GatewaySettings:
+def settings_for(
+    folder: Path, bootstrap: str, auth_at: str, url: str, **change: Any
+) -> GatewaySettings:
     given = GatewaySettings(
         database=folder / "gateway.sqlite3",
         kafka=Cluster(bootstrap=bootstrap),
         auth_url=auth_at,
         service_secret=SECRET,
         signing_secret=SECRET,
-        providers={slug: ConfiguredProvider(provider=provider, simulated=True) for slug, provider in PROVIDERS.items()},
+        providers={
+            slug: ConfiguredProvider(provider=provider, simulated=True)
+            for slug, provider in PROVIDERS.items()
+        },
         public_url=url,
         allowed_origins=(ALLOWED,),
     )

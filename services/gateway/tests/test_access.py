@@ -83,11 +83,18 @@ ABSENT = "0" * 32
 
 def routes(folder: Path) -> set[str]:
     """Method and path of everything that the gateway answers, read off its router."""
-    app: Any = create_app(settings_for(folder, "127.0.0.1:9", "http://127.0.0.1:9", "http://localhost:8000"))
+    app: Any = create_app(
+        settings_for(folder, "127.0.0.1:9", "http://127.0.0.1:9", "http://localhost:8000")
+    )
     while not isinstance(app, Litestar):
         app = app._app
     found = [route for route in app.routes if isinstance(route, HTTPRoute)]
-    return {f"{method} {one.path_format}" for one in found for method in one.methods if method != "OPTIONS"}
+    return {
+        f"{method} {one.path_format}"
+        for one in found
+        for method in one.methods
+        if method != "OPTIONS"
+    }
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -97,7 +104,9 @@ async def locked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lock
 
 
 def test_S3_every_route_has_an_expectation(tmp_path: Path) -> None:
-    assert routes(tmp_path) - EXPECTED.keys() == set(), "say who may call it, here and in access/needs.py"
+    assert routes(tmp_path) - EXPECTED.keys() == set(), (
+        "say who may call it, here and in access/needs.py"
+    )
 
 
 def test_S3_every_route_says_what_it_needs(tmp_path: Path) -> None:
@@ -150,7 +159,13 @@ async def names(locked: Locked, *, ends: bool) -> dict[str, str]:
     if ends:
         assert (await locked.gateway.come_back(flow, "notion", code=flow)).status_code == 200
         id_ = max(locked.gateway.auth.connections)
-    ids = {"connection_id": id_, "connection": id_, "id_": id_, "flow_id": flow, "prefix": prefix(key)}
+    ids = {
+        "connection_id": id_,
+        "connection": id_,
+        "id_": id_,
+        "flow_id": flow,
+        "prefix": prefix(key),
+    }
     return {**ids, "sync_id": locked.own.sync_id or "", "key": key}
 
 
@@ -181,7 +196,12 @@ async def call(
         sent["data"] = {"provider": "notion"} if path.endswith("connect") else {"theme": "dark"}
     if path == "/" or path.startswith("/console/"):
         origin = f"http://{http.headers['host']}"
-        headers = {**headers, "accept": "text/html", "origin": origin, "sec-fetch-site": "same-origin"}
+        headers = {
+            **headers,
+            "accept": "text/html",
+            "origin": origin,
+            "sec-fetch-site": "same-origin",
+        }
     return await http.request(method, path, headers=headers, **sent)
 
 

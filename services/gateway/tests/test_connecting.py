@@ -17,9 +17,13 @@ async def start(api: Gateway, provider: str = "notion", **more: str) -> str:
     return str(answer.json()["flow_id"])
 
 
-async def test_a_connection_is_listed_from_the_moment_the_callback_page_is_sent(api: Gateway) -> None:
+async def test_a_connection_is_listed_from_the_moment_the_callback_page_is_sent(
+    api: Gateway,
+) -> None:
     connection = await api.connect("hubspot", user="listed")
-    listed = (await api.http.get("/v1/connections", params={"user_id": "listed"})).json()["connections"]
+    listed = (await api.http.get("/v1/connections", params={"user_id": "listed"})).json()[
+        "connections"
+    ]
     assert [one["id"] for one in listed] == [connection.id]
     assert listed[0]["sync_id"] == connection.sync_id
     assert listed[0]["account"] == {"id": "one", "name": "One"}
@@ -33,8 +37,12 @@ async def test_a_connection_is_listed_from_the_moment_the_callback_page_is_sent(
 
 
 async def test_connections_are_listed_oldest_first_and_filtered(api: Gateway) -> None:
-    made = [await api.connect("notion", user="two", account=account) for account in ("first", "second")]
-    listed = (await api.http.get("/v1/connections", params={"user_id": "two", "provider": "notion"})).json()
+    made = [
+        await api.connect("notion", user="two", account=account) for account in ("first", "second")
+    ]
+    listed = (
+        await api.http.get("/v1/connections", params={"user_id": "two", "provider": "notion"})
+    ).json()
     assert [one["id"] for one in listed["connections"]] == [one.id for one in made]
     none = await api.http.get("/v1/connections", params={"user_id": "two", "provider": "hubspot"})
     assert none.json() == {"connections": [], "next_page_token": None}
@@ -42,13 +50,17 @@ async def test_connections_are_listed_oldest_first_and_filtered(api: Gateway) ->
     assert one == listed["connections"][0]
 
 
-async def test_connections_are_read_page_by_page_and_a_token_belongs_to_its_filters(api: Gateway) -> None:
+async def test_connections_are_read_page_by_page_and_a_token_belongs_to_its_filters(
+    api: Gateway,
+) -> None:
     made = [await api.connect("notion", user="pages", account=str(number)) for number in range(5)]
     asked: dict[str, str | int] = {"user_id": "pages", "page_size": 2}
     first = (await api.http.get("/v1/connections", params=asked)).json()
     pages, token = [first], first["next_page_token"]
     while pages[-1]["next_page_token"]:
-        further = await api.http.get("/v1/connections", params={**asked, "page_token": pages[-1]["next_page_token"]})
+        further = await api.http.get(
+            "/v1/connections", params={**asked, "page_token": pages[-1]["next_page_token"]}
+        )
         pages.append(further.json())
     assert [len(page["connections"]) for page in pages] == [2, 2, 1]
     assert [one["id"] for page in pages for one in page["connections"]] == [one.id for one in made]
@@ -59,7 +71,9 @@ async def test_connections_are_read_page_by_page_and_a_token_belongs_to_its_filt
         elsewhere = await api.http.get("/v1/connections", params={**other, "page_token": token})
         assert (elsewhere.status_code, elsewhere.json()["code"]) == (400, "bad_token")
     for size in (0, 201):
-        assert (await api.http.get("/v1/connections", params={"page_size": size})).status_code == 400
+        assert (
+            await api.http.get("/v1/connections", params={"page_size": size})
+        ).status_code == 400
 
 
 async def test_the_status_of_a_flow_can_be_asked(api: Gateway) -> None:
@@ -67,7 +81,10 @@ async def test_the_status_of_a_flow_can_be_asked(api: Gateway) -> None:
     assert (await api.http.get(f"/v1/connect/{flow}")).json() == {"status": "pending"}
     await api.come_back(flow, "notion", error="access_denied")
     failed = (await api.http.get(f"/v1/connect/{flow}")).json()
-    assert failed == {"status": "failed", "error": {"code": "access_denied", "detail": "It was declined there."}}
+    assert failed == {
+        "status": "failed",
+        "error": {"code": "access_denied", "detail": "It was declined there."},
+    }
     unknown = await api.http.get("/v1/connect/0000")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "not_found")
 
@@ -117,7 +134,9 @@ async def test_T07_open_redirect_by_return_url_is_refused_at_the_door(api: Gatew
         "/nope",
         f"{api.url}/nope",
     ):
-        answer = await api.http.post("/v1/connect", json={"provider": "notion", **WHO, "return_url": url})
+        answer = await api.http.post(
+            "/v1/connect", json={"provider": "notion", **WHO, "return_url": url}
+        )
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_return_url"), url
 
 
@@ -132,7 +151,9 @@ async def test_T01_a_callback_that_was_used_is_refused_the_second_time(api: Gate
     assert (again.status_code, again.json()["code"]) == (400, "state_invalid")
 
 
-async def test_T02_a_callback_in_a_browser_without_the_flows_cookie_is_refused(api: Gateway) -> None:
+async def test_T02_a_callback_in_a_browser_without_the_flows_cookie_is_refused(
+    api: Gateway,
+) -> None:
     flow = await start(api)
     opened = await api.http.get(f"/connect/{flow}")
     state = opened.headers["location"].partition("state=")[2]
@@ -140,7 +161,9 @@ async def test_T02_a_callback_in_a_browser_without_the_flows_cookie_is_refused(a
     for cookie in ("", "flow_other=x", f"flow_{flow}=guess"):
         refused = await api.http.get(path, headers={"cookie": cookie, "accept": "application/json"})
         assert (refused.status_code, refused.json()["code"]) == (400, "flow_mismatch")
-    good = await api.http.get(path, headers={"cookie": opened.headers["set-cookie"].partition(";")[0]})
+    good = await api.http.get(
+        path, headers={"cookie": opened.headers["set-cookie"].partition(";")[0]}
+    )
     assert good.status_code == 200
 
 
@@ -163,29 +186,46 @@ async def test_T12_the_callback_leaves_nothing_in_urls_referrers_or_caches(api: 
     assert back.headers["referrer-policy"] == "no-referrer"
 
 
-async def test_T38_no_page_on_the_popups_way_speaks_to_its_opener_or_cuts_it_off(api: Gateway) -> None:
+async def test_T38_no_page_on_the_popups_way_speaks_to_its_opener_or_cuts_it_off(
+    api: Gateway,
+) -> None:
     flow = await start(api)
-    pages = [await api.http.get(f"/connect/{flow}"), await api.come_back(flow, "notion", code="one")]
+    pages = [
+        await api.http.get(f"/connect/{flow}"),
+        await api.come_back(flow, "notion", code="one"),
+    ]
     pages.append(await api.http.get("/integrations/notion/oauth2callback"))
     for page in pages:
         assert "postMessage" not in page.text
         assert "cross-origin-opener-policy" not in page.headers
 
 
-async def test_disconnecting_takes_the_items_away_at_once_and_twice_is_the_same(api: Gateway) -> None:
+async def test_disconnecting_takes_the_items_away_at_once_and_twice_is_the_same(
+    api: Gateway,
+) -> None:
     connection = await api.connect("notion", user="leaver")
     await api.whole(connection, {"pages": [{"id": "p1"}]})
     assert (await api.http.get(f"/v1/connections/{connection.id}")).json()["items"] == 1
     gone = await api.http.delete(f"/v1/connections/{connection.id}")
-    assert (gone.status_code, gone.json()["status"], gone.json()["items"]) == (200, "disconnected", 0)
-    assert (await api.http.get("/v1/connections", params={"user_id": "leaver"})).json()["connections"] == []
-    assert (await api.http.get("/v1/items", params={"connection_id": connection.id})).json()["items"] == []
+    assert (gone.status_code, gone.json()["status"], gone.json()["items"]) == (
+        200,
+        "disconnected",
+        0,
+    )
+    assert (await api.http.get("/v1/connections", params={"user_id": "leaver"})).json()[
+        "connections"
+    ] == []
+    assert (await api.http.get("/v1/items", params={"connection_id": connection.id})).json()[
+        "items"
+    ] == []
     assert (await api.http.delete(f"/v1/connections/{connection.id}")).json() == gone.json()
     refused = await api.http.post(f"/v1/connections/{connection.id}/syncs", json={})
     assert (refused.status_code, refused.json()["code"]) == (409, "disconnected")
     late = await api.publish(connection, "pages", [{"id": "p2"}], version=7)
     await api.until("/v1/items", lambda _: bool(late))
-    assert (await api.http.get("/v1/items", params={"connection_id": connection.id})).json()["items"] == []
+    assert (await api.http.get("/v1/items", params={"connection_id": connection.id})).json()[
+        "items"
+    ] == []
 
 
 async def test_providers_say_what_they_hold_and_whether_they_are_simulated(api: Gateway) -> None:

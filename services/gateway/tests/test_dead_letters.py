@@ -21,7 +21,14 @@ from services.gateway.dead_letters.replay import replay_dead_letter
 from services.gateway.security.keys import create_key
 from services.gateway.tables import replays
 from services.gateway.tests.fake_auth import FakeAuth
-from services.gateway.tests.serving import SECRET, Gateway, item, read_topic, running_broker, running_gateway
+from services.gateway.tests.serving import (
+    SECRET,
+    Gateway,
+    item,
+    read_topic,
+    running_broker,
+    running_gateway,
+)
 from shared.contracts.envelope import Message
 from shared.contracts.topics import CONNECTIONS, ITEMS, SYNCS, dead_letters
 from shared.db import Database
@@ -33,8 +40,14 @@ from shared.settings import Cluster
 URL = "/v1/dead-letters"
 
 
-def record(n: int, *, topic: str = SYNCS, value: bytes | None = b"{", org: bytes | None = None) -> ConsumedRecord:
-    headers = (("ce_type", b"tributary.Odd"), *((("org_id", org),) if org else ()), ("bin", b"\xff"))
+def record(
+    n: int, *, topic: str = SYNCS, value: bytes | None = b"{", org: bytes | None = None
+) -> ConsumedRecord:
+    headers = (
+        ("ce_type", b"tributary.Odd"),
+        *((("org_id", org),) if org else ()),
+        ("bin", b"\xff"),
+    )
     return ConsumedRecord(topic, n % 4, n, f"k{n}".encode(), value, headers)
 
 
@@ -52,7 +65,9 @@ async def keep_record(producer: Producer, *, org: bytes = b"demo") -> None:
         ("dlq_bytes", b"9"),
         ("org_id", org),
     )
-    await producer.send_all([Message(topic=dead_letters(ITEMS), key=b"lane", value=b'{"a": 1}', headers=headers)])
+    await producer.send_all(
+        [Message(topic=dead_letters(ITEMS), key=b"lane", value=b'{"a": 1}', headers=headers)]
+    )
 
 
 async def listed(gateway: Gateway, **query: Any) -> list[dict[str, Any]]:
@@ -71,14 +86,21 @@ async def listed(gateway: Gateway, **query: Any) -> list[dict[str, Any]]:
 async def test_letters_are_listed_newest_first_without_what_they_hold(gateway: Gateway) -> None:
     assert await listed(gateway) == []
     for n in range(12):
-        await keep(gateway.producer, record(n, value=b"{customer", topic=(SYNCS, CONNECTIONS)[n % 2]))
+        await keep(
+            gateway.producer, record(n, value=b"{customer", topic=(SYNCS, CONNECTIONS)[n % 2])
+        )
         await asyncio.sleep(0.002)  # Kafka's clock has milliseconds
     pages = await listed(gateway, page_size=5)
     assert [one["offset"] for one in pages] == list(range(11, -1, -1))
     assert pages == await listed(gateway)
     newest = pages[0]
     assert newest["topic"] == CONNECTIONS
-    assert (newest["partition"], newest["key"], newest["service"], newest["attempts"]) == (3, "k11", "fetcher", 3)
+    assert (newest["partition"], newest["key"], newest["service"], newest["attempts"]) == (
+        3,
+        "k11",
+        "fetcher",
+        3,
+    )
     assert (newest["error"], newest["bytes"], newest["org_id"]) == ("ValueError: cannot", 9, None)
     assert (newest["replayable"], newest["replayed_at"]) == (True, None)
     assert "customer" not in str(pages)
@@ -96,14 +118,18 @@ async def test_letters_are_filtered_by_topic_and_service(gateway: Gateway) -> No
     assert (unknown.status_code, unknown.json()["code"]) == (400, "unknown_topic")
 
 
-async def test_a_page_token_belongs_to_its_filters_and_new_letters_do_not_move_the_others(gateway: Gateway) -> None:
+async def test_a_page_token_belongs_to_its_filters_and_new_letters_do_not_move_the_others(
+    gateway: Gateway,
+) -> None:
     await keep(gateway.producer, *[record(n) for n in range(4)])
     page = (await gateway.http.get(URL, params={"page_size": 2})).json()
     await keep(gateway.producer, *[record(n) for n in range(4, 12)])
     rest = (await gateway.http.get(URL, params={"page_token": page["next_page_token"]})).json()
     ids = [one["id"] for one in [*page["dead_letters"], *rest["dead_letters"]]]
     assert len(ids) == len(set(ids)) == 4
-    other = await gateway.http.get(URL, params={"page_token": page["next_page_token"], "service": "auth"})
+    other = await gateway.http.get(
+        URL, params={"page_token": page["next_page_token"], "service": "auth"}
+    )
     assert (other.status_code, other.json()["code"]) == (400, "bad_token")
 
 
@@ -142,16 +168,29 @@ async def test_what_names_no_letter_is_not_found(gateway: Gateway, id_: str) -> 
     assert [answer.status_code for answer in (shown, replayed)] == [404, 404]
 
 
-async def test_R6_a_replay_puts_the_original_back_once_on_the_partition_it_came_from(gateway: Gateway) -> None:
-    sent = Message(topic=ITEMS, key=b"c/pages/p1", value=b"\xffraw", headers=(("version", b"1"), ("dlq_replay", b"x")))
+async def test_R6_a_replay_puts_the_original_back_once_on_the_partition_it_came_from(
+    gateway: Gateway,
+) -> None:
+    sent = Message(
+        topic=ITEMS,
+        key=b"c/pages/p1",
+        value=b"\xffraw",
+        headers=(("version", b"1"), ("dlq_replay", b"x")),
+    )
     ((partition, offset),) = (await gateway.producer.send_all([sent])).items()
     (letter,) = await eventually_listed(gateway, 1)
-    assert (letter["partition"], letter["offset"], letter["service"]) == (partition, offset, "gateway")
+    assert (letter["partition"], letter["offset"], letter["service"]) == (
+        partition,
+        offset,
+        "gateway",
+    )
     answers = [await gateway.http.post(f"{URL}/{letter['id']}/replay") for _ in range(3)]
     assert [answer.status_code for answer in answers] == [200] * 3
     assert len({answer.text for answer in answers}) == 1
     assert (answers[0].json()["topic"], answers[0].json()["partition"]) == (ITEMS, partition)
-    first, again = await read_topic(gateway.settings.kafka.bootstrap, ITEMS, key="c/pages/p1", count=2)
+    first, again = await read_topic(
+        gateway.settings.kafka.bootstrap, ITEMS, key="c/pages/p1", count=2
+    )
     assert (again.partition, again.offset) == (first.partition, answers[0].json()["offset"])
     assert (again.key, again.value) == (sent.key, sent.value)
     assert again.headers == (("version", b"1"), ("dlq_replay", letter["id"].encode()))
@@ -190,15 +229,24 @@ async def test_a_letter_that_was_cut_is_not_replayed(gateway: Gateway) -> None:
     assert (answer.status_code, answer.json()["code"]) == (409, "not_replayable")
 
 
-async def test_a_letter_that_names_another_topic_than_its_own_is_not_replayed_there(gateway: Gateway) -> None:
+async def test_a_letter_that_names_another_topic_than_its_own_is_not_replayed_there(
+    gateway: Gateway,
+) -> None:
     headers = (("dlq_topic", CONNECTIONS.encode()), ("dlq_partition", b"0"), ("dlq_offset", b"0"))
-    await gateway.producer.send_all([Message(topic=dead_letters(SYNCS), key=b"k", value=b"v", headers=headers)])
+    await gateway.producer.send_all(
+        [Message(topic=dead_letters(SYNCS), key=b"k", value=b"v", headers=headers)]
+    )
     (letter,) = await listed(gateway)
     assert (await gateway.http.post(f"{URL}/{letter['id']}/replay")).status_code == 409
 
 
 async def test_headers_that_look_like_ours_belong_to_the_message(gateway: Gateway) -> None:
-    invented = (("dlq_topic", CONNECTIONS.encode()), ("dlq_offset", b"5"), ("dlq_error", b"invented"), ("x", b"y"))
+    invented = (
+        ("dlq_topic", CONNECTIONS.encode()),
+        ("dlq_offset", b"5"),
+        ("dlq_error", b"invented"),
+        ("x", b"y"),
+    )
     await keep(gateway.producer, ConsumedRecord(SYNCS, 0, 7, b"k", b"v", invented))
     (letter,) = await listed(gateway)
     assert (letter["topic"], letter["offset"], letter["error"]) == (SYNCS, 7, "ValueError: cannot")
@@ -206,7 +254,9 @@ async def test_headers_that_look_like_ours_belong_to_the_message(gateway: Gatewa
     assert [(one["name"], one["value"].encode()) for one in shown["headers"]] == list(invented)
 
 
-async def test_a_crash_between_sending_and_recording_costs_one_more_copy_and_no_second_answer(gateway: Gateway) -> None:
+async def test_a_crash_between_sending_and_recording_costs_one_more_copy_and_no_second_answer(
+    gateway: Gateway,
+) -> None:
     connection = await gateway.connect("notion")
     await gateway.publish(connection, "pages", [{"id": "p", "name": "new"}], version=9)
     await gateway.until(f"/v1/items/{connection.id}/pages/p", lambda one: one.get("version") == 9)
@@ -219,21 +269,27 @@ async def test_a_crash_between_sending_and_recording_costs_one_more_copy_and_no_
     second = (await gateway.http.post(f"{URL}/{letter['id']}/replay")).json()
     assert second["offset"] == first["offset"] + 1
     await gateway.publish(connection, "pages", [{"id": "p", "name": "newest"}], version=10)
-    shown = await gateway.until(f"/v1/items/{connection.id}/pages/p", lambda one: one["version"] == 10)
+    shown = await gateway.until(
+        f"/v1/items/{connection.id}/pages/p", lambda one: one["version"] == 10
+    )
     assert shown["name"] == "newest"
 
 
 async def test_two_replays_at_once_send_one_copy(gateway: Gateway) -> None:
     await keep(gateway.producer, record(0, topic=CONNECTIONS))
     (letter,) = await listed(gateway)
-    answers = await asyncio.gather(*(gateway.http.post(f"{URL}/{letter['id']}/replay") for _ in range(8)))
+    answers = await asyncio.gather(
+        *(gateway.http.post(f"{URL}/{letter['id']}/replay") for _ in range(8))
+    )
     codes = {(answer.status_code, answer.json().get("code")) for answer in answers}
     assert (200, None) in codes
     assert codes <= {(200, None), (409, "replay_running")}
     again = await gateway.http.post(f"{URL}/{letter['id']}/replay")
     first = [answer for answer in answers if answer.status_code == 200][0]  # noqa: RUF015  # clearer than next()
     assert again.json() == first.json()
-    assert len(await eventually_listed(gateway, 2)) == 2  # the gateway cannot read the copy either: one more letter
+    assert (
+        len(await eventually_listed(gateway, 2)) == 2
+    )  # the gateway cannot read the copy either: one more letter
 
 
 async def unrecord(gateway: Gateway, *, begun_at: float) -> None:
@@ -241,7 +297,9 @@ async def unrecord(gateway: Gateway, *, begun_at: float) -> None:
     assert isinstance(gateway.settings.database, Path)
     database = Database(gateway.settings.database)
     async with database.write() as db:
-        await db.execute(update(replays).values(begun_at=begun_at, sent_at=None, partition=None, offset=None))
+        await db.execute(
+            update(replays).values(begun_at=begun_at, sent_at=None, partition=None, offset=None)
+        )
     await database.close()
 
 
@@ -252,8 +310,12 @@ async def test_an_organisation_sees_only_letters_that_name_it(tmp_path: Path) ->
         database = Database(tmp_path / "gateway.sqlite3")
         await database.migrate("services.gateway:migrations")
         cluster = Cluster(bootstrap=bootstrap)
-        everyone = DeadLetterContext(kafka=cluster, database=database, log_ids=await log_ids(cluster, list(SOURCES)))
-        acme = DeadLetterContext(kafka=cluster, database=database, log_ids=everyone.log_ids, org="acme")
+        everyone = DeadLetterContext(
+            kafka=cluster, database=database, log_ids=await log_ids(cluster, list(SOURCES))
+        )
+        acme = DeadLetterContext(
+            kafka=cluster, database=database, log_ids=everyone.log_ids, org="acme"
+        )
         try:
             all_ = (await list_dead_letters(limit=50, context=everyone)).letters
             own = (await list_dead_letters(limit=50, context=acme)).letters
@@ -282,22 +344,35 @@ async def test_a_stopped_consumer_turns_readiness_red_and_says_what_to_do_while_
     assert (await gateway.http.get("/health/ready")).status_code == 503
     assert len(await listed(gateway, topic=ITEMS)) == DeadLetterLimit().run
     assert connection.sync_id
-    await gateway.progress(connection.sync_id, connection, "pages", step=1, state="running", pages=3)
+    await gateway.progress(
+        connection.sync_id, connection, "pages", step=1, state="running", pages=3
+    )
     await gateway.until(
-        f"/v1/syncs/{connection.sync_id}", lambda sync: any(row["pages"] == 3 for row in sync["resources"])
+        f"/v1/syncs/{connection.sync_id}",
+        lambda sync: any(row["pages"] == 3 for row in sync["resources"]),
     )
 
 
-async def test_with_api_keys_only_an_admin_sees_letters_and_only_their_organisations_own(tmp_path: Path) -> None:
+async def test_with_api_keys_only_an_admin_sees_letters_and_only_their_organisations_own(
+    tmp_path: Path,
+) -> None:
     async with (
         running_broker(tmp_path) as (bootstrap, producer),
-        running_gateway(tmp_path, bootstrap, producer, FakeAuth(SECRET), keys_required=True) as gateway,
+        running_gateway(
+            tmp_path, bootstrap, producer, FakeAuth(SECRET), keys_required=True
+        ) as gateway,
     ):
         await keep(producer, record(0, org=b"acme"), record(1, org=b"other"), record(2))
         database = Database(tmp_path / "gateway.sqlite3")
-        keys = {scope: await create_key(org="acme", scope=scope, database=database) for scope in ("write", "admin")}
+        keys = {
+            scope: await create_key(org="acme", scope=scope, database=database)
+            for scope in ("write", "admin")
+        }
         await database.close()
-        may, may_not = ({"authorization": f"Bearer {keys[scope].written.reveal()}"} for scope in ("admin", "write"))
+        may, may_not = (
+            {"authorization": f"Bearer {keys[scope].written.reveal()}"}
+            for scope in ("admin", "write")
+        )
         assert (await gateway.http.get(URL)).status_code == 401
         assert (await gateway.http.get(URL, headers=may_not)).status_code == 403
         (own,) = (await gateway.http.get(URL, headers=may)).json()["dead_letters"]
@@ -305,11 +380,17 @@ async def test_with_api_keys_only_an_admin_sees_letters_and_only_their_organisat
         theirs = f"{dead_letters(SYNCS)}~{crc32(b'k1') % 4}~0"
         for id_, status in ((own["id"], 200), (theirs, 404), (f"{dead_letters(SYNCS)}~0~77", 404)):
             assert (await gateway.http.get(f"{URL}/{id_}", headers=may)).status_code == status
-            assert (await gateway.http.post(f"{URL}/{id_}/replay", headers=may)).status_code == status
-            assert (await gateway.http.post(f"{URL}/{id_}/replay", headers=may_not)).status_code == 403
+            assert (
+                await gateway.http.post(f"{URL}/{id_}/replay", headers=may)
+            ).status_code == status
+            assert (
+                await gateway.http.post(f"{URL}/{id_}/replay", headers=may_not)
+            ).status_code == 403
 
 
-async def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+async def run(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *words: str
+) -> tuple[int, str, str]:
     capsys.readouterr()
     code = await asyncio.to_thread(main, words)
     shown = capsys.readouterr()
@@ -332,7 +413,16 @@ async def test_the_command_lists_shows_and_replays(
         await keep_record(producer)
         code, out, err = await command("list", "--topic", CONNECTIONS, "--limit", "3")
         assert (code, len(out.splitlines()), "There are more" in err) == (0, 4, True)
-        assert out.splitlines()[0].split() == ["id", "stored", "service", "tries", "bytes", "replayed", "key", "error"]
+        assert out.splitlines()[0].split() == [
+            "id",
+            "stored",
+            "service",
+            "tries",
+            "bytes",
+            "replayed",
+            "key",
+            "error",
+        ]
         assert "ValueError: cannot" in out
         assert "secret" not in out
         id_ = out.splitlines()[1].split()[0]
@@ -363,9 +453,14 @@ async def test_replaying_all_keeps_the_order_of_a_key(
         monkeypatch.setenv("TRIBUTARY_KAFKA_BOOTSTRAP_SERVERS", bootstrap)
         monkeypatch.setenv("TRIBUTARY_DATA_DIR", str(tmp_path))
         values: Sequence[bytes] = [str(n).encode() for n in range(6)]
-        await keep(producer, *[ConsumedRecord(SYNCS, 0, n, b"one key", value, ()) for n, value in enumerate(values)])
+        await keep(
+            producer,
+            *[ConsumedRecord(SYNCS, 0, n, b"one key", value, ()) for n, value in enumerate(values)],
+        )
         assert (await run(monkeypatch, capsys, "replay", "--topic", SYNCS, "--all"))[0] == 0
-        assert [one.value for one in await read_topic(bootstrap, SYNCS, key="one key", count=6)] == values
+        assert [
+            one.value for one in await read_topic(bootstrap, SYNCS, key="one key", count=6)
+        ] == values
 
 
 async def test_while_kafka_is_away_it_says_so(tmp_path: Path) -> None:

@@ -56,7 +56,10 @@ def resolve(document: Any, reference: str) -> Any:
 def test_the_schema_describes_every_route_in_openapi_3_1() -> None:
     document = openapi()
     assert document["openapi"].startswith("3.1")
-    described = {path: set(methods) & {"get", "post", "delete", "put"} for path, methods in document["paths"].items()}
+    described = {
+        path: set(methods) & {"get", "post", "delete", "put"}
+        for path, methods in document["paths"].items()
+    }
     assert described == ROUTES
     for reference in references(json.loads(json.dumps(document))):
         assert resolve(document, reference), reference
@@ -73,7 +76,12 @@ def test_the_event_document_describes_every_topic_and_message() -> None:
     for reference in references(document):
         assert resolve(document, reference), reference
     kinds = {message["name"] for message in document["components"]["messages"].values()}
-    assert {"tributary.Item", "tributary.ItemDeleted", "tributary.SyncRequested", "tributary.JobFinished"} <= kinds
+    assert {
+        "tributary.Item",
+        "tributary.ItemDeleted",
+        "tributary.SyncRequested",
+        "tributary.JobFinished",
+    } <= kinds
 
 
 def test_generated_files_that_are_stale_are_named(tmp_path: Path) -> None:
@@ -93,7 +101,9 @@ async def test_the_documentation_page_needs_nothing_but_this_server(api: Gateway
     assert page.status_code == 200
     assert "unsafe" not in page.headers["content-security-policy"]
     assert not re.search(r"<script(?![^>]*src=)|style=", page.text)
-    links = {link.partition("#")[0] for link in re.findall(r'(?:src|href)="([^"]+)"', page.text)} - {""}
+    links = {
+        link.partition("#")[0] for link in re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    } - {""}
     assert "/schema/openapi.json" in links
     for link in links:
         assert link.startswith("/")

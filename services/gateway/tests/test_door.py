@@ -12,7 +12,9 @@ import pytest
 from services.gateway.tests.serving import ALLOWED, Gateway
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-RELEASE = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))["project"]["version"]
+RELEASE = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))[
+    "project"
+]["version"]
 CONNECT = {"provider": "notion", "org_id": "o", "user_id": "u"}
 BODY = "This request needs a JSON body: an object with provider, org_id, user_id, return_url"
 ORIGINS = [
@@ -44,26 +46,39 @@ def is_problem(answer: httpx.Response, status: int, code: str | None = None) -> 
 
 @pytest.mark.parametrize("origin", ORIGINS)
 @pytest.mark.parametrize(
-    ("method", "path"), [("GET", "/v1/connections"), ("POST", "/v1/connect"), ("OPTIONS", "/v1/items")]
+    ("method", "path"),
+    [("GET", "/v1/connections"), ("POST", "/v1/connect"), ("OPTIONS", "/v1/items")],
 )
 async def test_T35_a_foreign_origin_is_refused_and_gets_no_cors_headers(
     api: Gateway, origin: str, method: str, path: str
 ) -> None:
-    answer = await api.http.request(method, path, headers={"origin": origin, "access-control-request-method": "POST"})
+    answer = await api.http.request(
+        method, path, headers={"origin": origin, "access-control-request-method": "POST"}
+    )
     is_problem(answer, 403, "foreign_origin")
     assert "access-control-allow-origin" not in answer.headers
     assert answer.headers["vary"] == "Origin"
 
 
 async def test_T35_two_origins_are_refused(api: Gateway) -> None:
-    answer = await api.http.get("/v1/connections", headers=[("origin", ALLOWED), ("origin", ALLOWED)])
+    answer = await api.http.get(
+        "/v1/connections", headers=[("origin", ALLOWED), ("origin", ALLOWED)]
+    )
     is_problem(answer, 403)
-    twice = await api.http.get("/v1/connections", headers=[("origin", api.url), ("origin", api.url)])
+    twice = await api.http.get(
+        "/v1/connections", headers=[("origin", api.url), ("origin", api.url)]
+    )
     is_problem(twice, 403)
 
 
 async def test_an_allowed_origin_is_answered_by_name_also_when_it_goes_wrong(api: Gateway) -> None:
-    for path in ("/v1/connections", "/v1/nothing", "/v1/items?page_size=0", "/nothing", "/integrations/x/load"):
+    for path in (
+        "/v1/connections",
+        "/v1/nothing",
+        "/v1/items?page_size=0",
+        "/nothing",
+        "/integrations/x/load",
+    ):
         answer = await api.http.get(path, headers={"origin": ALLOWED})
         assert answer.headers["access-control-allow-origin"] == ALLOWED
         assert answer.headers["access-control-allow-credentials"] == "true"
@@ -96,8 +111,14 @@ async def test_T43_a_host_that_is_not_ours_is_refused(api: Gateway, host: str) -
 
 
 async def test_T43_addresses_come_from_the_settings_whatever_the_headers_say(api: Gateway) -> None:
-    spoofed = {"x-forwarded-host": "evil.example", "x-forwarded-proto": "https", "forwarded": "host=evil.example"}
-    answer = await api.http.post("/v1/connect", json=CONNECT, headers={**spoofed, "host": "127.0.0.1"})
+    spoofed = {
+        "x-forwarded-host": "evil.example",
+        "x-forwarded-proto": "https",
+        "forwarded": "host=evil.example",
+    }
+    answer = await api.http.post(
+        "/v1/connect", json=CONNECT, headers={**spoofed, "host": "127.0.0.1"}
+    )
     assert answer.json()["authorize_url"].startswith(f"{api.url}/connect/")
 
 
@@ -107,7 +128,9 @@ async def test_T10_a_field_that_is_not_asked_for_is_refused(api: Gateway) -> Non
         is_problem(answer, 400)
         assert "is not a field of this request" in answer.json()["errors"][0]["detail"]
     connection = await api.connect("notion", user="t10")
-    is_problem(await api.http.post(f"/v1/connections/{connection.id}/syncs", json={"org_id": "other"}), 400)
+    is_problem(
+        await api.http.post(f"/v1/connections/{connection.id}/syncs", json={"org_id": "other"}), 400
+    )
 
 
 @pytest.mark.parametrize(
@@ -130,8 +153,15 @@ async def test_T10_a_field_that_is_not_asked_for_is_refused(api: Gateway) -> Non
         b'{"provider": "notion", "org_id": "o", "user_id": ' + b"[" * 50_000 + b"]" * 50_000 + b"}",
     ],
 )
-async def test_T19_a_body_that_cannot_be_read_is_the_callers_error(api: Gateway, body: bytes) -> None:
-    is_problem(await api.http.post("/v1/connect", content=body, headers={"content-type": "application/json"}), 400)
+async def test_T19_a_body_that_cannot_be_read_is_the_callers_error(
+    api: Gateway, body: bytes
+) -> None:
+    is_problem(
+        await api.http.post(
+            "/v1/connect", content=body, headers={"content-type": "application/json"}
+        ),
+        400,
+    )
 
 
 async def test_T19_a_huge_body_is_refused_announced_or_not(api: Gateway) -> None:
@@ -150,7 +180,9 @@ async def test_T19_a_huge_body_is_refused_announced_or_not(api: Gateway) -> None
 
 async def test_T20_a_compressed_body_is_refused(api: Gateway) -> None:
     for coding in ("gzip", "br", "deflate, gzip"):
-        answer = await api.http.post("/v1/connect", content=b"\x1f\x8b", headers={"content-encoding": coding})
+        answer = await api.http.post(
+            "/v1/connect", content=b"\x1f\x8b", headers={"content-encoding": coding}
+        )
         is_problem(answer, 415, "unsupported_encoding")
 
 
@@ -183,12 +215,18 @@ async def test_T20_a_compressed_body_is_refused(api: Gateway) -> None:
         ("/v1/providers?%FF", 400, "bad_query"),
     ],
 )
-async def test_what_is_not_known_is_refused(api: Gateway, path: str, status: int, code: str) -> None:
+async def test_what_is_not_known_is_refused(
+    api: Gateway, path: str, status: int, code: str
+) -> None:
     is_problem(await api.http.get(path), status, code)
 
 
-@pytest.mark.parametrize("size", ["0", "-1", "201", "1000000000", "1e9", "ten", "", "9" * 400, "2.5", "0x10"])
-async def test_T41_a_page_size_out_of_range_is_refused_and_never_clamped(api: Gateway, size: str) -> None:
+@pytest.mark.parametrize(
+    "size", ["0", "-1", "201", "1000000000", "1e9", "ten", "", "9" * 400, "2.5", "0x10"]
+)
+async def test_T41_a_page_size_out_of_range_is_refused_and_never_clamped(
+    api: Gateway, size: str
+) -> None:
     answer = await api.http.get("/v1/items", params={"page_size": size})
     is_problem(answer, 400)
     assert "page_size" in answer.json()["detail"]
@@ -197,7 +235,12 @@ async def test_T41_a_page_size_out_of_range_is_refused_and_never_clamped(api: Ga
 @pytest.mark.parametrize(
     ("asked", "body", "detail", "pointer"),
     [
-        ("GET /v1/items?page_size=1000000000", b"", "`page_size` must be 1 to 200; 1000000000 is not.", None),
+        (
+            "GET /v1/items?page_size=1000000000",
+            b"",
+            "`page_size` must be 1 to 200; 1000000000 is not.",
+            None,
+        ),
         ("GET /v1/items?page_size=", b"", "`page_size` must be 1 to 200; nothing is not.", None),
         ("POST /v1/connect", b"", f"{BODY}.", None),
         ("POST /v1/connect", b"[]", f"{BODY}; a list was sent.", None),
@@ -207,15 +250,30 @@ async def test_T41_a_page_size_out_of_range_is_refused_and_never_clamped(api: Ga
             "The request's body is not valid JSON. Send a JSON object in UTF-8; /docs ",
             None,
         ),
-        ("POST /v1/connect", b"{}", "`provider` is missing; this request takes provider, ", "/provider"),
+        (
+            "POST /v1/connect",
+            b"{}",
+            "`provider` is missing; this request takes provider, ",
+            "/provider",
+        ),
         (
             "POST /v1/connect",
             b'{"provider": "notion", "org_id": "o", "user_id": "u", "color": 1}',
             "`color` is not a field of this request: provider, org_id, user_id, return_url are.",
             "/color",
         ),
-        ("POST /v1/connect", b'{"provider": 7}', "`provider` must be a text; a whole number was sent.", "/provider"),
-        ("POST /v1/connections/c/syncs", b'{"resources": [1]}', "`resources[0]` must be a text", "/resources/0"),
+        (
+            "POST /v1/connect",
+            b'{"provider": 7}',
+            "`provider` must be a text; a whole number was sent.",
+            "/provider",
+        ),
+        (
+            "POST /v1/connections/c/syncs",
+            b'{"resources": [1]}',
+            "`resources[0]` must be a text",
+            "/resources/0",
+        ),
     ],
 )
 async def test_what_is_wrong_is_said_in_words_with_what_would_be_right(
@@ -241,7 +299,14 @@ async def test_a_method_that_is_not_there_is_a_problem(api: Gateway) -> None:
 
 
 async def test_T37_no_answer_can_be_framed_or_sniffed(api: Gateway) -> None:
-    for path in ("/", "/docs", "/events", "/v1/providers", "/connect/none", "/integrations/notion/oauth2callback"):
+    for path in (
+        "/",
+        "/docs",
+        "/events",
+        "/v1/providers",
+        "/connect/none",
+        "/integrations/notion/oauth2callback",
+    ):
         headers = (await api.http.get(path, headers={"accept": "text/html"})).headers
         assert headers["x-frame-options"] == "DENY"
         assert "frame-ancestors 'none'" in headers["content-security-policy"]
@@ -292,7 +357,11 @@ async def test_the_version_is_the_packages(api: Gateway) -> None:
 async def test_head_answers_what_get_does_without_the_body(api: Gateway, path: str) -> None:
     read, head = await api.http.get(path), await api.http.head(path)
     assert head.status_code == read.status_code
-    changing = {"x-request-id", "date", *(["content-length"] if path in {"/metrics", "/health/ready"} else [])}
+    changing = {
+        "x-request-id",
+        "date",
+        *(["content-length"] if path in {"/metrics", "/health/ready"} else []),
+    }
     told, shown = ({*one.headers.items()} for one in (head, read))
     assert {name for name, _ in told ^ shown} <= changing
     assert head.content == b""
@@ -302,7 +371,10 @@ async def test_head_of_a_stream_ends(api: Gateway) -> None:
     connection = await api.connect("notion", user="head")
     async with asyncio.timeout(10):
         head = await api.http.head(f"/v1/syncs/{connection.sync_id}/events")
-    assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream; charset=utf-8")
+    assert (head.status_code, head.headers["content-type"]) == (
+        200,
+        "text/event-stream; charset=utf-8",
+    )
 
 
 @pytest.mark.parametrize(

@@ -23,14 +23,20 @@ async def walk(api: Gateway, **params: str | int) -> list[str]:
     """Every id, page by page."""
     found, token = [], None
     while True:
-        page = (await api.http.get("/v1/items", params={**params, **({"page_token": token} if token else {})})).json()
+        page = (
+            await api.http.get(
+                "/v1/items", params={**params, **({"page_token": token} if token else {})}
+            )
+        ).json()
         found += [one["id"] for one in page["items"]]
         token = page["next_page_token"]
         if token is None:
             return found
 
 
-async def loaded(api: Gateway, user: str, pages: list[dict[str, Any]], provider: str = "notion") -> Connection:
+async def loaded(
+    api: Gateway, user: str, pages: list[dict[str, Any]], provider: str = "notion"
+) -> Connection:
     connection = await api.connect(provider, user=user)
     resource = "pages" if provider == "notion" else "records"
     assert (await api.whole(connection, {resource: pages}))["state"] == "done"
@@ -39,8 +45,16 @@ async def loaded(api: Gateway, user: str, pages: list[dict[str, Any]], provider:
 
 async def test_an_item_has_what_the_fetcher_sent_and_its_raw_record_unchanged(api: Gateway) -> None:
     raw = {"b": 1.50, "a": {"ü": ["\u202e", None]}}
-    sent = {"id": "p1", "name": "Plan", "url": "https://notion.so/p1", "parent_id": "d1", "raw": raw}
-    connection = await loaded(api, "one", [{**sent, "created_at": "2026-01-01T00:00:00Z", "modified_at": None}])
+    sent = {
+        "id": "p1",
+        "name": "Plan",
+        "url": "https://notion.so/p1",
+        "parent_id": "d1",
+        "raw": raw,
+    }
+    connection = await loaded(
+        api, "one", [{**sent, "created_at": "2026-01-01T00:00:00Z", "modified_at": None}]
+    )
     (found,) = await listed(api, connection_id=connection.id)
     assert found["synced_at"]
     expected = {
@@ -84,7 +98,9 @@ async def test_every_field_of_the_contract_can_be_read(api: Gateway) -> None:
         assert found[name] == sent[name]
 
 
-async def test_an_item_that_is_read_again_unchanged_keeps_the_time_it_was_synced_at(api: Gateway) -> None:
+async def test_an_item_that_is_read_again_unchanged_keeps_the_time_it_was_synced_at(
+    api: Gateway,
+) -> None:
     connection = await loaded(api, "again", [{"id": "p1"}])
     url = f"/v1/items/{connection.id}/pages/p1"
     first = (await api.http.get(url)).json()["synced_at"]
@@ -113,7 +129,9 @@ async def test_pages_are_stable_while_items_come_and_go(api: Gateway) -> None:
     ids = [f"p{number:03}" for number in range(0, 100, 2)]
     connection = await loaded(api, "pages", [{"id": id_} for id_ in ids])
     assert await walk(api, connection_id=connection.id, page_size=7) == ids
-    first = (await api.http.get("/v1/items", params={"connection_id": connection.id, "page_size": 10})).json()
+    first = (
+        await api.http.get("/v1/items", params={"connection_id": connection.id, "page_size": 10})
+    ).json()
     await api.producer.send_all(
         [
             gone(connection, "pages", first["items"][9]["id"], version=2),
@@ -125,7 +143,11 @@ async def test_pages_are_stable_while_items_come_and_go(api: Gateway) -> None:
     await api.until(f"/v1/connections/{connection.id}", lambda one: one["items"] == count)
     more = await api.http.get(
         "/v1/items",
-        params={"connection_id": connection.id, "page_size": 200, "page_token": first["next_page_token"]},
+        params={
+            "connection_id": connection.id,
+            "page_size": 200,
+            "page_token": first["next_page_token"],
+        },
     )
     assert [one["id"] for one in more.json()["items"]] == [*ids[10:], "p099"]
 
@@ -141,15 +163,26 @@ async def test_an_older_version_changes_nothing_and_a_deletion_stays(api: Gatewa
     for message in late:
         await api.producer.send_all([message])
     await api.publish(connection, "users", [{"id": "last"}])
-    found = {one["id"]: one["name"] for one in await listed(api, connection_id=connection.id, resource="pages")}
-    await api.until(f"/v1/items?connection_id={connection.id}&resource=pages", lambda page: len(page["items"]) == 2)
-    found = {one["id"]: one["name"] for one in await listed(api, connection_id=connection.id, resource="pages")}
+    found = {
+        one["id"]: one["name"]
+        for one in await listed(api, connection_id=connection.id, resource="pages")
+    }
+    await api.until(
+        f"/v1/items?connection_id={connection.id}&resource=pages",
+        lambda page: len(page["items"]) == 2,
+    )
+    found = {
+        one["id"]: one["name"]
+        for one in await listed(api, connection_id=connection.id, resource="pages")
+    }
     assert found == {"p1": "new", "p3": "p3"}
 
 
 async def test_a_search_finds_a_part_of_the_name_in_any_case(api: Gateway) -> None:
     names = ["Straße 100%", "STRASSE_B", "100 percent", "O'Neil; DROP TABLE items", "naïve"]
-    connection = await loaded(api, "search", [{"id": f"p{i}", "name": name} for i, name in enumerate(names)])
+    connection = await loaded(
+        api, "search", [{"id": f"p{i}", "name": name} for i, name in enumerate(names)]
+    )
 
     async def search(q: str) -> list[str]:
         return [one["name"] for one in await listed(api, connection_id=connection.id, q=q)]
@@ -161,7 +194,9 @@ async def test_a_search_finds_a_part_of_the_name_in_any_case(api: Gateway) -> No
 
 
 async def test_T41_wildcards_in_a_search_mean_themselves(api: Gateway) -> None:
-    connection = await loaded(api, "wild", [{"id": "a", "name": "50% off_"}, {"id": "b", "name": "50 euro off"}])
+    connection = await loaded(
+        api, "wild", [{"id": "a", "name": "50% off_"}, {"id": "b", "name": "50 euro off"}]
+    )
     for q in ("%", "_", "50%", "f_"):
         assert [one["id"] for one in await listed(api, connection_id=connection.id, q=q)] == ["a"]
     refused = await api.http.get("/v1/items", params={"q": "x" * 201})
@@ -172,7 +207,9 @@ async def test_items_are_filtered_by_provider_resource_and_time_of_loading(api: 
     connection = await loaded(api, "filters", [{"id": "p1"}])
     await api.publish(connection, "users", [{"id": "u1"}])
     await api.until(f"/v1/connections/{connection.id}", lambda one: one["items"] == 2)
-    assert [one["id"] for one in await listed(api, connection_id=connection.id, resource="users")] == ["u1"]
+    assert [
+        one["id"] for one in await listed(api, connection_id=connection.id, resource="users")
+    ] == ["u1"]
     assert await listed(api, connection_id=connection.id, provider="hubspot") == []
     updated = (await listed(api, connection_id=connection.id, resource="users"))[0]["synced_at"]
     since = await listed(api, connection_id=connection.id, resource="users", synced_since=updated)
@@ -182,25 +219,49 @@ async def test_items_are_filtered_by_provider_resource_and_time_of_loading(api: 
 
 
 async def test_T13_only_web_links_are_passed_on(api: Gateway) -> None:
-    urls = ["javascript:alert(1)", "data:text/html,x", " https://x", "HTTPS://ok.example", "https://ok.example", "//x"]
+    urls = [
+        "javascript:alert(1)",
+        "data:text/html,x",
+        " https://x",
+        "HTTPS://ok.example",
+        "https://ok.example",
+        "//x",
+    ]
     connection = await loaded(
-        api, "links", [{"id": f"p{i}", "url": url, "name": "<img onerror=x>"} for i, url in enumerate(urls)]
+        api,
+        "links",
+        [{"id": f"p{i}", "url": url, "name": "<img onerror=x>"} for i, url in enumerate(urls)],
     )
     found = await listed(api, connection_id=connection.id)
-    assert [one["url"] for one in found] == [None, None, None, "HTTPS://ok.example", "https://ok.example", None]
+    assert [one["url"] for one in found] == [
+        None,
+        None,
+        None,
+        "HTTPS://ok.example",
+        "https://ok.example",
+        None,
+    ]
     assert found[0]["name"] == "<img onerror=x>"
 
 
-async def test_T23_a_page_token_that_was_altered_or_taken_elsewhere_is_refused(api: Gateway) -> None:
+async def test_T23_a_page_token_that_was_altered_or_taken_elsewhere_is_refused(
+    api: Gateway,
+) -> None:
     connection = await loaded(api, "tokens", [{"id": f"p{i}"} for i in range(5)])
     mine: dict[str, str | int] = {"connection_id": connection.id, "page_size": 2}
     token = (await api.http.get("/v1/items", params=mine)).json()["next_page_token"]
-    assert (await api.http.get("/v1/items", params={**mine, "page_token": token})).status_code == 200
+    assert (
+        await api.http.get("/v1/items", params={**mine, "page_token": token})
+    ).status_code == 200
     for at in (0, len(token) // 2, len(token) - 2):
         altered = token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
-        assert (await api.http.get("/v1/items", params={**mine, "page_token": altered})).status_code == 400
+        assert (
+            await api.http.get("/v1/items", params={**mine, "page_token": altered})
+        ).status_code == 400
     for other in ({"q": "p"}, {"resource": "pages"}, {"provider": "notion"}):
         elsewhere = await api.http.get("/v1/items", params={**mine, **other, "page_token": token})
         assert (elsewhere.status_code, elsewhere.json()["code"]) == (400, "bad_token")
     for odd in ("", "x", "=" * 50, "A" * 10_000):
-        assert (await api.http.get("/v1/items", params={**mine, "page_token": odd})).status_code == 400
+        assert (
+            await api.http.get("/v1/items", params={**mine, "page_token": odd})
+        ).status_code == 400

@@ -23,7 +23,10 @@ from shared.contracts.topics import CONNECTIONS, PUBLIC
 DOCUMENT: Any = json.loads(generate.FILES["docs/asyncapi.json"](""))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 MESSAGES: dict[str, Any] = DOCUMENT["components"]["messages"]
-SHAPES = {shape.__name__: shape for shape in structs(one for kinds in KINDS.values() for one in kinds.values())}
+SHAPES = {
+    shape.__name__: shape
+    for shape in structs(one for kinds in KINDS.values() for one in kinds.values())
+}
 REF = items.ItemRef(connection_id="c", resource="pages", id="1")
 
 
@@ -40,7 +43,9 @@ def sent(kind: str) -> Message:
     """A message of that kind, made by the code that sends it."""
     shape = next(kinds[kind] for kinds in KINDS.values() if kind in kinds)
     if kind == "ItemDeleted":
-        return items.deletion(REF, org_id="o", generation=1, version=1, reason="merged", merged_into="2")
+        return items.deletion(
+            REF, org_id="o", generation=1, version=1, reason="merged", merged_into="2"
+        )
     assert shape is not None
     body: Any = msgspec.convert(MESSAGES[kind]["examples"][0]["payload"], shape, strict=False)
     if kind == "Item":
@@ -53,14 +58,21 @@ def test_a_field_or_header_has_a_meaning_a_type_and_an_example(schema: Any) -> N
     described = [schema, *schema.get("anyOf", ())]
     assert any(one.get("description", "").endswith(".") for one in described)
     assert any(one.get("type") or one.get("$ref") for one in described)
-    assert example(schema, SCHEMAS) not in {None, ""} if not isinstance(example(schema, SCHEMAS), dict | list) else True
+    assert (
+        example(schema, SCHEMAS) not in {None, ""}
+        if not isinstance(example(schema, SCHEMAS), dict | list)
+        else True
+    )
 
 
 @pytest.mark.parametrize("name", SCHEMAS)
 def test_a_shape_has_a_meaning_and_an_example_that_fits(name: str) -> None:
     assert SCHEMAS[name]["description"].endswith(".")
     (shown,) = SCHEMAS[name]["examples"]
-    assert msgspec.json.decode(msgspec.json.encode(msgspec.convert(shown, SHAPES[name], strict=False))) == shown
+    assert (
+        msgspec.json.decode(msgspec.json.encode(msgspec.convert(shown, SHAPES[name], strict=False)))
+        == shown
+    )
 
 
 @pytest.mark.parametrize("kind", MESSAGES)

@@ -27,11 +27,15 @@ def tables(request: pytest.FixtureRequest) -> Mapping[str, Schema]:
     """Where the gateway keeps them, when it is not the usual file."""
     if request.param == "sqlite":
         return {}
-    return {"database": Schema(url=SecretStr(request.getfixturevalue("real_postgres")), name="gateway")}
+    return {
+        "database": Schema(url=SecretStr(request.getfixturevalue("real_postgres")), name="gateway")
+    }
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def locked(tmp_path_factory: pytest.TempPathFactory, tables: Mapping[str, Schema]) -> AsyncIterator[Locked]:
+async def locked(
+    tmp_path_factory: pytest.TempPathFactory, tables: Mapping[str, Schema]
+) -> AsyncIterator[Locked]:
     async with running_locked(tmp_path_factory.mktemp("locked"), **tables) as locked:
         yield locked
 
@@ -45,7 +49,9 @@ def body(answer: httpx.Response) -> dict[str, Any]:
     return {name: value for name, value in answer.json().items() if name != "request_id"}
 
 
-async def test_a_key_that_is_missing_unknown_wrong_expired_or_revoked_gets_one_answer(locked: Locked) -> None:
+async def test_a_key_that_is_missing_unknown_wrong_expired_or_revoked_gets_one_answer(
+    locked: Locked,
+) -> None:
     good = await locked.key()
     tried = [
         {},
@@ -63,7 +69,9 @@ async def test_a_key_that_is_missing_unknown_wrong_expired_or_revoked_gets_one_a
             answers.append(await http.get("/v1/connections", headers=headers))
     assert [answer.status_code for answer in answers] == [401] * len(tried)
     assert all(body(answer) == body(answers[0]) for answer in answers)
-    assert all(answer.headers["www-authenticate"] == 'Bearer realm="tributary"' for answer in answers)
+    assert all(
+        answer.headers["www-authenticate"] == 'Bearer realm="tributary"' for answer in answers
+    )
     assert answers[0].headers["content-type"] == "application/problem+json"
 
 
@@ -92,16 +100,24 @@ async def test_T09_a_page_token_of_one_organisation_is_none_of_another(locked: L
         own = await http.get("/v1/items?page_size=1", headers=bearer(await locked.key()))
         token = own.json()["next_page_token"]
         params = {"page_size": "1", "page_token": token}
-        answer = await http.get("/v1/items", params=params, headers=bearer(await locked.key(org=OTHER)))
+        answer = await http.get(
+            "/v1/items", params=params, headers=bearer(await locked.key(org=OTHER))
+        )
         assert (answer.status_code, answer.json()["code"]) == (400, "bad_token")
-        assert (await http.get("/v1/items", params=params, headers=bearer(await locked.key()))).status_code == 200
+        assert (
+            await http.get("/v1/items", params=params, headers=bearer(await locked.key()))
+        ).status_code == 200
 
 
-async def test_T09_what_another_organisation_does_not_see_it_does_not_end_or_load_either(locked: Locked) -> None:
+async def test_T09_what_another_organisation_does_not_see_it_does_not_end_or_load_either(
+    locked: Locked,
+) -> None:
     async with locked.somewhere() as http:
         http.headers.update(bearer(await locked.key("admin", org=OTHER)))
         assert (await http.delete(f"/v1/connections/{locked.own.id}")).status_code == 404
-        assert (await http.post(f"/v1/connections/{locked.own.id}/syncs", json={})).status_code == 404
+        assert (
+            await http.post(f"/v1/connections/{locked.own.id}/syncs", json={})
+        ).status_code == 404
         http.headers.update(bearer(await locked.key()))
         shown = (await http.get(f"/v1/connections/{locked.own.id}")).json()
     assert (shown["status"], shown["items"], shown["sync_id"]) == ("active", 2, locked.own.sync_id)
@@ -120,22 +136,30 @@ async def test_connecting_takes_the_organisation_from_the_key(locked: Locked) ->
 async def test_the_original_routes_take_their_own_organisation_only(locked: Locked) -> None:
     async with locked.somewhere() as http:
         http.headers.update(bearer(await locked.key("write")))
-        handle = await http.post("/integrations/notion/credentials", data={"user_id": "demo", "org_id": OWN})
+        handle = await http.post(
+            "/integrations/notion/credentials", data={"user_id": "demo", "org_id": OWN}
+        )
         assert handle.json()["provider"] == "notion"
         loaded = await http.post("/integrations/notion/load", data={"credentials": handle.text})
         assert {one["name"] for one in loaded.json()} == {"page Plan", "page Notes"}
         for path in ("authorize", "credentials", "load"):
-            answer = await http.post(f"/integrations/notion/{path}", data={"user_id": "demo", "org_id": OTHER})
+            answer = await http.post(
+                f"/integrations/notion/{path}", data={"user_id": "demo", "org_id": OTHER}
+            )
             assert (answer.status_code, answer.json()["code"]) == (403, "foreign_org")
         http.headers.update(bearer(await locked.key("write", org=OTHER)))
         foreign = await http.post("/integrations/notion/load", data={"credentials": handle.text})
         assert (foreign.status_code, foreign.json()["code"]) == (400, "not_connected")
 
 
-async def test_an_admin_makes_lists_and_revokes_the_keys_of_its_organisation(locked: Locked) -> None:
+async def test_an_admin_makes_lists_and_revokes_the_keys_of_its_organisation(
+    locked: Locked,
+) -> None:
     async with locked.somewhere() as http:
         http.headers.update(bearer(await locked.key("admin")))
-        made = await http.post("/v1/keys", json={"scope": "write", "name": "Import", "expires_in_days": 7})
+        made = await http.post(
+            "/v1/keys", json={"scope": "write", "name": "Import", "expires_in_days": 7}
+        )
         assert made.status_code == 201
         key, about = made.json()["key"], made.json()["about"]
         assert made.headers["location"] == f"/v1/keys/{about['prefix']}"
@@ -151,7 +175,9 @@ async def test_an_admin_makes_lists_and_revokes_the_keys_of_its_organisation(loc
         assert (await http.get("/v1/items", headers=bearer(key))).status_code == 401
 
 
-async def test_keys_are_read_page_by_page_and_a_token_belongs_to_its_organisation(locked: Locked) -> None:
+async def test_keys_are_read_page_by_page_and_a_token_belongs_to_its_organisation(
+    locked: Locked,
+) -> None:
     for _ in range(3):
         await locked.key()
     async with locked.somewhere() as http:
@@ -160,7 +186,9 @@ async def test_keys_are_read_page_by_page_and_a_token_belongs_to_its_organisatio
         page = (await http.get("/v1/keys?page_size=2")).json()
         found, taken = list(page["keys"]), page["next_page_token"]
         while page["next_page_token"]:
-            page = (await http.get(f"/v1/keys?page_size=2&page_token={page['next_page_token']}")).json()
+            page = (
+                await http.get(f"/v1/keys?page_size=2&page_token={page['next_page_token']}")
+            ).json()
             assert len(page["keys"]) <= 2
             found += page["keys"]
         assert (found, every["next_page_token"]) == (every["keys"], None)
@@ -169,7 +197,9 @@ async def test_keys_are_read_page_by_page_and_a_token_belongs_to_its_organisatio
         assert (refused.status_code, refused.json()["code"]) == (400, "bad_token")
 
 
-@pytest.mark.parametrize("extra", [{"org_id": OTHER}, {"prefix": "x"}, {"scope": "root"}, {"expires_in_days": 0}])
+@pytest.mark.parametrize(
+    "extra", [{"org_id": OTHER}, {"prefix": "x"}, {"scope": "root"}, {"expires_in_days": 0}]
+)
 async def test_T10_an_admin_cannot_make_a_key_of_another_kind_or_organisation(
     locked: Locked, extra: dict[str, Any]
 ) -> None:
@@ -215,20 +245,26 @@ async def test_T32_guessing_is_slowed_down_by_address(locked: Locked) -> None:
         assert (refused.status_code, refused.json()["code"]) == (429, "too_many_failures")
         assert refused.headers["retry-after"] == "1"
         fresh = bearer(await locked.key())
-        assert (await http.get("/v1/items", headers=fresh)).status_code == 200, "who has a key is not held up by others"
+        assert (await http.get("/v1/items", headers=fresh)).status_code == 200, (
+            "who has a key is not held up by others"
+        )
         assert (await http.get("/v1/items")).status_code == 401, "no key is no guess"
     async with locked.somewhere() as elsewhere:
         assert (await elsewhere.get("/v1/items", headers=bearer("one"))).status_code == 401
 
 
-async def test_T32_guessing_one_key_is_slowed_down_from_everywhere_but_its_holder_works_on(locked: Locked) -> None:
+async def test_T32_guessing_one_key_is_slowed_down_from_everywhere_but_its_holder_works_on(
+    locked: Locked,
+) -> None:
     key = await locked.key()
     async with locked.somewhere() as holder:
         assert (await holder.get("/v1/items", headers=bearer(key))).status_code == 200
         statuses = []
         for _ in range(FREE + 1):
             async with locked.somewhere() as http:
-                statuses.append((await http.get("/v1/items", headers=bearer(wrong(key)))).status_code)
+                statuses.append(
+                    (await http.get("/v1/items", headers=bearer(wrong(key)))).status_code
+                )
         assert statuses == [401] * FREE + [429]
         assert (await holder.get("/v1/items", headers=bearer(key))).status_code == 200
 
@@ -237,7 +273,11 @@ async def test_T44_a_header_does_not_make_another_address(locked: Locked) -> Non
     statuses = []
     async with locked.somewhere() as http:
         for number in range(FREE + 1):
-            headers = {**bearer("guess"), "x-forwarded-for": f"203.0.113.{number}", "x-real-ip": f"203.0.113.{number}"}
+            headers = {
+                **bearer("guess"),
+                "x-forwarded-for": f"203.0.113.{number}",
+                "x-real-ip": f"203.0.113.{number}",
+            }
             statuses.append((await http.get("/v1/items", headers=headers)).status_code)
     assert statuses == [401] * FREE + [429]
 
@@ -263,14 +303,19 @@ async def test_T36_the_api_takes_a_session_from_our_own_pages_only(locked: Locke
         for headers in ({"cookie": cookie, "sec-fetch-site": "same-origin"}, {"cookie": cookie}):
             events = await http.get(f"/v1/syncs/{sync}/events", headers=headers)
             assert "event: done" in events.text
-        for site in ({"origin": ALLOWED, "sec-fetch-site": "same-site"}, {"sec-fetch-site": "cross-site"}):
+        for site in (
+            {"origin": ALLOWED, "sec-fetch-site": "same-site"},
+            {"sec-fetch-site": "cross-site"},
+        ):
             answer = await http.get("/v1/items", headers={"cookie": cookie, **site})
             assert answer.status_code == 401
             script = {**site, "sec-fetch-mode": "cors", "accept": "text/html"}
             assert (await http.get("/", headers={"cookie": cookie, **script})).status_code == 403
         link = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "accept": "text/html"}
         assert (await http.get("/", headers={"cookie": cookie, **link})).status_code == 200
-        assert (await http.post("/v1/connect", json=asked, headers={"cookie": cookie})).status_code == 401
+        assert (
+            await http.post("/v1/connect", json=asked, headers={"cookie": cookie})
+        ).status_code == 401
         for token in ({}, {"x-csrf-token": csrf[::-1]}):
             refused = await http.post("/v1/connect", json=asked, headers={**own, **token})
             assert (refused.status_code, refused.json()["code"]) == (403, "csrf")

@@ -20,7 +20,22 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_key_is_made_listed_and_revoked(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["create", "--org", "acme", "--scope", "write", "--name", "crm", "--expires-in-days", "7"]) == 0
+    assert (
+        main(
+            [
+                "create",
+                "--org",
+                "acme",
+                "--scope",
+                "write",
+                "--name",
+                "crm",
+                "--expires-in-days",
+                "7",
+            ]
+        )
+        == 0
+    )
     made, words = capsys.readouterr()
     key = re.fullmatch(r"trb_([0-9A-Za-z]{12})_([0-9A-Za-z]{40})\n", made)
     assert key, "nothing but the key is on standard output"
@@ -29,7 +44,9 @@ def test_a_key_is_made_listed_and_revoked(capsys: pytest.CaptureFixture[str]) ->
     listed = capsys.readouterr().out
     assert {key[1], "acme", "write", "active", "crm"} <= set(listed.split())
     assert key[2] not in listed
-    assert main(["revoke", made.strip()]) == 0, "a whole key that was pasted is as good as its prefix"
+    assert main(["revoke", made.strip()]) == 0, (
+        "a whole key that was pasted is as good as its prefix"
+    )
     assert key[2] not in capsys.readouterr().err
     assert main(["list", "--org", "acme"]) == 0
     assert "revoked" in capsys.readouterr().out
@@ -42,10 +59,14 @@ def test_the_folder_that_it_makes_is_for_its_owner_only(data: Path) -> None:
     assert stat.S_IMODE(data.stat().st_mode) == 0o700
 
 
-def test_what_is_wrong_is_said_in_words(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_is_wrong_is_said_in_words(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert main(["revoke", "000000000000"]) == 1
     assert main(["create", "--org", " "]) == 1
-    monkeypatch.setenv("TRIBUTARY_DATABASE_URL", "postgresql://somebody:hunter2@127.0.0.1:9/nothing")
+    monkeypatch.setenv(
+        "TRIBUTARY_DATABASE_URL", "postgresql://somebody:hunter2@127.0.0.1:9/nothing"
+    )
     assert main(["list"]) == 1
     monkeypatch.setenv("TRIBUTARY_HOST", "nonsense")
     assert main(["list"]) == 2

@@ -54,20 +54,28 @@ AIRTABLE = {
 async def test_the_original_client_connects_and_loads_in_its_own_order(api: Gateway) -> None:
     http = api.http
     multipart = {name: (None, value) for name, value in who("TestUser").items()}
-    started = await http.post("/integrations/airtable/authorize", files=multipart, headers={"origin": ALLOWED})
+    started = await http.post(
+        "/integrations/airtable/authorize", files=multipart, headers={"origin": ALLOWED}
+    )
     link = started.json()
     assert isinstance(link, str)
     assert link.startswith(f"{api.url}/connect/")
     page = await api.come_back(link.rpartition("/")[2], "airtable", code="one")
     assert page.text.startswith("<html><script>window.close();</script>")
     handle = (
-        await http.post("/integrations/airtable/credentials", files=multipart, headers={"origin": ALLOWED})
+        await http.post(
+            "/integrations/airtable/credentials", files=multipart, headers={"origin": ALLOWED}
+        )
     ).json()
     assert handle["connection"]
     (connection,) = [one for one in api.auth.connections.values() if one.user_id == "TestUser"]
     assert connection.id not in json.dumps(handle)
     loading = asyncio.create_task(
-        http.post("/integrations/airtable/load", data={"credentials": json.dumps(handle)}, headers={"origin": ALLOWED})
+        http.post(
+            "/integrations/airtable/load",
+            data={"credentials": json.dumps(handle)},
+            headers={"origin": ALLOWED},
+        )
     )
     assert connection.sync_id
     await api.load(connection.sync_id, connection, AIRTABLE)
@@ -75,7 +83,9 @@ async def test_the_original_client_connects_and_loads_in_its_own_order(api: Gate
     assert loaded.headers["access-control-allow-origin"] == ALLOWED
     rows = loaded.json()
     assert [list(row) for row in rows] == [FIELDS] * 4
-    assert [(row["id"], row["type"], row["parent_id"], row["parent_path_or_name"]) for row in rows] == [
+    assert [
+        (row["id"], row["type"], row["parent_id"], row["parent_path_or_name"]) for row in rows
+    ] == [
         ("appA_Base", "Base", None, None),
         ("tbl1_Table", "Table", "appA_Base", "Garden"),
         ("rec1_Record", "Record", "tbl1_Table", "Trees"),
@@ -83,7 +93,9 @@ async def test_the_original_client_connects_and_loads_in_its_own_order(api: Gate
     ]
     assert rows[2]["name"] == "{id} <b>Oak</b>"
     assert [row["url"] for row in rows] == [None] * 4
-    assert {(row["visibility"], row["directory"], row["children"]) for row in rows} == {(True, False, None)}
+    assert {(row["visibility"], row["directory"], row["children"]) for row in rows} == {
+        (True, False, None)
+    }
 
 
 async def test_all_twelve_routes_answer_and_say_that_they_are_deprecated(api: Gateway) -> None:
@@ -94,7 +106,9 @@ async def test_all_twelve_routes_answer_and_say_that_they_are_deprecated(api: Ga
             ("POST", "credentials"),
             ("POST", "load"),
         ):
-            answer = await api.http.request(method, f"/integrations/{provider}/{route}", headers={"origin": ALLOWED})
+            answer = await api.http.request(
+                method, f"/integrations/{provider}/{route}", headers={"origin": ALLOWED}
+            )
             assert answer.status_code in {400, 422}, answer.text
             assert answer.headers["deprecation"] == "@1795392000"
             assert answer.headers["link"] == '</v1>; rel="successor-version"'
@@ -124,7 +138,9 @@ async def test_credentials_answer_at_once_when_nothing_is_on_its_way(api: Gatewa
 
 async def test_credentials_wait_while_a_consent_is_on_its_way(api: Gateway) -> None:
     started = await api.http.post("/integrations/notion/authorize", data=who("user 5"))
-    asked = asyncio.create_task(api.http.post("/integrations/notion/credentials", data=who("user 5")))
+    asked = asyncio.create_task(
+        api.http.post("/integrations/notion/credentials", data=who("user 5"))
+    )
     flow = started.json().rpartition("/")[2]
     assert (await api.come_back(flow, "notion", code="one")).status_code == 200
     assert (await asked).json()["connection"]
@@ -132,7 +148,9 @@ async def test_credentials_wait_while_a_consent_is_on_its_way(api: Gateway) -> N
 
 async def test_credentials_stop_waiting_when_the_consent_was_declined(api: Gateway) -> None:
     started = await api.http.post("/integrations/notion/authorize", data=who("user 6"))
-    asked = asyncio.create_task(api.http.post("/integrations/notion/credentials", data=who("user 6")))
+    asked = asyncio.create_task(
+        api.http.post("/integrations/notion/credentials", data=who("user 6"))
+    )
     flow = started.json().rpartition("/")[2]
     began = time.monotonic()
     assert (await api.come_back(flow, "notion", error="access_denied")).status_code == 400
@@ -143,7 +161,10 @@ async def test_credentials_stop_waiting_when_the_consent_was_declined(api: Gatew
 async def test_load_joins_what_runs_and_takes_the_last_result_if_it_is_fresh(api: Gateway) -> None:
     connection = await api.connect("notion", user="joins")
     asked = who("joins")
-    both = [asyncio.create_task(api.http.post("/integrations/notion/load", data=asked)) for _ in range(2)]
+    both = [
+        asyncio.create_task(api.http.post("/integrations/notion/load", data=asked))
+        for _ in range(2)
+    ]
     await api.whole(connection, {"pages": [{"id": "p1", "name": "Plan"}]})
     first, second = [(await one).json() for one in both]
     again = (await api.http.post("/integrations/notion/load", data=asked)).json()
@@ -171,13 +192,19 @@ HEAD = b'--x\r\nContent-Disposition: form-data; name="user_id"'
         ("/", b"user_id=a&org_id=b"),
     ],
 )
-async def test_T19_a_form_that_cannot_be_read_is_the_callers_error(api: Gateway, kind: str, body: bytes) -> None:
-    answer = await api.http.post("/integrations/notion/authorize", content=body, headers={"content-type": kind})
+async def test_T19_a_form_that_cannot_be_read_is_the_callers_error(
+    api: Gateway, kind: str, body: bytes
+) -> None:
+    answer = await api.http.post(
+        "/integrations/notion/authorize", content=body, headers={"content-type": kind}
+    )
     assert answer.status_code in {400, 413, 422}, answer.text
     assert isinstance(answer.json()["detail"], str)
 
 
-@pytest.mark.parametrize("handle", ["", "null", "[]", "[" * 100_000, '{"connection": "AAAA"}', '{"connection": 7}'])
+@pytest.mark.parametrize(
+    "handle", ["", "null", "[]", "[" * 100_000, '{"connection": "AAAA"}', '{"connection": 7}']
+)
 async def test_a_handle_that_was_not_given_out_is_refused(api: Gateway, handle: str) -> None:
     answer = await api.http.post("/integrations/notion/load", data={"credentials": handle})
     assert answer.status_code in {400, 422}
@@ -186,11 +213,20 @@ async def test_a_handle_that_was_not_given_out_is_refused(api: Gateway, handle: 
 
 def digests(page: httpx.Response, element: str) -> list[str]:
     texts = re.findall(rf"<{element}>(.*?)</{element}>", page.text, re.DOTALL)
-    return [f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'" for text in texts]
+    return [
+        f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+        for text in texts
+    ]
 
 
-async def test_the_policy_of_the_callback_page_allows_its_own_script_and_no_other(api: Gateway) -> None:
-    flow = (await api.http.post("/integrations/notion/authorize", data=who("user 9"))).json().rpartition("/")[2]
+async def test_the_policy_of_the_callback_page_allows_its_own_script_and_no_other(
+    api: Gateway,
+) -> None:
+    flow = (
+        (await api.http.post("/integrations/notion/authorize", data=who("user 9")))
+        .json()
+        .rpartition("/")[2]
+    )
     good = await api.come_back(flow, "notion", code="one")
     bad = await api.http.get("/integrations/notion/oauth2callback?state=unknown&code=x")
     assert (good.status_code, bad.status_code) == (200, 400)
@@ -205,7 +241,9 @@ async def test_the_policy_of_the_callback_page_allows_its_own_script_and_no_othe
 
 
 async def test_a_program_gets_a_typed_error_from_the_callback(api: Gateway) -> None:
-    answer = await api.http.get("/integrations/notion/oauth2callback?state=x", headers={"accept": "application/json"})
+    answer = await api.http.get(
+        "/integrations/notion/oauth2callback?state=x", headers={"accept": "application/json"}
+    )
     assert answer.status_code == 400
     assert answer.json()["code"] == "state_invalid"
 

@@ -123,7 +123,14 @@ async def test_it_joins_the_load_that_runs_and_waits_for_the_end(
 async def test_a_result_is_given_again_for_half_a_minute_and_then_loaded_anew(
     context: GatewayContext, connection: Connection
 ) -> None:
-    await tell(context, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    await tell(
+        context,
+        connection.sync_id or "",
+        connection,
+        pages="done",
+        users="done",
+        data_sources="done",
+    )
     assert await load_everything(connection, context=context) == []
     assert await count_syncs(context, connection) == 1
     with pytest.raises(TimedOut):
@@ -131,7 +138,9 @@ async def test_a_result_is_given_again_for_half_a_minute_and_then_loaded_anew(
     assert await count_syncs(context, connection) == 2
 
 
-async def test_it_says_how_far_it_came_when_time_is_up(context: GatewayContext, connection: Connection) -> None:
+async def test_it_says_how_far_it_came_when_time_is_up(
+    context: GatewayContext, connection: Connection
+) -> None:
     await tell(context, connection.sync_id or "", connection, pages="done", users="running")
     with pytest.raises(TimedOut) as late:
         await load_everything(connection, context=context, wait_s=0.01)
@@ -139,10 +148,14 @@ async def test_it_says_how_far_it_came_when_time_is_up(context: GatewayContext, 
     assert late.value.status == 504
 
 
-async def test_it_names_each_resource_that_failed_and_why(context: GatewayContext, connection: Connection) -> None:
+async def test_it_names_each_resource_that_failed_and_why(
+    context: GatewayContext, connection: Connection
+) -> None:
     asked = asyncio.create_task(load_everything(connection, context=context))
     await asyncio.sleep(0)
-    await tell(context, connection.sync_id or "", connection, data_sources="incomplete", pages="done")
+    await tell(
+        context, connection.sync_id or "", connection, data_sources="incomplete", pages="done"
+    )
     scope = JobError(code="missing_scope", detail="Notion did not grant users.", scope="users")
     await tell(context, connection.sync_id or "", connection, users=scope)
     with pytest.raises(Upstream) as failed:
@@ -155,13 +168,24 @@ async def test_it_names_each_resource_that_failed_and_why(context: GatewayContex
 
 async def ask(context: GatewayContext, connection: Connection, *resources: str) -> str:
     async with context.database.write() as db:
-        return (await add_sync(db, connection, PROVIDERS["notion"], resources=resources, trigger="person")).id
+        return (
+            await add_sync(
+                db, connection, PROVIDERS["notion"], resources=resources, trigger="person"
+            )
+        ).id
 
 
 async def test_it_waits_for_a_load_of_some_resources_before_it_takes_the_last_result(
     context: GatewayContext, connection: Connection
 ) -> None:
-    await tell(context, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    await tell(
+        context,
+        connection.sync_id or "",
+        connection,
+        pages="done",
+        users="done",
+        data_sources="done",
+    )
     part = await ask(context, connection, "users")
     with pytest.raises(TimedOut) as late:
         await load_everything(connection, context=context, wait_s=0.01)
@@ -175,7 +199,14 @@ async def test_it_waits_for_a_load_of_some_resources_before_it_takes_the_last_re
 async def test_it_starts_a_load_once_one_of_some_resources_ended_and_the_last_result_is_old(
     context: GatewayContext, connection: Connection
 ) -> None:
-    await tell(context, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+    await tell(
+        context,
+        connection.sync_id or "",
+        connection,
+        pages="done",
+        users="done",
+        data_sources="done",
+    )
     part = await ask(context, connection, "pages", "users")
     asked = asyncio.create_task(load_everything(connection, context=context, wait_s=0.5, fresh_s=0))
     await tell(context, part, connection, pages="done", users="failed")
@@ -188,7 +219,9 @@ async def test_it_starts_a_load_once_one_of_some_resources_ended_and_the_last_re
 async def test_the_newest_connection_is_the_one_that_was_consented_to_last(
     context: GatewayContext, connection: Connection
 ) -> None:
-    younger = replace(connection, id=new_id(), account=Account(id="b"), sync_id=new_id(), created_at=timestamp())
+    younger = replace(
+        connection, id=new_id(), account=Account(id="b"), sync_id=new_id(), created_at=timestamp()
+    )
     async with context.database.write() as db:
         await apply_connection(db, younger, provider=PROVIDERS["notion"])
     who = {"provider": "notion", "org_id": "demo", "user_id": "demo"}
@@ -197,11 +230,20 @@ async def test_the_newest_connection_is_the_one_that_was_consented_to_last(
     async with context.database.write() as db:
         await apply_connection(db, recovered, provider=PROVIDERS["notion"])
     assert await newest_connection(**who, context=context) == recovered
-    assert [one.id for one in (await list_connections(context=context)).connections] == [connection.id, younger.id]
+    assert [one.id for one in (await list_connections(context=context)).connections] == [
+        connection.id,
+        younger.id,
+    ]
 
 
-async def test_a_sync_ended_when_the_last_of_its_jobs_did(context: GatewayContext, connection: Connection) -> None:
-    at = {"pages": "2099-01-01T00:00:01.500Z", "users": "2099-01-01T00:00:03.250Z", "data_sources": None}
+async def test_a_sync_ended_when_the_last_of_its_jobs_did(
+    context: GatewayContext, connection: Connection
+) -> None:
+    at = {
+        "pages": "2099-01-01T00:00:01.500Z",
+        "users": "2099-01-01T00:00:03.250Z",
+        "data_sources": None,
+    }
     bodies = [
         JobProgress(
             sync_id=connection.sync_id or "",
@@ -223,7 +265,14 @@ async def test_a_sync_ended_when_the_last_of_its_jobs_did(context: GatewayContex
 async def test_a_load_that_failed_is_no_result_and_is_tried_again(
     context: GatewayContext, connection: Connection
 ) -> None:
-    await tell(context, connection.sync_id or "", connection, pages="failed", users="done", data_sources="done")
+    await tell(
+        context,
+        connection.sync_id or "",
+        connection,
+        pages="failed",
+        users="done",
+        data_sources="done",
+    )
     with pytest.raises(TimedOut):
         await load_everything(connection, context=context, wait_s=0.01)
     assert await count_syncs(context, connection) == 2
@@ -235,8 +284,17 @@ async def test_an_account_that_was_disconnected_meanwhile_is_a_conflict(
     asked = asyncio.create_task(load_everything(connection, context=context))
     await asyncio.sleep(0)
     async with context.database.write() as db:
-        await apply_connection(db, replace(connection, version=2, status="disconnected"), provider=PROVIDERS["notion"])
-    await tell(context, connection.sync_id or "", connection, pages="done", users="done", data_sources="done")
+        await apply_connection(
+            db, replace(connection, version=2, status="disconnected"), provider=PROVIDERS["notion"]
+        )
+    await tell(
+        context,
+        connection.sync_id or "",
+        connection,
+        pages="done",
+        users="done",
+        data_sources="done",
+    )
     with pytest.raises(Conflict):
         await asked
 
@@ -256,7 +314,12 @@ async def test_a_stream_without_news_says_a_comment_now_and_then(
     said = [await sent.get() for _ in range(4)]
     reading.set()
     await running
-    assert [one.get("body") for one in said] == [None, b"retry: 2000\n\n", b": still here\n\n", b": still here\n\n"]
+    assert [one.get("body") for one in said] == [
+        None,
+        b"retry: 2000\n\n",
+        b": still here\n\n",
+        b": still here\n\n",
+    ]
 
 
 async def test_a_stream_ends_without_done_once_its_reader_may_no_longer_read(

@@ -41,13 +41,20 @@ def run(database: Path, statement: str) -> None:
 async def test_every_partition_of_its_topics_is_read_to_the_end(gateway: Gateway) -> None:
     await gateway.whole(await gateway.connect(), {"pages": [{"id": f"p{n}"} for n in range(30)]})
     values = await seen(gateway, LAG, 0)
-    read = [sample.labels["topic"] for family in values.families if family.name == LAG for sample in family.samples]
+    read = [
+        sample.labels["topic"]
+        for family in values.families
+        if family.name == LAG
+        for sample in family.samples
+    ]
     assert {topic: read.count(topic) for topic in read} == READERS
     assert values(STATE, state="reading") == len(READERS)
     assert values("tributary_scrape_collector_failed") == 0
 
 
-async def test_a_database_that_takes_nothing_is_seen_as_waiting_and_as_growing_lag(gateway: Gateway) -> None:
+async def test_a_database_that_takes_nothing_is_seen_as_waiting_and_as_growing_lag(
+    gateway: Gateway,
+) -> None:
     connection = await gateway.connect()
     database = gateway.settings.database
     assert isinstance(database, Path)
@@ -64,19 +71,25 @@ async def test_a_database_that_takes_nothing_is_seen_as_waiting_and_as_growing_l
 
 async def test_a_poison_message_is_counted_once_it_is_kept(gateway: Gateway) -> None:
     before = await seen(gateway, LAG, 0)
-    await gateway.producer.send_all([Message(topic=SYNCS, key=b"k", value=b"{not json", headers=())])
+    await gateway.producer.send_all(
+        [Message(topic=SYNCS, key=b"k", value=b"{not json", headers=())]
+    )
     risen = rise(before, await read_more(gateway, before, SYNCS))
     assert risen("tributary_dead_letters_total", topic=dead_letters(SYNCS)) == 1
     assert risen("tributary_dead_letters_total") == 1
 
 
-async def test_an_item_that_comes_behind_its_own_newer_version_is_counted_as_a_stale_append(gateway: Gateway) -> None:
+async def test_an_item_that_comes_behind_its_own_newer_version_is_counted_as_a_stale_append(
+    gateway: Gateway,
+) -> None:
     connection = await gateway.connect()
     before = await seen(gateway, LAG, 0)
     await gateway.publish(connection, "pages", [{"id": "p"}], version=2)
     newer = await read_more(gateway, before, ITEMS)
     await gateway.publish(connection, "pages", [{"id": "p"}], version=1)
-    assert rise(before, await read_more(gateway, newer, ITEMS))("tributary_stale_appends_total") == 1
+    assert (
+        rise(before, await read_more(gateway, newer, ITEMS))("tributary_stale_appends_total") == 1
+    )
 
 
 async def test_a_gateway_that_asks_for_keys_is_scraped_by_its_containers_name_with_one_of_scope_admin(

@@ -57,21 +57,57 @@ async def fill_read_model(database: Database) -> None:
         created="2026-01-01T00:00:00Z",
         snapshot=b"{}",
     )
-    asked = {"id": "s", "connection": "c", "mode": "load", "resources": b'["pages"]', "whole": True, "why": "connect"}
+    asked = {
+        "id": "s",
+        "connection": "c",
+        "mode": "load",
+        "resources": b'["pages"]',
+        "whole": True,
+        "why": "connect",
+    }
     await insert(database, "syncs", **asked, created=5.0, ended=None)
-    heard = {"sync": "s", "resource": "pages", "job": "j", "step": 4, "revision": 9, "final": True, "readable": False}
+    heard = {
+        "sync": "s",
+        "resource": "pages",
+        "job": "j",
+        "step": 4,
+        "revision": 9,
+        "final": True,
+        "readable": False,
+    }
     await insert(database, "sync_jobs", **heard, body=b"{}")
     key = {"connection": "c", "resource": "pages", "id": "a", "provider": "notion", "org_id": "o"}
     version = {"generation": 1, "version": 7, "partition": 0, "offset": 0, "deleted": False}
-    await insert(database, "items", **key, **version, name="A", folded="a", updated="2026-01-01T00:00:00Z", raw=b"{}")
+    await insert(
+        database,
+        "items",
+        **key,
+        **version,
+        name="A",
+        folded="a",
+        updated="2026-01-01T00:00:00Z",
+        raw=b"{}",
+    )
     await insert(database, "positions", topic=ITEMS, partition=0, log="log", next=2)
-    await insert(database, "outbox", topic="t", key=b"k", value=b"v", headers=b"\x90", not_before=0.0)
+    await insert(
+        database, "outbox", topic="t", key=b"k", value=b"v", headers=b"\x90", not_before=0.0
+    )
 
 
 async def fill_access(database: Database) -> None:
     for key in KEYS:
-        facts = {"prefix": key.prefix, "digest": key.digest, "org_id": key.org_id, "scope": key.scope, "name": key.name}
-        times = {"created": key.created_at, "expires": key.expires_at, "last_used": key.last_used_at}
+        facts = {
+            "prefix": key.prefix,
+            "digest": key.digest,
+            "org_id": key.org_id,
+            "scope": key.scope,
+            "name": key.name,
+        }
+        times = {
+            "created": key.created_at,
+            "expires": key.expires_at,
+            "last_used": key.last_used_at,
+        }
         await insert(database, "api_keys", **facts, **times, revoked=key.revoked_at)
     facts = {"id": SESSION.id, "prefix": SESSION.prefix}
     await insert(database, "sessions", **facts, created=SESSION.created_at, used=SESSION.used_at)

@@ -14,13 +14,22 @@ async def unwell() -> dict[str, str]:
 
 
 async def test_it_is_ready_only_when_all_that_it_stands_on_answers(tmp_path: Path) -> None:
-    async with running_broker(tmp_path) as (bootstrap, producer), serve(lambda _: Litestar([unwell])) as neighbour:
+    async with (
+        running_broker(tmp_path) as (bootstrap, producer),
+        serve(lambda _: Litestar([unwell])) as neighbour,
+    ):
         for number, (urls, status) in enumerate(
-            [((), 200), (("http://127.0.0.1:1/health/ready",), 503), ((f"{neighbour}/health/ready",), 503)]
+            [
+                ((), 200),
+                (("http://127.0.0.1:1/health/ready",), 503),
+                ((f"{neighbour}/health/ready",), 503),
+            ]
         ):
             folder = tmp_path / str(number)
             auth = FakeAuth(SECRET)
-            async with running_gateway(folder, bootstrap, producer, auth, ready_urls=urls) as gateway:
+            async with running_gateway(
+                folder, bootstrap, producer, auth, ready_urls=urls
+            ) as gateway:
                 answer = await gateway.http.get("/health/ready")
                 assert answer.status_code == status
                 assert set(answer.json()["waiting_for"]) == set(urls)
@@ -30,8 +39,12 @@ async def test_it_is_ready_only_when_all_that_it_stands_on_answers(tmp_path: Pat
 async def test_an_auth_service_that_is_away_is_said_in_words(tmp_path: Path) -> None:
     async with running_broker(tmp_path) as (bootstrap, producer):
         auth = FakeAuth(SECRET)
-        async with running_gateway(tmp_path, bootstrap, producer, auth, auth_url="http://127.0.0.1:1") as gateway:
-            answer = await gateway.http.post("/v1/connect", json={"provider": "notion", "org_id": "o", "user_id": "u"})
+        async with running_gateway(
+            tmp_path, bootstrap, producer, auth, auth_url="http://127.0.0.1:1"
+        ) as gateway:
+            answer = await gateway.http.post(
+                "/v1/connect", json={"provider": "notion", "org_id": "o", "user_id": "u"}
+            )
             assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
             page = await gateway.http.get("/integrations/notion/oauth2callback?state=x&code=y")
             assert page.status_code == 503

@@ -11,7 +11,15 @@ from sqlalchemy import delete, select
 
 from services.gateway.tables import connections, items, positions, sync_jobs, syncs
 from services.gateway.tests.fake_auth import FakeAuth
-from services.gateway.tests.serving import SECRET, Gateway, gone, item, read_topic, running_broker, running_gateway
+from services.gateway.tests.serving import (
+    SECRET,
+    Gateway,
+    gone,
+    item,
+    read_topic,
+    running_broker,
+    running_gateway,
+)
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS, dead_letters
 from shared.db import Database
 from shared.kafka import ensure_topics
@@ -28,12 +36,16 @@ async def rows(path: Path) -> dict[str, list[dict[str, Any]]]:
             kept = select(table).order_by(*table.primary_key)
             kept = kept.where(items.c.deleted.is_(False)) if table is items else kept
             shown = (await db.execute(kept)).mappings()
-            found[table.name] = [{name: row[name] for name in row if name != "revision"} for row in shown]
+            found[table.name] = [
+                {name: row[name] for name in row if name != "revision"} for row in shown
+            ]
     await database.close()
     return found
 
 
-async def test_rebuilding_the_read_model_from_the_topics_gives_the_same_rows(tmp_path: Path) -> None:
+async def test_rebuilding_the_read_model_from_the_topics_gives_the_same_rows(
+    tmp_path: Path,
+) -> None:
     auth = FakeAuth(SECRET)
     async with running_broker(tmp_path) as (bootstrap, producer):
         async with running_gateway(tmp_path, bootstrap, producer, auth) as gateway:
@@ -42,15 +54,23 @@ async def test_rebuilding_the_read_model_from_the_topics_gives_the_same_rows(tmp
             for connection in (kept, left):
                 await gateway.tell("Connected", connection)
                 await gateway.whole(connection, {"pages": [{"id": f"p{i}"} for i in range(30)]})
-            changes = [item(kept, "pages", version=i + 2, id=f"p{i}", name=f"again {i}") for i in range(10)]
+            changes = [
+                item(kept, "pages", version=i + 2, id=f"p{i}", name=f"again {i}") for i in range(10)
+            ]
             await producer.send_all([*changes, gone(kept, "pages", "p20", version=50)])
             await gateway.http.delete(f"/v1/connections/{left.id}")
             await gateway.tell("Disconnected", auth.connections[left.id])
-            for body, reached in (({}, "done"), ({"resources": ["users"]}, "done"), ({"resources": ["pages"]}, None)):
+            for body, reached in (
+                ({}, "done"),
+                ({"resources": ["users"]}, "done"),
+                ({"resources": ["pages"]}, None),
+            ):
                 asked = await gateway.http.post(f"/v1/connections/{kept.id}/syncs", json=body)
                 shown = asked.json()
                 for one in shown["resources"] if reached else ():
-                    await gateway.progress(shown["id"], kept, one["resource"], step=3, state=reached)
+                    await gateway.progress(
+                        shown["id"], kept, one["resource"], step=3, state=reached
+                    )
             await read_topic(bootstrap, SYNCS, key=kept.id, count=3)
             await gateway.until(f"/v1/connections/{kept.id}", lambda one: one["items"] == 29)
             await gateway.until(f"/v1/items/{kept.id}/pages/p9", lambda one: one["version"] == 11)
@@ -73,7 +93,9 @@ async def test_rebuilding_the_read_model_from_the_topics_gives_the_same_rows(tmp
 
         async with running_gateway(tmp_path, bootstrap, producer, auth) as gateway:
             await gateway.until("/v1/connections", lambda page: len(page["connections"]) == 1)
-            await gateway.until(f"/v1/connections/{left.id}", lambda one: one.get("status") == "disconnected")
+            await gateway.until(
+                f"/v1/connections/{left.id}", lambda one: one.get("status") == "disconnected"
+            )
             await gateway.until(f"/v1/connections/{kept.id}", lambda one: one["items"] == 29)
             await gateway.until(f"/v1/items/{kept.id}/pages/p9", lambda one: one["version"] == 11)
             await gateway.until(f"/v1/syncs/{kept.sync_id}", lambda one: one["state"] == "done")
@@ -86,8 +108,16 @@ async def all_was_read(gateway: Gateway, folder: Path) -> None:
     topics = (ITEMS, PROGRESS, CONNECTIONS, SYNCS)
     consumer = AIOKafkaConsumer(*topics, bootstrap_servers=gateway.settings.kafka.bootstrap)
     await consumer.start()
-    parts = [TopicPartition(topic, part) for topic in topics for part in consumer.partitions_for_topic(topic) or ()]
-    ends = {(at.topic, at.partition): end for at, end in (await consumer.end_offsets(parts)).items() if end}
+    parts = [
+        TopicPartition(topic, part)
+        for topic in topics
+        for part in consumer.partitions_for_topic(topic) or ()
+    ]
+    ends = {
+        (at.topic, at.partition): end
+        for at, end in (await consumer.end_offsets(parts)).items()
+        if end
+    }
     await consumer.stop()
     async with asyncio.timeout(15):
         while ends != await standing(folder):  # noqa: ASYNC110  # nothing outside tells of it
@@ -110,7 +140,9 @@ async def test_a_restart_reads_on_where_it_stopped(tmp_path: Path) -> None:
             await gateway.until(f"/v1/connections/{connection.id}", lambda one: one["items"] == 2)
 
 
-async def test_T24_a_message_that_does_not_decode_goes_to_the_dead_letters_and_the_rest_is_read(tmp_path: Path) -> None:
+async def test_T24_a_message_that_does_not_decode_goes_to_the_dead_letters_and_the_rest_is_read(
+    tmp_path: Path,
+) -> None:
     auth = FakeAuth(SECRET)
     async with (
         running_broker(tmp_path) as (bootstrap, producer),
@@ -118,7 +150,12 @@ async def test_T24_a_message_that_does_not_decode_goes_to_the_dead_letters_and_t
     ):
         connection = await gateway.connect("notion")
         good = item(connection, "pages", id="good")
-        for value, headers in ((b"{", good.headers), (b"[]", good.headers), (good.value, ()), (None, ())):
+        for value, headers in (
+            (b"{", good.headers),
+            (b"[]", good.headers),
+            (good.value, ()),
+            (None, ()),
+        ):
             await producer.send_all([replace(good, value=value, headers=headers)])
         await producer.send_all([good])
         await gateway.until(f"/v1/connections/{connection.id}", lambda one: one["items"] == 1)
@@ -140,6 +177,8 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(tmp_path: P
         await admin.close()
         await ensure_topics(cluster, local=True)
         # More than the old one held: a reader that went on from there would pass over the first of them.
-        await producer.send_all([item(connection, "pages", version=9, id=f"after-{n}") for n in range(30)])
+        await producer.send_all(
+            [item(connection, "pages", version=9, id=f"after-{n}") for n in range(30)]
+        )
         async with running_gateway(tmp_path, bootstrap, producer, auth) as gateway:
             await gateway.until(f"/v1/connections/{connection.id}", lambda one: one["items"] == 50)

@@ -32,7 +32,9 @@ OPERATIONS = {
 SERVED = list(operations_of(bare_app(), required_permission))
 SHAPES = {
     shape.__name__: shape
-    for shape in structs([ProblemDetails, *(kind for one in SERVED for kind in (*taken(one), *given(one)))])
+    for shape in structs(
+        [ProblemDetails, *(kind for one in SERVED for kind in (*taken(one), *given(one)))]
+    )
 }
 READ = {shape.__name__ for shape in structs(kind for one in SERVED for kind in taken(one))}
 ROOT = Path(__file__).parents[3]
@@ -67,7 +69,9 @@ def parameters() -> Iterator[Any]:
 def answers() -> Iterator[Any]:
     for name, (_, _, operation) in OPERATIONS.items():
         for status, answer in operation["responses"].items():
-            shared = DOCUMENT["components"]["responses"].get(answer.get("$ref", "").rpartition("/")[2])
+            shared = DOCUMENT["components"]["responses"].get(
+                answer.get("$ref", "").rpartition("/")[2]
+            )
             yield pytest.param(int(status), shared or answer, id=f"{name}.{status}")
 
 
@@ -95,7 +99,9 @@ def test_every_tag_is_declared_described_and_used() -> None:
 def test_names_of_shapes_are_words_of_the_product() -> None:
     assert {"ProblemDetails", "JobError", "SyncView", "SyncedItem"} <= set(SCHEMAS)
     assert [name for name in SCHEMAS if not re.fullmatch(r"([A-Z][a-z]+)+", name)] == []
-    assert {name: schema["title"] for name, schema in SCHEMAS.items()} == {name: name for name in SCHEMAS}
+    assert {name: schema["title"] for name, schema in SCHEMAS.items()} == {
+        name: name for name in SCHEMAS
+    }
     assert set(SCHEMAS) == set(SHAPES)
 
 
@@ -141,13 +147,17 @@ def test_a_body_requires_what_the_server_requires_and_refuses_what_it_refuses(na
                 msgspec.convert(rest, shape)
         else:
             msgspec.convert(rest, shape)
-    assert (schema.get("additionalProperties") is False) == shape.__struct_config__.forbid_unknown_fields
+    assert (
+        schema.get("additionalProperties") is False
+    ) == shape.__struct_config__.forbid_unknown_fields
 
 
 def test_every_json_body_refuses_fields_that_it_does_not_know() -> None:
     bodies = [body for one in SERVED if one.body for body in structs([one.body.annotation])]
     assert bodies
-    assert [body.__name__ for body in bodies if not body.__struct_config__.forbid_unknown_fields] == []
+    assert [
+        body.__name__ for body in bodies if not body.__struct_config__.forbid_unknown_fields
+    ] == []
 
 
 @pytest.mark.parametrize("name", sorted(set(SHAPES) - READ))
@@ -179,7 +189,9 @@ def test_an_operation_says_what_it_does_who_may_and_shows_it(name: str) -> None:
 
 
 @pytest.mark.parametrize(("status", "answer"), list(answers()))
-def test_an_answer_is_described_with_its_media_type_and_an_example(status: int, answer: Any) -> None:
+def test_an_answer_is_described_with_its_media_type_and_an_example(
+    status: int, answer: Any
+) -> None:
     assert answer["description"]
     assert answer.get("content") or status == 303
     for media, content in answer.get("content", {}).items():

@@ -58,17 +58,33 @@ async def test_an_older_version_behind_a_newer_one_is_read_again(database: Datab
 
 
 async def test_also_when_both_come_in_one_batch(database: Database) -> None:
-    await take(database, row("a", version=5, offset=1), row("b", version=1, offset=2), row("a", version=4, offset=3))
+    await take(
+        database,
+        row("a", version=5, offset=1),
+        row("b", version=1, offset=2),
+        row("a", version=4, offset=3),
+    )
     assert await asked(database) == [refetch("a", above=5)]
 
 
-async def test_the_request_names_the_highest_version_that_is_held_of_its_items(database: Database) -> None:
-    await take(database, row("a", version=7, offset=1), row("b", version=9, offset=2), row("c", version=12, offset=3))
-    await take(database, *(row(id_, version=3, offset=offset) for offset, id_ in enumerate("ab", 4)))
+async def test_the_request_names_the_highest_version_that_is_held_of_its_items(
+    database: Database,
+) -> None:
+    await take(
+        database,
+        row("a", version=7, offset=1),
+        row("b", version=9, offset=2),
+        row("c", version=12, offset=3),
+    )
+    await take(
+        database, *(row(id_, version=3, offset=offset) for offset, id_ in enumerate("ab", 4))
+    )
     assert await asked(database) == [refetch("a", "b", above=9)]
 
 
-async def test_it_names_what_is_stored_also_when_the_batch_holds_an_older_pair(database: Database) -> None:
+async def test_it_names_what_is_stored_also_when_the_batch_holds_an_older_pair(
+    database: Database,
+) -> None:
     await take(database, row("a", version=9, offset=9))
     await take(database, row("a", version=5, offset=2), row("a", version=4, offset=3))
     assert await asked(database) == [refetch("a", above=9)]
@@ -111,7 +127,9 @@ async def test_a_closed_connections_item_behind_the_deletion_is_read_again_and_o
         await connections.save(db, gone)
     await take(database, row("before", version=4, offset=1))
     await take(
-        database, row("before", version=6, offset=2, deleted=True), row("late", version=6, offset=3, deleted=True)
+        database,
+        row("before", version=6, offset=2, deleted=True),
+        row("late", version=6, offset=3, deleted=True),
     )
     assert await asked(database) == []
     await take(database, row("late", version=5, offset=4))
@@ -120,7 +138,9 @@ async def test_a_closed_connections_item_behind_the_deletion_is_read_again_and_o
         assert await items.get(db, ("c", "pages", "late")) is None
 
 
-async def test_a_generation_whose_end_was_overtaken_by_the_next_consent_is_not_shown(database: Database) -> None:
+async def test_a_generation_whose_end_was_overtaken_by_the_next_consent_is_not_shown(
+    database: Database,
+) -> None:
     first = Connection(
         id="c",
         version=1,
@@ -139,8 +159,12 @@ async def test_a_generation_whose_end_was_overtaken_by_the_next_consent_is_not_s
         await apply_connection(db, first, provider=None)
     await take(database, row("a", version=4, offset=1))
     async with database.write() as db:
-        await apply_connection(db, msgspec.structs.replace(first, version=3, generation=2), provider=None)
-        await apply_connection(db, msgspec.structs.replace(first, version=2, status="disconnected"), provider=None)
+        await apply_connection(
+            db, msgspec.structs.replace(first, version=3, generation=2), provider=None
+        )
+        await apply_connection(
+            db, msgspec.structs.replace(first, version=2, status="disconnected"), provider=None
+        )
     async with database.read() as db:
         assert await items.get(db, ("c", "pages", "a")) is None
 
@@ -148,7 +172,9 @@ async def test_a_generation_whose_end_was_overtaken_by_the_next_consent_is_not_s
 async def test_many_are_asked_for_in_several_requests(database: Database) -> None:
     ids = [f"{number:03}" for number in range(450)]
     await take(database, *(row(id_, version=9, offset=number) for number, id_ in enumerate(ids)))
-    await take(database, *(row(id_, version=8, offset=1000 + number) for number, id_ in enumerate(ids)))
+    await take(
+        database, *(row(id_, version=8, offset=1000 + number) for number, id_ in enumerate(ids))
+    )
     found = await asked(database)
     assert [(len(one.ids), one.highest_version) for one in found] == [(200, 9), (200, 9), (50, 9)]
     assert sorted(id_ for one in found for id_ in one.ids) == ids
@@ -157,7 +183,9 @@ async def test_many_are_asked_for_in_several_requests(database: Database) -> Non
 async def test_an_item_behind_its_deletion_is_noticed_when_the_disconnect_was_heard_of_last(
     database: Database,
 ) -> None:
-    await take(database, row("late", version=4, offset=1), row("late", version=6, offset=2, deleted=True))
+    await take(
+        database, row("late", version=4, offset=1), row("late", version=6, offset=2, deleted=True)
+    )
     async with database.write() as db:
         await items.drop_generations(db, "c", up_to=1)
     await take(database, row("late", version=5, offset=3))

@@ -14,13 +14,24 @@ WHO = {"org_id": "demo", "user_id": "demo"}
 HEADERS = {"origin": ALLOWED}
 
 
-async def test_a_load_that_waits_is_told_that_the_server_stops_and_a_stream_is_ended(tmp_path: Path) -> None:
-    async with running_broker(tmp_path) as (bootstrap, producer), httpx.AsyncClient(timeout=20) as client:
-        async with running_gateway(tmp_path, bootstrap, producer, FakeAuth(SECRET), grace_s=0) as gateway:
+async def test_a_load_that_waits_is_told_that_the_server_stops_and_a_stream_is_ended(
+    tmp_path: Path,
+) -> None:
+    async with (
+        running_broker(tmp_path) as (bootstrap, producer),
+        httpx.AsyncClient(timeout=20) as client,
+    ):
+        async with running_gateway(
+            tmp_path, bootstrap, producer, FakeAuth(SECRET), grace_s=0
+        ) as gateway:
             connection = await gateway.connect("notion")
             for slug in connection.resources:
-                await gateway.progress(connection.sync_id or "", connection, slug, step=1, state="failed")
-            await gateway.until(f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] == "failed")
+                await gateway.progress(
+                    connection.sync_id or "", connection, slug, step=1, state="failed"
+                )
+            await gateway.until(
+                f"/v1/syncs/{connection.sync_id}", lambda sync: sync["state"] == "failed"
+            )
 
             load = client.post(f"{gateway.url}/integrations/notion/load", data=WHO, headers=HEADERS)
             waiting = asyncio.create_task(load)

@@ -24,7 +24,29 @@ from shared.contracts.progress import JobProgress, Receipt
 from shared.contracts.topics import ITEMS, PROGRESS
 from shared.db import Database, Schema
 
-IDS = ["a", "A", "b", "B", "Z", "z", "ä", "Ä", "ß", "é", "É", "1", "10", "2", "a-1", "a_1", "a1", "🦆", "ﬀ", "~", "日"]
+IDS = [
+    "a",
+    "A",
+    "b",
+    "B",
+    "Z",
+    "z",
+    "ä",
+    "Ä",
+    "ß",
+    "é",
+    "É",
+    "1",
+    "10",
+    "2",
+    "a-1",
+    "a_1",
+    "a1",
+    "🦆",
+    "ﬀ",
+    "~",
+    "日",
+]
 CHANCE = random.Random(23)
 
 
@@ -57,9 +79,13 @@ async def take(database: Database, *rows: dict[str, Any]) -> None:
         await _on_items(db, list(rows))
 
 
-async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(database: Database) -> None:
+async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(
+    database: Database,
+) -> None:
     rows = [
-        named(id_, id_, offset=n, connection=connection) for connection in ("c", "C", "ç") for n, id_ in enumerate(IDS)
+        named(id_, id_, offset=n, connection=connection)
+        for connection in ("c", "C", "ç")
+        for n, id_ in enumerate(IDS)
     ]
     CHANCE.shuffle(rows)
     await take(database, *rows)
@@ -74,7 +100,9 @@ async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(d
             found += page
             query = msgspec.structs.replace(query, after=found[-1])
         assert len(set(found)) == len(found) == len(IDS) * (3 if connections != ["c"] else 1)
-        assert all(before < after for before, after in pairwise(found)), "in Python's own order of text"
+        assert all(before < after for before, after in pairwise(found)), (
+            "in Python's own order of text"
+        )
 
 
 NAMES = [
@@ -131,13 +159,17 @@ async def test_batches_with_the_same_keys_in_any_order_do_not_hold_one_another_u
         async with one.write() as db:  # without the lock: the rows alone keep them apart
             await _on_items(db, rows)
 
-    await asyncio.gather(*(write(one, version) for version in range(1, 9) for one in (database, another)))
+    await asyncio.gather(
+        *(write(one, version) for version in range(1, 9) for one in (database, another))
+    )
     async with database.read() as db:
         page = await items.page(db, ItemQuery(connections=["c"], limit=500))
     assert [one.version for one in page] == [8] * 150
 
 
-async def test_only_new_content_or_a_deletion_moves_the_time_an_item_was_synced_at(database: Database) -> None:
+async def test_only_new_content_or_a_deletion_moves_the_time_an_item_was_synced_at(
+    database: Database,
+) -> None:
     def read(version: int, digest: str | None, **more: Any) -> dict[str, Any]:
         known = {"digest": digest, "synced_at": f"at {version}"}
         return row("a", version=version, offset=version, **more) | known
@@ -153,7 +185,9 @@ async def test_only_new_content_or_a_deletion_moves_the_time_an_item_was_synced_
     assert await synced_at(read(4, "y")) == "at 4"
     assert await synced_at(read(5, None, deleted=True)) is None
     assert await synced_at(read(6, "y")) == "at 6"
-    assert await synced_at(read(7, None)) == "at 7", "without a digest nobody knows whether it is the same"
+    assert await synced_at(read(7, None)) == "at 7", (
+        "without a digest nobody knows whether it is the same"
+    )
     assert await synced_at(read(8, None)) == "at 8"
 
 
@@ -189,7 +223,9 @@ async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
             )
             await syncs.add(db, asked)
 
-    async def folded(one: Database, topic: str, fold: Any, batch: list[Any], read: dict[int, int]) -> None:
+    async def folded(
+        one: Database, topic: str, fold: Any, batch: list[Any], read: dict[int, int]
+    ) -> None:
         await asyncio.sleep(CHANCE.random() / 100)
         async with one.write(lock=READ_MODEL) as db:
             await fold(db, batch)
@@ -198,7 +234,9 @@ async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
 
     async def read_items(partition: int) -> None:
         for number in range(count):
-            batch = [row(f"{partition}-{number}", version=1, offset=number) | {"partition": partition}]
+            batch = [
+                row(f"{partition}-{number}", version=1, offset=number) | {"partition": partition}
+            ]
             await folded(database, ITEMS, _on_items, batch, {partition: number + 1})
 
     async def read_progress(partition: int, resource: str) -> None:
@@ -215,13 +253,19 @@ async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
         for number in range(count):
             known = await syncs.progress(db, f"s{number}")
             assert [one.over for one in known] == [True, True]
-        revisions = [one.revision for number in range(count) for one in await syncs.progress(db, f"s{number}")]
+        revisions = [
+            one.revision
+            for number in range(count)
+            for one in await syncs.progress(db, f"s{number}")
+        ]
     assert len(set(revisions)) == len(revisions)
 
 
 async def test_an_older_step_of_a_job_changes_nothing(database: Database) -> None:
     async with database.write(lock=READ_MODEL) as db:
         await syncs.save_progress(db, [ended("s", "pages", 0, 5, step=7)])
-        await syncs.save_progress(db, [msgspec.structs.replace(ended("s", "pages", 0, 5, step=6), state="running")])
+        await syncs.save_progress(
+            db, [msgspec.structs.replace(ended("s", "pages", 0, 5, step=6), state="running")]
+        )
         (known,) = await syncs.progress(db, "s")
     assert (known.body.step, known.body.state) == (7, "done")

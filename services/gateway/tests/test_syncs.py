@@ -33,7 +33,9 @@ async def test_a_sync_is_kept_answered_and_asked_for_on_the_topic(api: Gateway) 
     connection = await api.connect("hubspot", user="asks")
     path = f"/v1/connections/{connection.id}/syncs"
     whole = await api.http.post(path)
-    part = await api.http.post(path, json={"mode": "full", "resources": ["deals", "contacts", "deals"]})
+    part = await api.http.post(
+        path, json={"mode": "full", "resources": ["deals", "contacts", "deals"]}
+    )
     for answer in (whole, part):
         assert answer.status_code == 202
         assert answer.headers["location"] == f"/v1/syncs/{answer.json()['id']}"
@@ -74,13 +76,25 @@ async def test_what_cannot_be_loaded_is_refused(api: Gateway, body: dict[str, An
 async def test_a_sync_tells_what_each_resource_does(api: Gateway) -> None:
     connection = await api.connect("notion", user="states")
     id_ = connection.sync_id or ""
-    await api.progress(id_, connection, "pages", step=2, state="running", pages=2, items=150, expected=400)
-    waiting = {"waiting_reason": "Notion asked to wait.", "waiting_until": "2099-01-01T00:00:00.000Z"}
+    await api.progress(
+        id_, connection, "pages", step=2, state="running", pages=2, items=150, expected=400
+    )
+    waiting = {
+        "waiting_reason": "Notion asked to wait.",
+        "waiting_until": "2099-01-01T00:00:00.000Z",
+    }
     await api.progress(id_, connection, "users", step=3, state="waiting", **waiting)
     await api.progress(id_, connection, "users", step=1, state="running")
-    shown = await api.until(f"/v1/syncs/{id_}", lambda sync: sync["resources"][2]["state"] == "waiting")
+    shown = await api.until(
+        f"/v1/syncs/{id_}", lambda sync: sync["resources"][2]["state"] == "waiting"
+    )
     pages, sources, users = shown["resources"]
-    assert (pages["state"], pages["pages"], pages["items"], pages["expected"]) == ("running", 2, 150, 400)
+    assert (pages["state"], pages["pages"], pages["items"], pages["expected"]) == (
+        "running",
+        2,
+        150,
+        400,
+    )
     assert (sources["state"], sources["expected"]) == ("queued", None)
     assert users == users | waiting
     assert shown["state"] == "running"
@@ -94,7 +108,9 @@ async def test_a_job_is_not_done_before_its_items_can_be_read(api: Gateway) -> N
     for resource in ("data_sources", "users"):
         await api.progress(id_, connection, resource, step=1, state="done")
     await api.progress(id_, connection, "pages", step=1, state="done", item_positions=ahead)
-    shown = await api.until(f"/v1/syncs/{id_}", lambda sync: sync["resources"][1]["state"] == "done")
+    shown = await api.until(
+        f"/v1/syncs/{id_}", lambda sync: sync["resources"][1]["state"] == "done"
+    )
     assert shown["resources"][0]["state"] in {"queued", "running"}
     assert (shown["state"], shown["ended_at"]) == ("running", None)
     while await api.publish(connection, "pages", [{"id": "p1"}], version=2) != ahead:
@@ -104,7 +120,10 @@ async def test_a_job_is_not_done_before_its_items_can_be_read(api: Gateway) -> N
 
 
 def at(minute: int) -> dict[str, str]:
-    return {"waiting_reason": f"Wait for {minute}.", "waiting_until": f"2099-01-01T00:{minute:02}:00.000Z"}
+    return {
+        "waiting_reason": f"Wait for {minute}.",
+        "waiting_until": f"2099-01-01T00:{minute:02}:00.000Z",
+    }
 
 
 @pytest.mark.parametrize(
@@ -118,11 +137,20 @@ def at(minute: int) -> dict[str, str]:
         ({"pages": {"state": "done"}}, {"state": "running"}),
         ({"pages": {"state": "waiting", **at(5)}}, {"state": "waiting", **at(5)}),
         (
-            {"pages": {"state": "waiting", "pages": 3, **at(5)}, "users": {"state": "waiting", **at(4)}},
+            {
+                "pages": {"state": "waiting", "pages": 3, **at(5)},
+                "users": {"state": "waiting", **at(4)},
+            },
             {"state": "waiting", **at(4)},
         ),
-        ({"pages": {"state": "waiting", **at(5)}, "users": {"state": "done"}}, {"state": "waiting", **at(5)}),
-        ({"pages": {"state": "waiting", **at(5)}, "users": {"state": "running", "pages": 1}}, {"state": "running"}),
+        (
+            {"pages": {"state": "waiting", **at(5)}, "users": {"state": "done"}},
+            {"state": "waiting", **at(5)},
+        ),
+        (
+            {"pages": {"state": "waiting", **at(5)}, "users": {"state": "running", "pages": 1}},
+            {"state": "running"},
+        ),
     ],
 )
 async def test_a_sync_is_queued_waits_or_runs_as_its_resources_do(
@@ -152,7 +180,9 @@ async def test_a_sync_is_queued_waits_or_runs_as_its_resources_do(
         (("failed", "failed", "failed"), "failed"),
     ],
 )
-async def test_a_sync_ends_as_its_resources_did(api: Gateway, states: tuple[str, ...], expected: str) -> None:
+async def test_a_sync_ends_as_its_resources_did(
+    api: Gateway, states: tuple[str, ...], expected: str
+) -> None:
     connection = await api.connect("notion", user="ends")
     for resource, state in zip(("pages", "data_sources", "users"), states, strict=True):
         await api.progress(connection.sync_id or "", connection, resource, step=1, state=state)
@@ -161,7 +191,9 @@ async def test_a_sync_ends_as_its_resources_did(api: Gateway, states: tuple[str,
 
 
 @asynccontextmanager
-async def stream(api: Gateway, sync: str, last: int | None = None) -> AsyncIterator[AsyncIterator[Event]]:
+async def stream(
+    api: Gateway, sync: str, last: int | None = None
+) -> AsyncIterator[AsyncIterator[Event]]:
     headers = {"origin": ALLOWED} | ({} if last is None else {"last-event-id": str(last)})
     async with api.http.stream("GET", f"/v1/syncs/{sync}/events", headers=headers) as answer:
         assert answer.status_code == 200
@@ -189,7 +221,11 @@ async def test_a_stream_shows_each_change_and_ends_when_all_can_be_read(api: Gat
     async with stream(api, id_) as shown:
         await api.progress(id_, connection, "pages", step=1, state="running", items=100)
         first = await anext(shown)
-        assert (first.kind, first.data["resource"], first.data["items"]) == ("progress", "pages", 100)
+        assert (first.kind, first.data["resource"], first.data["items"]) == (
+            "progress",
+            "pages",
+            100,
+        )
         await api.progress(id_, connection, "users", step=1, state="running")
         second = await anext(shown)
         assert second.data["resource"] == "users"
@@ -200,7 +236,9 @@ async def test_a_stream_shows_each_change_and_ends_when_all_can_be_read(api: Gat
     assert {one.data["resource"] for one in rest[:-1]} == {"pages", "data_sources", "users"}
     ids = [first.id, second.id, *(one.id for one in rest[:-1])]
     assert ids == sorted(set(ids))
-    assert len((await api.http.get(f"/v1/items?connection_id={connection.id}")).json()["items"]) == 1
+    assert (
+        len((await api.http.get(f"/v1/items?connection_id={connection.id}")).json()["items"]) == 1
+    )
 
 
 async def test_a_stream_resumes_behind_the_last_event_that_was_seen(api: Gateway) -> None:
@@ -208,7 +246,10 @@ async def test_a_stream_resumes_behind_the_last_event_that_was_seen(api: Gateway
     id_ = connection.sync_id or ""
     for resource in ("pages", "data_sources"):
         await api.progress(id_, connection, resource, step=1, state="running", items=5)
-        await api.until(f"/v1/syncs/{id_}", lambda sync: "running" in {one["state"] for one in sync["resources"]})
+        await api.until(
+            f"/v1/syncs/{id_}",
+            lambda sync: "running" in {one["state"] for one in sync["resources"]},
+        )
     async with stream(api, id_) as shown:
         seen = [await anext(shown), await anext(shown)]
     assert {one.data["resource"] for one in seen} == {"pages", "data_sources"}
@@ -257,13 +298,17 @@ async def test_many_changes_are_sent_at_most_four_times_a_second(api: Gateway) -
 
 async def test_nothing_of_a_stream_is_left_when_its_reader_has_gone(api: Gateway) -> None:
     connection = await api.connect("notion", user="leaves")
-    before = {task for task in asyncio.all_tasks() if "EventStream" in str(task.get_coro())}
+    before = streams()
     for _ in range(5):
         async with stream(api, connection.sync_id or ""):
             pass
     async with asyncio.timeout(5):
-        while {task for task in asyncio.all_tasks() if "EventStream" in str(task.get_coro())} - before:  # noqa: ASYNC110  # uvicorn tells of an ended request in no other way
+        while streams() - before:  # noqa: ASYNC110  # uvicorn tells of an ended request in no other way
             await asyncio.sleep(0.01)
+
+
+def streams() -> set[asyncio.Task[Any]]:
+    return {task for task in asyncio.all_tasks() if "EventStream" in str(task.get_coro())}
 
 
 async def test_an_event_id_that_is_none_of_ours_is_refused(api: Gateway) -> None:

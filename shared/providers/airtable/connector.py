@@ -58,7 +58,12 @@ class AirtableConnector:
 async def _bases_page(call: Call, walk: Walk) -> Page:
     body = (await _list_bases(call, walk.more)).body
     records, rejected = mapping.each(mapping.entries(body, "bases"), "bases", mapping.base_record)
-    return Page(records=records, rejected=rejected, cursor=Walk(more=mapping.next_offset(body)).cursor(), part="bases")
+    return Page(
+        records=records,
+        rejected=rejected,
+        cursor=Walk(more=mapping.next_offset(body)).cursor(),
+        part="bases",
+    )
 
 
 async def _discover(call: Call, walk: Walk) -> Page:
@@ -82,7 +87,12 @@ async def _tables_page(call: Call, walk: Walk, resource: str) -> Page:
         records, rejected = mapping.each(raws, "tables", partial(mapping.table_record, base))
         return Page(records=records, rejected=rejected, cursor=walk.next_base().cursor(), part=base)
     schemas, bad = mapping.each(raws, "tables", mapping.table_schema)
-    return Page(records=[], rejected=bad, cursor=walk.opened(schemas).cursor(), part=f"{base}#{len(walk.left)}")
+    return Page(
+        records=[],
+        rejected=bad,
+        cursor=walk.opened(schemas).cursor(),
+        part=f"{base}#{len(walk.left)}",
+    )
 
 
 async def _records_page(call: Call, walk: Walk) -> Page:
@@ -95,7 +105,12 @@ async def _records_page(call: Call, walk: Walk) -> Page:
         return Page(records=[], cursor=onward.cursor(), part=part)
     raws = mapping.entries(body, "records")
     records, rejected = mapping.each(raws, "records", partial(mapping.row_record, base, table))
-    return Page(records=records, rejected=rejected, cursor=walk.onward(mapping.next_offset(body)).cursor(), part=part)
+    return Page(
+        records=records,
+        rejected=rejected,
+        cursor=walk.onward(mapping.next_offset(body)).cursor(),
+        part=part,
+    )
 
 
 async def _records(call: Call, walk: Walk) -> tuple[Walk, Any]:
@@ -140,20 +155,30 @@ async def _list_bases(call: Call, offset: str | None) -> Response:
 
 
 async def _list_tables(call: Call, base: str, name: str) -> list[Any]:
-    request = Request(method="GET", path=f"/v0/meta/bases/{base}/tables", buckets=("token", f"base:{base}"))
+    request = Request(
+        method="GET", path=f"/v0/meta/bases/{base}/tables", buckets=("token", f"base:{base}")
+    )
     answer = await _allowed(call, request, f"Listing the tables of base “{name or base}”", SCHEMA)
     return mapping.entries(answer.body, "tables")
 
 
 async def _list_records(
-    call: Call, base: str, table: WalkedTable, name: str, *, offset: str | None, formula: str | None = None
+    call: Call,
+    base: str,
+    table: WalkedTable,
+    name: str,
+    *,
+    offset: str | None,
+    formula: str | None = None,
 ) -> Response:
     """A page of records, cells by field id: a renamed field then keeps its place."""
     params = [("pageSize", str(PER_CALL)), ("returnFieldsByFieldId", "true")]
     params += [("filterByFormula", formula)] if formula else []
     params += [("offset", offset)] if offset else []
     buckets = ("token", f"base:{base}")
-    request = Request(method="GET", path=f"/v0/{base}/{table.id}", params=tuple(params), buckets=buckets)
+    request = Request(
+        method="GET", path=f"/v0/{base}/{table.id}", params=tuple(params), buckets=buckets
+    )
     what = f"Reading the records of table “{table.name}” in base “{name or base}”"
     return await _allowed(call, request, what, RECORDS)
 
@@ -173,7 +198,9 @@ async def _read_bases(call: Call, ids: tuple[str, ...]) -> Page:
     wanted, found, bad, offset = set(ids), [], [], None
     while True:
         body = (await _list_bases(call, offset)).body
-        records, rejected = mapping.each(mapping.entries(body, "bases"), "bases", mapping.base_record)
+        records, rejected = mapping.each(
+            mapping.entries(body, "bases"), "bases", mapping.base_record
+        )
         found += [record for record in records if record.id in wanted]
         bad += rejected
         offset, before = mapping.next_offset(body), offset
@@ -197,7 +224,9 @@ async def _read_records(call: Call, ids: tuple[str, ...]) -> Page:
     bad: list[Rejected] = []
     by_table = _grouped(ids)
     for base, paths in _grouped(by_table).items():
-        schemas, _ = mapping.each(await _tables_if_there(call, base), "tables", mapping.table_schema)
+        schemas, _ = mapping.each(
+            await _tables_if_there(call, base), "tables", mapping.table_schema
+        )
         for schema in schemas:
             if (path := f"{base}/{schema.id}") in paths:
                 page = await _read_rows(call, base, WalkedTable.of(schema), by_table[path])
@@ -216,7 +245,9 @@ async def _read_rows(call: Call, base: str, table: WalkedTable, paths: list[str]
         for _ in names:
             body = (await _list_records(call, base, table, "", offset=offset, formula=formula)).body
             raws = mapping.entries(body, "records")
-            records, rejected = mapping.each(raws, "records", partial(mapping.row_record, base, table))
+            records, rejected = mapping.each(
+                raws, "records", partial(mapping.row_record, base, table)
+            )
             found += records
             bad += rejected
             offset = mapping.next_offset(body)

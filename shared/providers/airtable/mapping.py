@@ -93,7 +93,9 @@ def each(raws: list[Any], key: str, read: Callable[[Any], T]) -> tuple[list[T], 
 
 def base_record(raw: Any) -> Record:
     base = msgspec.convert(raw, AirtableBase)
-    return Record(id=base.id, name=shorten(base.name) or "Untitled base", raw=raw, url=f"{WEB}/{base.id}")
+    return Record(
+        id=base.id, name=shorten(base.name) or "Untitled base", raw=raw, url=f"{WEB}/{base.id}"
+    )
 
 
 def table_record(base: str, raw: Any) -> Record:
@@ -115,7 +117,9 @@ def readable_base(raw: Any) -> AirtableBase:
     """
     base = msgspec.convert(raw, AirtableBase)
     if base.permission_level == "none":
-        raise msgspec.ValidationError(f"the account may not open the base “{shorten(base.name) or base.id}”")
+        raise msgspec.ValidationError(
+            f"the account may not open the base “{shorten(base.name) or base.id}”"
+        )
     return base
 
 
@@ -144,7 +148,9 @@ def spoken(value: Any, depth: int = 3) -> str:
         case int() | float():
             return f"{value:.15g}" if isinstance(value, float) else str(value)
         case list() if depth:
-            return shorten(", ".join(filter(None, (spoken(part, depth - 1) for part in value[:20]))))
+            return shorten(
+                ", ".join(filter(None, (spoken(part, depth - 1) for part in value[:20])))
+            )
         case dict() if depth and "error" not in value:
             return next((text for key in SPOKEN if (text := spoken(value.get(key), depth - 1))), "")
         case _:

@@ -9,7 +9,15 @@ from __future__ import annotations
 from html import escape
 from typing import Any, Final
 
-from shared.connector import Interruption, Reauthorize, Reject, Response, Restart, RetryLater, retry_after
+from shared.connector import (
+    Interruption,
+    Reauthorize,
+    Reject,
+    Response,
+    Restart,
+    RetryLater,
+    retry_after,
+)
 
 PENALTY_S: Final = 30.0
 """After a breach of a rate limit every call is refused for that long; no header says so."""
@@ -30,7 +38,9 @@ def problem(response: Response) -> Interruption | None:
     if status == 429:
         return _too_many(response, kind)
     if status >= 500 or status == 408:
-        return RetryLater(f"Airtable is not available ({status})", after_s=retry_after(response.headers))
+        return RetryLater(
+            f"Airtable is not available ({status})", after_s=retry_after(response.headers)
+        )
     if status == 422 and kind in ITERATOR_GONE:
         return Restart("Airtable no longer knows where in the table this walk stood")
     return _refused(status, kind, message)

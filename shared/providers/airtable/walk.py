@@ -57,7 +57,9 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         if not kept:
             return self.next_base()
         left = tuple(table.id for table in tables[kept:])
-        return msgspec.structs.replace(self, tables=tuple(tables[:kept]), left=left, offset=None, again=0)
+        return msgspec.structs.replace(
+            self, tables=tuple(tables[:kept]), left=left, offset=None, again=0
+        )
 
     def next_base(self) -> Walk:
         return Walk(more=self.more, bases=self.bases[1:])

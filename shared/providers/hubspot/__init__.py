@@ -30,19 +30,36 @@ PROVIDER: Final = Provider(
         # A deleted account is told by status BAD_HUB alone: its RFC 6749 code is access_denied.
         error_fields=("status", "error"),
         dead_grant=frozenset({"invalid_grant", "BAD_REFRESH_TOKEN", "BAD_HUB"}),
-        bad_client=frozenset({"invalid_client", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_REDIRECT_URI"}),
+        bad_client=frozenset(
+            {"invalid_client", "BAD_CLIENT_ID", "BAD_CLIENT_SECRET", "BAD_REDIRECT_URI"}
+        ),
         # `hub_id` is optional in the token reply; account details need no scope beyond `oauth`. The account's domain,
         # which people know better than its number, stands only in what introspection tells.
         identity=Identity(
             account_id=("token.hub_id", "identity.portalId"),
-            account_name=("introspection.hub_domain", "token.hub_domain", "token.hub_id", "identity.portalId"),
+            account_name=(
+                "introspection.hub_domain",
+                "token.hub_domain",
+                "token.hub_id",
+                "identity.portalId",
+            ),
             grantee=("token.user_id",),
             url="{api_url}/account-info/2026-03/details",
         ),
     ),
     resources=(
-        Resource(slug="companies", label="Companies", scopes=(READ_COMPANIES,), original=Original(type="company")),
-        Resource(slug="contacts", label="Contacts", scopes=(READ_CONTACTS,), original=Original(type="contact")),
+        Resource(
+            slug="companies",
+            label="Companies",
+            scopes=(READ_COMPANIES,),
+            original=Original(type="company"),
+        ),
+        Resource(
+            slug="contacts",
+            label="Contacts",
+            scopes=(READ_CONTACTS,),
+            original=Original(type="contact"),
+        ),
         Resource(slug="deals", label="Deals", scopes=(READ_DEALS,), original=Original(type="deal")),
     ),
     # Public apps: 110 calls in 10 s per app and account; search counts apart, 5 a second per account.

@@ -41,7 +41,9 @@ class HubSpotConnector:
 
     async def expected(self, call: Call, resource: str) -> int | None:
         path = f"/crm/objects/{VERSION}/{resource}/search"
-        body = (await call(Request(method="POST", path=path, json={"limit": 1}, buckets=SEARCHES))).body
+        body = (
+            await call(Request(method="POST", path=path, json={"limit": 1}, buckets=SEARCHES))
+        ).body
         total = body.get("total") if isinstance(body, dict) else None
         return total if type(total) is int else None
 
@@ -63,16 +65,26 @@ CONNECTOR: Final[Connector] = HubSpotConnector()
 
 async def _start(call: Call, resource: str) -> Walk:
     """Without a list of properties HubSpot answers with three to five of them: ask for all there are."""
-    body = (await call(Request(method="GET", path=f"/crm/properties/{VERSION}/{resource}", buckets=LISTS))).body
+    body = (
+        await call(
+            Request(method="GET", path=f"/crm/properties/{VERSION}/{resource}", buckets=LISTS)
+        )
+    ).body
     found = _objects(body, "results")
-    names = [row["name"] for row in found if isinstance(row, dict) and isinstance(row.get("name"), str)]
+    names = [
+        row["name"] for row in found if isinstance(row, dict) and isinstance(row.get("name"), str)
+    ]
     return Walk.start(names, await _link(call, resource))
 
 
 async def _link(call: Call, resource: str) -> str | None:
     """The account's id and domain make links. Records do without: only a limit or a 401 counts."""
     try:
-        body = (await call(Request(method="GET", path=f"/account-info/{VERSION}/details", buckets=LISTS))).body
+        body = (
+            await call(
+                Request(method="GET", path=f"/account-info/{VERSION}/details", buckets=LISTS)
+            )
+        ).body
     except Reject:
         return None
     except RetryLater as late:
@@ -92,7 +104,9 @@ def _list_request(resource: str, names: str, after: str | None) -> Request:
         params.append(("after", after))
     if names:
         params.append(("properties", names))
-    return Request(method="GET", path=f"/crm/objects/{VERSION}/{resource}", params=tuple(params), buckets=LISTS)
+    return Request(
+        method="GET", path=f"/crm/objects/{VERSION}/{resource}", params=tuple(params), buckets=LISTS
+    )
 
 
 def _listed(response: Response) -> tuple[list[Any], str | None]:
@@ -104,7 +118,9 @@ def _listed(response: Response) -> tuple[list[Any], str | None]:
         return rows, None
     after = following.get("after") if isinstance(following, dict) else None
     if not isinstance(after, str) or not after:
-        raise Reject("HubSpot's page names no place where the next one begins.", code="malformed_page")
+        raise Reject(
+            "HubSpot's page names no place where the next one begins.", code="malformed_page"
+        )
     return rows, after
 
 
@@ -115,7 +131,9 @@ def _objects(body: Any, field: str) -> list[Any]:
     return rows
 
 
-async def _merged(call: Call, resource: str, walk: Walk, rows: list[Any], others: list[Any]) -> list[Any]:
+async def _merged(
+    call: Call, resource: str, walk: Walk, rows: list[Any], others: list[Any]
+) -> list[Any]:
     """``rows`` with the properties of ``others`` added, by id.
 
     A row that is not among them was archived, or pushed off the page, between the two calls: it is read by itself.
@@ -131,7 +149,11 @@ async def _merged(call: Call, resource: str, walk: Walk, rows: list[Any], others
 
 
 def _usable(row: Any) -> bool:
-    return isinstance(row, dict) and isinstance(row.get("id"), str) and isinstance(row.get("properties"), dict)
+    return (
+        isinstance(row, dict)
+        and isinstance(row.get("id"), str)
+        and isinstance(row.get("properties"), dict)
+    )
 
 
 async def _batch(call: Call, resource: str, walk: Walk, ids: tuple[str, ...]) -> list[Any]:
@@ -140,5 +162,8 @@ async def _batch(call: Call, resource: str, walk: Walk, ids: tuple[str, ...]) ->
     for n in range(0, len(ids), PAGE):
         body = {"inputs": [{"id": id_} for id_ in ids[n : n + PAGE]], "properties": walk.names}
         path = f"/crm/objects/{VERSION}/{resource}/batch/read"
-        rows += _objects((await call(Request(method="POST", path=path, json=body, buckets=LISTS))).body, "results")
+        rows += _objects(
+            (await call(Request(method="POST", path=path, json=body, buckets=LISTS))).body,
+            "results",
+        )
     return rows

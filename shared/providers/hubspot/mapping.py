@@ -21,13 +21,17 @@ TYPE_IDS: Final = {"contacts": "0-1", "companies": "0-2", "deals": "0-3"}
 """HubSpot's own numbers of the object types, as they stand in a record's link."""
 
 
-def read_rows(rows: list[Any], resource: str, link: str | None) -> tuple[list[Record], list[Rejected]]:
+def read_rows(
+    rows: list[Any], resource: str, link: str | None
+) -> tuple[list[Record], list[Rejected]]:
     """Read each object by itself. ``link`` is the record's URL up to its id, None when the account is unknown."""
     name, records, rejected = NAMES[resource], [], []
     for n, row in enumerate(rows):
         reason = _flaw(row)
         if reason:
-            rejected.append(Rejected(pointer=f"/results/{n}", reason=reason, raw=msgspec.json.encode(row)))
+            rejected.append(
+                Rejected(pointer=f"/results/{n}", reason=reason, raw=msgspec.json.encode(row))
+            )
             continue
         id_, properties = row["id"], row["properties"]
         records.append(
@@ -52,7 +56,9 @@ def _flaw(row: Any) -> str | None:
         return "the object has no id of digits"
     if not isinstance(row.get("properties"), dict):
         return "the object's properties are not a JSON object"
-    if not isinstance(row.get("createdAt"), str | None) or not isinstance(row.get("updatedAt"), str | None):
+    if not isinstance(row.get("createdAt"), str | None) or not isinstance(
+        row.get("updatedAt"), str | None
+    ):
         return "the object's times are not strings"
     return None
 

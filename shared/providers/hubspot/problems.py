@@ -6,7 +6,15 @@ from collections.abc import Callable
 from html import escape
 from typing import Any, Final
 
-from shared.connector import Bucket, Interruption, Reauthorize, Reject, Response, RetryLater, retry_after
+from shared.connector import (
+    Bucket,
+    Interruption,
+    Reauthorize,
+    Reject,
+    Response,
+    RetryLater,
+    retry_after,
+)
 from shared.providers.hubspot import PROVIDER
 
 LOCKED_S: Final = 2.0
@@ -30,18 +38,26 @@ def problem(response: Response) -> Interruption | None:
     if status >= 500 or status in {408, 425}:
         reason = f"HubSpot is not available (status {status})."
         return RetryLater(reason, after_s=retry_after(response.headers))
-    return Reject(f"HubSpot refused the request (status {status}){_said(body)}", code=_code(body, "rejected"))
+    return Reject(
+        f"HubSpot refused the request (status {status}){_said(body)}", code=_code(body, "rejected")
+    )
 
 
 def limits(response: Response) -> tuple[Bucket, ...]:
     """Every answer but those of search tells the limit in force, and the window it is counted in."""
     most = _number(response.headers.get("x-hubspot-ratelimit-max", ""))
     window_ms = _number(response.headers.get("x-hubspot-ratelimit-interval-milliseconds", ""))
-    return (Bucket(name="ten_secondly", requests=most, window_s=window_ms / 1000),) if most and window_ms else ()
+    return (
+        (Bucket(name="ten_secondly", requests=most, window_s=window_ms / 1000),)
+        if most and window_ms
+        else ()
+    )
 
 
 def _unauthorized(_: Response, body: Body) -> Reauthorize:
-    return Reauthorize("HubSpot no longer accepts the access token.", code=_code(body, "unauthorized"))
+    return Reauthorize(
+        "HubSpot no longer accepts the access token.", code=_code(body, "unauthorized")
+    )
 
 
 def _absent(_: Response, __: Body) -> Reject:
@@ -67,11 +83,19 @@ def _limited(response: Response, body: Body) -> RetryLater:
     policy = body.get("policyName")
     wait = retry_after(response.headers)
     if wait is None:
-        wait = {"DAILY": DAILY_S, "SECONDLY": SECOND_S}.get(policy) if isinstance(policy, str) else None
+        wait = (
+            {"DAILY": DAILY_S, "SECONDLY": SECOND_S}.get(policy)
+            if isinstance(policy, str)
+            else None
+        )
     if wait is None:
         wait = _interval(response.headers.get("x-hubspot-ratelimit-interval-milliseconds", ""))
-    which = {"DAILY": "calls a day", "SECONDLY": "searches a second"}.get(str(policy), "calls in ten seconds")
-    return RetryLater(f"HubSpot's limit of {which} is reached.", code="rate_limited", after_s=wait, limit=True)
+    which = {"DAILY": "calls a day", "SECONDLY": "searches a second"}.get(
+        str(policy), "calls in ten seconds"
+    )
+    return RetryLater(
+        f"HubSpot's limit of {which} is reached.", code="rate_limited", after_s=wait, limit=True
+    )
 
 
 def _interval(milliseconds: str) -> float:
@@ -99,8 +123,14 @@ def _missing_scope(body: Body) -> str | None:
     for error in errors if isinstance(errors, list) else []:
         context = error.get("context") if isinstance(error, dict) else None
         names = context.get("requiredGranularScopes") if isinstance(context, dict) else None
-        listed += [_short(name) for name in names if isinstance(name, str)] if isinstance(names, list) else []
-    return next((scope for scope in listed if scope in PROVIDER.oauth.scopes), listed[0] if listed else None)
+        listed += (
+            [_short(name) for name in names if isinstance(name, str)]
+            if isinstance(names, list)
+            else []
+        )
+    return next(
+        (scope for scope in listed if scope in PROVIDER.oauth.scopes), listed[0] if listed else None
+    )
 
 
 def _code(body: Body, otherwise: str) -> str:

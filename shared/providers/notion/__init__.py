@@ -37,7 +37,11 @@ PROVIDER: Final = Provider(
     ),
     resources=(
         Resource(slug="pages", label="Pages", original=Original(type="page", name="page {name}")),
-        Resource(slug="data_sources", label="Data sources", original=Original(type="database", name="database {name}")),
+        Resource(
+            slug="data_sources",
+            label="Data sources",
+            original=Original(type="database", name="database {name}"),
+        ),
         Resource(slug="users", label="Users", original=Original(type="user")),
     ),
     # Business and Enterprise workspaces are allowed 600, which cannot be told from outside.

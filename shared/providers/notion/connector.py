@@ -84,7 +84,9 @@ async def _listed(call: Call, resource: str, walk: Walk) -> Page:
         walk = walk.noting(f"Notion lists only some of the {resource.replace('_', ' ')}.")
     if listing.at is not None:
         return _page(records, rejected, walk.at_place(listing.at), part="search")
-    return _page(records, rejected, walk.to_sources() if kind == "page" else walk.end(), part="search")
+    return _page(
+        records, rejected, walk.to_sources() if kind == "page" else walk.end(), part="search"
+    )
 
 
 async def _sources(call: Call, walk: Walk) -> Page:
@@ -95,7 +97,9 @@ async def _sources(call: Call, walk: Walk) -> Page:
     walk = walk.knowing(source_ids(listing.results))
     if listing.capped:
         walk = walk.noting("Notion lists only some of the data sources.")
-    return _page([], [], walk.at_place(listing.at) if listing.at is not None else walk.to_rows(), part=part)
+    return _page(
+        [], [], walk.at_place(listing.at) if listing.at is not None else walk.to_rows(), part=part
+    )
 
 
 async def _rows(call: Call, walk: Walk) -> Page:
@@ -114,10 +118,14 @@ async def _rows(call: Call, walk: Walk) -> Page:
     records, rejected = read("page", listing.results)
     last = next((record.created_at for record in reversed(records) if record.created_at), None)
     walk = walk.knowing(source_ids(listing.results))
-    return _page(records, rejected, walk.after_rows(listing.at, last, capped=listing.capped), part=part)
+    return _page(
+        records, rejected, walk.after_rows(listing.at, last, capped=listing.capped), part=part
+    )
 
 
-def _page(records: list[Record], rejected: list[Rejected], following: Walk | None, *, part: str) -> Page:
+def _page(
+    records: list[Record], rejected: list[Rejected], following: Walk | None, *, part: str
+) -> Page:
     cursor = None if following is None else msgspec.to_builtins(following)
     return Page(records=records, rejected=rejected, cursor=cursor, part=part)
 
@@ -147,29 +155,51 @@ async def _query(call: Call, source: str, since: str | None, at: str | None) -> 
     body: dict[str, Any] = {"sorts": [{"timestamp": "created_time", "direction": "ascending"}]}
     if since is not None:
         body["filter"] = {"timestamp": "created_time", "created_time": {"on_or_after": since}}
-    return _listing(await _ask(call, _post(f"/v1/data_sources/{quote(source, safe='')}/query", body, at), CONTENT))
+    return _listing(
+        await _ask(
+            call, _post(f"/v1/data_sources/{quote(source, safe='')}/query", body, at), CONTENT
+        )
+    )
 
 
 async def _users(call: Call, at: str | None) -> Listing:
     place = (("start_cursor", at),) if at is not None else ()
-    return _listing(await _ask(call, _get("/v1/users", ("page_size", str(PAGE_SIZE)), *place), PEOPLE))
+    return _listing(
+        await _ask(call, _get("/v1/users", ("page_size", str(PAGE_SIZE)), *place), PEOPLE)
+    )
 
 
 async def _one(call: Call, resource: str, id_: str) -> Any:
     """The JSON of one object."""
-    answer = await _ask(call, _get(f"/v1/{resource}/{quote(id_, safe='')}"), PEOPLE if resource == "users" else CONTENT)
+    answer = await _ask(
+        call,
+        _get(f"/v1/{resource}/{quote(id_, safe='')}"),
+        PEOPLE if resource == "users" else CONTENT,
+    )
     if not isinstance(answer.body, dict):
         raise malformed("it is not a JSON object")
     return {name: value for name, value in answer.body.items() if name != "request_id"}
 
 
 def _get(path: str, *params: tuple[str, str]) -> Request:
-    return Request(method="GET", path=path, params=params, headers={"Notion-Version": VERSION}, buckets=("requests",))
+    return Request(
+        method="GET",
+        path=path,
+        params=params,
+        headers={"Notion-Version": VERSION},
+        buckets=("requests",),
+    )
 
 
 def _post(path: str, body: dict[str, Any], at: str | None) -> Request:
     body = {**body, "page_size": PAGE_SIZE} | ({"start_cursor": at} if at is not None else {})
-    return Request(method="POST", path=path, json=body, headers={"Notion-Version": VERSION}, buckets=("requests",))
+    return Request(
+        method="POST",
+        path=path,
+        json=body,
+        headers={"Notion-Version": VERSION},
+        buckets=("requests",),
+    )
 
 
 async def _ask(call: Call, request: Request, capability: str) -> Response:
@@ -179,7 +209,9 @@ async def _ask(call: Call, request: Request, capability: str) -> Response:
     except Reject as reject:
         if reject.code != FORBIDDEN:
             raise
-        reason = f"The connection to Notion lacks the {capability}: tick it in the settings at Notion."
+        reason = (
+            f"The connection to Notion lacks the {capability}: tick it in the settings at Notion."
+        )
         raise Reject(reason, code=reject.code, scope=capability) from reject
 
 
@@ -187,7 +219,9 @@ def _listing(answer: Response) -> Listing:
     body = answer.body
     if not isinstance(body, dict):
         raise malformed("it is not a JSON object")
-    results, more, at, status = (body.get(name) for name in ("results", "has_more", "next_cursor", "request_status"))
+    results, more, at, status = (
+        body.get(name) for name in ("results", "has_more", "next_cursor", "request_status")
+    )
     if not isinstance(results, list):
         raise malformed("results is not a list")
     if not isinstance(more, bool):

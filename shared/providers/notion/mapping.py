@@ -59,7 +59,11 @@ def read(kind: str, results: Iterable[Any]) -> tuple[list[Record], list[Rejected
         except Odd as odd:
             rejected.append(_rejected(f"/results/{place}{odd.pointer}", odd.reason, found))
         except (AttributeError, KeyError, TypeError) as error:
-            rejected.append(_rejected(f"/results/{place}", f"not shaped like a {kind} ({type(error).__name__})", found))
+            rejected.append(
+                _rejected(
+                    f"/results/{place}", f"not shaped like a {kind} ({type(error).__name__})", found
+                )
+            )
     return records, rejected
 
 

@@ -13,7 +13,9 @@ from shared.connector import Cursor, Restart
 MOST_REASONS: Final = 5
 
 
-class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True):
+class Walk(
+    msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid_unknown_fields=True
+):
     """``at`` is Notion's cursor within the stage; ``source`` the index in ``sources`` of the one being queried.
 
     A query ends after 10,000 rows. Rows come by creation time, so the next query asks for those created since the last
@@ -87,4 +89,6 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, forbid
     def _start_source(self, source: int) -> Walk | None:
         if source >= len(self.sources):
             return self.end()
-        return replace(self, stage="rows", at=None, source=source, since=None, last=None, capped=False)
+        return replace(
+            self, stage="rows", at=None, source=source, since=None, last=None, capped=False
+        )

@@ -15,7 +15,15 @@ OWN_KEY = os.environ["FUZZ_KEY_PREFIX"]
 KNOWN: Mapping[str, str] = json.loads(os.environ["FUZZ_KNOWN"])
 """Ids of things that are there: path parameter → value. Made-up ones hardly ever name anything."""
 UNSAYABLE = frozenset(
-    {"bad_handle", "bad_name", "bad_return_url", "bad_token", "missing_field", "not_connected", "unknown_resource"}
+    {
+        "bad_handle",
+        "bad_name",
+        "bad_return_url",
+        "bad_token",
+        "missing_field",
+        "not_connected",
+        "unknown_resource",
+    }
 )
 """A valid request may be refused for these: what makes it wrong stands in no schema, such as a token's signature."""
 
@@ -29,9 +37,14 @@ def filter_path_parameters(_: Any, path_parameters: Mapping[str, Any] | None) ->
 
 
 @schemathesis.hook
-def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+def map_path_parameters(
+    context: Any, path_parameters: dict[str, Any] | None
+) -> dict[str, Any] | None:
     """Let every other request ask for what is there. What disconnects an account finds one by links alone."""
-    if not path_parameters or context.operation.definition.raw["operationId"] == "delete_connection":
+    if (
+        not path_parameters
+        or context.operation.definition.raw["operationId"] == "delete_connection"
+    ):
         return path_parameters
     if (
         not all(isinstance(value, str) for value in path_parameters.values())
@@ -44,8 +57,16 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
 @schemathesis.hook
 def map_query(_: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:
     """Leave out a made-up page token: it is refused before anything else is looked at. Links bring real ones."""
-    made_up = query is not None and isinstance(query.get("page_token"), str) and "\0" not in query["page_token"]
-    return {name: value for name, value in (query or {}).items() if name != "page_token"} if made_up else query
+    made_up = (
+        query is not None
+        and isinstance(query.get("page_token"), str)
+        and "\0" not in query["page_token"]
+    )
+    return (
+        {name: value for name, value in (query or {}).items() if name != "page_token"}
+        if made_up
+        else query
+    )
 
 
 @schemathesis.check
@@ -60,7 +81,9 @@ def errors_are_the_documented_ones(_: Any, response: Any, case: Any) -> None:
 
 
 @schemathesis.check
-def valid_requests_are_refused_only_for_what_no_schema_says(_: Any, response: Any, case: Any) -> None:
+def valid_requests_are_refused_only_for_what_no_schema_says(
+    _: Any, response: Any, case: Any
+) -> None:
     positive = case.meta is not None and case.meta.generation.mode.is_positive
     if positive and response.status_code in {400, 422} and _examples(case, response) is not None:
         code = response.json()["code"]

@@ -77,7 +77,10 @@ def page_through(client: Client, connection_id: str) -> tuple[Counter[str], list
     token: str | None = None
     while True:
         answer = get_items.sync(
-            client=client, connection_id=connection_id, page_size=PAGE_SIZE, page_token=token or UNSET
+            client=client,
+            connection_id=connection_id,
+            page_size=PAGE_SIZE,
+            page_token=token or UNSET,
         )
         page = answered(ItemPage, answer)
         counts.update(item.resource for item in page.items)
@@ -97,7 +100,9 @@ def main(url: str, provider: str, user: str) -> None:
         )
         counts, items = page_through(client, connection.id)
         last = items[-1]
-        one = answered(SyncedItem, get_item.sync(connection.id, last.resource, last.id, client=client))
+        one = answered(
+            SyncedItem, get_item.sync(connection.id, last.resource, last.id, client=client)
+        )
         tell(
             state=sync.state,
             counts=counts,

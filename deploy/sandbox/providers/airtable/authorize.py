@@ -11,7 +11,14 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.airtable.responses import AnyRequest
-from deploy.sandbox.world import AuthorizationCode, SandboxAccount, World, chosen_account, consent_page, redirect
+from deploy.sandbox.world import (
+    AuthorizationCode,
+    SandboxAccount,
+    World,
+    chosen_account,
+    consent_page,
+    redirect,
+)
 from deploy.sandbox.world.pages import headers, page
 from shared.errors import BadRequest
 
@@ -47,7 +54,9 @@ def authorize_routes(world: World) -> list[HTTPRouteHandler]:
         wrong = _wrong(world, request)
         if wrong is not None:
             return wrong
-        return consent_page(world, provider="Airtable", scopes=tuple(request.query_params["scope"].split(" ")))
+        return consent_page(
+            world, provider="Airtable", scopes=tuple(request.query_params["scope"].split(" "))
+        )
 
     @post(PATH, status_code=302)
     async def decide(request: AnyRequest) -> Response[Any]:
@@ -76,7 +85,9 @@ def _wrong(world: World, request: AnyRequest) -> Response[Any] | None:
         _check(request)
     except AuthorizationError as error:
         state = {"state": query["state"]} if query.get("state") else {}
-        return redirect(uri, {"error": error.error, "error_description": error.description, **state})
+        return redirect(
+            uri, {"error": error.error, "error_description": error.description, **state}
+        )
     return None
 
 
@@ -89,9 +100,13 @@ def _check(request: AnyRequest) -> None:
         kind = "unsupported_response_type" if query.get("response_type") else "invalid_request"
         raise AuthorizationError(kind, "response_type must be code")
     if not STATE.fullmatch(query.get("state", "")):
-        raise AuthorizationError("invalid_request", "state must be 16 to 1024 characters of A-Z a-z 0-9 . - _")
+        raise AuthorizationError(
+            "invalid_request", "state must be 16 to 1024 characters of A-Z a-z 0-9 . - _"
+        )
     if not CHALLENGE.fullmatch(query.get("code_challenge", "")):
-        raise AuthorizationError("invalid_request", "code_challenge must be the base64url SHA-256 of the code verifier")
+        raise AuthorizationError(
+            "invalid_request", "code_challenge must be the base64url SHA-256 of the code verifier"
+        )
     if query.get("code_challenge_method", "S256") != "S256":
         raise AuthorizationError("invalid_request", "code_challenge_method must be S256")
     scopes = query.get("scope", "").split(" ")
@@ -105,7 +120,11 @@ def _decided(world: World, request: AnyRequest, account: SandboxAccount | None) 
     query = request.query_params
     uri, state = query["redirect_uri"], query["state"]
     if account is None:
-        refusal = {"error": "access_denied", "error_description": "The user denied access", "state": state}
+        refusal = {
+            "error": "access_denied",
+            "error_description": "The user denied access",
+            "state": state,
+        }
         return redirect(uri, refusal)
     method = query.get("code_challenge_method", NO_METHOD)
     code = secrets.token_hex(32)
@@ -122,6 +141,8 @@ def _decided(world: World, request: AnyRequest, account: SandboxAccount | None) 
 
 
 def _page(reason: str) -> Response[bytes]:
-    body = f'<span class="mark">Simulated</span><h1>Airtable cannot go on</h1><p>{escape(reason)}</p>'
+    body = (
+        f'<span class="mark">Simulated</span><h1>Airtable cannot go on</h1><p>{escape(reason)}</p>'
+    )
     html = page("Airtable (simulated)", body)
     return Response(html, status_code=400, media_type="text/html; charset=utf-8", headers=headers())

@@ -71,7 +71,11 @@ class SimulatedAirtable:
         if resource == "tables":
             return _table(bases[number % len(bases)].id, number, rng)
         live = {base.id for base in bases}
-        tables = [row for row in rows["tables"].values() if not row.archived and row.id.split("/")[0] in live]
+        tables = [
+            row
+            for row in rows["tables"].values()
+            if not row.archived and row.id.split("/")[0] in live
+        ]
         if not tables:
             raise BadRequest("no table is left to create records in: create one first")
         made = _record(tables[number % len(tables)], number, rng)
@@ -98,7 +102,11 @@ class SimulatedAirtable:
         inside = f"{row.id}/"
         gone = [(resource, row)]
         for kind in self.resources[self.resources.index(resource) + 1 :]:
-            gone += [(kind, one) for one in rows[kind].values() if one.id.startswith(inside) and not one.archived]
+            gone += [
+                (kind, one)
+                for one in rows[kind].values()
+                if one.id.startswith(inside) and not one.archived
+            ]
         return [(kind, msgspec.structs.replace(one, archived=True)) for kind, one in gone]
 
 
@@ -119,7 +127,9 @@ def _sizes(records: int, tables: int) -> list[int]:
 
 def _base(id_: str, number: int) -> SandboxRow:
     name = BASES[number % len(BASES)] + (f" {number + 1}" if number >= len(BASES) else "")
-    return SandboxRow(id=id_, created="", modified="", body={"name": name, "permissionLevel": "create"})
+    return SandboxRow(
+        id=id_, created="", modified="", body={"name": name, "permissionLevel": "create"}
+    )
 
 
 def _table(base: str, number: int, rng: random.Random) -> SandboxRow:
@@ -129,7 +139,9 @@ def _table(base: str, number: int, rng: random.Random) -> SandboxRow:
         | ({"options": column.options} if column.options else {})
         for column in blueprint.columns
     ]
-    texts = [field["id"] for field in fields if field["type"] in {"singleLineText", "multilineText"}]
+    texts = [
+        field["id"] for field in fields if field["type"] in {"singleLineText", "multilineText"}
+    ]
     body = {
         "name": blueprint.name + (f" {number + 1}" if number >= len(BLUEPRINTS) else ""),
         "primaryFieldId": fields[0]["id"],
@@ -152,7 +164,9 @@ def _record(table: SandboxRow, number: int, rng: random.Random) -> SandboxRow:
     )
 
 
-def _cells(table: SandboxRow, blueprint: Blueprint, number: int, rng: random.Random) -> dict[str, Any]:
+def _cells(
+    table: SandboxRow, blueprint: Blueprint, number: int, rng: random.Random
+) -> dict[str, Any]:
     """Empty cells are absent, now and then the primary one, rarely all of them."""
     cells: dict[str, Any] = {}
     for field, column in zip(table.body["fields"], blueprint.columns, strict=True):

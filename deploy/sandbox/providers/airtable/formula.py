@@ -121,7 +121,9 @@ def _applied(name: str, arguments: list[Term]) -> Term:
         case "OR", [_, *_]:
             return lambda row: any(term(row) for term in arguments)
         case _:
-            raise wrong(f"the simulated Airtable does not know {name} with {len(arguments)} arguments")
+            raise wrong(
+                f"the simulated Airtable does not know {name} with {len(arguments)} arguments"
+            )
 
 
 def _plain(value: Any) -> Any:

@@ -9,7 +9,15 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from deploy.sandbox.providers.airtable.listing import offset_at, place_of
-from deploy.sandbox.providers.airtable.responses import ERRORS, AnyRequest, ApiCaller, admit, base_row, invalid, respond
+from deploy.sandbox.providers.airtable.responses import (
+    ERRORS,
+    AnyRequest,
+    ApiCaller,
+    admit,
+    base_row,
+    invalid,
+    respond,
+)
 from deploy.sandbox.world import SandboxRow, World
 from shared.providers.airtable import EMAIL, SCHEMA
 
@@ -32,7 +40,11 @@ def meta_routes(world: World) -> list[HTTPRouteHandler]:
     @get("/v0/meta/bases/{base:str}/tables", exception_handlers=ERRORS)
     async def tables(request: AnyRequest, base: FromPath[str]) -> Response[bytes]:
         caller = admit(world, request, scope=SCHEMA, base=base)
-        included = [value for key in ("include", "include[]") for value in request.query_params.getall(key, [])]
+        included = [
+            value
+            for key in ("include", "include[]")
+            for value in request.query_params.getall(key, [])
+        ]
         if not {"visibleFieldIds"}.issuperset(included):
             raise invalid("include may only be visibleFieldIds")
         return respond({"tables": _tables(world, caller, base, visible=bool(included))})
@@ -62,7 +74,10 @@ def _tables(world: World, caller: ApiCaller, base: str, *, visible: bool) -> lis
     ]
     if not visible:
         return tables
-    return [table | {"views": [_with_fields(view, table) for view in table["views"]]} for table in tables]
+    return [
+        table | {"views": [_with_fields(view, table) for view in table["views"]]}
+        for table in tables
+    ]
 
 
 def _with_fields(view: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:

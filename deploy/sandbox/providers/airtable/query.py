@@ -34,7 +34,9 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
 
     def fingerprint(self) -> str:
         """What an offset is bound to: everything but the page."""
-        return msgspec.json.encode(msgspec.structs.replace(self, offset=None, page_size=100)).decode()
+        return msgspec.json.encode(
+            msgspec.structs.replace(self, offset=None, page_size=100)
+        ).decode()
 
 
 def from_url(request: AnyRequest) -> ListQuery:

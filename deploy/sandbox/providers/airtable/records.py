@@ -10,7 +10,12 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from deploy.sandbox.providers.airtable.formula import predicate
-from deploy.sandbox.providers.airtable.listing import TableContents, iterator_gone, offset_at, place_of
+from deploy.sandbox.providers.airtable.listing import (
+    TableContents,
+    iterator_gone,
+    offset_at,
+    place_of,
+)
 from deploy.sandbox.providers.airtable.query import ListQuery, from_body, from_url
 from deploy.sandbox.providers.airtable.rendering import Fields, as_text, rendered
 from deploy.sandbox.providers.airtable.responses import (
@@ -31,12 +36,18 @@ def record_routes(world: World) -> list[HTTPRouteHandler]:
     contents = TableContents(world)
 
     @get("/v0/{base:str}/{table:str}", exception_handlers=ERRORS)
-    async def listed(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+    async def listed(
+        request: AnyRequest, base: FromPath[str], table: FromPath[str]
+    ) -> Response[bytes]:
         caller = admit(world, request, scope=RECORDS, base=base)
-        return respond(_page(world, contents, caller, table_row(world, caller, base, table), from_url(request)))
+        return respond(
+            _page(world, contents, caller, table_row(world, caller, base, table), from_url(request))
+        )
 
     @post("/v0/{base:str}/{table:str}/listRecords", status_code=200, exception_handlers=ERRORS)
-    async def listed_by_post(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+    async def listed_by_post(
+        request: AnyRequest, base: FromPath[str], table: FromPath[str]
+    ) -> Response[bytes]:
         caller = admit(world, request, scope=RECORDS, base=base)
         query = from_body(request, await request.body())
         return respond(_page(world, contents, caller, table_row(world, caller, base, table), query))
@@ -64,22 +75,32 @@ def _page(
     world: World, contents: TableContents, caller: ApiCaller, table: SandboxRow, query: ListQuery
 ) -> dict[str, Any]:
     fields = Fields(table)
-    if query.view and all(query.view not in {view["id"], view["name"]} for view in table.body["views"]):
+    if query.view and all(
+        query.view not in {view["id"], view["name"]} for view in table.body["views"]
+    ):
         raise invalid(f"View {query.view[:60]} not found", "VIEW_NAME_NOT_FOUND")
     walk = f"{caller.account.id}\n{table.id}\n{query.fingerprint()}"
     since = place_of(world, walk, query.offset) if query.offset else None
     if query.sort or query.filter_by_formula or query.max_records:
         rows = _narrowed(contents, caller, table, query, since)
     else:
-        rows = list(islice(contents.live(caller.account.id, table.id, since=since), query.page_size + 1))
-    page: dict[str, Any] = {"records": [rendered(row, query, fields) for row in rows[: query.page_size]]}
+        rows = list(
+            islice(contents.live(caller.account.id, table.id, since=since), query.page_size + 1)
+        )
+    page: dict[str, Any] = {
+        "records": [rendered(row, query, fields) for row in rows[: query.page_size]]
+    }
     if len(rows) > query.page_size:
         page["offset"] = f"{offset_at(world, walk, rows[query.page_size].id)}"
     return page
 
 
 def _narrowed(
-    contents: TableContents, caller: ApiCaller, table: SandboxRow, query: ListQuery, since: str | None
+    contents: TableContents,
+    caller: ApiCaller,
+    table: SandboxRow,
+    query: ListQuery,
+    since: str | None,
 ) -> list[SandboxRow]:
     """What a filter, a sort order and a maximum leave, from ``since`` on; without that record the walk ends."""
     fields = Fields(table)

@@ -44,6 +44,10 @@ def as_text(value: Any) -> str:
         case list():
             return ", ".join(map(as_text, value))
         case dict():
-            return str(next((value[key] for key in ("name", "filename", "text", "url") if key in value), ""))
+            return str(
+                next(
+                    (value[key] for key in ("name", "filename", "text", "url") if key in value), ""
+                )
+            )
         case _:
             return str(value)

@@ -27,7 +27,9 @@ class ErrorResponse(Exception):
             return {"errors": [{"error": self.kind, "message": self.message}]}
         if self.message is None:
             return {"error": self.kind}
-        detail = {"type": self.kind, "message": self.message} if self.message else {"type": self.kind}
+        detail = (
+            {"type": self.kind, "message": self.message} if self.message else {"type": self.kind}
+        )
         return {"error": detail}
 
 
@@ -56,7 +58,9 @@ def error_response(_: AnyRequest, error: ErrorResponse) -> Response[bytes]:
     return respond(error.body(), error.status)
 
 
-ERRORS: Final[dict[int | type[Exception], Callable[..., Response[bytes]]]] = {ErrorResponse: error_response}
+ERRORS: Final[dict[int | type[Exception], Callable[..., Response[bytes]]]] = {
+    ErrorResponse: error_response
+}
 
 
 class ApiCaller(msgspec.Struct, frozen=True):
@@ -64,7 +68,9 @@ class ApiCaller(msgspec.Struct, frozen=True):
     scopes: tuple[str, ...]
 
 
-def admit(world: World, request: AnyRequest, *, scope: str | None = None, base: str | None = None) -> ApiCaller:
+def admit(
+    world: World, request: AnyRequest, *, scope: str | None = None, base: str | None = None
+) -> ApiCaller:
     """Check token, limits and scope, in that order; refused calls of strangers are not counted."""
     scheme, _, presented = request.headers.get("authorization", "").partition(" ")
     token = world.tokens.get(presented.strip()) if scheme.lower() == "bearer" else None
@@ -75,13 +81,17 @@ def admit(world: World, request: AnyRequest, *, scope: str | None = None, base: 
     if base is not None:
         _count(world, "base", base)
     if scope is not None and scope not in token.scopes:
-        raise ErrorResponse(403, "INVALID_PERMISSIONS", "You are not permitted to perform this operation")
+        raise ErrorResponse(
+            403, "INVALID_PERMISSIONS", "You are not permitted to perform this operation"
+        )
     return ApiCaller(world.accounts[token.account], token.scopes)
 
 
 def _count(world: World, bucket: str, key: str) -> None:
     if world.limiter.take(bucket, key) is not None:
-        raise ErrorResponse(429, "RATE_LIMIT_REACHED", "Rate limit exceeded. Please try again later")
+        raise ErrorResponse(
+            429, "RATE_LIMIT_REACHED", "Rate limit exceeded. Please try again later"
+        )
 
 
 def base_row(world: World, caller: ApiCaller, base: str) -> SandboxRow:
@@ -98,7 +108,11 @@ def table_row(world: World, caller: ApiCaller, base: str, table: str) -> Sandbox
     found = tables.get(f"{base}/{table}")
     if found is None:
         prefix = f"{base}/"
-        named = (row for id_, row in tables.items() if id_.startswith(prefix) and row.body["name"] == table)
+        named = (
+            row
+            for id_, row in tables.items()
+            if id_.startswith(prefix) and row.body["name"] == table
+        )
         found = next((row for row in named if not row.archived), None)
     if found is None or found.archived:
         raise no_such_model()

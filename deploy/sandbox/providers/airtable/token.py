@@ -36,7 +36,9 @@ class TokenError(Exception):
 
 def _deny(_: AnyRequest, denied: TokenError) -> Response[bytes]:
     headers = NO_STORE | ({"WWW-Authenticate": "Basic"} if denied.status == 401 else {})
-    return respond({"error": denied.error, "error_description": denied.description}, denied.status, headers)
+    return respond(
+        {"error": denied.error, "error_description": denied.description}, denied.status, headers
+    )
 
 
 def token_routes(world: World) -> list[HTTPRouteHandler]:
@@ -46,14 +48,19 @@ def token_routes(world: World) -> list[HTTPRouteHandler]:
         _authenticate(world, request, form)
         kind = _needed(form, "grant_type")
         if kind not in GRANTS:
-            raise TokenError("unsupported_grant_type", "grant_type must be authorization_code or refresh_token")
+            raise TokenError(
+                "unsupported_grant_type", "grant_type must be authorization_code or refresh_token"
+            )
         return respond(GRANTS[kind](world, form), headers=NO_STORE)
 
     return [token]
 
 
 def _form(request: AnyRequest, body: bytes) -> dict[str, str]:
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/x-www-form-urlencoded":
+    if (
+        request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        != "application/x-www-form-urlencoded"
+    ):
         raise TokenError("invalid_request", "the body must be application/x-www-form-urlencoded")
     fields = parse_qs(body.decode("utf-8", "replace"), keep_blank_values=True)
     if any(len(values) > 1 for values in fields.values()):
@@ -70,7 +77,9 @@ def _authenticate(world: World, request: AnyRequest, form: dict[str, str]) -> No
         if scheme.lower() != "basic" or not _matches(value, f"{client.id}:{client.secret}"):
             raise TokenError("invalid_client", "the client must authenticate with HTTP Basic", 401)
     elif header:
-        raise TokenError("invalid_client", "a client without a secret must not send Authorization", 401)
+        raise TokenError(
+            "invalid_client", "a client without a secret must not send Authorization", 401
+        )
     if named != client.id:
         raise TokenError("invalid_client", "client_id does not name this client", 401)
 
@@ -81,7 +90,10 @@ def _matches(value: str, expected: str) -> bool:
         decoded = base64.b64decode(standard + "=" * (-len(standard) % 4), validate=True).decode()
     except (binascii.Error, ValueError):
         return False
-    return any(hmac.compare_digest(text.encode(), expected.encode()) for text in (decoded, unquote_plus(decoded)))
+    return any(
+        hmac.compare_digest(text.encode(), expected.encode())
+        for text in (decoded, unquote_plus(decoded))
+    )
 
 
 def _needed(form: dict[str, str], key: str) -> str:
@@ -103,7 +115,9 @@ def _by_code(world: World, form: dict[str, str]) -> dict[str, Any]:
 
 def _check_code(world: World, code: AuthorizationCode, form: dict[str, str]) -> None:
     verifier, uri = _needed(form, "code_verifier"), _needed(form, "redirect_uri")
-    digest = base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    digest = (
+        base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    )
     if code.used:
         raise TokenError("invalid_grant", "the authorization code was used before")
     if code.expires <= world.clock.now():
@@ -119,7 +133,11 @@ def _by_refresh(world: World, form: dict[str, str]) -> dict[str, Any]:
     now = world.clock.now()
     if token is None or token.kind != "refresh":
         raise TokenError("invalid_grant", "the refresh token is unknown")
-    family = {key: one for key, one in world.tokens.items() if one.grant == token.grant and not one.revoked}
+    family = {
+        key: one
+        for key, one in world.tokens.items()
+        if one.grant == token.grant and not one.revoked
+    }
     if token.revoked and any(one.issued > now - MOMENTS_S for one in family.values()):
         raise TokenError("conflict", "the token was refreshed moments ago", 409)
     if token.revoked or (token.expires or 0) <= now:

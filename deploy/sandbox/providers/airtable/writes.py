@@ -44,18 +44,28 @@ class Changes(msgspec.Struct, frozen=True, rename="camel"):
 
 def write_routes(world: World) -> list[HTTPRouteHandler]:
     @post(TABLE, status_code=200, exception_handlers=ERRORS)
-    async def create(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+    async def create(
+        request: AnyRequest, base: FromPath[str], table: FromPath[str]
+    ) -> Response[bytes]:
         caller = admit(world, request, scope=WRITE, base=base)
-        return respond(_created(world, caller, table_row(world, caller, base, table), _changes(await request.body())))
+        return respond(
+            _created(
+                world, caller, table_row(world, caller, base, table), _changes(await request.body())
+            )
+        )
 
     @patch(TABLE, exception_handlers=ERRORS)
-    async def merge(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+    async def merge(
+        request: AnyRequest, base: FromPath[str], table: FromPath[str]
+    ) -> Response[bytes]:
         caller = admit(world, request, scope=WRITE, base=base)
         found = table_row(world, caller, base, table)
         return respond(_updated(world, caller, found, _changes(await request.body()), clear=False))
 
     @put(TABLE, exception_handlers=ERRORS)
-    async def replace(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+    async def replace(
+        request: AnyRequest, base: FromPath[str], table: FromPath[str]
+    ) -> Response[bytes]:
         caller = admit(world, request, scope=WRITE, base=base)
         found = table_row(world, caller, base, table)
         return respond(_updated(world, caller, found, _changes(await request.body()), clear=True))
@@ -71,7 +81,9 @@ def _single(world: World) -> list[HTTPRouteHandler]:
         caller = admit(world, request, scope=WRITE, base=base)
         changes = _changes(await request.body())
         found = table_row(world, caller, base, table)
-        one = msgspec.structs.replace(changes, records=[Change(fields=changes.fields or {}, id=record)], fields=None)
+        one = msgspec.structs.replace(
+            changes, records=[Change(fields=changes.fields or {}, id=record)], fields=None
+        )
         return respond(_updated(world, caller, found, one, clear=False)["records"][0])
 
     return [merge_one]
@@ -79,10 +91,16 @@ def _single(world: World) -> list[HTTPRouteHandler]:
 
 def _deletions(world: World) -> list[HTTPRouteHandler]:
     @delete(TABLE, status_code=200, exception_handlers=ERRORS)
-    async def remove(request: AnyRequest, base: FromPath[str], table: FromPath[str]) -> Response[bytes]:
+    async def remove(
+        request: AnyRequest, base: FromPath[str], table: FromPath[str]
+    ) -> Response[bytes]:
         caller = admit(world, request, scope=WRITE, base=base)
-        ids = [id_ for key in ("records[]", "records") for id_ in request.query_params.getall(key, [])]
-        return respond({"records": _removed(world, caller, table_row(world, caller, base, table), ids)})
+        ids = [
+            id_ for key in ("records[]", "records") for id_ in request.query_params.getall(key, [])
+        ]
+        return respond(
+            {"records": _removed(world, caller, table_row(world, caller, base, table), ids)}
+        )
 
     @delete(TABLE + "/{record:str}", status_code=200, exception_handlers=ERRORS)
     async def remove_one(
@@ -110,37 +128,57 @@ def _cells(fields: Fields, given: dict[str, Any]) -> dict[str, Any]:
     return {fields.id(name): value for name, value in given.items()}
 
 
-def _created(world: World, caller: ApiCaller, table: SandboxRow, changes: Changes) -> dict[str, Any]:
-    several = changes.records if changes.records is not None else [Change(fields=changes.fields or {})]
+def _created(
+    world: World, caller: ApiCaller, table: SandboxRow, changes: Changes
+) -> dict[str, Any]:
+    several = (
+        changes.records if changes.records is not None else [Change(fields=changes.fields or {})]
+    )
     _few(len(several))
     fields, at = Fields(table), f"{world.clock.iso()[:19]}.000Z"
     rows = []
     for change in several:
-        cells = {id_: value for id_, value in _cells(fields, change.fields).items() if filled(value)}
+        cells = {
+            id_: value for id_, value in _cells(fields, change.fields).items() if filled(value)
+        }
         id_ = f"{table.id}/rec{''.join(secrets.choice(ALPHABET) for _ in range(14))}"
-        rows.append(SandboxRow(id=id_, created=at, modified="", body={"fields": cells, "text": table.body["text"]}))
+        rows.append(
+            SandboxRow(
+                id=id_, created=at, modified="", body={"fields": cells, "text": table.body["text"]}
+            )
+        )
     world.save(caller.account.id, "records", rows)
     made = _shown(rows, changes, fields)
     return {"records": made} if changes.records is not None else made[0]
 
 
-def _updated(world: World, caller: ApiCaller, table: SandboxRow, changes: Changes, *, clear: bool) -> dict[str, Any]:
+def _updated(
+    world: World, caller: ApiCaller, table: SandboxRow, changes: Changes, *, clear: bool
+) -> dict[str, Any]:
     several = changes.records or []
     _few(len(several))
     fields, rows = Fields(table), []
     for change in several:
         row = record_row(world, caller, table, change.id)
         before = {} if clear else row.body["fields"]
-        cells = {id_: value for id_, value in (before | _cells(fields, change.fields)).items() if filled(value)}
+        cells = {
+            id_: value
+            for id_, value in (before | _cells(fields, change.fields)).items()
+            if filled(value)
+        }
         rows.append(msgspec.structs.replace(row, body=row.body | {"fields": cells}))
     world.save(caller.account.id, "records", rows)
     return {"records": _shown(rows, changes, fields)}
 
 
-def _removed(world: World, caller: ApiCaller, table: SandboxRow, ids: list[str]) -> list[dict[str, Any]]:
+def _removed(
+    world: World, caller: ApiCaller, table: SandboxRow, ids: list[str]
+) -> list[dict[str, Any]]:
     _few(len(ids))
     rows = [record_row(world, caller, table, id_) for id_ in ids]
-    world.save(caller.account.id, "records", [msgspec.structs.replace(row, archived=True) for row in rows])
+    world.save(
+        caller.account.id, "records", [msgspec.structs.replace(row, archived=True) for row in rows]
+    )
     return [{"id": id_, "deleted": True} for id_ in ids]
 
 

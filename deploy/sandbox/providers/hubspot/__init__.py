@@ -30,4 +30,8 @@ def routes(world: World) -> list[ControllerRouterHandler]:
         *object_routes(world),
         *search_routes(world),
     ]
-    return [Router(path="/", route_handlers=handlers, exception_handlers={ErrorResponse: error_response})]
+    return [
+        Router(
+            path="/", route_handlers=handlers, exception_handlers={ErrorResponse: error_response}
+        )
+    ]

@@ -8,8 +8,20 @@ from litestar import Response, get
 from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.hubspot.backdrops import OWNERS
-from deploy.sandbox.providers.hubspot.catalogue import OWNERS_SCOPE, UI_DOMAIN, VERSIONS, definition, property_types
-from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, resource_of, respond, version_of
+from deploy.sandbox.providers.hubspot.catalogue import (
+    OWNERS_SCOPE,
+    UI_DOMAIN,
+    VERSIONS,
+    definition,
+    property_types,
+)
+from deploy.sandbox.providers.hubspot.responses import (
+    AnyRequest,
+    admit,
+    resource_of,
+    respond,
+    version_of,
+)
 from deploy.sandbox.providers.hubspot.sample_names import FIRST, LAST
 from deploy.sandbox.world import World
 
@@ -26,7 +38,9 @@ def account_routes(world: World) -> list[HTTPRouteHandler]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
         archived = request.query_params.get("archived", "").lower() == "true"
-        return respond({"results": [] if archived else _definitions(resource)}, headers=caller.headers)
+        return respond(
+            {"results": [] if archived else _definitions(resource)}, headers=caller.headers
+        )
 
     @get(["/crm/v3/owners", "/crm/owners/{version:str}"])
     async def owners(request: AnyRequest) -> Response[bytes]:
@@ -34,7 +48,9 @@ def account_routes(world: World) -> list[HTTPRouteHandler]:
         caller = admit(world, request, scope=OWNERS_SCOPE)
         archived = request.query_params.get("archived", "").lower() == "true"
         email = request.query_params.get("email")
-        found = [] if archived else [owner for owner in _owners() if email in {None, owner["email"]}]
+        found = (
+            [] if archived else [owner for owner in _owners() if email in {None, owner["email"]}]
+        )
         return respond({"results": found}, headers=caller.headers)
 
     return [details, properties, owners]

@@ -16,7 +16,14 @@ OPENED: Final = datetime(2023, 2, 1, 8, 30, tzinfo=UTC).timestamp()
 SPAN_S: Final = 3 * 365 * 86_400
 OWNERS: Final = tuple(str(71_300_500 + 7 * n) for n in range(6))
 PROSE: Final = frozenset(
-    {"description", "about_us", "message", "hs_next_step", "closed_lost_reason", "closed_won_reason"}
+    {
+        "description",
+        "about_us",
+        "message",
+        "hs_next_step",
+        "closed_lost_reason",
+        "closed_won_reason",
+    }
 )
 
 

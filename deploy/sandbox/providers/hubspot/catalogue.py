@@ -31,7 +31,11 @@ SCOPES: Final = frozenset(
     }
 )
 
-MODIFIED: Final = {"companies": "hs_lastmodifieddate", "contacts": "lastmodifieddate", "deals": "hs_lastmodifieddate"}
+MODIFIED: Final = {
+    "companies": "hs_lastmodifieddate",
+    "contacts": "lastmodifieddate",
+    "deals": "hs_lastmodifieddate",
+}
 
 DEFAULTS: Final = {
     "companies": ("name", "domain"),
@@ -93,7 +97,14 @@ FIELD_TYPES: Final = {
 }
 
 OPTIONS: Final[dict[str, tuple[str, ...]]] = {
-    "lifecyclestage": ("subscriber", "lead", "marketingqualifiedlead", "salesqualifiedlead", "opportunity", "customer"),
+    "lifecyclestage": (
+        "subscriber",
+        "lead",
+        "marketingqualifiedlead",
+        "salesqualifiedlead",
+        "opportunity",
+        "customer",
+    ),
     "hs_lead_status": ("NEW", "OPEN", "IN_PROGRESS", "OPEN_DEAL", "UNQUALIFIED", "CONNECTED"),
     "hs_analytics_source": (
         "ORGANIC_SEARCH",
@@ -103,7 +114,14 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
         "DIRECT_TRAFFIC",
         "OFFLINE",
     ),
-    "industry": ("COMPUTER_SOFTWARE", "CONSTRUCTION", "FOOD_BEVERAGES", "HOSPITAL_HEALTH_CARE", "LOGISTICS", "RETAIL"),
+    "industry": (
+        "COMPUTER_SOFTWARE",
+        "CONSTRUCTION",
+        "FOOD_BEVERAGES",
+        "HOSPITAL_HEALTH_CARE",
+        "LOGISTICS",
+        "RETAIL",
+    ),
     "type": ("PROSPECT", "PARTNER", "RESELLER", "VENDOR"),
     "hs_ideal_customer_profile": ("tier_1", "tier_2", "tier_3"),
     "hs_persona": ("persona_1", "persona_2", "persona_3"),
@@ -127,15 +145,26 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
 def property_types(resource: str) -> dict[str, str]:
     """Property name → HubSpot's type, for every property of an object type."""
     groups = (_EVERYWHERE, _TYPES[resource])
-    return {name: kind for group in groups for kind, names in group.items() for name in names.split()}
+    return {
+        name: kind for group in groups for kind, names in group.items() for name in names.split()
+    }
 
 
 def definition(name: str, kind: str, resource: str) -> dict[str, Any]:
     """A property as the properties API describes it; ``kind`` is its type."""
     label = name.removeprefix("hs_").replace("_", " ").title()
-    readonly = name.startswith("hs_analytics") or name in {"hs_object_id", "createdate", MODIFIED[resource]}
+    readonly = name.startswith("hs_analytics") or name in {
+        "hs_object_id",
+        "createdate",
+        MODIFIED[resource],
+    }
     options = [
-        {"label": value.replace("_", " ").title(), "value": value, "displayOrder": n, "hidden": False}
+        {
+            "label": value.replace("_", " ").title(),
+            "value": value,
+            "displayOrder": n,
+            "hidden": False,
+        }
         for n, value in enumerate(OPTIONS.get(name, ()))
     ]
     return {
@@ -156,5 +185,9 @@ def definition(name: str, kind: str, resource: str) -> dict[str, Any]:
         "archived": False,
         "createdAt": "2019-08-06T02:41:08.029Z",
         "updatedAt": "2026-03-11T09:30:00.000Z",
-        "modificationMetadata": {"archivable": False, "readOnlyDefinition": True, "readOnlyValue": readonly},
+        "modificationMetadata": {
+            "archivable": False,
+            "readOnlyDefinition": True,
+            "readOnlyValue": readonly,
+        },
     }

@@ -38,13 +38,17 @@ def consent_routes(world: World) -> list[HTTPRouteHandler]:
     @post("/oauth/authorize", status_code=302)
     async def decide(request: AnyRequest) -> Response[Any]:
         authorization = _authorization(world, request)
-        form = dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))
+        form = dict(
+            parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True)
+        )
         return _decided(world, authorization, form)
 
     return [ask, decide]
 
 
-def _decided(world: World, authorization: AuthorizationRequest, form: dict[str, str]) -> Response[Any]:
+def _decided(
+    world: World, authorization: AuthorizationRequest, form: dict[str, str]
+) -> Response[Any]:
     state = {} if authorization.state is None else {"state": authorization.state}
     account = chosen_account(world, form)
     if account is None:
@@ -78,7 +82,9 @@ def _authorization(world: World, request: AnyRequest) -> AuthorizationRequest:
         raise _page("the redirect_uri is missing or not one of the app's")
     if params.get("response_type", "code") != "code":
         raise _page("the response_type can only be code")
-    return AuthorizationRequest(params["redirect_uri"], _scopes(params), params.get("state"), _challenge(params))
+    return AuthorizationRequest(
+        params["redirect_uri"], _scopes(params), params.get("state"), _challenge(params)
+    )
 
 
 def _scopes(params: dict[str, str]) -> tuple[str, ...]:
@@ -105,4 +111,6 @@ def _page(reason: str) -> ErrorResponse:
         f"<h1>Authorization failed</h1><p>This link cannot be used: {escape(reason)}. Ask the app's developer to "
         "correct it, then try again.</p></body></html>"
     )
-    return ErrorResponse(Response(html.encode(), status_code=400, media_type="text/html; charset=utf-8"))
+    return ErrorResponse(
+        Response(html.encode(), status_code=400, media_type="text/html; charset=utf-8")
+    )

@@ -17,7 +17,16 @@ import msgspec
 
 from deploy.sandbox.providers.hubspot.backdrops import BACKDROPS, OPENED, SPAN_S, backdrops, iso
 from deploy.sandbox.providers.hubspot.catalogue import MODIFIED, RESOURCES
-from deploy.sandbox.providers.hubspot.sample_names import FIRST, FORMS, HEADS, LAST, LONG, NASTY, PLANS, TAILS
+from deploy.sandbox.providers.hubspot.sample_names import (
+    FIRST,
+    FORMS,
+    HEADS,
+    LAST,
+    LONG,
+    NASTY,
+    PLANS,
+    TAILS,
+)
 from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 
 STEP: Final = 13
@@ -78,14 +87,19 @@ class SimulatedHubSpot:
         return msgspec.structs.replace(row, modified=at, body={**row.body, "own": own})
 
 
-def _row(rng: random.Random, account: SandboxAccount, resource: str, n: int, times: tuple[str, str]) -> SandboxRow:
+def _row(
+    rng: random.Random, account: SandboxAccount, resource: str, n: int, times: tuple[str, str]
+) -> SandboxRow:
     """The ``n``-th row there ever was; ids rise with ``n``, with gaps, so that a later row never needs a look-up."""
     id_ = str(BASE[resource] + account.seed % 1000 * 7 + n * STEP + n * n % STEP)
     created, modified = times
     own = MAKERS[resource](rng, n)
     own["hs_object_id"], own["createdate"], own[MODIFIED[resource]] = id_, created, modified
     return SandboxRow(
-        id=id_, created=created, modified=modified, body={"own": own, "backdrop": int(rng.random() * BACKDROPS)}
+        id=id_,
+        created=created,
+        modified=modified,
+        body={"own": own, "backdrop": int(rng.random() * BACKDROPS)},
     )
 
 
@@ -101,7 +115,11 @@ def _nasty(n: int, every: int) -> str | None:
 def _company(rng: random.Random, n: int) -> Own:
     head, tail = _pick(rng, HEADS), _pick(rng, TAILS)
     domain = f"{head}-{tail}{n or ''}.example".lower()
-    own: Own = {"name": f"{head} {tail} {_pick(rng, FORMS)}".strip(), "domain": domain, "website": f"https://{domain}"}
+    own: Own = {
+        "name": f"{head} {tail} {_pick(rng, FORMS)}".strip(),
+        "domain": domain,
+        "website": f"https://{domain}",
+    }
     own["annualrevenue"] = str(int(rng.random() * 900) * 10_000)
     own["numberofemployees"] = str(int(rng.random() * 2000))
     if trouble := _nasty(n, 59):
@@ -116,10 +134,19 @@ def _company(rng: random.Random, n: int) -> Own:
 
 
 def _contact(rng: random.Random, n: int) -> Own:
-    first, last, company = _pick(rng, FIRST), _pick(rng, LAST), f"{_pick(rng, HEADS)} {_pick(rng, TAILS)}"
+    first, last, company = (
+        _pick(rng, FIRST),
+        _pick(rng, LAST),
+        f"{_pick(rng, HEADS)} {_pick(rng, TAILS)}",
+    )
     domain = company.replace(" ", "-").lower() + ".example"
     handle = f"{first}.{last}".lower().encode("ascii", "ignore").decode()
-    own: Own = {"firstname": first, "lastname": last, "email": f"{handle}{n}@{domain}", "company": company}
+    own: Own = {
+        "firstname": first,
+        "lastname": last,
+        "email": f"{handle}{n}@{domain}",
+        "company": company,
+    }
     own["hs_email_domain"] = domain
     own["phone"] = f"+1 555 {int(rng.random() * 9_000_000) + 1_000_000}"
     if trouble := _nasty(n, 61):
@@ -137,7 +164,10 @@ def _contact(rng: random.Random, n: int) -> Own:
 
 def _deal(rng: random.Random, n: int) -> Own:
     amount = str(int(rng.random() * 4000) * 25)
-    own: Own = {"dealname": f"{_pick(rng, HEADS)} {_pick(rng, TAILS)} – {_pick(rng, PLANS)}", "amount": amount}
+    own: Own = {
+        "dealname": f"{_pick(rng, HEADS)} {_pick(rng, TAILS)} – {_pick(rng, PLANS)}",
+        "amount": amount,
+    }
     own["amount_in_home_currency"] = amount
     own["closedate"] = iso(OPENED + rng.random() * SPAN_S * 1.2)
     if trouble := _nasty(n, 53):

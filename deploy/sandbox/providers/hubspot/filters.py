@@ -69,7 +69,10 @@ def _number(text: str) -> float:
     except ValueError:
         pass
     try:
-        return datetime.fromisoformat(text if "T" in text else f"{text}T00:00:00+00:00").timestamp() * 1000
+        return (
+            datetime.fromisoformat(text if "T" in text else f"{text}T00:00:00+00:00").timestamp()
+            * 1000
+        )
     except ValueError:
         raise invalid("There was a problem with the request.") from None
 

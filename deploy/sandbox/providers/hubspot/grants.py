@@ -37,7 +37,9 @@ def grant_routes(world: World) -> list[HTTPRouteHandler]:
     async def uninstall(request: AnyRequest) -> None:
         account = admit(world, request, scope="oauth").token.account
         mine = {value: token for value, token in world.tokens.items() if token.account == account}
-        world.tokens.put({value: msgspec.structs.replace(token, revoked=True) for value, token in mine.items()})
+        world.tokens.put(
+            {value: msgspec.structs.replace(token, revoked=True) for value, token in mine.items()}
+        )
 
     return [revoke, introspect, uninstall, *_legacy_routes(world)]
 
@@ -47,14 +49,26 @@ def _legacy_routes(world: World) -> list[HTTPRouteHandler]:
     async def access(request: AnyRequest) -> Response[bytes]:
         value: str = request.path_params["value"]
         token = _live(world, value, "access")
-        about = {**_about(world, token), "expires_in": _left(world, token), "app_id": APP_ID, "token_type": "access"}
+        about = {
+            **_about(world, token),
+            "expires_in": _left(world, token),
+            "app_id": APP_ID,
+            "token_type": "access",
+        }
         return respond({"token": value, **about})
 
     @get("/oauth/v1/refresh-tokens/{value:str}")
     async def refresh(request: AnyRequest) -> Response[bytes]:
         value: str = request.path_params["value"]
         token = _live(world, value, "refresh")
-        return respond({"token": value, **_about(world, token), "client_id": token.client_id, "token_type": "refresh"})
+        return respond(
+            {
+                "token": value,
+                **_about(world, token),
+                "client_id": token.client_id,
+                "token_type": "refresh",
+            }
+        )
 
     @delete("/oauth/v1/refresh-tokens/{value:str}", status_code=204)
     async def forget(request: AnyRequest) -> None:
@@ -77,7 +91,13 @@ def _introspected(world: World, value: str) -> dict[str, Any]:
     if token is None or token.revoked or _left(world, token) <= 0:
         return {"active": False}
     use = {"access": "access_token", "refresh": "refresh_token"}[token.kind]
-    body = {"active": True, "token": value, "token_type": "Bearer", "token_use": use, "client_id": token.client_id}
+    body = {
+        "active": True,
+        "token": value,
+        "token_type": "Bearer",
+        "token_use": use,
+        "client_id": token.client_id,
+    }
     body |= {**_about(world, token), "app_id": APP_ID, "is_private_distribution": False}
     return body if token.expires is None else {**body, "expires_in": _left(world, token)}
 

@@ -11,7 +11,14 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.hubspot.rendering import rendered, wanted
-from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, api_error, invalid, resource_of, respond
+from deploy.sandbox.providers.hubspot.responses import (
+    AnyRequest,
+    admit,
+    api_error,
+    invalid,
+    resource_of,
+    respond,
+)
 from deploy.sandbox.providers.hubspot.rows import SortedRows
 from deploy.sandbox.world import World
 
@@ -71,20 +78,30 @@ def object_routes(world: World) -> list[HTTPRouteHandler]:
     async def list_objects(request: AnyRequest) -> Response[bytes]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
-        return respond(_listed(sorted_rows, request, caller.token.account, resource), headers=caller.headers)
+        return respond(
+            _listed(sorted_rows, request, caller.token.account, resource), headers=caller.headers
+        )
 
     @get(READ_PATHS)
     async def read_object(request: AnyRequest) -> Response[bytes]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
-        return respond(_read(world, request, caller.token.account, resource), headers=caller.headers)
+        return respond(
+            _read(world, request, caller.token.account, resource), headers=caller.headers
+        )
 
     @post(BATCH_PATHS, status_code=200)
     async def read_batch(request: AnyRequest) -> Response[bytes]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
         batch = parsed(await request.body(), BatchRead)
-        body = _batch(world, batch, caller.token.account, resource, archived=QueryString(request).flag("archived"))
+        body = _batch(
+            world,
+            batch,
+            caller.token.account,
+            resource,
+            archived=QueryString(request).flag("archived"),
+        )
         return respond(body, 207 if "errors" in body else 200, caller.headers)
 
     return [list_objects, read_object, read_batch]
@@ -102,18 +119,24 @@ def parsed(body: bytes, shape: type[T]) -> T:
         raise invalid(f"Invalid input JSON: {str(flaw)[:120]}") from None
 
 
-def _listed(sorted_rows: SortedRows, request: AnyRequest, account: str, resource: str) -> dict[str, Any]:
+def _listed(
+    sorted_rows: SortedRows, request: AnyRequest, account: str, resource: str
+) -> dict[str, Any]:
     query = QueryString(request)
     limit, after = query.number("limit", 10), query.number("after", 0)
     if not 1 <= limit <= LIST_LIMIT:
         raise invalid(f"limit must be between 1 and {LIST_LIMIT}, but was {limit}.")
     want = wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), limit)
-    rows, following = sorted_rows.page(account, resource, after=after, limit=limit, archived=query.flag("archived"))
+    rows, following = sorted_rows.page(
+        account, resource, after=after, limit=limit, archived=query.flag("archived")
+    )
     body: dict[str, Any] = {"results": [rendered(row, account, resource, want) for row in rows]}
     if following is not None:
         # Where the server mounts this under a prefix, only the raw path still has it.
         here = f"{request.scope['scheme']}://{request.headers.get('host', '')}{request.scope['raw_path'].decode()}"
-        body["paging"] = {"next": {"after": str(following), "link": f"{here}?limit={limit}&after={following}"}}
+        body["paging"] = {
+            "next": {"after": str(following), "link": f"{here}?limit={limit}&after={following}"}
+        }
     return body
 
 
@@ -128,7 +151,9 @@ def _read(world: World, request: AnyRequest, account: str, resource: str) -> dic
     return rendered(row, account, resource, want)
 
 
-def _batch(world: World, batch: BatchRead, account: str, resource: str, *, archived: bool) -> dict[str, Any]:
+def _batch(
+    world: World, batch: BatchRead, account: str, resource: str, *, archived: bool
+) -> dict[str, Any]:
     _only_ids([batch.idProperty] if batch.idProperty else [])
     if not 1 <= len(batch.inputs) <= BATCH_LIMIT:
         raise invalid(f"A batch holds 1 to {BATCH_LIMIT} inputs, not {len(batch.inputs)}.")
@@ -137,7 +162,12 @@ def _batch(world: World, batch: BatchRead, account: str, resource: str, *, archi
     ids = list(dict.fromkeys(given.id for given in batch.inputs))
     found = [row for id_ in ids if (row := rows.get(id_)) is not None and row.archived is archived]
     results = [rendered(row, account, resource, want) for row in found]
-    body: dict[str, Any] = {"status": "COMPLETE", "results": results, "startedAt": at, "completedAt": at}
+    body: dict[str, Any] = {
+        "status": "COMPLETE",
+        "results": results,
+        "startedAt": at,
+        "completedAt": at,
+    }
     missing = [id_ for id_ in ids if id_ not in {row.id for row in found}]
     if missing:
         error = {
@@ -147,7 +177,10 @@ def _batch(world: World, batch: BatchRead, account: str, resource: str, *, archi
             "context": {"ids": missing},
         }
         message = f"Could not get some {resource} objects, they may be deleted or not exist."
-        body |= {"numErrors": 1, "errors": [{**error, "message": message, "errors": [], "links": {}}]}
+        body |= {
+            "numErrors": 1,
+            "errors": [{**error, "message": message, "errors": [], "links": {}}],
+        }
     return body
 
 

@@ -6,7 +6,13 @@ from typing import Any, Final
 
 import msgspec
 
-from deploy.sandbox.providers.hubspot.catalogue import DEFAULTS, MODIFIED, TYPE_IDS, UI_DOMAIN, property_types
+from deploy.sandbox.providers.hubspot.catalogue import (
+    DEFAULTS,
+    MODIFIED,
+    TYPE_IDS,
+    UI_DOMAIN,
+    property_types,
+)
 from deploy.sandbox.providers.hubspot.data import properties
 from deploy.sandbox.providers.hubspot.responses import invalid
 from deploy.sandbox.world import SandboxRow
@@ -29,10 +35,15 @@ def wanted(resource: str, names: list[str], history: list[str], count: int) -> W
         ErrorResponse: ``count`` objects are too many to be shown with their history.
     """
     if history and count > WITH_HISTORY:
-        raise invalid(f"At most {WITH_HISTORY} objects can be read with propertiesWithHistory, {count} were asked for.")
+        raise invalid(
+            f"At most {WITH_HISTORY} objects can be read with propertiesWithHistory, {count} were asked for."
+        )
     types, system = property_types(resource), ("createdate", MODIFIED[resource], "hs_object_id")
     shown = dict.fromkeys((*(names or DEFAULTS[resource]), *system))
-    return Wanted(tuple(name for name in shown if name in types), tuple(name for name in history if name in types))
+    return Wanted(
+        tuple(name for name in shown if name in types),
+        tuple(name for name in history if name in types),
+    )
 
 
 def rendered(row: SandboxRow, account: str, resource: str, want: Wanted) -> dict[str, Any]:
@@ -51,5 +62,7 @@ def rendered(row: SandboxRow, account: str, resource: str, want: Wanted) -> dict
         body["archivedAt"] = row.modified
     if want.history:
         at = {"timestamp": row.modified, "sourceType": "CRM_UI"}
-        body["propertiesWithHistory"] = {name: [{"value": value(name), **at}] for name in want.history}
+        body["propertiesWithHistory"] = {
+            name: [{"value": value(name), **at}] for name in want.history
+        }
     return body

@@ -26,9 +26,7 @@ NO_SCOPES: Final = (
     "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: "
     "https://developers.hubspot.com/scopes."
 )
-TOO_LONG: Final = (
-    b"<html><head><title>414 Request-URI Too Large</title></head><body><h1>414 Request-URI Too Large</h1></body></html>"
-)
+TOO_LONG: Final = b"<html><head><title>414 Request-URI Too Large</title></head><body><h1>414 Request-URI Too Large</h1></body></html>"
 
 
 class ErrorResponse(Exception):
@@ -46,13 +44,24 @@ def error_response(_: AnyRequest, error: ErrorResponse) -> Response[bytes]:
 def respond(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
     """JSON with HubSpot's correlation id."""
     headers = {"X-HubSpot-Correlation-Id": str(uuid.uuid4()), **(headers or {})}
-    return Response(JSON.encode(body), status_code=status, media_type="application/json;charset=utf-8", headers=headers)
+    return Response(
+        JSON.encode(body),
+        status_code=status,
+        media_type="application/json;charset=utf-8",
+        headers=headers,
+    )
 
 
 def api_error(status: int, message: str, *, category: str, **more: Any) -> ErrorResponse:
     """The envelope of the error-handling page; ``more`` are further fields of it."""
     correlation = str(uuid.uuid4())
-    body = {"status": "error", "message": message, "correlationId": correlation, "category": category, **more}
+    body = {
+        "status": "error",
+        "message": message,
+        "correlationId": correlation,
+        "category": category,
+        **more,
+    }
     return ErrorResponse(respond(body, status, {"X-HubSpot-Correlation-Id": correlation}))
 
 
@@ -84,7 +93,9 @@ class ApiCaller(msgspec.Struct, frozen=True):
     headers: dict[str, str]
 
 
-def admit(world: World, request: AnyRequest, *, scope: str, bucket: str = "ten_secondly") -> ApiCaller:
+def admit(
+    world: World, request: AnyRequest, *, scope: str, bucket: str = "ten_secondly"
+) -> ApiCaller:
     """Check address, token, limit and scope, in this order; only calls with a good token count against a limit.
 
     Raises:
@@ -105,7 +116,12 @@ def admit(world: World, request: AnyRequest, *, scope: str, bucket: str = "ten_s
 def _token(world: World, request: AnyRequest) -> Token:
     scheme, _, value = request.headers.get("authorization", "").partition(" ")
     token = world.tokens.get(value.strip()) if scheme.lower() == "bearer" else None
-    if token is None or token.kind != "access" or token.revoked or token.account not in world.accounts:
+    if (
+        token is None
+        or token.kind != "access"
+        or token.revoked
+        or token.account not in world.accounts
+    ):
         raise api_error(401, NO_CREDENTIALS, category="INVALID_AUTHENTICATION")
     if token.expires is not None and token.expires <= world.clock.now():
         minutes = int((world.clock.now() - token.expires) // 60)
@@ -122,9 +138,15 @@ def _counted(world: World, token: Token, bucket: str) -> dict[str, str]:
     headers = {} if searching else _rate_headers(world, bucket, key)
     if wait is None:
         return headers
-    policy, named = ("SECONDLY", "secondly") if searching else ("TEN_SECONDLY_ROLLING", "ten_secondly_rolling")
+    policy, named = (
+        ("SECONDLY", "secondly") if searching else ("TEN_SECONDLY_ROLLING", "ten_secondly_rolling")
+    )
     correlation = str(uuid.uuid4())
-    body = {"status": "error", "message": f"You have reached your {named} limit.", "errorType": "RATE_LIMIT"}
+    body = {
+        "status": "error",
+        "message": f"You have reached your {named} limit.",
+        "errorType": "RATE_LIMIT",
+    }
     body |= {"correlationId": correlation, "policyName": policy}
     raise ErrorResponse(respond(body, 429, {**headers, "X-HubSpot-Correlation-Id": correlation}))
 

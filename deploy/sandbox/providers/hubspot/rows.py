@@ -31,7 +31,9 @@ class SortedRows:
 
     def live(self, account: str, resource: str) -> list[SandboxRow]:
         rows = self._world.rows(account, resource)
-        return [row for id_ in self._ordered(account, resource) if not (row := rows[str(id_)]).archived]
+        return [
+            row for id_ in self._ordered(account, resource) if not (row := rows[str(id_)]).archived
+        ]
 
     def _ordered(self, account: str, resource: str) -> list[int]:
         """Rows come, but never go: their number says whether the order is still right."""

@@ -63,7 +63,16 @@ TITLES: Final = (
     "Analyst",
     "Sales Director",
 )
-PLANS: Final = ("renewal", "annual plan", "pilot", "expansion", "new site", "upgrade", "support contract", "rollout")
+PLANS: Final = (
+    "renewal",
+    "annual plan",
+    "pilot",
+    "expansion",
+    "new site",
+    "upgrade",
+    "support contract",
+    "rollout",
+)
 
 NOTES: Final = (
     "Asked for a quote before the end of the quarter.",

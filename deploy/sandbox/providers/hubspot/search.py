@@ -13,7 +13,13 @@ from deploy.sandbox.providers.hubspot.data import properties
 from deploy.sandbox.providers.hubspot.filters import Filter, matches, sort_key
 from deploy.sandbox.providers.hubspot.objects import LIST_PATHS, parsed
 from deploy.sandbox.providers.hubspot.rendering import rendered, wanted
-from deploy.sandbox.providers.hubspot.responses import AnyRequest, admit, invalid, resource_of, respond
+from deploy.sandbox.providers.hubspot.responses import (
+    AnyRequest,
+    admit,
+    invalid,
+    resource_of,
+    respond,
+)
 from deploy.sandbox.providers.hubspot.rows import SortedRows
 from deploy.sandbox.world import SandboxRow, World
 
@@ -65,8 +71,12 @@ def _found(sorted_rows: SortedRows, account: str, resource: str, asked: Search) 
     if not 1 <= limit <= SEARCH_LIMIT:
         raise invalid(f"limit must be between 1 and {SEARCH_LIMIT}, but was {limit}.")
     if offset + limit > WALL:
-        raise invalid(f"Paging past {WALL} results is not supported: after plus limit is {offset + limit}.")
-    rows = _sorted(_filtered(sorted_rows.live(account, resource), resource, asked), resource, asked.sorts or [])
+        raise invalid(
+            f"Paging past {WALL} results is not supported: after plus limit is {offset + limit}."
+        )
+    rows = _sorted(
+        _filtered(sorted_rows.live(account, resource), resource, asked), resource, asked.sorts or []
+    )
     want = wanted(resource, asked.properties or [], [], limit)
     results = [rendered(row, account, resource, want) for row in rows[offset : offset + limit]]
     body: dict[str, Any] = {"total": len(rows), "results": results}
@@ -95,17 +105,26 @@ def _filtered(rows: list[SandboxRow], resource: str, asked: Search) -> list[Sand
 
 
 def _within_limits(groups: list[list[Filter]], types: dict[str, str]) -> None:
-    if len(groups) > GROUPS or sum(map(len, groups)) > ALL_FILTERS or any(len(group) > FILTERS for group in groups):
-        raise invalid(f"At most {GROUPS} filter groups of {FILTERS} filters each, {ALL_FILTERS} in all.")
+    if (
+        len(groups) > GROUPS
+        or sum(map(len, groups)) > ALL_FILTERS
+        or any(len(group) > FILTERS for group in groups)
+    ):
+        raise invalid(
+            f"At most {GROUPS} filter groups of {FILTERS} filters each, {ALL_FILTERS} in all."
+        )
     if any(condition.propertyName not in types for group in groups for condition in group):
         # Live answers do not name the property.
         raise invalid("There was a problem with the request.")
 
 
-def _in_any(values: dict[str, str | None], groups: list[list[Filter]], types: dict[str, str]) -> bool:
+def _in_any(
+    values: dict[str, str | None], groups: list[list[Filter]], types: dict[str, str]
+) -> bool:
     return any(
         all(
-            matches(condition, values.get(condition.propertyName), types[condition.propertyName]) for condition in group
+            matches(condition, values.get(condition.propertyName), types[condition.propertyName])
+            for condition in group
         )
         for group in groups
     )
@@ -115,12 +134,16 @@ def _mentions(values: dict[str, str | None], names: tuple[str, ...], needle: str
     return any(needle in (values.get(name) or "").lower() for name in names)
 
 
-def _sorted(rows: list[SandboxRow], resource: str, sorts: list[SearchSort | str]) -> list[SandboxRow]:
+def _sorted(
+    rows: list[SandboxRow], resource: str, sorts: list[SearchSort | str]
+) -> list[SandboxRow]:
     """Only the first sort counts; rows come in the order of their creation otherwise."""
     if not sorts:
         return rows
     first = sorts[0]
-    name, direction = (first, "ASCENDING") if isinstance(first, str) else (first.propertyName, first.direction)
+    name, direction = (
+        (first, "ASCENDING") if isinstance(first, str) else (first.propertyName, first.direction)
+    )
     name, direction = (name[1:], "DESCENDING") if name.startswith("-") else (name, direction)
     types = property_types(resource)
     if name not in types or direction not in {"ASCENDING", "DESCENDING"}:

@@ -27,7 +27,9 @@ def token_routes(world: World) -> list[HTTPRouteHandler]:
         form = await read_form(request)
         grant = form.get("grant_type", "")
         if grant not in {"authorization_code", "refresh_token"}:
-            raise oauth_error("BAD_GRANT_TYPE", "unsupported_grant_type", "missing or unknown grant type")
+            raise oauth_error(
+                "BAD_GRANT_TYPE", "unsupported_grant_type", "missing or unknown grant type"
+            )
         authenticate(world, form)
         return _by_code(world, form) if grant == "authorization_code" else _by_refresh(world, form)
 
@@ -55,7 +57,9 @@ def authenticate(world: World, form: dict[str, str]) -> None:
     """The secret stands in the body, with PKCE as well as without; HTTP Basic is not looked at."""
     if form.get("client_id") != world.client.id:
         raise oauth_error("BAD_CLIENT_ID", "invalid_client", "missing or invalid client id")
-    if not secrets.compare_digest(form.get("client_secret", "").encode(), world.client.secret.encode()):
+    if not secrets.compare_digest(
+        form.get("client_secret", "").encode(), world.client.secret.encode()
+    ):
         raise oauth_error("BAD_CLIENT_SECRET", "invalid_client", "missing or invalid client secret")
 
 
@@ -78,7 +82,12 @@ def _by_code(world: World, form: dict[str, str]) -> Response[bytes]:
         raise oauth_error("BAD_CODE_VERIFIER", "invalid_grant", "missing or invalid code verifier")
     grant, now = uuid.uuid4().hex, world.clock.now()
     refresh = Token(
-        kind="refresh", account=code.account, client_id=code.client_id, grant=grant, scopes=code.scopes, issued=now
+        kind="refresh",
+        account=code.account,
+        client_id=code.client_id,
+        grant=grant,
+        scopes=code.scopes,
+        issued=now,
     )
     return _issued(world, f"na1-{uuid.uuid4()}", refresh)
 
@@ -95,7 +104,9 @@ def _by_refresh(world: World, form: dict[str, str]) -> Response[bytes]:
     value = form.get("refresh_token", "")
     refresh = world.tokens.get(value)
     if refresh is None or refresh.kind != "refresh" or refresh.revoked:
-        raise oauth_error("BAD_REFRESH_TOKEN", "invalid_grant", "refresh token is invalid, expired or revoked")
+        raise oauth_error(
+            "BAD_REFRESH_TOKEN", "invalid_grant", "refresh token is invalid, expired or revoked"
+        )
     if refresh.account not in world.accounts:
         raise oauth_error("BAD_HUB", "access_denied", "missing or unknown hub id")
     return _issued(world, value, refresh)

@@ -40,7 +40,9 @@ class Content:
         keep = _titled(index, words) if words else None
         query = {"search": words, "kind": kind, "time": time, "descending": descending}
         part = cut(request, index.found(kind, time), query=query, descending=descending, keep=keep)
-        return listing(part, [rendered(index.by_id[id_], request) for id_ in part.ids], "page_or_data_source")
+        return listing(
+            part, [rendered(index.by_id[id_], request) for id_ in part.ids], "page_or_data_source"
+        )
 
     def query(self, request: SandboxRequest) -> Json:
         only(request.body, ("filter", "sorts", "result_type", *TRASH, *PAGING))
@@ -49,12 +51,18 @@ class Content:
             raise missing("data_sources", source.id)
         sorts = request.body.get("sorts") or [None]
         if not isinstance(sorts, list) or len(sorts) > 1:
-            raise invalid("body failed validation: body.sorts should be an array; this sandbox sorts by one timestamp.")
+            raise invalid(
+                "body failed validation: body.sorts should be an array; this sandbox sorts by one timestamp."
+            )
         time, descending = _sort(sorts[0], ("created_time", "last_edited_time"), "body.sorts[0]")
         told = request.body.get("filter")
-        index, test = self._indexes.of(request.account), compiled(told) if told is not None else None
+        index, test = (
+            self._indexes.of(request.account),
+            compiled(told) if told is not None else None,
+        )
         trash = (
-            any(request.body.get(name) is True for name in TRASH) or request.body.get("result_type") == "data_source"
+            any(request.body.get(name) is True for name in TRASH)
+            or request.body.get("result_type") == "data_source"
         )
         part = cut(
             request,
@@ -66,7 +74,11 @@ class Content:
         )
         some = request.query.get("filter_properties") or request.query.get("filter_properties[]")
         results = [rendered(index.by_id[id_], request) for id_ in part.ids]
-        return listing(part, [with_some(page, some) for page in results] if some else results, "page_or_data_source")
+        return listing(
+            part,
+            [with_some(page, some) for page in results] if some else results,
+            "page_or_data_source",
+        )
 
     def users(self, request: SandboxRequest) -> Json:
         index = self._indexes.of(request.account)
@@ -85,10 +97,23 @@ class Content:
     def database(self, request: SandboxRequest) -> Json:
         wanted = request.id("database_id")
         rows = self._world.rows(request.account, "data_sources").values()
-        inside = [rendered(row, request) for row in rows if row.body["show"]["parent"]["database_id"] == wanted]
+        inside = [
+            rendered(row, request)
+            for row in rows
+            if row.body["show"]["parent"]["database_id"] == wanted
+        ]
         if not inside:
             raise missing("databases", wanted)
-        kept = ("created_time", "last_edited_time", "title", "description", "icon", "cover", "is_inline", "url")
+        kept = (
+            "created_time",
+            "last_edited_time",
+            "title",
+            "description",
+            "icon",
+            "cover",
+            "is_inline",
+            "url",
+        )
         first = inside[0]
         return {
             "object": "database",
@@ -106,7 +131,10 @@ class Content:
                 kind = told["type"]
                 if kind not in IN_PARTS:
                     return {"object": "property_item", **told}
-                parts = [{"object": "property_item", "id": wanted, "type": kind, kind: part} for part in told[kind]]
+                parts = [
+                    {"object": "property_item", "id": wanted, "type": kind, kind: part}
+                    for part in told[kind]
+                ]
                 return {
                     "object": "list",
                     "results": parts,
@@ -139,7 +167,11 @@ def content_routes(world: World) -> list[HTTPRouteHandler]:
         (get, "/v1/users/{user_id:str}", content.one("users", "user_id")),
         (get, "/v1/pages/{page_id:str}", content.one("pages", "page_id")),
         (get, "/v1/pages/{page_id:str}/properties/{property_id:str}", content.property),
-        (get, "/v1/data_sources/{data_source_id:str}", content.one("data_sources", "data_source_id")),
+        (
+            get,
+            "/v1/data_sources/{data_source_id:str}",
+            content.one("data_sources", "data_source_id"),
+        ),
         (post, "/v1/data_sources/{data_source_id:str}/query", content.query),
         (get, "/v1/databases/{database_id:str}", content.database),
         (get, "/v1/blocks/{block_id:str}/children", content.children),
@@ -159,7 +191,9 @@ def _titled(index: Index, words: str) -> Callable[[str], bool]:
 def _object(told: Any) -> str:
     if told is None:
         return "any"
-    kind = told.get("value") if isinstance(told, dict) and told.get("property") == "object" else None
+    kind = (
+        told.get("value") if isinstance(told, dict) and told.get("property") == "object" else None
+    )
     if kind not in ("page", "data_source"):
         told = f"`{kind!r:.60}`"
         raise invalid(
@@ -173,8 +207,12 @@ def _sort(told: Any, allowed: tuple[str, ...], where: str) -> tuple[str, bool]:
         return "", False
     time = told.get("timestamp") if isinstance(told, dict) else None
     if time not in allowed:
-        raise invalid(f"body failed validation: {where}.timestamp should be one of {', '.join(allowed)}.")
+        raise invalid(
+            f"body failed validation: {where}.timestamp should be one of {', '.join(allowed)}."
+        )
     direction = told.get("direction", "ascending")
     if direction not in ("ascending", "descending"):
-        raise invalid(f'body failed validation: {where}.direction should be `"ascending"` or `"descending"`.')
+        raise invalid(
+            f'body failed validation: {where}.direction should be `"ascending"` or `"descending"`.'
+        )
     return str(time), direction == "descending"

@@ -45,7 +45,9 @@ def _by_time(told: Json) -> Test:
     only(told, ("timestamp", time), "body.filter")
     operator, given = _condition(told.get(time), time)
     if operator not in DATE_TESTS:
-        raise invalid(f"body failed validation: body.filter.{time}.{operator} is not simulated here.")
+        raise invalid(
+            f"body failed validation: body.filter.{time}.{operator} is not simulated here."
+        )
     test, moment = DATE_TESTS[operator], _moment(given)
     if time == "created_time":
         return lambda row: bool(test(row.created, moment))
@@ -65,7 +67,9 @@ def _moment(given: Any) -> str:
 
 def _condition(told: Any, where: str) -> tuple[str, Any]:
     if not isinstance(told, dict) or len(told) != 1:
-        raise invalid(f"body failed validation: body.filter.{where} should be an object with one condition.")
+        raise invalid(
+            f"body failed validation: body.filter.{where} should be an object with one condition."
+        )
     ((operator, given),) = told.items()
     return operator, given
 
@@ -73,13 +77,17 @@ def _condition(told: Any, where: str) -> tuple[str, Any]:
 def _by_property(told: Json) -> Test:
     name, kinds = told.get("property"), [key for key in told if key not in ("property", "type")]
     if not isinstance(name, str) or len(kinds) != 1:
-        raise invalid("body failed validation: body.filter should name a property and one condition.")
+        raise invalid(
+            "body failed validation: body.filter should name a property and one condition."
+        )
     operator, given = _condition(told[kinds[0]], kinds[0])
     test = _property_test(kinds[0], operator, given)
 
     def of_row(row: SandboxRow) -> bool:
         properties = row.body["show"]["properties"]
-        found = properties.get(name) or next((one for one in properties.values() if one["id"] == name), None)
+        found = properties.get(name) or next(
+            (one for one in properties.values() if one["id"] == name), None
+        )
         if found is None:
             raise invalid(f"Could not find property with name or id: {name[:60]}")
         return test(found[found["type"]])
@@ -89,14 +97,20 @@ def _by_property(told: Json) -> Test:
 
 def _property_test(kind: str, operator: str, given: Any) -> Callable[[Any], bool]:
     if kind in ("title", "rich_text") and operator in ("equals", "contains", "is_empty"):
-        return lambda value: _text_test(operator, "".join(part["plain_text"] for part in value), given)
+        return lambda value: _text_test(
+            operator, "".join(part["plain_text"] for part in value), given
+        )
     if kind == "checkbox" and operator in ("equals", "does_not_equal"):
         return lambda value: (value is given) is (operator == "equals")
     if kind in ("select", "status") and operator in ("equals", "is_empty"):
-        return lambda value: value is None if operator == "is_empty" else bool(value and value["name"] == given)
+        return lambda value: (
+            value is None if operator == "is_empty" else bool(value and value["name"] == given)
+        )
     if kind == "number" and operator in NUMBER_TESTS and isinstance(given, int | float):
         return lambda value: value is not None and bool(NUMBER_TESTS[operator](value, given))
-    raise invalid(f"body failed validation: body.filter.{kind[:60]}.{operator[:60]} is not simulated here.")
+    raise invalid(
+        f"body failed validation: body.filter.{kind[:60]}.{operator[:60]} is not simulated here."
+    )
 
 
 def _text_test(operator: str, text: str, given: Any) -> bool:

@@ -47,12 +47,19 @@ class Index:
     def _findable(self, kind: str) -> list[SandboxRow]:
         sources = [] if kind == "page" else [self.by_id[id_] for id_ in self._sources]
         # A row that no query would give has to be found here.
-        pages = (page for page in self._pages if not page.body["hidden"] or source_of(page) not in self._sources)
+        pages = (
+            page
+            for page in self._pages
+            if not page.body["hidden"] or source_of(page) not in self._sources
+        )
         return sources if kind == "data_source" else [*sources, *pages]
 
     def _order(self, name: str, time: str, rows: Callable[[], list[SandboxRow]]) -> list[Key]:
         if (name, time) not in self._orders:
-            key = {"created_time": attrgetter("created"), "last_edited_time": attrgetter("modified")}.get(time)
+            key = {
+                "created_time": attrgetter("created"),
+                "last_edited_time": attrgetter("modified"),
+            }.get(time)
             self._orders[name, time] = sorted((key(row) if key else "", row.id) for row in rows())
         return self._orders[name, time]
 

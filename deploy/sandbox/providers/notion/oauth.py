@@ -18,7 +18,14 @@ from deploy.sandbox.providers.notion.people import about_bot, bot_id
 from deploy.sandbox.providers.notion.request import SandboxRequest, for_client
 from deploy.sandbox.providers.notion.responses import ErrorResponse, only
 from deploy.sandbox.providers.notion.values import Json
-from deploy.sandbox.world import AuthorizationCode, Token, World, chosen_account, consent_page, redirect
+from deploy.sandbox.world import (
+    AuthorizationCode,
+    Token,
+    World,
+    chosen_account,
+    consent_page,
+    redirect,
+)
 from deploy.sandbox.world.pages import headers, page
 
 CODE_LIFETIME_S: Final = 600.0
@@ -52,11 +59,15 @@ def _refusal(world: World, request: Seen) -> Response[Any] | None:
     if params.get("client_id") != world.client.id:
         return _error_page("Missing or invalid client_id.")
     if params.get("redirect_uri") not in world.client.redirect_uris:
-        return _error_page("Missing or invalid redirect_uri: it has to be one of those registered, letter by letter.")
+        return _error_page(
+            "Missing or invalid redirect_uri: it has to be one of those registered, letter by letter."
+        )
     if params.get("response_type") != "code":
         return _back(request, {"error": "unsupported_response_type"})
     if params.get("owner") != "user":
-        return _back(request, {"error": "invalid_request", "error_description": "owner should be user"})
+        return _back(
+            request, {"error": "invalid_request", "error_description": "owner should be user"}
+        )
     return None
 
 
@@ -68,7 +79,9 @@ def _error_page(what: str) -> Response[bytes]:
 
 def _back(request: Seen, params: dict[str, str]) -> Redirect:
     state = request.query_params.get("state")
-    return redirect(request.query_params["redirect_uri"], params | ({} if state is None else {"state": state}))
+    return redirect(
+        request.query_params["redirect_uri"], params | ({} if state is None else {"state": state})
+    )
 
 
 def _decided(world: World, request: Seen, form: dict[str, str]) -> Redirect:
@@ -92,7 +105,10 @@ def _token(request: SandboxRequest) -> Json:
         case "refresh_token":
             return _refresh(request)
         case _:
-            raise ErrorResponse("invalid_request", "body.grant_type should be `authorization_code` or `refresh_token`.")
+            raise ErrorResponse(
+                "invalid_request",
+                "body.grant_type should be `authorization_code` or `refresh_token`.",
+            )
 
 
 def _exchange(request: SandboxRequest) -> Json:
@@ -105,7 +121,9 @@ def _exchange(request: SandboxRequest) -> Json:
     if world.clock.now() > code.expires:
         raise ErrorResponse("invalid_grant", "Invalid code: this code has expired.")
     if request.body.get("redirect_uri") != code.redirect_uri:
-        raise ErrorResponse("invalid_grant", "Invalid redirect_uri: it is not the one this code was given to.")
+        raise ErrorResponse(
+            "invalid_grant", "Invalid redirect_uri: it is not the one this code was given to."
+        )
     account = world.accounts[code.account]
     return _pair(world, code.account, f"{bot_id(world, account)}/{secrets.token_hex(8)}", {})
 
@@ -156,5 +174,8 @@ def _introspect(request: SandboxRequest) -> Json:
 def _text(request: SandboxRequest, name: str) -> str:
     given = request.body.get(name)
     if not isinstance(given, str) or not given:
-        raise ErrorResponse("invalid_request", f"body failed validation: body.{name} should be defined, and a string.")
+        raise ErrorResponse(
+            "invalid_request",
+            f"body failed validation: body.{name} should be defined, and a string.",
+        )
     return given

@@ -7,17 +7,53 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
-from deploy.sandbox.providers.notion.sample_names import ADJECTIVES, COMPANIES, FIRST, ICONS, LAST, NASTY, NOUNS, PLACES
-from deploy.sandbox.providers.notion.values import Json, person, property_id, rich_text, schema_of, value
+from deploy.sandbox.providers.notion.sample_names import (
+    ADJECTIVES,
+    COMPANIES,
+    FIRST,
+    ICONS,
+    LAST,
+    NASTY,
+    NOUNS,
+    PLACES,
+)
+from deploy.sandbox.providers.notion.values import (
+    Json,
+    person,
+    property_id,
+    rich_text,
+    schema_of,
+    value,
+)
 from deploy.sandbox.world import SandboxRow
 
 TABLES: Final = (
-    ("Projects", "Name", {"Stage": "status", "Due": "date", "Budget": "number", "Tags": "multi_select"}),
-    ("Tasks", "Task", {"Done": "checkbox", "Priority": "select", "Estimate": "number", "Due": "date"}),
+    (
+        "Projects",
+        "Name",
+        {"Stage": "status", "Due": "date", "Budget": "number", "Tags": "multi_select"},
+    ),
+    (
+        "Tasks",
+        "Task",
+        {"Done": "checkbox", "Priority": "select", "Estimate": "number", "Due": "date"},
+    ),
     ("Meeting notes", "Topic", {"When": "date", "Summary": "rich_text", "Tags": "multi_select"}),
-    ("Customers", "Company", {"Contact": "email", "Phone": "phone_number", "Site": "url", "Stage": "status"}),
-    ("Reading list", "Title", {"Author": "rich_text", "Link": "url", "Read": "checkbox", "Score": "number"}),
-    ("Incidents", "Summary", {"Severity": "select", "Opened": "date", "Stage": "status", "Notes": "rich_text"}),
+    (
+        "Customers",
+        "Company",
+        {"Contact": "email", "Phone": "phone_number", "Site": "url", "Stage": "status"},
+    ),
+    (
+        "Reading list",
+        "Title",
+        {"Author": "rich_text", "Link": "url", "Read": "checkbox", "Score": "number"},
+    ),
+    (
+        "Incidents",
+        "Summary",
+        {"Severity": "select", "Opened": "date", "Stage": "status", "Notes": "rich_text"},
+    ),
 )
 HIDDEN_EVERY: Final = 17
 """Every 17th row of the data sources is not found by search, as Notion's search is not exhaustive."""
@@ -37,7 +73,12 @@ def user(seed: int, n: int) -> Json:
     rng = Random(f"{seed}:users:{n}")
     if n % 8 == 7:
         bot = {"owner": {"type": "workspace", "workspace": True}, "workspace_name": None}
-        return {"name": f"{rng.choice(COMPANIES)} automation", "avatar_url": None, "type": "bot", "bot": bot}
+        return {
+            "name": f"{rng.choice(COMPANIES)} automation",
+            "avatar_url": None,
+            "type": "bot",
+            "bot": bot,
+        }
     name = f"{rng.choice(FIRST)} {rng.choice(LAST)}" if n % 11 != 10 else None
     mail = f"{(name or 'nobody').lower().replace(' ', '.')}.{n}@example.com"
     return {"name": name, "avatar_url": None, "type": "person", "person": {"email": mail}}
@@ -48,10 +89,22 @@ def data_source(seed: int, n: int) -> Json:
     table, title_name, columns = TABLES[n % len(TABLES)]
     name = table if n < len(TABLES) else f"{table} {rng.choice(PLACES)}"
     properties: Json = {
-        title_name: {"id": "title", "name": title_name, "description": None, "type": "title", "title": {}}
+        title_name: {
+            "id": "title",
+            "name": title_name,
+            "description": None,
+            "type": "title",
+            "title": {},
+        }
     }
     for column, kind in columns.items():
-        told = {"id": property_id(column), "name": column, "description": None, "type": kind, kind: schema_of(kind)}
+        told = {
+            "id": property_id(column),
+            "name": column,
+            "description": None,
+            "type": kind,
+            kind: schema_of(kind),
+        }
         properties[column] = told
     # One database in four holds two data sources.
     database = uid(seed, "databases", n - (n % 5 == 4))
@@ -59,7 +112,9 @@ def data_source(seed: int, n: int) -> Json:
         **_author(seed),
         "cover": None,
         "icon": {"type": "emoji", "emoji": rng.choice(ICONS)} if n % 3 else None,
-        "title": rich_text(NASTY[n % len(NASTY)] if n % 10 == 9 else name, bold_from=4 if n % 4 == 1 else None),
+        "title": rich_text(
+            NASTY[n % len(NASTY)] if n % 10 == 9 else name, bold_from=4 if n % 4 == 1 else None
+        ),
         "description": [],
         "is_inline": False,
         "parent": {"type": "database_id", "database_id": database},
@@ -76,7 +131,11 @@ def page(seed: int, sources: list[SandboxRow], n: int, id_: str) -> Json:
     rng = Random(f"{seed}:pages:{n}")
     words = f"{rng.choice(ADJECTIVES).title()} {rng.choice(NOUNS)} {rng.choice(PLACES)}"
     title = NASTY[n // 25 % len(NASTY)] if n % 25 == 7 else words
-    titled = {"id": "title", "type": "title", "title": rich_text(title, bold_from=5 if n % 9 == 4 else None)}
+    titled = {
+        "id": "title",
+        "type": "title",
+        "title": rich_text(title, bold_from=5 if n % 9 == 4 else None),
+    }
     row = bool(sources) and n % 4 != 3
     if row:
         # The first data source gets nearly half of the rows, so that one of them has several pages.
@@ -99,11 +158,17 @@ def page(seed: int, sources: list[SandboxRow], n: int, id_: str) -> Json:
 
 def _row_of(source: SandboxRow, titled: Json, rng: Random) -> tuple[Json, Json]:
     about = source.body["show"]
-    parent = {"type": "data_source_id", "data_source_id": source.id, "database_id": about["parent"]["database_id"]}
+    parent = {
+        "type": "data_source_id",
+        "data_source_id": source.id,
+        "database_id": about["parent"]["database_id"],
+    }
     properties = {}
     for name, told in about["properties"].items():
         kind = told["type"]
-        properties[name] = titled if kind == "title" else {"id": told["id"], "type": kind, kind: value(kind, rng)}
+        properties[name] = (
+            titled if kind == "title" else {"id": told["id"], "type": kind, kind: value(kind, rng)}
+        )
     return parent, properties
 
 

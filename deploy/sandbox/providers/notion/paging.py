@@ -50,9 +50,17 @@ class ListingPage(msgspec.Struct, frozen=True):
 
 def listing(cut: ListingPage, results: list[Json], kind: str) -> Json:
     """Notion's list envelope; ``request_status`` only stands there when the results are cut off."""
-    told: Json = {"object": "list", "results": results, "next_cursor": cut.cursor, "has_more": cut.cursor is not None}
+    told: Json = {
+        "object": "list",
+        "results": results,
+        "next_cursor": cut.cursor,
+        "has_more": cut.cursor is not None,
+    }
     if cut.capped:
-        told["request_status"] = {"type": "incomplete", "incomplete_reason": "query_result_limit_reached"}
+        told["request_status"] = {
+            "type": "incomplete",
+            "incomplete_reason": "query_result_limit_reached",
+        }
     return {**told, "type": kind, kind: {}}
 
 
@@ -66,7 +74,9 @@ def cut(
     most: int | None = None,
 ) -> ListingPage:
     """The page that was asked for, of the ids in ``keys`` (ascending) that ``keep`` lets through."""
-    digest = blake2b(msgspec.json.encode([request.account, query], order="deterministic"), digest_size=8).hexdigest()
+    digest = blake2b(
+        msgspec.json.encode([request.account, query], order="deterministic"), digest_size=8
+    ).hexdigest()
     place = _place(request, digest)
     size = _size(request)
     if place.page % EMPTY_EVERY == EMPTY_EVERY - 4:
@@ -86,7 +96,12 @@ def cut(
 
 
 def _from(
-    keys: list[Key], after: Key | None, count: int, *, descending: bool, keep: Callable[[str], bool] | None
+    keys: list[Key],
+    after: Key | None,
+    count: int,
+    *,
+    descending: bool,
+    keep: Callable[[str], bool] | None,
 ) -> list[Key]:
     if descending:
         end = len(keys) if after is None else bisect_left(keys, after)
@@ -103,7 +118,9 @@ def _from(
 
 
 def _given(request: SandboxRequest, name: str) -> Any:
-    return request.body.get(name) if request.method == "POST" else request.query.get(name, [None])[0]
+    return (
+        request.body.get(name) if request.method == "POST" else request.query.get(name, [None])[0]
+    )
 
 
 def _size(request: SandboxRequest) -> int:
@@ -116,7 +133,9 @@ def _size(request: SandboxRequest) -> int:
         raise invalid("body failed validation: body.page_size should be a number.")
     if not 1 <= size <= LARGEST_PAGE:
         bound = "≥ `1`" if size < 1 else f"≤ `{LARGEST_PAGE}`"
-        raise invalid(f"body failed validation: body.page_size should be {bound}, instead was `{size}`.")
+        raise invalid(
+            f"body failed validation: body.page_size should be {bound}, instead was `{size}`."
+        )
     return size
 
 

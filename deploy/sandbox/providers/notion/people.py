@@ -34,5 +34,10 @@ def me(request: SandboxRequest) -> Json:
         "workspace_name": account.name,
         "workspace_limits": {"max_file_upload_size_in_bytes": 5_242_880},
     }
-    named = {"object": "user", "id": bot_id(request.world, account), "name": "Simulated connection", "avatar_url": None}
+    named = {
+        "object": "user",
+        "id": bot_id(request.world, account),
+        "name": "Simulated connection",
+        "avatar_url": None,
+    }
     return {**named, "type": "bot", "bot": bot}

@@ -16,7 +16,12 @@ def rendered(row: SandboxRow, request: SandboxRequest) -> Json:
     show: Json = row.body["show"]
     if "type" in show:
         return {"object": "user", "id": row.id, **show}
-    told = {"created_time": row.created, "last_edited_time": row.modified, **show, "in_trash": row.archived}
+    told = {
+        "created_time": row.created,
+        "last_edited_time": row.modified,
+        **show,
+        "in_trash": row.archived,
+    }
     if request.version == VERSIONS[0]:
         told["archived"] = row.archived
     return {"object": "data_source" if "title" in show else "page", "id": row.id, **told}
@@ -25,12 +30,19 @@ def rendered(row: SandboxRow, request: SandboxRequest) -> Json:
 def title_of(rendered: Json) -> str:
     parts = rendered.get("title")
     if parts is None:
-        parts = next((told["title"] for told in rendered["properties"].values() if told["type"] == "title"), [])
+        parts = next(
+            (told["title"] for told in rendered["properties"].values() if told["type"] == "title"),
+            [],
+        )
     return "".join(part["plain_text"] for part in parts)
 
 
 def with_some(page: Json, wanted: list[str]) -> Json:
-    kept = {name: told for name, told in page["properties"].items() if told["id"] in wanted or name in wanted}
+    kept = {
+        name: told
+        for name, told in page["properties"].items()
+        if told["id"] in wanted or name in wanted
+    }
     return {**page, "properties": kept}
 
 

@@ -100,7 +100,12 @@ async def _answered(
         status = STATUSES.get(error.code, 400)
         content = envelope(error, status, request_id)
         headers |= error.headers
-    return Response(msgspec.json.encode(content), status_code=status, headers=headers, media_type="application/json")
+    return Response(
+        msgspec.json.encode(content),
+        status_code=status,
+        headers=headers,
+        media_type="application/json",
+    )
 
 
 def _bearer(world: World, header: str) -> Token:
@@ -118,7 +123,9 @@ def _basic(world: World, header: str) -> None:
     except binascii.Error:
         known = b""
     if not hmac.compare_digest(known, f"{world.client.id}:{world.client.secret}".encode()):
-        raise ErrorResponse("invalid_client", "Client authentication failed: the client ID or secret is wrong.")
+        raise ErrorResponse(
+            "invalid_client", "Client authentication failed: the client ID or secret is wrong."
+        )
 
 
 def _count(world: World, token: Token) -> None:
@@ -137,12 +144,15 @@ def _count(world: World, token: Token) -> None:
 def _version(version: str | None, path: str) -> str:
     if not version:
         raise ErrorResponse(
-            "missing_version", "Notion-Version header failed validation: Notion-Version header should be defined."
+            "missing_version",
+            "Notion-Version header failed validation: Notion-Version header should be defined.",
         )
     if version in OLD_VERSIONS and "/data_sources" in path:
         raise ErrorResponse("invalid_request_url", "Invalid request URL.")
     if version not in VERSIONS:
-        raise invalid(f"Notion-Version header should be one of {', '.join(VERSIONS)} in this sandbox.")
+        raise invalid(
+            f"Notion-Version header should be one of {', '.join(VERSIONS)} in this sandbox."
+        )
     return version
 
 
@@ -150,8 +160,14 @@ async def _body(request: Request[Any, Any, Any]) -> Json:
     raw = await request.body()
     if not raw:
         return {}
-    if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise ErrorResponse("invalid_request", "The request body has to be JSON, with Content-Type: application/json.")
+    if (
+        request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        != "application/json"
+    ):
+        raise ErrorResponse(
+            "invalid_request",
+            "The request body has to be JSON, with Content-Type: application/json.",
+        )
     try:
         body = msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

@@ -20,7 +20,12 @@ class ErrorResponse(Exception):
     """An error of Notion's: its code, and a message in its style. The status follows from the code (400 otherwise)."""
 
     def __init__(
-        self, code: str, message: str, *, extra: Json | None = None, headers: dict[str, str] | None = None
+        self,
+        code: str,
+        message: str,
+        *,
+        extra: Json | None = None,
+        headers: dict[str, str] | None = None,
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.extra, self.headers = code, message, extra, headers or {}
@@ -33,13 +38,20 @@ def invalid(message: str) -> ErrorResponse:
 def only(body: Json, allowed: Iterable[str], where: str = "body") -> None:
     for name in body:
         if name not in allowed:
-            raise invalid(f"body failed validation: {where}.{name[:60]} should be not present, instead was set.")
+            raise invalid(
+                f"body failed validation: {where}.{name[:60]} should be not present, instead was set."
+            )
 
 
 def envelope(error: ErrorResponse, status: int, request_id: str) -> Json:
     """Notion's error object; with ``error`` as well where OAuth has that name for it."""
     told: Json = {"object": "error", "status": status, "code": error.code, "message": error.message}
-    if error.code in {"invalid_grant", "invalid_client", "invalid_request", "unsupported_grant_type"}:
+    if error.code in {
+        "invalid_grant",
+        "invalid_client",
+        "invalid_request",
+        "unsupported_grant_type",
+    }:
         told |= {"error": error.code, "error_description": error.message}
     if error.extra:
         told["additional_data"] = error.extra

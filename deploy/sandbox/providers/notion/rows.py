@@ -44,7 +44,9 @@ class SimulatedNotion:
             for n in range(count):
                 at = _time(EPOCH + n * SPAN_S // count)
                 row = _new(account.seed, made, resource, n, at)
-                row = replace(row, modified=_time(EPOCH + n * SPAN_S // count + 60 * (n * 7919 % 90_000)))
+                row = replace(
+                    row, modified=_time(EPOCH + n * SPAN_S // count + 60 * (n * 7919 % 90_000))
+                )
                 made[resource][row.id] = row
                 yield resource, row
 
@@ -60,7 +62,9 @@ class SimulatedNotion:
             show["title"] = [*show["title"], *rich_text(words)]
         else:
             show["properties"] = {
-                name: {**one, "title": [*one["title"], *rich_text(words)]} if one["type"] == "title" else one
+                name: {**one, "title": [*one["title"], *rich_text(words)]}
+                if one["type"] == "title"
+                else one
                 for name, one in show["properties"].items()
             }
         return replace(row, modified=minute(at), body={**row.body, "show": show, "edits": edits})
@@ -75,7 +79,11 @@ class SimulatedNotion:
         """The row, and with a data source everything in it."""
         gone = [(resource, replace(row, archived=True))]
         if resource == "data_sources":
-            inside = (page for page in rows["pages"].values() if source_of(page) == row.id and not page.archived)
+            inside = (
+                page
+                for page in rows["pages"].values()
+                if source_of(page) == row.id and not page.archived
+            )
             gone += [("pages", replace(page, archived=True)) for page in inside]
         return gone
 
@@ -102,5 +110,7 @@ def _new(seed: int, rows: Rows, resource: str, n: int, at: str) -> SandboxRow:
     elif resource == "data_sources":
         body = {"show": data_source(seed, n)}
     else:
-        body = page(seed, [row for row in rows["data_sources"].values() if not row.archived], n, id_)
+        body = page(
+            seed, [row for row in rows["data_sources"].values() if not row.archived], n, id_
+        )
     return SandboxRow(id=id_, created=at, modified=at, body=body)

@@ -126,7 +126,18 @@ COMPANIES: Final = [
     "Rowan",
 ]
 TAGS: Final = ("design", "finance", "hiring", "legal", "ops", "research", "sales", "support")
-COLORS: Final = ("default", "gray", "brown", "orange", "yellow", "green", "blue", "purple", "pink", "red")
+COLORS: Final = (
+    "default",
+    "gray",
+    "brown",
+    "orange",
+    "yellow",
+    "green",
+    "blue",
+    "purple",
+    "pink",
+    "red",
+)
 ICONS: Final = ("📌", "🗺️", "🧪", "📚", "🪴", "🧾", "🛠️", "🎯")
 
 NASTY: Final = (

@@ -8,7 +8,14 @@ from random import Random
 from typing import Any, Final
 from urllib.parse import quote
 
-from deploy.sandbox.providers.notion.sample_names import COLORS, COMPANIES, FIRST, LAST, PLACES, TAGS
+from deploy.sandbox.providers.notion.sample_names import (
+    COLORS,
+    COMPANIES,
+    FIRST,
+    LAST,
+    PLACES,
+    TAGS,
+)
 
 LONGEST_TEXT: Final = 2000
 """Characters in one part of a rich text; longer ones come in several parts."""
@@ -21,11 +28,15 @@ Json = dict[str, Any]
 
 def rich_text(text: str, *, bold_from: int | None = None) -> list[Json]:
     """``text`` in parts; from ``bold_from`` on it is bold, which makes another part."""
-    cuts = set(range(0, len(text), LONGEST_TEXT)) | ({bold_from} if bold_from and bold_from < len(text) else set())
+    cuts = set(range(0, len(text), LONGEST_TEXT)) | (
+        {bold_from} if bold_from and bold_from < len(text) else set()
+    )
     starts = sorted(cuts)
     ends = [*starts[1:], len(text)]
     bold = bold_from or len(text)
-    return [_part(text[start:end], bold=start >= bold) for start, end in zip(starts, ends, strict=False)]
+    return [
+        _part(text[start:end], bold=start >= bold) for start, end in zip(starts, ends, strict=False)
+    ]
 
 
 def _part(text: str, *, bold: bool) -> Json:
@@ -55,11 +66,17 @@ def person(user_id: str) -> Json:
 
 def _date(rng: Random) -> Json:
     day = f"2026-{rng.randint(1, 12):02d}-{rng.randint(1, 28):02d}"
-    return {"start": day if rng.random() < 0.7 else f"{day}T09:30:00.000+02:00", "end": None, "time_zone": None}
+    return {
+        "start": day if rng.random() < 0.7 else f"{day}T09:30:00.000+02:00",
+        "end": None,
+        "time_zone": None,
+    }
 
 
 VALUES: Final[dict[str, Callable[[Random], Any]]] = {
-    "rich_text": lambda rng: rich_text(f"{rng.choice(COMPANIES)} — {rng.choice(PLACES)}, with {rng.choice(FIRST)}"),
+    "rich_text": lambda rng: rich_text(
+        f"{rng.choice(COMPANIES)} — {rng.choice(PLACES)}, with {rng.choice(FIRST)}"
+    ),
     "number": lambda rng: rng.choice((0, 3, 12.5, -40, 1999, 125_000)),
     "select": lambda rng: option(rng.choice(("Low", "Medium", "High", "Urgent"))),
     "multi_select": lambda rng: [option(tag) for tag in rng.sample(TAGS, rng.randint(0, 3))],
@@ -67,7 +84,9 @@ VALUES: Final[dict[str, Callable[[Random], Any]]] = {
     "date": _date,
     "checkbox": lambda rng: rng.random() < 0.5,
     "url": lambda rng: f"https://{rng.choice(COMPANIES).lower()}.example/{rng.randint(1, 999)}",
-    "email": lambda rng: f"{rng.choice(FIRST)}.{rng.choice(LAST)}@example.com".lower().replace(" ", ""),
+    "email": lambda rng: f"{rng.choice(FIRST)}.{rng.choice(LAST)}@example.com".lower().replace(
+        " ", ""
+    ),
     "phone_number": lambda rng: f"+49 30 555 {rng.randint(1000, 9999)}",
 }
 NEVER_NULL: Final = {"rich_text", "multi_select", "checkbox"}

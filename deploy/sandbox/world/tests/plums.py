@@ -24,25 +24,38 @@ class Plums:
                 modified = START if resource == "plums" else ""
                 yield (
                     resource,
-                    SandboxRow(id=f"{resource}-{account.seed}-{n}", created=START, modified=modified, body={"n": n}),
+                    SandboxRow(
+                        id=f"{resource}-{account.seed}-{n}",
+                        created=START,
+                        modified=modified,
+                        body={"n": n},
+                    ),
                 )
 
     def create(self, account: SandboxAccount, rows: Rows, resource: str, at: str) -> SandboxRow:
         n = len(rows[resource])
-        return SandboxRow(id=f"{resource}-{account.seed}-{n}", created=at, modified=at, body={"n": n})
+        return SandboxRow(
+            id=f"{resource}-{account.seed}-{n}", created=at, modified=at, body={"n": n}
+        )
 
     def update(self, row: SandboxRow, resource: str, at: str) -> SandboxRow:
-        return msgspec.structs.replace(row, modified=at, body={**row.body, "edited": row.body.get("edited", 0) + 1})
+        return msgspec.structs.replace(
+            row, modified=at, body={**row.body, "edited": row.body.get("edited", 0) + 1}
+        )
 
 
 class Baskets(Plums):
     """A basket that is thrown away takes its plums with it."""
 
-    def archive(self, rows: Rows, resource: str, row: SandboxRow, at: str) -> list[tuple[str, SandboxRow]]:
+    def archive(
+        self, rows: Rows, resource: str, row: SandboxRow, at: str
+    ) -> list[tuple[str, SandboxRow]]:
         gone = [(resource, row)]
         if resource == "baskets":
             gone += [("plums", plum) for plum in rows["plums"].values() if not plum.archived]
-        return [(kind, msgspec.structs.replace(one, archived=True, modified=at)) for kind, one in gone]
+        return [
+            (kind, msgspec.structs.replace(one, archived=True, modified=at)) for kind, one in gone
+        ]
 
 
 CLIENT = SandboxClient(

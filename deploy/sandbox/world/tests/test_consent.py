@@ -28,7 +28,9 @@ def test_the_page_is_marked_and_offers_every_account_the_default_first(world: Wo
     assert text.count(" checked>") == 1
 
 
-def test_the_policy_allows_the_style_and_the_way_back_to_the_app_and_no_script(world: World) -> None:
+def test_the_policy_allows_the_style_and_the_way_back_to_the_app_and_no_script(
+    world: World,
+) -> None:
     answer = consent_page(world, provider="Plums", scopes=())
     style = answer.content.decode().split("<style>")[1].split("</style>")[0]
     headers = {name.lower(): value for name, value in answer.headers.items()}
@@ -41,7 +43,9 @@ def test_the_policy_allows_the_style_and_the_way_back_to_the_app_and_no_script(w
     assert "cross-origin-opener-policy" not in headers
 
 
-def test_the_default_account_is_chosen_when_none_is_named_and_any_by_id_or_name(world: World) -> None:
+def test_the_default_account_is_chosen_when_none_is_named_and_any_by_id_or_name(
+    world: World,
+) -> None:
     other = world.add_account("Second", 2, {})
     assert chosen_account(world, {"decision": "allow"}) == Plums.default
     assert chosen_account(world, {"decision": "allow", "account": other.id}) == other
@@ -60,5 +64,8 @@ def test_an_account_that_is_not_there_or_is_ambiguous_is_refused(world: World) -
 
 
 def test_a_redirect_keeps_the_query_it_finds() -> None:
-    assert redirect("http://localhost:8000/cb?x=1", {"code": "a b"}).url == "http://localhost:8000/cb?x=1&code=a+b"
+    assert (
+        redirect("http://localhost:8000/cb?x=1", {"code": "a b"}).url
+        == "http://localhost:8000/cb?x=1&code=a+b"
+    )
     assert redirect("http://localhost:8000/cb", {"code": "a"}).status_code == 302

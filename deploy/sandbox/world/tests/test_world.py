@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from deploy.sandbox.world import AuthorizationCode, Clock, SandboxAccount, SandboxRow, Store, Token, World
+from deploy.sandbox.world import (
+    AuthorizationCode,
+    Clock,
+    SandboxAccount,
+    SandboxRow,
+    Store,
+    Token,
+    World,
+)
 from deploy.sandbox.world.tests.plums import CLIENT, Baskets, Plums
 from shared.errors import BadRequest, NotFound
 
@@ -68,7 +76,9 @@ def test_created_rows_have_ids_of_their_own(world: World) -> None:
 
 
 @pytest.mark.parametrize("archive", [6, ["nope"], ["plums-1-0", "nope"]])
-def test_a_mutation_that_cannot_be_done_changes_nothing(world: World, archive: int | list[str]) -> None:
+def test_a_mutation_that_cannot_be_done_changes_nothing(
+    world: World, archive: int | list[str]
+) -> None:
     with pytest.raises(BadRequest):
         world.mutate("acc-1", "plums", create=2, update=3, archive=archive)
     assert list(world.rows("acc-1", "plums").values()) == [
@@ -105,8 +115,12 @@ def test_rows_keep_their_order_and_content_over_a_restart(tmp_path: Path) -> Non
 def test_accounts_codes_tokens_and_the_clock_survive_a_restart(tmp_path: Path) -> None:
     world = world_at(tmp_path)
     account = world.add_account("a", 3, {"plums": 4})
-    world.codes["c"] = AuthorizationCode(account=account.id, client_id="x", redirect_uri="u", expires=1.5, used=True)
-    world.tokens["t"] = Token(kind="access", account=account.id, client_id="x", grant="g", issued=1.0, scopes=("a",))
+    world.codes["c"] = AuthorizationCode(
+        account=account.id, client_id="x", redirect_uri="u", expires=1.5, used=True
+    )
+    world.tokens["t"] = Token(
+        kind="access", account=account.id, client_id="x", grant="g", issued=1.0, scopes=("a",)
+    )
     world.tokens["gone"] = world.tokens["t"]
     del world.tokens["gone"]
     world.clock.advance(3600)

@@ -55,10 +55,18 @@ def _connections() -> None:
         sa.Column("created", sa.String(), nullable=False),
         sa.Column("updated", sa.String(), nullable=False),
         sa.UniqueConstraint(
-            "org_id", "user_id", "provider", "client_id", "account_id", "grantee", name="one_connection_per_identity"
+            "org_id",
+            "user_id",
+            "provider",
+            "client_id",
+            "account_id",
+            "grantee",
+            name="one_connection_per_identity",
         ),
     )
-    op.create_index("connections_of_a_grant", "connections", ["provider", "client_id", "account_id", "grantee"])
+    op.create_index(
+        "connections_of_a_grant", "connections", ["provider", "client_id", "account_id", "grantee"]
+    )
 
 
 def _credentials() -> None:

@@ -27,4 +27,6 @@ def upgrade() -> None:
         for before, after in columns.items():
             op.alter_column(table, before, new_column_name=after)
     op.create_index("ix_flows_created_at", "flows", ["created_at"])
-    op.add_column("connections", sa.Column("paused", sa.Boolean(), nullable=False, server_default=sa.false()))
+    op.add_column(
+        "connections", sa.Column("paused", sa.Boolean(), nullable=False, server_default=sa.false())
+    )

@@ -121,7 +121,9 @@ def upgrade() -> None:
         sa.Column("expires_at", sa.Float(), nullable=False),
         sa.PrimaryKeyConstraint("sync_id"),
     )
-    op.create_index(op.f("ix_unclaimed_connection_id"), "unclaimed", ["connection_id"], unique=False)
+    op.create_index(
+        op.f("ix_unclaimed_connection_id"), "unclaimed", ["connection_id"], unique=False
+    )
     op.create_table(
         "workers",
         sa.Column("id", sa.String(), nullable=False),

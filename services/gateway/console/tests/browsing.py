@@ -32,7 +32,9 @@ class AskingAuth(FakeAuth):
     def open(self, id_: str) -> OpenedFlow:
         opened = super().open(id_)
         query = opened.authorize_url.partition("?")[2]
-        return msgspec.structs.replace(opened, authorize_url=f"{self.consent_url}/authorize?{query}")
+        return msgspec.structs.replace(
+            opened, authorize_url=f"{self.consent_url}/authorize?{query}"
+        )
 
     def consent_app(self) -> Litestar:
         @get("/authorize")
@@ -42,7 +44,9 @@ class AskingAuth(FakeAuth):
             back = f"{self.public_url}/integrations/{flow.provider}/oauth2callback?state={state}"
             answers = {"Allow": f"{back}&code=rivermouth", "Deny": f"{back}&error=access_denied"}
             links = "".join(f'<a href="{url}">{word}</a> ' for word, url in answers.items())
-            return Response(f'<link rel="icon" href="data:,"><h1>Consent</h1>{links}', media_type="text/html")
+            return Response(
+                f'<link rel="icon" href="data:,"><h1>Consent</h1>{links}', media_type="text/html"
+            )
 
         return Litestar(route_handlers=[ask], openapi_config=None, logging_config=None)
 

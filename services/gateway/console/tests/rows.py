@@ -39,9 +39,16 @@ NOBODY = "http://127.0.0.1:9"
 
 
 def settings(
-    folder: Path, *, public_url: str = "http://localhost:8000", auth_url: str = NOBODY, keys_required: bool = False
+    folder: Path,
+    *,
+    public_url: str = "http://localhost:8000",
+    auth_url: str = NOBODY,
+    keys_required: bool = False,
 ) -> GatewaySettings:
-    configured = {slug: ConfiguredProvider(provider=one, simulated=True) for slug, one in load_providers().items()}
+    configured = {
+        slug: ConfiguredProvider(provider=one, simulated=True)
+        for slug, one in load_providers().items()
+    }
     return GatewaySettings(
         database=folder / "gateway.db",
         kafka=Cluster(bootstrap="127.0.0.1:9"),
@@ -133,13 +140,20 @@ async def add_items(
     }
     written = [ordinary | {"id": id_, "name": id_} | dict(row) for id_, row in sorted(rows.items())]
     async with context.database.write() as db:
-        await items.write(db, [row | {"name_folded": str(row["name"]).casefold()} for row in written])
+        await items.write(
+            db, [row | {"name_folded": str(row["name"]).casefold()} for row in written]
+        )
 
 
-async def add_sync(context: GatewayContext, made: Connection, jobs: Mapping[str, Mapping[str, Any]]) -> str:
+async def add_sync(
+    context: GatewayContext, made: Connection, jobs: Mapping[str, Mapping[str, Any]]
+) -> str:
     """A whole sync; ``jobs`` maps resource to what is known of its job (nothing yet for the resources left out)."""
     id_ = f"sync-{made.id}"
-    resources = tuple(one.slug for one in configured_for(made.provider, context.settings.providers).provider.resources)
+    resources = tuple(
+        one.slug
+        for one in configured_for(made.provider, context.settings.providers).provider.resources
+    )
     sync = Sync(
         id=id_,
         connection_id=made.id,
@@ -151,7 +165,13 @@ async def add_sync(context: GatewayContext, made: Connection, jobs: Mapping[str,
     )
     bodies = [
         msgspec.convert(
-            {"sync_id": id_, "job_id": f"job-{slug}", "step": 1, "connection_id": made.id, "resource": slug}
+            {
+                "sync_id": id_,
+                "job_id": f"job-{slug}",
+                "step": 1,
+                "connection_id": made.id,
+                "resource": slug,
+            }
             | dict(job),
             JobProgress,
         )

@@ -7,15 +7,25 @@ from typing import Any
 import pytest
 from playwright.async_api import expect
 
-from services.gateway.console.tests.browsing import CHROMIUM, Person, at_the_browser, running_console
+from services.gateway.console.tests.browsing import (
+    CHROMIUM,
+    Person,
+    at_the_browser,
+    running_console,
+)
 from services.gateway.tests.serving import Gateway
 from shared.contracts.connections import Connection
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
+    ),
 ]
-COMPANIES = [{"id": f"{n:03}", "name": f"Company {n:03}", "url": f"https://crm.example/{n}"} for n in range(60)]
+COMPANIES = [
+    {"id": f"{n:03}", "name": f"Company {n:03}", "url": f"https://crm.example/{n}"}
+    for n in range(60)
+]
 
 
 @pytest.fixture
@@ -31,7 +41,9 @@ async def person(gateway: Gateway) -> AsyncIterator[Person]:
         assert person.troubles == []
 
 
-async def connected(person: Person, provider: str = "hubspot", name: str = "HubSpot") -> tuple[str, Connection]:
+async def connected(
+    person: Person, provider: str = "hubspot", name: str = "HubSpot"
+) -> tuple[str, Connection]:
     """Connect in the popup; the new sync's id and the connection."""
     await person.connect(name)
     await expect(person.page.locator(f"#card-{provider} .who")).to_contain_text("Rivermouth")
@@ -47,12 +59,21 @@ async def test_connect_watch_search_look_and_disconnect(person: Person) -> None:
     assert len(person.context.pages) == 1, "the popup closed itself"
     await expect(card.get_by_text("Queued")).to_have_count(3)
 
-    await gateway.progress(sync, connection, "companies", step=1, state="running", items=20, expected=60)
+    await gateway.progress(
+        sync, connection, "companies", step=1, state="running", items=20, expected=60
+    )
     bar = card.get_by_role("progressbar", name="HubSpot, Companies")
     await expect(bar).to_have_attribute("value", "20", timeout=1_500)
-    waiting = {"waiting_reason": "The provider asked us to slow down.", "waiting_until": "2099-01-01T12:03:08Z"}
-    await gateway.progress(sync, connection, "contacts", step=1, state="waiting", items=5, **waiting)
-    await expect(card.get_by_text("The provider asked us to slow down. Waiting until")).to_be_visible(timeout=1_500)
+    waiting = {
+        "waiting_reason": "The provider asked us to slow down.",
+        "waiting_until": "2099-01-01T12:03:08Z",
+    }
+    await gateway.progress(
+        sync, connection, "contacts", step=1, state="waiting", items=5, **waiting
+    )
+    await expect(
+        card.get_by_text("The provider asked us to slow down. Waiting until")
+    ).to_be_visible(timeout=1_500)
 
     await gateway.whole(connection, {"companies": COMPANIES})
     await expect(card.locator(".status").first).to_contain_text("Connected")
@@ -67,7 +88,9 @@ async def test_connect_watch_search_look_and_disconnect(person: Person) -> None:
     await row.press("Enter")
     drawer = page.get_by_role("dialog")
     await expect(drawer.locator("pre")).to_contain_text('"id": "044"')
-    await expect(drawer.get_by_role("link", name="Open in HubSpot")).to_have_attribute("href", "https://crm.example/44")
+    await expect(drawer.get_by_role("link", name="Open in HubSpot")).to_have_attribute(
+        "href", "https://crm.example/44"
+    )
     await page.keyboard.press("Escape")
     await expect(drawer).to_be_hidden()
     await expect(row).to_be_focused()
@@ -88,7 +111,9 @@ async def test_reload_paging_filters_and_a_cleared_view(person: Person) -> None:
     page, gateway = person.page, person.gateway
     await person.open()
     _, connection = await connected(person)
-    await gateway.whole(connection, {"companies": COMPANIES, "deals": [{"id": "1", "name": "Renewal"}]})
+    await gateway.whole(
+        connection, {"companies": COMPANIES, "deals": [{"id": "1", "name": "Renewal"}]}
+    )
     card, pages = page.locator("#card-hubspot"), page.locator(".pages p")
     await expect(pages).to_have_text("1\N{EN DASH}25 of 61")
     for shown in ("26\N{EN DASH}50 of 61", "51\N{EN DASH}61 of 61"):
@@ -108,7 +133,11 @@ async def test_reload_paging_filters_and_a_cleared_view(person: Person) -> None:
     newest = (await gateway.http.get("/v1/connections")).json()["connections"][0]["sync_id"]
     for resource in ("companies", "contacts"):
         await gateway.progress(newest, connection, resource, step=1, state="done", items=0)
-    error = {"code": "missing_scope", "detail": "It may not be listed.", "scope": "crm.objects.deals.read"}
+    error = {
+        "code": "missing_scope",
+        "detail": "It may not be listed.",
+        "scope": "crm.objects.deals.read",
+    }
     await gateway.progress(newest, connection, "deals", step=1, state="failed", error=error)
     await expect(card).to_contain_text("Partly loaded")
     await expect(card).to_contain_text("crm.objects.deals.read")
@@ -142,7 +171,8 @@ async def test_T38_messages_of_other_windows_connect_nothing(person: Person) -> 
     for window in (page, popup):
         target = "window" if window is page else "window.opener"
         await window.evaluate(
-            f"id => {target}.postMessage({{type: 'tributary:connect', flow_id: id, status: 'connected'}}, '*')", flow
+            f"id => {target}.postMessage({{type: 'tributary:connect', flow_id: id, status: 'connected'}}, '*')",
+            flow,
         )
     await expect(page.locator("#card-notion")).to_contain_text("Not connected")
     await popup.get_by_role("link", name="Allow").click()
@@ -150,7 +180,9 @@ async def test_T38_messages_of_other_windows_connect_nothing(person: Person) -> 
 
 
 async def test_a_blocked_popup_goes_on_in_the_same_tab(person: Person) -> None:
-    await person.page.add_init_script("window.open = () => null")  # what a browser that blocks windows answers
+    await person.page.add_init_script(
+        "window.open = () => null"
+    )  # what a browser that blocks windows answers
     await person.open()
     await person.page.get_by_role("button", name="Connect Airtable").click()
     await person.page.get_by_role("link", name="Allow").click()
@@ -168,8 +200,12 @@ async def test_everything_works_without_javascript(gateway: Gateway) -> None:
         await expect(page.get_by_role("alert")).to_contain_text("Notion is connected.")
         await person.open()
         connection = next(iter(gateway.auth.connections.values()))
-        await gateway.whole(connection, {"pages": [{"id": f"p{n:02}", "name": f"Page {n:02}"} for n in range(30)]})
-        await expect(page.locator("#card-notion .figure")).to_contain_text("30 items")  # it looks again by itself
+        await gateway.whole(
+            connection, {"pages": [{"id": f"p{n:02}", "name": f"Page {n:02}"} for n in range(30)]}
+        )
+        await expect(page.locator("#card-notion .figure")).to_contain_text(
+            "30 items"
+        )  # it looks again by itself
         await page.get_by_role("searchbox").fill("page 2")
         await page.get_by_role("searchbox").press("Enter")
         await expect(page.locator("tbody tr")).to_have_count(10)
@@ -188,7 +224,9 @@ async def test_everything_works_without_javascript(gateway: Gateway) -> None:
         assert person.troubles == []
 
 
-async def test_T13_nasty_names_stay_text_in_a_browser_and_a_phone_shows_them(gateway: Gateway) -> None:
+async def test_T13_nasty_names_stay_text_in_a_browser_and_a_phone_shows_them(
+    gateway: Gateway,
+) -> None:
     names = [
         "<img src=x onerror=alert(1)>",
         "a\u202egnp.exe",
@@ -202,7 +240,11 @@ async def test_T13_nasty_names_stay_text_in_a_browser_and_a_phone_shows_them(gat
     ]
     connection = await gateway.connect("airtable", account=names[0])
     await gateway.whole(connection, {"records": nasty})
-    phone: dict[str, Any] = {"viewport": {"width": 320, "height": 700}, "has_touch": True, "color_scheme": "dark"}
+    phone: dict[str, Any] = {
+        "viewport": {"width": 320, "height": 700},
+        "has_touch": True,
+        "color_scheme": "dark",
+    }
     async with at_the_browser(gateway, **phone) as person:
         await person.open()
         links = person.page.locator("tbody th a")

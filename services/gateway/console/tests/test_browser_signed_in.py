@@ -10,7 +10,12 @@ from pathlib import Path
 import pytest
 from playwright.async_api import expect
 
-from services.gateway.console.tests.browsing import CHROMIUM, Person, at_the_browser, running_console
+from services.gateway.console.tests.browsing import (
+    CHROMIUM,
+    Person,
+    at_the_browser,
+    running_console,
+)
 from services.gateway.security.keys import create_key, revoke_key
 from services.gateway.tests.locked import end_sessions
 from services.gateway.tests.serving import Gateway
@@ -18,7 +23,9 @@ from shared.db import Database
 
 pytestmark = [
     pytest.mark.browser,
-    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"),
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="chromium is not installed: apt-get install chromium"
+    ),
 ]
 
 
@@ -67,7 +74,9 @@ async def test_a_person_signs_in_connects_watches_and_signs_out(place: Place) ->
         assert (made.org_id, made.user_id) == ("acme", "console")
         gateway, key = place.gateway, await place.key("read")
         gateway.http.headers["authorization"] = f"Bearer {key}"
-        await gateway.progress(made.sync_id or "", made, "companies", step=1, state="running", items=20, expected=60)
+        await gateway.progress(
+            made.sync_id or "", made, "companies", step=1, state="running", items=20, expected=60
+        )
         bar = page.locator("#card-hubspot").get_by_role("progressbar", name="HubSpot, Companies")
         await expect(bar).to_have_attribute("value", "20")
         await gateway.whole(made, {"companies": [{"id": "1", "name": "Plan B"}]})
@@ -83,7 +92,9 @@ async def test_a_person_signs_in_connects_watches_and_signs_out(place: Place) ->
         await expect(page).to_have_title("Sign in · Tributary")
 
 
-async def test_a_page_whose_session_ended_leads_to_the_sign_in_by_itself_and_back(place: Place) -> None:
+async def test_a_page_whose_session_ended_leads_to_the_sign_in_by_itself_and_back(
+    place: Place,
+) -> None:
     key = await place.key()
     async with person_at(place) as person:
         await person.open("/?provider=notion")
@@ -111,7 +122,9 @@ async def test_connecting_after_the_session_ended_leads_to_the_sign_in(place: Pl
         assert len(person.context.pages) == 1, "the window that was opened for the consent is gone"
 
 
-async def test_signing_in_connecting_and_disconnecting_work_without_javascript(place: Place) -> None:
+async def test_signing_in_connecting_and_disconnecting_work_without_javascript(
+    place: Place,
+) -> None:
     async with person_at(place, javascript=False) as person:
         page = person.page
         await person.open()

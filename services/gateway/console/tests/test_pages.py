@@ -27,7 +27,9 @@ async def nasty_account(context: GatewayContext) -> None:
     rows["1"]["raw"] = '{"x": "</pre><img src=x onerror=alert(4)>", "y": "\u202etxt"}'.encode()  # type: ignore[assignment]
     await add_items(context, made, "companies", rows)
     failed = {"code": "x", "detail": "<i>Refused</i>", "scope": "<u>scope</u>"}
-    await add_sync(context, made, {"deals": {"state": "failed", "ended_at": timestamp(), "error": failed}})
+    await add_sync(
+        context, made, {"deals": {"state": "failed", "ended_at": timestamp(), "error": failed}}
+    )
 
 
 async def text(http: httpx.AsyncClient, path: str) -> str:
@@ -47,7 +49,9 @@ async def test_before_anything_is_connected_the_page_offers_every_provider(
     assert "Nothing has flowed in yet" in page
 
 
-@pytest.mark.parametrize("path", ["/", "/console/items", "/console/cards", "/console/items/c1/companies/1"])
+@pytest.mark.parametrize(
+    "path", ["/", "/console/items", "/console/cards", "/console/items/c1/companies/1"]
+)
 async def test_T13_T14_names_are_text_and_bring_no_markup(
     http: httpx.AsyncClient, context: GatewayContext, path: str
 ) -> None:
@@ -68,7 +72,9 @@ async def test_T13_names_cannot_turn_the_direction_of_the_page(
     assert "\\u202etxt" in raw
 
 
-async def test_T13_only_web_addresses_become_links(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_T13_only_web_addresses_become_links(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     made = connection("c1", "hubspot")
     await add_connection(context, made)
     urls = [
@@ -79,32 +85,54 @@ async def test_T13_only_web_addresses_become_links(http: httpx.AsyncClient, cont
         "//a.example",
         "https:",
     ]
-    await add_items(context, made, "companies", {str(n): {"url": url} for n, url in enumerate(urls)})
+    await add_items(
+        context, made, "companies", {str(n): {"url": url} for n, url in enumerate(urls)}
+    )
     page = await text(http, "/console/items")
-    assert re.findall(r'<td class="out"><a href="([^"]*)" target="_blank" rel="noopener noreferrer"', page) == urls[:2]
+    assert (
+        re.findall(
+            r'<td class="out"><a href="([^"]*)" target="_blank" rel="noopener noreferrer"', page
+        )
+        == urls[:2]
+    )
 
 
-@pytest.mark.parametrize("path", ["/", "/console/items/c1/companies/1", "/console/connections/c1/disconnect"])
+@pytest.mark.parametrize(
+    "path", ["/", "/console/items/c1/companies/1", "/console/connections/c1/disconnect"]
+)
 async def test_T37_pages_allow_no_frame_no_inline_code_and_no_other_host(
     http: httpx.AsyncClient, context: GatewayContext, path: str
 ) -> None:
     await nasty_account(context)
     answer = await http.get(path)
     policy = answer.headers["content-security-policy"].split("; ")
-    assert {"default-src 'none'", "script-src 'self'", "style-src 'self'", "frame-ancestors 'none'"} <= set(policy)
+    assert {
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "frame-ancestors 'none'",
+    } <= set(policy)
     assert {"base-uri 'none'", "connect-src 'self'", "form-action 'self'"} <= set(policy)
     assert answer.headers["x-frame-options"] == "DENY"
     assert "cross-origin-opener-policy" not in answer.headers
     assert (
-        re.findall(r"<script(?![^>]*\bsrc=)|<style|<[^>]*\s(?:style|on\w+)\s*=|https?://(?!localhost)", answer.text)
+        re.findall(
+            r"<script(?![^>]*\bsrc=)|<style|<[^>]*\s(?:style|on\w+)\s*=|https?://(?!localhost)",
+            answer.text,
+        )
         == []
     )
 
 
-async def test_a_load_shows_counts_and_what_it_waits_for(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_a_load_shows_counts_and_what_it_waits_for(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     made = connection("c1", "hubspot")
     await add_connection(context, made)
-    waiting = {"waiting_reason": "The provider asked us to slow down.", "waiting_until": "2026-11-23T12:03:08.000Z"}
+    waiting = {
+        "waiting_reason": "The provider asked us to slow down.",
+        "waiting_until": "2026-11-23T12:03:08.000Z",
+    }
     jobs = {
         "companies": {"state": "running", "items": 1840, "expected": 3000},
         "contacts": {"state": "waiting", "items": 100, **waiting},
@@ -116,11 +144,15 @@ async def test_a_load_shows_counts_and_what_it_waits_for(http: httpx.AsyncClient
     assert "1,840 of 3,000" in page
     assert "The provider asked us to slow down. Waiting until <time" in page
     assert "12:03:08 UTC" in page
-    assert re.search(r'aria-label="HubSpot, Contacts"></progress>', page), "an unknown total is no percentage"
+    assert re.search(r'aria-label="HubSpot, Contacts"></progress>', page), (
+        "an unknown total is no percentage"
+    )
     assert "Queued" in page
 
 
-async def test_a_total_that_proved_too_small_is_not_shown(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_a_total_that_proved_too_small_is_not_shown(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     made = connection("c1", "hubspot")
     await add_connection(context, made)
     await add_sync(context, made, {"companies": {"state": "running", "items": 12, "expected": 10}})
@@ -148,17 +180,29 @@ async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
 ) -> None:
     made = connection("c1", "hubspot")
     await add_connection(context, made)
-    error = {"code": "missing_scope", "detail": "It may not be listed.", "scope": "crm.objects.deals.read"}
+    error = {
+        "code": "missing_scope",
+        "detail": "It may not be listed.",
+        "scope": "crm.objects.deals.read",
+    }
     failed = {"state": "failed", "ended_at": timestamp(), "error": error}
     await add_sync(context, made, {"companies": DONE, "contacts": DONE, "deals": failed})
     page = await text(http, "/console/cards")
     assert "Partly loaded" in page
-    assert "It may not be listed.</bdi> Missing permission: <code>crm.objects.deals.read</code>" in page
+    assert (
+        "It may not be listed.</bdi> Missing permission: <code>crm.objects.deals.read</code>"
+        in page
+    )
     assert "Reconnect<span" in page
 
 
-async def test_a_dead_grant_is_reconnected_not_reloaded(http: httpx.AsyncClient, context: GatewayContext) -> None:
-    await add_connection(context, connection("c1", "notion", status="reauth_required", reason="The grant was revoked."))
+async def test_a_dead_grant_is_reconnected_not_reloaded(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    await add_connection(
+        context,
+        connection("c1", "notion", status="reauth_required", reason="The grant was revoked."),
+    )
     page = await text(http, "/console/cards")
     assert "Reconnect needed" in page
     assert "The grant was revoked." in page
@@ -176,8 +220,12 @@ async def test_the_question_before_a_disconnect_says_what_is_deleted(
     assert 'method="post" action="/console/connections/c1/disconnect"' in page
 
 
-@pytest.mark.parametrize("change", [{"status": "disconnected"}, {"org_id": "other"}, {"user_id": "other"}])
-@pytest.mark.parametrize("path", ["/console/items/c1/pages/1", "/console/connections/c1/disconnect"])
+@pytest.mark.parametrize(
+    "change", [{"status": "disconnected"}, {"org_id": "other"}, {"user_id": "other"}]
+)
+@pytest.mark.parametrize(
+    "path", ["/console/items/c1/pages/1", "/console/connections/c1/disconnect"]
+)
 async def test_what_is_not_the_consoles_own_is_not_found(
     http: httpx.AsyncClient, context: GatewayContext, change: dict[str, str], path: str
 ) -> None:
@@ -189,7 +237,9 @@ async def test_what_is_not_the_consoles_own_is_not_found(
     assert "To the console" in answer.text
 
 
-async def test_an_id_with_slashes_has_a_page(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_an_id_with_slashes_has_a_page(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     made = connection("c1", "airtable")
     await add_connection(context, made)
     await add_items(context, made, "records", {"app1/tbl1/rec1": {"name": "Deep"}})
@@ -200,7 +250,9 @@ async def test_an_id_with_slashes_has_a_page(http: httpx.AsyncClient, context: G
 async def test_the_chosen_colours_are_there_before_the_first_paint(http: httpx.AsyncClient) -> None:
     origin = {"origin": "http://localhost:8000"}
     assert "data-theme" not in await text(http, "/")
-    assert (await http.post("/console/theme", data={"theme": "dark"}, headers=origin)).status_code == 303
+    assert (
+        await http.post("/console/theme", data={"theme": "dark"}, headers=origin)
+    ).status_code == 303
     assert '<html lang="en" data-theme="dark">' in await text(http, "/")
     await http.post("/console/theme", data={"theme": '"><script>'}, headers=origin)
     assert "data-theme" not in await text(http, "/")
@@ -208,13 +260,18 @@ async def test_the_chosen_colours_are_there_before_the_first_paint(http: httpx.A
 
 async def test_another_loopback_name_leads_to_the_public_address(http: httpx.AsyncClient) -> None:
     answer = await http.get("http://127.0.0.1:8000/?q=a%20b")
-    assert (answer.status_code, answer.headers["location"]) == (302, "http://localhost:8000/?q=a%20b")
+    assert (answer.status_code, answer.headers["location"]) == (
+        302,
+        "http://localhost:8000/?q=a%20b",
+    )
 
 
 async def test_files_are_asked_for_again_but_sent_once(http: httpx.AsyncClient) -> None:
     first = await http.get("/console/static/console.js")
     assert first.headers["content-type"].startswith("text/javascript")
-    again = await http.get("/console/static/console.js", headers={"if-none-match": first.headers["etag"]})
+    again = await http.get(
+        "/console/static/console.js", headers={"if-none-match": first.headers["etag"]}
+    )
     assert (again.status_code, again.content) == (304, b"")
     assert (await http.get("/console/static/..%2fpages.py")).status_code == 404
 
@@ -230,9 +287,15 @@ FORGED = [
 
 
 @pytest.mark.parametrize("headers", FORGED)
-@pytest.mark.parametrize("path", ["connect", "connections/c1/reload", "connections/c1/disconnect", "theme"])
-async def test_a_form_of_another_site_does_nothing(http: httpx.AsyncClient, headers: dict[str, str], path: str) -> None:
-    answer = await http.post(f"/console/{path}", data={"provider": "notion", "theme": "dark"}, headers=headers)
+@pytest.mark.parametrize(
+    "path", ["connect", "connections/c1/reload", "connections/c1/disconnect", "theme"]
+)
+async def test_a_form_of_another_site_does_nothing(
+    http: httpx.AsyncClient, headers: dict[str, str], path: str
+) -> None:
+    answer = await http.post(
+        f"/console/{path}", data={"provider": "notion", "theme": "dark"}, headers=headers
+    )
     assert answer.status_code == 403
 
 

@@ -39,7 +39,9 @@ async def context(tmp_path: Path) -> AsyncIterator[GatewayContext]:
 @pytest.fixture
 async def http(context: GatewayContext) -> AsyncIterator[httpx.AsyncClient]:
     transport = httpx.ASGITransport(app=console_app(context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", headers=PAGE) as http:
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://localhost:8000", headers=PAGE
+    ) as http:
         yield http
 
 
@@ -67,7 +69,10 @@ def csrf(page: httpx.Response) -> str:
 
 async def accounts(context: GatewayContext) -> None:
     """One of a user of ours, one of another organisation."""
-    mine, theirs = connection("c1", "notion", org_id="acme", user_id="ada"), connection("c2", "notion", org_id="other")
+    mine, theirs = (
+        connection("c1", "notion", org_id="acme", user_id="ada"),
+        connection("c2", "notion", org_id="other"),
+    )
     for made in (mine, theirs):
         await add_connection(context, made)
         await add_items(context, made, "pages", {f"{made.id}-page": {}})
@@ -94,7 +99,9 @@ async def test_without_a_session_every_page_leads_to_the_sign_in_and_back(
         http.cookies.clear()
 
 
-async def test_a_program_without_a_key_is_told_so_and_not_led_anywhere(http: httpx.AsyncClient) -> None:
+async def test_a_program_without_a_key_is_told_so_and_not_led_anywhere(
+    http: httpx.AsyncClient,
+) -> None:
     answer = await http.get("/", headers={"accept": "application/json"})
     assert answer.status_code == 401
 
@@ -113,7 +120,10 @@ async def test_the_page_shows_the_organisation_of_the_key_and_all_of_its_users(
     assert text.split("_")[2] not in page
     assert (await http.get("/console/items/c1/pages/c1-page")).status_code == 200
     foreign = await http.get("/console/items/c2/pages/c2-page")
-    assert (foreign.status_code, foreign.text) == (404, (await http.get("/console/items/c3/pages/c2-page")).text)
+    assert (foreign.status_code, foreign.text) == (
+        404,
+        (await http.get("/console/items/c3/pages/c2-page")).text,
+    )
 
 
 async def test_a_key_that_only_reads_sees_no_button_that_writes(
@@ -123,7 +133,11 @@ async def test_a_key_that_only_reads_sees_no_button_that_writes(
     await signed_in(http, context, "read")
     page = await http.get("/")
     assert "c1-page" in page.text
-    assert set(re.findall(r'action="([^"]+)"', page.text)) == {"/console/theme", "/console/sign-out", "/#items"}
+    assert set(re.findall(r'action="([^"]+)"', page.text)) == {
+        "/console/theme",
+        "/console/sign-out",
+        "/#items",
+    }
     assert "/disconnect" not in page.text
     forged = {"provider": "notion", "csrf": csrf(page)}
     assert (await http.post("/console/connect", data=forged, headers=HERE)).status_code == 403
@@ -142,11 +156,17 @@ async def test_T39_every_sign_in_gives_another_session_and_ends_the_one_before(
     planted, first, second = held
     assert len({*held}) == 3
     for token, status in ((planted, 303), (first, 303), (second, 200)):
-        assert (await http.get("/", headers={"cookie": f"tributary_session={token}"})).status_code == status
-    assert [*await kept_sessions(context.database)] == [hash_token(second)], "and only its digest is kept"
+        assert (
+            await http.get("/", headers={"cookie": f"tributary_session={token}"})
+        ).status_code == status
+    assert [*await kept_sessions(context.database)] == [hash_token(second)], (
+        "and only its digest is kept"
+    )
 
 
-async def test_T39_signing_out_ends_the_session_at_the_server(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_T39_signing_out_ends_the_session_at_the_server(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     prefix = (await signed_in(http, context)).split("_")[1]
     token = http.cookies["tributary_session"]
     assert await opens(prefix, session=hash_token(token), database=context.database)
@@ -154,12 +174,16 @@ async def test_T39_signing_out_ends_the_session_at_the_server(http: httpx.AsyncC
     out = await http.post("/console/sign-out", data={"csrf": csrf(page)}, headers=HERE)
     assert (out.status_code, out.headers["location"]) == (303, "/console/sign-in")
     assert "tributary_session" not in http.cookies
-    assert not await opens(prefix, session=hash_token(token), database=context.database), "a stream of its goes on"
+    assert not await opens(prefix, session=hash_token(token), database=context.database), (
+        "a stream of its goes on"
+    )
     http.cookies.set("tributary_session", token)
     assert (await http.get("/")).status_code == 303
 
 
-async def test_T39_a_session_ends_with_its_key(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_T39_a_session_ends_with_its_key(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     text = await signed_in(http, context)
     assert (await http.get("/")).status_code == 200
     await revoke_key(text.split("_")[1], org="acme", database=context.database)
@@ -178,7 +202,9 @@ async def test_T39_a_session_that_nobody_uses_for_twelve_hours_ends(
     assert (used > time.time() - 60) is (status == 200), "using it keeps it"
 
 
-async def test_T36_a_form_needs_the_token_of_its_own_session(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_T36_a_form_needs_the_token_of_its_own_session(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     await accounts(context)
     await signed_in(http, context)
     old = csrf(await http.get("/"))
@@ -223,13 +249,20 @@ async def test_T36_the_cookie_is_for_this_host_and_no_script(tmp_path: Path, sch
     async with opened_context(settings(tmp_path, public_url=public, keys_required=True)) as context:
         transport = httpx.ASGITransport(app=console_app(context))
         async with httpx.AsyncClient(transport=transport, base_url=public, headers=PAGE) as http:
-            made = await http.post("/console/sign-in", data={"key": await key(context)}, headers={"origin": public})
+            made = await http.post(
+                "/console/sign-in", data={"key": await key(context)}, headers={"origin": public}
+            )
             cookie = made.headers["set-cookie"]
             assert (await http.get("/")).status_code == 200
     name, _, rest = cookie.partition("=")
     assert name == ("__Host-tributary_session" if scheme == "https" else "tributary_session")
     attributes = set(rest.split("; ")[1:])
-    assert attributes == {"Path=/", "HttpOnly", "SameSite=Lax", *(["Secure"] if scheme == "https" else [])}
+    assert attributes == {
+        "Path=/",
+        "HttpOnly",
+        "SameSite=Lax",
+        *(["Secure"] if scheme == "https" else []),
+    }
 
 
 async def test_a_wrong_key_is_said_on_the_page_and_never_repeated(
@@ -272,15 +305,21 @@ async def test_T32_who_tries_sessions_waits(http: httpx.AsyncClient) -> None:
     assert (await http.get("/")).status_code == 429
 
 
-@pytest.mark.parametrize("back", ["//evil.example", "https://evil.example/", "/\\evil", "javascript:a"])
-async def test_T07_signing_in_leads_nowhere_else(http: httpx.AsyncClient, context: GatewayContext, back: str) -> None:
+@pytest.mark.parametrize(
+    "back", ["//evil.example", "https://evil.example/", "/\\evil", "javascript:a"]
+)
+async def test_T07_signing_in_leads_nowhere_else(
+    http: httpx.AsyncClient, context: GatewayContext, back: str
+) -> None:
     assert (await sign_in(http, await key(context), next=back)).headers["location"] == "/"
 
 
 async def test_where_no_keys_are_needed_there_is_nothing_to_sign_in_to(tmp_path: Path) -> None:
     async with opened_context(settings(tmp_path)) as context:
         transport = httpx.ASGITransport(app=console_app(context))
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000", headers=PAGE) as http:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost:8000", headers=PAGE
+        ) as http:
             page = (await http.get("/")).text
             assert "Sign out" not in page
             assert "csrf" not in page
@@ -289,7 +328,9 @@ async def test_where_no_keys_are_needed_there_is_nothing_to_sign_in_to(tmp_path:
                 assert "set-cookie" not in answer.headers
 
 
-async def test_T39_a_session_ends_when_its_key_expires(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_T39_a_session_ends_when_its_key_expires(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     await signed_in(http, context)
     await expire_keys(context.database)
     assert (await http.get("/")).status_code == 303

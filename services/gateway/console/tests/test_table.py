@@ -30,11 +30,20 @@ async def filled(context: GatewayContext) -> None:
     records = connection("c2", "airtable")
     await add_connection(context, companies)
     await add_connection(context, records)
-    await add_items(context, companies, "companies", {f"{n:03}": {"name": f"Company {n:03}"} for n in range(40)})
-    await add_items(context, companies, "deals", {"1": {"name": "100% off"}, "2": {"name": "ÉCLAIR"}})
-    await add_items(context, records, "tables", {"app1/tbl1": {"name": "Fruit", "parent_id": "app1"}})
+    await add_items(
+        context, companies, "companies", {f"{n:03}": {"name": f"Company {n:03}"} for n in range(40)}
+    )
+    await add_items(
+        context, companies, "deals", {"1": {"name": "100% off"}, "2": {"name": "ÉCLAIR"}}
+    )
+    await add_items(
+        context, records, "tables", {"app1/tbl1": {"name": "Fruit", "parent_id": "app1"}}
+    )
     await add_items(context, records, "bases", {"app1": {"name": "Kitchen"}})
-    rows = {f"app1/tbl1/rec{n:03}": {"name": f"Record {n:03}", "parent_id": "app1/tbl1"} for n in range(30)}
+    rows = {
+        f"app1/tbl1/rec{n:03}": {"name": f"Record {n:03}", "parent_id": "app1/tbl1"}
+        for n in range(30)
+    }
     await add_items(context, records, "records", rows)
 
 
@@ -60,7 +69,9 @@ async def test_next_shows_every_item_once_and_previous_goes_the_same_way_back(
     assert "51\N{EN DASH}74 of 74" in await page(http, forth[-1][0])
 
 
-async def test_filters_narrow_the_table_and_count(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_filters_narrow_the_table_and_count(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     await filled(context)
     records = await page(http, "?provider=airtable&resource=records")
     assert all(name.startswith("Record") for name in NAME.findall(records))
@@ -88,7 +99,9 @@ async def test_a_row_says_what_it_lies_in(http: httpx.AsyncClient, context: Gate
     assert 'class="parent"' not in await page(http, "?resource=companies")
 
 
-async def test_clearing_the_view_deletes_nothing(http: httpx.AsyncClient, context: GatewayContext) -> None:
+async def test_clearing_the_view_deletes_nothing(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
     await filled(context)
     cleared = await page(http, "?view=cleared&provider=hubspot")
     assert "Nothing was deleted" in cleared
@@ -102,7 +115,14 @@ async def test_an_address_that_makes_no_sense_shows_the_first_page(
 ) -> None:
     await filled(context)
     first = NAME.findall(await page(http))
-    for query in ("?page=7", "?page=x", "?after=nonsense", "?trail=a+b", "?after=a/b&page=-1", "?page=9&unknown=1"):
+    for query in (
+        "?page=7",
+        "?page=x",
+        "?after=nonsense",
+        "?trail=a+b",
+        "?after=a/b&page=-1",
+        "?page=9&unknown=1",
+    ):
         assert NAME.findall(await page(http, query)) == first
     assert NAME.findall(await page(http, "?resource=nothing")) == []
 
@@ -124,7 +144,9 @@ def test_the_address_forgets_the_start_of_a_very_long_way() -> None:
     for number in range(1, LONGEST_TRAIL + 20):
         _, following = paged(asked, found)
         assert following is not None
-        asked = TableQuery(after="c/r/24", trail=(*asked.trail, "c/r/24")[-LONGEST_TRAIL:], page=number + 1)
+        asked = TableQuery(
+            after="c/r/24", trail=(*asked.trail, "c/r/24")[-LONGEST_TRAIL:], page=number + 1
+        )
         assert len(following) < 1_000
     deep = TableQuery(after="c/r/24", page=90)
     assert paged(deep, [])[0] == "?", "without a trail the way back leads to the first page"

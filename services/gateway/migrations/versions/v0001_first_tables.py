@@ -26,7 +26,9 @@ def upgrade() -> None:
         sa.Column("snapshot", sa.LargeBinary(), nullable=False),
         sa.PrimaryKeyConstraint("id"),
     )
-    op.create_index("connections_by_owner", "connections", ["org_id", "user_id", "provider"], unique=False)
+    op.create_index(
+        "connections_by_owner", "connections", ["org_id", "user_id", "provider"], unique=False
+    )
     op.create_table(
         "flows",
         sa.Column("id", sa.String(), nullable=False),

@@ -15,7 +15,16 @@ depends_on = None
 
 BIG: Final = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 KEY: Final = sa.String().with_variant(sa.String(collation="C"), "postgresql")
-REFILLED: Final = ("connections", "flows", "items", "outbox", "positions", "replays", "sync_jobs", "syncs")
+REFILLED: Final = (
+    "connections",
+    "flows",
+    "items",
+    "outbox",
+    "positions",
+    "replays",
+    "sync_jobs",
+    "syncs",
+)
 RENAMED: Final = {
     "api_keys": {
         "created": "created_at",

@@ -19,7 +19,9 @@ Captured = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(autouse=True, params=["sqlite", "postgresql"])
-def tables(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path | Schema:
+def tables(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path | Schema:
     """Where the settings say that the gateway's tables are."""
     monkeypatch.setenv("TRIBUTARY_DATA_DIR", str(tmp_path))
     if request.param == "sqlite":
@@ -47,10 +49,17 @@ def held(key: str, tables: Path | Schema) -> ApiKey:
     return asyncio.run(look())
 
 
-def test_a_key_is_made_before_the_gateway_ever_ran_and_opens_it(tables: Path | Schema, capsys: Captured) -> None:
+def test_a_key_is_made_before_the_gateway_ever_ran_and_opens_it(
+    tables: Path | Schema, capsys: Captured
+) -> None:
     key = created(capsys, "--org", "acme", "--scope", "admin", "--name", "CI")
     found = held(key, tables)
-    assert (found.org_id, found.scope, found.name, found.prefix) == ("acme", "admin", "CI", prefix(key))
+    assert (found.org_id, found.scope, found.name, found.prefix) == (
+        "acme",
+        "admin",
+        "CI",
+        prefix(key),
+    )
 
 
 def test_a_key_reads_only_unless_it_is_said(tables: Path | Schema, capsys: Captured) -> None:
@@ -92,17 +101,24 @@ def test_a_revoked_key_opens_nothing_whether_it_was_named_whole_or_by_prefix(
         (["create", "--org", " "], "The organisation has to be a name"),
         (["create", "--org", "a\x1b[31m"], "The organisation has to be a name"),
         (["create", "--org", "a", "--name", "x\n"], "The name has to be plain text"),
-        (["create", "--org", "a", "--expires-in-days", "0"], "A key can be good for 1 to 3650 days"),
+        (
+            ["create", "--org", "a", "--expires-in-days", "0"],
+            "A key can be good for 1 to 3650 days",
+        ),
     ],
 )
-def test_what_cannot_be_is_said_in_a_sentence(arguments: list[str], said: str, capsys: Captured) -> None:
+def test_what_cannot_be_is_said_in_a_sentence(
+    arguments: list[str], said: str, capsys: Captured
+) -> None:
     assert main(arguments) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith(said)
     assert captured.out == ""
 
 
-def test_settings_that_are_wrong_are_said(monkeypatch: pytest.MonkeyPatch, capsys: Captured) -> None:
+def test_settings_that_are_wrong_are_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
     monkeypatch.setenv("TRIBUTARY_GATEWAY_PORT", "none")
     assert main(["list"]) == 2
     assert "TRIBUTARY_GATEWAY_PORT" in capsys.readouterr().err

@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from services.gateway.throttle import FORGOTTEN_S, FREE, LONGEST_S, MOST, Throttle, TooManyFailures, address_source
+from services.gateway.throttle import (
+    FORGOTTEN_S,
+    FREE,
+    LONGEST_S,
+    MOST,
+    Throttle,
+    TooManyFailures,
+    address_source,
+)
 
 
 class Clock:

@@ -13,14 +13,18 @@ class RealCall:
     """Sends over HTTP with the token and raises what the connector says of the answer."""
 
     def __init__(self, url: str, token: str, connector: Connector = CONNECTOR) -> None:
-        self._http = httpx.AsyncClient(verify=False, base_url=url, headers={"Authorization": f"Bearer {token}"})
+        self._http = httpx.AsyncClient(
+            verify=False, base_url=url, headers={"Authorization": f"Bearer {token}"}
+        )
         self._connector = connector
         self.sent: list[Request] = []
 
     async def __call__(self, request: Request) -> Response:
         self.sent.append(request)
         params = httpx.QueryParams(request.params)
-        answer = await self._http.request(request.method, request.path, params=params, headers=request.headers)
+        answer = await self._http.request(
+            request.method, request.path, params=params, headers=request.headers
+        )
         response = read(answer)
         interruption = self._connector.problem(response)
         if interruption is not None:

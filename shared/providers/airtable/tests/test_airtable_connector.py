@@ -6,7 +6,16 @@ import pytest
 
 from deploy.sandbox.providers.airtable.tests.serving import access_token
 from deploy.sandbox.world import World
-from shared.connector import Interruption, Page, Reauthorize, Record, Reject, Response, Restart, RetryLater
+from shared.connector import (
+    Interruption,
+    Page,
+    Reauthorize,
+    Record,
+    Reject,
+    Response,
+    Restart,
+    RetryLater,
+)
 from shared.providers.airtable import PROVIDER, SCHEMA
 from shared.providers.airtable.connector import CONNECTOR, STARTS_ANEW
 from shared.providers.airtable.mapping import spoken
@@ -16,8 +25,14 @@ from shared.providers.airtable.tests.caller import RealCall, ScriptedCall, walk
 BASE, TABLE = "appAAAAAAAAAAAAAA", "tblBBBBBBBBBBBBBB"
 BASES = {"bases": [{"id": BASE, "name": "Orchard", "permissionLevel": "create"}]}
 FIELDS = [{"id": "fldName", "name": "Name"}, {"id": "fldCount", "name": "Count"}]
-TABLES = {"tables": [{"id": TABLE, "name": "Trees", "primaryFieldId": "fldName", "fields": FIELDS, "views": []}]}
-CLOSED = Response(status=403, headers={}, body={"error": {"type": "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}})
+TABLES = {
+    "tables": [
+        {"id": TABLE, "name": "Trees", "primaryFieldId": "fldName", "fields": FIELDS, "views": []}
+    ]
+}
+CLOSED = Response(
+    status=403, headers={}, body={"error": {"type": "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}}
+)
 META, LIST = f"/v0/meta/bases/{BASE}/tables", f"/v0/{BASE}/{TABLE}"
 
 
@@ -40,7 +55,8 @@ def live(world: World, resource: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("resource", "count", "parent"), [("bases", 3, None), ("tables", 10, "bases"), ("records", 1500, "tables")]
+    ("resource", "count", "parent"),
+    [("bases", 3, None), ("tables", 10, "bases"), ("records", 1500, "tables")],
 )
 async def test_every_item_of_the_account_is_read_once(
     standing: tuple[World, str], reader: RealCall, resource: str, count: int, parent: str | None
@@ -58,7 +74,11 @@ async def test_a_record_shows_its_cells_by_field_name_and_where_it_stands(reader
     base, table, record = first.id.split("/")
     assert first.url == f"https://airtable.com/{base}/{table}/{record}"
     assert first.parent_id == f"{base}/{table}"
-    assert {"Name", "Count"} <= first.raw["fields"].keys() <= {"Name", "Count", "Tags", "Yield", "Notes"}
+    assert (
+        {"Name", "Count"}
+        <= first.raw["fields"].keys()
+        <= {"Name", "Count", "Tags", "Yield", "Notes"}
+    )
     assert first.name == first.raw["fields"]["Name"]
     assert first.created_at is not None
     assert (first.created_at[-5:], first.modified_at) == (".000Z", None)
@@ -66,7 +86,10 @@ async def test_a_record_shows_its_cells_by_field_name_and_where_it_stands(reader
 
 async def test_raw_is_the_whole_object(standing: tuple[World, str], reader: RealCall) -> None:
     (record, *_) = records(await walk(reader, "records"))
-    assert (record.raw["id"], record.raw["createdTime"]) == (record.id.rpartition("/")[2], record.created_at)
+    assert (record.raw["id"], record.raw["createdTime"]) == (
+        record.id.rpartition("/")[2],
+        record.created_at,
+    )
     assert record.raw.keys() == {"id", "createdTime", "fields"}
     (base, *_) = records(await walk(reader, "bases"))
     assert base.raw == {"id": base.id, "name": base.name, "permissionLevel": "create"}
@@ -88,16 +111,21 @@ async def test_pages_without_records_never_stand_at_one_place_three_times(reader
 
 
 async def test_a_copied_base_keeps_its_record_ids_and_both_are_items(reader: RealCall) -> None:
-    last = Counter(record.id.rpartition("/")[2] for record in records(await walk(reader, "records")))
+    last = Counter(
+        record.id.rpartition("/")[2] for record in records(await walk(reader, "records"))
+    )
     assert max(last.values()) == 2
 
 
-async def test_every_call_counts_against_the_token_and_calls_into_a_base_against_it(reader: RealCall) -> None:
+async def test_every_call_counts_against_the_token_and_calls_into_a_base_against_it(
+    reader: RealCall,
+) -> None:
     await walk(reader, "records")
     assert {request.buckets[0] for request in reader.sent} == {"token"}
     into = [request for request in reader.sent if request.path != "/v0/meta/bases"]
     assert all(
-        request.buckets[1] == f"base:{next(p for p in request.path.split('/') if p[:3] == 'app')}" for request in into
+        request.buckets[1] == f"base:{next(p for p in request.path.split('/') if p[:3] == 'app')}"
+        for request in into
     )
 
 
@@ -108,11 +136,15 @@ async def test_items_are_read_again_by_id_and_what_is_gone_is_absent(
     account = world.simulated.default.id
     ids = tuple(live(world, resource))[:250]
     world.mutate(account, resource, create=0, update=[ids[1]], archive=[ids[0]])
-    page = await CONNECTOR.read(call, resource, (*ids, "appGone", "appGone/tblGone", "appGone/tblGone/recGone"))
+    page = await CONNECTOR.read(
+        call, resource, (*ids, "appGone", "appGone/tblGone", "appGone/tblGone/recGone")
+    )
     assert sorted(record.id for record in page.records) == sorted(ids[1:])
 
 
-async def test_an_expired_iterator_starts_its_table_again_and_nothing_is_lost(world: World, call: RealCall) -> None:
+async def test_an_expired_iterator_starts_its_table_again_and_nothing_is_lost(
+    world: World, call: RealCall
+) -> None:
     pages = [await CONNECTOR.page(call, "records", None)]
     while pages[-1].cursor is not None:
         if len(pages) == 4:
@@ -140,15 +172,25 @@ async def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pa
         {"id": "rec1\n", "fields": {}},
     ]
     (page,) = [
-        p for p in await walk(scripted({"records": [row(1, fldName="a"), *bad, row(2)]}), "records") if p.records
+        p
+        for p in await walk(scripted({"records": [row(1, fldName="a"), *bad, row(2)]}), "records")
+        if p.records
     ]
     assert [record.name for record in page.records] == ["a", "Untitled record"]
-    pointers = ["/records/1/id", "/records/2", "/records/3/fields", "/records/4/id", "/records/5/id"]
+    pointers = [
+        "/records/1/id",
+        "/records/2",
+        "/records/3/fields",
+        "/records/4/id",
+        "/records/5/id",
+    ]
     assert [rejected.pointer for rejected in page.rejected] == pointers
     assert msgspec.json.decode(page.rejected[0].raw) == bad[0]
 
 
-@pytest.mark.parametrize("body", [None, [], {}, {"records": None}, {"records": {}}, {"records": [], "offset": 3}])
+@pytest.mark.parametrize(
+    "body", [None, [], {}, {"records": None}, {"records": {}}, {"records": [], "offset": 3}]
+)
 async def test_T21_a_page_of_another_shape_is_malformed(body: object) -> None:
     with pytest.raises(Reject) as raised:
         await walk(scripted(body), "records")
@@ -163,18 +205,35 @@ async def test_T21_a_page_of_another_shape_is_malformed(body: object) -> None:
         (404, {"error": "NOT_FOUND"}, Reject, "not_found"),
         (404, {"error": {"type": "NOT_FOUND"}}, Reject, "not_found"),
         (413, None, Reject, "rejected"),
-        (422, {"error": {"type": "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"}}, Restart, "cursor_expired"),
+        (
+            422,
+            {"error": {"type": "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"}},
+            Restart,
+            "cursor_expired",
+        ),
         (422, {"error": {"type": "INVALID_REQUEST_UNKNOWN", "message": "no"}}, Reject, "rejected"),
-        (429, {"errors": [{"error": "RATE_LIMIT_REACHED", "message": "m"}]}, RetryLater, "rate_limited"),
+        (
+            429,
+            {"errors": [{"error": "RATE_LIMIT_REACHED", "message": "m"}]},
+            RetryLater,
+            "rate_limited",
+        ),
         (429, {"error": {"type": "RATE_LIMIT_REACHED"}}, RetryLater, "rate_limited"),
-        (429, {"errors": [{"error": "PUBLIC_API_BILLING_LIMIT_EXCEEDED"}]}, Reject, "monthly_limit"),
+        (
+            429,
+            {"errors": [{"error": "PUBLIC_API_BILLING_LIMIT_EXCEEDED"}]},
+            Reject,
+            "monthly_limit",
+        ),
         (429, {"error": {"type": "PUBLIC_API_BILLING_LIMIT_EXCEEDED"}}, Reject, "monthly_limit"),
         (500, None, RetryLater, "unavailable"),
         (502, [], RetryLater, "unavailable"),
         (503, {"error": {"type": "RETRIABLE_ERROR"}}, RetryLater, "unavailable"),
     ],
 )
-def test_each_answer_has_a_meaning(status: int, body: object, kind: type[Interruption], code: str) -> None:
+def test_each_answer_has_a_meaning(
+    status: int, body: object, kind: type[Interruption], code: str
+) -> None:
     found = problem(Response(status=status, headers={}, body=body))
     assert (type(found), found and found.code) == (kind, code)
 
@@ -186,12 +245,20 @@ def test_a_rate_limit_waits_out_the_penalty_unless_told_otherwise() -> None:
     assert isinstance(silent, RetryLater)
     assert isinstance(told, RetryLater)
     assert isinstance(away, RetryLater)
-    assert [(one.after_s, one.limit) for one in (silent, told, away)] == [(30.0, True), (7.0, True), (None, False)]
+    assert [(one.after_s, one.limit) for one in (silent, told, away)] == [
+        (30.0, True),
+        (7.0, True),
+        (None, False),
+    ]
 
 
 def test_a_providers_words_are_cut_and_escaped() -> None:
     found = problem(
-        Response(status=422, headers={}, body={"error": {"type": "X", "message": "<b>\u202e\0" + "y" * 900}})
+        Response(
+            status=422,
+            headers={},
+            body={"error": {"type": "X", "message": "<b>\u202e\0" + "y" * 900}},
+        )
     )
     assert found is not None
     assert "<b>" not in found.reason
@@ -213,7 +280,11 @@ async def test_a_missing_scope_is_named(standing: tuple[World, str]) -> None:
 
 async def test_a_base_that_is_listed_but_closed_is_named_with_the_scope_it_takes() -> None:
     refused = problem(
-        Response(status=403, headers={}, body={"error": {"type": "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}})
+        Response(
+            status=403,
+            headers={},
+            body={"error": {"type": "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}},
+        )
     )
     assert refused is not None
     with pytest.raises(Reject, match="Orchard") as raised:
@@ -223,13 +294,16 @@ async def test_a_base_that_is_listed_but_closed_is_named_with_the_scope_it_takes
 
 async def test_a_base_without_permission_is_set_aside_in_sight() -> None:
     shared = {
-        "bases": [*BASES["bases"], {"id": "appInterface", "name": "Only an interface", "permissionLevel": "none"}]
+        "bases": [
+            *BASES["bases"],
+            {"id": "appInterface", "name": "Only an interface", "permissionLevel": "none"},
+        ]
     }
     pages = await walk(scripted(**{"/v0/meta/bases": [shared]}), "tables")
     assert [record.id for record in records(pages)] == [f"{BASE}/{TABLE}"]
-    assert [(r.pointer, "Only an interface" in r.reason) for page in pages for r in page.rejected] == [
-        ("/bases/1", True)
-    ]
+    assert [
+        (r.pointer, "Only an interface" in r.reason) for page in pages for r in page.rejected
+    ] == [("/bases/1", True)]
 
 
 @pytest.mark.parametrize("resource", ["tables", "records"])
@@ -247,9 +321,15 @@ async def test_a_base_removed_between_listing_and_reading_is_passed_over(
     }
 
 
-async def test_a_table_deleted_while_it_is_read_is_passed_over_and_a_closed_one_is_refused() -> None:
+async def test_a_table_deleted_while_it_is_read_is_passed_over_and_a_closed_one_is_refused() -> (
+    None
+):
     closed = problem(
-        Response(status=403, headers={}, body={"error": {"type": "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}})
+        Response(
+            status=403,
+            headers={},
+            body={"error": {"type": "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND"}},
+        )
     )
     assert await walk(scripted(closed, **{META: [TABLES, {"tables": []}]}), "records")
     with pytest.raises(Reject, match="Trees"):
@@ -258,7 +338,10 @@ async def test_a_table_deleted_while_it_is_read_is_passed_over_and_a_closed_one_
 
 async def test_fields_of_a_base_with_thousands_of_them_are_asked_for_again_when_due() -> None:
     wide = [{"id": f"fld{n}", "name": f"Field {n}"} for n in range(900)]
-    several = [{"id": f"tbl{n}", "name": f"T{n}", "primaryFieldId": "fld1", "fields": wide} for n in range(5)]
+    several = [
+        {"id": f"tbl{n}", "name": f"T{n}", "primaryFieldId": "fld1", "fields": wide}
+        for n in range(5)
+    ]
     lists = {f"/v0/{BASE}/tbl{n}": [{"records": [row(n, fld1="x")]}] for n in range(5)}
     call = scripted(**{META: [{"tables": several}]}, **lists)
     pages = await walk(call, "records")
@@ -293,7 +376,11 @@ def test_a_primary_cell_reads_as_a_person_would_say_it(cell: object, name: str) 
 
 async def test_records_come_in_pages_of_a_hundred_by_field_id(reader: RealCall) -> None:
     await walk(reader, "records")
-    asked = [dict(one.params) for one in reader.sent if one.path.count("/") == 3 and "meta" not in one.path]
+    asked = [
+        dict(one.params)
+        for one in reader.sent
+        if one.path.count("/") == 3 and "meta" not in one.path
+    ]
     assert {(one["pageSize"], one["returnFieldsByFieldId"]) for one in asked} == {("100", "true")}
 
 

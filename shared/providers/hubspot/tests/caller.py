@@ -18,8 +18,12 @@ class Caller:
     ``before`` runs ahead of every request, for what happens at the provider in the meantime.
     """
 
-    def __init__(self, url: str, token: str, before: Callable[[Request], None] | None = None) -> None:
-        self._client = httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, verify=False)
+    def __init__(
+        self, url: str, token: str, before: Callable[[Request], None] | None = None
+    ) -> None:
+        self._client = httpx.AsyncClient(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, verify=False
+        )
         self._before = before
         self.seen: list[Request] = []
 
@@ -28,7 +32,9 @@ class Caller:
             self._before(request)
         self.seen.append(request)
         body = None if request.json is msgspec.UNSET else request.json
-        reply = await self._client.request(request.method, request.path, params=request.params, json=body)
+        reply = await self._client.request(
+            request.method, request.path, params=request.params, json=body
+        )
         response = Response(
             status=reply.status_code,
             headers={name.lower(): value for name, value in reply.headers.items()},

@@ -43,7 +43,12 @@ class Scripted:
 
 
 def row(id_: str, **properties: str | None) -> dict[str, Any]:
-    return {"id": id_, "properties": properties, "createdAt": "2026-01-01T00:00:00.000Z", "updatedAt": None}
+    return {
+        "id": id_,
+        "properties": properties,
+        "createdAt": "2026-01-01T00:00:00.000Z",
+        "updatedAt": None,
+    }
 
 
 def at(*properties: str, **more: Any) -> dict[str, Any]:
@@ -54,7 +59,11 @@ def test_the_provider_is_found_with_its_resources_in_the_original_order() -> Non
     assert load_providers()["hubspot"] is PROVIDER
     assert load_connector("hubspot") is CONNECTOR
     assert RESOURCES == ("companies", "contacts", "deals")
-    assert [resource.original.type for resource in PROVIDER.resources] == ["company", "contact", "deal"]
+    assert [resource.original.type for resource in PROVIDER.resources] == [
+        "company",
+        "contact",
+        "deal",
+    ]
 
 
 @pytest.mark.parametrize("resource", RESOURCES)
@@ -75,7 +84,9 @@ async def test_a_walk_finds_every_live_object_once_with_all_its_properties(
     await call.aclose()
 
 
-async def test_requests_go_to_the_dated_paths_and_name_their_buckets(sandbox: Serving, small: SandboxAccount) -> None:
+async def test_requests_go_to_the_dated_paths_and_name_their_buckets(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     call = caller(sandbox, small)
     await walk(call, "deals")
     await CONNECTOR.expected(call, "deals")
@@ -94,17 +105,24 @@ async def test_links_lead_to_the_record_in_hubspot(sandbox: Serving, small: Sand
     call = caller(sandbox, small)
     for resource, type_id in (("contacts", "0-1"), ("companies", "0-2"), ("deals", "0-3")):
         record = (await CONNECTOR.page(call, resource, None)).records[0]
-        assert record.url == f"https://app.hubspot.com/contacts/{small.id}/record/{type_id}/{record.id}"
+        assert (
+            record.url
+            == f"https://app.hubspot.com/contacts/{small.id}/record/{type_id}/{record.id}"
+        )
     await call.aclose()
 
 
-@pytest.mark.parametrize("details", [{}, {"portalId": 7, "uiDomain": "evil.example"}, {"portalId": "7"}, [], None])
+@pytest.mark.parametrize(
+    "details", [{}, {"portalId": 7, "uiDomain": "evil.example"}, {"portalId": "7"}, [], None]
+)
 async def test_without_usable_account_details_records_have_no_link(details: Any) -> None:
     call = Scripted({"results": [{"name": "email"}]}, details, {"results": [row("1")]})
     assert (await CONNECTOR.page(call, "contacts", None)).records[0].url is None
 
 
-async def test_account_details_that_fail_cost_only_the_links(sandbox: Serving, small: SandboxAccount) -> None:
+async def test_account_details_that_fail_cost_only_the_links(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     def fail(failure: Interruption) -> Any:
         def before(request: Request) -> None:
             if request.path.startswith("/account-info"):
@@ -131,7 +149,9 @@ def test_property_names_are_cut_into_lists_that_fit_a_url() -> None:
     assert list(chunks([])) == [""]
 
 
-async def test_a_page_in_several_calls_is_one_page_of_whole_records(sandbox: Serving, small: SandboxAccount) -> None:
+async def test_a_page_in_several_calls_is_one_page_of_whole_records(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     call = caller(sandbox, small)
     page = await CONNECTOR.page(call, "contacts", at("firstname,lastname", "email", "jobtitle"))
     whole = await CONNECTOR.page(call, "contacts", at("firstname,lastname,email,jobtitle"))
@@ -161,7 +181,10 @@ async def test_a_row_archived_between_two_calls_of_a_page_is_left_out_and_none_i
 async def test_a_row_pushed_off_the_page_between_two_calls_is_read_by_itself() -> None:
     again = {"results": [row("2", firstname="Lea", email="lea@x.example")]}
     call = Scripted(
-        {"results": [row("1", firstname="Jo"), row("2", firstname="Lea")], "paging": {"next": {"after": "3"}}},
+        {
+            "results": [row("1", firstname="Jo"), row("2", firstname="Lea")],
+            "paging": {"next": {"after": "3"}},
+        },
         {"results": [row("0", email="new@x.example"), row("1", email="jo@x.example")]},
         again,
     )
@@ -200,13 +223,22 @@ async def test_raw_is_the_whole_object(sandbox: Serving, small: SandboxAccount) 
 
 def test_what_stands_beside_an_object_is_no_content_and_the_object_itself_is() -> None:
     def content(**more: Any) -> Any:
-        (record,), _ = read_rows([{**row("1", amount="5"), "archived": False, **more}], "deals", None)
+        (record,), _ = read_rows(
+            [{**row("1", amount="5"), "archived": False, **more}], "deals", None
+        )
         assert record.raw.items() >= more.items()
         return record.content
 
     plain = content()
-    assert content(url="https://app-eu1.hubspot.com/contacts/7/record/0-3/1", objectWriteTraceId="t") == plain
-    for changed in ({"archived": True}, {"properties": {"amount": "6"}}, {"updatedAt": "2026-02-02T00:00:00.000Z"}):
+    assert (
+        content(url="https://app-eu1.hubspot.com/contacts/7/record/0-3/1", objectWriteTraceId="t")
+        == plain
+    )
+    for changed in (
+        {"archived": True},
+        {"properties": {"amount": "6"}},
+        {"updatedAt": "2026-02-02T00:00:00.000Z"},
+    ):
         assert content(**changed) != plain
 
 
@@ -261,7 +293,9 @@ async def test_real_limits_say_how_long_to_wait(sandbox: Serving, small: Sandbox
         ("deals", {"dealname": ""}, "Deal 7"),
     ],
 )
-def test_a_record_is_called_what_a_person_would_call_it(resource: str, properties: dict[str, Any], name: str) -> None:
+def test_a_record_is_called_what_a_person_would_call_it(
+    resource: str, properties: dict[str, Any], name: str
+) -> None:
     records, _ = read_rows([{"id": "7", "properties": properties}], resource, None)
     assert records[0].name == name
 
@@ -278,7 +312,9 @@ def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pass() -
     ]
     records, rejected = read_rows([row("1"), *bad, row("2")], "deals", None)
     assert [record.id for record in records] == ["1", "2"]
-    assert [entry.pointer for entry in rejected] == [f"/results/{n}" for n in range(1, len(bad) + 1)]
+    assert [entry.pointer for entry in rejected] == [
+        f"/results/{n}" for n in range(1, len(bad) + 1)
+    ]
     assert [msgspec.json.decode(entry.raw) for entry in rejected] == bad
     assert all(entry.reason for entry in rejected)
 

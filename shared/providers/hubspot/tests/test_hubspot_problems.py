@@ -24,8 +24,16 @@ def test_a_success_is_no_problem(status: int) -> None:
     ("body", "headers", "after_s"),
     [
         ({"policyName": "TEN_SECONDLY_ROLLING"}, {}, 10.0),
-        ({"policyName": "TEN_SECONDLY_ROLLING"}, {"x_hubspot_ratelimit_interval_milliseconds": "5000"}, 5.0),
-        ({"policyName": "TEN_SECONDLY_ROLLING"}, {"x_hubspot_ratelimit_interval_milliseconds": "soon"}, 10.0),
+        (
+            {"policyName": "TEN_SECONDLY_ROLLING"},
+            {"x_hubspot_ratelimit_interval_milliseconds": "5000"},
+            5.0,
+        ),
+        (
+            {"policyName": "TEN_SECONDLY_ROLLING"},
+            {"x_hubspot_ratelimit_interval_milliseconds": "soon"},
+            10.0,
+        ),
         ({"policyName": "TEN_SECONDLY_ROLLING"}, {"retry_after": "3"}, 3.0),
         ({"policyName": "SECONDLY"}, {}, 1.0),
         ({"policyName": "DAILY"}, {}, 3600.0),
@@ -34,7 +42,9 @@ def test_a_success_is_no_problem(status: int) -> None:
         (["odd"], {"retry_after": "soon"}, 10.0),
     ],
 )
-def test_a_limit_is_waited_out_as_told_or_by_its_policy(body: Any, headers: dict[str, str], after_s: float) -> None:
+def test_a_limit_is_waited_out_as_told_or_by_its_policy(
+    body: Any, headers: dict[str, str], after_s: float
+) -> None:
     found = classified(429, body, **headers)
     assert isinstance(found, RetryLater)
     assert (found.after_s, found.limit, found.code) == (after_s, True, "rate_limited")
@@ -83,9 +93,21 @@ def test_a_token_that_is_not_accepted_asks_for_another(body: Any, code: str) -> 
 @pytest.mark.parametrize(
     ("errors", "scope"),
     [
-        ([{"context": {"requiredGranularScopes": ["crm.objects.deals.read"]}}], "crm.objects.deals.read"),
         (
-            [{"context": {"requiredGranularScopes": ["crm.schemas.deals.read", "crm.objects.deals.read"]}}],
+            [{"context": {"requiredGranularScopes": ["crm.objects.deals.read"]}}],
+            "crm.objects.deals.read",
+        ),
+        (
+            [
+                {
+                    "context": {
+                        "requiredGranularScopes": [
+                            "crm.schemas.deals.read",
+                            "crm.objects.deals.read",
+                        ]
+                    }
+                }
+            ],
             "crm.objects.deals.read",
         ),
         ([{"context": {"requiredGranularScopes": ["tickets"]}}], "tickets"),
@@ -141,7 +163,12 @@ def test_a_hostile_message_is_shortened_and_escaped() -> None:
         ("9" * 30, "10000", ()),
     ],
 )
-def test_an_answer_tells_the_limit_that_is_in_force(most: str, interval: str, told: tuple[Bucket, ...]) -> None:
-    headers = {"x-hubspot-ratelimit-max": most, "x-hubspot-ratelimit-interval-milliseconds": interval}
+def test_an_answer_tells_the_limit_that_is_in_force(
+    most: str, interval: str, told: tuple[Bucket, ...]
+) -> None:
+    headers = {
+        "x-hubspot-ratelimit-max": most,
+        "x-hubspot-ratelimit-interval-milliseconds": interval,
+    }
     assert CONNECTOR.limits(Response(status=200, headers=headers, body={})) == told
     assert CONNECTOR.limits(Response(status=200, headers={}, body={})) == ()

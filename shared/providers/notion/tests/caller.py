@@ -47,6 +47,8 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(world: World, account: str = "", fault: Fault | None = None) -> AsyncIterator[Caller]:
+async def calling(
+    world: World, account: str = "", fault: Fault | None = None
+) -> AsyncIterator[Caller]:
     async with connected(world, account, fault) as session:
         yield Caller(session)

@@ -26,7 +26,9 @@ DEFAULT = SIMULATED.default.id
 
 def answering(pattern: str, status: int, body: Any) -> Fault:
     """A fault: requests whose path holds ``pattern`` get this answer."""
-    return lambda request: httpx.Response(status, json=body) if pattern in request.url.path else None
+    return lambda request: (
+        httpx.Response(status, json=body) if pattern in request.url.path else None
+    )
 
 
 @pytest.mark.parametrize("resource", [resource.slug for resource in PROVIDER.resources])
@@ -44,11 +46,17 @@ async def test_every_item_of_the_ledger_is_read_with_its_time(world: World, reso
 
 async def test_raw_is_the_whole_object(world: World) -> None:
     async with calling(world) as caller:
-        for resource, kind in (("pages", "page"), ("data_sources", "data_source"), ("users", "user")):
+        for resource, kind in (
+            ("pages", "page"),
+            ("data_sources", "data_source"),
+            ("users", "user"),
+        ):
             record = (await CONNECTOR.page(caller, resource, None)).records[0]
             path, headers = f"/v1/{resource}/{record.id}", {"Notion-Version": VERSION}
             found = (await caller(Request(method="GET", path=path, headers=headers))).body
-            assert record.raw == {name: value for name, value in found.items() if name != "request_id"}
+            assert record.raw == {
+                name: value for name, value in found.items() if name != "request_id"
+            }
             assert (record.raw["object"], record.content) == (kind, None)
 
 
@@ -57,11 +65,15 @@ async def test_rows_that_search_does_not_find_come_from_their_data_source(world:
         pages = await caller.pages("pages")
     searched = {record.id for page in pages if page.part == "search" for record in page.records}
     counted = Counter(record.id for page in pages for record in page.records)
-    assert set(counted) - searched == {row.id for row in world.rows(DEFAULT, "pages").values() if row.body["hidden"]}
+    assert set(counted) - searched == {
+        row.id for row in world.rows(DEFAULT, "pages").values() if row.body["hidden"]
+    }
     assert set(counted.values()) == {1, 2}
 
 
-async def test_no_place_of_the_walk_looks_like_a_loop_and_no_cursor_comes_twice(world: World) -> None:
+async def test_no_place_of_the_walk_looks_like_a_loop_and_no_cursor_comes_twice(
+    world: World,
+) -> None:
     async with calling(world) as caller:
         pages = await caller.pages("pages")
     empty = Counter(page.part for page in pages if not page.records)
@@ -113,7 +125,9 @@ async def test_more_rows_than_a_query_gives_are_read_in_windows(world: World) ->
             page = await CONNECTOR.page(call, "pages", walk)
             found |= {record.id for record in page.records}
             walk = page.cursor
-    assert found == {row.id for row in world.rows(account, "pages").values() if source_of(row) == source}
+    assert found == {
+        row.id for row in world.rows(account, "pages").values() if source_of(row) == source
+    }
     assert len(found) > 10_000
     assert [one for one in statuses if one] == [
         {"type": "incomplete", "incomplete_reason": "query_result_limit_reached"}
@@ -132,22 +146,36 @@ def test_a_window_that_cannot_move_on_is_told_at_the_end_and_the_other_sources_a
 
 
 def test_a_limit_that_is_told_early_holds_for_the_whole_query() -> None:
-    walk = Walk(stage="rows", sources=["a"]).after_rows("next", "2026-01-01T00:00:00.000Z", capped=True)
+    walk = Walk(stage="rows", sources=["a"]).after_rows(
+        "next", "2026-01-01T00:00:00.000Z", capped=True
+    )
     assert walk is not None
     window = walk.after_rows(None, "2026-01-02T00:00:00.000Z", capped=False)
     assert window == Walk(stage="rows", sources=["a"], since="2026-01-02T00:00:00.000Z")
 
 
 async def test_a_data_source_that_is_gone_is_passed_over(world: World) -> None:
-    gone = {"object": "error", "status": 404, "code": "object_not_found", "message": "Could not find data_source"}
+    gone = {
+        "object": "error",
+        "status": 404,
+        "code": "object_not_found",
+        "message": "Could not find data_source",
+    }
     async with calling(world, fault=answering("/query", 404, gone)) as caller:
         pages = await caller.pages("pages")
     assert len({record.id for page in pages for record in page.records}) == 400 - 17
 
 
-async def test_a_data_source_that_cannot_be_read_is_told_when_all_else_is_read(world: World) -> None:
+async def test_a_data_source_that_cannot_be_read_is_told_when_all_else_is_read(
+    world: World,
+) -> None:
     source = next(iter(world.rows(DEFAULT, "data_sources")))
-    refusal = {"object": "error", "status": 400, "code": "validation_error", "message": "Linked\u202e databases"}
+    refusal = {
+        "object": "error",
+        "status": 400,
+        "code": "validation_error",
+        "message": "Linked\u202e databases",
+    }
     found: set[str] = set()
 
     async def walk_on(cursor: Cursor | None) -> Cursor | None:
@@ -168,10 +196,16 @@ async def test_a_data_source_that_cannot_be_read_is_told_when_all_else_is_read(w
 
 
 @pytest.mark.parametrize(
-    ("resource", "scope"), [("users", "user information capability"), ("pages", "read content capability")]
+    ("resource", "scope"),
+    [("users", "user information capability"), ("pages", "read content capability")],
 )
 async def test_a_missing_capability_is_named(world: World, resource: str, scope: str) -> None:
-    refusal = {"object": "error", "status": 403, "code": "restricted_resource", "message": "Insufficient permissions"}
+    refusal = {
+        "object": "error",
+        "status": 403,
+        "code": "restricted_resource",
+        "message": "Insufficient permissions",
+    }
     async with calling(
         world, fault=answering("/v1/users" if resource == "users" else "/v1/search", 403, refusal)
     ) as caller:
@@ -196,7 +230,9 @@ async def test_items_are_read_again_by_id_and_what_is_gone_is_absent(world: Worl
         ids = list(live(world, resource))[:3]
         world.mutate(DEFAULT, resource, create=0, update=[ids[0]], archive=[ids[1]])
         async with calling(world) as caller:
-            page = await CONNECTOR.read(caller, resource, (*ids, "00000000-0000-4000-8000-000000000000"))
+            page = await CONNECTOR.read(
+                caller, resource, (*ids, "00000000-0000-4000-8000-000000000000")
+            )
         assert [record.id for record in page.records] == [ids[0], ids[2]]
         assert "(edit 1)" in page.records[0].name
         assert all("request_id" not in record.raw for record in page.records)
@@ -237,13 +273,30 @@ async def test_T21_a_page_that_is_not_a_page_is_refused(world: World) -> None:
 
 
 def good(**changed: Any) -> dict[str, Any]:
-    title = {"id": "title", "type": "title", "title": [{"plain_text": "A "}, {"plain_text": "plum"}]}
-    page = {"object": "page", "id": "p1", "parent": {"type": "page_id", "page_id": "p0"}, "properties": {"Name": title}}
+    title = {
+        "id": "title",
+        "type": "title",
+        "title": [{"plain_text": "A "}, {"plain_text": "plum"}],
+    }
+    page = {
+        "object": "page",
+        "id": "p1",
+        "parent": {"type": "page_id", "page_id": "p0"},
+        "properties": {"Name": title},
+    }
     return page | changed
 
 
 def test_T21_a_record_that_is_odd_is_set_aside_and_the_others_pass() -> None:
-    odd = [good(id=7), good(properties=None), good(created_time=5), good(parent="x"), "text", None, {"object": "page"}]
+    odd = [
+        good(id=7),
+        good(properties=None),
+        good(created_time=5),
+        good(parent="x"),
+        "text",
+        None,
+        {"object": "page"},
+    ]
     odd.append(good(properties={"Name": {"type": "title", "title": None}}))
     records, rejected = read("page", [good(), *odd, good(id="p2")])
     assert [(record.id, record.name, record.parent_id) for record in records] == [
@@ -275,13 +328,18 @@ def test_a_workspace_is_no_parent() -> None:
 
 def test_a_user_without_a_name_is_called_by_the_address() -> None:
     person = {"object": "user", "id": "u1", "type": "person", "name": None}
-    records, _ = read("user", [person | {"person": {"email": "lea@example.com"}}, person | {"person": {}}])
+    records, _ = read(
+        "user", [person | {"person": {"email": "lea@example.com"}}, person | {"person": {}}]
+    )
     assert [record.name for record in records] == ["lea@example.com", "Unnamed user"]
 
 
 def test_a_hundred_records_take_under_a_millisecond(world: World) -> None:
     rows = list(world.rows(DEFAULT, "pages").values())[:100]
-    results = [{"object": "page", "id": row.id, "created_time": row.created, **row.body["show"]} for row in rows]
+    results = [
+        {"object": "page", "id": row.id, "created_time": row.created, **row.body["show"]}
+        for row in rows
+    ]
     fastest = min(_timed(results) for _ in range(20))
     assert fastest < 0.001
 

@@ -24,8 +24,18 @@ def test_a_success_is_no_problem() -> None:
 @pytest.mark.parametrize(
     ("status", "body", "kind", "code"),
     [
-        (400, error("validation_error", "body.filter should be defined"), Reject, "validation_error"),
-        (400, error("validation_error", "The start_cursor provided is invalid: abc"), Restart, "cursor_expired"),
+        (
+            400,
+            error("validation_error", "body.filter should be defined"),
+            Reject,
+            "validation_error",
+        ),
+        (
+            400,
+            error("validation_error", "The start_cursor provided is invalid: abc"),
+            Restart,
+            "cursor_expired",
+        ),
         (400, error("invalid_json"), Reject, "invalid_json"),
         (400, error("missing_version"), Reject, "missing_version"),
         (401, error("unauthorized"), Reauthorize, "unauthorized"),
@@ -34,17 +44,29 @@ def test_a_success_is_no_problem() -> None:
         (403, None, Reject, "edge_blocked"),
         (404, error("object_not_found"), Reject, "object_not_found"),
         (409, error("conflict_error"), RetryLater, "conflict_error"),
-        (429, error("rate_limited", rate_limit_reason="public_api_request_blocked"), Reject, "blocked"),
+        (
+            429,
+            error("rate_limited", rate_limit_reason="public_api_request_blocked"),
+            Reject,
+            "blocked",
+        ),
         (500, error("internal_server_error"), RetryLater, "internal_server_error"),
         (502, None, RetryLater, "unavailable"),
-        (503, error("database_connection_unavailable"), RetryLater, "database_connection_unavailable"),
+        (
+            503,
+            error("database_connection_unavailable"),
+            RetryLater,
+            "database_connection_unavailable",
+        ),
         (504, error("gateway_timeout"), RetryLater, "gateway_timeout"),
         (529, error("service_overload"), RetryLater, "service_overload"),
         (418, "teapot", Reject, "rejected"),
         (400, {"code": ["x"], "message": 7}, Reject, "rejected"),
     ],
 )
-def test_an_error_leads_to_the_next_step(status: int, body: Any, kind: type[Interruption], code: str) -> None:
+def test_an_error_leads_to_the_next_step(
+    status: int, body: Any, kind: type[Interruption], code: str
+) -> None:
     found = problem(status, body)
     assert isinstance(found, kind)
     assert found.code == code
@@ -58,7 +80,10 @@ def test_a_rate_limit_waits_as_told_by_the_header(status: int) -> None:
 
 
 def test_a_rate_limit_without_a_header_waits_as_told_by_the_body() -> None:
-    found = problem(429, error("rate_limited", rate_limit_reason="public_api_request_rate_limit", retry_after="12"))
+    found = problem(
+        429,
+        error("rate_limited", rate_limit_reason="public_api_request_rate_limit", retry_after="12"),
+    )
     assert isinstance(found, RetryLater)
     assert (found.after_s, found.limit) == (12.0, True)
 

@@ -19,7 +19,9 @@ from deploy.sandbox.providers.airtable import SIMULATED, routes
 from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.airtable import PROVIDER
 
-CLIENT = SandboxClient(id="our-app", secret="our-secret", redirect_uris=("http://localhost:8000/connect/callback",))
+CLIENT = SandboxClient(
+    id="our-app", secret="our-secret", redirect_uris=("http://localhost:8000/connect/callback",)
+)
 VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 STATE = "0123456789abcdef.-_Z"
 
@@ -55,7 +57,9 @@ def serving(world: World) -> Iterator[str]:
 
 
 def challenge(verifier: str = VERIFIER) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    return (
+        base64.urlsafe_b64encode(hashlib.sha256(verifier.encode()).digest()).rstrip(b"=").decode()
+    )
 
 
 def authorize_query(**changes: str | None) -> dict[str, str]:
@@ -74,12 +78,17 @@ def authorize_query(**changes: str | None) -> dict[str, str]:
 def returned(answer: httpx.Response) -> dict[str, str]:
     """What the browser carries back to the app."""
     assert answer.status_code == 302, answer.text
-    return {key: values[0] for key, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
+    return {
+        key: values[0]
+        for key, values in parse_qs(urlsplit(answer.headers["location"]).query).items()
+    }
 
 
 def consent(url: str, account: str | None = None, **changes: str | None) -> dict[str, str]:
     form = {"decision": "allow"} | ({"account": account} if account else {})
-    return returned(http_post(f"{url}/oauth2/v1/authorize", params=authorize_query(**changes), data=form))
+    return returned(
+        http_post(f"{url}/oauth2/v1/authorize", params=authorize_query(**changes), data=form)
+    )
 
 
 def exchange(url: str, code: str, **changes: str) -> httpx.Response:

@@ -65,14 +65,22 @@ def test_a_wrong_authorize_request_goes_back_to_the_app(
     standing: tuple[World, str], changes: dict[str, str | None], error: str
 ) -> None:
     query = authorize_query(**changes)
-    for answer in (http_get(standing[1] + AUTHORIZE, params=query), http_post(standing[1] + AUTHORIZE, params=query)):
+    for answer in (
+        http_get(standing[1] + AUTHORIZE, params=query),
+        http_post(standing[1] + AUTHORIZE, params=query),
+    ):
         back = returned(answer)
         assert (back["error"], back.get("state")) == (error, query.get("state"))
         assert answer.headers["location"].startswith(CLIENT.redirect_uris[0])
 
 
 @pytest.mark.parametrize(
-    "changes", [{"client_id": "other"}, {"redirect_uri": "http://localhost:8000/elsewhere"}, {"redirect_uri": None}]
+    "changes",
+    [
+        {"client_id": "other"},
+        {"redirect_uri": "http://localhost:8000/elsewhere"},
+        {"redirect_uri": None},
+    ],
 )
 def test_an_unknown_app_or_address_gets_a_page_and_no_redirect(
     standing: tuple[World, str], changes: dict[str, str | None]
@@ -83,9 +91,12 @@ def test_an_unknown_app_or_address_gets_a_page_and_no_redirect(
 
 
 @pytest.mark.parametrize(
-    "changes", [{"code_challenge": None}, {"code_challenge": "short"}, {"code_challenge_method": "plain"}]
+    "changes",
+    [{"code_challenge": None}, {"code_challenge": "short"}, {"code_challenge_method": "plain"}],
 )
-def test_T05_consent_without_pkce_is_refused(standing: tuple[World, str], changes: dict[str, str | None]) -> None:
+def test_T05_consent_without_pkce_is_refused(
+    standing: tuple[World, str], changes: dict[str, str | None]
+) -> None:
     back = returned(http_get(standing[1] + AUTHORIZE, params=authorize_query(**changes)))
     assert back["error"] == "invalid_request"
 
@@ -106,10 +117,15 @@ def test_the_method_left_out_at_authorize_fails_the_exchange(standing: tuple[Wor
 
 
 def test_the_challenge_of_rfc_7636_is_what_is_checked() -> None:
-    assert challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk") == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    assert (
+        challenge("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk")
+        == "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
+    )
 
 
-def test_the_consent_page_says_that_it_is_simulated_and_what_is_asked(standing: tuple[World, str]) -> None:
+def test_the_consent_page_says_that_it_is_simulated_and_what_is_asked(
+    standing: tuple[World, str],
+) -> None:
     answer = http_get(standing[1] + AUTHORIZE, params=authorize_query())
     assert answer.status_code == 200
     assert "Simulated" in answer.text
@@ -120,17 +136,34 @@ def test_consent_comes_back_with_code_state_and_challenge_and_refusal_with_its_r
     standing: tuple[World, str],
 ) -> None:
     back = consent(standing[1])
-    assert (back["state"], back["code_challenge"], back["code_challenge_method"]) == (STATE, challenge(), "S256")
-    denied = returned(http_post(standing[1] + AUTHORIZE, params=authorize_query(), data={"decision": "deny"}))
+    assert (back["state"], back["code_challenge"], back["code_challenge_method"]) == (
+        STATE,
+        challenge(),
+        "S256",
+    )
+    denied = returned(
+        http_post(standing[1] + AUTHORIZE, params=authorize_query(), data={"decision": "deny"})
+    )
     assert (denied["error"], denied["state"]) == ("access_denied", STATE)
-    odd = http_post(standing[1] + AUTHORIZE, params=authorize_query(), data={"decision": "allow", "account": "nobody"})
+    odd = http_post(
+        standing[1] + AUTHORIZE,
+        params=authorize_query(),
+        data={"decision": "allow", "account": "nobody"},
+    )
     assert odd.status_code == 400
 
 
 def test_a_code_is_exchanged_once_for_a_pair(standing: tuple[World, str]) -> None:
     code = consent(standing[1])["code"]
     pair = exchange(standing[1], code).json()
-    assert pair.keys() == {"access_token", "refresh_token", "token_type", "scope", "expires_in", "refresh_expires_in"}
+    assert pair.keys() == {
+        "access_token",
+        "refresh_token",
+        "token_type",
+        "scope",
+        "expires_in",
+        "refresh_expires_in",
+    }
     assert (pair["expires_in"], pair["refresh_expires_in"]) == (3600, 5_184_000)
     again = exchange(standing[1], code)
     assert (again.status_code, again.json()["error"]) == (400, "invalid_grant")
@@ -149,7 +182,9 @@ def test_a_code_is_exchanged_once_for_a_pair(standing: tuple[World, str]) -> Non
         ({"code_verifier": "short"}, "invalid_grant"),
     ],
 )
-def test_a_wrong_exchange_says_why(standing: tuple[World, str], changes: dict[str, str], error: str) -> None:
+def test_a_wrong_exchange_says_why(
+    standing: tuple[World, str], changes: dict[str, str], error: str
+) -> None:
     answer = exchange(standing[1], **({"code": consent(standing[1])["code"]} | changes))
     assert (answer.status_code, answer.json()["error"]) == (400, error)
     assert answer.headers["cache-control"] == "no-store"
@@ -160,8 +195,15 @@ def test_a_wrong_exchange_says_why(standing: tuple[World, str], changes: dict[st
     ["", "Basic !!!", "Bearer x", "Basic " + base64.b64encode(b"our-app:wrong").decode()],
 )
 def test_the_client_must_authenticate_by_basic(standing: tuple[World, str], header: str) -> None:
-    form = {"grant_type": "refresh_token", "refresh_token": "x", "client_id": CLIENT.id, "client_secret": CLIENT.secret}
-    answer = http_post(standing[1] + TOKEN, data=form, headers={"Authorization": header} if header else {})
+    form = {
+        "grant_type": "refresh_token",
+        "refresh_token": "x",
+        "client_id": CLIENT.id,
+        "client_secret": CLIENT.secret,
+    }
+    answer = http_post(
+        standing[1] + TOKEN, data=form, headers={"Authorization": header} if header else {}
+    )
     assert (answer.status_code, answer.json()["error"]) == (401, "invalid_client")
 
 
@@ -172,15 +214,24 @@ def test_a_client_without_secret_names_itself_and_must_not_use_basic(tmp_path: P
         bare = http_post(url + TOKEN, data=form | {"client_id": CLIENT.id})
         assert bare.json()["error"] == "invalid_grant"
         assert http_post(url + TOKEN, data=form).status_code == 401
-        assert http_post(url + TOKEN, data=form | {"client_id": CLIENT.id}, auth=(CLIENT.id, "")).status_code == 401
+        assert (
+            http_post(
+                url + TOKEN, data=form | {"client_id": CLIENT.id}, auth=(CLIENT.id, "")
+            ).status_code
+            == 401
+        )
 
 
 def test_the_token_endpoint_takes_forms_only(standing: tuple[World, str]) -> None:
-    answer = http_post(standing[1] + TOKEN, json={"grant_type": "refresh_token"}, auth=(CLIENT.id, CLIENT.secret))
+    answer = http_post(
+        standing[1] + TOKEN, json={"grant_type": "refresh_token"}, auth=(CLIENT.id, CLIENT.secret)
+    )
     assert (answer.status_code, answer.json()["error"]) == (400, "invalid_request")
 
 
-def test_a_refresh_ends_both_old_tokens_at_once_and_its_loser_gets_409(world: World, url: str) -> None:
+def test_a_refresh_ends_both_old_tokens_at_once_and_its_loser_gets_409(
+    world: World, url: str
+) -> None:
     old = exchange(url, consent(url)["code"]).json()
     new = refresh(url, old["refresh_token"]).json()
     assert get(url, old["access_token"], "meta/whoami").status_code == 401
@@ -196,7 +247,10 @@ def test_a_refresh_may_narrow_the_scopes_but_not_widen_them(standing: tuple[Worl
     pair = exchange(standing[1], consent(standing[1])["code"]).json()
     wide = refresh(standing[1], pair["refresh_token"], scope="data.records:write")
     assert (wide.status_code, wide.json()["error"]) == (400, "invalid_scope")
-    assert refresh(standing[1], pair["refresh_token"], scope="schema.bases:read").json()["scope"] == "schema.bases:read"
+    assert (
+        refresh(standing[1], pair["refresh_token"], scope="schema.bases:read").json()["scope"]
+        == "schema.bases:read"
+    )
 
 
 def test_codes_access_and_refresh_tokens_die_in_their_time(world: World, url: str) -> None:
@@ -232,11 +286,20 @@ def test_offsets_expire_and_belong_to_their_query(world: World, url: str) -> Non
     token, table = access_token(url), first_table(world)
     offset = get(url, token, table).json()["offset"]
     assert len(offset.split("/")[0]) == 17
-    assert kind(get(url, token, table, offset=offset.split("/", 1)[1])) == (422, "INVALID_OFFSET_VALUE")
-    assert kind(get(url, token, table, offset=offset, view="Grid view")) == (422, "INVALID_OFFSET_VALUE")
+    assert kind(get(url, token, table, offset=offset.split("/", 1)[1])) == (
+        422,
+        "INVALID_OFFSET_VALUE",
+    )
+    assert kind(get(url, token, table, offset=offset, view="Grid view")) == (
+        422,
+        "INVALID_OFFSET_VALUE",
+    )
     world.clock.advance(301)
     gone = get(url, token, table, offset=offset)
-    assert (gone.status_code, gone.json()) == (422, {"error": {"type": "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"}})
+    assert (gone.status_code, gone.json()) == (
+        422,
+        {"error": {"type": "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"}},
+    )
 
 
 def test_an_offset_whose_record_was_deleted_loses_no_other(world: World, url: str) -> None:
@@ -284,13 +347,18 @@ def test_what_is_not_there_answers_as_the_provider_does(standing: tuple[World, s
     token, table = access_token(url), first_table(world)
     base = table.split("/")[0]
     assert kind(get(url, token, "meta/bases/appNope/tables")) == (404, "NOT_FOUND")
-    assert kind(get(url, token, f"{base}/tblNope")) == (403, "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND")
+    assert kind(get(url, token, f"{base}/tblNope")) == (
+        403,
+        "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND",
+    )
     assert get(url, token, f"{table}/recNope").json() == {"error": "NOT_FOUND"}
     narrow = access_token(url, scope="schema.bases:read")
     assert kind(get(url, narrow, table)) == (403, "INVALID_PERMISSIONS")
 
 
-def test_the_sixth_call_into_a_base_in_a_second_closes_it_for_thirty(world: World, url: str) -> None:
+def test_the_sixth_call_into_a_base_in_a_second_closes_it_for_thirty(
+    world: World, url: str
+) -> None:
     token, table = access_token(url), first_table(world)
     world.limiter.off = False
     with httpx.Client(verify=False, headers=bearer(token)) as client:
@@ -300,13 +368,18 @@ def test_the_sixth_call_into_a_base_in_a_second_closes_it_for_thirty(world: Worl
         assert "retry-after" not in answers[-1].headers
         other = list(world.rows(world.simulated.default.id, "bases"))[1]
         assert client.get(f"{url}/v0/meta/bases/{other}/tables").status_code == 200
-    assert SIMULATED.limits == {"base": Limit(5, 1.0, penalty_s=30.0), "token": Limit(50, 1.0, penalty_s=30.0)}
+    assert SIMULATED.limits == {
+        "base": Limit(5, 1.0, penalty_s=30.0),
+        "token": Limit(50, 1.0, penalty_s=30.0),
+    }
 
 
 def test_strangers_are_not_counted(world: World, url: str) -> None:
     world.limiter.off = False
     base = first_table(world).split("/")[0]
-    assert [get(url, "oaa-wrong", f"meta/bases/{base}/tables").status_code for _ in range(8)] == [401] * 8
+    assert [get(url, "oaa-wrong", f"meta/bases/{base}/tables").status_code for _ in range(8)] == [
+        401
+    ] * 8
 
 
 def test_the_same_seed_gives_the_same_account_quickly() -> None:
@@ -325,7 +398,9 @@ def test_records_without_named_tables_get_one() -> None:
     assert [kinds.count(resource) for resource in SIMULATED.resources] == [1, 1, 20]
 
 
-def test_mutations_show_and_an_archived_base_takes_its_tables_and_records_along(world: World, url: str) -> None:
+def test_mutations_show_and_an_archived_base_takes_its_tables_and_records_along(
+    world: World, url: str
+) -> None:
     account, token = world.simulated.default.id, access_token(url)
     made = world.mutate(account, "records", create=3, update=1, archive=0)
     shown = get(url, token, made["updated"][0]).json()["fields"]

@@ -24,7 +24,9 @@ def api(standing: tuple[World, str], writer: str) -> Api:
 
 @pytest.fixture
 def table(standing: tuple[World, str], api: Api) -> Table:
-    base, table = next(iter(standing[0].rows(standing[0].simulated.default.id, "tables"))).split("/")
+    base, table = next(iter(standing[0].rows(standing[0].simulated.default.id, "tables"))).split(
+        "/"
+    )
     return api.table(base, table)
 
 
@@ -32,7 +34,11 @@ def rows_of(standing: tuple[World, str], table: Table) -> list[str]:
     world = standing[0]
     prefix = f"{table.base.id}/{table.id}/"
     rows = world.rows(world.simulated.default.id, "records").values()
-    return [row.id.removeprefix(prefix) for row in rows if row.id.startswith(prefix) and not row.archived]
+    return [
+        row.id.removeprefix(prefix)
+        for row in rows
+        if row.id.startswith(prefix) and not row.archived
+    ]
 
 
 def test_it_says_who_it_is_and_lists_bases_and_schemas(api: Api) -> None:
@@ -41,7 +47,11 @@ def test_it_says_who_it_is_and_lists_bases_and_schemas(api: Api) -> None:
     assert bases[0].name == "Orchard operations"
     schemas = [table for base in bases for table in base.schema().tables]
     assert len(schemas) == 10
-    assert {table.field(table.primary_field_id).name for table in schemas} >= {"Name", "Task", "Order"}
+    assert {table.field(table.primary_field_id).name for table in schemas} >= {
+        "Name",
+        "Task",
+        "Order",
+    }
 
 
 def test_it_pages_through_a_table(standing: tuple[World, str], table: Table) -> None:
@@ -56,7 +66,11 @@ def test_it_reads_by_field_id_by_name_and_as_text(table: Table) -> None:
     assert by_id is not None
     assert all(key.startswith("fld") for key in by_id["fields"])
     texts = table.all(
-        max_records=5, cell_format="string", time_zone="UTC", user_locale="en-us", fields=["Name", "Count"]
+        max_records=5,
+        cell_format="string",
+        time_zone="UTC",
+        user_locale="en-us",
+        fields=["Name", "Count"],
     )
     assert all(isinstance(value, str) for record in texts for value in record["fields"].values())
     assert {key for record in texts for key in record["fields"]} <= {"Name", "Count"}
@@ -71,7 +85,9 @@ def test_it_sorts_filters_and_limits(table: Table) -> None:
     assert some["id"] in {record["id"] for record in found}
 
 
-def test_it_reads_many_records_by_id_in_a_request_too_long_for_a_url(table: Table, standing: tuple[World, str]) -> None:
+def test_it_reads_many_records_by_id_in_a_request_too_long_for_a_url(
+    table: Table, standing: tuple[World, str]
+) -> None:
     ids = rows_of(standing, table)[:100]
     formula = "OR({})".format(",".join(f"RECORD_ID()='{id_}'" for id_ in ids * 6))
     assert len(formula) > 16_000

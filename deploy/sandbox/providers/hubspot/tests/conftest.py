@@ -25,4 +25,6 @@ def sandbox(server: Serving) -> Serving:
 @pytest.fixture
 def small(sandbox: Serving, request: pytest.FixtureRequest) -> SandboxAccount:
     """An account of this test alone, quick to walk."""
-    return sandbox.world.add_account(request.node.name, 3, {"companies": 12, "contacts": 250, "deals": 30})
+    return sandbox.world.add_account(
+        request.node.name, 3, {"companies": 12, "contacts": 250, "deals": 30}
+    )

@@ -22,7 +22,9 @@ from deploy.sandbox.providers.hubspot import SIMULATED, routes
 from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.hubspot import PROVIDER
 
-CLIENT = SandboxClient(id="app-client", secret="app-secret", redirect_uris=("http://localhost:8000/callback",))
+CLIENT = SandboxClient(
+    id="app-client", secret="app-secret", redirect_uris=("http://localhost:8000/callback",)
+)
 REDIRECT = CLIENT.redirect_uris[0]
 VERIFIER = "a-verifier-of-more-than-forty-three-characters-0123456789"
 CHALLENGE = urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip(b"=").decode()
@@ -45,7 +47,11 @@ def new_world(folder: Path) -> World:
 
 @contextmanager
 def serving(world: World, folder: Path) -> Iterator[Serving]:
-    app = Litestar([Router(path="/hubspot", route_handlers=routes(world))], openapi_config=None, logging_config=None)
+    app = Litestar(
+        [Router(path="/hubspot", route_handlers=routes(world))],
+        openapi_config=None,
+        logging_config=None,
+    )
     # asyncio turns Nagle's algorithm off only on sockets that say they are TCP: 40 ms per small answer otherwise.
     listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.bind(("127.0.0.1", 0))
@@ -79,7 +85,9 @@ def authorize_params(**changed: str | None) -> dict[str, str]:
     return {name: value for name, value in params.items() if value is not None}
 
 
-def consent(sandbox: Serving, *, form: dict[str, str] | None = None, **changed: str | None) -> dict[str, str]:
+def consent(
+    sandbox: Serving, *, form: dict[str, str] | None = None, **changed: str | None
+) -> dict[str, str]:
     """Decide on the consent page; the query of the redirect that follows."""
     form = form or {"decision": "allow"}
     reply = sandbox.http.post("/oauth/authorize", params=authorize_params(**changed), data=form)
@@ -101,7 +109,9 @@ def token_form(code: str, **changed: str | None) -> dict[str, str]:
     return {name: value for name, value in form.items() if value is not None}
 
 
-def tokens(sandbox: Serving, *, account: str = "", scopes: tuple[str, ...] = PROVIDER.oauth.scopes) -> dict[str, Any]:
+def tokens(
+    sandbox: Serving, *, account: str = "", scopes: tuple[str, ...] = PROVIDER.oauth.scopes
+) -> dict[str, Any]:
     """A new grant, as the provider answers it."""
     form = {"decision": "allow", "account": account}
     code = consent(sandbox, form=form, scope=" ".join(scopes))["code"]

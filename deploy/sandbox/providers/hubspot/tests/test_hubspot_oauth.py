@@ -48,7 +48,9 @@ def assert_refused(reply: httpx.Response, status: str, error: str) -> None:
     assert body["message"] == body["error_description"]
 
 
-def test_the_consent_page_names_the_scopes_and_the_accounts(sandbox: Serving, small: SandboxAccount) -> None:
+def test_the_consent_page_names_the_scopes_and_the_accounts(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     page = sandbox.http.get("/oauth/authorize", params=authorize_params())
     assert page.status_code == 200
     assert "Simulated" in page.text
@@ -73,7 +75,9 @@ def test_the_consent_page_names_the_scopes_and_the_accounts(sandbox: Serving, sm
         {"code_challenge": "short"},
     ],
 )
-def test_a_wrong_authorization_request_stays_on_an_error_page(sandbox: Serving, changed: dict[str, str | None]) -> None:
+def test_a_wrong_authorization_request_stays_on_an_error_page(
+    sandbox: Serving, changed: dict[str, str | None]
+) -> None:
     for method in ("GET", "POST"):
         reply = sandbox.http.request(method, "/oauth/authorize", params=authorize_params(**changed))
         assert reply.status_code == 400
@@ -109,7 +113,9 @@ def test_every_version_of_the_token_endpoint_trades_a_code_for_the_documented_re
     assert details(sandbox, body["access_token"]).json()["portalId"] == 4410021
 
 
-def test_the_chosen_account_is_the_one_that_is_connected(sandbox: Serving, small: SandboxAccount) -> None:
+def test_the_chosen_account_is_the_one_that_is_connected(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     assert tokens(sandbox, account=small.id)["hub_id"] == int(small.id)
 
 
@@ -131,9 +137,13 @@ def test_a_wrong_exchange_is_refused_as_hubspot_words_it(
 
 
 @pytest.mark.parametrize("verifier", ["x" * 50, None])
-def test_T05_a_stolen_code_is_worthless_without_the_verifier_and_burnt(sandbox: Serving, verifier: str | None) -> None:
+def test_T05_a_stolen_code_is_worthless_without_the_verifier_and_burnt(
+    sandbox: Serving, verifier: str | None
+) -> None:
     code = consent(sandbox)["code"]
-    assert_refused(exchange(sandbox, code=code, code_verifier=verifier), "BAD_CODE_VERIFIER", "invalid_grant")
+    assert_refused(
+        exchange(sandbox, code=code, code_verifier=verifier), "BAD_CODE_VERIFIER", "invalid_grant"
+    )
     assert_refused(exchange(sandbox, code=code), "BAD_AUTH_CODE", "invalid_grant")
 
 
@@ -154,10 +164,16 @@ def test_the_token_endpoint_takes_forms_only(sandbox: Serving) -> None:
     assert sandbox.http.post("/oauth/2026-03/token", json=token_form(code)).status_code == 415
     basic = httpx.BasicAuth(CLIENT.id, CLIENT.secret)
     form = token_form(code, client_id=None, client_secret=None)
-    assert_refused(sandbox.http.post("/oauth/2026-03/token", data=form, auth=basic), "BAD_CLIENT_ID", "invalid_client")
+    assert_refused(
+        sandbox.http.post("/oauth/2026-03/token", data=form, auth=basic),
+        "BAD_CLIENT_ID",
+        "invalid_client",
+    )
 
 
-def test_an_access_token_expires_after_half_an_hour_and_a_refresh_brings_another(sandbox: Serving) -> None:
+def test_an_access_token_expires_after_half_an_hour_and_a_refresh_brings_another(
+    sandbox: Serving,
+) -> None:
     pair = tokens(sandbox)
     sandbox.world.clock.advance(1801)
     expired = details(sandbox, pair["access_token"])
@@ -175,7 +191,9 @@ def test_a_refresh_leaves_earlier_access_tokens_alone(sandbox: Serving) -> None:
 
 
 @pytest.mark.parametrize("version", ["v3", "2026-03", "2026-09"])
-def test_a_revoked_grant_cannot_be_refreshed_but_its_access_token_lives_on(sandbox: Serving, version: str) -> None:
+def test_a_revoked_grant_cannot_be_refreshed_but_its_access_token_lives_on(
+    sandbox: Serving, version: str
+) -> None:
     pair = tokens(sandbox)
     form = {"client_id": CLIENT.id, "client_secret": CLIENT.secret, "token": pair["refresh_token"]}
     assert sandbox.http.post(f"/oauth/{version}/token/revoke", data=form).status_code == 200
@@ -186,7 +204,9 @@ def test_a_revoked_grant_cannot_be_refreshed_but_its_access_token_lives_on(sandb
 def test_an_uninstalled_app_loses_every_token_of_the_account(sandbox: Serving) -> None:
     pair = tokens(sandbox)
     headers = {"Authorization": f"Bearer {pair['access_token']}"}
-    assert sandbox.http.delete("/appinstalls/v3/external-install", headers=headers).status_code == 204
+    assert (
+        sandbox.http.delete("/appinstalls/v3/external-install", headers=headers).status_code == 204
+    )
     assert details(sandbox, pair["access_token"]).status_code == 401
     assert_refused(refresh(sandbox, pair["refresh_token"]), "BAD_REFRESH_TOKEN", "invalid_grant")
 
@@ -194,12 +214,18 @@ def test_an_uninstalled_app_loses_every_token_of_the_account(sandbox: Serving) -
 def test_introspection_tells_live_tokens_from_unknown_ones(sandbox: Serving) -> None:
     def ask(token: str) -> dict[str, Any]:
         form = {"client_id": CLIENT.id, "client_secret": CLIENT.secret, "token": token}
-        body: dict[str, Any] = sandbox.http.post("/oauth/2026-03/token/introspect", data=form).json()
+        body: dict[str, Any] = sandbox.http.post(
+            "/oauth/2026-03/token/introspect", data=form
+        ).json()
         return body
 
     pair = tokens(sandbox)
     access, long_lived = ask(pair["access_token"]), ask(pair["refresh_token"])
-    assert (access["active"], access["token_use"], access["hub_id"]) == (True, "access_token", 4410021)
+    assert (access["active"], access["token_use"], access["hub_id"]) == (
+        True,
+        "access_token",
+        4410021,
+    )
     assert 1790 < access["expires_in"] <= 1800
     assert "expires_in" not in long_lived
     assert ask("made-up") == {"active": False}
@@ -216,16 +242,25 @@ def test_introspection_tells_live_tokens_from_unknown_ones(sandbox: Serving) -> 
         ("N" * 300, "n" * 63 + ".example"),
     ],
 )
-def test_an_account_has_a_domain_made_from_its_name(sandbox: Serving, name: str, domain: str) -> None:
+def test_an_account_has_a_domain_made_from_its_name(
+    sandbox: Serving, name: str, domain: str
+) -> None:
     account = sandbox.world.add_account(name, 7, {})
     token = tokens(sandbox, account=account.id)["access_token"]
     url = (PROVIDER.oauth.introspect_url or "").format(token_url="/oauth/2026-03/token")
-    form = {"client_id": CLIENT.id, "client_secret": CLIENT.secret, "token": token, **PROVIDER.oauth.introspect_params}
+    form = {
+        "client_id": CLIENT.id,
+        "client_secret": CLIENT.secret,
+        "token": token,
+        **PROVIDER.oauth.introspect_params,
+    }
     assert sandbox.http.post(url, data=form).json()["hub_domain"] == domain
     assert sandbox.http.get(f"/oauth/v1/access-tokens/{token}").json()["hub_domain"] == domain
 
 
-def test_an_account_whose_name_has_no_latin_letter_has_its_number_for_a_domain(sandbox: Serving) -> None:
+def test_an_account_whose_name_has_no_latin_letter_has_its_number_for_a_domain(
+    sandbox: Serving,
+) -> None:
     account = sandbox.world.add_account("شركة النور للتجارة", 7, {})
     token = tokens(sandbox, account=account.id)["access_token"]
     about = sandbox.http.get(f"/oauth/v1/access-tokens/{token}").json()

@@ -39,7 +39,11 @@ def api(sandbox: Serving, small: SandboxAccount) -> Api:
 
 def assert_invalid(reply: httpx.Response) -> None:
     body = reply.json()
-    assert (reply.status_code, body["status"], body["category"]) == (400, "error", "VALIDATION_ERROR")
+    assert (reply.status_code, body["status"], body["category"]) == (
+        400,
+        "error",
+        "VALIDATION_ERROR",
+    )
     assert body["correlationId"] == reply.headers["x-hubspot-correlation-id"]
 
 
@@ -52,7 +56,9 @@ def test_a_list_without_properties_answers_with_the_defaults(api: Api, family: s
     assert body["paging"]["next"]["link"].startswith(str(api.http.base_url))
 
 
-def test_pages_go_by_rising_id_to_a_last_one_without_paging(sandbox: Serving, small: SandboxAccount, api: Api) -> None:
+def test_pages_go_by_rising_id_to_a_last_one_without_paging(
+    sandbox: Serving, small: SandboxAccount, api: Api
+) -> None:
     ids: list[str] = []
     after: dict[str, str] = {}
     while True:
@@ -88,18 +94,24 @@ def test_every_value_is_a_string_or_null(api: Api) -> None:
         assert None in values
 
 
-@pytest.mark.parametrize("params", [{"limit": 101}, {"limit": 0}, {"limit": "ten"}, {"after": "x"}, {"after": "-1"}])
+@pytest.mark.parametrize(
+    "params", [{"limit": 101}, {"limit": 0}, {"limit": "ten"}, {"after": "x"}, {"after": "-1"}]
+)
 def test_limits_and_cursors_out_of_range_are_refused(api: Api, params: dict[str, Any]) -> None:
     assert_invalid(api.get("crm/objects/2026-03/contacts", **params))
 
 
 def test_history_halves_the_page(api: Api) -> None:
     assert_invalid(api.get("crm/v3/objects/contacts", limit=51, propertiesWithHistory="email"))
-    row = api.get("crm/v3/objects/contacts", limit=50, propertiesWithHistory="email").json()["results"][0]
+    row = api.get("crm/v3/objects/contacts", limit=50, propertiesWithHistory="email").json()[
+        "results"
+    ][0]
     assert row["propertiesWithHistory"]["email"][0]["value"] == row["properties"]["email"]
 
 
-def test_archived_rows_are_listed_only_when_asked_for(sandbox: Serving, small: SandboxAccount, api: Api) -> None:
+def test_archived_rows_are_listed_only_when_asked_for(
+    sandbox: Serving, small: SandboxAccount, api: Api
+) -> None:
     touched = sandbox.world.mutate(small.id, "deals", create=0, update=[], archive=5)["archived"]
     live = api.get("crm/v3/objects/deals", limit=100).json()["results"]
     gone = api.get("crm/v3/objects/deals", limit=100, archived="True").json()["results"]
@@ -111,7 +123,9 @@ def test_archived_rows_are_listed_only_when_asked_for(sandbox: Serving, small: S
     assert api.get(f"crm/v3/objects/deals/{touched[0]}", archived="true").json()["id"] == touched[0]
 
 
-def test_archiving_between_pages_skips_nothing(sandbox: Serving, small: SandboxAccount, api: Api) -> None:
+def test_archiving_between_pages_skips_nothing(
+    sandbox: Serving, small: SandboxAccount, api: Api
+) -> None:
     first = api.get("crm/objects/2026-03/contacts", limit=100).json()
     last_seen = first["results"][-1]["id"]
     after = first["paging"]["next"]["after"]
@@ -128,7 +142,9 @@ def test_created_and_updated_rows_show_in_lists_and_survive_a_restart(
     touched = sandbox.world.mutate(small.id, "deals", create=3, update=2, archive=0)
     assert len(api.get("crm/objects/2026-03/deals", limit=100).json()["results"]) == 33
     with serving(new_world(sandbox.folder), sandbox.folder) as again:
-        rows = Api(again.http, api.token).get("crm/objects/2026-03/deals", limit=100).json()["results"]
+        rows = (
+            Api(again.http, api.token).get("crm/objects/2026-03/deals", limit=100).json()["results"]
+        )
     assert [row["id"] for row in rows][-3:] == touched["created"]
     by_id = {row["id"]: row for row in rows}
     for id_ in touched["updated"]:
@@ -137,7 +153,9 @@ def test_created_and_updated_rows_show_in_lists_and_survive_a_restart(
 
 
 def test_the_same_seed_makes_the_same_rows_and_enough_of_them_at_once() -> None:
-    account = msgspec.structs.replace(SIMULATED.default, counts={"companies": 50, "contacts": 50, "deals": 50})
+    account = msgspec.structs.replace(
+        SIMULATED.default, counts={"companies": 50, "contacts": 50, "deals": 50}
+    )
     assert list(SIMULATED.generate(account)) == list(SIMULATED.generate(account))
     assert SIMULATED.default.counts == {"companies": 3000, "contacts": 7000, "deals": 2000}
 
@@ -168,7 +186,11 @@ def test_a_batch_names_what_is_missing_in_a_207(api: Api) -> None:
 
 def test_search_pages_by_offset_up_to_ten_thousand(api: Api) -> None:
     first = api.search({"limit": 200}).json()
-    assert (first["total"], len(first["results"]), first["paging"]) == (250, 200, {"next": {"after": "200"}})
+    assert (first["total"], len(first["results"]), first["paging"]) == (
+        250,
+        200,
+        {"next": {"after": "200"}},
+    )
     second = api.search({"limit": 200, "after": "200"}).json()
     assert len(second["results"]) == 50
     assert "paging" not in second
@@ -184,7 +206,11 @@ def test_search_pages_by_offset_up_to_ten_thousand(api: Api) -> None:
         ("EQ", {"value": "lead"}, lambda stage: stage == "lead"),
         ("NEQ", {"value": "lead"}, lambda stage: stage != "lead"),
         ("IN", {"values": ["lead", "customer"]}, lambda stage: stage in {"lead", "customer"}),
-        ("NOT_IN", {"values": ["lead", "customer"]}, lambda stage: stage not in {"lead", "customer"}),
+        (
+            "NOT_IN",
+            {"values": ["lead", "customer"]},
+            lambda stage: stage not in {"lead", "customer"},
+        ),
         ("HAS_PROPERTY", {}, bool),
         ("NOT_HAS_PROPERTY", {}, lambda stage: not stage),
     ],
@@ -193,7 +219,9 @@ def test_search_filters_by_enumerations_with_case(
     api: Api, operator: str, operands: dict[str, Any], accepts: Any
 ) -> None:
     body = {"limit": 200, "properties": ["lifecyclestage"]}
-    everything = api.search(body).json()["results"] + api.search({**body, "after": "200"}).json()["results"]
+    everything = (
+        api.search(body).json()["results"] + api.search({**body, "after": "200"}).json()["results"]
+    )
     condition = {"propertyName": "lifecyclestage", "operator": operator, **operands}
     found = api.search({**body, "filterGroups": [{"filters": [condition]}]}).json()
     expected = [row["id"] for row in everything if accepts(row["properties"]["lifecyclestage"])]
@@ -203,7 +231,9 @@ def test_search_filters_by_enumerations_with_case(
 
 def test_search_filters_text_without_case(api: Api) -> None:
     city = {"propertyName": "city", "operator": "EQ", "value": "bERLIN"}
-    found = api.search({"limit": 200, "properties": ["city"], "filterGroups": [{"filters": [city]}]}).json()["results"]
+    found = api.search(
+        {"limit": 200, "properties": ["city"], "filterGroups": [{"filters": [city]}]}
+    ).json()["results"]
     assert {row["properties"]["city"] for row in found} == {"Berlin"}
     listed = {"propertyName": "city", "operator": "IN", "values": ["berlin"]}
     assert api.search({"filterGroups": [{"filters": [listed]}]}).json()["total"] == len(found)
@@ -215,7 +245,9 @@ def test_search_windows_by_time_in_milliseconds_and_sorts(api: Api) -> None:
     window = {"propertyName": "lastmodifieddate", "operator": "BETWEEN", "value": "1700000000000"}
     window["highValue"] = "1735000000000"
     sort = {"propertyName": "lastmodifieddate", "direction": "DESCENDING"}
-    found = api.search({"limit": 200, "filterGroups": [{"filters": [window]}], "sorts": [sort]}).json()["results"]
+    found = api.search(
+        {"limit": 200, "filterGroups": [{"filters": [window]}], "sorts": [sort]}
+    ).json()["results"]
     times = [row["updatedAt"] for row in found]
     assert 0 < len(times) < 200
     assert times == sorted(times, reverse=True)
@@ -232,10 +264,21 @@ def test_search_finds_tokens_and_free_text(api: Api) -> None:
     "body",
     [
         {"filterGroups": [{"filters": [{"propertyName": "made_up", "operator": "HAS_PROPERTY"}]}]},
-        {"filterGroups": [{"filters": [{"propertyName": "email", "operator": "LIKE", "value": "x"}]}]},
+        {
+            "filterGroups": [
+                {"filters": [{"propertyName": "email", "operator": "LIKE", "value": "x"}]}
+            ]
+        },
         {"filterGroups": [{"filters": [{"propertyName": "email", "operator": "EQ"}]}]},
-        {"filterGroups": [{"filters": [{"propertyName": "email", "operator": "HAS_PROPERTY"}]}] * 6},
-        {"filterGroups": [{"filters": [{"propertyName": "email", "operator": "HAS_PROPERTY"}] * 7}]},
+        {
+            "filterGroups": [{"filters": [{"propertyName": "email", "operator": "HAS_PROPERTY"}]}]
+            * 6
+        },
+        {
+            "filterGroups": [
+                {"filters": [{"propertyName": "email", "operator": "HAS_PROPERTY"}] * 7}
+            ]
+        },
         {"query": "x" * 3000},
         {"limit": "many"},
         {"after": "next"},
@@ -249,8 +292,16 @@ def test_a_search_that_cannot_be_answered_is_a_400(api: Api, body: Any) -> None:
 def test_T19_deep_or_broken_json_is_a_400(api: Api) -> None:
     headers = {"Authorization": f"Bearer {api.token}", "Content-Type": "application/json"}
     for path in ("search", "batch/read"):
-        for raw in (b"[" * 2900, b'{"limit": NaN}', b"\xff", b'{"query": "\xff"}', b'{"query": "\\ud800"}'):
-            assert_invalid(api.http.post(f"/crm/v3/objects/contacts/{path}", content=raw, headers=headers))
+        for raw in (
+            b"[" * 2900,
+            b'{"limit": NaN}',
+            b"\xff",
+            b'{"query": "\xff"}',
+            b'{"query": "\\ud800"}',
+        ):
+            assert_invalid(
+                api.http.post(f"/crm/v3/objects/contacts/{path}", content=raw, headers=headers)
+            )
 
 
 @pytest.mark.parametrize("header", [None, "Bearer", "Bearer made-up", "Basic YTpi"])
@@ -277,7 +328,10 @@ def test_a_missing_scope_is_named(sandbox: Serving, small: SandboxAccount) -> No
     assert api.get("crm/v3/objects/contacts").status_code == 200
     for path in ("crm/objects/2026-03/deals", "crm/properties/2026-03/deals"):
         error_response = api.get(path)
-        assert (error_response.status_code, error_response.json()["category"]) == (403, "MISSING_SCOPES")
+        assert (error_response.status_code, error_response.json()["category"]) == (
+            403,
+            "MISSING_SCOPES",
+        )
         context = error_response.json()["errors"][0]["context"]
         assert context == {"requiredGranularScopes": ["crm.objects.deals.read"]}
 
@@ -287,7 +341,9 @@ def test_an_address_over_eight_kilobytes_is_refused_by_the_edge(api: Api) -> Non
     assert (reply.status_code, reply.headers["content-type"]) == (414, "text/html; charset=utf-8")
 
 
-def test_the_hundred_and_eleventh_call_in_ten_seconds_is_a_429(sandbox: Serving, small: SandboxAccount) -> None:
+def test_the_hundred_and_eleventh_call_in_ten_seconds_is_a_429(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     api = Api(sandbox.http, tokens(sandbox, account=small.id)["access_token"])
     replies = [api.get("crm/v3/objects/deals", limit=1) for _ in range(111)]
     assert {reply.status_code for reply in replies[:110]} == {200}
@@ -301,22 +357,35 @@ def test_the_hundred_and_eleventh_call_in_ten_seconds_is_a_429(sandbox: Serving,
     assert other.get("account-info/2026-03/details").status_code == 200
 
 
-def test_the_headers_tell_the_limit_in_force_also_when_there_is_none(sandbox: Serving, small: SandboxAccount) -> None:
+def test_the_headers_tell_the_limit_in_force_also_when_there_is_none(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     api = Api(sandbox.http, tokens(sandbox, account=small.id)["access_token"])
     sandbox.world.limiter.limits["ten_secondly"] = Limit(7, 2.0)
     headers = api.get("crm/v3/objects/deals").headers
-    told = ("x-hubspot-ratelimit-max", "x-hubspot-ratelimit-interval-milliseconds", "x-hubspot-ratelimit-remaining")
+    told = (
+        "x-hubspot-ratelimit-max",
+        "x-hubspot-ratelimit-interval-milliseconds",
+        "x-hubspot-ratelimit-remaining",
+    )
     assert [headers[name] for name in told] == ["7", "2000", "6"]
     sandbox.world.limiter.off = True
     headers = api.get("crm/v3/objects/deals").headers
     assert [headers[name] for name in told] == ["1000000", "10000", "1000000"]
 
 
-def test_search_has_a_limit_of_its_own_without_headers(sandbox: Serving, small: SandboxAccount) -> None:
+def test_search_has_a_limit_of_its_own_without_headers(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
     sandbox.world.limiter.limits["search"] = Limit(5, 60.0)
     api = Api(sandbox.http, tokens(sandbox, account=small.id)["access_token"])
     replies = [api.search({"limit": 1}) for _ in range(6)]
     assert [reply.status_code for reply in replies] == [200] * 5 + [429]
     assert replies[-1].json()["policyName"] == "SECONDLY"
-    assert not [name for reply in replies for name in reply.headers if name.startswith("x-hubspot-ratelimit")]
+    assert not [
+        name
+        for reply in replies
+        for name in reply.headers
+        if name.startswith("x-hubspot-ratelimit")
+    ]
     assert api.get("crm/v3/objects/contacts").status_code == 200

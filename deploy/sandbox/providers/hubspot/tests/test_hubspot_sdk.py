@@ -9,10 +9,22 @@ from hubspot import HubSpot
 from hubspot.crm.contacts import ApiException as ContactsError
 from hubspot.oauth import ApiException as OAuthError
 
-from deploy.sandbox.providers.hubspot.tests.serving import CLIENT, REDIRECT, VERIFIER, Serving, consent, tokens
+from deploy.sandbox.providers.hubspot.tests.serving import (
+    CLIENT,
+    REDIRECT,
+    VERIFIER,
+    Serving,
+    consent,
+    tokens,
+)
 from deploy.sandbox.world import Limit, SandboxAccount
 
-SCOPES = ("oauth", "crm.objects.contacts.read", "crm.objects.companies.read", "crm.objects.deals.read")
+SCOPES = (
+    "oauth",
+    "crm.objects.contacts.read",
+    "crm.objects.companies.read",
+    "crm.objects.deals.read",
+)
 
 
 def client_for(sandbox: Serving, token: str) -> Any:
@@ -26,8 +38,12 @@ def sdk(sandbox: Serving, small: SandboxAccount) -> Any:
     return client_for(sandbox, granted["access_token"])
 
 
-def test_the_sdk_pages_through_all_contacts(sandbox: Serving, small: SandboxAccount, sdk: Any) -> None:
-    page = sdk.crm.contacts.basic_api.get_page(limit=5, properties=["email", "firstname"], archived=False)
+def test_the_sdk_pages_through_all_contacts(
+    sandbox: Serving, small: SandboxAccount, sdk: Any
+) -> None:
+    page = sdk.crm.contacts.basic_api.get_page(
+        limit=5, properties=["email", "firstname"], archived=False
+    )
     assert len(page.results) == 5
     assert "email" in page.results[0].properties
     ids = [contact.id for contact in sdk.crm.contacts.get_all()]
@@ -82,27 +98,38 @@ def test_the_sdk_reads_properties_and_owners(sdk: Any) -> None:
 def test_the_sdk_reaches_dated_paths(small: SandboxAccount, sdk: Any) -> None:
     reply = sdk.api_request({"path": "/account-info/2026-03/details"})
     assert reply.json()["portalId"] == int(small.id)
-    assert len(sdk.api_request({"path": "/crm/objects/2026-09/contacts?limit=2"}).json()["results"]) == 2
+    assert (
+        len(sdk.api_request({"path": "/crm/objects/2026-09/contacts?limit=2"}).json()["results"])
+        == 2
+    )
 
 
 def test_the_sdk_trades_a_code_refreshes_and_looks_tokens_up(sandbox: Serving) -> None:
     oauth = client_for(sandbox, "none").oauth
     code = consent(sandbox, code_challenge=None, code_challenge_method=None)["code"]
     form = {"client_id": CLIENT.id, "client_secret": CLIENT.secret}
-    pair = oauth.tokens_api.create(grant_type="authorization_code", code=code, redirect_uri=REDIRECT, **form)
-    fresh = oauth.tokens_api.create(grant_type="refresh_token", refresh_token=pair.refresh_token, **form)
+    pair = oauth.tokens_api.create(
+        grant_type="authorization_code", code=code, redirect_uri=REDIRECT, **form
+    )
+    fresh = oauth.tokens_api.create(
+        grant_type="refresh_token", refresh_token=pair.refresh_token, **form
+    )
     assert fresh.refresh_token == pair.refresh_token
     about = oauth.access_tokens_api.get(fresh.access_token)
     assert (about.hub_id, about.token_type) == (4410021, "access")
     assert oauth.refresh_tokens_api.get(pair.refresh_token).client_id == CLIENT.id
     oauth.refresh_tokens_api.archive(pair.refresh_token)
     with pytest.raises(OAuthError) as error_response:
-        oauth.tokens_api.create(grant_type="refresh_token", refresh_token=pair.refresh_token, **form)
+        oauth.tokens_api.create(
+            grant_type="refresh_token", refresh_token=pair.refresh_token, **form
+        )
     assert error_response.value.status == 400
     assert "BAD_REFRESH_TOKEN" in error_response.value.body
 
 
-def test_the_sdk_sees_a_code_with_a_challenge_refused_without_its_verifier(sandbox: Serving) -> None:
+def test_the_sdk_sees_a_code_with_a_challenge_refused_without_its_verifier(
+    sandbox: Serving,
+) -> None:
     assert VERIFIER
     form = {"client_id": CLIENT.id, "client_secret": CLIENT.secret, "redirect_uri": REDIRECT}
     with pytest.raises(OAuthError) as error_response:
@@ -112,7 +139,9 @@ def test_the_sdk_sees_a_code_with_a_challenge_refused_without_its_verifier(sandb
     assert "BAD_CODE_VERIFIER" in error_response.value.body
 
 
-def test_the_sdk_raises_for_401_403_404_and_429(sandbox: Serving, small: SandboxAccount, sdk: Any) -> None:
+def test_the_sdk_raises_for_401_403_404_and_429(
+    sandbox: Serving, small: SandboxAccount, sdk: Any
+) -> None:
     def status(call: Any) -> int:
         with pytest.raises(ContactsError) as error_response:
             call()

@@ -17,11 +17,21 @@ from deploy.sandbox.providers.notion import SIMULATED, routes
 from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.notion import VERSION
 
-CLIENT = SandboxClient(id="client-1", secret="not so secret", redirect_uris=("http://127.0.0.1:9/callback",))
+CLIENT = SandboxClient(
+    id="client-1", secret="not so secret", redirect_uris=("http://127.0.0.1:9/callback",)
+)
 REDIRECT = CLIENT.redirect_uris[0]
-BASIC = {"Authorization": "Basic " + base64.b64encode(f"{CLIENT.id}:{CLIENT.secret}".encode()).decode()}
+BASIC = {
+    "Authorization": "Basic " + base64.b64encode(f"{CLIENT.id}:{CLIENT.secret}".encode()).decode()
+}
 VERSIONED = {"Notion-Version": VERSION}
-AUTHORIZE = {"client_id": CLIENT.id, "redirect_uri": REDIRECT, "response_type": "code", "owner": "user", "state": "s&1"}
+AUTHORIZE = {
+    "client_id": CLIENT.id,
+    "redirect_uri": REDIRECT,
+    "response_type": "code",
+    "owner": "user",
+    "state": "s&1",
+}
 Fault = Callable[[httpx.Request], httpx.Response | None]
 
 
@@ -36,7 +46,11 @@ def opened(folder: Path) -> Iterator[World]:
 @asynccontextmanager
 async def served(world: World) -> AsyncIterator[str]:
     """The base URL of a running server."""
-    app = Litestar([Router(path="/notion", route_handlers=routes(world))], openapi_config=None, logging_config=None)
+    app = Litestar(
+        [Router(path="/notion", route_handlers=routes(world))],
+        openapi_config=None,
+        logging_config=None,
+    )
     # Named as TCP, else asyncio leaves Nagle's algorithm on and every answer waits 40 ms.
     listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listening.bind(("127.0.0.1", 0))
@@ -77,9 +91,14 @@ class Session:
 
 async def consent(http: httpx.AsyncClient, **form: str) -> dict[str, str]:
     """The query a consent sends back to the app."""
-    answer = await http.post("/v1/oauth/authorize", params=AUTHORIZE, data={"decision": "allow", **form})
+    answer = await http.post(
+        "/v1/oauth/authorize", params=AUTHORIZE, data={"decision": "allow", **form}
+    )
     assert answer.status_code == 302, answer.text
-    return {name: values[0] for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()}
+    return {
+        name: values[0]
+        for name, values in parse_qs(urlsplit(answer.headers["location"]).query).items()
+    }
 
 
 async def token(http: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response:
@@ -87,13 +106,20 @@ async def token(http: httpx.AsyncClient, body: dict[str, Any]) -> httpx.Response
 
 
 async def exchange(http: httpx.AsyncClient, code: str) -> httpx.Response:
-    return await token(http, {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT})
+    return await token(
+        http, {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
+    )
 
 
 @asynccontextmanager
-async def connected(world: World, account: str = "", fault: Fault | None = None) -> AsyncIterator[Session]:
+async def connected(
+    world: World, account: str = "", fault: Fault | None = None
+) -> AsyncIterator[Session]:
     transport = Faulty(fault) if fault else None
-    async with served(world) as base, httpx.AsyncClient(base_url=base, transport=transport, trust_env=False) as http:
+    async with (
+        served(world) as base,
+        httpx.AsyncClient(base_url=base, transport=transport, trust_env=False) as http,
+    ):
         given = await consent(http, **({"account": account} if account else {}))
         answer = await exchange(http, given["code"])
         assert answer.status_code == 200, answer.text

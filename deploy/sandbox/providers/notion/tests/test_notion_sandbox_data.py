@@ -8,7 +8,13 @@ import httpx
 from deploy.sandbox.providers.notion import SIMULATED
 from deploy.sandbox.providers.notion.paging import CURSOR_LIFETIME_S
 from deploy.sandbox.providers.notion.rows import source_of
-from deploy.sandbox.providers.notion.tests.serving import VERSIONED, Session, connected, live, opened
+from deploy.sandbox.providers.notion.tests.serving import (
+    VERSIONED,
+    Session,
+    connected,
+    live,
+    opened,
+)
 from deploy.sandbox.world import Limit, World
 
 DEFAULT = SIMULATED.default.id
@@ -22,7 +28,9 @@ async def walk(session: Session, path: str, body: dict[str, Any]) -> list[dict[s
     """Every page of a listing."""
     pages = [(await post(session, path, body)).json()]
     while pages[-1]["has_more"]:
-        pages.append((await post(session, path, {**body, "start_cursor": pages[-1]["next_cursor"]})).json())
+        pages.append(
+            (await post(session, path, {**body, "start_cursor": pages[-1]["next_cursor"]})).json()
+        )
     return pages
 
 
@@ -36,20 +44,28 @@ def biggest(world: World, account: str = DEFAULT) -> str:
 
 
 def test_the_default_workspace_has_the_numbers_that_are_told(world: World) -> None:
-    assert {name: len(live(world, name)) for name in SIMULATED.resources} == SIMULATED.default.counts
+    assert {
+        name: len(live(world, name)) for name in SIMULATED.resources
+    } == SIMULATED.default.counts
 
 
 def test_the_same_seed_gives_the_same_rows() -> None:
-    assert list(SIMULATED.generate(SIMULATED.default)) == list(SIMULATED.generate(SIMULATED.default))
+    assert list(SIMULATED.generate(SIMULATED.default)) == list(
+        SIMULATED.generate(SIMULATED.default)
+    )
 
 
 async def test_search_does_not_find_every_row_and_a_query_does(world: World) -> None:
     source = biggest(world)
     async with connected(world) as session:
-        found = ids(await walk(session, "/v1/search", {"filter": {"property": "object", "value": "page"}}))
+        found = ids(
+            await walk(session, "/v1/search", {"filter": {"property": "object", "value": "page"}})
+        )
         rows = ids(await walk(session, f"/v1/data_sources/{source}/query", {}))
     assert len(found) == len(set(found)) == 400 - 17
-    assert set(rows) == {row.id for row in world.rows(DEFAULT, "pages").values() if source_of(row) == source}
+    assert set(rows) == {
+        row.id for row in world.rows(DEFAULT, "pages").values() if source_of(row) == source
+    }
     assert set(rows) - set(found)
 
 
@@ -82,15 +98,25 @@ async def test_a_request_that_is_wrong_is_refused_in_notions_envelope(world: Wor
         for path, body, code in WRONG:
             answer = await post(session, path, body)
             told = answer.json()
-            assert (told["object"], told["code"], told["status"]) == ("error", code, answer.status_code)
+            assert (told["object"], told["code"], told["status"]) == (
+                "error",
+                code,
+                answer.status_code,
+            )
             assert told["request_id"] == answer.headers["x-notion-request-id"]
 
 
 async def test_every_call_names_a_version_that_knows_data_sources(world: World) -> None:
-    refused = {"": "missing_version", "2022-06-28": "invalid_request_url", "tomorrow": "validation_error"}
+    refused = {
+        "": "missing_version",
+        "2022-06-28": "invalid_request_url",
+        "tomorrow": "validation_error",
+    }
     query = f"/v1/data_sources/{biggest(world)}/query"
     async with connected(world) as session:
-        answers = [await post(session, query, {}, **{"Notion-Version": version}) for version in refused]
+        answers = [
+            await post(session, query, {}, **{"Notion-Version": version}) for version in refused
+        ]
         newest = await post(session, query, {"page_size": 1}, **{"Notion-Version": "2026-03-11"})
     assert [(answer.status_code, answer.json()["code"]) for answer in answers] == [
         (400, code) for code in refused.values()
@@ -116,7 +142,9 @@ async def test_a_cursor_survives_a_restart(tmp_path: Path) -> None:
             first = (await post(session, "/v1/search", {})).json()
     with opened(tmp_path) as world:
         async with connected(world) as session:
-            second = (await post(session, "/v1/search", {"start_cursor": first["next_cursor"]})).json()
+            second = (
+                await post(session, "/v1/search", {"start_cursor": first["next_cursor"]})
+            ).json()
     assert len(set(ids([first, second]))) == 200
 
 
@@ -124,22 +152,32 @@ async def test_rows_are_filtered_and_sorted(world: World) -> None:
     query = f"/v1/data_sources/{biggest(world)}/query"
     newest = {"sorts": [{"timestamp": "last_edited_time", "direction": "descending"}]}
     async with connected(world) as session:
-        by_edit = [row["last_edited_time"] for page in await walk(session, query, newest) for row in page["results"]]
+        by_edit = [
+            row["last_edited_time"]
+            for page in await walk(session, query, newest)
+            for row in page["results"]
+        ]
         since = {"timestamp": "last_edited_time", "last_edited_time": {"on_or_after": by_edit[20]}}
         recent = await walk(session, query, {"filter": since})
         done = {"and": [since, {"property": "Stage", "status": {"equals": "Done"}}]}
-        few = (await post(session, f"{query}?filter_properties=title", {"filter": done})).json()["results"]
+        few = (await post(session, f"{query}?filter_properties=title", {"filter": done})).json()[
+            "results"
+        ]
     assert by_edit == sorted(by_edit, reverse=True)
     assert len(ids(recent)) == 21
     assert 0 < len(few) < 21
     assert [list(row["properties"]) for row in few] == [["Name"]] * len(few)
 
 
-async def test_the_hundred_and_eighty_first_request_of_a_minute_is_told_when_to_come_back(world: World) -> None:
+async def test_the_hundred_and_eighty_first_request_of_a_minute_is_told_when_to_come_back(
+    world: World,
+) -> None:
     world.limiter.limits["requests"] = Limit(2, 60.0)
     async with connected(world) as session:
         answers = [await session.http.get("/v1/users/me", headers=session.bearer) for _ in range(3)]
-        stranger = await session.http.get("/v1/users/me", headers={"Authorization": "Bearer x", **VERSIONED})
+        stranger = await session.http.get(
+            "/v1/users/me", headers={"Authorization": "Bearer x", **VERSIONED}
+        )
     told = answers[2].json()
     assert SIMULATED.limits["requests"] == Limit(180, 60.0)
     assert [answer.status_code for answer in answers] == [200, 200, 429]
@@ -162,7 +200,10 @@ async def test_changes_show_and_what_is_in_the_trash_is_not_listed(world: World)
             for id_ in [touched["updated"][0], touched["archived"][0]]
         ]
     assert (after - before, before - after) == (set(touched["created"]), set(touched["archived"]))
-    assert (read[0]["last_edited_time"], read[0]["in_trash"]) == (rows[touched["updated"][0]].modified, False)
+    assert (read[0]["last_edited_time"], read[0]["in_trash"]) == (
+        rows[touched["updated"][0]].modified,
+        False,
+    )
     assert read[0]["last_edited_time"].endswith(":00.000Z")
     assert (read[1]["in_trash"], read[1]["archived"]) == (True, True)
 

@@ -25,7 +25,9 @@ AUTHORIZE_PATH = "/v1/oauth/authorize"
 
 
 async def me(http: httpx.AsyncClient, access_token: str) -> httpx.Response:
-    return await http.get("/v1/users/me", headers={"Authorization": f"Bearer {access_token}", **VERSIONED})
+    return await http.get(
+        "/v1/users/me", headers={"Authorization": f"Bearer {access_token}", **VERSIONED}
+    )
 
 
 async def refresh(http: httpx.AsyncClient, refresh_token: str) -> httpx.Response:
@@ -40,22 +42,35 @@ async def test_a_consent_page_asks_and_says_that_it_is_simulated(world: World) -
     assert "Orchard Studio" in page.text
 
 
-async def test_an_unknown_app_or_redirect_uri_gets_an_error_page_and_no_redirect(world: World) -> None:
-    wrong = [{"client_id": "other"}, {"redirect_uri": f"{REDIRECT}/"}, {"redirect_uri": "https://evil.test/"}]
+async def test_an_unknown_app_or_redirect_uri_gets_an_error_page_and_no_redirect(
+    world: World,
+) -> None:
+    wrong = [
+        {"client_id": "other"},
+        {"redirect_uri": f"{REDIRECT}/"},
+        {"redirect_uri": "https://evil.test/"},
+    ]
     async with served(world) as base, httpx.AsyncClient(base_url=base) as http:
         got = [await http.get(AUTHORIZE_PATH, params=AUTHORIZE | one) for one in wrong]
         sent = {"decision": "allow"}
         got += [await http.post(AUTHORIZE_PATH, params=AUTHORIZE | one, data=sent) for one in wrong]
-    assert [(answer.status_code, "location" in answer.headers) for answer in got] == [(400, False)] * 6
+    assert [(answer.status_code, "location" in answer.headers) for answer in got] == [
+        (400, False)
+    ] * 6
     assert {answer.headers["content-type"] for answer in got} == {"text/html; charset=utf-8"}
     assert not world.codes
 
 
 @pytest.mark.parametrize(
     ("wrong", "error"),
-    [({"owner": "workspace"}, "invalid_request"), ({"response_type": "token"}, "unsupported_response_type")],
+    [
+        ({"owner": "workspace"}, "invalid_request"),
+        ({"response_type": "token"}, "unsupported_response_type"),
+    ],
 )
-async def test_another_wrong_parameter_is_told_to_the_app(world: World, wrong: dict[str, str], error: str) -> None:
+async def test_another_wrong_parameter_is_told_to_the_app(
+    world: World, wrong: dict[str, str], error: str
+) -> None:
     async with served(world) as base, httpx.AsyncClient(base_url=base) as http:
         answer = await http.get(AUTHORIZE_PATH, params=AUTHORIZE | wrong)
     back = httpx.URL(answer.headers["location"])
@@ -72,7 +87,11 @@ async def test_a_code_is_exchanged_once(world: World) -> None:
         code = (await consent(http))["code"]
         first, second = await exchange(http, code), await exchange(http, code)
     reply = first.json()
-    assert (reply["access_token"][:4], reply["refresh_token"][:4], reply["token_type"]) == ("ntn_", "nrt_", "bearer")
+    assert (reply["access_token"][:4], reply["refresh_token"][:4], reply["token_type"]) == (
+        "ntn_",
+        "nrt_",
+        "bearer",
+    )
     assert reply["workspace_name"] == "Orchard Studio"
     assert "expires_in" not in reply
     assert (second.status_code, second.json()["error"], second.json()["code"]) == (
@@ -94,7 +113,9 @@ async def test_a_code_is_burnt_by_a_wrong_redirect_uri_but_not_by_a_stranger(wor
     async with served(world) as base, httpx.AsyncClient(base_url=base) as http:
         code = (await consent(http))["code"]
         body = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
-        stranger = await http.post("/v1/oauth/token", json=body, headers=VERSIONED, auth=(CLIENT.id, "guess"))
+        stranger = await http.post(
+            "/v1/oauth/token", json=body, headers=VERSIONED, auth=(CLIENT.id, "guess")
+        )
         wrong = await token(http, body | {"redirect_uri": "https://evil.test/"})
         again = await exchange(http, code)
     assert (stranger.status_code, stranger.json()["error"]) == (401, "invalid_client")
@@ -106,7 +127,10 @@ async def test_a_token_request_that_is_not_the_json_notion_wants_is_refused(worl
     table: list[tuple[dict[str, Any], str]] = [
         ({"json": {"grant_type": "password"}}, "invalid_request"),
         ({"json": {"grant_type": "authorization_code"}}, "invalid_request"),
-        ({"json": {"grant_type": "authorization_code", "code": "x", "code_verifier": "y"}}, "validation_error"),
+        (
+            {"json": {"grant_type": "authorization_code", "code": "x", "code_verifier": "y"}},
+            "validation_error",
+        ),
         ({"data": {"grant_type": "authorization_code", "code": "x"}}, "invalid_request"),
         ({"content": b"{", "headers": as_json}, "invalid_json"),
         ({"content": b"[" * 100_000, "headers": as_json}, "invalid_json"),
@@ -123,18 +147,25 @@ async def test_a_refresh_ends_the_old_pair_at_once(world: World) -> None:
         http, old = session.http, session.reply
         new = (await refresh(http, old["refresh_token"])).json()
         lost = await refresh(http, old["refresh_token"])
-        old_access, new_access = await me(http, old["access_token"]), await me(http, new["access_token"])
+        old_access, new_access = (
+            await me(http, old["access_token"]),
+            await me(http, new["access_token"]),
+        )
     assert new["bot_id"] == old["bot_id"]
     assert (lost.status_code, lost.json()["error"]) == (400, "invalid_grant")
     assert (old_access.status_code, old_access.json()["code"]) == (401, "unauthorized")
     assert (new_access.status_code, new_access.json()["id"]) == (200, new["bot_id"])
 
 
-async def test_the_same_person_and_workspace_get_the_same_bot_and_another_workspace_another(world: World) -> None:
+async def test_the_same_person_and_workspace_get_the_same_bot_and_another_workspace_another(
+    world: World,
+) -> None:
     other = world.add_account("Elsewhere", 3, {"users": 2})
     async with connected(world) as session:
         again = (await exchange(session.http, (await consent(session.http))["code"])).json()
-        elsewhere = (await exchange(session.http, (await consent(session.http, account=other.id))["code"])).json()
+        elsewhere = (
+            await exchange(session.http, (await consent(session.http, account=other.id))["code"])
+        ).json()
         still = await me(session.http, session.reply["access_token"])
     assert again["bot_id"] == session.reply["bot_id"]
     assert again["access_token"] != session.reply["access_token"]

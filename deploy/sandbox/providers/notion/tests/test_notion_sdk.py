@@ -8,10 +8,22 @@ import pytest
 from notion_client import AsyncClient
 from notion_client.client import RetryOptions
 from notion_client.errors import APIErrorCode, APIResponseError, UnknownHTTPResponseError
-from notion_client.helpers import async_collect_paginated_api, is_full_data_source, is_full_page, is_full_user
+from notion_client.helpers import (
+    async_collect_paginated_api,
+    is_full_data_source,
+    is_full_page,
+    is_full_user,
+)
 
 from deploy.sandbox.providers.notion import SIMULATED
-from deploy.sandbox.providers.notion.tests.serving import CLIENT, REDIRECT, Session, connected, consent, live
+from deploy.sandbox.providers.notion.tests.serving import (
+    CLIENT,
+    REDIRECT,
+    Session,
+    connected,
+    consent,
+    live,
+)
 from deploy.sandbox.world import Limit, World
 
 Listing = Callable[..., Awaitable[Any]]
@@ -35,8 +47,12 @@ async def collect(function: object, **kw: Any) -> list[dict[str, Any]]:
 
 async def test_the_sdk_pages_through_search_and_users(world: World) -> None:
     async with sdk(world) as (client, _):
-        pages = await collect(client.search, filter={"property": "object", "value": "page"}, page_size=50)
-        sources = await collect(client.search, filter={"property": "object", "value": "data_source"})
+        pages = await collect(
+            client.search, filter={"property": "object", "value": "page"}, page_size=50
+        )
+        sources = await collect(
+            client.search, filter={"property": "object", "value": "data_source"}
+        )
         users = await collect(client.users.list, page_size=4)
     assert len(pages) == 400 - 17
     assert all(map(is_full_page, pages))
@@ -60,8 +76,12 @@ async def test_the_sdk_finds_data_sources_by_their_database_and_queries_them(wor
         for about in database["data_sources"]:
             source = await client.data_sources.retrieve(data_source_id=about["id"])
             assert source["title"][0]["plain_text"]
-            rows += await collect(client.data_sources.query, data_source_id=about["id"], page_size=20)
-        part = await client.data_sources.query(data_source_id=wanted[0]["id"], filter_properties=["title"], page_size=1)
+            rows += await collect(
+                client.data_sources.query, data_source_id=about["id"], page_size=20
+            )
+        part = await client.data_sources.query(
+            data_source_id=wanted[0]["id"], filter_properties=["title"], page_size=1
+        )
     assert wanted[0]["id"] in {about["id"] for about in database["data_sources"]}
     assert {row["parent"]["database_id"] for row in rows} == {database["id"]}
     assert [value["type"] for value in part["results"][0]["properties"].values()] == ["title"]
@@ -74,7 +94,12 @@ async def test_the_sdk_reads_single_objects(world: World) -> None:
         prop = await client.pages.properties.retrieve(page_id=page_id, property_id="title")
         children = await client.blocks.children.list(block_id=page_id)
         user, me = await client.users.retrieve(user_id=user_id), await client.users.me()
-    assert (page["id"], page["in_trash"], prop["type"], children["type"]) == (page_id, False, "property_item", "block")
+    assert (page["id"], page["in_trash"], prop["type"], children["type"]) == (
+        page_id,
+        False,
+        "property_item",
+        "block",
+    )
     assert (user["id"], me["id"]) == (user_id, session.reply["bot_id"])
     assert me["bot"]["workspace_name"] == SIMULATED.default.name
 
@@ -83,9 +108,15 @@ async def test_the_sdk_exchanges_refreshes_introspects_and_revokes(world: World)
     app = {"client_id": CLIENT.id, "client_secret": CLIENT.secret}
     async with sdk(world) as (client, session):
         code = (await consent(session.http))["code"]
-        pair = await client.oauth.token(**app, grant_type="authorization_code", code=code, redirect_uri=REDIRECT)
-        newer = await client.oauth.token(**app, grant_type="refresh_token", refresh_token=pair["refresh_token"])
-        told = [await client.oauth.introspect(**app, token=one["access_token"]) for one in (pair, newer)]
+        pair = await client.oauth.token(
+            **app, grant_type="authorization_code", code=code, redirect_uri=REDIRECT
+        )
+        newer = await client.oauth.token(
+            **app, grant_type="refresh_token", refresh_token=pair["refresh_token"]
+        )
+        told = [
+            await client.oauth.introspect(**app, token=one["access_token"]) for one in (pair, newer)
+        ]
         await client.oauth.revoke(**app, token=newer["access_token"])
         last = await client.oauth.introspect(**app, token=newer["access_token"])
     assert [one["active"] for one in [*told, last]] == [False, True, False]
@@ -99,12 +130,18 @@ async def test_the_sdk_knows_the_sandboxs_errors(world: World) -> None:
         with pytest.raises(APIResponseError) as invalid:
             await client.search(page_size=1_000)
         with pytest.raises(UnknownHTTPResponseError) as spent:
-            await client.oauth.token(CLIENT.id, CLIENT.secret, grant_type="refresh_token", refresh_token="nrt_spent")
+            await client.oauth.token(
+                CLIENT.id, CLIENT.secret, grant_type="refresh_token", refresh_token="nrt_spent"
+            )
         world.tokens.clear()
         with pytest.raises(APIResponseError) as unauthorized:
             await client.users.me()
     codes = [missing.value.code, invalid.value.code, unauthorized.value.code]
-    assert codes == [APIErrorCode.ObjectNotFound, APIErrorCode.ValidationError, APIErrorCode.Unauthorized]
+    assert codes == [
+        APIErrorCode.ObjectNotFound,
+        APIErrorCode.ValidationError,
+        APIErrorCode.Unauthorized,
+    ]
     assert (spent.value.status, '"invalid_grant"' in spent.value.body) == (400, True)
     assert missing.value.request_id
 
