@@ -1,6 +1,7 @@
 """A simulated provider is one folder here, found by its name: no other file has to know it.
 
-Each folder offers ``SIMULATED``, its data and rules, and ``routes``, its HTTP API below its slug.
+Each folder offers ``SIMULATED``, its data and rules, ``SCOPES``, the scopes it knows (empty where the provider has
+none), and ``routes``, its HTTP API below its slug.
 """
 
 from __future__ import annotations
@@ -20,6 +21,9 @@ class SandboxModule(Protocol):
 
     @property
     def SIMULATED(self) -> Simulated: ...  # noqa: N802  # a constant of the module
+
+    @property
+    def SCOPES(self) -> frozenset[str]: ...  # noqa: N802  # a constant of the module
 
     def routes(self, world: World) -> Iterable[ControllerRouterHandler]: ...
 

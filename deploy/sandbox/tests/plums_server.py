@@ -21,6 +21,7 @@ from deploy.sandbox.world.tests.plums import Plums
 from shared.errors import Forbidden
 
 SIMULATED = Plums()
+SCOPES = frozenset({"plums.read"})
 AnyRequest = Request[Any, Any, Any]
 
 

@@ -6,13 +6,15 @@ from typing import Final
 
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.airtable.authorize import authorize_routes
+from deploy.sandbox.providers.airtable.authorize import SCOPES, authorize_routes
 from deploy.sandbox.providers.airtable.data import SimulatedAirtable
 from deploy.sandbox.providers.airtable.meta import meta_routes
 from deploy.sandbox.providers.airtable.records import record_routes
 from deploy.sandbox.providers.airtable.token import token_routes
 from deploy.sandbox.providers.airtable.writes import write_routes
 from deploy.sandbox.world import Simulated, World
+
+__all__ = ["SCOPES", "SIMULATED", "routes"]
 
 SIMULATED: Final[Simulated] = SimulatedAirtable()
 

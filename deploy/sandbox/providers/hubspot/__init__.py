@@ -8,6 +8,7 @@ from litestar import Router
 from litestar.types import ControllerRouterHandler
 
 from deploy.sandbox.providers.hubspot.account import account_routes
+from deploy.sandbox.providers.hubspot.catalogue import SCOPES
 from deploy.sandbox.providers.hubspot.consent import consent_routes
 from deploy.sandbox.providers.hubspot.data import SIMULATED
 from deploy.sandbox.providers.hubspot.grants import grant_routes
@@ -17,7 +18,7 @@ from deploy.sandbox.providers.hubspot.search import search_routes
 from deploy.sandbox.providers.hubspot.tokens import token_routes
 from deploy.sandbox.world import World
 
-__all__ = ["SIMULATED", "routes"]
+__all__ = ["SCOPES", "SIMULATED", "routes"]
 
 
 def routes(world: World) -> list[ControllerRouterHandler]:

@@ -12,6 +12,8 @@ from deploy.sandbox.providers.notion.rows import SimulatedNotion
 from deploy.sandbox.world import Simulated, World
 
 SIMULATED: Final[Simulated] = SimulatedNotion()
+SCOPES: Final[frozenset[str]] = frozenset()
+"""None: Notion has capabilities, which are ticked in an app's settings."""
 
 
 def routes(world: World) -> list[HTTPRouteHandler]:
