@@ -3,6 +3,7 @@
 from deploy.sandbox.world.clock import Clock
 from deploy.sandbox.world.consent import chosen_account, consent_page, redirect
 from deploy.sandbox.world.limits import Limit, Limiter
+from deploy.sandbox.world.record_page import ShownRecord, record_page
 from deploy.sandbox.world.shapes import (
     Archives,
     AuthorizationCode,
@@ -27,11 +28,13 @@ __all__ = [
     "SandboxAccount",
     "SandboxClient",
     "SandboxRow",
+    "ShownRecord",
     "Simulated",
     "Store",
     "Token",
     "World",
     "chosen_account",
     "consent_page",
+    "record_page",
     "redirect",
 ]

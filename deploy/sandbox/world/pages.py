@@ -23,7 +23,8 @@ legend{font-weight:600;padding:0 0 .5rem}.choices{max-height:40vh;overflow:auto;
 label{display:flex;gap:.6rem;align-items:baseline;padding:.6rem .75rem;margin-bottom:.5rem;border:1px solid var(--line);
 border-radius:10px;cursor:pointer}label:has(:checked){border-color:var(--main);box-shadow:inset 0 0 0 1px var(--main)}
 label span{display:grid}input{accent-color:var(--main)}
-.do{display:flex;gap:.75rem;flex-wrap:wrap}button{flex:1;font:inherit;font-weight:600;padding:.65rem 1.2rem;
+dl.values{display:grid;grid-template-columns:minmax(0,1fr) minmax(0,2fr);gap:.35rem 1rem;
+white-space:pre-wrap}dl.values>*{margin:0}.do{display:flex;gap:.75rem;flex-wrap:wrap}button{flex:1;font:inherit;font-weight:600;padding:.65rem 1.2rem;
 border-radius:10px;border:1px solid var(--line);background:none;color:inherit;cursor:pointer}
 button[value=allow]{background:#1d4ed8;border-color:#1d4ed8;color:#fff}button:hover{filter:brightness(1.1)}
 :focus-visible{outline:3px solid var(--main);outline-offset:2px}

@@ -75,6 +75,18 @@ class World:
     def rows(self, account_id: str, resource: str) -> dict[str, SandboxRow]:
         return self.all_rows(account_id)[resource]
 
+    def live(self, resource: str, id_: str) -> list[SandboxRow]:
+        """Return the live rows with this id, from every account that has one.
+
+        Accounts made from one seed may share ids; rows that are equal are returned once.
+        """
+        found: list[SandboxRow] = []
+        for account_id in self.accounts:
+            row = self.rows(account_id, resource).get(id_)
+            if row is not None and not row.archived and row not in found:
+                found.append(row)
+        return found
+
     def mutate(
         self,
         account_id: str,

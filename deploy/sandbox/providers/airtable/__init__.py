@@ -11,6 +11,7 @@ from deploy.sandbox.providers.airtable.data import SimulatedAirtable
 from deploy.sandbox.providers.airtable.meta import meta_routes
 from deploy.sandbox.providers.airtable.records import record_routes
 from deploy.sandbox.providers.airtable.token import token_routes
+from deploy.sandbox.providers.airtable.web import web_routes
 from deploy.sandbox.providers.airtable.writes import write_routes
 from deploy.sandbox.world import Simulated, World
 
@@ -27,4 +28,5 @@ def routes(world: World) -> list[HTTPRouteHandler]:
         *meta_routes(world),
         *record_routes(world),
         *write_routes(world),
+        *web_routes(world),
     ]

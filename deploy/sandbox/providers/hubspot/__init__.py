@@ -16,6 +16,7 @@ from deploy.sandbox.providers.hubspot.objects import object_routes
 from deploy.sandbox.providers.hubspot.responses import ErrorResponse, error_response
 from deploy.sandbox.providers.hubspot.search import search_routes
 from deploy.sandbox.providers.hubspot.tokens import token_routes
+from deploy.sandbox.providers.hubspot.web import web_routes
 from deploy.sandbox.world import World
 
 __all__ = ["SCOPES", "SIMULATED", "routes"]
@@ -30,6 +31,7 @@ def routes(world: World) -> list[ControllerRouterHandler]:
         *account_routes(world),
         *object_routes(world),
         *search_routes(world),
+        *web_routes(world),
     ]
     return [
         Router(

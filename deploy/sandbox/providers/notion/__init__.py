@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 from deploy.sandbox.providers.notion.content import content_routes
 from deploy.sandbox.providers.notion.oauth import oauth_routes
 from deploy.sandbox.providers.notion.rows import SimulatedNotion
+from deploy.sandbox.providers.notion.web import web_routes
 from deploy.sandbox.world import Simulated, World
 
 SIMULATED: Final[Simulated] = SimulatedNotion()
@@ -17,4 +18,4 @@ SCOPES: Final[frozenset[str]] = frozenset()
 
 
 def routes(world: World) -> list[HTTPRouteHandler]:
-    return [*oauth_routes(world), *content_routes(world)]
+    return [*oauth_routes(world), *content_routes(world), *web_routes(world)]
