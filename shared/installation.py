@@ -34,6 +34,8 @@ class ProviderRuntime(msgspec.Struct, frozen=True, kw_only=True):
     authorize_url: str
     token_url: str
     api_url: str
+    web_url: str | None = None
+    """Where the pages of simulated records are. None: records are opened at the provider's own addresses."""
     simulated: bool = False
 
 
@@ -103,5 +105,6 @@ def _runtime(provider: Provider, given: ProviderSettings, settings: Settings) ->
         authorize_url=given.authorize_url or at(settings.sandbox_public_url, oauth.authorize_url),
         token_url=given.token_url or at(settings.sandbox_url, oauth.token_url),
         api_url=(given.api_url or at(settings.sandbox_url, provider.api_url)).rstrip("/"),
+        web_url=f"{settings.sandbox_public_url}/{provider.slug}" if given.simulated else None,
         simulated=given.simulated,
     )

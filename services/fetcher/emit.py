@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -45,15 +46,14 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
     receipt: Receipt
 
 
-def emission(
-    job: Job, source: Connection, page: Page, *, version: int, known: Mapping[str, KnownItem]
-) -> Emission:
-    """Compare a page with what is ``known`` of its ids; an object that comes twice counts once, as it came last."""
+def emission(run: JobRun, page: Page, *, version: int, known: Mapping[str, KnownItem]) -> Emission:
+    """Compare a page with what is ``known`` of its ids."""
+    job, source = run.job, run.source
     messages: dict[str, Message] = {}
     read: list[KnownItem] = []
     new = oversized = 0
     floor, at = job.first_version or 0, timestamp()
-    for record in {record.id: record for record in page.records}.values():
+    for record in _records(page, run.runtime.web_url):
         before = known.get(record.id)
         if before is None or before.version < floor:
             new += 1
@@ -69,6 +69,26 @@ def emission(
     return Emission(
         messages=list(messages.values()), sent=tuple(messages), known=read, new=new, receipt=receipt
     )
+
+
+def _records(page: Page, web_url: str | None) -> list[Record]:
+    """Return each object once, as it came last.
+
+    With a ``web_url`` (the sandbox's) a link keeps its path and query but leads there: people must
+    never land on the real site from a record that does not exist on it.
+    """
+    records = {record.id: record for record in page.records}.values()
+    if web_url is None:
+        return list(records)
+    return [msgspec.structs.replace(record, url=_moved(record.url, web_url)) for record in records]
+
+
+def _moved(url: str | None, web_url: str) -> str | None:
+    if url is None:
+        return None
+    parts = urlsplit(url)
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{web_url}/{parts.path.lstrip('/')}{query}"
 
 
 async def send_dead_letters(run: JobRun, context: FetcherContext, page: Page) -> None:

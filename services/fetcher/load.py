@@ -77,7 +77,7 @@ async def _page(run: JobRun, context: FetcherContext) -> None:
         known = await known_items.known(
             db, job.connection_id, job.resource, [record.id for record in page.records]
         )
-        emitted = emission(job, run.source, page, version=at, known=known)
+        emitted = emission(run, page, version=at, known=known)
         if emitted.sent:
             await queries.record_pending(db, job, emitted.sent)
     failpoint("after_record_pending")

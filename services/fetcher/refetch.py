@@ -21,7 +21,7 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     job, at = run.job, run.next_version()
     ids = (job.cursor or {"ids": []})["ids"]
     page = await run.connector.read(run.call, job.resource, tuple(ids[:CHUNK]))
-    emitted = emission(job, run.source, page, version=at, known={})
+    emitted = emission(run, page, version=at, known={})
     found = {item.id for item in emitted.known}
     gone = [] if page.rejected else [id_ for id_ in ids[:CHUNK] if id_ not in found]
     async with context.database.write(lock=job.connection_id) as db:

@@ -12,11 +12,15 @@ from shared.web import LOOPBACK
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider as it is reached here: ``api_url`` is the real one, an override, or the sandbox's."""
+    """A provider as it is reached here: ``api_url`` is the real one, an override, or the sandbox's.
+
+    ``web_url`` is where the sandbox shows records to people, None for a real provider.
+    """
 
     provider: Provider
     client_id: str
     api_url: str
+    web_url: str | None = None
 
 
 class FetcherSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +45,10 @@ def fetcher_settings(settings: Settings, *, alone: bool) -> FetcherSettings:
     """
     providers = {
         slug: Runtime(
-            provider=runtime.provider, client_id=runtime.client_id, api_url=runtime.api_url
+            provider=runtime.provider,
+            client_id=runtime.client_id,
+            api_url=runtime.api_url,
+            web_url=runtime.web_url,
         )
         for slug, runtime in provider_runtimes(settings).items()
     }

@@ -62,7 +62,7 @@ ADDRESSES: Final = (
         kind="origin",
         parse=parsers.origin,
         default="{sandbox_url}",
-        description="How browsers reach the simulated providers' consent pages.",
+        description="How browsers reach the simulated providers' pages: consent, and records.",
     ),
 )
 

@@ -164,6 +164,24 @@ def test_a_search_typed_while_a_load_runs_is_not_lost(world: World, person: Visi
     assert person.complaints == []
 
 
+def test_the_link_of_a_simulated_record_opens_its_page_in_the_sandbox(
+    world: World, person: Visit
+) -> None:
+    product = world.product
+    account = product.account("hubspot", {"deals": 3}, name="Linked")
+    connection = product.connect("hubspot", account=account)
+    product.synced(connection["sync_id"])
+    item = next(iter(product.items(connection["id"], "deals")))
+    page = person.page(product.url)
+    page.get_by_role("link", name=item["name"], exact=True).first.click()
+    with page.expect_popup() as opened:
+        page.get_by_role("dialog").get_by_role("link", name="Open in").click()
+    expect(opened.value.locator(".mark")).to_have_text("Simulated")
+    expect(opened.value.get_by_role("heading", level=1)).to_have_text(item["name"])
+    assert opened.value.url.startswith(product.sandbox)
+    assert person.complaints == []
+
+
 def test_connecting_reading_and_disconnecting_need_no_javascript(world: World) -> None:
     product = world.product
     account = product.account("airtable", {"bases": 1, "tables": 2, "records": 40}, name="Plain")
