@@ -16,7 +16,7 @@ from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Sync
 from shared.connector import Provider
 from shared.contracts.connections import Connection
-from shared.contracts.envelope import Message, Undecodable, event, header
+from shared.contracts.envelope import Message, Undecodable, event
 from shared.contracts.items import Item, parse_key
 from shared.contracts.syncs import RefetchItems, SyncRequested
 from shared.contracts.topics import SYNCS
@@ -113,39 +113,34 @@ def item_row(record: ConsumedRecord) -> dict[str, Any]:
     Raises:
         Undecodable: the key, a header or the value is not what the contract says.
     """
+    headers = dict(record.headers)  # read once: looking each one up would take half of all this
     try:
         ref = parse_key(record.key)
-        version, generation = int(_need(record, "version")), int(_need(record, "generation"))
+        version, generation = int(headers["version"]), int(headers["generation"])
+        org_id, synced_at = headers["org_id"].decode(), headers["ce_time"].decode()
+        digest = headers["digest"].decode() if "digest" in headers else None
         body = None if record.value is None else DECODER.decode(record.value)
+    except KeyError as missing:
+        reason = f"not an item: the header {missing.args[0]} is missing"
+        raise Undecodable("malformed", reason) from missing
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise Undecodable("malformed", f"not an item: {error}") from error
-    known = (
-        {}
-        if body is None
-        else {**asdict(body), "raw": bytes(body.raw), "name_folded": body.name.casefold()}
-    )
-    return {
-        **items.BLANK,
-        **known,
+    row = {**items.BLANK}
+    if body is not None:
+        row |= asdict(body)
+        row |= {"raw": bytes(body.raw), "name_folded": body.name.casefold(), "digest": digest}
+    return row | {
         "connection_id": ref.connection_id,
         "resource": ref.resource,
         "id": ref.id,
-        "org_id": header(record.headers, "org_id") or "",
+        "org_id": org_id,
         "generation": generation,
         "version": version,
-        "synced_at": header(record.headers, "ce_time") or "",
+        "synced_at": synced_at,
         "deleted": body is None,
-        "digest": None if body is None else header(record.headers, "digest"),
         "partition": record.partition,
         "offset": record.offset,
     }
-
-
-def _need(record: ConsumedRecord, name: str) -> str:
-    value = header(record.headers, name)
-    if value is None:
-        raise Undecodable("malformed", f"the header {name} is missing")
-    return value
 
 
 async def apply_connection(

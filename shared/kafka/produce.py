@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 from zlib import crc32
 
@@ -133,11 +134,8 @@ def _lane(key: bytes) -> bytes:
 
 def _refuse_oversized(messages: Sequence[Message], most: int) -> None:
     for one in messages:
-        size = (
-            len(one.key)
-            + len(one.value or b"")
-            + sum(len(name) + len(value) for name, value in one.headers)
-        )
+        headers = sum(map(len, chain.from_iterable(one.headers)))
+        size = len(one.key) + len(one.value or b"") + headers
         if size > most - OVERHEAD_BYTES:
             raise MessageSizeTooLargeError(
                 f"a message of {size} bytes for {one.topic}; {most} is the limit"

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+from typing import Final
+
 import msgspec
 from aiokafka import ConsumerRecord
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage, KafkaMessage
+
+_VALUE: Final = itemgetter(1)
 
 
 class ConsumedRecord(msgspec.Struct, frozen=True):
@@ -26,15 +31,16 @@ async def undecoded(message: KafkaMessage) -> list[ConsumedRecord]:
 
 
 def consumed_record(record: ConsumerRecord[bytes, bytes]) -> ConsumedRecord:
+    headers = record.headers
+    if None in map(_VALUE, headers):
+        headers = _without_nulls(headers)
     return ConsumedRecord(
         record.topic,
         record.partition,
         record.offset,
         record.key or b"",
         record.value,
-        record.headers
-        if all(value is not None for _, value in record.headers)
-        else _without_nulls(record.headers),
+        headers,
     )
 
 
