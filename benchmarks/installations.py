@@ -19,8 +19,10 @@ from benchmarks.processes import SANDBOX, Part, Running
 from deploy.kafka import Kafka
 from deploy.servers import Child, Postgres, Redis
 from deploy.servers.child import Sink
-from tests.client import Client
-from tests.product import PORTS, ROOT, clean, reserved_ports
+from tests.support.client import Client
+from tests.support.ports import reserved_ports
+from tests.support.processes import ROOT, clean
+from tests.support.product import PORTS
 
 HOST = "127.0.0.1"
 PRODUCT: tuple[str, ...] = ("-m", "deploy.local")

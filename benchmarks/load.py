@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.processes import SANDBOX, SERVERS, Running
-from tests.client import ENDED, RESOURCES, Client, eventually
+from tests.support.client import ENDED, RESOURCES, Client
+from tests.support.waiting import eventually
 
 PROVIDER = "hubspot"
 COUNTS = {"companies": 8_000, "contacts": 17_000, "deals": 5_000}

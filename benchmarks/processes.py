@@ -12,7 +12,7 @@ from typing import Final
 
 import psutil
 
-from tests.client import Client
+from tests.support.client import Client
 
 SANDBOX: Final = "sandbox"
 SERVERS: Final = ("Kafka", "PostgreSQL", "Redis")

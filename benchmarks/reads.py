@@ -12,8 +12,8 @@ import msgspec
 from benchmarks.load import Figures, checked, connected, made, whole
 from benchmarks.processes import Running
 from benchmarks.reader import Reading
-from tests.client import Client
-from tests.product import ROOT
+from tests.support.client import Client
+from tests.support.processes import ROOT
 
 COUNTS = {"companies": 20_000, "contacts": 60_000, "deals": 20_000}
 PAGE = 50

@@ -17,7 +17,9 @@ from typing import Any
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from tests.product import RESOURCES, ROOT, Product, product
+from tests.support.client import RESOURCES
+from tests.support.processes import ROOT
+from tests.support.product import Product, product
 
 DESK = {"width": 1280, "height": 860}
 PHONE = {"width": 375, "height": 812}

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from typing_extensions import override
 
 from tests.chaos.topic import Record, Topic, content
-from tests.client import RESOURCES, Client
+from tests.support.client import RESOURCES, Client
 
 Kind = Literal["lost", "doubled", "stale", "phantom"]
 KINDS: tuple[Kind, ...] = ("lost", "doubled", "stale", "phantom")

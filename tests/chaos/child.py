@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.client import eventually
+from tests.support.waiting import eventually
 
 START_S = 60.0
 STOP_S = 30.0

@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 import httpx
 from typing_extensions import override
 
-from tests.client import Client
+from tests.support.client import Client
 
 T = TypeVar("T")
 PATIENCE_S: Final = 60.0

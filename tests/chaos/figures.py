@@ -14,7 +14,7 @@ from tests.chaos.hostile import ANSWERS, hostile
 from tests.chaos.limits import forget_peak, peak_mib
 from tests.chaos.load import Load, begin, pace
 from tests.chaos.stack import Stack
-from tests.client import eventually
+from tests.support.waiting import eventually
 
 LONG = {"companies": 2000, "contacts": 2000, "deals": 2000}
 

@@ -12,7 +12,8 @@ from typing import Any
 from tests.chaos.checker import Report, check
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.client import ENDED, eventually
+from tests.support.client import ENDED
+from tests.support.waiting import eventually
 
 PAGE = 100
 PAGES = {"hubspot": "/crm/objects/", "notion": "/v1/", "airtable": "/v0/"}

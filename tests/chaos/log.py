@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, ITEMS, JOBS, PROGRESS, SYNCS
-from tests.client import eventually
+from tests.support.waiting import eventually
 
 READERS = {
     ITEMS: ("gateway",),

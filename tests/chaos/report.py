@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from tests.product import ROOT
+from tests.support.processes import ROOT
 
 RESULTS = ROOT / ".cache" / "chaos"
 PAGE = ROOT / "docs" / "reliability.md"

@@ -16,8 +16,9 @@ from tests.chaos.child import TAIL, Child
 from tests.chaos.customer import Customer
 from tests.chaos.proxy import Network, Proxy
 from tests.chaos.topic import Topic
-from tests.client import RESOURCES
-from tests.product import clean, reserved_ports
+from tests.support.client import RESOURCES
+from tests.support.ports import reserved_ports
+from tests.support.processes import clean
 
 HOST = "127.0.0.1"
 SETUP_S = 60

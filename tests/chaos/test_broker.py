@@ -35,7 +35,8 @@ from tests.chaos.log import Raw
 from tests.chaos.modes import BlackHole, Drop
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.client import ENDED, eventually
+from tests.support.client import ENDED
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

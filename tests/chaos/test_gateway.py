@@ -18,7 +18,7 @@ from tests.chaos.limits import disk_full, forget_peak, peak_mib
 from tests.chaos.load import Load, begin, pace
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.client import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,8 @@ from tests.chaos.load import Load, begin, pace
 from tests.chaos.modes import BlackHole, Drop, HalfClose, Mode, Pass, Reset, Truncate
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.client import eventually, is_waiting
+from tests.support.client import is_waiting
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -17,7 +17,7 @@ from tests.chaos.modes import BlackHole, Reset
 from tests.chaos.real import RealStack
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.client import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

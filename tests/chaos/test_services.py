@@ -14,7 +14,7 @@ from tests.chaos import log
 from tests.chaos.load import Load, begin, pace
 from tests.chaos.stack import HOST, Stack
 from tests.chaos.topic import Topic
-from tests.client import eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -12,7 +12,8 @@ import pytest
 from tests.chaos.load import Load, begin, pace
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.client import ENDED, eventually
+from tests.support.client import ENDED
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from shared.db import Schema
 from tests.contract.child import PLACE, described
-from tests.product import ROOT
+from tests.support.processes import ROOT
 
 WITHIN_S = 60.0
 

@@ -26,7 +26,7 @@ from playwright.sync_api import (
 )
 from typing_extensions import override
 
-from tests.product import Product
+from tests.support.product import Product
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (

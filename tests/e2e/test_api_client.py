@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from tests.e2e.topics import CONNECTIONS, ITEMS, group_of_two, last_values, live_keys, records
-from tests.product import RESOURCES, Product, product
+from tests.support.client import RESOURCES
+from tests.support.product import Product, product
 
 pytestmark = pytest.mark.e2e
 ALLOWED = "http://localhost:3000"

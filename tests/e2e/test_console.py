@@ -12,7 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.e2e.browser import Visit, allow, chromium, needs_chromium, served, visit
-from tests.product import RESOURCES, Product, eventually, product
+from tests.support.client import RESOURCES
+from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, needs_chromium]
 COUNTS = {"companies": 430, "contacts": 520, "deals": 360}

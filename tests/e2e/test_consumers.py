@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.product import ROOT, Product, product
+from tests.support.processes import ROOT
+from tests.support.product import Product, product
 
 pytestmark = pytest.mark.e2e
 

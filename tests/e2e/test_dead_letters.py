@@ -16,7 +16,8 @@ from shared.kafka import ConsumedRecord, Producer
 from shared.kafka.dead_letters import DeadLetters
 from shared.settings import Cluster
 from tests.e2e.topics import records
-from tests.product import Product, eventually, product
+from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

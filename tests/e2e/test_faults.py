@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.client import is_waiting
-from tests.product import Product, eventually, product
+from tests.support.client import is_waiting
+from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

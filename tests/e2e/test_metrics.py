@@ -15,7 +15,9 @@ from shared.contracts.topics import ITEMS, JOBS, SYNCS, dead_letters
 from shared.kafka import Producer
 from shared.settings import Cluster
 from shared.tests.scraped import Metrics, rise
-from tests.product import ROOT, Product, eventually, product
+from tests.support.processes import ROOT
+from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

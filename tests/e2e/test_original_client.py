@@ -12,7 +12,9 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.e2e.browser import Visit, allow, chromium, needs_chromium, sandbox_secrets, served, visit
-from tests.product import RESOURCES, Product, eventually, product
+from tests.support.client import RESOURCES
+from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, needs_chromium]
 CLIENT = Path(__file__).parent / "original_client"

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.client import ENDED
-from tests.product import Product, eventually, product
+from tests.support.client import ENDED
+from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

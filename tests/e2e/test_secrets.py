@@ -16,7 +16,8 @@ import pytest
 
 from deploy.sandbox.clients import sandbox_clients
 from tests.e2e.browser import sandbox_secrets
-from tests.product import RESOURCES, Product, product
+from tests.support.client import RESOURCES
+from tests.support.product import Product, product
 
 pytestmark = pytest.mark.e2e
 COUNTS = {

@@ -15,7 +15,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.product import ROOT, Product, clean, eventually, product
+from tests.support.processes import ROOT, clean
+from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

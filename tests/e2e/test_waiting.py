@@ -15,8 +15,9 @@ import pytest
 from deploy.localkafka import Broker
 from shared.kafka import ensure_topics
 from shared.settings import Cluster
-from tests.client import eventually
-from tests.product import ROOT, Product
+from tests.support.processes import ROOT
+from tests.support.product import Product
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

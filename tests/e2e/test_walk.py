@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.product import ROOT, eventually, product
+from tests.support.processes import ROOT
+from tests.support.product import product
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 

@@ -9,7 +9,8 @@ from typing import Any
 from aiokafka import AIOKafkaConsumer
 from confluent_kafka import Consumer, KafkaError, Message
 
-from tests.product import Product, eventually
+from tests.support.product import Product
+from tests.support.waiting import eventually
 
 ITEMS, CONNECTIONS = "tributary.items.v1", "tributary.connections.v1"
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.product import ROOT
+from tests.support.processes import ROOT
 
 OURS = tuple(str(ROOT / folder) + os.sep for folder in ("services", "shared"))
 BY_THE_CLOCK = {"heartbeat", "sweeper"}

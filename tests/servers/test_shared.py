@@ -14,10 +14,10 @@ import pytest
 import redis
 
 from deploy.servers import ProgramUnavailable
-from tests.client import eventually
-from tests.product import ROOT
 from tests.servers.databases import database_of_its_own
 from tests.servers.shared import Shared
+from tests.support.processes import ROOT
+from tests.support.waiting import eventually
 
 TESTS = """
 def test_one(real_redis):

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from tests.e2e.browser import chromium, needs_chromium, visit
-from tests.product import Product, product
 from tests.strangers.tools import NODE_MODULES, needs_node_tools
+from tests.support.product import Product, product
 
 pytestmark = [pytest.mark.browser, needs_chromium, needs_node_tools]
 PAGES = {"/docs": "REST API", "/events": "Events"}

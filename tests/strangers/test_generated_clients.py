@@ -12,7 +12,6 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.product import RESOURCES, ROOT, Product, product
 from tests.strangers.tools import (
     BIN,
     NODE_MODULES,
@@ -21,6 +20,9 @@ from tests.strangers.tools import (
     needs_python_tools,
     run,
 )
+from tests.support.client import RESOURCES
+from tests.support.processes import ROOT
+from tests.support.product import Product, product
 
 pytestmark = pytest.mark.e2e
 PROGRAMS = ROOT / "tests/strangers/programs"

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 import pytest
 from confluent_kafka import Producer
 
-from tests.product import ROOT, Product, clean, eventually, product
 from tests.strangers.tools import BIN, environment, needs_python_tools
+from tests.support.processes import ROOT, clean
+from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, needs_python_tools, pytest.mark.timeout(600)]
 FOLDER = ROOT / "tests/strangers/fuzz"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.product import ROOT
 from tests.strangers.tools import BIN, NODE_MODULES, needs_node_tools, needs_python_tools, run
+from tests.support.processes import ROOT
 
 OPENAPI = ROOT / "docs/openapi.json"
 ASYNCAPI = ROOT / "docs/asyncapi.json"

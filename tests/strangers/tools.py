@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from tests.product import ROOT, clean
+from tests.support.processes import ROOT, clean
 
 BIN: Final = ROOT / ".venv-strangers/bin"
 NODE_MODULES: Final = ROOT / ".cache/strangers/node_modules"

@@ -23,7 +23,9 @@ from typing import Any, Final
 from aiokafka import AIOKafkaProducer
 
 from shared.crypto import hash_token, load_keyring
-from tests.product import Product, clean, eventually, product
+from tests.support.processes import clean
+from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 ACCOUNTS: Final = {
     "hubspot": {"companies": 2, "contacts": 3, "deals": 2},

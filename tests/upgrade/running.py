@@ -11,7 +11,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from tests.product import Product, clean, eventually
+from tests.support.processes import clean
+from tests.support.product import Product
+from tests.support.waiting import eventually
 from tests.upgrade.restore import Account, Restored, restore
 
 PATIENCE_S = 100.0

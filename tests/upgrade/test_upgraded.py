@@ -8,7 +8,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from tests.client import RESOURCES
+from tests.support.client import RESOURCES
 from tests.upgrade.restore import Restored
 from tests.upgrade.running import Installation
 

@@ -18,8 +18,10 @@ from deploy.kafka.jars import class_path
 from deploy.servers import ProgramUnavailable
 from deploy.servers.cluster import binaries
 from deploy.servers.commands import installed
-from tests.client import Client, eventually
-from tests.product import clean, reserved_ports
+from tests.support.client import Client
+from tests.support.ports import reserved_ports
+from tests.support.processes import clean
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 NAMES = ("GATEWAY", "AUTH", "FETCHER", "SANDBOX", "KAFKA")

@@ -14,7 +14,7 @@ import pytest
 from deploy.native.supervise import Supervisor
 from deploy.native.tests.small import SmallStack
 from deploy.servers import Ended
-from tests.client import eventually
+from tests.support.waiting import eventually
 
 
 class Watched:

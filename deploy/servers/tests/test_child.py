@@ -18,7 +18,7 @@ from deploy.servers import Child, Ended
 from deploy.servers.commands import installed
 from deploy.servers.family import family
 from deploy.servers.ports import Port
-from tests.client import eventually
+from tests.support.waiting import eventually
 
 ROOT = Path(__file__).parents[3]
 

@@ -4,29 +4,19 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.client import RESOURCES, Client, eventually
+from tests.support.client import Client
+from tests.support.ports import reserved_ports
+from tests.support.processes import clean
+from tests.support.waiting import eventually
 
-__all__ = ["RESOURCES", "ROOT", "Product", "clean", "eventually", "product", "reserved_ports"]
-
-ROOT = Path(__file__).parent.parent
 PORTS = ("GATEWAY", "AUTH", "FETCHER", "SANDBOX", "KAFKA")
-
-
-def reserved_ports(count: int) -> list[socket.socket]:
-    """Sockets on free ports, all different. They never listen: the product can, but nobody else is given the port."""
-    taken = [socket.socket() for _ in range(count)]
-    for one in taken:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        one.bind(("127.0.0.1", 0))
-    return taken
 
 
 class Product(Client):
@@ -103,12 +93,6 @@ class Product(Client):
         self.http.close()
         for one in self._reserved:
             one.close()
-
-
-def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """Without settings of ours that happen to be there; for a process in another folder, where no .env says more."""
-    kept = {name: value for name, value in environ.items() if not name.startswith("TRIBUTARY_")}
-    return {**kept, "PYTHONPATH": str(ROOT)}
 
 
 @contextmanager

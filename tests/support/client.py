@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import httpx
+
+from tests.support.waiting import PATIENCE_S, eventually
 
 RESOURCES = {
     "hubspot": ("companies", "contacts", "deals"),
@@ -15,21 +16,8 @@ RESOURCES = {
 }
 ENDED = frozenset({"done", "incomplete", "failed"})
 """The states of a sync, or of one of its resources, that change no more."""
-PATIENCE_S = 90.0
 KEPT = httpx.Limits(keepalive_expiry=2.0)
 """Shorter than the 5 s after which our servers close: a request sent into a closing connection is lost."""
-
-
-def eventually(check: Any, *, within: float = PATIENCE_S, every: float = 0.1) -> Any:
-    """The first truthy answer of ``check``; fails with its last answer when there is none in time."""
-    end = time.monotonic() + within
-    while True:
-        found = check()
-        if found:
-            return found
-        if time.monotonic() > end:
-            raise AssertionError(f"not within {within} s; the last answer was {found!r}")
-        time.sleep(every)
 
 
 def is_waiting(resource: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,0 +1,1 @@
+"""What all suites share: waiting, chance, ports, servers, and the running product with its client."""
