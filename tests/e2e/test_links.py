@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.product import Product, product
+from tests.support.product import Product, product
 
 pytestmark = pytest.mark.e2e
 
