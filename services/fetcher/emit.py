@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -86,9 +85,8 @@ def _records(page: Page, web_url: str | None) -> list[Record]:
 def _moved(url: str | None, web_url: str) -> str | None:
     if url is None:
         return None
-    parts = urlsplit(url)
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{web_url}/{parts.path.lstrip('/')}{query}"
+    path = url.split("/", 3)[3:]  # behind scheme, nothing, and host
+    return "/".join([web_url, *path])
 
 
 async def send_dead_letters(run: JobRun, context: FetcherContext, page: Page) -> None:
