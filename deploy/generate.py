@@ -1,4 +1,4 @@
-"""Writes what is generated from the code; with ``--check`` it only says what is stale, and fails.
+"""Write what is generated from the code; with ``--check`` only say what is stale, and fail.
 
 python -m deploy.generate [--check]
 """
@@ -12,13 +12,17 @@ from typing import Final
 
 import msgspec
 
+from deploy.reference.errors import errors_page
+from deploy.reference.log_events import log_events_page
+from deploy.reference.metrics import metrics_page
+from deploy.reference.providers import provider_pages
+from deploy.reference.settings import example_file, settings_page
 from services.gateway.app import bare_app
 from services.gateway.http.asyncapi import asyncapi_document
 from services.gateway.http.openapi import described_server, openapi_document
 from services.gateway.http.schemas import Json
 from services.gateway.security.permissions import required_permission
 from shared.providers import load_providers
-from shared.settings import settings_table
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 
@@ -33,27 +37,21 @@ def _rest_contract() -> Json:
     )
 
 
-def _readme(present: str) -> str:
-    """The README with the settings table between its two marks; as it is when it has none."""
-    before, begin, rest = present.partition(
-        "<!-- settings: written by python -m deploy.generate -->\n"
-    )
-    if not begin:
-        return present
-    _, end, after = rest.partition("<!-- /settings -->")
-    return f"{before}{begin}\n{settings_table(load_providers())}\n{end}{after}"
-
-
 FILES: Final[Mapping[str, Callable[[str], str]]] = {
     "docs/openapi.json": lambda _: _json(_rest_contract()),
     "docs/asyncapi.json": lambda _: _json(asyncapi_document()),
-    "README.md": _readme,
+    "docs/reference/settings.md": settings_page,
+    "docs/reference/errors.md": errors_page,
+    "docs/reference/metrics.md": metrics_page,
+    "docs/reference/log-events.md": log_events_page,
+    ".env.example": example_file,
+    **provider_pages(),
 }
-"""Path → what it has to hold; given what it holds now, for files that are generated in part."""
+"""Path → what the file has to hold, given what it holds now: some are generated in part."""
 
 
 def stale(root: Path = ROOT) -> dict[str, str]:
-    """Path → its new content, for each file that is not as generated."""
+    """Return path → new content of each file that is not as generated."""
     wanted = {}
     for name, make in FILES.items():
         path = root / name
@@ -65,7 +63,11 @@ def stale(root: Path = ROOT) -> dict[str, str]:
 
 
 def main(arguments: list[str]) -> int:
-    found = stale()
+    try:
+        found = stale()
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 1
     if "--check" in arguments:
         for name in found:
             print(f"{name} is stale: run python -m deploy.generate")

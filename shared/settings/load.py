@@ -198,7 +198,7 @@ def _unknown(given: Mapping[str, str], providers: Iterable[str]) -> list[str]:
         hint = (
             f"Did you mean {PREFIX}{near[0]}?"
             if near
-            else "Remove it, or see the table of settings in the README."
+            else "Remove it, or see docs/reference/settings.md."
         )
         problems.append(f"{name} is not a setting. {hint}")
     return problems

@@ -1,4 +1,4 @@
-"""Every variable, declared once: how it is parsed, its default, and the sentence the README shows."""
+"""Every variable, declared once: how it is parsed, its default, and the sentence that docs/reference/settings.md shows."""
 
 from __future__ import annotations
 
@@ -255,7 +255,7 @@ def provider_prefix(slug: str) -> str:
 
 
 def settings_table(providers: Iterable[str] = ()) -> str:
-    """Return the README's markdown table. ``providers`` are slugs, named as the values ``P`` may have."""
+    """Return the settings as a Markdown table. ``providers`` are slugs, named as the values ``P`` may have."""
     rows = [
         f"| `{PREFIX}{variable.name}` | {variable.kind} | {_shown(variable)} |"
         for variable in GENERAL

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -25,6 +26,7 @@ PROVIDER = "hubspot"
 COUNTS = {"companies": 250, "contacts": 450, "deals": 150}
 TOTAL = sum(COUNTS.values())
 GUIDE = ROOT / "docs" / "operate.md"
+REFERENCE = ROOT / "docs" / "reference" / "metrics.md"
 SERVICES = ("AUTH", "FETCHER", "GATEWAY")
 OWN = {
     "AUTH": "tributary_refreshes_total",
@@ -70,9 +72,9 @@ def load(running: Product, name: str) -> dict[str, Any]:
     return connection
 
 
-@pytest.mark.skipif(not GUIDE.exists(), reason="this checkout has no docs/operate.md")
-def test_every_metric_that_the_operators_guide_names_is_there(one: Product) -> None:
-    told = set(re.findall(r"\btributary_[a-z_]+", GUIDE.read_text("utf-8")))
+@pytest.mark.parametrize("page", [GUIDE, REFERENCE])
+def test_every_metric_that_the_documents_name_is_there(one: Product, page: Path) -> None:
+    told = set(re.findall(r"\btributary_[a-z_]+", page.read_text("utf-8")))
     shown = set(
         re.findall(
             r"^# TYPE (tributary_[a-z_]+)",
