@@ -19,6 +19,7 @@ from aiokafka.errors import MessageSizeTooLargeError
 from sqlalchemy import Column, Float, LargeBinary, MetaData, String, Table, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared import clock
 from shared.contracts.envelope import Message
 from shared.db import Big, Database, db_now, in_array, json_array, notify_on_commit
 from shared.failpoints import failpoint
@@ -133,7 +134,7 @@ class Relay:
             (min(IDLE_S, await self._due_in()), self._wake) if leads else (IDLE_S, self._stopping)
         )
         try:
-            async with asyncio.timeout(delay):
+            async with clock.timeout(delay):
                 await event.wait()
         except TimeoutError:
             return

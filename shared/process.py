@@ -14,11 +14,13 @@ from typing import Any, Final
 
 import structlog
 
+from shared import clock
 from shared.exit_codes import exit_code
-from shared.failpoints import VARIABLE, arm_failpoint
+from shared.failpoints import VARIABLE as FAILPOINT
+from shared.failpoints import arm_failpoint
 from shared.installation import addresses, provider_defaults
 from shared.serve import Served, StartFailed, bind
-from shared.settings import Settings, load_settings
+from shared.settings import Settings, SettingsError, load_settings
 from shared.telemetry import configure_logging
 from shared.telemetry.middleware import App
 
@@ -41,6 +43,7 @@ def run_command(run: Callable[[Settings], Coroutine[Any, Any, int]], *, needs: s
 
     def with_settings() -> int:
         settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
+        _arm(settings)
         return asyncio.run(run(settings))
 
     return exit_code(with_settings, needs=needs)
@@ -50,8 +53,22 @@ def read_settings() -> Settings:
     """Read them from the environment and ``.env``, and log as they say. Raises ``SettingsError``."""
     settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
     configure_logging(settings.log_level, settings.log_format)
-    arm_failpoint(os.environ.get(VARIABLE, ""))
+    _arm(settings)
+    clock.warn_if_movable()
     return settings
+
+
+def _arm(settings: Settings) -> None:
+    """Let tests stop this process and move its clock, where the environment says so. Raises ``SettingsError``."""
+    arm_failpoint(os.environ.get(FAILPOINT, ""))
+    file = os.environ.get(clock.VARIABLE, "")
+    if file and not settings.on_loopback:
+        problem = (
+            f"{clock.VARIABLE} lets tests move the clock, but TRIBUTARY_HOST or "
+            "TRIBUTARY_INTERNAL_HOST is not loopback. Remove the variable, or listen on loopback."
+        )
+        raise SettingsError([problem])
+    clock.arm_clock(file)
 
 
 def _serve(name: str, make_app: Callable[[Settings], App]) -> None:

@@ -1,4 +1,4 @@
-"""One quota for the whole fleet: sliding windows in Redis, by its clock, taken in one round trip.
+"""One quota for the whole fleet: sliding windows in Redis, by its clock (moved as ours is), taken in one round trip.
 
 A bucket holds the times of its last permits, also those still to come, so a permit is given at a moment at which no
 window of the provider's would hold too many. A time up to ``HORIZON_S`` ahead is reserved and waited for; a later one
@@ -7,8 +7,6 @@ is only told.
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections import defaultdict
 from collections.abc import Sequence
 from itertools import count
@@ -20,6 +18,7 @@ import structlog
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.exceptions import RedisError
 
+from shared import clock
 from shared.settings import SecretStr
 
 HORIZON_S: Final = 2.0
@@ -30,7 +29,7 @@ MARGIN_S: Final = 0.25
 
 _TAKE: Final = """
 local time = redis.call('TIME')
-local now, horizon = tonumber(time[1]) + tonumber(time[2]) / 1000000, tonumber(ARGV[1])
+local now, horizon = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[#ARGV]), tonumber(ARGV[1])
 local at = now + tonumber(ARGV[2])
 for i = 1, #KEYS / 2 do
   local requests, window = tonumber(ARGV[2 * i + 2]), tonumber(ARGV[2 * i + 3])
@@ -48,7 +47,8 @@ return {1, tostring(at - now)}
 """
 _CLOSE: Final = """
 local time = redis.call('TIME')
-local opens = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[1])
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[#ARGV])
+local opens = now + tonumber(ARGV[1])
 for i = 1, #KEYS do
   if opens > tonumber(redis.call('GET', KEYS[i]) or '0') then
     redis.call('SET', KEYS[i], string.format('%.6f', opens), 'PX', math.max(1, math.ceil(1000 * tonumber(ARGV[1]))))
@@ -57,7 +57,7 @@ end
 """
 _CLOSED: Final = """
 local time, left = redis.call('TIME'), 0
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[#ARGV])
 for i = 1, #KEYS do left = math.max(left, tonumber(redis.call('GET', KEYS[i]) or '0') - now) end
 return tostring(left)
 """
@@ -110,12 +110,18 @@ class Quota:
         """Ask for one request in all ``windows`` at once."""
         if not windows:
             return Permit(granted=True, wait_s=0.0)
-        now, keys = time.time(), [window.key for window in windows]
+        now, keys = clock.now(), [window.key for window in windows]
         earliest = now + self._closed_here(keys)
         if self._scripts is None:
             return self._permit_alone(windows, now, earliest)
         sizes = [value for window in windows for value in window.careful()]
-        arguments = [HORIZON_S, repr(earliest - now), f"{self._name}:{next(self._permits)}", *sizes]
+        arguments = [
+            HORIZON_S,
+            repr(earliest - now),
+            f"{self._name}:{next(self._permits)}",
+            *sizes,
+            clock.offset(),
+        ]
         names = [name for key in keys for name in (f"quota:{key}", f"quota:{key}:closed")]
         try:
             granted, seconds = await self._scripts.take(keys=names, args=arguments)
@@ -126,14 +132,14 @@ class Quota:
 
     async def close(self, keys: Sequence[str], seconds: float) -> None:
         """The provider said to wait: nobody asks in these windows for ``seconds``. A longer closing stays."""
-        until = time.time() + seconds
+        until = clock.now() + seconds
         for key in keys:
             self._closed[key] = max(until, self._closed.get(key, 0.0))
         if not keys or self._scripts is None:
             return
         try:
             names = [f"quota:{key}:closed" for key in keys]
-            await self._scripts.close(keys=names, args=[repr(seconds)])
+            await self._scripts.close(keys=names, args=[repr(seconds), clock.offset()])
         except RedisError as error:
             log.warning("quota_without_redis", error=type(error).__name__)
 
@@ -143,15 +149,14 @@ class Quota:
         if not keys or self._scripts is None:
             return here
         try:
-            return max(
-                here,
-                float(await self._scripts.closed(keys=[f"quota:{key}:closed" for key in keys])),
-            )
+            names = [f"quota:{key}:closed" for key in keys]
+            there = await self._scripts.closed(keys=names, args=[clock.offset()])
+            return max(here, float(there))
         except RedisError:
             return here
 
     def _closed_here(self, keys: Sequence[str]) -> float:
-        now, longest = time.time(), 0.0
+        now, longest = clock.now(), 0.0
         for key in keys:
             left = self._closed.get(key, 0.0) - now
             if left <= 0:
@@ -171,7 +176,7 @@ class Quota:
 async def wait(seconds: float) -> None:
     """A little longer than told: the moment itself may still count as too early."""
     if seconds > 0:
-        await asyncio.sleep(seconds + 0.002)
+        await clock.sleep(seconds + 0.002)
 
 
 def open_redis(url: SecretStr) -> Redis:

@@ -5,10 +5,8 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
-import os
 import signal
 import sys
-from pathlib import Path
 from typing import Final
 
 from deploy.local.compose import Composition, broker_folder, compose
@@ -16,9 +14,8 @@ from deploy.local.stack import running
 from deploy.localkafka import check_layout
 from deploy.stores import check_stores
 from shared.exit_codes import exit_code
-from shared.installation import provider_defaults
-from shared.settings import Settings, load_settings
-from shared.telemetry import configure_logging
+from shared.process import read_settings
+from shared.settings import Settings
 
 _KEYS_REQUIRED: Final = (
     "API keys are required: the address or the public URL is not loopback. "
@@ -34,9 +31,7 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
 
     def run() -> None:
-        settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
-        configure_logging(settings.log_level, settings.log_format)
-        asyncio.run(_run(settings, sandbox=not given.no_sandbox))
+        asyncio.run(_run(read_settings(), sandbox=not given.no_sandbox))
 
     return exit_code(run)
 

@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import os
 import signal
 import sys
 from pathlib import Path
 
 from deploy.localkafka import Broker, BrokerError
+from shared import clock
 from shared.exit_codes import exit_code
 from shared.telemetry import configure_logging
 
@@ -30,6 +32,8 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     given = parser.parse_args(arguments)
     configure_logging()
+    clock.arm_clock(os.environ.get(clock.VARIABLE, ""))
+    clock.warn_if_movable()
 
     def run() -> None:
         try:

@@ -1,7 +1,6 @@
 """One partition: an append-only log in segments, of which only what is durable is shown to readers."""
 
 import os
-import time
 from asyncio import Future
 from bisect import bisect_right
 from pathlib import Path
@@ -17,6 +16,7 @@ from deploy.localkafka.flusher import FlushPoint
 from deploy.localkafka.policy import Policy
 from deploy.localkafka.producers import Producers
 from deploy.localkafka.segment import Segment, scan
+from shared import clock
 
 _logger = structlog.get_logger()
 SUFFIX: Final = ".log"
@@ -155,7 +155,7 @@ class PartitionLog:
         base_offset = active.next_offset
         active.append(header, base_offset, batch)
         if active.first_timestamp < 0:
-            active.first_timestamp = int(time.time() * 1000)
+            active.first_timestamp = int(clock.now() * 1000)
         self.producers.remember(header, base_offset)
         return base_offset
 

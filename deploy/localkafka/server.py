@@ -20,6 +20,7 @@ from deploy.localkafka.layout import claim_layout, upgrade_layout
 from deploy.localkafka.node import Node
 from deploy.localkafka.topics import Topics
 from deploy.localkafka.upkeep import Upkeep
+from shared import clock
 
 _logger = structlog.get_logger()
 _UPKEEP_SECONDS: Final = 10.0
@@ -118,7 +119,7 @@ class Broker:
     async def _tidy(self) -> None:
         await self.tidy(thorough=True)
         while self._node is not None:
-            await asyncio.sleep(_UPKEEP_SECONDS)
+            await clock.sleep(_UPKEEP_SECONDS)
             try:
                 self._node.groups.offsets.tend()
             except OSError:

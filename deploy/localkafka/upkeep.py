@@ -1,7 +1,6 @@
 """Compacting and trimming partitions while they are read and written."""
 
 import asyncio
-import time
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -12,6 +11,7 @@ from deploy.localkafka.compaction import Survey
 from deploy.localkafka.files import sync_directory
 from deploy.localkafka.log import PartitionLog
 from deploy.localkafka.segment import Segment
+from shared import clock
 
 _logger = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class Upkeep:
             if log.policy.compacted:
                 await self._compact(log, thorough=thorough)
             else:
-                trim(log, now_ms=int(time.time() * 1000))
+                trim(log, now_ms=int(clock.now() * 1000))
 
     async def _compact(self, log: PartitionLog, *, thorough: bool) -> None:
         records = sum(segment.records for segment in log.segments)
@@ -62,7 +62,7 @@ class Upkeep:
 
     async def _survey(self, log: PartitionLog) -> Survey:
         files = [(segment.path, segment.durable) for segment in log.segments]
-        horizon = int(time.time() * 1000) - log.policy.delete_retention_ms
+        horizon = int(clock.now() * 1000) - log.policy.delete_retention_ms
         end = log.high_watermark
         return await asyncio.to_thread(
             compaction.survey, files, end=end, horizon=horizon, go_on=self._going

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import socket
 import sys
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ import uvicorn
 from deploy.sandbox.clients import sandbox_clients
 from deploy.sandbox.providers import SandboxModule, load_sandboxes
 from deploy.sandbox.server.app import create_app
+from shared import clock
 from shared.exit_codes import Misuse, exit_code
 from shared.telemetry import configure_logging
 
@@ -63,6 +65,8 @@ def main(arguments: list[str], modules: Mapping[str, SandboxModule] | None = Non
     )
     given = parser.parse_args(arguments)
     configure_logging("warning")
+    clock.arm_clock(os.environ.get(clock.VARIABLE, ""))
+    clock.warn_if_movable()
     return exit_code(lambda: _serve(given, load_sandboxes() if modules is None else modules))
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from services.auth.oauth_client.endpoint import TokenEndpoint
+from shared.clock import now
 from shared.crypto import KeyRing
 from shared.db import Database
 
@@ -19,4 +19,4 @@ class AuthContext:
     keyring: KeyRing = field(repr=False)
     endpoints: Mapping[str, TokenEndpoint]
     public_url: str
-    clock: Callable[[], float] = time.time
+    clock: Callable[[], float] = now

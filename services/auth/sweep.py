@@ -11,6 +11,7 @@ import structlog
 from services.auth import credentials, store
 from services.auth.context import AuthContext
 from services.auth.refresh import RefreshCoordinator
+from shared import clock
 
 EVERY_S: Final = 30.0
 EARLY_S: Final = 300.0
@@ -56,7 +57,7 @@ async def keep_sweeping(
         ):  # whatever it is: a sweeper that has ended is missed by nobody until tokens die
             log.exception("sweep_failed")
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(EVERY_S):
+            async with clock.timeout(EVERY_S):
                 await stopping.wait()
 
 

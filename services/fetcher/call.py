@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +10,7 @@ import structlog
 
 from services.fetcher.metrics import LIMITED, WAITED, WAITS
 from services.fetcher.settings import FetcherSettings, Runtime
+from shared import clock
 from shared.connector import Bucket, Connector, Reauthorize, Reject, Request, Response, RetryLater
 from shared.contracts.auth import AccessToken, ErrorBody, TokenRequest
 from shared.contracts.connections import Connection
@@ -38,11 +38,11 @@ class Tokens:
     async def get(self, connection_id: str, *, stale_version: int | None = None) -> AccessToken:
         """Raise Reauthorize when the customer must consent again, RetryLater when auth cannot say now."""
         held = self._held.get(connection_id)
-        if held and held[0].token_version != stale_version and time.monotonic() < held[1]:
+        if held and held[0].token_version != stale_version and clock.monotonic() < held[1]:
             return held[0]
         token = await self._ask(connection_id, stale_version)
         lasts = token.expires_in_s - EARLY_S if token.expires_in_s is not None else float("inf")
-        self._held[connection_id] = (token, time.monotonic() + lasts)
+        self._held[connection_id] = (token, clock.monotonic() + lasts)
         return token
 
     def forget(self, connection_id: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 from typing import Final
 
@@ -15,6 +14,7 @@ from services.fetcher.context import FetcherContext
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.run import JobRun
+from shared import clock
 from shared.connector import Interruption, Reauthorize, Reject, Restart, RetryLater
 from shared.contracts.progress import JobError
 
@@ -99,7 +99,7 @@ def backoff(attempt: int) -> float:
 async def _slept(context: FetcherContext, seconds: float) -> bool:
     """Return False when the worker wants to leave before the time is over."""
     try:
-        async with asyncio.timeout(seconds):
+        async with clock.timeout(seconds):
             await context.stopping.wait()
     except TimeoutError:
         return True

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable
 from typing import Final, Literal
 
@@ -13,6 +11,7 @@ from services.fetcher import store
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.plan import give_up_unclaimed
+from shared import clock
 from shared.db import Database
 
 BEAT_S: Final = 3.0
@@ -25,7 +24,7 @@ log = structlog.get_logger()
 async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], None]) -> None:
     """Beat, and look after the others' jobs, until cancelled. ``died`` is called when the others have given us up."""
     while True:
-        await asyncio.sleep(BEAT_S)
+        await clock.sleep(BEAT_S)
         try:
             async with database.write() as db:
                 missed = await store.silent(db, worker_id) > 2 * BEAT_S
@@ -70,7 +69,7 @@ async def leave(database: Database, worker_id: str) -> None:
 
 async def reap(database: Database) -> int:
     """Return dead workers' jobs to ready, and dispatch again what has been ready for too long."""
-    cutoff = time.time() - FORGOTTEN_AFTER_S
+    cutoff = clock.now() - FORGOTTEN_AFTER_S
     async with database.read() as db:
         live = await store.live_workers(db)
         orphaned = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -12,10 +11,11 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.tables import connections, cursors, lanes, outbox, syncs, unclaimed, workers
+from shared import clock
 from shared.contracts.connections import Connection
 from shared.contracts.items import PAGES_PER_CLAIM
 from shared.contracts.syncs import SyncRequested
-from shared.db import Database, db_now, in_array, json_array
+from shared.db import Database, db_now, in_array, json_array, machine_now
 from shared.kafka import Producer
 from shared.outbox import Relay
 
@@ -170,7 +170,7 @@ async def forget_cursors(db: AsyncConnection, *job_ids: str) -> None:
 
 async def first_time(db: AsyncConnection, sync_id: str, connection_id: str) -> bool:
     """Register a sync; False when it was planned before (messages come at least once)."""
-    row = {"id": sync_id, "connection_id": connection_id, "requested_at": time.time()}
+    row = {"id": sync_id, "connection_id": connection_id, "requested_at": clock.now()}
     return (await db.execute(upsert(syncs).values(row).on_conflict_do_nothing())).rowcount == 1
 
 
@@ -213,19 +213,21 @@ async def take_put_aside(db: AsyncConnection, connection_id: str) -> list[SyncRe
 
 
 async def arrive(db: AsyncConnection, worker_id: str) -> None:
-    await db.execute(insert(workers).values(id=worker_id, beat_at=db_now()))
+    await db.execute(insert(workers).values(id=worker_id, beat_at=machine_now()))
 
 
 async def beat(db: AsyncConnection, worker_id: str) -> bool:
     """False when the others have given this worker up: its jobs are somebody else's now."""
     return (
-        await db.execute(update(workers).where(workers.c.id == worker_id).values(beat_at=db_now()))
+        await db.execute(
+            update(workers).where(workers.c.id == worker_id).values(beat_at=machine_now())
+        )
     ).rowcount == 1
 
 
 async def silent(db: AsyncConnection, worker_id: str) -> float:
     """Seconds since the last beat of this worker."""
-    since = select(db_now() - workers.c.beat_at).where(workers.c.id == worker_id)
+    since = select(machine_now() - workers.c.beat_at).where(workers.c.id == worker_id)
     return float((await db.execute(since)).scalar() or 0.0)
 
 
@@ -233,7 +235,7 @@ async def forget_workers(
     db: AsyncConnection, *, silent_s: float = 0.0, only: str | None = None
 ) -> None:
     """Workers whose last beat is older than ``silent_s`` are dead; or ``only`` this one, which leaves."""
-    dead = workers.c.beat_at <= db_now() - silent_s if only is None else workers.c.id == only
+    dead = workers.c.beat_at <= machine_now() - silent_s if only is None else workers.c.id == only
     await db.execute(delete(workers).where(dead))
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -14,6 +13,7 @@ from services.gateway.connections import queries as connections
 from services.gateway.items import queries as items
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Sync
+from shared import clock
 from shared.connector import Provider
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, Undecodable, event
@@ -201,4 +201,4 @@ def _made_at(id_: str) -> float:
     try:
         return int(id_[:12], 16) / 1000
     except ValueError:
-        return time.time()
+        return clock.now()

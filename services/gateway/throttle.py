@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, final
 
 import msgspec
 
+from shared.clock import monotonic
 from shared.errors import TributaryError
 
 FREE: Final = 5
@@ -36,7 +36,7 @@ class Throttle:
     nobody guesses a right one.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
 

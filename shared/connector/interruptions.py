@@ -10,9 +10,10 @@ Interruption
 from __future__ import annotations
 
 import math
-import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
+
+from shared import clock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -76,6 +77,6 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         pass
     try:
-        return min(max(0.0, parsedate_to_datetime(raw).timestamp() - time.time()), LONGEST_S)
+        return min(max(0.0, parsedate_to_datetime(raw).timestamp() - clock.now()), LONGEST_S)
     except ValueError:
         return None

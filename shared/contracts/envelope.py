@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import msgspec
+
+from shared import clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,7 +39,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 def new_id() -> str:
     """A UUIDv7 as 32 hex digits: unique, and sorted by the millisecond it was made in."""
     random = int.from_bytes(os.urandom(10), "big")
-    value = (time.time_ns() // 1_000_000) << 80 | random
+    value = int(clock.now() * 1000) << 80 | random
     value = value & ~(0xF << 76) | 0x7 << 76
     value = value & ~(0x3 << 62) | 0x2 << 62
     return f"{value:032x}"
@@ -46,7 +47,7 @@ def new_id() -> str:
 
 def timestamp(at: float | None = None) -> str:
     """RFC 3339 in UTC with milliseconds; ``at`` is in epoch seconds, now when absent."""
-    moment = datetime.fromtimestamp(time.time() if at is None else at, UTC)
+    moment = datetime.fromtimestamp(clock.now() if at is None else at, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 

@@ -26,6 +26,7 @@ from shared.db.statements import (
     db_now,
     in_array,
     json_array,
+    machine_now,
 )
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "json_array",
     "layout_of",
     "leader_lock",
+    "machine_now",
     "notify_on_commit",
     "other_sessions",
     "run_migrations",

@@ -33,6 +33,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 
+from shared import clock
+
 Key: Final = String().with_variant(String(collation="C"), "postgresql")
 """Text that is sorted and paged by: in the order of its bytes, as SQLite and Python have it, whatever the locale."""
 Big: Final = BigInteger().with_variant(Integer(), "sqlite")
@@ -40,23 +42,56 @@ Big: Final = BigInteger().with_variant(Integer(), "sqlite")
 
 _VALUES: Final = re.compile(r"VALUES \([^)]*\)")
 _PARAMETERS: Final = re.compile(r"\$\d+")
+_SQLITE_NOW: Final = "((julianday('now') - 2440587.5) * 86400.0)"
+_POSTGRESQL_NOW: Final = "EXTRACT(EPOCH FROM clock_timestamp())::float8"
+_OFFSET: Final = bindparam("clock_offset", callable_=clock.offset, type_=Float)
 
 
-class db_now(FunctionElement[float]):  # noqa: N801  # stands in statements like SQL's own functions
-    """Epoch seconds, to the millisecond, by the database's own clock: hosts need not agree on the time."""
+class machine_now(FunctionElement[float]):  # noqa: N801  # stands in statements like SQL's own functions
+    """Epoch seconds, to the millisecond, by the machine of the database, whatever the tests do with the clock.
+
+    For heartbeats: they say that a process runs now, and go on while a test moves the days.
+    """
 
     type = Float()  # type: ignore[mutable-override]  # as SQLAlchemy's own functions do
     inherit_cache = True  # type: ignore[mutable-override]
 
 
+class db_now(machine_now):  # noqa: N801  # stands in statements like SQL's own functions
+    """Epoch seconds, to the millisecond, by the database's own clock: hosts need not agree on the time.
+
+    A clock that was moved moves it too. Only in statements that SQLAlchemy runs: what is compiled once, at import,
+    would not know that the clock can be moved.
+    """
+
+    inherit_cache = True
+
+
+@compiles(machine_now)
+def _machine_now_on_sqlite(_element: machine_now, _compiler: Any, **_options: Any) -> str:
+    return _SQLITE_NOW
+
+
+@compiles(machine_now, "postgresql")
+def _machine_now_on_postgresql(_element: machine_now, _compiler: Any, **_options: Any) -> str:
+    return _POSTGRESQL_NOW
+
+
 @compiles(db_now)
-def _now_on_sqlite(_element: db_now, _compiler: Any, **_options: Any) -> str:
-    return "((julianday('now') - 2440587.5) * 86400.0)"
+def _now_on_sqlite(_element: db_now, compiler: Any, **options: Any) -> str:
+    return _moved(_SQLITE_NOW, compiler, options)
 
 
 @compiles(db_now, "postgresql")
-def _now_on_postgresql(_element: db_now, _compiler: Any, **_options: Any) -> str:
-    return "EXTRACT(EPOCH FROM clock_timestamp())::float8"
+def _now_on_postgresql(_element: db_now, compiler: Any, **options: Any) -> str:
+    return _moved(_POSTGRESQL_NOW, compiler, options)
+
+
+def _moved(sql: str, compiler: Any, options: Mapping[str, Any]) -> str:
+    """Add what the clock is ahead by at each execution; leave it out where nobody can move the clock."""
+    if not clock.movable():
+        return sql
+    return f"({sql} + {compiler.process(_OFFSET, **options)})"
 
 
 class in_array(FunctionElement[bool]):  # noqa: N801  # stands in statements like SQL's own functions
@@ -156,7 +191,13 @@ class CompiledSelect:
 
 def _compiled(statement: Select[Any], dialect: Any) -> tuple[str, tuple[str, ...]]:
     compiled: Any = statement.compile(dialect=dialect)
-    return str(compiled), tuple(compiled.positiontup or ())
+    return _without_clock(str(compiled)), tuple(compiled.positiontup or ())
+
+
+def _without_clock(sql: str) -> str:
+    if _SQLITE_NOW in sql or _POSTGRESQL_NOW in sql:
+        raise ValueError(f"db_now() cannot move in a statement compiled once; pass the time: {sql}")
+    return sql
 
 
 class BulkUpsert:
@@ -169,7 +210,7 @@ class BulkUpsert:
     def __init__(self, statement: Insert) -> None:
         compiled: Any = statement.compile(dialect=sqlite.dialect(paramstyle="qmark"))
         self.columns: tuple[str, ...] = tuple(compiled.positiontup or ())
-        self._rows_sql = str(compiled)
+        self._rows_sql = _without_clock(str(compiled))
         types = [statement.table.c[name].type for name in self.columns if name in statement.table.c]
         self._arrays_sql = _from_arrays(self._rows_sql, types)
 

@@ -12,6 +12,7 @@ import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
+from shared import clock
 from shared.contracts.envelope import Message
 from shared.kafka.client_config import client_options
 from shared.kafka.client_safety import check_producer
@@ -103,11 +104,11 @@ class Producer:
         """Whole batches, each as (future, number of records): a future per message costs more than the message."""
         topic, partition = at
         sent: list[tuple[Any, int]] = []
-        batch = self._producer.create_batch()
+        batch, written_ms = self._producer.create_batch(), int(clock.now() * 1000)
         for one in messages:
             while (
                 batch.append(
-                    timestamp=None, key=one.key, value=one.value, headers=list(one.headers)
+                    timestamp=written_ms, key=one.key, value=one.value, headers=list(one.headers)
                 )
                 is None
             ):

@@ -84,6 +84,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return self.public_url.startswith("https://")
 
     @property
+    def on_loopback(self) -> bool:
+        """True while all that listens is reached from this machine only."""
+        return _is_loopback(self.host) and _is_loopback(self.internal_host)
+
+    @property
     def keys_required(self) -> bool:
         """True unless the gateway listens on loopback and its public URL is there too.
 

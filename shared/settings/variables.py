@@ -10,7 +10,8 @@ import msgspec
 from shared.settings import parsers
 
 PREFIX: Final = "TRIBUTARY_"
-KNOWN_ELSEWHERE: Final = frozenset({"TRIBUTARY_FAILPOINT"})
+KNOWN_ELSEWHERE: Final = frozenset({"TRIBUTARY_CLOCK_FILE", "TRIBUTARY_FAILPOINT"})
+"""For tests only: see ``shared.clock`` and ``shared.failpoints``."""
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True):

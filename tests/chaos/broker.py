@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import os
 import signal
 import sys
 from contextlib import AsyncExitStack
@@ -18,6 +19,7 @@ from typing_extensions import override
 
 from deploy.localkafka import Broker
 from deploy.localkafka.node import Node
+from shared.clock import VARIABLE, arm_clock
 
 
 class Advertised(Broker):
@@ -47,4 +49,5 @@ if __name__ == "__main__":
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    arm_clock(os.environ.get(VARIABLE, ""))
     asyncio.run(serve(Advertised(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))))

@@ -17,6 +17,7 @@ from tests.chaos.customer import Customer
 from tests.chaos.proxy import Network, Proxy
 from tests.chaos.topic import Topic
 from tests.support.client import RESOURCES
+from tests.support.clock import MovableClock
 from tests.support.ports import reserved_ports
 from tests.support.processes import clean
 
@@ -49,6 +50,7 @@ class Stack:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.data = folder / "data"
+        self.clock = MovableClock(folder / "clock")
         named = [f"fetcher{number + 1}" for number in range(fetchers + spare)]
         self.fetchers, self.spare = tuple(named[:fetchers]), tuple(named[fetchers:])
         self.network = Network()
@@ -160,6 +162,7 @@ class Stack:
             "TRIBUTARY_SANDBOX_PORT": str(self.port("sandbox")),
             "TRIBUTARY_DATA_DIR": str(self.data),
             "TRIBUTARY_LOG_FORMAT": "json",
+            **self.clock.settings,
             "TRIBUTARY_KAFKA_BOOTSTRAP_SERVERS": f"{HOST}:{self.reached('broker')}",
             "TRIBUTARY_AUTH_URL": f"http://{HOST}:{self.reached('auth')}",
             "TRIBUTARY_SANDBOX_URL": f"http://{HOST}:{self.reached('sandbox')}",

@@ -10,17 +10,28 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Text, bindparam, func, insert, select, text, update
+from sqlalchemy import BigInteger, Text, bindparam, cast, func, insert, select, text, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError, OperationalError
 
-from shared.db import BulkUpsert, Database, KeyLookup, Schema, db_now, in_array, json_array
+from shared.db import (
+    BulkUpsert,
+    CompiledSelect,
+    Database,
+    KeyLookup,
+    Schema,
+    db_now,
+    in_array,
+    json_array,
+    machine_now,
+)
 from shared.db.database import READERS, WRITERS
 from shared.transient import is_transient
 from tests.contract.child import add_ones
 from tests.contract.children import child, done
 from tests.contract.tables import counters, metadata, placed, things
 from tests.servers.places import tables_of
+from tests.support.clock import own_clock
 
 
 @pytest.fixture
@@ -349,6 +360,40 @@ async def test_the_databases_clock_agrees_with_ours_and_goes_on_inside_a_transac
     assert moments == sorted(moments)
     assert moments[-1] - moments[0] >= 0.03
     assert moments[-1] <= after + 0.01
+
+
+async def test_the_databases_clock_moves_with_ours_and_its_machines_does_not(
+    database: Database, tmp_path: Path
+) -> None:
+    due = select(things.c.id).where(things.c.number <= db_now())
+    both = select(db_now(), machine_now())
+    with own_clock(tmp_path / "clock") as clock:
+        async with database.write() as db:
+            soon = {"number": cast(db_now() + 1_800, BigInteger)}
+            await db.execute(insert(things).values(soon), [{"id": "a"}, {"id": "b"}])
+        async with database.read() as db:
+            assert (await db.execute(due)).all() == []
+        clock.move(hours=1)
+        async with database.read() as db:
+            assert sorted((await db.execute(due)).scalars()) == ["a", "b"]
+            ours, machines = (await db.execute(both)).one()
+            assert 3_599 < ours - machines < 3_601
+            assert abs(clock.now() - ours) < abs(clock.now() - machines)
+        clock.move(days=1)
+        async with database.write() as db:
+            await db.execute(update(things).values(number=cast(db_now(), BigInteger)))
+            written = set((await db.execute(select(things.c.number))).scalars())
+        assert len(written) == 1
+        assert written.pop() > ours + 80_000
+
+
+def test_a_statement_that_is_compiled_once_cannot_hold_a_clock_that_moves() -> None:
+    with pytest.raises(ValueError, match="pass the time"):
+        CompiledSelect(select(things.c.id).where(things.c.number <= db_now()))
+    newer = upsert(things).values(id=bindparam("id"), number=bindparam("number"))
+    newer = newer.on_conflict_do_update(index_elements=["id"], set_={"number": db_now()})
+    with pytest.raises(ValueError, match="pass the time"):
+        BulkUpsert(newer)
 
 
 @pytest.fixture

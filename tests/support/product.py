@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.client import Client
+from tests.support.clock import MovableClock
 from tests.support.ports import reserved_ports
 from tests.support.processes import clean
 from tests.support.waiting import eventually
@@ -27,6 +28,7 @@ class Product(Client):
 
     def __init__(self, folder: Path, *, module: str = "deploy.local", **settings: str) -> None:
         self.folder, self.module = folder, module
+        self.clock = MovableClock(folder / "clock")
         self._reserved = reserved_ports(len(PORTS))
         self.ports = {
             name: int(one.getsockname()[1]) for name, one in zip(PORTS, self._reserved, strict=True)
@@ -36,6 +38,7 @@ class Product(Client):
         } | {
             "TRIBUTARY_DATA_DIR": str(folder / "data"),
             "TRIBUTARY_LOG_FORMAT": "json",
+            **self.clock.settings,
             **settings,
         }
         self.log = folder / "log.jsonl"

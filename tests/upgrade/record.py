@@ -101,7 +101,7 @@ def lived(folder: Path) -> dict[str, Any]:
         check=True,
     ).stdout.strip()
     with (
-        product(folder, TRIBUTARY_HOST="0.0.0.0") as one,
+        product(folder, TRIBUTARY_HOST="0.0.0.0", TRIBUTARY_CLOCK_FILE="") as one,
         one.browser() as browser,
     ):  # so it asks for keys
         answer = browser.post(

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import msgspec
 
 from deploy.sandbox.world.store import DurableMap, Store
+from shared.clock import now
 from shared.contracts.envelope import timestamp
 
 
@@ -15,14 +14,14 @@ class Offset(msgspec.Struct, frozen=True):
 
 
 class Clock:
-    """Real time plus an offset that survives restarts."""
+    """The product's time plus an offset that survives restarts."""
 
     def __init__(self, store: Store) -> None:
         self._saved = DurableMap(store, "clock", Offset)
 
     def now(self) -> float:
         """Epoch seconds."""
-        return time.time() + self.offset
+        return now() + self.offset
 
     def iso(self) -> str:
         return timestamp(self.now())

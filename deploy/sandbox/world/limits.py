@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict, deque
 
 import msgspec
+
+from shared.clock import monotonic
 
 
 class Limit(msgspec.Struct, frozen=True):
@@ -16,7 +17,7 @@ class Limit(msgspec.Struct, frozen=True):
 
 
 class Limiter:
-    """Sliding windows per bucket and key, on real time (the movable clock does not touch them)."""
+    """Sliding windows per bucket and key, on the clock of all processes; the sandbox's own offset does not touch them."""
 
     def __init__(self, defaults: dict[str, Limit]) -> None:
         self.defaults = defaults
@@ -30,7 +31,7 @@ class Limiter:
         """Count one request; None when it is allowed, else the seconds until one would be."""
         if self.off:
             return None
-        limit, now = self.limits[bucket], time.monotonic()
+        limit, now = self.limits[bucket], monotonic()
         closed = self._penalty.get((bucket, key), 0.0) - now
         if closed > 0:
             return closed
@@ -45,9 +46,7 @@ class Limiter:
         return max(limit.penalty_s, freed_by + limit.window_s - now)
 
     def remaining(self, bucket: str, key: str) -> int:
-        return max(
-            0, self.limits[bucket].requests - len(self._within(bucket, key, time.monotonic()))
-        )
+        return max(0, self.limits[bucket].requests - len(self._within(bucket, key, monotonic())))
 
     def reset(self) -> None:
         """Back to the provider's own limits, with nothing used up, no penalty and no latency."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import time
 from collections.abc import Callable, Mapping
 from itertools import chain, takewhile
 from typing import Any, Final, Literal, final
@@ -20,6 +19,7 @@ from services.auth.oauth_client.failures import (
     answer_failure,
     transport_failure,
 )
+from shared.clock import now
 from shared.connector import Identity, Provider
 from shared.http import HttpClient, HttpError, HttpResponse
 from shared.installation import ProviderRuntime
@@ -56,7 +56,7 @@ class TokenEndpoint:
     """
 
     def __init__(
-        self, runtime: ProviderRuntime, http: HttpClient, *, clock: Callable[[], float] = time.time
+        self, runtime: ProviderRuntime, http: HttpClient, *, clock: Callable[[], float] = now
     ) -> None:
         self.runtime = runtime
         self.provider = runtime.provider

@@ -24,7 +24,6 @@ change is told to the job's syncs and, where the job is to run, appended as a ``
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
@@ -36,6 +35,7 @@ from services.fetcher.jobs import concurrency, progress, queries
 from services.fetcher.jobs.queries import HELD, Job, LostClaimError, run_job, to_row
 from services.fetcher.metrics import ENDED
 from services.fetcher.tables import UNFINISHED, State, jobs, outbox
+from shared import clock
 from shared.contracts.progress import JobError, Outcome
 from shared.outbox import append
 
@@ -127,7 +127,7 @@ async def create(db: AsyncConnection, *new: Job, syncs: tuple[str, ...] = ()) ->
     """Write new jobs of one connection, all at once: there may be a thousand."""
     if not new:
         return
-    free, now = await concurrency.free_slots(db, new[0].connection_id), time.time()
+    free, now = await concurrency.free_slots(db, new[0].connection_id), clock.now()
     for job in new:
         if job.error is not None:
             _enter(job, "refused")
@@ -173,7 +173,7 @@ async def claim(
         return None
     as_read = (jobs.c.id == job.id) & (jobs.c.state == job.state) & (jobs.c.dispatch == dispatch)
     _enter(job, "claimed")
-    job.epoch, job.worker_id, job.changed_at = epoch, worker_id, time.time()
+    job.epoch, job.worker_id, job.changed_at = epoch, worker_id, clock.now()
     job.started_at = job.started_at or job.changed_at
     return (
         job
@@ -197,7 +197,7 @@ async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = 
 
 async def defer(db: AsyncConnection, job: Job, *, seconds: float, reason: str) -> None:
     """Give the job back until ``seconds`` from now; people can read the reason."""
-    job.waiting_until, job.waiting_reason = time.time() + seconds, reason
+    job.waiting_until, job.waiting_reason = clock.now() + seconds, reason
     await _write(db, job, "deferred", tell="JobWaiting", delay_s=seconds)
 
 
@@ -212,7 +212,7 @@ async def end_disconnected(db: AsyncConnection, over: Sequence[Job]) -> None:
     """End jobs of one connection that nobody runs, all at once."""
     if not over:
         return
-    now = time.time()
+    now = clock.now()
     for job in over:
         _enter(job, "connection_gone")
         job.outcome, job.error, job.ended_at = "failed", DISCONNECTED, now
@@ -258,7 +258,7 @@ async def redispatch(
     statement = statement.values(
         worker_id=None, waiting_until=None, waiting_reason=None, pending_ids="[]"
     )
-    changed = await db.execute(statement.values(changed_at=time.time()))
+    changed = await db.execute(statement.values(changed_at=clock.now()))
     if changed.rowcount == 1:
         await _settle_pending(db, now)
         await append(db, outbox, [run_job(job)])
@@ -309,7 +309,7 @@ async def _write(
     _enter(job, event)
     await _settle_pending(db, job)
     job.seq += 1
-    job.changed_at = time.time()
+    job.changed_at = clock.now()
     job.dispatch += job.state in CLAIMABLE
     if job.over:
         job.ended_at = job.changed_at

@@ -11,7 +11,7 @@ from services.fetcher import store
 from services.fetcher.reap import BEAT_S, DEAD_AFTER_S, keep_alive
 from services.fetcher.tables import workers
 from services.fetcher.tests.crashing import Fetcher
-from shared.db import db_now
+from shared.db import machine_now
 
 
 async def test_the_first_to_beat_after_an_outage_does_not_bury_the_others(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ async def test_the_first_to_beat_after_an_outage_does_not_bury_the_others(tmp_pa
     await fetcher.boot()
     async with fetcher.database.write() as db:
         await store.arrive(db, "other")
-        await db.execute(update(workers).values(beat_at=db_now() - DEAD_AFTER_S - 1))
+        await db.execute(update(workers).values(beat_at=machine_now() - DEAD_AFTER_S - 1))
     beating = asyncio.create_task(
         keep_alive(fetcher.database, fetcher.worker.id, died=lambda: None)
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection
 from typing import Final
 
@@ -12,6 +11,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import connections, flows, items, syncs
+from shared import clock
 from shared.contracts.auth import Flow
 from shared.contracts.connections import Connection
 from shared.db import in_array, json_array
@@ -101,7 +101,7 @@ async def newest_sync_id(db: AsyncConnection, connection_id: str) -> str | None:
 
 async def add_flow(db: AsyncConnection, flow: Flow) -> None:
     """Remember a consent that is on its way, and forget those that nobody finished in time."""
-    now = time.time()
+    now = clock.now()
     await db.execute(delete(flows).where(flows.c.expires_at < now))
     row = {name: getattr(flow, name) for name in ("org_id", "user_id", "provider")}
     added = upsert(flows).values(id=flow.flow_id, expires_at=now + FLOW_LIFETIME_S, **row)
@@ -119,6 +119,6 @@ async def has_pending_flow(
         flows.c.org_id == org_id,
         flows.c.user_id == user_id,
         flows.c.provider == provider,
-        flows.c.expires_at > time.time(),
+        flows.c.expires_at > clock.now(),
     )
     return (await db.execute(query.limit(1))).first() is not None

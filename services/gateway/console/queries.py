@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -30,6 +29,7 @@ from services.gateway.items.queries import SyncedItem
 from services.gateway.settings import ConfiguredProvider
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.describe import view
+from shared import clock
 from shared.contracts.connections import Connection
 from shared.errors import NotFound
 
@@ -128,7 +128,7 @@ async def _account(
     labels = _labels(configured)
     newest = await syncs.newest(db, connection.id)
     shown = load(await view(db, newest[0]), labels=labels, counts=counts) if newest else None
-    return account(connection, shown, labels=labels, counts=counts, now=time.time())
+    return account(connection, shown, labels=labels, counts=counts, now=clock.now())
 
 
 async def _rows(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import Final
 
 import msgspec
@@ -21,6 +20,7 @@ from services.gateway.http.fields import (
     MessageTopic,
     ReplayedAt,
 )
+from shared import clock
 from shared.contracts.envelope import Message, timestamp
 from shared.errors import Conflict, Unavailable
 from shared.kafka import MAX_DEAD_LETTER_BYTES, Producer
@@ -58,7 +58,7 @@ async def replay_dead_letter(
     """
     letter = await find_dead_letter(id_, context=context)
     _check(letter)
-    now = time.time()
+    now = clock.now()
     async with context.database.write() as db:
         begun = await replays.begin(
             db, context.log_id(id_), id_, now=now, given_up=now - GIVEN_UP_S
@@ -72,7 +72,7 @@ async def replay_dead_letter(
     else:
         partition, offset = await _sent(letter, producer)
     async with context.database.write() as db:
-        await replays.finish(db, context.log_id(id_), id_, now=time.time(), at=(partition, offset))
+        await replays.finish(db, context.log_id(id_), id_, now=clock.now(), at=(partition, offset))
         known = await replays.get(db, context.log_id(id_), id_)
     return _replayed(letter, known)
 

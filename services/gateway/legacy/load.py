@@ -19,6 +19,7 @@ from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.describe import SyncView, describe_sync, view
 from services.gateway.syncs.queries import Sync
 from services.gateway.syncs.request import add_sync, check_loadable, chosen_resources
+from shared import clock
 from shared.connector import Original, Provider
 from shared.contracts.connections import Connection
 from shared.contracts.progress import FINAL
@@ -210,7 +211,7 @@ async def _join_or_start(
         if newest is not None:
             if newest.ended_at is None:
                 return newest
-            fresh = time.time() - newest.ended_at < fresh_s
+            fresh = clock.now() - newest.ended_at < fresh_s
             if fresh and (await view(db, newest)).state == "done":
                 return newest
         check_loadable(connection, provider)

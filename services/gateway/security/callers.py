@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +12,7 @@ from services.gateway.security import queries
 from services.gateway.security.keys import parse_key
 from services.gateway.security.queries import SCOPES, ApiKey, Scope, Session
 from services.gateway.throttle import Throttle, address_source
+from shared import clock
 from shared.crypto import hash_token, same
 from shared.db import Database
 from shared.errors import TributaryError
@@ -83,7 +83,7 @@ async def authenticate(
     async with database.read() as db:
         key = await queries.get_key(db, given.prefix if given else "")
     right = same(key.digest if key else _NOBODYS, hash_token(given.secret if given else text))
-    now = time.time()
+    now = clock.now()
     if key is None or not right or not key.good(now):
         throttle.failed(sources)
         raise Unauthorized
@@ -98,7 +98,7 @@ async def opens(prefix: str, *, session: str | None = None, database: Database) 
     async with database.read() as db:
         key = await queries.get_key(db, prefix)
         ended = session is not None and await queries.get_session(db, session) is None
-    return key is not None and key.good(time.time()) and not ended
+    return key is not None and key.good(clock.now()) and not ended
 
 
 async def sign_in(
@@ -109,7 +109,7 @@ async def sign_in(
     Raises ``Unauthorized`` or ``TooManyFailures``.
     """
     key = await authenticate(text.strip(), address=address, throttle=throttle, database=database)
-    token, now = secrets.token_urlsafe(32), time.time()
+    token, now = secrets.token_urlsafe(32), clock.now()
     async with database.write() as db:
         if replaces:
             await queries.end_session(db, hash_token(replaces))
@@ -138,7 +138,7 @@ async def session_caller(
     Raises ``TooManyFailures``.
     """
     sources, id_ = [address_source(address)], hash_token(token[:_LONGEST])
-    now = time.time() if now is None else now
+    now = clock.now() if now is None else now
     async with database.read() as db:
         session = await queries.get_session(db, id_)
         key = None if session is None else await queries.get_key(db, session.prefix)

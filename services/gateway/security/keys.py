@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import secrets
 import string
-import time
 from typing import Annotated, Final, Literal, NamedTuple, cast
 
 import msgspec
@@ -17,6 +16,7 @@ from services.gateway.http.fields import TIME, KeyPrefix, NextPageToken
 from services.gateway.http.parameters import PageTokens, check_page_size
 from services.gateway.security import queries
 from services.gateway.security.queries import SCOPES, ApiKey, Position, Scope
+from shared import clock
 from shared.contracts.envelope import timestamp
 from shared.crypto import hash_token
 from shared.db import Database
@@ -150,7 +150,7 @@ def key_view(key: ApiKey) -> KeyView:
         status="revoked"
         if key.revoked_at is not None
         else "active"
-        if key.good(time.time())
+        if key.good(clock.now())
         else "expired",
         created_at=timestamp(key.created_at),
         expires_at=_time(key.expires_at),
@@ -180,7 +180,7 @@ async def create_key(
 ) -> CreatedKey:
     """Raises ``BadRequest``."""
     _check(org, scope, name, expires_in_days)
-    text, now = new_key_text(), time.time()
+    text, now = new_key_text(), clock.now()
     key = ApiKey(
         prefix=text.prefix,
         digest=hash_token(text.secret),
@@ -223,6 +223,6 @@ async def revoke_key(prefix: str, *, org: str | None, database: Database) -> Api
         key = await queries.get_key(db, prefix)
         if key is None or org not in {None, key.org_id}:
             raise NotFound("There is no such key.")
-        await queries.mark_revoked(db, prefix, now=time.time())
+        await queries.mark_revoked(db, prefix, now=clock.now())
         await queries.end_sessions_of_key(db, prefix)
         return await queries.get_key(db, prefix) or key

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -13,6 +12,7 @@ from services.gateway.context import GatewayContext
 from services.gateway.store import READ_MODEL
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Sync
+from shared import clock
 from shared.connector import Provider
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import event, new_id, timestamp
@@ -75,7 +75,7 @@ async def add_sync(
         whole=whole,
         trigger=trigger,
         requested_at=round(
-            time.time(), 3
+            clock.now(), 3
         ),  # as exact as the event says it, so that a rebuilt row is the same
     )
     asked = SyncRequested(

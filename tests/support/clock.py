@@ -1,0 +1,54 @@
+"""Move the clock of processes that were started with its file in ``TRIBUTARY_CLOCK_FILE``."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from shared.clock import VARIABLE, arm_clock
+
+
+class MovableClock:
+    """Ahead of the machine's clock by the number in ``file``; by nothing until it is moved."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self._ahead = 0.0
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """Environment variables for the processes that shall go by this clock."""
+        return {VARIABLE: str(self.file)}
+
+    def now(self) -> float:
+        """Return the processes' time in epoch seconds."""
+        return time.time() + self._ahead
+
+    def move(self, *, seconds: float = 0.0, hours: float = 0.0, days: float = 0.0) -> None:
+        """Move forward. From now on every process reads the new time; what sleeps wakes within 50 ms."""
+        step = seconds + 3_600 * hours + 86_400 * days
+        if step < 0:
+            raise ValueError("a clock is moved forward only")
+        self._ahead += step
+        new, before = self.file.with_suffix(".new"), 0
+        if self.file.exists():
+            before = self.file.stat().st_mtime_ns
+        new.write_text(repr(self._ahead))
+        # Readers tell two files apart by this time, which a file system keeps only to a few milliseconds.
+        written = max(time.time_ns(), before + 1)
+        os.utime(new, ns=(written, written))
+        new.replace(self.file)
+
+
+@contextmanager
+def own_clock(file: Path) -> Iterator[MovableClock]:
+    """Make the clock of the tests' own process one that moves, until the end."""
+    clock = MovableClock(file)
+    arm_clock(str(file))
+    try:
+        yield clock
+    finally:
+        arm_clock("")
