@@ -2,12 +2,13 @@
 # PYTHON names another interpreter, TESTS picks tests, WORKERS sets how many run at once.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run stack upgrade test stack-test chaos lint bench screenshots lock clean dev
+.PHONY: help run stack upgrade test conformance stack-test chaos lint bench screenshots lock clean dev
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
 WORKERS = 3
 TESTS =
+PROVIDER =
 FETCHERS = 1
 PARTS =
 SEEDS = 200
@@ -26,6 +27,7 @@ help:
 	  'make stack        the same on a real Kafka, PostgreSQL and Redis, in processes of their own (FETCHERS=2)' \
 	  'make upgrade      an older data folder to the layout of this version; says first what is kept (YES=--yes: does not ask)' \
   'make test         lint, types, import rules and every test (TESTS=path picks some)' \
+	  'make conformance  what every provider has to pass, in seconds (PROVIDER=slug checks one)' \
 	  'make stack-test   the suites that need real servers' \
 	  'make chaos        long fault runs, here and on real Kafka; writes docs/reliability.md' \
 	  'make lint         lint, types, import rules and generated files only' \
@@ -50,6 +52,9 @@ test: lint
 	@sh deploy/chromium.sh
 	@sh tests/strangers/install.sh
 	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
+
+conformance: dev
+	$(DEV) -m pytest -q tests/conformance/suite $${PROVIDER:+--provider=$$PROVIDER}
 
 stack-test: dev
 	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 deploy/kafka deploy/servers deploy/native \

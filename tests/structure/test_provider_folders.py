@@ -1,25 +1,13 @@
-"""Every provider's folder has the same files, so that who knows one knows all."""
-
-import pytest
+"""A simulated provider stands in for one of ours. (What a provider's folder holds: ``tests/conformance``.)"""
 
 from tests.structure.tree import ROOT
 
-PROVIDERS = ROOT / "shared" / "providers"
-SLUGS = sorted(path.parent.name for path in PROVIDERS.glob("*/__init__.py"))
-FILES = {"__init__.py", "connector.py", "mapping.py", "problems.py", "walk.py", "tests"}
 
-
-@pytest.mark.parametrize("slug", SLUGS)
-def test_a_provider_is_the_same_files_as_every_other(slug: str) -> None:
-    assert {
-        path.name for path in (PROVIDERS / slug).iterdir() if path.name != "__pycache__"
-    } == FILES
+def folders(home: str) -> set[str]:
+    return {path.parent.name for path in (ROOT / home).glob("*/__init__.py")}
 
 
 def test_every_simulated_provider_is_one_of_the_product() -> None:
-    simulated = {
-        path.parent.name
-        for path in (ROOT / "deploy" / "sandbox" / "providers").glob("*/__init__.py")
-    }
+    simulated = folders("deploy/sandbox/providers")
     assert simulated
-    assert simulated <= set(SLUGS)
+    assert simulated <= folders("shared/providers")

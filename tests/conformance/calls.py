@@ -1,0 +1,199 @@
+"""Give a connector its calls: over HTTP to a sandbox, or from recorded answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import msgspec
+
+from shared.connector import (
+    Call,
+    Connector,
+    Cursor,
+    Interruption,
+    Page,
+    Record,
+    Request,
+    Response,
+    RetryLater,
+)
+from shared.http import HttpClient, decode_json
+from tests.conformance.recorded import Case
+from tests.conformance.subject import ITEMS, Subject, Unwritten
+
+MOST_PAGES: Final = 2_000
+
+
+class SandboxCall:
+    """Send with an access token, and raise what the connector says of an answer.
+
+    There is no quota and no refresh; ``sent`` are the requests.
+    """
+
+    def __init__(self, subject: Subject, http: HttpClient, api_url: str, token: str) -> None:
+        self._http, self._api_url, self._token = http, api_url, token
+        self._subject = subject
+        self.sent: list[Request] = []
+
+    async def __call__(self, request: Request) -> Response:
+        self.sent.append(request)
+        answer = await self._http.request(
+            request.method,
+            self._api_url + request.path,
+            params=list(request.params),
+            headers={**request.headers, "authorization": f"Bearer {self._token}"},
+            json=request.json,
+        )
+        is_json = "json" in answer.headers.get("content-type", "")
+        body = decode_json(answer.body, None) if is_json else None
+        return classified(
+            self._subject, Response(status=answer.status, headers=dict(answer.headers), body=body)
+        )
+
+
+class RecordedCall:
+    """Answer with the exchanges of a case, each once.
+
+    ``broken_at`` is the number of the call that ``instead`` answers; the others go as recorded.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        case: Case,
+        *,
+        broken_at: int | None = None,
+        instead: Callable[[], Response] | None = None,
+    ) -> None:
+        self._subject, self._case = subject, case
+        self._left = list(case.exchanges)
+        self._broken_at, self._instead = broken_at, instead
+        self.sent: list[Request] = []
+
+    async def __call__(self, request: Request) -> Response:
+        number = len(self.sent)
+        self.sent.append(request)
+        if number == self._broken_at and self._instead is not None:
+            return classified(self._subject, self._instead())
+        asked = f"{request.method} {request.path}"
+        found = next((one for one in self._left if one.request == asked), None)
+        if found is None:
+            raise Unwritten(
+                f"{self._subject.at('connector.py')} asks `{asked}`, which is not (or no longer) "
+                f"among the exchanges of “{self._case.case}”. Record its answer in "
+                f"{self._subject.at(ITEMS)}, or do not ask."
+            )
+        self._left.remove(found)
+        answer = Response(status=found.status, headers=found.headers, body=found.body)
+        return classified(self._subject, answer)
+
+
+def classified(subject: Subject, response: Response) -> Response:
+    """Return an answer that is a success, and raise what the connector says of any other."""
+    try:
+        problem = subject.connector().problem(response)
+    except NotImplementedError as error:
+        raise Unwritten(not_written(subject, "problem", error)) from None
+    if problem is not None:
+        raise problem
+    return response
+
+
+def unreachable() -> Response:
+    """Fail as the fetcher's call does when the network is gone."""
+    raise RetryLater("The provider cannot be reached.", code="unreachable")
+
+
+async def walk(
+    subject: Subject, call: Call, resource: str, connector: Connector | None = None
+) -> list[Page]:
+    """Return every page of a resource, read by one connector, each cursor taken through JSON.
+
+    Raises:
+        Unwritten: the walk would never end.
+    """
+    reader = connector or subject.connector()
+    pages: list[Page] = []
+    cursor: Cursor | None = None
+    met: set[bytes] = set()
+    while not pages or cursor is not None:
+        page = await read_page(subject, call, resource, cursor, reader)
+        pages.append(page)
+        cursor = page.cursor
+        if cursor is not None:
+            cursor = through_json(subject, resource, cursor)
+            note = msgspec.json.encode(cursor, order="sorted")
+            if note in met or len(pages) > MOST_PAGES:
+                raise Unwritten(_endless(subject, resource, note))
+            met.add(note)
+    return pages
+
+
+async def read_page(
+    subject: Subject, call: Call, resource: str, cursor: Cursor | None, reader: Connector
+) -> Page:
+    """Return one page.
+
+    Raises:
+        Unwritten: the method is not written, or gives something else than a page.
+    """
+    try:
+        page = await reader.page(call, resource, cursor)
+    except NotImplementedError as error:
+        raise Unwritten(not_written(subject, "page", error)) from None
+    if not isinstance(page, Page):
+        raise Unwritten(
+            f"{subject.at('connector.py')}: page() returns {type(page).__name__} for {resource}. "
+            "Return a Page: its records, and the cursor of the next page or None."
+        )
+    return page
+
+
+def not_written(subject: Subject, method: str, error: NotImplementedError) -> str:
+    return f"{subject.at('connector.py')}: {method}() is not written yet. {error}".rstrip()
+
+
+def through_json(subject: Subject, resource: str, cursor: Cursor) -> Cursor:
+    """Return a cursor as it comes back from the database.
+
+    Raises:
+        Unwritten: it is no JSON object.
+    """
+    try:
+        back = msgspec.json.decode(msgspec.json.encode(cursor))
+    except TypeError as error:
+        raise Unwritten(_not_json(subject, resource, str(error))) from None
+    if not isinstance(back, dict):
+        raise Unwritten(_not_json(subject, resource, "it is no object"))
+    return back
+
+
+def records(pages: list[Page]) -> Iterator[Record]:
+    for page in pages:
+        yield from page.records
+
+
+def interrupted(subject: Subject, resource: str, error: Interruption) -> Unwritten:
+    """Return the sentence about a walk that was interrupted on the provider's own sandbox."""
+    return Unwritten(
+        f"{subject.at('connector.py')}: on its own sandbox the walk over {resource} was "
+        f"interrupted by {type(error).__name__} ({error.code}): {error.reason} "
+        f"Compare the request with what {subject.sandbox_at} answers to."
+    )
+
+
+def _endless(subject: Subject, resource: str, note: bytes) -> str:
+    return (
+        f"{subject.at('connector.py')}: the walk over {resource} comes to the same cursor twice "
+        f"({note.decode()[:200]}) and would never end. Let page() read on at `cursor`, send it to "
+        "the provider, and return the cursor of the page after."
+    )
+
+
+def _not_json(subject: Subject, resource: str, why: str) -> str:
+    return (
+        f"{subject.at('walk.py')}: a cursor of {resource} is not plain JSON ({why}). Build it of "
+        "dict, list, str, int, float, bool and None: it is written to the database after every "
+        "page."
+    )
