@@ -9,18 +9,17 @@ import signal
 import sys
 from typing import Final
 
-from deploy.local.compose import Composition, broker_folder, compose
+from deploy.greeting import greet, logs_folder
+from deploy.local.compose import broker_folder, compose
 from deploy.local.stack import running
 from deploy.localkafka import check_layout
 from deploy.stores import check_stores
 from shared.exit_codes import exit_code
 from shared.process import read_settings
 from shared.settings import Settings
+from shared.telemetry import LogFile, configure_logging
 
-_KEYS_REQUIRED: Final = (
-    "API keys are required: the address or the public URL is not loopback. "
-    "Make one: python -m services.gateway keys create --org ORG --scope admin --name NAME"
-)
+LOG_NAME: Final = "tributary.log"
 
 
 def main(arguments: list[str]) -> int:
@@ -37,30 +36,26 @@ def main(arguments: list[str]) -> int:
 
 
 async def _run(settings: Settings, *, sandbox: bool) -> None:
+    # Nothing is written before the layouts are known to be ours.
     await check_stores(settings)
     folder = broker_folder(settings)
     if folder is not None:
         check_layout(folder)
     made = compose(settings)
+    log = logs_folder(settings) / LOG_NAME
+    configure_logging(settings.log_level, settings.log_format, file=LogFile(log))
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with running(made, sandbox=sandbox):
-        gc.freeze()  # what is loaded by now stays: later collections need not look at it
-        _greet(made)
-        print("Ctrl-C stops it; a load that is running goes on at the next start.", file=sys.stderr)
+        # Whatever is loaded by now stays loaded: the collector need not look at it again.
+        gc.freeze()
+        greet(settings, logs=log, keys_module="services.gateway")
+        print(
+            "Ctrl-C stops it. Syncs that are running continue at the next start.", file=sys.stderr
+        )
         await stop.wait()
-
-
-def _greet(made: Composition) -> None:
-    url = made.settings.public_url
-    print(f"Console         {url}")
-    print(f"API docs        {url}/docs")
-    print(f"Events docs     {url}/events")
-    print(f"Kafka bootstrap {made.kafka.bootstrap}", flush=True)
-    if made.settings.keys_required:
-        print(_KEYS_REQUIRED, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""``python -m deploy.native``: the full stack on this machine, without Docker, until Ctrl-C or SIGTERM."""
+"""``python -m deploy.native``: run the full stack here, without Docker, until Ctrl-C or SIGTERM.
+
+``python -m deploy.native keys …`` makes, lists and revokes API keys of that stack.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,13 @@ import os
 import signal
 import sys
 import threading
+from contextlib import closing
 from pathlib import Path
 
+from deploy.greeting import greet, logs_folder
 from deploy.lock import locked
-from deploy.native.console import SELF, Console, greet
+from deploy.native import keys
+from deploy.native.console import Console
 from deploy.native.stack import Stack
 from deploy.native.supervise import Supervisor
 from shared.exit_codes import exit_code
@@ -19,11 +25,15 @@ from shared.settings import Settings, load_settings
 
 
 def main(arguments: list[str]) -> int:
+    if arguments[:1] == ["keys"]:
+        return keys.main(arguments[1:])
     parser = argparse.ArgumentParser("python -m deploy.native", description=__doc__)
     parser.add_argument(
-        "--fetchers", type=int, default=1, help="how many share the work (default: 1)"
+        "--fetchers", type=int, default=1, help="how many fetchers share the work (default: 1)"
     )
-    parser.add_argument("--no-sandbox", action="store_true", help="only real accounts")
+    parser.add_argument(
+        "--no-sandbox", action="store_true", help="start no sandbox: only real accounts"
+    )
     given = parser.parse_args(arguments)
     if given.fetchers < 1:
         parser.error("--fetchers takes 1 or more")
@@ -40,27 +50,27 @@ def _run(settings: Settings, *, fetchers: int, sandbox: bool) -> None:
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
-    console = Console()
-    environ = {**os.environ, **_readable(settings)}
-    with Stack(
-        settings, fetchers=fetchers, sandbox=sandbox, environ=environ, sink=console.sink, tied=True
-    ) as stack:
-        supervisor = Supervisor(stack, say=console.sink(SELF), stopping=stop.is_set)
+    logs = logs_folder(settings)
+    with (
+        closing(Console(logs)) as console,
+        Stack(settings, fetchers=fetchers, sandbox=sandbox, sink=console.sink, tied=True) as stack,
+    ):
+        supervisor = Supervisor(stack, say=console.say, stopping=stop.is_set)
         try:
             supervisor.start()
             if not stop.is_set():
-                greet(settings, fetchers)
+                greet(settings, logs=logs, keys_module="deploy.native")
+                _say_how_to_scale(fetchers)
             supervisor.watch()
         finally:
             supervisor.stop()
 
 
-def _readable(settings: Settings) -> dict[str, str]:
-    """The services write into our pipe, and we to a terminal or not: they cannot see which."""
-    return (
-        {"TRIBUTARY_LOG_FORMAT": "pretty"}
-        if settings.log_format == "auto" and sys.stderr.isatty()
-        else {}
+def _say_how_to_scale(fetchers: int) -> None:
+    now = "1 fetcher shares" if fetchers == 1 else f"{fetchers} fetchers share"
+    print(
+        f"{now} the work; for more: make stack FETCHERS={fetchers * 2}. Ctrl-C stops everything.",
+        file=sys.stderr,
     )
 
 

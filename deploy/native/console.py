@@ -1,36 +1,77 @@
-"""What the person at the terminal sees: every process's lines under its name."""
+"""Sort what the processes of a stack write: everything into files, what matters onto the terminal."""
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 from deploy.servers import Sink
-from shared.settings import Settings
+from shared.telemetry import LogFile
 
 WIDTH: Final = 10
 COLOURS: Final = (36, 33, 35, 32, 34, 96, 93, 95, 92, 94)
 SELF: Final = "stack"
+_LEVELS: Final = (
+    re.compile(r'"level": "(\w+)"'),  # our services, as JSON
+    re.compile(r"\[(debug|info|warning|error|critical) *\]"),  # our services, if told to be pretty
+    re.compile(r"\b(LOG|INFO|WARN|WARNING|ERROR|FATAL|PANIC)\b"),  # Kafka and PostgreSQL
+)
+_LOUD: Final = frozenset({"warning", "error", "critical", "ERROR", "FATAL", "PANIC"})
+"""Kafka and PostgreSQL warn about things that are as intended here: those stay in the files."""
+_TRACEBACK: Final = "Traceback (most recent call last)"
 
 
 class Console:
-    """Lines of several threads, none of them torn."""
+    """Write lines of several threads without tearing any of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, logs: Path) -> None:
+        """``logs`` is the folder in which each process gets a log file of its own."""
         self._lock = threading.Lock()
+        self._logs = logs
+        self._files: list[LogFile] = []
         self._colours: dict[str, int] = {}
         self._plain = not sys.stderr.isatty()
 
     def sink(self, name: str) -> Sink:
+        """Return what takes each line of the process ``name``.
+
+        All go into its file, and warnings and errors go to the terminal as well. A line without a
+        level belongs to the line before it: tracebacks have many.
+        """
         prefix = self._prefix(name)
+        file = LogFile(self._logs / f"{name}.log")
+        self._files.append(file)
+        loud = False
 
-        def show(line: str) -> None:
-            with self._lock:
-                sys.stderr.write(f"{prefix}{line}\n")
-                sys.stderr.flush()
+        def take(line: str) -> None:
+            nonlocal loud
+            loud = _is_loud(line, before=loud)
+            # A full disk must not end the thread that empties the pipe: the process would block.
+            with suppress(OSError, ValueError):
+                file.write(f"{line}\n")
+                file.flush()
+            if loud:
+                self._show(prefix, line)
 
-        return show
+        return take
+
+    def say(self, line: str) -> None:
+        """Show a sentence of the supervisor's own."""
+        self._show(self._prefix(SELF), line)
+
+    def close(self) -> None:
+        """Close the files. Lines that come later are lost."""
+        for file in self._files:
+            file.close()
+
+    def _show(self, prefix: str, line: str) -> None:
+        with self._lock:
+            sys.stderr.write(f"{prefix}{line}\n")
+            sys.stderr.flush()
 
     def _prefix(self, name: str) -> str:
         if self._plain:
@@ -39,14 +80,11 @@ class Console:
         return f"\033[{colour}m{name:<{WIDTH}}|\033[0m "
 
 
-def greet(settings: Settings, fetchers: int) -> None:
-    url = settings.public_url
-    print(f"Console         {url}")
-    print(f"API docs        {url}/docs")
-    print(f"Events docs     {url}/events")
-    print(f"Kafka bootstrap {settings.kafka.bootstrap}", flush=True)
-    some = "1 fetcher shares" if fetchers == 1 else f"{fetchers} fetchers share"
-    print(
-        f"{some} the work; for more: make stack FETCHERS={fetchers * 2}. Ctrl-C stops all of it.",
-        file=sys.stderr,
-    )
+def _is_loud(line: str, *, before: bool) -> bool:
+    if line.startswith(_TRACEBACK):
+        return True
+    for level in _LEVELS:
+        found = level.search(line)
+        if found is not None:
+            return found[1] in _LOUD
+    return before

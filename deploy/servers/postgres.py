@@ -45,14 +45,16 @@ class Postgres(Child):
 
     @property
     def url(self) -> str:
-        return f"postgresql://{ROLE}:{self._password()}@{self.port.address}/{DATABASE}"
+        return self.url_at(self.data, self.port.number)
 
-    def _password(self) -> str:
-        return kept_password(self.data.with_name(f"{self.data.name}-password"))
+    @staticmethod
+    def url_at(data: Path, port: int) -> str:
+        """Return the URL of the server that runs on ``data`` and listens on ``port``."""
+        return f"postgresql://{ROLE}:{_password(data)}@{HOST}:{port}/{DATABASE}"
 
     @override
     def prepare(self) -> None:
-        make(self.data, self._password())
+        make(self.data, _password(self.data))
         if self._open is None:
             self._open = DataFolder(self.data)
 
@@ -96,3 +98,7 @@ class Postgres(Child):
         if self._open is not None:
             self._open.close()
             self._open = None
+
+
+def _password(data: Path) -> str:
+    return kept_password(data.with_name(f"{data.name}-password"))

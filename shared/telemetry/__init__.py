@@ -13,6 +13,7 @@ from shared.telemetry.context import (
     new_traceparent,
     parse_traceparent,
 )
+from shared.telemetry.log_file import LogFile
 from shared.telemetry.logs import configure_logging, escape_controls
 from shared.telemetry.metrics import Collector, Counter, Scrape, gauge
 from shared.telemetry.middleware import RequestContextMiddleware
@@ -22,6 +23,7 @@ __all__ = [
     "Bound",
     "Collector",
     "Counter",
+    "LogFile",
     "RequestContextMiddleware",
     "Scrape",
     "Trace",

@@ -215,7 +215,8 @@ def test_T11_every_kind_of_secret_was_in_use(after: Aftermath) -> None:
 
 
 def test_T11_no_secret_is_in_the_logs(after: Aftermath) -> None:
-    log = (after.folder / "log.jsonl").read_bytes()
+    terminal = (after.folder / "log.jsonl").read_bytes()
+    log = terminal + (after.folder / "data" / "logs" / "tributary.log").read_bytes()
     assert after.connections[0].encode() in log
     assert found(log, after.secrets) == []
 

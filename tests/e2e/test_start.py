@@ -52,7 +52,7 @@ def refused(folder: Path, **settings: str) -> str:
     return process.stderr
 
 
-def test_it_greets_with_four_plain_lines(tmp_path: Path) -> None:
+def test_it_greets_with_five_plain_lines(tmp_path: Path) -> None:
     one = Product(tmp_path)
     try:
         assert one.start(ready_within=10) == [
@@ -60,6 +60,7 @@ def test_it_greets_with_four_plain_lines(tmp_path: Path) -> None:
             f"API docs        {one.url}/docs",
             f"Events docs     {one.url}/events",
             f"Kafka bootstrap {one.bootstrap}",
+            f"Log             {one.settings['TRIBUTARY_DATA_DIR']}/logs/tributary.log",
         ]
     finally:
         one.close()
@@ -99,7 +100,54 @@ def test_behind_a_proxy_of_another_name_the_gateway_requires_keys(tmp_path: Path
                     one.url + path, headers={"host": host, "authorization": f"Bearer {key}"}
                 )
                 assert with_key.status_code == 200, (host, path)
-        assert "API keys are required" in one.log.read_text()
+
+
+def printed_command(one: Product) -> str:
+    """Return the command that the start-up lines name, as they print it."""
+    said = one.log.read_text()
+    assert "An API key is needed" in said
+    (command,) = re.findall(r"^  (.+ keys create .+)$", said, re.MULTILINE)
+    return str(command)
+
+
+def key_from(command: str, folder: Path) -> str:
+    """Run the command in a new shell that knows no setting of ours; return the key it prints."""
+    made = subprocess.run(
+        command,
+        shell=True,
+        cwd=folder,
+        env=clean(os.environ),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert re.fullmatch(r"trb_\w+\n", made.stdout)
+    return made.stdout.strip()
+
+
+def test_the_command_it_prints_makes_a_key_while_it_runs_and_while_it_does_not(
+    tmp_path: Path,
+) -> None:
+    with product(tmp_path, TRIBUTARY_HOST="0.0.0.0") as one:
+        while_running = key_from(printed_command(one), tmp_path)
+        one.stop()
+        while_stopped = key_from(printed_command(one), tmp_path)
+        one.start()
+        for key in (while_running, while_stopped):
+            answer = httpx.get(f"{one.url}/v1/keys", headers={"authorization": f"Bearer {key}"})
+            assert answer.status_code == 200
+        assert httpx.get(f"{one.url}/v1/keys").status_code == 401
+
+
+def test_on_loopback_it_says_nothing_of_keys_and_requests_go_to_the_log_file(one: Product) -> None:
+    httpx.get(f"{one.url}/v1/nothing-here")
+    log = Path(one.settings["TRIBUTARY_DATA_DIR"]) / "logs" / "tributary.log"
+    # The line is written when the answer has gone out.
+    eventually(lambda: "/v1/nothing-here" in log.read_text())
+    assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    said = one.log.read_text().splitlines()
+    assert said == ["Ctrl-C stops it. Syncs that are running continue at the next start."]
 
 
 def test_a_busy_port_is_named_with_the_setting_that_changes_it(tmp_path: Path) -> None:

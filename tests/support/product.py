@@ -61,7 +61,7 @@ class Product(Client):
                 text=True,
             )
         assert self.process.stdout is not None
-        lines = [self.process.stdout.readline().rstrip("\n") for _ in range(4)]
+        lines = [self.process.stdout.readline().rstrip("\n") for _ in range(5)]
         if not all(lines):
             raise AssertionError(f"it did not start: {self.log.read_text()[-3000:]}")
         eventually(

@@ -67,11 +67,12 @@ class Native:
             bootstrap=f"127.0.0.1:{ports['KAFKA']}",
         )
         self.log = folder / "log"
+        self.logs = folder / "data" / "logs"
         self.process = launch(self.settings, self.log, "--fetchers", "2")
 
     def greeting(self) -> list[str]:
         assert self.process.stdout is not None
-        lines = [self.process.stdout.readline().rstrip("\n") for _ in range(4)]
+        lines = [self.process.stdout.readline().rstrip("\n") for _ in range(5)]
         assert all(lines), self.log.read_text()[-3000:]
         return lines
 
@@ -109,26 +110,24 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
     one.close()
 
 
-def test_it_greets_with_four_plain_lines_and_says_how_to_scale(native: Native) -> None:
+def test_it_greets_with_five_plain_lines_and_says_how_to_scale(native: Native) -> None:
     url = native.client.url
     assert native.greeting() == [
         f"Console         {url}",
         f"API docs        {url}/docs",
         f"Events docs     {url}/events",
         f"Kafka bootstrap {native.client.bootstrap}",
+        f"Log             {native.logs}",
     ]
     assert "make stack FETCHERS=4" in native.log.read_text()
     assert native.client.http.get(f"{url}/health/ready").status_code == 200
 
 
-def test_every_line_of_the_log_says_whose_it_is(native: Native) -> None:
-    names = {
-        line.partition("|")[0].strip()
-        for line in native.log.read_text().splitlines()
-        if "| " in line
-    }
-    assert names <= {*MARKS, "fetcher-2", "setup", "stack"}
-    assert names >= {"kafka", "postgres", "setup"}
+def test_each_process_has_a_log_of_its_own_and_the_terminal_stays_quiet(native: Native) -> None:
+    written = {path.stem for path in native.logs.glob("*.log")}
+    assert written >= {*MARKS, "fetcher-2", "setup"}
+    assert '"event": "request"' in (native.logs / "gateway.log").read_text()
+    assert len(native.log.read_text().splitlines()) == 1, native.log.read_text()
 
 
 def test_a_load_goes_on_to_its_end_while_each_process_is_killed(native: Native) -> None:
