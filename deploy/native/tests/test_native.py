@@ -126,8 +126,33 @@ def test_it_greets_with_five_plain_lines_and_says_how_to_scale(native: Native) -
 def test_each_process_has_a_log_of_its_own_and_the_terminal_stays_quiet(native: Native) -> None:
     written = {path.stem for path in native.logs.glob("*.log")}
     assert written >= {*MARKS, "fetcher-2", "setup"}
-    assert '"event": "request"' in (native.logs / "gateway.log").read_text()
+    native.client.http.get(f"{native.client.url}/v1/nothing-here")
+    eventually(lambda: "/v1/nothing-here" in (native.logs / "gateway.log").read_text())
     assert len(native.log.read_text().splitlines()) == 1, native.log.read_text()
+
+
+def keys_listed_after_making_one(native: Native) -> list[str]:
+    """Make a key as another terminal would, which knows nothing of the stack but its data folder."""
+    keys = [sys.executable, "-m", "deploy.native", "keys"]
+    environ = {**clean(os.environ), "TRIBUTARY_DATA_DIR": native.settings["TRIBUTARY_DATA_DIR"]}
+    said = []
+    for command in (["create", "--org", "demo", "--scope", "admin"], ["list"]):
+        ended = subprocess.run(
+            [*keys, *command],
+            cwd=native.log.parent,
+            env=environ,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        said.append(ended.stdout)
+    assert said[0].startswith("trb_")
+    return [line for line in said[1].splitlines() if " demo " in line]
+
+
+def test_a_key_is_made_while_the_stack_runs(native: Native) -> None:
+    assert len(keys_listed_after_making_one(native)) == 1
 
 
 def test_a_load_goes_on_to_its_end_while_each_process_is_killed(native: Native) -> None:
@@ -173,3 +198,9 @@ def test_ctrl_c_stops_all_of_it_in_order_and_in_time(native: Native) -> None:
     assert time.monotonic() - asked < 17
     assert [one for one in everyone if one.is_running()] == []
     assert "killed." not in native.log.read_text().rpartition("answers again")[2]
+
+
+def test_a_key_is_made_while_the_stack_is_stopped(native: Native) -> None:
+    assert native.process.poll() == 0
+    assert len(keys_listed_after_making_one(native)) == 2
+    assert not (native.logs.parent / "gateway.db").exists()
