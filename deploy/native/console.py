@@ -22,6 +22,8 @@ _LEVELS: Final = (
 )
 _LOUD: Final = frozenset({"warning", "error", "critical", "ERROR", "FATAL", "PANIC"})
 """Kafka and PostgreSQL warn about things that are as intended here: those stay in the files."""
+_CHATTY: Final = re.compile(r'"logger": "aiokafka\b|\baiokafka\.')
+"""aiokafka warns of every rebalance. Our consumers say themselves when they cannot go on."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
 
@@ -83,6 +85,8 @@ class Console:
 def _is_loud(line: str, *, before: bool) -> bool:
     if line.startswith(_TRACEBACK):
         return True
+    if _CHATTY.search(line):
+        return False
     for level in _LEVELS:
         found = level.search(line)
         if found is not None:

@@ -77,12 +77,21 @@ def configure_logging(
     handlers = [handler]
     if file is not None:
         handler.setLevel(logging.WARNING)
+        handler.addFilter(_not_chatty)
         handlers.append(_handler(file, for_file))
     root = logging.getLogger()
     root.handlers = handlers
     root.setLevel(level.upper())
     logging.captureWarnings(capture=True)
     _quieten()
+
+
+def _not_chatty(record: logging.LogRecord) -> bool:
+    """Keep aiokafka off the terminal: it warns of every rebalance.
+
+    Our consumers log by themselves when they cannot go on.
+    """
+    return not record.name.startswith("aiokafka")
 
 
 def _handler(target: TextIO | LogFile, render: Processor) -> logging.Handler:

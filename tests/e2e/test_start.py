@@ -104,6 +104,7 @@ def test_behind_a_proxy_of_another_name_the_gateway_requires_keys(tmp_path: Path
 
 def printed_command(one: Product) -> str:
     """Return the command that the start-up lines name, as they print it."""
+    eventually(lambda: "Ctrl-C" in one.log.read_text())
     said = one.log.read_text()
     assert "An API key is needed" in said
     (command,) = re.findall(r"^  (.+ keys create .+)$", said, re.MULTILINE)
@@ -146,6 +147,7 @@ def test_on_loopback_it_says_nothing_of_keys_and_requests_go_to_the_log_file(one
     # The line is written when the answer has gone out.
     eventually(lambda: "/v1/nothing-here" in log.read_text())
     assert stat.S_IMODE(log.stat().st_mode) == 0o600
+    eventually(lambda: "Ctrl-C" in one.log.read_text())
     said = one.log.read_text().splitlines()
     assert said == ["Ctrl-C stops it. Syncs that are running continue at the next start."]
 

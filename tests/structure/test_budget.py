@@ -56,7 +56,6 @@ STILL_DENSE = frozenset(
         "shared/providers/hubspot/connector.py",
         "shared/providers/hubspot/problems.py",
         "shared/providers/notion/problems.py",
-        "shared/telemetry/logs.py",
         "shared/tests/test_quota.py",
         "shared/tests/test_unreadable.py",
         "tests/chaos/__main__.py",

@@ -14,6 +14,7 @@ QUIET = [
     "2026-11-28T04:00:00Z [info     ] connected   provider=hubspot",
     "2026-11-28 04:00:00.000 UTC [77] LOG:  database system is ready to accept connections",
     "04:00:00.123 WARN org.apache.kafka.server.Something - as intended",
+    '{"event": "Heartbeat failed", "logger": "aiokafka.consumer", "level": "warning"}',
     "# Redis is starting oO0OoO0OoO0Oo",
 ]
 LOUD = [

@@ -119,7 +119,7 @@ def test_it_greets_with_five_plain_lines_and_says_how_to_scale(native: Native) -
         f"Kafka bootstrap {native.client.bootstrap}",
         f"Log             {native.logs}",
     ]
-    assert "make stack FETCHERS=4" in native.log.read_text()
+    eventually(lambda: "make stack FETCHERS=4" in native.log.read_text())
     assert native.client.http.get(f"{url}/health/ready").status_code == 200
 
 
