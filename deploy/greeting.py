@@ -1,4 +1,4 @@
-"""What a stack prints when it is up: its addresses, its log, and how to make a key if one is needed."""
+"""Greet whoever starts a stack: its addresses, its log, and how to make a key if one is needed."""
 
 from __future__ import annotations
 

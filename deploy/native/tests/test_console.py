@@ -1,4 +1,4 @@
-"""What reaches the terminal of a stack, and what only its files."""
+"""Show warnings and errors of a stack on the terminal, and keep everything else in its files."""
 
 from __future__ import annotations
 
