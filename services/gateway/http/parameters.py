@@ -76,6 +76,8 @@ def check_page_size(page_size: int) -> None:
 
 async def only_declared(request: Request[Any, Any, Any]) -> None:
     """A ``before_request`` hook. Raises ``BadRequest``."""
+    if request.method == "OPTIONS":  # it asks about an address: the parameters are another method's
+        return
     _check_text(request.scope["query_string"])
     declared = _declared(request.route_handler, request)
     sent = list(request.query_params.multi_items())

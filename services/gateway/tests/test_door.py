@@ -391,6 +391,8 @@ async def test_head_of_a_stream_ends(api: Gateway) -> None:
         ("/health/live", "GET, HEAD, OPTIONS"),
         ("/console/sign-in", "GET, HEAD, OPTIONS, POST"),
         ("/", "GET, HEAD, OPTIONS"),
+        ("/v1/items?q=x&q=y", "GET, HEAD, OPTIONS"),
+        ("/v1/items?nonsense=%ff", "GET, HEAD, OPTIONS"),
     ],
 )
 async def test_every_method_of_an_address_is_named_when_asked_for_and_when_another_is_refused(
