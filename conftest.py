@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-pytest_plugins = ["tests.servers"]
+pytest_plugins = ["tests.servers", "tests.support.chance"]
 
 
 @pytest.fixture(autouse=True)

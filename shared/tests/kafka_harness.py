@@ -11,11 +11,11 @@ from uuid import uuid4
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
-from deploy.localkafka import Broker
 from shared.contracts.envelope import Message
 from shared.contracts.topics import dead_letters
-from shared.kafka import Consumers, DeadLetterLimit, Producer, ensure_topics
+from shared.kafka import Consumers, DeadLetterLimit, Producer
 from shared.settings import Cluster
+from tests.support.kafka import local_kafka
 
 
 class Kafka:
@@ -91,15 +91,8 @@ class Kafka:
 @asynccontextmanager
 async def kafka_on(folder: Path) -> AsyncIterator[Kafka]:
     """The local broker on a free port."""
-    broker = Broker(folder / "kafka", port=0)
-    await broker.start()
-    try:
-        bootstrap = f"127.0.0.1:{broker.port}"
-        await ensure_topics(Cluster(bootstrap=bootstrap), local=True)
-        async with kafka_at(bootstrap) as kafka:
-            yield kafka
-    finally:
-        await broker.stop()
+    async with local_kafka(folder / "kafka") as bootstrap, kafka_at(bootstrap) as kafka:
+        yield kafka
 
 
 @asynccontextmanager
@@ -142,9 +135,3 @@ async def consuming(
         yield consumers
     finally:
         await consumers.stop()
-
-
-async def until(true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not true():  # noqa: ASYNC110  # polls what other tasks do, which tell it in no other way
-            await asyncio.sleep(0.01)

@@ -13,7 +13,8 @@ from shared.kafka import ConsumedRecord, Consumers, Producer, UnsafeClient
 from shared.kafka.client_safety import check_subscribers
 from shared.kafka.record import undecoded, untouched
 from shared.settings import Cluster
-from shared.tests.kafka_harness import Kafka, consuming, until
+from shared.tests.kafka_harness import Kafka, consuming
+from tests.support.waiting import until
 
 NOWHERE = Cluster(bootstrap="127.0.0.1:1")
 SAFE: dict[str, Any] = {

@@ -18,7 +18,8 @@ from shared.kafka import ConsumedRecord, Consumers
 from shared.kafka.dead_letters import MAX_DEAD_LETTER_BYTES, DeadLetters
 from shared.kafka.deliver import ATTEMPTS
 from shared.kafka.produce import MAX_REQUEST_BYTES, OVERHEAD_BYTES
-from shared.tests.kafka_harness import Kafka, consuming, until
+from shared.tests.kafka_harness import Kafka, consuming
+from tests.support.waiting import until
 
 AWAY = OperationalError("select", {}, Exception("the disk is away"))
 

@@ -15,7 +15,8 @@ from shared.contracts.envelope import Message, Undecodable
 from shared.contracts.topics import dead_letters
 from shared.kafka import ConsumedRecord, Consumers, DeadLetterLimit, Producer
 from shared.kafka.produce import MAX_REQUEST_BYTES
-from shared.tests.kafka_harness import Kafka, consuming, until
+from shared.tests.kafka_harness import Kafka, consuming
+from tests.support.waiting import until
 
 RUN = DeadLetterLimit(run=5, window=1000)
 AWAY = OperationalError("select", {}, Exception("the disk is away"))

@@ -18,7 +18,7 @@ from typing_extensions import override
 from shared.contracts.envelope import Message
 from shared.db import Database
 from shared.outbox import Relay, append, outbox_table
-from shared.tests.kafka_harness import until
+from tests.support.waiting import until
 
 metadata = MetaData()
 outbox = outbox_table(metadata)

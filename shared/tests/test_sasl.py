@@ -11,7 +11,8 @@ from deploy.kafka import Kafka as Server
 from deploy.servers import ProgramUnavailable
 from shared.kafka import ConsumedRecord, Consumers, LogReader, Producer, SignInRefused
 from shared.settings import Cluster, SecretStr
-from shared.tests.kafka_harness import Kafka, consuming, kafka_at, until
+from shared.tests.kafka_harness import Kafka, consuming, kafka_at
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,8 @@ from typing_extensions import override
 
 from shared.kafka import ConsumedRecord
 from shared.kafka.poll import Poll
-from shared.tests.kafka_harness import Kafka, consuming, until
+from shared.tests.kafka_harness import Kafka, consuming
+from tests.support.waiting import until
 
 KEYS = {crc32(key) % 4: key for key in (f"{n}".encode() for n in range(50))}
 """A key for each of the four partitions."""

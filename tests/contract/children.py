@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -40,14 +40,6 @@ async def child(place: Path | Schema, *arguments: str) -> AsyncIterator[asyncio.
 async def done(process: asyncio.subprocess.Process) -> None:
     async with asyncio.timeout(WITHIN_S):
         assert await process.wait() == 0
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while True:
-            if await condition():
-                return
-            await asyncio.sleep(0.02)
 
 
 async def says(process: asyncio.subprocess.Process) -> str:

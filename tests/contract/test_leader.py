@@ -12,9 +12,10 @@ from sqlalchemy import MetaData
 from shared.db import Database, Schema, notify_on_commit
 from shared.db.leader import LeaderLock, leader_lock
 from shared.settings import SecretStr
-from tests.contract.children import child, done, says, until
+from tests.contract.children import child, done, says
 from tests.contract.tables import metadata
 from tests.servers.places import tables_of
+from tests.support.waiting import until
 
 IDLE_S = 1.5
 

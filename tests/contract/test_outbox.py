@@ -14,9 +14,10 @@ from shared.contracts.envelope import Message
 from shared.db import Database, Schema
 from shared.outbox import Relay, append
 from tests.contract.child import put
-from tests.contract.children import child, done, says, until
+from tests.contract.children import child, done, says
 from tests.contract.tables import metadata, outbox
 from tests.servers.places import tables_of
+from tests.support.waiting import until
 
 KEYS = tuple("abcdef")
 EACH = 40

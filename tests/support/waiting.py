@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import time
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, TypeVar
-
-T = TypeVar("T")
+from collections.abc import Callable
+from typing import Any, Final
 
 PATIENCE_S: Final = 90.0
 """Ends a test that would wait for ever. It says nothing about how fast anything is."""
@@ -24,9 +22,9 @@ def eventually(check: Callable[..., Any], *, within: float = PATIENCE_S, every: 
 
 
 async def until(
-    check: Callable[[], Awaitable[T] | T], *, within: float = PATIENCE_S, every: float = 0.01
-) -> T:
-    """Return the first truthy answer of ``check``, awaited if need be; fail with its last answer."""
+    check: Callable[[], Any], *, within: float = PATIENCE_S, every: float = 0.01
+) -> Any:
+    """Return the first truthy answer of ``check``, awaited if need be; fail as ``eventually`` does."""
     end = time.monotonic() + within
     while not (found := await _answer(check)):
         _give_up(end, within, found)
@@ -34,7 +32,7 @@ async def until(
     return found
 
 
-async def _answer(check: Callable[[], Awaitable[T] | T]) -> T:
+async def _answer(check: Callable[[], Any]) -> Any:
     answer = check()
     return await answer if inspect.isawaitable(answer) else answer
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +10,7 @@ from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
 import httpx
-import uvicorn
 
-from deploy.localkafka import Broker
 from deploy.sandbox import create_app as create_sandbox
 from deploy.sandbox import sandbox_clients
 from deploy.sandbox.world import SandboxClient
@@ -25,32 +21,16 @@ from services.auth.tests.harness import KEY
 from shared.connector import Provider
 from shared.contracts.envelope import Message
 from shared.installation import ProviderRuntime
-from shared.kafka import Producer, ensure_topics
+from shared.kafka import Producer
 from shared.providers import load_providers
 from shared.settings import Cluster, SecretStr
+from tests.support.kafka import local_kafka
+from tests.support.serving import served
 
 SERVICE_SECRET = "service-secret-0123456789-0123456789"
 BEARER = {"authorization": f"Bearer {SERVICE_SECRET}"}
 PUBLIC = "http://localhost:8000"
 PROVIDERS = load_providers()
-
-
-@asynccontextmanager
-async def serve(app: Any) -> AsyncIterator[str]:
-    """``app`` on a free loopback port; its base URL."""
-    listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, lifespan="on", log_config=None, access_log=False))
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not running.done():  # noqa: ASYNC110  # uvicorn tells it in no other way
-        await asyncio.sleep(0.01)
-    if running.done():
-        raise RuntimeError("the server did not start")
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        await running
 
 
 def at_sandbox(provider: Provider, client: SandboxClient, sandbox: str) -> ProviderRuntime:
@@ -104,23 +84,17 @@ class Stack:
 @asynccontextmanager
 async def open_stack(folder: Path) -> AsyncIterator[Stack]:
     clients = sandbox_clients(folder, PUBLIC, PROVIDERS)
-    broker = Broker(folder / "log", port=0)
-    await broker.start()
-    kafka = f"{broker.host}:{broker.port}"
-    try:
-        await ensure_topics(Cluster(bootstrap=kafka), local=True)
-        async with serve(create_sandbox(folder, clients)) as sandbox:
-            runtimes = {
-                slug: at_sandbox(PROVIDERS[slug], clients[slug], sandbox) for slug in PROVIDERS
-            }
-            async with (
-                serve(create_app(_settings(folder, runtimes, kafka))) as url,
-                httpx.AsyncClient(base_url=url, headers=BEARER, timeout=30) as auth,
-                httpx.AsyncClient(base_url=sandbox, timeout=30) as control,
-            ):
-                yield Stack(auth, control, kafka)
-    finally:
-        await broker.stop()
+    async with (
+        local_kafka(folder / "log") as kafka,
+        served(lambda _: create_sandbox(folder, clients)) as sandbox,
+    ):
+        runtimes = {slug: at_sandbox(PROVIDERS[slug], clients[slug], sandbox) for slug in PROVIDERS}
+        async with (
+            served(lambda _: create_app(_settings(folder, runtimes, kafka))) as url,
+            httpx.AsyncClient(base_url=url, headers=BEARER, timeout=30) as auth,
+            httpx.AsyncClient(base_url=sandbox, timeout=30) as control,
+        ):
+            yield Stack(auth, control, kafka)
 
 
 class SentNowhere:
@@ -138,9 +112,8 @@ class SentNowhere:
 async def open_door(folder: Path) -> AsyncIterator[str]:
     """Auth alone, for what ends at its door; its base URL."""
     settings = _settings(folder, {"acme": runtime()}, kafka="")
-    async with serve(
-        create_app(settings, make_producer=lambda: cast("Producer", SentNowhere()))
-    ) as url:
+    app = create_app(settings, make_producer=lambda: cast("Producer", SentNowhere()))
+    async with served(lambda _: app) as url:
         yield url
 
 

@@ -21,7 +21,7 @@ from shared.contracts.jobs import RunJob
 from shared.contracts.syncs import RefetchItems, SyncRequested
 from shared.contracts.topics import BACKGROUND_JOBS, ITEMS, JOBS
 from shared.db import Schema
-from shared.tests.kafka_harness import until
+from tests.support.waiting import until
 
 TREES = {f"tree-{number:02}": 7 for number in range(50)}
 FEW = {"apples": 9, "pears": 2}

@@ -27,7 +27,7 @@ from shared.contracts.items import parse_key
 from shared.contracts.jobs import RunJob
 from shared.contracts.topics import ITEMS, JOBS
 from shared.db import Database, Schema
-from shared.tests.kafka_harness import until
+from tests.support.waiting import until
 
 COUNTS = {f"fruit-{number}": 7 for number in range(12)}
 CHANCE = random.Random(17)

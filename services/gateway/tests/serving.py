@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import httpx
 import msgspec
-import uvicorn
 from aiokafka import AIOKafkaConsumer
 from typing_extensions import override
 
-from deploy.localkafka import Broker
 from services.gateway.app import create_app
 from services.gateway.settings import ConfiguredProvider, GatewaySettings
 from services.gateway.tests.fake_auth import FakeAuth
@@ -26,9 +23,12 @@ from shared.contracts.envelope import Message, event, timestamp
 from shared.contracts.items import Item, ItemRef, deletion, upsert
 from shared.contracts.progress import FINAL, JobProgress
 from shared.contracts.topics import CONNECTIONS, PROGRESS
-from shared.kafka import Producer, ensure_topics
+from shared.kafka import Producer
 from shared.providers import load_providers
 from shared.settings import Cluster, SecretStr
+from tests.support.kafka import local_kafka
+from tests.support.serving import served
+from tests.support.waiting import PATIENCE_S, until
 
 SECRET = SecretStr("a-service-secret-of-some-length-0123456789")
 ALLOWED = "http://localhost:3000"
@@ -121,10 +121,12 @@ class Gateway:
 
     async def until(self, path: str, seen: Callable[[Any], bool]) -> Any:
         """The JSON at ``path`` once it is as wanted."""
-        async with asyncio.timeout(15):
-            while not seen(found := (await self.http.get(path)).json()):  # noqa: ASYNC110  # as a client would
-                await asyncio.sleep(0.02)
-        return found
+
+        async def found() -> list[Any]:
+            answer = (await self.http.get(path)).json()
+            return [answer] if seen(answer) else []
+
+        return (await until(found))[0]
 
     async def whole(self, connection: Connection, found: Mapping[str, Sequence[Fields]]) -> Any:
         """Load and wait until it can be read."""
@@ -162,55 +164,15 @@ def gone(connection: Connection, resource: str, id_: str, *, version: int) -> Me
 
 
 @asynccontextmanager
-async def serve(app_at: Callable[[str], Any], *, grace_s: int = 2) -> AsyncIterator[str]:
-    """The app that ``app_at`` makes for an address, on a free loopback port; yields the address.
-
-    ``grace_s``: how long its end waits for requests that are under way.
-    """
-    # asyncio turns Nagle's algorithm off only on sockets that say they are TCP: 40 ms per small answer otherwise.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    url = f"http://localhost:{listener.getsockname()[1]}"
-    with closing(listener):
-        config = uvicorn.Config(
-            app_at(url),
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=grace_s,
-        )
-        async with _running(uvicorn.Server(config), listener):
-            yield url
-
-
-@asynccontextmanager
-async def _running(server: uvicorn.Server, listener: socket.socket) -> AsyncIterator[None]:
-    running = asyncio.create_task(server.serve(sockets=[listener]))
-    while not server.started and not running.done():  # noqa: ASYNC110  # uvicorn tells it in no other way
-        await asyncio.sleep(0.005)
-    try:
-        if running.done():
-            raise RuntimeError("the server did not start")
-        yield
-    finally:
-        server.should_exit = True
-        await running
-
-
-@asynccontextmanager
 async def running_broker(folder: Path) -> AsyncIterator[tuple[str, Producer]]:
     """The broker's address, and a producer that stands for the other services."""
-    broker = Broker(folder / "log", port=0)
-    await broker.start()
-    bootstrap = f"{broker.host}:{broker.port}"
-    await ensure_topics(Cluster(bootstrap=bootstrap), local=True)
-    producer = Producer(Cluster(bootstrap=bootstrap), client_id="test")
-    await producer.start()
-    try:
-        yield bootstrap, producer
-    finally:
-        await producer.stop()
-        await broker.stop()
+    async with local_kafka(folder / "log") as bootstrap:
+        producer = Producer(Cluster(bootstrap=bootstrap), client_id="test")
+        await producer.start()
+        try:
+            yield bootstrap, producer
+        finally:
+            await producer.stop()
 
 
 @asynccontextmanager
@@ -219,11 +181,9 @@ async def running_gateway(
     bootstrap: str,
     producer: Producer,
     auth: FakeAuth,
-    *,
-    grace_s: int = 2,
     **change: Any,
 ) -> AsyncIterator[Gateway]:
-    async with serve(lambda _: auth.app()) as auth_url:
+    async with served(lambda _: auth.app()) as auth_url:
         made: list[GatewaySettings] = []
 
         def app_at(url: str) -> Any:
@@ -232,7 +192,7 @@ async def running_gateway(
             return create_app(made[0])
 
         async with (
-            serve(app_at, grace_s=grace_s) as url,
+            served(app_at) as url,
             httpx.AsyncClient(base_url=url, timeout=20, cookies=_NoCookies()) as http,
         ):
             yield Gateway(url, http, auth, producer, made[0])
@@ -263,7 +223,7 @@ async def read_topic(bootstrap: str, topic: str, *, key: str, count: int) -> lis
     await consumer.start()
     found: list[Any] = []
     try:
-        async with asyncio.timeout(15):
+        async with asyncio.timeout(PATIENCE_S):
             while len(found) < count:
                 record = await consumer.getone()
                 if record.key.decode() == key:

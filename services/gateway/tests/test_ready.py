@@ -5,7 +5,8 @@ from pathlib import Path
 from litestar import Litestar, get
 
 from services.gateway.tests.fake_auth import FakeAuth
-from services.gateway.tests.serving import SECRET, running_broker, running_gateway, serve
+from services.gateway.tests.serving import SECRET, running_broker, running_gateway
+from tests.support.serving import served
 
 
 @get("/health/ready", status_code=503)
@@ -16,7 +17,7 @@ async def unwell() -> dict[str, str]:
 async def test_it_is_ready_only_when_all_that_it_stands_on_answers(tmp_path: Path) -> None:
     async with (
         running_broker(tmp_path) as (bootstrap, producer),
-        serve(lambda _: Litestar([unwell])) as neighbour,
+        served(lambda _: Litestar([unwell])) as neighbour,
     ):
         for number, (urls, status) in enumerate(
             [

@@ -21,9 +21,7 @@ async def test_a_load_that_waits_is_told_that_the_server_stops_and_a_stream_is_e
         running_broker(tmp_path) as (bootstrap, producer),
         httpx.AsyncClient(timeout=20) as client,
     ):
-        async with running_gateway(
-            tmp_path, bootstrap, producer, FakeAuth(SECRET), grace_s=0
-        ) as gateway:
+        async with running_gateway(tmp_path, bootstrap, producer, FakeAuth(SECRET)) as gateway:
             connection = await gateway.connect("notion")
             for slug in connection.resources:
                 await gateway.progress(

@@ -16,8 +16,9 @@ from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_pla
 from typing_extensions import override
 
 from services.gateway.tests.fake_auth import FakeAuth
-from services.gateway.tests.serving import SECRET, Gateway, running_broker, running_gateway, serve
+from services.gateway.tests.serving import SECRET, Gateway, running_broker, running_gateway
 from shared.contracts.auth import OpenedFlow
+from tests.support.serving import served
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
@@ -87,7 +88,7 @@ class Person:
 async def running_console(folder: Path, **change: Any) -> AsyncIterator[Gateway]:
     auth = AskingAuth(SECRET)
     async with (
-        serve(lambda _: auth.consent_app()) as consent_url,
+        served(lambda _: auth.consent_app()) as consent_url,
         running_broker(folder) as (bootstrap, producer),
         running_gateway(folder, bootstrap, producer, auth, **change) as gateway,
     ):

@@ -2,9 +2,6 @@
 
 import base64
 import hashlib
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -12,12 +9,12 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import uvicorn
 from litestar import Litestar, Router
 
 from deploy.sandbox.providers.airtable import SIMULATED, routes
 from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.airtable import PROVIDER
+from tests.support.serving import served_in_thread
 
 CLIENT = SandboxClient(
     id="our-app", secret="our-secret", redirect_uris=("http://localhost:8000/connect/callback",)
@@ -40,20 +37,8 @@ def open_world(folder: Path, client: SandboxClient = CLIENT) -> World:
 def serving(world: World) -> Iterator[str]:
     """The provider's root: what stands for ``https://api.airtable.com`` and ``https://airtable.com``."""
     app = Litestar([Router(path="/airtable", route_handlers=routes(world))], openapi_config=None)
-    # With the protocol named, accepted sockets get TCP_NODELAY: without it each answer waits 40 ms.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.005)
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/airtable"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with served_in_thread(app) as url:
+        yield f"{url}/airtable"
 
 
 def challenge(verifier: str = VERIFIER) -> str:

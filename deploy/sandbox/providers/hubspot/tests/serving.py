@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import socket
-import threading
-import time
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,12 +12,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import uvicorn
 from litestar import Litestar, Router
 
 from deploy.sandbox.providers.hubspot import SIMULATED, routes
 from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.hubspot import PROVIDER
+from tests.support.serving import served_in_thread
 
 CLIENT = SandboxClient(
     id="app-client", secret="app-secret", redirect_uris=("http://localhost:8000/callback",)
@@ -52,24 +49,12 @@ def serving(world: World, folder: Path) -> Iterator[Serving]:
         openapi_config=None,
         logging_config=None,
     )
-    # asyncio turns Nagle's algorithm off only on sockets that say they are TCP: 40 ms per small answer otherwise.
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off", ws="none"))
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-    thread.start()
-    try:
-        deadline = time.monotonic() + 10
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.005)
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/hubspot"
-        # A client that checks certificates takes 60 ms to make.
-        with httpx.Client(base_url=url, verify=False) as http:
-            yield Serving(world, folder, url, http)
-    finally:
-        server.should_exit = True
-        thread.join(5)
-        listener.close()
+    # A client that checks certificates takes 60 ms to make.
+    with (
+        served_in_thread(app) as url,
+        httpx.Client(base_url=f"{url}/hubspot", verify=False) as http,
+    ):
+        yield Serving(world, folder, f"{url}/hubspot", http)
 
 
 def authorize_params(**changed: str | None) -> dict[str, str]:

@@ -1,7 +1,6 @@
 """Serve the sandbox on a real port, and go through its OAuth as an app does."""
 
 import base64
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -9,13 +8,13 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
-import uvicorn
 from litestar import Litestar, Router
 from typing_extensions import override
 
 from deploy.sandbox.providers.notion import SIMULATED, routes
 from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.notion import VERSION
+from tests.support.serving import served
 
 CLIENT = SandboxClient(
     id="client-1", secret="not so secret", redirect_uris=("http://127.0.0.1:9/callback",)
@@ -44,26 +43,15 @@ def opened(folder: Path) -> Iterator[World]:
 
 
 @asynccontextmanager
-async def served(world: World) -> AsyncIterator[str]:
-    """The base URL of a running server."""
+async def serving(world: World) -> AsyncIterator[str]:
+    """Serve the sandbox; yield the provider's root."""
     app = Litestar(
         [Router(path="/notion", route_handlers=routes(world))],
         openapi_config=None,
         logging_config=None,
     )
-    # Named as TCP, else asyncio leaves Nagle's algorithm on and every answer waits 40 ms.
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    server.config.load()
-    server.lifespan = server.config.lifespan_class(server.config)
-    await server.startup([listening])
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/notion"
-    finally:
-        # Not server.shutdown(): it sleeps, for requests that no test leaves unanswered.
-        for listener in server.servers:
-            listener.close()
+    async with served(lambda _: app) as url:
+        yield f"{url}/notion"
 
 
 class Faulty(httpx.AsyncHTTPTransport):
@@ -117,7 +105,7 @@ async def connected(
 ) -> AsyncIterator[Session]:
     transport = Faulty(fault) if fault else None
     async with (
-        served(world) as base,
+        serving(world) as base,
         httpx.AsyncClient(base_url=base, transport=transport, trust_env=False) as http,
     ):
         given = await consent(http, **({"account": account} if account else {}))
