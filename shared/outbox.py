@@ -116,7 +116,7 @@ class Relay:
         while True:
             self._wake.clear()
             try:
-                sent = await self._send_due()
+                sent = await self.send_due()
                 if sent == BATCH or (sent is not None and self._wake.is_set()):
                     continue
                 if self._stopping.is_set():
@@ -146,8 +146,8 @@ class Relay:
             left: float | None = (await db.execute(first)).scalar()
         return math.inf if left is None else max(0.0, left)
 
-    async def _send_due(self) -> int | None:
-        """How many rows were sent; None when another process leads."""
+    async def send_due(self) -> int | None:
+        """Send what is due, once; return how many rows that was, or None when another process leads."""
         leads = await self._leader.acquire()
         self._database.notifies_others = not leads
         if not leads:

@@ -67,12 +67,12 @@ class HostGuard:
     """
 
     def __init__(self, app: Any, hosts: Collection[str]) -> None:
-        self._app = app
+        self.app = app
         self._hosts = frozenset(host.lower() for host in hosts)
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or self._ours(scope):
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         detail = "This server does not answer for that host name; use its own address."
         problem = {
@@ -104,7 +104,7 @@ class Methods:
     """
 
     def __init__(self, app: Litestar) -> None:
-        self._app: App = app  # type: ignore[assignment]  # its own types say the same in other words
+        self.app: App = app  # type: ignore[assignment]  # its own types say the same in other words
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = {route.path_format: frozenset(route.methods) for route in routes}
 
@@ -122,7 +122,7 @@ class Methods:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             await self._head({**scope, "method": "GET"}, receive, send_whole)
         else:
-            await self._app(scope, receive, send_whole)
+            await self.app(scope, receive, send_whole)
 
     async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
         answered = False
@@ -138,7 +138,7 @@ class Methods:
             """A stream runs for as long as somebody reads it: nobody reads this one."""
             return {"type": "http.disconnect"} if answered else await receive()
 
-        await self._app(scope, receive_until_answered, send_head)
+        await self.app(scope, receive_until_answered, send_head)
 
     def _whole(self, scope: Scope, name: bytes, value: bytes) -> tuple[bytes, bytes]:
         """The framework's OPTIONS names the methods of the first of several routes only, and it knows no HEAD."""

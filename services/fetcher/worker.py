@@ -38,13 +38,14 @@ class Worker:
         self._context = context
         self._free = asyncio.Semaphore(slots)
         self._background = asyncio.Semaphore(max(1, slots // BACKGROUND_SHARE))
-        self._running: set[asyncio.Task[None]] = set()
+        self.runs: set[asyncio.Task[None]] = set()
+        """Runs under way, a task each; it takes itself out when it ends."""
         self._at_work: set[tuple[str, int]] = set()
 
     @property
     def busy(self) -> int:
         """Slots in use."""
-        return len(self._running)
+        return len(self.runs)
 
     async def take(self, run_job: RunJob, *, connection_id: str, background: bool = False) -> None:
         """Claim the job and run it beside the others; waits for a free slot.
@@ -68,7 +69,7 @@ class Worker:
                 return
             self._at_work.add((job.id, job.dispatch))
             task = asyncio.create_task(self._run(job, held.pop_all()), name=f"run {job.lane}")
-            self._running.add(task)
+            self.runs.add(task)
             task.add_done_callback(self._done)
 
     async def _slot(self, held: AsyncExitStack) -> None:
@@ -81,14 +82,14 @@ class Worker:
     async def stop(self) -> None:
         """End every run; one that does not come to a page border in time is cut off and goes on elsewhere."""
         self._context.stopping.set()
-        if self._running:
-            _, late = await asyncio.wait(self._running, timeout=LEAVE_S)
+        if self.runs:
+            _, late = await asyncio.wait(self.runs, timeout=LEAVE_S)
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
     def _done(self, task: asyncio.Task[None]) -> None:
-        self._running.discard(task)
+        self.runs.discard(task)
         if not task.cancelled() and task.exception() is not None:
             log.error("run_ended_badly", exc_info=task.exception())
 

@@ -65,7 +65,7 @@ def listen(
 
     stored = Stored(database, log_ids)
     folds: tuple[tuple[str, Read, Fold], ...] = (
-        (ITEMS, item_row, _on_items),
+        (ITEMS, item_row, on_items),
         (PROGRESS, _read_progress, syncs.save_progress),
         (CONNECTIONS, _read_connection, on_connections),
         (SYNCS, _read_sync, _on_syncs),
@@ -92,7 +92,7 @@ def listen(
         consumers.batches(topic, together(topic, read, fold), stored)
 
 
-async def _on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
+async def on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
     """A stale append stays the last of its key on the topic, where it would win compaction: it is read again."""
     stale = await project_items(db, rows)
     STALE_APPENDS.add(by=len(stale))

@@ -58,7 +58,7 @@ class Consumers:
         self._unreadable: dict[str, str] = {}
         self._checked = asyncio.Event()
         self._stopping = False
-        self._broker = KafkaBroker(
+        self.broker = KafkaBroker(
             cluster.bootstrap.split(","),
             security=security(cluster),
             client_id=service,
@@ -85,19 +85,19 @@ class Consumers:
 
     async def start(self) -> None:
         """Raises ``UnsafeClient`` or ``SignInRefused``; then nothing was read."""
-        check_subscribers(self._broker)
+        check_subscribers(self.broker)
         await check_sign_in(self._cluster)
         try:
-            await self._broker.start()
-            check_consumers(self._broker)
+            await self.broker.start()
+            check_consumers(self.broker)
         except BaseException:
-            await self._broker.stop()
+            await self.broker.stop()
             raise
         self._checked.set()
 
     async def stop(self) -> None:
         self._stopping = True
-        await self._broker.stop()
+        await self.broker.stop()
 
     def each(self, topic: str, handle: One) -> None:
         """One message at a time, its offset committed when ``handle`` has returned."""
@@ -150,7 +150,7 @@ class Consumers:
         rewind: Rewind,
         records: int,
     ) -> Callable[[], AIOKafkaConsumer]:
-        subscriber = self._broker.subscriber(
+        subscriber = self.broker.subscriber(
             topic,
             group_id=f"tributary.{self._service}.{topic}",  # of its own: one group would rebalance at each start
             batch=True,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import chain
 from typing import Any, Final
 from zlib import crc32
@@ -32,9 +32,15 @@ _Partition = tuple[str, int]
 class Producer:
     """One per process and service."""
 
-    def __init__(self, cluster: Cluster, *, client_id: str) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        *,
+        client_id: str,
+        make: Callable[..., AIOKafkaProducer] = AIOKafkaProducer,
+    ) -> None:
         self._cluster = cluster
-        self._producer = AIOKafkaProducer(
+        self._producer = make(
             **client_options(cluster),
             client_id=client_id,
             acks="all",

@@ -39,13 +39,13 @@ class RequestContextMiddleware:
     """
 
     def __init__(self, app: App, service: str) -> None:
-        self._app = app
+        self.app = app
         self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             bind_service(self._service)
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         request_id = accepted_request_id(_header(scope, b"x-request-id"))
         bind_service(self._service)
@@ -69,7 +69,7 @@ class RequestContextMiddleware:
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_id)
+            await self.app(scope, receive, send_with_id)
         finally:
             _count(scope, status)
             quiet = scope["path"] in _PROBES and status < 500

@@ -16,6 +16,7 @@ from shared.contracts.topics import dead_letters
 from shared.kafka import Consumers, DeadLetterLimit, Producer
 from shared.settings import Cluster
 from tests.support.kafka import local_kafka
+from tests.support.waiting import PATIENCE_S
 
 
 class Kafka:
@@ -32,10 +33,10 @@ class Kafka:
         await _made(self.bootstrap, topic, dead_letters(topic))
         return topic
 
-    async def committed(self, topic: str) -> int:
-        """How many messages of a topic the group of ``consuming`` is done with."""
+    async def committed(self, topic: str, *, service: str = "test") -> int:
+        """Return how many messages of a topic the service's group is done with."""
         consumer = AIOKafkaConsumer(
-            bootstrap_servers=self.bootstrap, group_id=f"tributary.test.{topic}"
+            bootstrap_servers=self.bootstrap, group_id=f"tributary.{service}.{topic}"
         )
         await consumer.start()
         try:
@@ -73,7 +74,7 @@ class Kafka:
             partitions = await self._partitions(consumer, topic)
             consumer.assign(partitions)
             found: list[ConsumerRecord[bytes, bytes]] = []
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(PATIENCE_S):
                 while len(found) < count:
                     for records in (await consumer.getmany(timeout_ms=100)).values():
                         found.extend(records)
@@ -82,7 +83,8 @@ class Kafka:
             await consumer.stop()
 
     async def _partitions(self, consumer: AIOKafkaConsumer, topic: str) -> Sequence[TopicPartition]:
-        await consumer._client._wait_on_metadata(topic)
+        client = consumer._client  # noqa: SLF001  # there is no public way to ask for one topic
+        await client._wait_on_metadata(topic)  # noqa: SLF001  # as above
         return [
             TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()
         ]

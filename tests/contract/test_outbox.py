@@ -105,7 +105,7 @@ async def test_after_a_crash_what_was_under_way_comes_again_and_nothing_else(
     log.dies = True
     crashed = relay_of(database, log)
     try:
-        await crashed._send_due()
+        await crashed.send_due()
     except RuntimeError:
         await database.leader.close()
     await put(database, "a", 5, 5, per=5)
@@ -185,15 +185,15 @@ async def test_a_row_that_becomes_visible_late_is_neither_skipped_nor_deleted(
         async with database.write() as late:
             await append(late, outbox, [Message(topic="t", key=b"late", value=b"1", headers=())])
             await put(database, "early", 0, 3)
-            assert await relay._send_due() == 3
+            assert await relay.send_due() == 3
             log.full = asyncio.Event()
             await put(database, "early", 3, 2)
-            sending = asyncio.create_task(relay._send_due())
+            sending = asyncio.create_task(relay.send_due())
             await asyncio.sleep(0.1)  # its rows are read, they are on their way
         log.full.set()
         assert await sending == 2
         assert await left(database) == 1
-        assert await relay._send_due() == 1
+        assert await relay.send_due() == 1
         assert await left(database) == 0
         assert (log.numbers("early"), log.numbers("late")) == ([0, 1, 2, 3, 4], [1])
         async with database.read() as db:

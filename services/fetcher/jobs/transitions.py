@@ -130,10 +130,10 @@ async def create(db: AsyncConnection, *new: Job, syncs: tuple[str, ...] = ()) ->
     free, now = await concurrency.free_slots(db, new[0].connection_id), clock.now()
     for job in new:
         if job.error is not None:
-            _enter(job, "refused")
+            enter(job, "refused")
             job.outcome, job.ended_at = "failed", now
         else:
-            _enter(job, "created" if free > 0 else "no_slot")
+            enter(job, "created" if free > 0 else "no_slot")
             free -= 1
         job.changed_at = now
     await db.execute(insert(jobs), [to_row(job) for job in new])
@@ -172,7 +172,7 @@ async def claim(
         await wake_next(db, job.connection_id)
         return None
     as_read = (jobs.c.id == job.id) & (jobs.c.state == job.state) & (jobs.c.dispatch == dispatch)
-    _enter(job, "claimed")
+    enter(job, "claimed")
     job.epoch, job.worker_id, job.changed_at = epoch, worker_id, clock.now()
     job.started_at = job.started_at or job.changed_at
     return (
@@ -214,7 +214,7 @@ async def end_disconnected(db: AsyncConnection, over: Sequence[Job]) -> None:
         return
     now = clock.now()
     for job in over:
-        _enter(job, "connection_gone")
+        enter(job, "connection_gone")
         job.outcome, job.error, job.ended_at = "failed", DISCONNECTED, now
         job.step += 1
         ENDED.add("failed")
@@ -248,7 +248,7 @@ async def redispatch(
         return
     as_read = (jobs.c.id == job.id) & (jobs.c.dispatch == job.dispatch)
     as_read &= (jobs.c.seq == job.seq) & (jobs.c.state == job.state)
-    _enter(job, event)
+    enter(job, event)
     job.dispatch += 1
     statement = (
         update(jobs)
@@ -269,7 +269,7 @@ async def wake_next(db: AsyncConnection, connection_id: str) -> None:
     while (job := await concurrency.next_queued(db, connection_id)) is not None:
         if not await concurrency.has_slot(db, connection_id):
             return
-        _enter(job, "slot_freed")
+        enter(job, "slot_freed")
         job.dispatch += 1
         await db.execute(
             update(jobs).where(jobs.c.id == job.id).values(state=job.state, dispatch=job.dispatch)
@@ -277,7 +277,7 @@ async def wake_next(db: AsyncConnection, connection_id: str) -> None:
         await append(db, outbox, [run_job(job)])
 
 
-def _enter(job: Job, event: Event) -> None:
+def enter(job: Job, event: Event) -> None:
     state = TRANSITIONS.get((job.state, event))
     if state is None:
         raise IllegalTransitionError(f"{event} cannot happen to job {job.id}, which is {job.state}")
@@ -306,7 +306,7 @@ async def _write(
     ):
         event, tell = "connection_gone", "JobFailed"
         job.outcome, job.error = "failed", DISCONNECTED
-    _enter(job, event)
+    enter(job, event)
     await _settle_pending(db, job)
     job.seq += 1
     job.changed_at = clock.now()
@@ -334,7 +334,7 @@ async def _set_aside(
     db: AsyncConnection, job: Job, event: Literal["no_slot", "lane_taken"]
 ) -> None:
     was_waiting = job.state == "waiting"
-    _enter(job, event)
+    enter(job, event)
     values = {
         "state": job.state,
         "waiting_until": None,

@@ -265,8 +265,8 @@ class Fetcher:
 
     async def settle(self) -> None:
         """Wait for the runs to end."""
-        if self.worker._running:
-            await asyncio.wait(self.worker._running)
+        if self.worker.runs:
+            await asyncio.wait(self.worker.runs)
         await asyncio.sleep(0)
 
     async def connect(
@@ -303,7 +303,7 @@ class Fetcher:
             await plan_sync(db, request, providers={"orchard": self.provider})
 
     async def relay_once(self) -> None:
-        await self.relay._send_due()
+        await self.relay.send_due()
 
     async def deliver(self, *, commit: bool = True) -> None:
         """Hand the next ``RunJob`` to the worker; without ``commit`` it will come again."""

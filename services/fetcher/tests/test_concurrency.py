@@ -209,7 +209,7 @@ async def held(tmp_path: Path) -> AsyncIterator[tuple[Fetcher, Worker]]:
     await fetcher.connect(1)
     yield fetcher, worker
     fetcher.orchard.gate.set()
-    await asyncio.gather(*worker._running)
+    await asyncio.gather(*worker.runs)
     await fetcher.database.close()
 
 
@@ -270,7 +270,7 @@ async def test_a_run_ends_at_its_next_page_border_when_somebody_waits_for_a_slot
     (left,) = [job for job in await fetcher.unfinished() if job.resource == "apples"]
     assert left.state == "ready"
     assert left.pages > 1
-    await asyncio.gather(*worker._running)
+    await asyncio.gather(*worker.runs)
     await fetcher.database.close()
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -19,6 +19,7 @@ from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import CONNECTIONS, JOBS, SYNCS, dead_letters
 from shared.kafka import Consumers
 from shared.tests.kafka_harness import Kafka, kafka_on
+from tests.support.waiting import until
 
 SNAPSHOT = Connection(
     id="conn",
@@ -88,7 +89,7 @@ async def test_the_fetcher_acknowledges_nothing_before_its_work_is_done(
     kafka: Kafka, fetcher: Fetcher
 ) -> None:
     consumers = listening(kafka, fetcher)
-    assert [subscriber.ack_policy for subscriber in consumers._broker.subscribers] == [
+    assert [subscriber.ack_policy for subscriber in consumers.broker.subscribers] == [
         AckPolicy.MANUAL
     ] * 4
 
@@ -104,7 +105,7 @@ async def test_T24_a_poison_message_is_kept_with_its_origin_and_the_next_one_is_
     await consumers.start()
     try:
         letters = await kafka.read(dead_letters(topic), len(bad))
-        await committed(consumers, topic, len(bad) + 1)
+        await until(partial(done_with, kafka, topic, len(bad) + 1))
     finally:
         await consumers.stop()
     assert [letter.value for letter in letters] == [message.value for message in bad]
@@ -126,13 +127,5 @@ async def test_T24_a_poison_message_is_kept_with_its_origin_and_the_next_one_is_
         assert len(await fetcher.all_jobs()) == 2
 
 
-async def committed(consumers: Consumers, topic: str, count: int) -> None:
-    """Until so many messages of the topic are done with."""
-    found = [one for one in consumers._broker.subscribers if one.topic_names == [topic]]  # type: ignore[attr-defined]
-    consumer = found[0].consumer  # type: ignore[attr-defined]
-    async with asyncio.timeout(10):
-        while True:
-            offsets = [await consumer.committed(part) for part in consumer.assignment()]
-            if sum(offset or 0 for offset in offsets) == count:
-                return
-            await asyncio.sleep(0.01)
+async def done_with(kafka: Kafka, topic: str, count: int) -> bool:
+    return await kafka.committed(topic, service="fetcher") == count

@@ -67,7 +67,7 @@ def test_what_cannot_happen_in_a_state_is_refused_in_words() -> None:
     with pytest.raises(
         IllegalTransitionError, match=r"finished cannot happen to job .* which is new"
     ):
-        transitions._enter(job, "finished")
+        transitions.enter(job, "finished")
     assert job.state == "new"
 
 
@@ -77,7 +77,7 @@ def test_only_a_running_job_has_a_worker_and_only_a_waiting_one_a_time(
 ) -> None:
     job = new_job("conn", "apples", 1)
     job.state, job.worker_id, job.waiting_until, job.waiting_reason = state, "w", 1.0, "limit"
-    transitions._enter(job, event)
+    transitions.enter(job, event)
     assert job.state == TRANSITIONS[state, event]
     assert (job.worker_id is not None) == (job.state == "running")
     assert (job.waiting_until is not None, job.waiting_reason is not None) == (

@@ -64,8 +64,8 @@ class Second:
         self.worker = Worker(self.context, slots=4)
 
     async def close(self) -> None:
-        if self.worker._running:
-            await asyncio.wait(self.worker._running)
+        if self.worker.runs:
+            await asyncio.wait(self.worker.runs)
         await self.database.close()
 
 
@@ -147,7 +147,7 @@ async def test_two_fetchers_never_work_on_one_lane_at_once(
         if not await fetcher.unfinished():
             break
     await fetcher.settle()
-    await asyncio.gather(*second.worker._running)
+    await asyncio.gather(*second.worker.runs)
     await fetcher.run_until_over()
     orchard = fetcher.orchard
     assert isinstance(orchard, Watched)
@@ -177,7 +177,7 @@ async def test_a_worker_that_was_given_up_writes_nothing_more(
     fetcher.orchard.gate = fetcher.log.gate = None  # nothing holds up the second one
     for run_job in run_jobs(fetcher):
         await second.worker.take(run_job, connection_id="conn")
-    await asyncio.gather(*second.worker._running)
+    await asyncio.gather(*second.worker.runs)
     before = await row(fetcher, paused.id)
     assert before.epoch > paused.epoch
     gate.set()
@@ -222,7 +222,7 @@ async def test_what_a_dead_fetcher_had_in_hand_goes_on_at_the_other(
     await fetcher.relay_once()
     for _ in range(4):  # as many as it has slots
         await fetcher.deliver()
-    for task in fetcher.worker._running:
+    for task in fetcher.worker.runs:
         task.cancel()
     await fetcher.settle()
     await given_up(fetcher, second)

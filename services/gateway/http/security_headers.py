@@ -32,13 +32,13 @@ class SecurityHeaders:
     """
 
     def __init__(self, app: App, *, own: Iterable[str], allowed: Iterable[str]) -> None:
-        self._app = app
+        self.app = app
         self._own = frozenset(origin.encode() for origin in own)
         self._allowed = frozenset(origin.encode() for origin in allowed)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         origins = _values(scope, b"origin")
         origin = origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
@@ -74,7 +74,7 @@ class SecurityHeaders:
             await _refuse(scope, send_with_headers, 404, "not_found", _NOTHING)
         else:
             try:
-                await self._app(scope, receive, send_with_headers)
+                await self.app(scope, receive, send_with_headers)
             except asyncio.CancelledError:
                 await _leave(scope, send_with_headers, started=started)
                 raise

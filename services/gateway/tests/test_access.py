@@ -87,7 +87,7 @@ def routes(folder: Path) -> set[str]:
         settings_for(folder, "127.0.0.1:9", "http://127.0.0.1:9", "http://localhost:8000")
     )
     while not isinstance(app, Litestar):
-        app = app._app
+        app = app.app
     found = [route for route in app.routes if isinstance(route, HTTPRoute)]
     return {
         f"{method} {one.path_format}"

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from services.gateway.connections import queries as connections
-from services.gateway.consumers import _on_items
+from services.gateway.consumers import on_items
 from services.gateway.items import queries as items
 from services.gateway.project import apply_connection
 from services.gateway.tables import outbox
@@ -42,7 +42,7 @@ def refetch(*ids: str, above: int) -> RefetchItems:
 
 async def take(database: Database, *rows: Row) -> None:
     async with database.write() as db:
-        await _on_items(db, list(rows))
+        await on_items(db, list(rows))
 
 
 async def asked(database: Database) -> list[RefetchItems]:

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from services.gateway import store
-from services.gateway.consumers import _on_items
+from services.gateway.consumers import on_items
 from services.gateway.items import queries as items
 from services.gateway.items.queries import ItemQuery
 from services.gateway.store import READ_MODEL
@@ -76,7 +76,7 @@ def named(id_: str, name: str, *, offset: int = 0, connection: str = "c") -> dic
 
 async def take(database: Database, *rows: dict[str, Any]) -> None:
     async with database.write(lock=READ_MODEL) as db:
-        await _on_items(db, list(rows))
+        await on_items(db, list(rows))
 
 
 async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(
@@ -157,7 +157,7 @@ async def test_batches_with_the_same_keys_in_any_order_do_not_hold_one_another_u
         rows = [row(f"{n:03}", version=version, offset=version * 1000 + n) for n in range(150)]
         CHANCE.shuffle(rows)
         async with one.write() as db:  # without the lock: the rows alone keep them apart
-            await _on_items(db, rows)
+            await on_items(db, rows)
 
     await asyncio.gather(
         *(write(one, version) for version in range(1, 9) for one in (database, another))
@@ -237,7 +237,7 @@ async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
             batch = [
                 row(f"{partition}-{number}", version=1, offset=number) | {"partition": partition}
             ]
-            await folded(database, ITEMS, _on_items, batch, {partition: number + 1})
+            await folded(database, ITEMS, on_items, batch, {partition: number + 1})
 
     async def read_progress(partition: int, resource: str) -> None:
         for number in range(count):

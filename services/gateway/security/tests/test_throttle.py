@@ -64,9 +64,14 @@ def test_an_hour_without_failure_is_a_fresh_start() -> None:
 
 def test_many_sources_take_bounded_memory() -> None:
     throttle = Throttle(Clock())
-    for number in range(MOST + 10):
+    for _ in range(FREE):
+        wait(throttle, "first")
+    assert wait(throttle, "first") == 1
+    for number in range(MOST - 1):
         wait(throttle, f"address {number}")
-    assert len(throttle._failures) == MOST
+    assert wait(throttle, "first") == 1
+    wait(throttle, "one too many")
+    assert wait(throttle, "first") == 0, "the one that was silent longest is forgotten"
 
 
 @pytest.mark.parametrize(
