@@ -1,4 +1,4 @@
-"""Serves every provider's sandbox on one loopback port, and the control API that arranges what they do."""
+"""Serve every provider's sandbox and the control API on one loopback port."""
 
 from deploy.sandbox.clients import sandbox_clients
 from deploy.sandbox.server.app import create_app

@@ -1,4 +1,4 @@
-"""``python -m deploy.sandbox``: the sandboxes alone; on loopback, unless told otherwise."""
+"""Run the sandbox on its own: ``python -m deploy.sandbox``, on loopback unless told otherwise."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from shared.telemetry import configure_logging
 
 
 def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
-    """A socket that listens on ``port``, on a free one for 0.
+    """Return a socket that listens on ``port``; 0 takes a free port.
 
     Raises:
         Misuse: the port is busy.
@@ -43,7 +43,7 @@ def listen(port: int, host: str = "127.0.0.1") -> socket.socket:
 
 
 def main(arguments: list[str], modules: Mapping[str, SandboxModule] | None = None) -> int:
-    """Serve ``modules``, all of them when None, until a signal; return the exit code."""
+    """Serve ``modules`` (None: all of them) until a signal arrives, and return the exit code."""
     parser = argparse.ArgumentParser("python -m deploy.sandbox", description=__doc__)
     parser.add_argument("--port", type=int, default=8003, help="0 takes a free one (default: 8003)")
     parser.add_argument(
@@ -71,7 +71,7 @@ def main(arguments: list[str], modules: Mapping[str, SandboxModule] | None = Non
 
 
 def _serve(given: argparse.Namespace, served: Mapping[str, SandboxModule]) -> None:
-    """Run until a signal; the first line on standard output is the URL, once it is answered."""
+    """Serve until a signal arrives; print the URL as the first line once the server answers."""
     origins = tuple(one.strip() for one in given.return_origins.split(",") if one.strip())
     listener = listen(given.port, given.host)
     app = create_app(

@@ -1,4 +1,4 @@
-"""The app that is registered with each sandbox: the product reads the same from another process."""
+"""Make the app that is registered with each sandbox; the product makes the same one for itself."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from shared.installation import sandbox_client
 def sandbox_clients(
     data_dir: Path, public_url: str, slugs: Iterable[str], *, return_origins: tuple[str, ...] = ()
 ) -> dict[str, SandboxClient]:
-    """Slug → client, with the callback at ``public_url``. Every process with the same ``data_dir`` gets the same.
+    """Return slug → client, with callbacks below ``public_url``.
 
-    ``return_origins``: where the callback may send a browser on to (the allowed origins of ``return_url``).
+    Every process with the same ``data_dir`` gets the same clients. ``return_origins`` are the
+    origins that the callback may send a browser on to (the allowed origins of ``return_url``).
 
     Raises:
-        SecretFileRefused: the file with its secret is not safe or not sound.
+        SecretFileRefused: the secret's file is readable by others, or damaged.
     """
     root = public_url.rstrip("/")
     clients = {}

@@ -1,7 +1,7 @@
-"""A simulated provider is one folder here, found by its name: no other file has to know it.
+"""Find the simulated providers: each is a folder here, and no other file has to name it.
 
-Each folder offers ``SIMULATED``, its data and rules, ``SCOPES``, the scopes it knows (empty where the provider has
-none), and ``routes``, its HTTP API below its slug.
+Each folder offers ``SIMULATED``, its data and rules, ``SCOPES``, the scopes it knows (empty where
+the provider has none), and ``routes``, its HTTP API below its slug.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from deploy.sandbox.world import Simulated, World
 
 
 class SandboxModule(Protocol):
-    """``deploy.sandbox.providers.{slug}``, as a module."""
+    """Describe what the module ``deploy.sandbox.providers.{slug}`` offers."""
 
     @property
     def SIMULATED(self) -> Simulated: ...  # noqa: N802  # a constant of the module
@@ -29,7 +29,7 @@ class SandboxModule(Protocol):
 
 
 def load_sandboxes() -> dict[str, SandboxModule]:
-    """Return slug → module of every simulated provider, in alphabetical order."""
+    """Return slug → module for every simulated provider, in alphabetical order."""
     folders = sorted(found.name for found in pkgutil.iter_modules(__path__) if found.ispkg)
     modules: list[SandboxModule] = [import_module(f"{__name__}.{name}") for name in folders]
     return {module.SIMULATED.slug: module for module in modules}

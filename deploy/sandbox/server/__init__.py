@@ -1,1 +1,1 @@
-"""Serves the simulated providers and the control API on one port."""
+"""Serve the simulated providers and the control API on one port."""

@@ -1,4 +1,4 @@
-"""The sandbox server: each provider's own app under its slug, the control API beside them."""
+"""Compose the sandbox server: each provider's app under its slug, and the control API."""
 
 from __future__ import annotations
 
@@ -28,10 +28,11 @@ def create_app(
     *,
     names: Collection[str] = (),
 ) -> ASGIApp:
-    """The server for every module that ``clients`` has a client for; all found ones when ``modules`` is None.
+    """Return the server for every module that has a client; ``modules`` None means all there are.
 
-    ``names`` are hosts it is reached by beside those of this machine. State is ``sandbox.db`` in ``data_dir``; from
-    start-up to shutdown (ASGI lifespan) no other process may serve it.
+    ``names`` are host names it answers to besides those of this machine. State is kept in
+    ``sandbox.db`` in ``data_dir``; while the server runs (ASGI lifespan), no other process may use
+    it.
     """
     served = load_sandboxes() if modules is None else modules
     store = Store(data_dir / FILE)

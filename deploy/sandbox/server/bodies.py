@@ -1,4 +1,4 @@
-"""What the control API takes, and how a wrong body is answered."""
+"""Parse the bodies that the control API takes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Advance(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class LimitChange(Struct, frozen=True, forbid_unknown_fields=True):
-    """What is left out stays as it is."""
+    """Change the given fields of a limit; the others stay as they are."""
 
     requests: Annotated[int, Meta(ge=0)] | None = None
     window_s: Annotated[float, Meta(gt=0)] | None = None
@@ -47,25 +47,24 @@ class Pace(Struct, frozen=True):
 
 
 def read(body: bytes, shape: type[T]) -> T:
-    """The body as ``shape``.
+    """Return the body as ``shape``.
 
     Raises:
-        BadRequest: no JSON, or another shape; says where and what is expected.
+        BadRequest: it is not JSON, or has another shape; the message says where and what is
+            expected.
     """
     try:
         return msgspec.json.decode(body, type=shape)
     except msgspec.ValidationError as error:
         raise BadRequest(
-            f"the body does not fit: {error}. GET /_sandbox shows an example of every call"
+            f"the body has the wrong shape: {error}. GET /_sandbox shows an example of every call"
         ) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BadRequest(
-            f"the body is no JSON we can read ({error}): send a JSON document"
-        ) from error
+        raise BadRequest(f"the body is not valid JSON ({error}): send a JSON document") from error
 
 
 def change_limits(limiter: Limiter, body: bytes) -> None:
-    """All of the changes or, when one is wrong, none; ``{}`` goes back to the provider's own limits."""
+    """Apply all changes, or none when one is wrong; ``{}`` restores the provider's own limits."""
     given = read(body, dict[str, msgspec.Raw])
     if not given:
         limiter.reset()
@@ -79,7 +78,8 @@ def change_limits(limiter: Limiter, body: bytes) -> None:
     unknown = sorted(given.keys() - limiter.limits.keys())
     if unknown:
         raise BadRequest(
-            f"no bucket {', '.join(map(repr, unknown))} here: use {', '.join(limiter.limits)}, latency_ms or off"
+            f"no bucket {', '.join(map(repr, unknown))} here: use {', '.join(limiter.limits)}, "
+            "latency_ms or off"
         )
     changed = {name: _changed(limiter.limits[name], bytes(raw)) for name, raw in given.items()}
     limiter.limits.update(changed)
@@ -88,7 +88,7 @@ def change_limits(limiter: Limiter, body: bytes) -> None:
 
 
 def limits_in_force(limiter: Limiter) -> dict[str, Any]:
-    """In the shape that ``change_limits`` takes."""
+    """Return the limits in the shape that ``change_limits`` takes."""
     return {**limiter.limits, "latency_ms": limiter.latency_ms, "off": limiter.off}
 
 

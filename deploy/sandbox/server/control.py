@@ -1,4 +1,4 @@
-"""The control API, ``/_sandbox``: what a test arranges and what it looks up. Bodies and answers are JSON."""
+"""Serve the control API, ``/_sandbox``: tests arrange things with it and look things up."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Call = Request[Any, Any, Any]
 
 
 class Sandboxes:
-    """The providers that are served, and the one clock they share."""
+    """Hold the providers that are served, and the clock they share."""
 
     def __init__(self, sandboxes: Mapping[str, ProviderSandbox], clock: Clock) -> None:
         self.by_slug = sandboxes
@@ -90,7 +90,7 @@ async def ledger(
     rows = sandboxes[slug].world.all_rows(account_id)
     unknown = sorted(set(request.query_params) - {"resource"})
     if unknown:
-        raise BadRequest(f"no such parameter: {', '.join(unknown)}. resource is the only one")
+        raise BadRequest(f"no such parameter: {', '.join(unknown)}. The only one is resource")
     wanted = request.query_params.get("resource")
     if wanted is None:
         return {
@@ -101,7 +101,7 @@ async def ledger(
             ]
         }
     if wanted not in rows:
-        raise BadRequest(f"no resource {wanted!r} here: one of {', '.join(rows)}")
+        raise BadRequest(f"no resource {wanted!r} here: use one of {', '.join(rows)}")
     return {"items": [ledger_entry(row) for row in rows[wanted].values()]}
 
 

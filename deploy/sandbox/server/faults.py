@@ -1,4 +1,4 @@
-"""Answers that a test orders in place of the provider's own."""
+"""Keep the faults that a test orders: answers in place of the provider's own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """``path`` is a glob over the path after the provider's slug; ``*`` also matches slashes."""
+    """Match requests by method and path.
+
+    ``path`` is a glob over the path after the provider's slug; ``*`` also matches slashes.
+    """
 
     method: Method | None = None
     path: str = "*"
@@ -26,9 +29,11 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
 class Fault(
     msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 ):
-    """Without ``status`` and ``drop`` the provider answers after ``delay_ms``; without ``times`` it never runs out.
+    """Hold an ordered fault.
 
-    ``drop`` cuts the connection: "request" before the provider has seen it, "answer" after it has acted.
+    Without ``status`` and ``drop`` the provider answers after ``delay_ms``; without ``times`` the
+    fault never runs out. ``drop`` cuts the connection: "request" before the provider has seen it,
+    "answer" after it has acted.
     """
 
     match: Match = Match()
@@ -41,7 +46,7 @@ class Fault(
 
     @property
     def answer(self) -> tuple[list[tuple[bytes, bytes]], bytes]:
-        """Headers and body as they go out: a string as it is, anything else as JSON."""
+        """Return headers and body as they are sent: a string as it is, anything else as JSON."""
         if self.status in {204, 304}:
             return [(name.encode(), value.encode()) for name, value in self.headers.items()], b""
         kind, body = b"application/json", b""
@@ -55,7 +60,7 @@ class Fault(
 
 
 class Faults:
-    """What is ordered for one provider. The first fault that matches and has times left wins."""
+    """Hold a provider's ordered faults. The first that matches and has times left is used."""
 
     def __init__(self) -> None:
         self._left: list[Fault] = []

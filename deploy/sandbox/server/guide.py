@@ -1,4 +1,4 @@
-"""``GET /_sandbox``: what the control API can do, for people and for programs."""
+"""Serve ``GET /_sandbox``: the control API explained, for people and for programs."""
 
 from __future__ import annotations
 
@@ -15,15 +15,20 @@ from deploy.sandbox.world import Clock
 from deploy.sandbox.world.pages import headers, page
 
 CALLS: Final = (
-    ("GET", "/_sandbox", None, "This page; JSON unless the Accept header asks for HTML."),
-    ("GET", "/_sandbox/{p}/accounts", None, "Every account of provider p: id, name, seed, counts."),
+    ("GET", "/_sandbox", None, "Shows this page; JSON unless the Accept header asks for HTML."),
+    (
+        "GET",
+        "/_sandbox/{p}/accounts",
+        None,
+        ("Lists the accounts of provider p: id, name, seed, counts."),
+    ),
     (
         "POST",
         "/_sandbox/{p}/accounts",
         {"name": "Orchard", "seed": 7, "counts": {"{resource}": 100}},
         (
-            "A new account: the same seed gives the same data, a resource that is not named is empty. "
-            "Answers {account_id}; asking again for the same one is fine."
+            "Adds an account. The same seed gives the same data, and a resource that is not named "
+            "is empty. Answers {account_id}; repeating the request is harmless."
         ),
     ),
     (
@@ -31,8 +36,9 @@ CALLS: Final = (
         "/_sandbox/{p}/accounts/{id}/mutate",
         {"resource": "{resource}", "create": 2, "update": 3, "archive": ["{id}"]},
         (
-            "Changes rows, all or nothing: update, then archive, then create. A number takes the oldest live rows, "
-            "a list names them. Answers the ids that were created, updated and archived."
+            "Changes rows, all or nothing: updates, then archives, then creates. A number takes "
+            "the oldest live rows, a list names them. Answers the ids that were created, updated "
+            "and archived."
         ),
     ),
     (
@@ -40,8 +46,9 @@ CALLS: Final = (
         "/_sandbox/{p}/accounts/{id}/ledger?resource=",
         None,
         (
-            "What really exists: {items: [{id, modified, archived}]}, all of it, never in pages; modified is null "
-            "where the provider has no such time. Without resource: of every resource, which each item then names."
+            "Lists what really exists, all at once: {items: [{id, modified, archived}]}. modified "
+            "is null where the provider has no such time. Without resource it lists every "
+            "resource, and each item names its own."
         ),
     ),
     (
@@ -49,12 +56,12 @@ CALLS: Final = (
         "/_sandbox/{p}/requests",
         None,
         (
-            "The newest 50,000 requests: at (real time), method, path, query (secrets hidden, long values cut), "
-            "status (null: cut off), ms, account."
+            "Lists the newest 50,000 requests: at (real time), method, path, query (secrets "
+            "hidden, long values cut), status (null: cut off), ms, account."
         ),
     ),
-    ("DELETE", "/_sandbox/{p}/requests", None, "Forgets them."),
-    ("GET", "/_sandbox/{p}/faults", None, "The faults that have times left."),
+    ("DELETE", "/_sandbox/{p}/requests", None, "Clears the list of requests."),
+    ("GET", "/_sandbox/{p}/faults", None, "Lists the faults that have times left."),
     (
         "PUT",
         "/_sandbox/{p}/faults",
@@ -67,34 +74,35 @@ CALLS: Final = (
             }
         ],
         (
-            "Replaces the list ([] clears it). The first that matches and has times left wins; no match: every call; "
-            "no times: always. body is a string or JSON. Without status: delay_ms, then the provider answers. "
-            'drop cuts the connection: "request" before the provider sees the call, "answer" after it has acted.'
+            "Replaces the list ([] clears it). The first fault that matches and has times left "
+            "applies. Without match it applies to every call, without times forever. body is a "
+            "string or JSON. Without status the provider answers after delay_ms. drop cuts the "
+            'connection: "request" before the provider sees the call, "answer" after it has acted.'
         ),
     ),
-    ("GET", "/_sandbox/{p}/limits", None, "The limits in force."),
+    ("GET", "/_sandbox/{p}/limits", None, "Shows the limits in force."),
     (
         "PUT",
         "/_sandbox/{p}/limits",
         {"{bucket}": {"requests": 5, "window_s": 1}, "latency_ms": 40, "off": False},
         (
-            "Changes what is named; {} goes back to the provider's own. off lets every call through, latency_ms is "
-            "waited before every answer."
+            "Changes the named limits; {} restores the provider's own. off lets every call "
+            "through, latency_ms delays every answer."
         ),
     ),
-    ("GET", "/_sandbox/clock", None, "The sandbox's time, which codes and tokens expire by."),
+    ("GET", "/_sandbox/clock", None, "Shows the sandbox's time, by which codes and tokens expire."),
     (
         "POST",
         "/_sandbox/clock",
         {"advance_s": 3600},
-        "Moves it forward for all providers; rate limits stay on real time.",
+        "Moves the time forward for all providers; rate limits are not affected.",
     ),
     ("GET", "/health/live", None, "Answers while the server runs."),
     ("GET", "/health/ready", None, "Answers once it serves."),
 )
 KEPT: Final = (
-    "Accounts, mutations, grants, tokens and the clock are on disk before they are answered and survive kill -9. "
-    "Faults, limits and the request log start afresh."
+    "Accounts, mutations, grants, tokens and the clock are on disk before a call is answered, and "
+    "survive kill -9. Faults, limits and the request log are lost at a restart."
 )
 
 
@@ -124,7 +132,8 @@ def as_page(sandboxes: Mapping[str, ProviderSandbox], clock: Clock) -> Response[
     calls = "".join(_call(*call) for call in CALLS)
     body = (
         '<span class="mark">Simulated</span><h1>Sandbox control</h1>'
-        f"<p>Stands in for the providers below. {escape(KEPT)} It is now <code>{clock.iso()}</code> here.</p>"
+        f"<p>The sandbox stands in for the providers below. {escape(KEPT)}</p>"
+        f"<p>Its time is <code>{clock.iso()}</code>.</p>"
         f"<h2>Providers</h2><ul>{providers or '<li>none</li>'}</ul>"
         '<p>Errors are <code>{"detail": "…"}</code>: what is wrong, and what to do.</p>'
         f"<h2>Calls</h2><dl>{calls}</dl>"

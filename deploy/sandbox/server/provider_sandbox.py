@@ -1,4 +1,4 @@
-"""What stands before every provider's sandbox: the request log, latency, and ordered faults."""
+"""Put the request log, latency and ordered faults in front of a provider's sandbox."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.sandbox.world import World
 
 @dataclass(frozen=True)
 class ProviderSandbox:
-    """One provider: its state, what is ordered for it, and what was asked of it."""
+    """Hold one provider's state, its ordered faults, and the log of requests it received."""
 
     world: World
     faults: Faults = field(default_factory=Faults)
@@ -27,7 +27,7 @@ class ProviderSandbox:
 
 
 def controlled(sandbox: ProviderSandbox, app: ASGIApp) -> ASGIApp:
-    """``app`` behind the log, the latency and the faults of ``sandbox``."""
+    """Return ``app`` behind the log, the latency and the faults of ``sandbox``."""
     prefix = f"/{sandbox.slug}"
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -86,10 +86,11 @@ async def _answer(
 
 
 async def _swallow(message: Message) -> None:
-    """The provider has acted; nobody hears of it."""
+    """Drop the answer: the provider has acted, but nobody hears about it."""
 
 
 async def _cut(send: Send) -> None:
-    # ASGI has no way to close a connection without a word: a promised byte that never comes makes the server do so.
+    # ASGI cannot simply close a connection. Announcing a byte that never comes makes the server do
+    # it.
     headers = [(b"content-length", b"1"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

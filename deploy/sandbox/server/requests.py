@@ -1,4 +1,4 @@
-"""What was asked of a sandbox, without the secrets in it."""
+"""Log the requests that a sandbox received, without the secrets in them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,17 @@ SECRET: Final = re.compile(
     r"token|secret|verifier|password|signature|^(code|state|hapikey|api_?key|assertion)$",
     re.IGNORECASE,
 )
-# Providers have calls with the token itself in the path, after a segment like access-tokens.
+# Some providers have calls with the token itself in the path, after a segment like access-tokens.
 SECRET_PATH: Final = re.compile(r"(?<=tokens/)[^/]+", re.IGNORECASE)
 HIDDEN: Final = "[redacted]"
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. ``at`` is its arrival in real time (not the movable clock's), ``ms`` lasts until the last byte.
+    """Describe one request.
 
-    ``status`` is None when the connection was cut before an answer; ``account`` None without a known access token.
+    ``at`` is its arrival in real time (not on the movable clock), ``ms`` lasts until the last byte.
+    ``status`` is None when the connection was cut before an answer; ``account`` is None without a
+    known access token.
     """
 
     at: str
@@ -38,7 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RequestLog:
-    """The newest 50,000 requests of one provider, by the time they were answered; not kept over a restart."""
+    """Hold the newest 50,000 requests of one provider, in memory only."""
 
     def __init__(self) -> None:
         self._kept: deque[tuple[float, str, str, str, int | None, float, str | None]] = deque(
@@ -60,7 +62,7 @@ class RequestLog:
         )
 
     def entries(self) -> list[Entry]:
-        """Oldest arrival first."""
+        """Return the requests, oldest arrival first."""
         return [
             Entry(
                 at=timestamp(at),
@@ -81,15 +83,17 @@ class RequestLog:
 
 
 def redacted(query: bytes) -> str:
-    """The query with secrets hidden, and values cut at 200 characters (a list of all properties is long)."""
+    """Return the query with secrets hidden and values cut at 200 characters."""
     if not query:
         return ""
     pairs = parse_qsl(query.decode("latin-1"), keep_blank_values=True)
     return urlencode(
-        [(name, HIDDEN if SECRET.search(name) else _cut(value)) for name, value in pairs],
+        [(name, _shown(name, value)) for name, value in pairs],
         safe="[],:/+",
     )
 
 
-def _cut(value: str) -> str:
+def _shown(name: str, value: str) -> str:
+    if SECRET.search(name):
+        return HIDDEN
     return value if len(value) <= LONGEST else f"{value[:LONGEST]}…"

@@ -1,4 +1,4 @@
-"""Who may knock, and which app answers."""
+"""Decide who may call, and which app answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ CONTROL: Final = "/_sandbox"
 
 
 def by_slug(apps: Mapping[str, ASGIApp], rest: ASGIApp) -> ASGIApp:
-    """``/{slug}/…`` to that provider's app, which sees its own paths; everything else, lifespan too, to ``rest``."""
+    """Route ``/{slug}/…`` to that provider's app, everything else (lifespan too) to ``rest``.
+
+    The provider's app sees its own paths, without the slug.
+    """
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         slug = scope["path"].split("/", 2)[1] if scope["type"] == ScopeType.HTTP else ""
@@ -35,7 +38,10 @@ def by_slug(apps: Mapping[str, ASGIApp], rest: ASGIApp) -> ASGIApp:
 
 
 def local_only(app: ASGIApp, names: Collection[str] = ()) -> ASGIApp:
-    """Only loopback hosts and ``names``; no foreign page may use the control API (its browser would send an Origin)."""
+    """Answer only to loopback host names and ``names``.
+
+    Pages of other sites may not use the control API: their browser sends an Origin, and is refused.
+    """
     hosts = LOOPBACK | {name.lower() for name in names}
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,7 +61,7 @@ def _refusal(scope: Scope, hosts: Collection[str]) -> tuple[int, str] | None:
     if _name(f"//{host}") not in hosts:
         return (
             400,
-            "the sandbox answers only as localhost, 127.0.0.1 or [::1]: use one of them in the URL",
+            "the sandbox only answers to localhost, 127.0.0.1 or [::1]: use one of them in the URL",
         )
     origin = headers.get(b"origin")
     if (
@@ -83,7 +89,7 @@ async def _refuse(send: Send, status: int, detail: str) -> None:
 
 @contextmanager
 def claimed(path: Path) -> Iterator[None]:
-    """Hold the lock file for as long as the block runs; the system lets go of it when the process dies.
+    """Hold the lock file while the block runs; the system releases it when the process dies.
 
     Raises:
         RuntimeError: another process holds it.
@@ -94,7 +100,8 @@ def claimed(path: Path) -> Iterator[None]:
         yield
     except BlockingIOError as error:
         raise RuntimeError(
-            f"another sandbox is using {path.parent}: stop it, or give this one another data directory"
+            f"another sandbox is using {path.parent}: stop it, or give this one another data "
+            "directory"
         ) from error
     finally:
         os.close(file)

@@ -1,4 +1,4 @@
-"""A provider's sandbox as small as one can be; run as a program it serves itself alone."""
+"""Serve the smallest possible provider sandbox; run as a program, it serves itself alone."""
 
 import sys
 from typing import Any
@@ -26,6 +26,10 @@ AnyRequest = Request[Any, Any, Any]
 
 
 def routes(world: World) -> list[HTTPRouteHandler]:
+    return [*_oauth_routes(world), *_api_routes(world)]
+
+
+def _oauth_routes(world: World) -> list[HTTPRouteHandler]:
     @get("/oauth/authorize")
     async def ask() -> Response[bytes]:
         return consent_page(world, provider="Plums", scopes=("plums.read",))
@@ -58,6 +62,10 @@ def routes(world: World) -> list[HTTPRouteHandler]:
         world.tokens[f"token-{code}"] = token
         return {"access_token": f"token-{code}"}
 
+    return [ask, decide, exchange]
+
+
+def _api_routes(world: World) -> list[HTTPRouteHandler]:
     @get("/v1/plums")
     async def plums(request: AnyRequest) -> Response[Any]:
         token = world.tokens.get(request.headers.get("authorization", "").removeprefix("Bearer "))
@@ -71,7 +79,7 @@ def routes(world: World) -> list[HTTPRouteHandler]:
     async def broken() -> None:
         raise ValueError("a defect of the sandbox")
 
-    return [ask, decide, exchange, plums, broken]
+    return [plums, broken]
 
 
 if __name__ == "__main__":

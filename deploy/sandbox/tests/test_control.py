@@ -249,7 +249,7 @@ async def test_the_clock_moves_forward_and_codes_expire_by_it(sandbox: httpx.Asy
             ("GET", f"{CONTROL}/accounts/acc-1/ledger?resources=plums"),
             b"",
             400,
-            "resource is the only one",
+            "The only one is resource",
         ),
         (("PUT", f"{CONTROL}/faults"), b'[{"status":99}]', 400, "$[0].status"),
         (

@@ -33,7 +33,7 @@ def refused(data_dir: Path, port: int = 0) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def served(data_dir: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]]]:
-    """The server in a process of its own, which is killed at the end without a warning."""
+    """Run the server in a process of its own, which is killed at the end without warning."""
     process = subprocess.Popen(command(data_dir), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None

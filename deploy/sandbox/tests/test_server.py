@@ -78,7 +78,7 @@ async def test_a_defect_of_a_provider_is_a_500_with_a_detail(sandbox: httpx.Asyn
     answer = await sandbox.get("/plums/v1/broken")
     assert (answer.status_code, answer.json()) == (
         500,
-        {"detail": "the sandbox itself failed; its log says where"},
+        {"detail": "the sandbox itself failed: see its log"},
     )
 
 

@@ -1,4 +1,4 @@
-"""What every provider's sandbox needs once: accounts, ledger, limits, clock, durable state, the consent page."""
+"""Keep what every provider's sandbox needs: accounts, ledger, limits, clock, state and pages."""
 
 from deploy.sandbox.world.clock import Clock
 from deploy.sandbox.world.consent import chosen_account, consent_page, redirect

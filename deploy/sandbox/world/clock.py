@@ -1,4 +1,4 @@
-"""The sandbox's own time, which the control API can move forward."""
+"""Keep the sandbox's own time, which the control API can move forward."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Offset(msgspec.Struct, frozen=True):
 
 
 class Clock:
-    """The product's time plus an offset that survives restarts."""
+    """Tell the product's time plus an offset that survives restarts."""
 
     def __init__(self, store: Store) -> None:
         self._saved = DurableMap(store, "clock", Offset)
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """Return epoch seconds."""
         return now() + self.offset
 
     def iso(self) -> str:
@@ -32,5 +32,5 @@ class Clock:
         return saved.seconds if saved else 0.0
 
     def advance(self, seconds: float) -> None:
-        """Move forward; never back, or what expired would live again."""
+        """Move forward; never back, or what has expired would be valid again."""
         self._saved["offset"] = Offset(self.offset + seconds)

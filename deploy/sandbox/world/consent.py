@@ -1,4 +1,4 @@
-"""The consent page of every sandbox, and what its form decides."""
+"""Render the consent page of every sandbox, and read its form's decision."""
 
 from __future__ import annotations
 
@@ -15,14 +15,16 @@ from shared.errors import BadRequest
 
 
 def consent_page(world: World, *, provider: str, scopes: tuple[str, ...]) -> Response[bytes]:
-    """HTML that asks; its form posts ``decision`` and ``account`` to the URL it stands on, query kept."""
+    """Return a page whose form posts ``decision`` and ``account`` to the page's own URL."""
     choices = "".join(_choice(account, n) for n, account in enumerate(world.accounts.values()))
     asked = "".join(f"<li><code>{escape(scope)}</code></li>" for scope in scopes)
     body = (
         f'<span class="mark">Simulated</span><h1>Connect to {escape(provider)}</h1>'
         f"<p>This page stands in for {escape(provider)}: no real account is touched. "
-        f"The app <code>{escape(world.client.id)}</code> asks to read:</p><ul>{asked or '<li>what you share</li>'}</ul>"
-        f'<form method="post"><fieldset><legend>Which account?</legend><div class="choices">{choices}</div></fieldset>'
+        f"The app <code>{escape(world.client.id)}</code> asks for:</p>"
+        f"<ul>{asked or '<li>read access to what you choose to share</li>'}</ul>"
+        '<form method="post"><fieldset><legend>Which account?</legend>'
+        f'<div class="choices">{choices}</div></fieldset>'
         '<div class="do"><button name="decision" value="allow">Allow</button>'
         '<button name="decision" value="deny">Deny</button></div></form>'
     )
@@ -38,20 +40,22 @@ def _choice(account: SandboxAccount, position: int) -> str:
     mark = "" if position else " checked"
     return (
         f'<label><input type="radio" name="account" value="{escape(account.id)}"{mark}><span>'
-        f"{escape(account.name)} <small>{total:,} objects · <code>{escape(account.id)}</code></small></span></label>"
+        f"{escape(account.name)} <small>{total:,} objects · "
+        f"<code>{escape(account.id)}</code></small></span></label>"
     )
 
 
 def chosen_account(world: World, form: dict[str, str]) -> SandboxAccount | None:
-    """The account of an allowed consent, the default one when none is named; None when it was denied.
+    """Return the account of an allowed consent (the default one if none is named), None if denied.
 
     Raises:
-        BadRequest: ``decision`` is neither allow nor deny, or ``account`` is not the id or name of exactly one.
+        BadRequest: ``decision`` is neither allow nor deny, or ``account`` is not the id or name of
+            exactly one account.
     """
     decision = form.get("decision")
     if decision not in {"allow", "deny"}:
         raise BadRequest(
-            "decision has to be allow or deny: send the form's fields, decision and account"
+            "decision must be allow or deny: send the form's fields, decision and account"
         )
     if decision == "deny":
         return None
@@ -60,10 +64,10 @@ def chosen_account(world: World, form: dict[str, str]) -> SandboxAccount | None:
         return world.accounts[name]
     called = [account for account in world.accounts.values() if account.name == name]
     if len(called) != 1:
-        raise BadRequest(f"{len(called)} accounts are called {name!r} here: give the id of one")
+        raise BadRequest(f"{len(called)} accounts are called {name!r} here: use the id of one")
     return called[0]
 
 
 def redirect(uri: str, params: dict[str, str]) -> Redirect:
-    """302 to ``uri`` with ``params`` added to its query."""
+    """Return a 302 to ``uri`` with ``params`` added to its query."""
     return Redirect(f"{uri}{'&' if '?' in uri else '?'}{urlencode(params)}", status_code=302)

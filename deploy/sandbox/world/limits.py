@@ -1,4 +1,4 @@
-"""Rate limits as a provider enforces them: so many requests within any window."""
+"""Limit requests as a provider does: so many within any window."""
 
 from __future__ import annotations
 
@@ -13,11 +13,14 @@ class Limit(msgspec.Struct, frozen=True):
     requests: int
     window_s: float
     penalty_s: float = 0.0
-    """After a breach every call is refused for that long."""
+    """After a breach, every call is refused for this long."""
 
 
 class Limiter:
-    """Sliding windows per bucket and key, on the clock of all processes; the sandbox's own offset does not touch them."""
+    """Count requests in sliding windows per bucket and key.
+
+    Windows go by the clock of all processes; the sandbox's own offset does not move them.
+    """
 
     def __init__(self, defaults: dict[str, Limit]) -> None:
         self.defaults = defaults
@@ -28,7 +31,7 @@ class Limiter:
         self._penalty: dict[tuple[str, str], float] = {}
 
     def take(self, bucket: str, key: str) -> float | None:
-        """Count one request; None when it is allowed, else the seconds until one would be."""
+        """Count one request; return None if it is allowed, else the seconds until one would be."""
         if self.off:
             return None
         limit, now = self.limits[bucket], monotonic()
@@ -41,7 +44,7 @@ class Limiter:
             return None
         if limit.penalty_s:
             self._penalty[bucket, key] = now + limit.penalty_s
-        # The limit may have been lowered since: then more than one request has to leave the window first.
+        # If the limit was lowered, more than one request has to leave the window first.
         freed_by = taken[len(taken) - limit.requests] if limit.requests else now
         return max(limit.penalty_s, freed_by + limit.window_s - now)
 
@@ -49,7 +52,7 @@ class Limiter:
         return max(0, self.limits[bucket].requests - len(self._within(bucket, key, monotonic())))
 
     def reset(self) -> None:
-        """Back to the provider's own limits, with nothing used up, no penalty and no latency."""
+        """Restore the provider's own limits, with nothing used up, no penalty and no latency."""
         self.limits = dict(self.defaults)
         self.off, self.latency_ms = False, 0.0
         self._taken.clear()

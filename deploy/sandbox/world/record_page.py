@@ -1,4 +1,4 @@
-"""The sandbox's own page of a record: where a simulated record's link leads."""
+"""Render the sandbox's own page of a record, where a simulated record's link leads."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONGEST_VALUE: Final = 20_000
 
 
 class ShownRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A record as people see it. ``values`` maps the names of its properties to text."""
+    """Describe a record as people see it; ``values`` maps property names to text."""
 
     type: str
     id: str
@@ -25,9 +25,9 @@ class ShownRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def record_page(provider: str, records: Sequence[ShownRecord]) -> Response[bytes]:
-    """Return the page of the records at one address, or a 404 page when there is none.
+    """Return the page of the records at one address, or a 404 page when there are none.
 
-    One address may show several records, as a database's page shows all its data sources.
+    One address may show several records: a database's page shows all its data sources.
     """
     if not records:
         return _not_found(provider)

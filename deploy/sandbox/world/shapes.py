@@ -1,4 +1,4 @@
-"""What a sandbox's world is made of, and what a provider supplies to it."""
+"""Define what a sandbox's world is made of, and what a provider supplies to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from deploy.sandbox.world.limits import Limit
 
 
 class SandboxAccount(msgspec.Struct, frozen=True, kw_only=True):
-    """``counts`` are totals per resource; a resource that is not named is empty. ``id`` as the provider's own look."""
+    """Describe an account.
+
+    ``counts`` are totals per resource; a resource that is not named is empty. ``id`` looks like the
+    provider's own.
+    """
 
     id: str
     name: str
@@ -21,7 +25,11 @@ class SandboxAccount(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SandboxRow(msgspec.Struct, frozen=True, kw_only=True):
-    """One object. ``id`` is the id our items carry; ``body`` whatever the provider's sandbox needs to answer."""
+    """Hold one object.
+
+    ``id`` is the id that our items carry; ``body`` is whatever the provider's sandbox needs to
+    answer.
+    """
 
     id: str
     created: str
@@ -35,10 +43,10 @@ Rows = dict[str, dict[str, SandboxRow]]
 
 
 class SandboxClient(msgspec.Struct, frozen=True, kw_only=True):
-    """The one app registered with a sandbox.
+    """Describe the one app that is registered with a sandbox.
 
-    ``return_origins`` are where the app's callback may send a browser on to: a browser holds the consent form's
-    redirects to them (CSP ``form-action``).
+    ``return_origins`` are the origins that the app's callback may send a browser on to: the browser
+    applies the consent form's CSP ``form-action`` to those redirects too.
     """
 
     id: str
@@ -52,7 +60,7 @@ class SandboxClient(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class AuthorizationCode(msgspec.Struct, frozen=True, kw_only=True):
-    """What an authorization code stands for. Times are epoch seconds on the sandbox's clock."""
+    """Hold what an authorization code stands for; ``expires`` is on the sandbox's clock."""
 
     account: str
     client_id: str
@@ -64,7 +72,7 @@ class AuthorizationCode(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
-    """An access or refresh token; ``grant`` ties together the tokens that descend from one consent."""
+    """Describe an access or refresh token; ``grant`` ties the tokens of one consent together."""
 
     kind: str
     account: str
@@ -77,7 +85,7 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Simulated(Protocol):
-    """What a simulated provider supplies to its world: data, and how rows come about."""
+    """Supply a provider's data to its world, and the way its rows come about."""
 
     @property
     def slug(self) -> str: ...
@@ -87,37 +95,37 @@ class Simulated(Protocol):
 
     @property
     def limits(self) -> dict[str, Limit]:
-        """The provider's own, by bucket."""
+        """Return the provider's own limits, by bucket."""
         ...
 
     @property
     def default(self) -> SandboxAccount:
-        """The account that is there from the start."""
+        """Return the account that exists from the start."""
         ...
 
     def account_id(self, name: str, seed: int) -> str:
-        """An id in the provider's own look, the same for the same name and seed."""
+        """Return an id that looks like the provider's, the same for the same name and seed."""
         ...
 
     def generate(self, account: SandboxAccount) -> Iterator[tuple[str, SandboxRow]]:
-        """All rows of a new account as (resource, row): the same seed gives the same rows."""
+        """Yield all rows of a new account as (resource, row); the same seed gives the same rows."""
         ...
 
     def create(self, account: SandboxAccount, rows: Rows, resource: str, at: str) -> SandboxRow:
-        """One more row with a new id, created at ``at`` (RFC 3339)."""
+        """Return one more row with a new id, created at ``at`` (RFC 3339)."""
         ...
 
     def update(self, row: SandboxRow, resource: str, at: str) -> SandboxRow:
-        """The row with changed content, modified at ``at``."""
+        """Return the row with changed content, modified at ``at``."""
         ...
 
 
 @runtime_checkable
 class Archives(Protocol):
-    """What a ``Simulated`` adds when archiving one row takes others with it, or changes more than the flag."""
+    """Archive rows in a ``Simulated`` where that takes others along or changes more."""
 
     def archive(
         self, rows: Rows, resource: str, row: SandboxRow, at: str
     ) -> list[tuple[str, SandboxRow]]:
-        """Every row that changes as (resource, row), ``row`` itself among them."""
+        """Return every row that changes, as (resource, row), including ``row`` itself."""
         ...

@@ -1,4 +1,4 @@
-"""Durable maps of the sandbox: what was answered is on disk."""
+"""Store the sandbox's state durably: everything it has answered is on disk."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ T = TypeVar("T")
 SCHEMA: Final = (
     "CREATE TABLE IF NOT EXISTS state (space TEXT, key TEXT, value BLOB, PRIMARY KEY (space, key))"
 )
-# Not INSERT OR REPLACE: that deletes first, and the new rowid would move the row to the end of every listing.
+# INSERT OR REPLACE would delete first, and the new rowid would move the row to the end of every
+# listing.
 UPSERT: Final = (
     "INSERT INTO state (space, key, value) VALUES (?, ?, ?) "
     "ON CONFLICT (space, key) DO UPDATE SET value = excluded.value"
@@ -25,13 +26,18 @@ UPSERT: Final = (
 
 
 class Store:
-    """One SQLite file. Every write is synced to disk before it returns (a few milliseconds, blocking).
+    """Keep state in one SQLite file.
 
-    One process at a time: the maps above it do not see what another one writes.
+    Every write is synced to disk before it returns, which blocks for a few milliseconds. Only one
+    process may use the file: the maps above it do not see what another one writes.
     """
 
     def __init__(self, path: Path) -> None:
-        """Raises ``LayoutRefused`` for a file of another layout."""
+        """Open the file.
+
+        Raises:
+            LayoutRefused: the file has another layout.
+        """
         found = sqlite_layout(path)
         if found is not None:
             require_layout(found, f"The sandbox's state {path}")
@@ -53,7 +59,7 @@ class Store:
         return iter(found.fetchall())
 
     def write(self, space: str, changes: dict[str, bytes | None]) -> None:
-        """Apply all ``changes`` (None deletes) in one transaction; a key that is set again keeps its place."""
+        """Apply ``changes`` in one transaction; None deletes, a key set again keeps its place."""
         gone = [(space, key) for key, value in changes.items() if value is None]
         kept = [(space, key, value) for key, value in changes.items() if value is not None]
         self._db.execute("BEGIN IMMEDIATE")
@@ -70,7 +76,7 @@ class Store:
 
 
 class DurableMap(MutableMapping[str, T], Generic[T]):
-    """A dict of msgspec structs whose changes are on disk when they return."""
+    """Map keys to msgspec structs; a change is on disk when it returns."""
 
     def __init__(self, store: Store, space: str, shape: type[T]) -> None:
         self._store = store
@@ -103,7 +109,7 @@ class DurableMap(MutableMapping[str, T], Generic[T]):
         return len(self._live)
 
     def put(self, values: dict[str, T]) -> None:
-        """Set many in one transaction."""
+        """Set many keys in one transaction."""
         self._store.write(
             self._space, {key: msgspec.json.encode(value) for key, value in values.items()}
         )

@@ -1,4 +1,4 @@
-"""Accounts and their rows: generated from a seed, changed by mutations, listed by the ledger."""
+"""Keep accounts and their rows: generated, changed by mutations, listed by the ledger."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MOST: Final = 1_000_000
 
 
 class World:
-    """A provider's sandbox state. Codes, tokens, accounts and mutations survive ``kill -9``."""
+    """Hold a provider's state; codes, tokens, accounts and mutations survive ``kill -9``."""
 
     def __init__(
         self, simulated: Simulated, store: Store, clock: Clock, client: SandboxClient
@@ -45,23 +45,27 @@ class World:
         for resource, count in counts.items():
             self._known(resource)
             if not 0 <= count <= MOST:
-                raise BadRequest(f"counts.{resource} is {count}: give a number from 0 to {MOST:,}")
+                raise BadRequest(f"counts.{resource} is {count}: use a number from 0 to {MOST:,}")
         account = SandboxAccount(
             id=self.simulated.account_id(name, seed), name=name, seed=seed, counts=counts
         )
         if account.id in self.accounts and self.accounts[account.id] != account:
             raise BadRequest(
-                f"account {name!r} with seed {seed} exists with other counts: take another name or seed"
+                f"account {name!r} with seed {seed} exists with other counts: use another name "
+                "or seed"
             )
         self.accounts[account.id] = account
         return account
 
     def all_rows(self, account_id: str) -> Rows:
-        """Resource → id → row, archived ones included, in the order they were created."""
+        """Return resource → id → row in order of creation, archived rows included."""
         if account_id not in self._rows:
             account = self.accounts.get(account_id)
             if account is None:
-                raise NotFound(f"no account {account_id!r} in the {self.simulated.slug} sandbox")
+                raise NotFound(
+                    f"no account {account_id!r} in the {self.simulated.slug} sandbox: list them "
+                    f"with GET /_sandbox/{self.simulated.slug}/accounts"
+                )
             rows: Rows = {resource: {} for resource in self.simulated.resources}
             for resource, row in self.simulated.generate(account):
                 rows[resource][row.id] = row
@@ -78,7 +82,7 @@ class World:
     def live(self, resource: str, id_: str) -> list[SandboxRow]:
         """Return the live rows with this id, from every account that has one.
 
-        Accounts made from one seed may share ids; rows that are equal are returned once.
+        Accounts made from the same seed may share ids; equal rows are returned once.
         """
         found: list[SandboxRow] = []
         for account_id in self.accounts:
@@ -98,11 +102,12 @@ class World:
     ) -> dict[str, list[str]]:
         """Update, then archive, then create, all or nothing; a number takes the oldest live rows.
 
-        Returns the ids touched as ``created``, ``updated``, ``archived`` (what was archived along with them
-        as ``archived_{resource}``).
+        Returns the ids touched as ``created``, ``updated`` and ``archived``. Rows archived along
+        with them are listed as ``archived_{resource}``.
 
         Raises:
-            BadRequest: an unknown resource or id, an archived row, or more rows than there are.
+            BadRequest: the resource or an id is unknown, a row is already archived, or there are
+                fewer rows than asked for.
         """
         self._known(resource)
         edit, at = Edit(self.simulated, self.all_rows(account_id)), self.clock.iso()
@@ -117,7 +122,7 @@ class World:
         return {"created": created, "updated": updated, "archived": archived, **along}
 
     def save(self, account_id: str, resource: str, changed: list[SandboxRow]) -> None:
-        """Keep these rows in place of the generated ones."""
+        """Store these rows in place of the generated ones."""
         self._keep(account_id, {(resource, row.id): row for row in changed})
 
     def _keep(self, account_id: str, changed: dict[tuple[str, str], SandboxRow]) -> None:
@@ -135,12 +140,12 @@ class World:
     def _known(self, resource: str) -> None:
         if resource not in self.simulated.resources:
             raise BadRequest(
-                f"no resource {resource!r} here: one of {', '.join(self.simulated.resources)}"
+                f"no resource {resource!r} here: use one of {', '.join(self.simulated.resources)}"
             )
 
 
 class Edit:
-    """Changes to a copy of the rows: each step sees the ones before it, and nothing has happened until it is kept."""
+    """Change a copy of the rows; each step sees the ones before it, and nothing is saved."""
 
     def __init__(self, simulated: Simulated, rows: Rows) -> None:
         self._simulated = simulated
@@ -176,18 +181,18 @@ class Edit:
 
 
 def _pick(rows: dict[str, SandboxRow], which: list[str] | int) -> list[SandboxRow]:
-    """Live rows by id (named once each) or the oldest ``which`` of them."""
+    """Return live rows by id (each once), or the oldest ``which`` of them."""
     if isinstance(which, int):
         live = [row for row in rows.values() if not row.archived]
         if not 0 <= which <= len(live):
             raise BadRequest(
-                f"{which} rows are asked for, and {len(live)} are live: ask for 0 to {len(live)}"
+                f"{which} rows requested, but only {len(live)} are live: request 0 to {len(live)}"
             )
         return live[:which]
     missing = [id_ for id_ in which if id_ not in rows]
     if missing:
-        raise BadRequest(f"no such id: {', '.join(missing[:5])}; the ledger lists them all")
+        raise BadRequest(f"no such id: {', '.join(missing[:5])}. The ledger lists all ids")
     gone = [id_ for id_ in which if rows[id_].archived]
     if gone:
-        raise BadRequest(f"archived already: {', '.join(gone[:5])}; name live ones")
+        raise BadRequest(f"already archived: {', '.join(gone[:5])}. Use ids of live rows")
     return [rows[id_] for id_ in dict.fromkeys(which)]

@@ -1,4 +1,4 @@
-"""A strict stand-in for Airtable: its paths, rules and answers, over accounts made from a seed."""
+"""Simulate Airtable strictly: its paths, rules and answers, over accounts made from a seed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SIMULATED: Final[Simulated] = SimulatedAirtable()
 
 
 def routes(world: World) -> list[HTTPRouteHandler]:
-    """Handlers below the provider's root, to be mounted under its slug."""
+    """Return the handlers below the provider's root."""
     return [
         *authorize_routes(world),
         *token_routes(world),

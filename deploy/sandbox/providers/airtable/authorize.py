@@ -1,4 +1,7 @@
-"""Airtable's authorization page: every rule of its OAuth reference (https://airtable.com/developers/web/api/oauth-reference)."""
+"""Check every rule of Airtable's authorization page, then ask for consent.
+
+https://airtable.com/developers/web/api/oauth-reference
+"""
 
 from __future__ import annotations
 
@@ -39,10 +42,12 @@ SCOPES: Final = frozenset(
 STATE: Final = re.compile(r"[A-Za-z0-9.\-_]{16,1024}")
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9\-_]{43}")
 NO_METHOD: Final = "none"
-"""A challenge sent without its method is accepted here and refused at the exchange, as Airtable does."""
+"""Airtable accepts a challenge without its method here, and refuses it at the exchange."""
 
 
-class AuthorizationError(Exception):  # what the app asked for wrongly; travels to its redirect URI
+class AuthorizationError(Exception):
+    """Report a mistake of the app's to its redirect URI."""
+
     def __init__(self, error: str, description: str) -> None:
         super().__init__(description)
         self.error, self.description = error, description
@@ -74,7 +79,10 @@ def authorize_routes(world: World) -> list[HTTPRouteHandler]:
 
 
 def _wrong(world: World, request: AnyRequest) -> Response[Any] | None:
-    """An error page for an app or address Airtable does not know; the app's other mistakes go back to the app."""
+    """Return the answer to a wrong request, None when the request is right.
+
+    An unknown app or redirect URI gets an error page; all other mistakes are reported to the app.
+    """
     query = request.query_params
     uri = query.get("redirect_uri", "")
     if query.getall("client_id", []) != [world.client.id]:

@@ -1,4 +1,4 @@
-"""What the simulated tables look like: ten believable ones, and the values that trip careless readers."""
+"""Describe ten believable tables, and the values that trip up careless readers."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ class Column(msgspec.Struct, frozen=True):
 
 
 class Blueprint(msgspec.Struct, frozen=True):
-    """``columns[0]`` is the primary field."""
+    """Hold a table's name and columns; ``columns[0]`` is the primary field."""
 
     name: str
     columns: tuple[Column, ...]
@@ -170,7 +170,7 @@ def _photo(rng: random.Random, number: int) -> list[dict[str, Any]]:
 
 
 def _ratio(rng: random.Random, _: int) -> Any:
-    """A formula's cell: mostly a number, else one of the objects Airtable writes instead."""
+    """Return a formula's result: mostly a number, or an object that Airtable writes instead."""
     odd = ({"specialValue": "NaN"}, {"specialValue": "Infinity"}, {"error": "#ERROR!"})
     return rng.choice(odd) if rng.random() < 0.1 else round(rng.random() * 9, 3)
 

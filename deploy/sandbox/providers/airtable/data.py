@@ -1,4 +1,4 @@
-"""The simulated accounts: bases, their tables and their records, the same for the same seed."""
+"""Generate the simulated accounts: bases, tables and records, always the same for the same seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,14 @@ from typing import Any, ClassVar, Final
 
 import msgspec
 
-from deploy.sandbox.providers.airtable.blueprints import BASES, BLUEPRINTS, EPOCH, NASTY, Blueprint
+from deploy.sandbox.providers.airtable.blueprints import (
+    BASES,
+    BLUEPRINTS,
+    EPOCH,
+    NASTY,
+    Blueprint,
+    Column,
+)
 from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 from shared.errors import BadRequest
 
@@ -18,7 +25,7 @@ ALPHABET: Final = string.digits + string.ascii_letters
 NASTY_SHARE: Final = 0.03
 EMPTY_SHARE: Final = 0.02
 COPIED_FROM: Final = 3
-"""From so many bases on, the last one begins with a copy of the first's first table: copies keep all their ids."""
+"""With this many bases, the last one starts with a copy of the first table; copies keep all ids."""
 
 
 def new_id(rng: random.Random, prefix: str) -> str:
@@ -42,7 +49,7 @@ class SimulatedAirtable:
         return new_id(random.Random(f"{seed}:{name}"), "usr")
 
     def generate(self, account: SandboxAccount) -> Iterator[tuple[str, SandboxRow]]:
-        """A record needs a table and a table a base: what the counts leave out of that is made, once."""
+        """Yield all rows; a base or table that the counts leave out but rows need is added."""
         records = account.counts.get("records", 0)
         tables = account.counts.get("tables", 0) or int(records > 0)
         bases = account.counts.get("bases", 0) or int(tables > 0)
@@ -82,7 +89,7 @@ class SimulatedAirtable:
         return msgspec.structs.replace(made, created=f"{at[:19]}.000Z")
 
     def update(self, row: SandboxRow, resource: str, at: str) -> SandboxRow:
-        """Another name, or another text in a record: its content changes every time."""
+        """Rename a base or table, or edit a text of a record; each update changes the content."""
         times = row.body.get("times", 0) + 1
         if resource != "records":
             name = str(row.body["name"]).partition(" (renamed")[0]
@@ -98,7 +105,7 @@ class SimulatedAirtable:
         row: SandboxRow,
         at: str,  # noqa: ARG002  # deletions leave no time
     ) -> list[tuple[str, SandboxRow]]:
-        """A base goes with its tables, a table with its records."""
+        """Archive a base together with its tables, and a table together with its records."""
         inside = f"{row.id}/"
         gone = [(resource, row)]
         for kind in self.resources[self.resources.index(resource) + 1 :]:
@@ -115,7 +122,7 @@ def _with_body(row: SandboxRow, changes: dict[str, Any]) -> SandboxRow:
 
 
 def _sizes(records: int, tables: int) -> list[int]:
-    """Uneven shares that add up; where there are four tables or more, the last one is empty."""
+    """Return uneven table sizes that add up; of four or more tables, the last is empty."""
     filled = tables - 1 if tables > COPIED_FROM else tables
     if not filled:
         return [0] * tables
@@ -134,11 +141,7 @@ def _base(id_: str, number: int) -> SandboxRow:
 
 def _table(base: str, number: int, rng: random.Random) -> SandboxRow:
     blueprint = BLUEPRINTS[number % len(BLUEPRINTS)]
-    fields = [
-        {"id": new_id(rng, "fld"), "name": column.name, "type": column.type}
-        | ({"options": column.options} if column.options else {})
-        for column in blueprint.columns
-    ]
+    fields = [_field(column, new_id(rng, "fld")) for column in blueprint.columns]
     texts = [
         field["id"] for field in fields if field["type"] in {"singleLineText", "multilineText"}
     ]
@@ -151,6 +154,13 @@ def _table(base: str, number: int, rng: random.Random) -> SandboxRow:
         "text": texts[0],
     }
     return SandboxRow(id=f"{base}/{new_id(rng, 'tbl')}", created="", modified="", body=body)
+
+
+def _field(column: Column, id_: str) -> dict[str, Any]:
+    field: dict[str, Any] = {"id": id_, "name": column.name, "type": column.type}
+    if column.options:
+        field["options"] = column.options
+    return field
 
 
 def _record(table: SandboxRow, number: int, rng: random.Random) -> SandboxRow:
@@ -167,7 +177,7 @@ def _record(table: SandboxRow, number: int, rng: random.Random) -> SandboxRow:
 def _cells(
     table: SandboxRow, blueprint: Blueprint, number: int, rng: random.Random
 ) -> dict[str, Any]:
-    """Empty cells are absent, now and then the primary one, rarely all of them."""
+    """Return a record's cells; now and then the primary cell is missing, and rarely all of them."""
     cells: dict[str, Any] = {}
     for field, column in zip(table.body["fields"], blueprint.columns, strict=True):
         value = column.value(rng, number)
@@ -184,5 +194,5 @@ def _cells(
 
 
 def filled(value: Any) -> bool:
-    """Whether Airtable shows the cell: null, false, empty text and empty lists never appear."""
+    """Return whether Airtable shows the cell: null, false and empty ones never appear."""
     return not (value is None or value is False or value in ("", []))

@@ -1,4 +1,7 @@
-"""The formulas that API clients filter with: AND, OR, NOT, RECORD_ID(), {Field}, literals, = and !=."""
+"""Parse the formulas that API clients filter with.
+
+That is AND, OR, NOT, RECORD_ID(), {Field}, literals, = and !=.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +28,10 @@ def wrong(why: str) -> ErrorResponse:
 
 
 def predicate(formula: str, fields: Fields) -> Callable[[SandboxRow], bool]:
-    """Whether a record passes: unless the result is 0, false or empty, it does.
+    """Return a test that a record passes unless the formula gives 0, false or an empty value.
 
     Raises:
-        ErrorResponse: it is not a formula, or one beyond what is understood here.
+        ErrorResponse: it is not a formula, or it uses more than the sandbox understands.
     """
     reader = _Reader(_tokens(formula), fields)
     term = reader.comparison(0)
@@ -50,7 +53,7 @@ def _tokens(formula: str) -> list[tuple[str, str]]:
 
 
 class _Reader:
-    """Recursive descent; ``tokens`` are what is left, the next one last."""
+    """Read a formula by recursive descent; ``tokens`` holds what is left, in reverse."""
 
     def __init__(self, tokens: list[tuple[str, str]], fields: Fields) -> None:
         self.tokens = tokens
@@ -127,7 +130,7 @@ def _applied(name: str, arguments: list[Term]) -> Term:
 
 
 def _plain(value: Any) -> Any:
-    """A value as formulas compare it: empty cells are empty text, numbers are numbers."""
+    """Return a value as formulas compare it: an empty cell is empty text, a number is a float."""
     if value is None:
         return ""
     if isinstance(value, bool | int | float):

@@ -1,4 +1,4 @@
-"""Listing records: the tables' contents in their order, and offsets that carry all of a walk and expire."""
+"""List records in table order, with offsets that carry a walk's whole state and expire."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ ITERATOR_LIFETIME_S: Final = 300
 SIX_TWO: Final = len(ALPHABET)
 STAMP: Final = 8
 MARK: Final = 6
-"""Characters of an iterator's id that hold when it was made (milliseconds), and those that bind it to its query."""
+"""Characters of an iterator's id: the time in milliseconds, and a mark of its query."""
 
 
 class TableContents:
-    """Which records stand in which table, kept in step with the world's rows, which only ever grow."""
+    """Track which records each table holds; the world's rows only ever grow."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -27,7 +27,10 @@ class TableContents:
         self._seen: dict[str, int] = {}
 
     def live(self, account: str, table: str, *, since: str | None = None) -> Iterator[SandboxRow]:
-        """The records of ``base/table``, oldest first, from the id ``since`` on (be it deleted meanwhile)."""
+        """Return the live records of ``base/table``, oldest first, starting at the id ``since``.
+
+        That record itself may have been deleted in the meantime.
+        """
         rows, ids = self._world.rows(account, "records"), self._ids(account, table)
         start = ids.index(since) if since is not None else 0
         return (row for id_ in islice(ids, start, None) if not (row := rows[id_]).archived)
@@ -42,16 +45,16 @@ class TableContents:
 
 
 def offset_at(world: World, query: str, id_: str) -> str:
-    """``itr…/{id}``: the place before ``id_`` in the walk over ``query``."""
+    """Return an offset ``itr…/{id}`` that continues the walk of ``query`` at ``id_``."""
     stamp = _digits(int(world.clock.now() * 1000), STAMP)
     return f"itr{stamp}{_mark(stamp, query, id_)}/{id_}"
 
 
 def place_of(world: World, query: str, offset: str) -> str:
-    """The id an offset stands before.
+    """Return the id that an offset points to.
 
     Raises:
-        ErrorResponse: not an offset of this query, or one that is too old.
+        ErrorResponse: the offset belongs to another query, or it has expired.
     """
     iterator, _, id_ = offset.partition("/")
     stamp, mark = iterator[3 : 3 + STAMP], iterator[3 + STAMP :]

@@ -1,4 +1,7 @@
-"""Who the caller is, which bases it sees, and their tables (https://airtable.com/developers/web/api/list-bases)."""
+"""Tell callers who they are, which bases they see, and the tables of a base.
+
+https://airtable.com/developers/web/api/list-bases
+"""
 
 from __future__ import annotations
 
@@ -74,14 +77,12 @@ def _tables(world: World, caller: ApiCaller, base: str, *, visible: bool) -> lis
     ]
     if not visible:
         return tables
-    return [
-        table | {"views": [_with_fields(view, table) for view in table["views"]]}
-        for table in tables
-    ]
+    return [_with_visible_fields(table) for table in tables]
 
 
-def _with_fields(view: dict[str, Any], table: dict[str, Any]) -> dict[str, Any]:
-    return view | {"visibleFieldIds": [field["id"] for field in table["fields"]]}
+def _with_visible_fields(table: dict[str, Any]) -> dict[str, Any]:
+    visible = {"visibleFieldIds": [field["id"] for field in table["fields"]]}
+    return table | {"views": [view | visible for view in table["views"]]}
 
 
 def _public(row: SandboxRow) -> dict[str, Any]:

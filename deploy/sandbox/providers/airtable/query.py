@@ -1,4 +1,4 @@
-"""What a list request asks for, from a query string or from the body of ``POST …/listRecords``."""
+"""Parse a list request, from the query string or from the body of ``POST …/listRecords``."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class ListQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename=
     record_metadata: tuple[Literal["commentCount"], ...] = ()
 
     def fingerprint(self) -> str:
-        """What an offset is bound to: everything but the page."""
+        """Return the part of the query that an offset is bound to: all but the page."""
         return msgspec.json.encode(
             msgspec.structs.replace(self, offset=None, page_size=100)
         ).decode()
@@ -56,7 +56,7 @@ def from_url(request: AnyRequest) -> ListQuery:
 
 
 def from_body(request: AnyRequest, body: bytes) -> ListQuery:
-    """The same names in JSON, but for time zone and locale, which stay in the URL."""
+    """Parse the same names from JSON; time zone and locale stay in the URL."""
     try:
         plain = msgspec.json.decode(body or b"{}", type=dict[str, Any])
     except (msgspec.DecodeError, RecursionError):

@@ -1,4 +1,7 @@
-"""Reading records: list by GET and by POST, and one by id (https://airtable.com/developers/web/api/list-records)."""
+"""Read records: by list (GET and POST) and by id.
+
+https://airtable.com/developers/web/api/list-records
+"""
 
 from __future__ import annotations
 
@@ -102,7 +105,11 @@ def _narrowed(
     query: ListQuery,
     since: str | None,
 ) -> list[SandboxRow]:
-    """What a filter, a sort order and a maximum leave, from ``since`` on; without that record the walk ends."""
+    """Return the rows that filter, sort and maximum leave, from ``since`` on.
+
+    Raises:
+        ErrorResponse: ``since`` is no longer among them, which ends the walk.
+    """
     fields = Fields(table)
     rows = list(contents.live(caller.account.id, table.id))
     if query.filter_by_formula:
@@ -122,7 +129,7 @@ def _narrowed(
 
 
 def _order(value: Any) -> tuple[int, float, str]:
-    """Empty cells first, then numbers, then texts."""
+    """Return a sort key: empty cells first, then numbers, then texts."""
     if value is None:
         return (0, 0.0, "")
     if isinstance(value, int | float):

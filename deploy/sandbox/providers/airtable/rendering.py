@@ -1,4 +1,4 @@
-"""Records as the API shows them."""
+"""Render records as the API shows them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deploy.sandbox.world import SandboxRow
 
 
 class Fields:
-    """A table's fields, addressed by name or by id."""
+    """Look up a table's fields by name or id."""
 
     def __init__(self, table: SandboxRow) -> None:
         self.names: dict[str, str] = {field["id"]: field["name"] for field in table.body["fields"]}
@@ -24,7 +24,7 @@ class Fields:
 
 
 def rendered(row: SandboxRow, query: ListQuery, fields: Fields) -> dict[str, Any]:
-    """A record as the API answers it."""
+    """Return a record as the API answers it."""
     cells: dict[str, Any] = row.body["fields"]
     if query.fields is not None:
         wanted = {fields.id(name) for name in query.fields}

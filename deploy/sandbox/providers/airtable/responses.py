@@ -1,4 +1,4 @@
-"""How the simulated API answers: who calls, whether the limits allow it, errors."""
+"""Authenticate callers, apply limits and scopes, and answer errors as Airtable does."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ AnyRequest = Request[Any, Any, Any]
 
 
 class ErrorResponse(Exception):
-    """An error answer; without ``message`` the body is ``{"error": kind}``, as Airtable does for 404."""
+    """End a request with an error; without ``message`` the body is ``{"error": kind}``."""
 
     def __init__(self, status: int, kind: str, message: str | None = None) -> None:
         super().__init__(kind)
@@ -41,7 +41,8 @@ def no_such_model() -> ErrorResponse:
     return ErrorResponse(
         403,
         "INVALID_PERMISSIONS_OR_MODEL_NOT_FOUND",
-        "Invalid permissions, or the requested model was not found. Check that both your user and your token have the "
+        "Invalid permissions, or the requested model was not found. Check that both your user "
+        "and your token have the "
         "required permissions, and that the model names and/or ids are correct.",
     )
 
@@ -71,7 +72,7 @@ class ApiCaller(msgspec.Struct, frozen=True):
 def admit(
     world: World, request: AnyRequest, *, scope: str | None = None, base: str | None = None
 ) -> ApiCaller:
-    """Check token, limits and scope, in that order; refused calls of strangers are not counted."""
+    """Check token, limits and scope, in that order; calls without a valid token are not counted."""
     scheme, _, presented = request.headers.get("authorization", "").partition(" ")
     token = world.tokens.get(presented.strip()) if scheme.lower() == "bearer" else None
     dead = token is None or token.kind != "access" or token.revoked
@@ -102,7 +103,7 @@ def base_row(world: World, caller: ApiCaller, base: str) -> SandboxRow:
 
 
 def table_row(world: World, caller: ApiCaller, base: str, table: str) -> SandboxRow:
-    """A table by id or by name."""
+    """Return a table by its id or name."""
     base_row(world, caller, base)
     tables = world.rows(caller.account.id, "tables")
     found = tables.get(f"{base}/{table}")

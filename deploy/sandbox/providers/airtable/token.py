@@ -1,4 +1,4 @@
-"""Airtable's token endpoint: one-time codes, and pairs whose refresh ends both old tokens at once."""
+"""Exchange one-time codes and refresh tokens; a refresh ends both old tokens at once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from shared.contracts.envelope import new_id
 ACCESS_LIFETIME_S: Final = 3600
 REFRESH_LIFETIME_S: Final = 60 * 86400
 MOMENTS_S: Final = 10
-"""A token used again so soon after its rotation is answered with 409 instead of invalid_grant."""
+"""A refresh token used again this soon after its rotation gets a 409 instead of invalid_grant."""
 
 VERIFIER: Final = re.compile(r"[A-Za-z0-9.\-_]{43,128}")
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
@@ -69,7 +69,7 @@ def _form(request: AnyRequest, body: bytes) -> dict[str, str]:
 
 
 def _authenticate(world: World, request: AnyRequest, form: dict[str, str]) -> None:
-    """Basic where the app has a secret, and only there; a secret in the body counts for nothing."""
+    """Require HTTP Basic only where the app has a secret; ignore a secret in the body."""
     client, header = world.client, request.headers.get("authorization", "")
     named = form.get("client_id", client.id if client.secret else "")
     if client.secret:
@@ -155,7 +155,7 @@ GRANTS: Final = {"authorization_code": _by_code, "refresh_token": _by_refresh}
 def _issue(
     world: World, *, account: str, grant: str, scopes: tuple[str, ...], ends: dict[str, Token]
 ) -> dict[str, Any]:
-    """A new pair, and in the same transaction the end of the old one."""
+    """Issue a new pair of tokens, and end the old one in the same transaction."""
     now = world.clock.now()
     access, refresh = f"oaa{secrets.token_urlsafe(48)}", f"oar{secrets.token_urlsafe(48)}"
     lifetimes = {access: ("access", ACCESS_LIFETIME_S), refresh: ("refresh", REFRESH_LIFETIME_S)}

@@ -1,4 +1,4 @@
-"""Show bases, tables and records to people, at the paths that Airtable's own links have."""
+"""Show bases, tables and records to people, at the paths of Airtable's own links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Changing records, ten at a time: so much of it that the official client's calls work."""
+"""Change records, ten at a time: enough for the official client's calls to work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""HubSpot's stand-in: OAuth, account details, properties, owners, objects; both families of paths."""
+"""Simulate HubSpot: OAuth, account details, properties, owners and objects, in both path styles."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["SCOPES", "SIMULATED", "routes"]
 
 
 def routes(world: World) -> list[ControllerRouterHandler]:
-    """Everything below the provider's root."""
+    """Return the handlers below the provider's root."""
     handlers: list[Any] = [
         *consent_routes(world),
         *token_routes(world),

@@ -1,4 +1,4 @@
-"""What surrounds the objects: account details, properties, owners."""
+"""Answer account details, property definitions and owners."""
 
 from __future__ import annotations
 

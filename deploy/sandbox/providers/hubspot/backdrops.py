@@ -1,4 +1,4 @@
-"""The part of a row that many rows share: where, whose, which stage, and how often it was looked at."""
+"""Make the property values that many rows share: address, owner, stage, page views and so on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deploy.sandbox.providers.hubspot.sample_names import NOTES, PLACES, STREETS
 
 BACKDROPS: Final = 251
 OPENED: Final = datetime(2023, 2, 1, 8, 30, tzinfo=UTC).timestamp()
-"""Epoch seconds of the first row of any account."""
+"""Epoch seconds of the first row in any account."""
 SPAN_S: Final = 3 * 365 * 86_400
 OWNERS: Final = tuple(str(71_300_500 + 7 * n) for n in range(6))
 PROSE: Final = frozenset(
@@ -39,7 +39,7 @@ def backdrops(resource: str) -> tuple[dict[str, str | None], ...]:
 
 
 def _backdrop(rng: random.Random, types: dict[str, str]) -> dict[str, str | None]:
-    """Roughly half of the properties with a value, as accounts are filled in life."""
+    """Fill roughly half of the properties, as in a real account."""
     city, state, postcode, country, timezone = rng.choice(PLACES)
     fixed = {
         "city": city,

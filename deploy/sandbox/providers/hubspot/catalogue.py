@@ -1,4 +1,4 @@
-"""What the simulated accounts know of: object types, their properties, scopes, versions."""
+"""List the object types, properties, scopes and versions that the simulated accounts know."""
 
 from __future__ import annotations
 
@@ -42,10 +42,11 @@ DEFAULTS: Final = {
     "contacts": ("firstname", "lastname", "email"),
     "deals": ("dealname", "amount", "closedate", "pipeline", "dealstage"),
 }
-"""Answered when a request names no properties; the system's three come with any answer."""
+"""Answered when a request names no properties, besides the three system properties."""
 
 _EVERYWHERE: Final = {
-    "string": "hs_all_owner_ids hs_merged_object_ids hs_user_ids_of_all_owners hs_object_source_label",
+    "string": """hs_all_owner_ids hs_merged_object_ids hs_user_ids_of_all_owners
+        hs_object_source_label""",
     "number": "hs_object_id num_notes num_contacted_notes hs_num_open_tasks",
     "datetime": """createdate notes_last_updated notes_last_contacted notes_next_activity_date
         hubspot_owner_assigneddate""",
@@ -55,33 +56,36 @@ _EVERYWHERE: Final = {
 
 _TYPES: Final[dict[str, dict[str, str]]] = {
     "companies": {
-        "string": """name domain website phone address address2 city state zip country description about_us timezone
-            linkedin_company_page facebook_company_page twitterhandle founded_year hs_logo_url web_technologies""",
-        "number": """annualrevenue numberofemployees num_associated_contacts num_associated_deals recent_deal_amount
-            total_revenue hs_analytics_num_page_views hs_analytics_num_visits""",
-        "datetime": """hs_lastmodifieddate closedate recent_deal_close_date hs_analytics_first_timestamp
-            first_contact_createdate""",
+        "string": """name domain website phone address address2 city state zip country description
+            about_us timezone linkedin_company_page facebook_company_page twitterhandle founded_year
+            hs_logo_url web_technologies""",
+        "number": """annualrevenue numberofemployees num_associated_contacts num_associated_deals
+            recent_deal_amount total_revenue hs_analytics_num_page_views hs_analytics_num_visits""",
+        "datetime": """hs_lastmodifieddate closedate recent_deal_close_date
+            hs_analytics_first_timestamp first_contact_createdate""",
         "enumeration": "industry type lifecyclestage hs_lead_status hs_ideal_customer_profile",
         "bool": "is_public hs_is_target_account",
     },
     "contacts": {
-        "string": """firstname lastname email phone mobilephone company jobtitle website address city state zip country
-            fax message salutation hs_email_domain hs_language hs_timezone twitterhandle associatedcompanyid""",
-        "number": """hs_analytics_num_page_views hs_analytics_num_visits hs_email_delivered hs_email_open hs_email_click
-            num_associated_deals recent_deal_amount total_revenue hubspotscore""",
-        "datetime": """lastmodifieddate hs_analytics_first_timestamp hs_email_last_open_date closedate
-            hs_lifecyclestage_lead_date hs_lifecyclestage_customer_date""",
+        "string": """firstname lastname email phone mobilephone company jobtitle website address
+            city state zip country fax message salutation hs_email_domain hs_language hs_timezone
+            twitterhandle associatedcompanyid""",
+        "number": """hs_analytics_num_page_views hs_analytics_num_visits hs_email_delivered
+            hs_email_open hs_email_click num_associated_deals recent_deal_amount total_revenue
+            hubspotscore""",
+        "datetime": """lastmodifieddate hs_analytics_first_timestamp hs_email_last_open_date
+            closedate hs_lifecyclestage_lead_date hs_lifecyclestage_customer_date""",
         "date": "date_of_birth",
         "enumeration": "lifecyclestage hs_lead_status hs_persona hs_marketable_status industry",
         "bool": "hs_email_optout hs_is_unworked",
     },
     "deals": {
-        "string": """dealname description closed_lost_reason closed_won_reason hs_next_step deal_currency_code
-            hs_campaign""",
-        "number": """amount amount_in_home_currency hs_deal_stage_probability hs_projected_amount hs_forecast_amount
-            hs_tcv hs_acv hs_arr hs_mrr days_to_close num_associated_contacts""",
-        "datetime": """hs_lastmodifieddate closedate hs_date_entered_qualifiedtobuy hs_date_entered_closedwon
-            engagements_last_meeting_booked""",
+        "string": """dealname description closed_lost_reason closed_won_reason hs_next_step
+            deal_currency_code hs_campaign""",
+        "number": """amount amount_in_home_currency hs_deal_stage_probability hs_projected_amount
+            hs_forecast_amount hs_tcv hs_acv hs_arr hs_mrr days_to_close num_associated_contacts""",
+        "datetime": """hs_lastmodifieddate closedate hs_date_entered_qualifiedtobuy
+            hs_date_entered_closedwon engagements_last_meeting_booked""",
         "enumeration": "dealstage pipeline dealtype hs_priority hs_forecast_category",
         "bool": "hs_is_closed hs_is_closed_won",
     },
@@ -143,7 +147,7 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 @cache
 def property_types(resource: str) -> dict[str, str]:
-    """Property name → HubSpot's type, for every property of an object type."""
+    """Return property name → HubSpot's type, for every property of an object type."""
     groups = (_EVERYWHERE, _TYPES[resource])
     return {
         name: kind for group in groups for kind, names in group.items() for name in names.split()
@@ -151,7 +155,7 @@ def property_types(resource: str) -> dict[str, str]:
 
 
 def definition(name: str, kind: str, resource: str) -> dict[str, Any]:
-    """A property as the properties API describes it; ``kind`` is its type."""
+    """Return a property as the properties API describes it; ``kind`` is its type."""
     label = name.removeprefix("hs_").replace("_", " ").title()
     readonly = name.startswith("hs_analytics") or name in {
         "hs_object_id",

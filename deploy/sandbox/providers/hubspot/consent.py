@@ -1,4 +1,4 @@
-"""`/oauth/authorize`: every parameter is checked before anybody is asked, and errors stay on HubSpot's own page."""
+"""Serve ``/oauth/authorize``: check all parameters, then ask; show errors on the page."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from deploy.sandbox.providers.hubspot.responses import AnyRequest, ErrorResponse
 from deploy.sandbox.world import AuthorizationCode, World, chosen_account, consent_page, redirect
 
 CODE_S: Final = 600
-"""HubSpot does not say how long a code lives, only that it is short."""
+"""HubSpot says only that a code is short-lived, not how long it lives."""
 CHALLENGE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
 
 
 class AuthorizationRequest(msgspec.Struct, frozen=True):
-    """A valid authorization request."""
+    """Hold the parameters of a valid authorization request."""
 
     redirect_uri: str
     scopes: tuple[str, ...]
@@ -67,10 +67,10 @@ def _decided(
 
 
 def _authorization(world: World, request: AnyRequest) -> AuthorizationRequest:
-    """The request's parameters, or HubSpot's error page.
+    """Return the request's parameters.
 
     Raises:
-        ErrorResponse: with a page that says which parameter is wrong.
+        ErrorResponse: a parameter is wrong; HubSpot's error page says which one.
     """
     pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
     params = dict(pairs)
@@ -88,7 +88,7 @@ def _authorization(world: World, request: AnyRequest) -> AuthorizationRequest:
 
 
 def _scopes(params: dict[str, str]) -> tuple[str, ...]:
-    """Required scopes have to be the app's own; optional ones that nobody knows are dropped without a word."""
+    """Return the scopes; required ones must be known, unknown optional ones are dropped."""
     required = params.get("scope", "").split()
     if "oauth" not in required or not SCOPES.issuperset(required):
         raise _page("the scopes of the address do not match the scopes of the app")
@@ -107,8 +107,10 @@ def _challenge(params: dict[str, str]) -> str | None:
 
 def _page(reason: str) -> ErrorResponse:
     html = (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>HubSpot (simulated)</title></head><body>'
-        f"<h1>Authorization failed</h1><p>This link cannot be used: {escape(reason)}. Ask the app's developer to "
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>HubSpot '
+        "(simulated)</title></head><body>"
+        f"<h1>Authorization failed</h1><p>This link cannot be used: {escape(reason)}. Ask the "
+        "app's developer to "
         "correct it, then try again.</p></body></html>"
     )
     return ErrorResponse(

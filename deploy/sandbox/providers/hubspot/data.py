@@ -1,7 +1,7 @@
-"""Accounts full of companies, contacts and deals, made from a seed.
+"""Generate accounts full of companies, contacts and deals from a seed.
 
-A row's body is ``{"own": …, "backdrop": n}``: the properties of this row alone, over one of a few hundred sets that are
-made once and shared, which keeps thirty thousand rows quick to make and small.
+A row's body is ``{"own": …, "backdrop": n}``: the row's own properties over one of a few hundred
+shared sets. That keeps thirty thousand rows small and quick to make.
 """
 
 from __future__ import annotations
@@ -36,12 +36,15 @@ Own = dict[str, str | None]
 
 
 def properties(row: SandboxRow, resource: str) -> dict[str, str | None]:
-    """All properties of a row that have a value, and some that are null."""
+    """Return the properties of a row that have a value, and some that are null."""
     return {**backdrops(resource)[row.body["backdrop"]], **row.body["own"]}
 
 
 def domain(account: SandboxAccount) -> str:
-    """The account's own, from its name: at most 63 characters before ``.example``, the longest label of a host name."""
+    """Return the account's domain, made from its name.
+
+    The part before ``.example`` is cut to 63 characters, the longest label a host name may have.
+    """
     plain = unicodedata.normalize("NFKD", account.name).encode("ascii", "ignore").decode().lower()
     slug = re.sub("[^a-z0-9]+", "-", plain)[:63].strip("-")
     return f"{slug or f'portal-{account.id}'}.example"
@@ -58,7 +61,8 @@ class SimulatedHubSpot:
     )
 
     def __init__(self) -> None:
-        # Usage guidelines for public apps: 110 calls in 10 s per app and account; search 5 a second per account.
+        # Usage guidelines for public apps: 110 calls in 10 s per app and account; 5 searches a
+        # second per account.
         self.limits = {"ten_secondly": Limit(110, 10.0), "search": Limit(5, 1.0)}
 
     def account_id(self, name: str, seed: int) -> str:
@@ -90,7 +94,7 @@ class SimulatedHubSpot:
 def _row(
     rng: random.Random, account: SandboxAccount, resource: str, n: int, times: tuple[str, str]
 ) -> SandboxRow:
-    """The ``n``-th row there ever was; ids rise with ``n``, with gaps, so that a later row never needs a look-up."""
+    """Return the ``n``-th row ever made; ids rise with ``n``, with gaps."""
     id_ = str(BASE[resource] + account.seed % 1000 * 7 + n * STEP + n * n % STEP)
     created, modified = times
     own = MAKERS[resource](rng, n)
@@ -108,7 +112,7 @@ def _pick(rng: random.Random, words: tuple[str, ...]) -> str:
 
 
 def _nasty(n: int, every: int) -> str | None:
-    """A value to stumble over for every so many rows, each kind in turn."""
+    """Return a troublesome value for one row in every ``every``, each kind in turn, else None."""
     return NASTY[n // every % len(NASTY)] if n % every == every // 2 else None
 
 

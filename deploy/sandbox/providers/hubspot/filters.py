@@ -1,4 +1,4 @@
-"""One filter of a search against one value."""
+"""Test one filter of a search against one value."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Filter(msgspec.Struct):
 
 
 def matches(condition: Filter, value: str | None, kind: str) -> bool:
-    """Whether ``value``, a property of type ``kind``, passes.
+    """Return whether ``value``, a property of type ``kind``, passes.
 
     Raises:
         ErrorResponse: the operator is unknown or lacks its operand.
@@ -50,13 +50,17 @@ def matches(condition: Filter, value: str | None, kind: str) -> bool:
 
 
 def sort_key(value: str | None, kind: str) -> tuple[bool, float, str]:
-    """Orders values of one type, absent ones first."""
+    """Return a key that orders values of one type, with absent ones first."""
     number, text = _key(value, kind)
     return (bool(value), number, text)
 
 
 def _key(value: str | None, kind: str) -> tuple[float, str]:
-    """Numbers and times by size (times as epoch milliseconds), enumerations as they are, text without case."""
+    """Return a comparable key.
+
+    Numbers and times compare by size (times as epoch milliseconds), enumerations as they are, and
+    all other text without regard to case.
+    """
     text = value or ""
     if kind in NUMERIC and text:
         return (_number(text), "")
@@ -84,7 +88,7 @@ def _operand(value: str | float | bool | None) -> str:  # noqa: FBT001  # JSON
 
 
 def _listed(condition: Filter, value: str, kind: str) -> bool:
-    """Listed values of a text have to be in lower case to be found."""
+    """Return whether the value is listed; text is found only if listed in lower case."""
     given = [_operand(entry) for entry in condition.values or []]
     if not given:
         raise invalid("There was a problem with the request.")

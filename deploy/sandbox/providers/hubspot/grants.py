@@ -1,4 +1,4 @@
-"""What can be asked about tokens, and how they end: revoke, introspect, the v1 look-ups, uninstall."""
+"""Look up tokens and end them: revoke, introspect, the v1 look-ups, uninstall."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deploy.sandbox.providers.hubspot.tokens import authenticate, read_form, use
 from deploy.sandbox.world import Token, World
 
 PATHS: Final = [f"/oauth/{version}/token" for version in sorted(VERSIONS)]
-"""These came after v1."""
+"""Added after v1, which does not have them."""
 APP_ID: Final = 161_100
 
 
@@ -80,7 +80,7 @@ def _legacy_routes(world: World) -> list[HTTPRouteHandler]:
 
 
 def _revoke(world: World, value: str) -> None:
-    """Access tokens of the same grant stay good until they expire."""
+    """Revoke a token; access tokens of the same grant stay valid until they expire."""
     token = world.tokens.get(value)
     if token is not None:
         world.tokens[value] = msgspec.structs.replace(token, revoked=True)
@@ -113,7 +113,7 @@ def _about(world: World, token: Token) -> dict[str, Any]:
 
 
 def _left(world: World, token: Token) -> int:
-    """Whole seconds; a refresh token has no end."""
+    """Return whole seconds until the token expires; a refresh token never does."""
     return 1 if token.expires is None else int(token.expires - world.clock.now())
 
 

@@ -1,4 +1,4 @@
-"""Objects by list, by id and in batches, under both families of paths."""
+"""Read objects by list, by id and in batches, in both path styles."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class ObjectId(msgspec.Struct):
 
 
 class BatchRead(msgspec.Struct):
-    """The body of a batch read, as the SDK and the documentation send it."""
+    """Hold the body of a batch read, as the SDK and the documentation send it."""
 
     inputs: list[ObjectId]
     properties: list[str] = []
@@ -45,7 +45,11 @@ class BatchRead(msgspec.Struct):
 
 
 class QueryString:
-    """A query string: arrays as comma lists or repeated keys, booleans in any case; brackets in names mean nothing."""
+    """Read a query string as HubSpot does.
+
+    Lists come comma-separated or as repeated keys, booleans in any case, and brackets in names mean
+    nothing.
+    """
 
     def __init__(self, request: AnyRequest) -> None:
         pairs = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
@@ -60,7 +64,7 @@ class QueryString:
         return self._values.get(key, ["false"])[-1].lower() == "true"
 
     def number(self, key: str, default: int) -> int:
-        """A number of digits.
+        """Return a non-negative number.
 
         Raises:
             ErrorResponse: it is something else.
@@ -108,10 +112,10 @@ def object_routes(world: World) -> list[HTTPRouteHandler]:
 
 
 def parsed(body: bytes, shape: type[T]) -> T:
-    """The JSON of a request.
+    """Return the JSON of a request.
 
     Raises:
-        ErrorResponse: it is no JSON, or of another shape.
+        ErrorResponse: the body is not JSON, or has another shape.
     """
     try:
         return msgspec.json.decode(body, type=shape)
@@ -132,8 +136,9 @@ def _listed(
     )
     body: dict[str, Any] = {"results": [rendered(row, account, resource, want) for row in rows]}
     if following is not None:
-        # Where the server mounts this under a prefix, only the raw path still has it.
-        here = f"{request.scope['scheme']}://{request.headers.get('host', '')}{request.scope['raw_path'].decode()}"
+        # Where the server mounts this under a prefix, only the raw path still has the prefix.
+        origin = f"{request.scope['scheme']}://{request.headers.get('host', '')}"
+        here = f"{origin}{request.scope['raw_path'].decode()}"
         body["paging"] = {
             "next": {"after": str(following), "link": f"{here}?limit={limit}&after={following}"}
         }
@@ -141,7 +146,7 @@ def _listed(
 
 
 def _read(world: World, request: AnyRequest, account: str, resource: str) -> dict[str, Any]:
-    """Archived objects are found only by those who ask for archived ones."""
+    """Return one object; an archived object is found only when archived ones are asked for."""
     query = QueryString(request)
     _only_ids(query.names("idProperty"))
     row = world.rows(account, resource).get(request.path_params["id_"])
@@ -168,7 +173,8 @@ def _batch(
         "startedAt": at,
         "completedAt": at,
     }
-    missing = [id_ for id_ in ids if id_ not in {row.id for row in found}]
+    there = {row.id for row in found}
+    missing = [id_ for id_ in ids if id_ not in there]
     if missing:
         error = {
             "status": "error",

@@ -1,4 +1,4 @@
-"""Objects as the API shows them."""
+"""Render objects as the API shows them."""
 
 from __future__ import annotations
 
@@ -18,25 +18,28 @@ from deploy.sandbox.providers.hubspot.responses import invalid
 from deploy.sandbox.world import SandboxRow
 
 WITH_HISTORY: Final = 50
-"""Earlier values are costly: only half as many objects may be asked for with them."""
+"""History is costly, so only half as many objects may be requested with it."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """Which properties an answer shows; ``history`` those with their earlier values."""
+    """List the properties that an answer shows, and in ``history`` those with earlier values."""
 
     names: tuple[str, ...]
     history: tuple[str, ...] = ()
 
 
 def wanted(resource: str, names: list[str], history: list[str], count: int) -> Wanted:
-    """Any named property replaces the defaults, the system's three stay, unknown names are ignored.
+    """Return what to show: named properties replace the defaults, and unknown names are ignored.
+
+    The three system properties are always shown.
 
     Raises:
         ErrorResponse: ``count`` objects are too many to be shown with their history.
     """
     if history and count > WITH_HISTORY:
         raise invalid(
-            f"At most {WITH_HISTORY} objects can be read with propertiesWithHistory, {count} were asked for."
+            f"At most {WITH_HISTORY} objects can be read with propertiesWithHistory, {count} "
+            "were asked for."
         )
     types, system = property_types(resource), ("createdate", MODIFIED[resource], "hs_object_id")
     shown = dict.fromkeys((*(names or DEFAULTS[resource]), *system))
@@ -58,7 +61,8 @@ def rendered(row: SandboxRow, account: str, resource: str, want: Wanted) -> dict
         "url": f"https://{UI_DOMAIN}/contacts/{account}/record/{TYPE_IDS[resource]}/{row.id}",
     }
     if row.archived:
-        # Archiving does not touch the modified time, and when it happened is not kept here.
+        # Archiving does not change the modified time, and the sandbox does not record when it
+        # happened.
         body["archivedAt"] = row.modified
     if want.history:
         at = {"timestamp": row.modified, "sourceType": "CRM_UI"}

@@ -1,4 +1,4 @@
-"""How the simulated API answers: envelopes, authentication, limits, scopes."""
+"""Build the API's answers: envelopes, authentication, limits, scopes."""
 
 from __future__ import annotations
 
@@ -15,22 +15,27 @@ AnyRequest = Request[Any, Any, Any]
 
 JSON: Final = msgspec.json.Encoder()
 UNLIMITED: Final = Limit(1_000_000, 10.0)
-"""What the headers tell while limits are off."""
+"""Reported in the headers while limits are off."""
 URL_BYTES: Final = 8192
-"""The edge in front of the API answers longer addresses itself."""
+"""The edge in front of the API rejects longer addresses by itself."""
 NO_CREDENTIALS: Final = (
-    "Authentication credentials not found. This API supports OAuth 2.0 authentication and you can find more details at "
+    "Authentication credentials not found. This API supports OAuth 2.0 authentication and you "
+    "can find more details at "
     "https://developers.hubspot.com/docs/methods/auth/oauth-overview"
 )
 NO_SCOPES: Final = (
-    "This app hasn't been granted all required scopes to make this call. Read more about required scopes here: "
+    "This app hasn't been granted all required scopes to make this call. Read more about "
+    "required scopes here: "
     "https://developers.hubspot.com/scopes."
 )
-TOO_LONG: Final = b"<html><head><title>414 Request-URI Too Large</title></head><body><h1>414 Request-URI Too Large</h1></body></html>"
+TOO_LONG: Final = (
+    b"<html><head><title>414 Request-URI Too Large</title></head><body><h1>414 "
+    b"Request-URI Too Large</h1></body></html>"
+)
 
 
 class ErrorResponse(Exception):
-    """Ends a request with this answer."""
+    """End a request with this answer."""
 
     def __init__(self, response: Response[bytes]) -> None:
         super().__init__(response.status_code)
@@ -42,7 +47,7 @@ def error_response(_: AnyRequest, error: ErrorResponse) -> Response[bytes]:
 
 
 def respond(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
-    """JSON with HubSpot's correlation id."""
+    """Return JSON with HubSpot's correlation id."""
     headers = {"X-HubSpot-Correlation-Id": str(uuid.uuid4()), **(headers or {})}
     return Response(
         JSON.encode(body),
@@ -53,7 +58,7 @@ def respond(body: Any, status: int = 200, headers: dict[str, str] | None = None)
 
 
 def api_error(status: int, message: str, *, category: str, **more: Any) -> ErrorResponse:
-    """The envelope of the error-handling page; ``more`` are further fields of it."""
+    """Return an error in HubSpot's envelope; ``more`` adds fields to it."""
     correlation = str(uuid.uuid4())
     body = {
         "status": "error",
@@ -70,7 +75,7 @@ def invalid(message: str) -> ErrorResponse:
 
 
 def version_of(request: AnyRequest, versions: frozenset[str]) -> str:
-    """The version in the path; the legacy paths, which spell it out, are v3."""
+    """Return the version in the path; legacy paths, which spell it out, are v3."""
     version: str = request.path_params.get("version", "v3")
     if version not in versions:
         raise api_error(404, "resource not found", category="OBJECT_NOT_FOUND")
@@ -78,7 +83,7 @@ def version_of(request: AnyRequest, versions: frozenset[str]) -> str:
 
 
 def resource_of(request: AnyRequest) -> str:
-    """The object type behind any of its spellings."""
+    """Return the object type that any of its spellings stands for."""
     version_of(request, VERSIONS)
     kind: str = request.path_params["kind"]
     if kind not in ALIASES:
@@ -87,7 +92,7 @@ def resource_of(request: AnyRequest) -> str:
 
 
 class ApiCaller(msgspec.Struct, frozen=True):
-    """Who calls, and the headers that go with the answer."""
+    """Hold the caller's token and the headers that go with the answer."""
 
     token: Token
     headers: dict[str, str]
@@ -96,7 +101,7 @@ class ApiCaller(msgspec.Struct, frozen=True):
 def admit(
     world: World, request: AnyRequest, *, scope: str, bucket: str = "ten_secondly"
 ) -> ApiCaller:
-    """Check address, token, limit and scope, in this order; only calls with a good token count against a limit.
+    """Check address, token, limit and scope, in this order; count calls with a valid token.
 
     Raises:
         ErrorResponse: with HubSpot's 401, 403, 414 or 429.
@@ -131,7 +136,7 @@ def _token(world: World, request: AnyRequest) -> Token:
 
 
 def _counted(world: World, token: Token, bucket: str) -> dict[str, str]:
-    """Search has a limit of its own, and its answers carry no limit headers."""
+    """Count the call, and return its limit headers; searches have a limit but no headers."""
     searching = bucket == "search"
     key = token.account if searching else f"{token.client_id}:{token.account}"
     wait = world.limiter.take(bucket, key)

@@ -1,4 +1,4 @@
-"""Rows in the order of their ids."""
+"""Page through rows in the order of their ids."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from deploy.sandbox.world import SandboxRow, World
 
 
 class SortedRows:
-    """Pages by ascending id. A cursor is the smallest id still to come: archiving between pages skips nothing."""
+    """Page by ascending id.
+
+    A cursor is the smallest id still to come, so archiving between two pages skips nothing.
+    """
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -17,7 +20,7 @@ class SortedRows:
     def page(
         self, account: str, resource: str, *, after: int, limit: int, archived: bool
     ) -> tuple[list[SandboxRow], int | None]:
-        """At most ``limit`` rows from id ``after`` on, and the cursor of the next page if there is one."""
+        """Return up to ``limit`` rows from id ``after`` on, and the next page's cursor, if any."""
         rows, ids = self._world.rows(account, resource), self._ordered(account, resource)
         found: list[SandboxRow] = []
         for n in range(bisect_left(ids, after), len(ids)):
@@ -36,7 +39,7 @@ class SortedRows:
         ]
 
     def _ordered(self, account: str, resource: str) -> list[int]:
-        """Rows come, but never go: their number says whether the order is still right."""
+        """Return all ids in order; rows are only ever added, so a new count means new ids."""
         rows, ids = self._world.rows(account, resource), self._ids.get((account, resource))
         if ids is None or len(ids) != len(rows):
             ids = self._ids[account, resource] = sorted(map(int, rows))

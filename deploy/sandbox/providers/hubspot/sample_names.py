@@ -1,4 +1,4 @@
-"""Believable values, and those that break careless code."""
+"""List believable values, and values that break careless code."""
 
 from __future__ import annotations
 
@@ -10,21 +10,25 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 FIRST: Final = _words(
-    """Lea Amara Jonas Mei Priya Tomás Sofia Yusuf Ines Oskar Chloe Malik Hana Diego Freya Kwame Elif Mateo Aoife Ravi
-    Nora Luca Zanele Emil Noor Paula Hugo Ingrid Samir Alma Viktor Leila Owen Mariam Felix Rosa Daniel Keiko Anton"""
+    """Lea Amara Jonas Mei Priya Tomás Sofia Yusuf Ines Oskar Chloe Malik Hana Diego Freya Kwame
+    Elif Mateo Aoife Ravi Nora Luca Zanele Emil Noor Paula Hugo Ingrid Samir Alma Viktor Leila Owen
+    Mariam Felix Rosa Daniel Keiko Anton"""
 )
 LAST: Final = _words(
-    """Marlow Okafor Lindqvist Tanaka Ferreira Novak O’Brien Haddad Kowalski Santos Nguyen Weiss Moreau Iyer Castillo
-    Berg Adeyemi Rossi Papadakis Dubois Sørensen Yılmaz Cohen Petrov Silva Hughes Morales Schneider Eriksen Kaya Duarte
-    Mbeki Larsen Fontaine Gupta Romero Walsh Jansen Horváth Quispe"""
+    """Marlow Okafor Lindqvist Tanaka Ferreira Novak O’Brien Haddad Kowalski Santos Nguyen Weiss
+    Moreau Iyer Castillo Berg Adeyemi Rossi Papadakis Dubois Sørensen Yılmaz Cohen Petrov Silva
+    Hughes Morales Schneider Eriksen Kaya Duarte Mbeki Larsen Fontaine Gupta Romero Walsh Jansen
+    Horváth Quispe"""
 )
 HEADS: Final = _words(
-    """Northwind Bluepeak Harbor Silverlake Ironwood Brightline Cedar Summit Lumen Maple Redstone Cobalt Juniper Beacon
-    Kestrel Alder Granite Willow Meridian Falcon Tidewater Orchard Pioneer Larkspur Copper Highland"""
+    """Northwind Bluepeak Harbor Silverlake Ironwood Brightline Cedar Summit Lumen Maple Redstone
+    Cobalt Juniper Beacon Kestrel Alder Granite Willow Meridian Falcon Tidewater Orchard Pioneer
+    Larkspur Copper Highland"""
 )
 TAILS: Final = _words(
-    """Logistics Foods Software Health Robotics Partners Studios Energy Furniture Textiles Analytics Travel Outfitters
-    Instruments Bakery Architects Media Freight Optics Labs Insurance Tools Coffee Marine"""
+    """Logistics Foods Software Health Robotics Partners Studios Energy Furniture Textiles Analytics
+    Travel Outfitters Instruments Bakery Architects Media Freight Optics Labs Insurance Tools Coffee
+    Marine"""
 )
 FORMS: Final = ("Inc.", "GmbH", "Ltd", "AB", "SARL", "LLC", "Co.", "")
 PLACES: Final = tuple(

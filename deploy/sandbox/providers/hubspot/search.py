@@ -1,4 +1,4 @@
-"""Search: filters, one sort, pages by offset, and a wall at 10,000 results."""
+"""Search objects: filters, one sort, pages by offset, at most 10,000 results."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class SearchSort(msgspec.Struct):
 
 
 class Search(msgspec.Struct):
-    """The body of a search; null stands for absent, as the SDK may send it."""
+    """Hold the body of a search; the SDK may send null for what is absent."""
 
     filterGroups: list[FilterGroup] | None = None  # noqa: N815  # the wire's own name
     sorts: list[SearchSort | str] | None = None
@@ -114,20 +114,18 @@ def _within_limits(groups: list[list[Filter]], types: dict[str, str]) -> None:
             f"At most {GROUPS} filter groups of {FILTERS} filters each, {ALL_FILTERS} in all."
         )
     if any(condition.propertyName not in types for group in groups for condition in group):
-        # Live answers do not name the property.
+        # HubSpot's real answers do not name the property.
         raise invalid("There was a problem with the request.")
 
 
 def _in_any(
     values: dict[str, str | None], groups: list[list[Filter]], types: dict[str, str]
 ) -> bool:
-    return any(
-        all(
-            matches(condition, values.get(condition.propertyName), types[condition.propertyName])
-            for condition in group
-        )
-        for group in groups
-    )
+    def passes(condition: Filter) -> bool:
+        name = condition.propertyName
+        return matches(condition, values.get(name), types[name])
+
+    return any(all(map(passes, group)) for group in groups)
 
 
 def _mentions(values: dict[str, str | None], names: tuple[str, ...], needle: str) -> bool:
@@ -137,7 +135,7 @@ def _mentions(values: dict[str, str | None], names: tuple[str, ...], needle: str
 def _sorted(
     rows: list[SandboxRow], resource: str, sorts: list[SearchSort | str]
 ) -> list[SandboxRow]:
-    """Only the first sort counts; rows come in the order of their creation otherwise."""
+    """Return the rows by the first sort only; without one, in order of creation."""
     if not sorts:
         return rows
     first = sorts[0]

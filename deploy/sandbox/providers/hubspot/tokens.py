@@ -1,4 +1,4 @@
-"""The token endpoint: codes and refresh tokens against access tokens, with the client's secret in the form."""
+"""Exchange codes and refresh tokens for access tokens; the client's secret is in the form."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def token_routes(world: World) -> list[HTTPRouteHandler]:
 
 
 async def read_form(request: AnyRequest) -> dict[str, str]:
-    """The form body; no other content type is understood."""
+    """Return the fields of a form body; no other content type is accepted."""
     body = await request.body()
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != FORM:
         raise api_error(415, "Unsupported Media Type", category="VALIDATION_ERROR")
@@ -48,13 +48,13 @@ async def read_form(request: AnyRequest) -> dict[str, str]:
 
 
 def oauth_error(status: str, error: str, message: str) -> ErrorResponse:
-    """Since 2026-01 a reply has both RFC 6749's keys and HubSpot's older ones; all are 400."""
+    """Return a 400 with RFC 6749's keys and HubSpot's older ones, as sent since 2026-01."""
     body = {"error": error, "error_description": message, "status": status, "message": message}
     return ErrorResponse(respond({**body, "correlationId": str(uuid.uuid4())}, 400))
 
 
 def authenticate(world: World, form: dict[str, str]) -> None:
-    """The secret stands in the body, with PKCE as well as without; HTTP Basic is not looked at."""
+    """Check the client's secret in the body, with PKCE or without; HTTP Basic is ignored."""
     if form.get("client_id") != world.client.id:
         raise oauth_error("BAD_CLIENT_ID", "invalid_client", "missing or invalid client id")
     if not secrets.compare_digest(
@@ -68,7 +68,7 @@ def user_id(account: str) -> int:
 
 
 def _by_code(world: World, form: dict[str, str]) -> Response[bytes]:
-    """A code serves once: a wrong verifier or an expired code burns it as well."""
+    """Exchange a code. It works once: a wrong verifier or an expired code uses it up as well."""
     value = form.get("code", "")
     code = world.codes.get(value)
     if code is None or code.used or code.client_id != form["client_id"]:
@@ -100,7 +100,7 @@ def _verified(challenge: str | None, verifier: str | None) -> bool:
 
 
 def _by_refresh(world: World, form: dict[str, str]) -> Response[bytes]:
-    """The same refresh token comes back, and earlier access tokens stay good."""
+    """Issue an access token; the refresh token and earlier access tokens stay valid."""
     value = form.get("refresh_token", "")
     refresh = world.tokens.get(value)
     if refresh is None or refresh.kind != "refresh" or refresh.revoked:
@@ -114,7 +114,7 @@ def _by_refresh(world: World, form: dict[str, str]) -> Response[bytes]:
 
 def _issued(world: World, refresh_value: str, refresh: Token) -> Response[bytes]:
     now = world.clock.now()
-    # Live tokens are several hundred characters long.
+    # Real tokens are several hundred characters long.
     value = f"CN{secrets.token_urlsafe(300)}"
     access = msgspec.structs.replace(refresh, kind="access", issued=now, expires=now + ACCESS_S)
     world.tokens.put({refresh_value: refresh, value: access})

@@ -1,4 +1,4 @@
-"""Show records to people, at the paths that HubSpot's own links have."""
+"""Show records to people, at the paths of HubSpot's own links."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A strict stand-in for Notion: its OAuth and its data API of 2025-09-03, below one path."""
+"""Simulate Notion strictly: its OAuth and its data API of 2025-09-03, below one path."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deploy.sandbox.world import Simulated, World
 
 SIMULATED: Final[Simulated] = SimulatedNotion()
 SCOPES: Final[frozenset[str]] = frozenset()
-"""None: Notion has capabilities, which are ticked in an app's settings."""
+"""Notion has no scopes: an app's capabilities are set on its settings page."""
 
 
 def routes(world: World) -> list[HTTPRouteHandler]:

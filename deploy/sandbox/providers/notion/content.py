@@ -1,4 +1,4 @@
-"""The data API: search, queries, and single objects."""
+"""Serve the data API: search, queries, and single objects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ IN_PARTS: Final = ("title", "rich_text", "relation", "people")
 
 
 class Content:
-    """Answers for one world."""
+    """Answer the data API's calls for one world."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -52,7 +52,8 @@ class Content:
         sorts = request.body.get("sorts") or [None]
         if not isinstance(sorts, list) or len(sorts) > 1:
             raise invalid(
-                "body failed validation: body.sorts should be an array; this sandbox sorts by one timestamp."
+                "body failed validation: body.sorts should be an array; this sandbox sorts by "
+                "one timestamp."
             )
         time, descending = _sort(sorts[0], ("created_time", "last_edited_time"), "body.sorts[0]")
         told = request.body.get("filter")
@@ -145,7 +146,7 @@ class Content:
         raise missing("property", wanted)
 
     def children(self, request: SandboxRequest) -> Json:
-        """No page has blocks here: nothing that is loaded stands in them."""
+        """Return no blocks: a page has no content here."""
         self._one(request, "pages", "block_id")
         return listing(cut(request, [], query={"children": True}), [], "block")
 
@@ -197,7 +198,8 @@ def _object(told: Any) -> str:
     if kind not in ("page", "data_source"):
         told = f"`{kind!r:.60}`"
         raise invalid(
-            f'body failed validation: body.filter.value should be `"page"` or `"data_source"`, instead was {told}.'
+            'body failed validation: body.filter.value should be `"page"` or `"data_source"`, '
+            f"instead was {told}."
         )
     return str(kind)
 

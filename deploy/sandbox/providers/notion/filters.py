@@ -1,4 +1,4 @@
-"""Query filters: timestamps, the commoner property conditions, ``and`` and ``or``."""
+"""Compile query filters: timestamps, common property conditions, ``and`` and ``or``."""
 
 from __future__ import annotations
 
@@ -21,7 +21,11 @@ NUMBER_TESTS: Final = {
 
 
 def compiled(told: Any, depth: int = 0) -> Test:
-    """A test for rows; refuses what Notion, or this sandbox, does not know."""
+    """Return a test for rows.
+
+    Raises:
+        ErrorResponse: Notion, or this sandbox, does not know the filter.
+    """
     if not isinstance(told, dict):
         raise invalid("body failed validation: body.filter should be an object.")
     for name, together in (("and", all), ("or", any)):
@@ -29,7 +33,8 @@ def compiled(told: Any, depth: int = 0) -> Test:
             only(told, (name,), "body.filter")
             if depth == DEEPEST or not isinstance(told[name], list):
                 raise invalid(
-                    f"body failed validation: body.filter.{name} should be an array, two levels deep at most."
+                    f"body failed validation: body.filter.{name} should be an array, two levels "
+                    "deep at most."
                 )
             tests = [compiled(one, depth + 1) for one in told[name]]
             return lambda row, tests=tests, together=together: together(test(row) for test in tests)  # type: ignore[misc]
@@ -40,7 +45,8 @@ def _by_time(told: Json) -> Test:
     time = told["timestamp"]
     if time not in ("created_time", "last_edited_time"):
         raise invalid(
-            'body failed validation: body.filter.timestamp should be `"created_time"` or `"last_edited_time"`.'
+            'body failed validation: body.filter.timestamp should be `"created_time"` or '
+            '`"last_edited_time"`.'
         )
     only(told, ("timestamp", time), "body.filter")
     operator, given = _condition(told.get(time), time)
@@ -59,7 +65,8 @@ def _moment(given: Any) -> str:
         at = datetime.fromisoformat(given)
     except (TypeError, ValueError):
         raise invalid(
-            "body failed validation: the date of body.filter should be a valid ISO 8601 date string."
+            "body failed validation: the date of body.filter should be a valid ISO 8601 date "
+            "string."
         ) from None
     at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"

@@ -1,4 +1,4 @@
-"""Where an account's rows stand in each listing, worked out once and again whenever a row has changed."""
+"""Index an account's rows for each listing, and rebuild the index when a row has changed."""
 
 from __future__ import annotations
 
@@ -6,14 +6,28 @@ from collections import defaultdict
 from collections.abc import Callable
 from functools import cached_property
 from operator import attrgetter, is_
+from typing import Final
 
 from deploy.sandbox.providers.notion.paging import Key
 from deploy.sandbox.providers.notion.rows import source_of
 from deploy.sandbox.world import Rows, SandboxRow, World
 
 
+def _unsorted(_: SandboxRow) -> str:
+    return ""
+
+
+SORT_KEYS: Final[dict[str, Callable[[SandboxRow], str]]] = {
+    "created_time": attrgetter("created"),
+    "last_edited_time": attrgetter("modified"),
+}
+
+
 class Index:
-    """Live rows only. Holds the rows it was made from, so that comparing them by identity finds every change."""
+    """Index the live rows.
+
+    It keeps the rows it was made from and compares them by identity, which finds every change.
+    """
 
     def __init__(self, rows: Rows) -> None:
         self.seen = _all(rows)
@@ -35,7 +49,7 @@ class Index:
         return members
 
     def found(self, kind: str, time: str) -> list[Key]:
-        """What search finds: ``page`` or ``data_source``, anything else for both."""
+        """Return what search finds: ``page`` or ``data_source``; any other kind means both."""
         return self._order(f"found {kind}", time, lambda: self._findable(kind))
 
     def rows_of(self, source: str, time: str) -> list[Key]:
@@ -46,7 +60,7 @@ class Index:
 
     def _findable(self, kind: str) -> list[SandboxRow]:
         sources = [] if kind == "page" else [self.by_id[id_] for id_ in self._sources]
-        # A row that no query would give has to be found here.
+        # A row that no query returns has to be found by search.
         pages = (
             page
             for page in self._pages
@@ -56,16 +70,13 @@ class Index:
 
     def _order(self, name: str, time: str, rows: Callable[[], list[SandboxRow]]) -> list[Key]:
         if (name, time) not in self._orders:
-            key = {
-                "created_time": attrgetter("created"),
-                "last_edited_time": attrgetter("modified"),
-            }.get(time)
-            self._orders[name, time] = sorted((key(row) if key else "", row.id) for row in rows())
+            key = SORT_KEYS.get(time, _unsorted)
+            self._orders[name, time] = sorted((key(row), row.id) for row in rows())
         return self._orders[name, time]
 
 
 class Indexes:
-    """The index of every account of a world."""
+    """Hold the index of every account of a world."""
 
     def __init__(self, world: World) -> None:
         self._world = world

@@ -1,6 +1,7 @@
-"""Consent, tokens, revocation: developers.notion.com/docs/authorization, and strict where it is silent.
+"""Simulate consent, tokens and revocation: developers.notion.com/docs/authorization.
 
-A code lives ten minutes and one try. A refresh ends the old pair at once. Every consent has a pair of its own.
+Where the page is silent the sandbox is strict. A code lives ten minutes and can be tried once. A
+refresh ends the old pair at once. Every consent has a pair of its own.
 """
 
 from __future__ import annotations
@@ -54,13 +55,14 @@ def oauth_routes(world: World) -> list[HTTPRouteHandler]:
 
 
 def _refusal(world: World, request: Seen) -> Response[Any] | None:
-    """What an authorize URL that is wrong leads to: never to a redirect URI that is not registered."""
+    """Return the answer to a wrong authorize URL; it never redirects to an unregistered URI."""
     params = request.query_params
     if params.get("client_id") != world.client.id:
         return _error_page("Missing or invalid client_id.")
     if params.get("redirect_uri") not in world.client.redirect_uris:
         return _error_page(
-            "Missing or invalid redirect_uri: it has to be one of those registered, letter by letter."
+            "Missing or invalid redirect_uri: it has to be one of those registered, letter by "
+            "letter."
         )
     if params.get("response_type") != "code":
         return _back(request, {"error": "unsupported_response_type"})
@@ -72,7 +74,10 @@ def _refusal(world: World, request: Seen) -> Response[Any] | None:
 
 
 def _error_page(what: str) -> Response[bytes]:
-    body = f'<span class="mark">Simulated</span><h1>This connection could not be started</h1><p>{escape(what)}</p>'
+    body = (
+        '<span class="mark">Simulated</span><h1>This connection could not be '
+        f"started</h1><p>{escape(what)}</p>"
+    )
     content = page("Notion (simulated)", body)
     return Response(content, status_code=400, media_type=MediaType.HTML, headers=headers())
 
@@ -138,7 +143,7 @@ def _refresh(request: SandboxRequest) -> Json:
 
 
 def _ended(world: World, grant: str) -> dict[str, Token]:
-    """The live tokens of a grant, as they are when it ends."""
+    """Return the live tokens of a grant, marked as revoked."""
     live = (item for item in world.tokens.items() if item[1].grant == grant and not item[1].revoked)
     return {key: replace(token, revoked=True) for key, token in live}
 

@@ -1,4 +1,4 @@
-"""What stands in a workspace: each object is made from the seed and its number alone."""
+"""Make the objects of a workspace, each from the seed and its number alone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ TABLES: Final = (
     ),
 )
 HIDDEN_EVERY: Final = 17
-"""Every 17th row of the data sources is not found by search, as Notion's search is not exhaustive."""
+"""Search misses every 17th row of the data sources, because Notion's search is not exhaustive."""
 
 
 def uid(seed: int, *what: object) -> str:
@@ -65,7 +65,7 @@ def uid(seed: int, *what: object) -> str:
 
 
 def shared_count(sources: int) -> int:
-    """How many of the data sources get rows: of several, the last one stays empty."""
+    """Return how many data sources get rows; with more than three, the last one stays empty."""
     return sources - 1 if sources > 3 else sources
 
 
@@ -127,7 +127,7 @@ def data_source(seed: int, n: int) -> Json:
 
 
 def page(seed: int, sources: list[SandboxRow], n: int, id_: str) -> Json:
-    """A page's body; it is a row of one of ``sources`` or, one in four, a loose page."""
+    """Return a page's body: a row of one of ``sources`` or, one time in four, a standalone page."""
     rng = Random(f"{seed}:pages:{n}")
     words = f"{rng.choice(ADJECTIVES).title()} {rng.choice(NOUNS)} {rng.choice(PLACES)}"
     title = NASTY[n // 25 % len(NASTY)] if n % 25 == 7 else words
@@ -138,7 +138,8 @@ def page(seed: int, sources: list[SandboxRow], n: int, id_: str) -> Json:
     }
     row = bool(sources) and n % 4 != 3
     if row:
-        # The first data source gets nearly half of the rows, so that one of them has several pages.
+        # The first data source gets nearly half of the rows, so that at least one has several
+        # pages.
         source = sources[int(shared_count(len(sources)) * rng.random() ** 3)]
         parent, properties = _row_of(source, titled, rng)
     else:

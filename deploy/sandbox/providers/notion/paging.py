@@ -1,7 +1,7 @@
-"""Pages of a listing: cursors that survive a restart, pages that are short or empty, the limit of 10,000.
+"""Page through listings: cursors survive a restart, some pages are short or empty, 10,000 at most.
 
-A cursor holds the place itself (the last key given out), signed, so that nothing is kept and rows that come or go
-during a walk move no other row.
+A cursor holds the last key that was returned, signed. So nothing has to be stored, and rows that
+come or go during a walk do not shift any other row.
 """
 
 from __future__ import annotations
@@ -27,11 +27,15 @@ SHORT_EVERY: Final = 5
 EMPTY_EVERY: Final = 7
 
 Key = tuple[str, str]
-"""What a listing is sorted by, and the id."""
+"""The sort value, and the id."""
 
 
 class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
-    """``query`` is a digest of what was asked: a cursor fits only the query it came from. ``page`` counts from 0."""
+    """Hold a place in a listing.
+
+    ``query`` is a digest of the request: a cursor works only with the query it came from. ``page``
+    counts from 0.
+    """
 
     query: str
     issued: float
@@ -41,7 +45,7 @@ class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ListingPage(msgspec.Struct, frozen=True):
-    """A page: the ids on it, the cursor of the next one, and whether the rest is out of reach."""
+    """Hold one page: its ids, the cursor of the next one, and whether the rest is out of reach."""
 
     ids: list[str]
     cursor: str | None
@@ -49,7 +53,7 @@ class ListingPage(msgspec.Struct, frozen=True):
 
 
 def listing(cut: ListingPage, results: list[Json], kind: str) -> Json:
-    """Notion's list envelope; ``request_status`` only stands there when the results are cut off."""
+    """Return Notion's list envelope, with ``request_status`` only when the results are cut off."""
     told: Json = {
         "object": "list",
         "results": results,
@@ -73,7 +77,7 @@ def cut(
     keep: Callable[[str], bool] | None = None,
     most: int | None = None,
 ) -> ListingPage:
-    """The page that was asked for, of the ids in ``keys`` (ascending) that ``keep`` lets through."""
+    """Return the requested page of the ids in ``keys`` (ascending) that pass ``keep``."""
     digest = blake2b(
         msgspec.json.encode([request.account, query], order="deterministic"), digest_size=8
     ).hexdigest()

@@ -1,4 +1,4 @@
-"""Who consents, and the bot a consent makes."""
+"""Describe the person who consents, and the bot that a consent makes."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from deploy.sandbox.world import SandboxAccount, World
 
 
 def bot_id(world: World, account: SandboxAccount) -> str:
-    """The same for the same app, workspace and person, however often they consent."""
+    """Return the bot's id, always the same for one app, workspace and person."""
     return uid(account.seed, "bot", world.client.id, account.id, owner(account)["id"])
 
 
 def about_bot(world: World, account: SandboxAccount) -> Json:
-    """What a token reply says of the connection."""
+    """Return the part of a token reply that describes the connection."""
     return {
         "bot_id": bot_id(world, account),
         "workspace_id": account.id,

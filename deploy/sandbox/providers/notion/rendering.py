@@ -1,4 +1,4 @@
-"""Objects as Notion sends them."""
+"""Render objects as Notion sends them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One request as Notion reads it: token, version, parameters, body; and the routes that take one."""
+"""Read requests as Notion does: token, version, parameters, body; make routes for them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import Token, World
 
 VERSIONS: Final = ("2025-09-03", "2026-03-11")
-"""Those with data sources; the second one has no ``archived`` any more."""
+"""Versions with data sources. The second one has dropped ``archived``."""
 OLD_VERSIONS: Final = ("2021-05-11", "2021-05-13", "2021-08-16", "2022-02-22", "2022-06-28")
 
 
 class SandboxRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One request. ``body`` is empty unless JSON came; ``path`` holds the parts of the path that vary."""
+    """Hold one request.
+
+    ``body`` is empty unless JSON came; ``path`` holds the variable parts of the path.
+    """
 
     world: World
     method: str
@@ -41,12 +44,13 @@ class SandboxRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.token.account
 
     def id(self, name: str) -> str:
-        """The UUID in the path, which may come without dashes."""
+        """Return the UUID in the path, which may come without dashes."""
         try:
             return str(UUID(self.path[name]))
         except ValueError:
             raise invalid(
-                f'path failed validation: path.{name} should be a valid uuid, instead was `"{self.path[name][:60]}"`.'
+                f"path failed validation: path.{name} should be a valid uuid, instead was "
+                f'`"{self.path[name][:60]}"`.'
             ) from None
 
 
@@ -54,7 +58,7 @@ Handler = Callable[[SandboxRequest], Json]
 
 
 def api(world: World, method: HttpMethod, path: str, answer: Handler) -> HTTPRouteHandler:
-    """A route that takes an access token, counted against the connection's request limit."""
+    """Return a route that takes an access token and counts against its request limit."""
 
     @route(path, http_method=method, name=f"notion {method} {path}", status_code=200)
     async def serve(request: Request[Any, Any, Any]) -> Response[bytes]:
@@ -64,7 +68,7 @@ def api(world: World, method: HttpMethod, path: str, answer: Handler) -> HTTPRou
 
 
 def for_client(world: World, path: str, answer: Handler) -> HTTPRouteHandler:
-    """A POST that takes the app's own id and secret."""
+    """Return a POST route that takes the app's own id and secret."""
 
     @post(path, name=f"notion {path}", status_code=200)
     async def serve(request: Request[Any, Any, Any]) -> Response[bytes]:

@@ -1,4 +1,4 @@
-"""How Notion says that something is wrong."""
+"""Build Notion's error answers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STATUSES: Final = {
 
 
 class ErrorResponse(Exception):
-    """An error of Notion's: its code, and a message in its style. The status follows from the code (400 otherwise)."""
+    """Fail with a code of Notion's and a message in its style; the status follows from the code."""
 
     def __init__(
         self,
@@ -39,12 +39,13 @@ def only(body: Json, allowed: Iterable[str], where: str = "body") -> None:
     for name in body:
         if name not in allowed:
             raise invalid(
-                f"body failed validation: {where}.{name[:60]} should be not present, instead was set."
+                f"body failed validation: {where}.{name[:60]} should be not present, instead was "
+                "set."
             )
 
 
 def envelope(error: ErrorResponse, status: int, request_id: str) -> Json:
-    """Notion's error object; with ``error`` as well where OAuth has that name for it."""
+    """Return Notion's error object, with ``error`` as well where OAuth has that name for it."""
     told: Json = {"object": "error", "status": status, "code": error.code, "message": error.message}
     if error.code in {
         "invalid_grant",

@@ -1,4 +1,4 @@
-"""A workspace from a seed: data sources, their rows, loose pages, people."""
+"""Generate a workspace from a seed: data sources, their rows, standalone pages, people."""
 
 from __future__ import annotations
 
@@ -17,12 +17,15 @@ SPAN_S: Final = 700 * 86_400
 
 
 def minute(at: str) -> str:
-    """Notion rounds its times down to the minute."""
+    """Round a time down to the minute, as Notion does."""
     return f"{at[:16]}:00.000Z"
 
 
 class SimulatedNotion:
-    """The data of this sandbox. A row's ``body`` holds ``show`` (the object as Notion sends it) and ``hidden``."""
+    """Supply the data of this sandbox.
+
+    A row's ``body`` holds ``show`` (the object as Notion sends it) and ``hidden``.
+    """
 
     slug = "notion"
     resources = ("pages", "data_sources", "users")
@@ -61,12 +64,7 @@ class SimulatedNotion:
         elif resource == "data_sources":
             show["title"] = [*show["title"], *rich_text(words)]
         else:
-            show["properties"] = {
-                name: {**one, "title": [*one["title"], *rich_text(words)]}
-                if one["type"] == "title"
-                else one
-                for name, one in show["properties"].items()
-            }
+            show["properties"] = _with_longer_title(show["properties"], words)
         return replace(row, modified=minute(at), body={**row.body, "show": show, "edits": edits})
 
     def archive(
@@ -76,7 +74,7 @@ class SimulatedNotion:
         row: SandboxRow,
         at: str,  # noqa: ARG002  # Notion keeps last_edited_time
     ) -> list[tuple[str, SandboxRow]]:
-        """The row, and with a data source everything in it."""
+        """Archive the row and, with a data source, every page in it."""
         gone = [(resource, replace(row, archived=True))]
         if resource == "data_sources":
             inside = (
@@ -88,14 +86,20 @@ class SimulatedNotion:
         return gone
 
 
+def _with_longer_title(properties: Json, words: str) -> Json:
+    (name,) = [name for name, one in properties.items() if one["type"] == "title"]
+    title = properties[name]
+    return {**properties, name: {**title, "title": [*title["title"], *rich_text(words)]}}
+
+
 def source_of(page: SandboxRow) -> str | None:
-    """The data source a page is a row of."""
+    """Return the id of the data source that a page is a row of, None for a standalone page."""
     found: str | None = page.body["show"]["parent"].get("data_source_id")
     return found
 
 
 def owner(account: SandboxAccount) -> Json:
-    """Who consents: the first of the workspace's people."""
+    """Return the person who consents: the first of the workspace's people."""
     return {"object": "user", "id": uid(account.seed, "users", 0), **user(account.seed, 0)}
 
 

@@ -1,4 +1,4 @@
-"""Words for believable titles, people and values, and the titles that break careless readers."""
+"""List words for believable titles, people and values, and titles that break careless readers."""
 
 from __future__ import annotations
 
@@ -156,4 +156,4 @@ NASTY: Final = (
     "Zalgo T̶̛̗e̵̡͝x̴̢̕t",
     "null",
 )
-"""One title in 25 is one of these; the empty one stands for a page without a title."""
+"""One title in 25 is one of these; the empty one makes a page without a title."""

@@ -1,4 +1,7 @@
-"""Property values in Notion's shapes (developers.notion.com/reference/property-value-object)."""
+"""Make property values in Notion's shapes.
+
+https://developers.notion.com/reference/property-value-object
+"""
 
 from __future__ import annotations
 
@@ -18,16 +21,21 @@ from deploy.sandbox.providers.notion.sample_names import (
 )
 
 LONGEST_TEXT: Final = 2000
-"""Characters in one part of a rich text; longer ones come in several parts."""
+"""Characters in one part of a rich text; longer text comes in several parts."""
 ANNOTATIONS: Final = {
-    "bold": False, "italic": False, "strikethrough": False, "underline": False, "code": False, "color": "default",
-}  # fmt: skip
+    "bold": False,
+    "italic": False,
+    "strikethrough": False,
+    "underline": False,
+    "code": False,
+    "color": "default",
+}
 STAGES: Final = ("Not started", "In progress", "Blocked", "Done")
 Json = dict[str, Any]
 
 
 def rich_text(text: str, *, bold_from: int | None = None) -> list[Json]:
-    """``text`` in parts; from ``bold_from`` on it is bold, which makes another part."""
+    """Return ``text`` in parts, bold from ``bold_from`` on, which starts another part."""
     cuts = set(range(0, len(text), LONGEST_TEXT)) | (
         {bold_from} if bold_from and bold_from < len(text) else set()
     )
@@ -50,7 +58,7 @@ def _part(text: str, *, bold: bool) -> Json:
 
 
 def property_id(name: str) -> str:
-    """Short and URL-encoded, as Notion's are; the title's is always ``title``."""
+    """Return a short, URL-encoded id, as Notion's are; the title's id is always ``title``."""
     number = zlib.crc32(name.encode())
     return quote("".join(chr(33 + (number >> shift) % 90) for shift in (0, 7, 14, 21)), safe="")
 
@@ -93,14 +101,14 @@ NEVER_NULL: Final = {"rich_text", "multi_select", "checkbox"}
 
 
 def value(kind: str, rng: Random) -> Any:
-    """A value of a property of that kind; one in eight is empty."""
+    """Return a value for a property of that kind; one in eight is empty."""
     if rng.random() < 0.125:
         return None if kind not in NEVER_NULL else VALUES[kind](rng) if kind == "checkbox" else []
     return VALUES[kind](rng)
 
 
 def schema_of(kind: str) -> Json:
-    """What a data source says of a property of that kind."""
+    """Return what a data source says about a property of that kind."""
     names = {"select": ("Low", "Medium", "High", "Urgent"), "multi_select": TAGS, "status": STAGES}
     if kind in names:
         return {"options": [option(name) for name in names[kind]]}

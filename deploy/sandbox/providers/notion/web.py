@@ -1,4 +1,4 @@
-"""Show pages and databases to people, at the paths that Notion's own links have."""
+"""Show pages and databases to people, at the paths of Notion's own links."""
 
 from __future__ import annotations
 

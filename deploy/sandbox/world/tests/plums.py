@@ -1,4 +1,4 @@
-"""The smallest simulated provider: baskets of plums."""
+"""Simulate the smallest possible provider: baskets of plums."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ class Plums:
 
 
 class Baskets(Plums):
-    """A basket that is thrown away takes its plums with it."""
+    """Simulate baskets that take their plums with them when they are thrown away."""
 
     def archive(
         self, rows: Rows, resource: str, row: SandboxRow, at: str

@@ -57,7 +57,7 @@ def test_an_account_that_is_not_there_or_is_ambiguous_is_refused(world: World) -
     world.add_account("Twin", 2, {})
     world.add_account("Twin", 3, {})
     for name in ("Nobody", "Twin"):
-        with pytest.raises(BadRequest, match="give the id of one"):
+        with pytest.raises(BadRequest, match="use the id of one"):
             chosen_account(world, {"decision": "allow", "account": name})
     with pytest.raises(BadRequest, match="allow or deny"):
         chosen_account(world, {})

@@ -46,7 +46,7 @@ def test_asking_twice_for_the_same_account_is_one_account(world: World) -> None:
 
 
 def test_an_account_with_an_unknown_resource_or_too_many_rows_is_refused(world: World) -> None:
-    with pytest.raises(BadRequest, match="one of baskets, plums"):
+    with pytest.raises(BadRequest, match="use one of baskets, plums"):
         world.add_account("a", 1, {"pears": 1})
     with pytest.raises(BadRequest, match="1,000,000"):
         world.add_account("a", 1, {"plums": 1_000_001})
@@ -88,7 +88,7 @@ def test_a_mutation_that_cannot_be_done_changes_nothing(
 
 def test_an_archived_row_cannot_be_updated(world: World) -> None:
     world.mutate("acc-1", "plums", create=0, update=0, archive=["plums-1-0"])
-    with pytest.raises(BadRequest, match="archived already"):
+    with pytest.raises(BadRequest, match="already archived"):
         world.mutate("acc-1", "plums", create=0, update=["plums-1-0"], archive=0)
 
 
@@ -103,7 +103,7 @@ def test_what_is_archived_along_is_told_and_kept(tmp_path: Path) -> None:
 def test_rows_keep_their_order_and_content_over_a_restart(tmp_path: Path) -> None:
     world = world_at(tmp_path)
     world.mutate("acc-1", "plums", create=3, update=2, archive=1)
-    # Updating the first created row must not move it behind the others: cursors count on the order.
+    # Updating the first row created must not move it behind the others: cursors rely on the order.
     world.mutate("acc-1", "plums", create=0, update=["plums-1-5"], archive=0)
     before = world.all_rows("acc-1")
     after = world_at(tmp_path).all_rows("acc-1")

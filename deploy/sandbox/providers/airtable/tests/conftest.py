@@ -9,7 +9,7 @@ from deploy.sandbox.world import World
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str]]:
-    """World and URL shared by the tests that change nothing."""
+    """Yield the world and URL shared by the tests that change nothing."""
     opened = open_world(tmp_path_factory.mktemp("standing"))
     opened.limiter.off = True
     with serving(opened) as root:
@@ -23,7 +23,7 @@ def token(standing: tuple[World, str]) -> str:
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
-    """Limits are off: a test that is about them turns them on."""
+    """Return a world without limits; a test that is about limits turns them on."""
     opened = open_world(tmp_path)
     opened.limiter.off = True
     return opened

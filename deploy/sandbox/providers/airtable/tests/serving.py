@@ -23,7 +23,7 @@ VERIFIER = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 STATE = "0123456789abcdef.-_Z"
 
 
-# A context without the CA bundle: loading it costs every request 60 ms.
+# Loading the CA bundle would cost every request 60 ms.
 http_get = partial(httpx.get, verify=False)
 http_post = partial(httpx.post, verify=False)
 
@@ -35,7 +35,7 @@ def open_world(folder: Path, client: SandboxClient = CLIENT) -> World:
 
 @contextmanager
 def serving(world: World) -> Iterator[str]:
-    """The provider's root: what stands for ``https://api.airtable.com`` and ``https://airtable.com``."""
+    """Yield the provider's root: it stands in for api.airtable.com and airtable.com."""
     app = Litestar([Router(path="/airtable", route_handlers=routes(world))], openapi_config=None)
     with served_in_thread(app) as url:
         yield f"{url}/airtable"
@@ -61,7 +61,7 @@ def authorize_query(**changes: str | None) -> dict[str, str]:
 
 
 def returned(answer: httpx.Response) -> dict[str, str]:
-    """What the browser carries back to the app."""
+    """Return what the browser carries back to the app."""
     assert answer.status_code == 302, answer.text
     return {
         key: values[0]

@@ -1,4 +1,4 @@
-"""What pyairtable can do with Airtable, it can do with the simulated one."""
+"""Everything that pyairtable can do with Airtable, it can do with the simulated one."""
 
 import pytest
 from pyairtable import Api
@@ -104,7 +104,8 @@ def test_it_creates_changes_and_deletes_ten_at_a_time(table: Table) -> None:
     assert {record["fields"]["Count"] for record in many} == {7}
     replaced = table.batch_update([{"id": made[1]["id"], "fields": {"Name": "Only"}}], replace=True)
     assert replaced[0]["fields"] == {"Name": "Only"}
-    assert all(gone["deleted"] for gone in table.batch_delete([record["id"] for record in made]))
+    removed = table.batch_delete([record["id"] for record in made])
+    assert all(gone["deleted"] for gone in removed)
     with pytest.raises(HTTPError):
         table.get(made[0]["id"])
 

@@ -17,14 +17,14 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
 
 @pytest.fixture
 def sandbox(server: Serving) -> Serving:
-    """The module's server with its quotas untouched."""
+    """Return the module's server with its quotas untouched."""
     server.world.limiter = Limiter(server.world.simulated.limits)
     return server
 
 
 @pytest.fixture
 def small(sandbox: Serving, request: pytest.FixtureRequest) -> SandboxAccount:
-    """An account of this test alone, quick to walk."""
+    """Return an account that is quick to walk and used by this test alone."""
     return sandbox.world.add_account(
         request.node.name, 3, {"companies": 12, "contacts": 250, "deals": 30}
     )

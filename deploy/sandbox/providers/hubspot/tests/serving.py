@@ -29,7 +29,10 @@ CHALLENGE = urlsafe_b64encode(hashlib.sha256(VERIFIER.encode()).digest()).rstrip
 
 @dataclass(frozen=True)
 class Serving:
-    """A running sandbox; ``url`` is the provider's root, where ``http`` calls; ``folder`` holds its state."""
+    """Hold a running sandbox.
+
+    ``url`` is the provider's root, where ``http`` calls; ``folder`` holds the state.
+    """
 
     world: World
     folder: Path
@@ -49,7 +52,7 @@ def serving(world: World, folder: Path) -> Iterator[Serving]:
         openapi_config=None,
         logging_config=None,
     )
-    # A client that checks certificates takes 60 ms to make.
+    # A client that checks certificates takes 60 ms to create.
     with (
         served_in_thread(app) as url,
         httpx.Client(base_url=f"{url}/hubspot", verify=False) as http,
@@ -73,7 +76,7 @@ def authorize_params(**changed: str | None) -> dict[str, str]:
 def consent(
     sandbox: Serving, *, form: dict[str, str] | None = None, **changed: str | None
 ) -> dict[str, str]:
-    """Decide on the consent page; the query of the redirect that follows."""
+    """Decide on the consent page; return the query of the redirect that follows."""
     form = form or {"decision": "allow"}
     reply = sandbox.http.post("/oauth/authorize", params=authorize_params(**changed), data=form)
     assert reply.status_code == 302, reply.text
@@ -97,7 +100,7 @@ def token_form(code: str, **changed: str | None) -> dict[str, str]:
 def tokens(
     sandbox: Serving, *, account: str = "", scopes: tuple[str, ...] = PROVIDER.oauth.scopes
 ) -> dict[str, Any]:
-    """A new grant, as the provider answers it."""
+    """Return a new grant, as the provider answers it."""
     form = {"decision": "allow", "account": account}
     code = consent(sandbox, form=form, scope=" ".join(scopes))["code"]
     reply = sandbox.http.post("/oauth/2026-03/token", data=token_form(code))

@@ -28,7 +28,7 @@ SCOPES = (
 
 
 def client_for(sandbox: Serving, token: str) -> Any:
-    # `api_request` looks at base_url, everything else at host.
+    # `api_request` reads base_url, everything else reads host.
     return HubSpot(access_token=token, host=sandbox.url, base_url=sandbox.url)
 
 

@@ -36,7 +36,7 @@ Fault = Callable[[httpx.Request], httpx.Response | None]
 
 @contextmanager
 def opened(folder: Path) -> Iterator[World]:
-    """The world kept in ``folder``; opening it again is what a restart does."""
+    """Yield the world kept in ``folder``; opening it again is what a restart does."""
     store = Store(folder / "sandbox.sqlite")
     yield World(SIMULATED, store, Clock(store), CLIENT)
     store.close()
@@ -55,7 +55,7 @@ async def serving(world: World) -> AsyncIterator[str]:
 
 
 class Faulty(httpx.AsyncHTTPTransport):
-    """The network, on which some requests never get through to the sandbox."""
+    """Stand in for the network; some requests never reach the sandbox."""
 
     def __init__(self, fault: Fault) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class Faulty(httpx.AsyncHTTPTransport):
 
 
 class Session:
-    """A connected app with its pair of tokens."""
+    """Hold a connected app with its pair of tokens."""
 
     def __init__(self, http: httpx.AsyncClient, world: World, reply: dict[str, Any]) -> None:
         self.http, self.world, self.reply = http, world, reply
@@ -78,7 +78,7 @@ class Session:
 
 
 async def consent(http: httpx.AsyncClient, **form: str) -> dict[str, str]:
-    """The query a consent sends back to the app."""
+    """Return the query that a consent sends back to the app."""
     answer = await http.post(
         "/v1/oauth/authorize", params=AUTHORIZE, data={"decision": "allow", **form}
     )
@@ -115,6 +115,6 @@ async def connected(
 
 
 def live(world: World, resource: str, account: str = "") -> dict[str, str]:
-    """Id → modified of the rows the ledger would call live."""
+    """Return id → modified of the live rows."""
     rows = world.rows(account or SIMULATED.default.id, resource).values()
     return {row.id: row.modified for row in rows if not row.archived}

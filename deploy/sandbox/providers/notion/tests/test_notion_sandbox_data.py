@@ -25,7 +25,7 @@ async def post(session: Session, path: str, body: dict[str, Any], **headers: str
 
 
 async def walk(session: Session, path: str, body: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every page of a listing."""
+    """Return every page of a listing."""
     pages = [(await post(session, path, body)).json()]
     while pages[-1]["has_more"]:
         pages.append(

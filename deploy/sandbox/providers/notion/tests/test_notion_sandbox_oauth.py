@@ -1,4 +1,4 @@
-"""The simulated Notion's consent, tokens and revocation are as strict as the real ones, or stricter."""
+"""The simulated Notion is as strict about consent, tokens and revocation as the real one."""
 
 from pathlib import Path
 from typing import Any

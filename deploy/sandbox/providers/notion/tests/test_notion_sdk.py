@@ -1,4 +1,4 @@
-"""Notion's own kind of client, notion-client, works against the sandbox without being told."""
+"""The notion-client package works against the sandbox without any change."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
