@@ -2,12 +2,13 @@
 # PYTHON names another interpreter, TESTS picks tests, WORKERS sets how many run at once.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run stack upgrade test conformance stack-test chaos lint bench screenshots lock clean dev
+.PHONY: help run stack upgrade test test-one conformance stack-test chaos lint fmt check bench screenshots lock clean dev
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
 WORKERS = 3
 TESTS =
+T =
 PROVIDER =
 FETCHERS = 1
 PARTS =
@@ -26,11 +27,14 @@ help:
 	  'make run          the whole product on this machine: http://localhost:8000' \
 	  'make stack        the same on a real Kafka, PostgreSQL and Redis, in processes of their own (FETCHERS=2)' \
 	  'make upgrade      an older data folder to the layout of this version; says first what is kept (YES=--yes: does not ask)' \
-  'make test         lint, types, import rules and every test (TESTS=path picks some)' \
+	  'make test         lint, types, import rules and every test (TESTS=path picks some)' \
+	  'make test-one     one test or file: make test-one T=shared/tests/test_settings.py::test_name' \
 	  'make conformance  what every provider has to pass, in seconds (PROVIDER=slug checks one)' \
 	  'make stack-test   the suites that need real servers' \
 	  'make chaos        long fault runs, here and on real Kafka; writes docs/reliability.md' \
 	  'make lint         lint, types, import rules and generated files only' \
+	  'make fmt          formats the code and makes the fixes that are safe' \
+	  'make check        make lint, and figures of the code for each folder' \
 	  'make bench        what loading and reading cost (PARTS="load reads" picks some; all takes long)' \
 	  'make screenshots  pictures of the console for the README' \
 	  'make lock         writes the lock files (UPGRADE=--upgrade for newer versions)' \
@@ -53,6 +57,10 @@ test: lint
 	@sh tests/strangers/install.sh
 	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
 
+test-one: dev
+	@if [ -z '$(T)' ]; then echo 'Say which: make test-one T=path/of/test_file.py::test_name' >&2; exit 2; fi
+	@exec $(DEV) -m pytest -q '$(T)'
+
 conformance: dev
 	$(DEV) -m pytest -q tests/conformance/suite $${PROVIDER:+--provider=$$PROVIDER}
 
@@ -71,6 +79,14 @@ lint: dev
 	$(DEV) -m mypy $(CODE)
 	PYTHONPATH=. $(DEV) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo --cache-dir .cache/imports
 	@if [ -e deploy/generate.py ] || [ -d deploy/generate ]; then $(DEV) -m deploy.generate --check; fi
+
+fmt: dev
+	$(DEV) -m ruff format .
+	$(DEV) -m ruff check --fix .
+	$(DEV) -m ruff format .
+
+check: lint
+	@if [ -e tests/structure/figures.py ]; then $(DEV) -m tests.structure.figures; fi
 
 bench: dev
 	@exec $(DEV) -m benchmarks $(PARTS)

@@ -33,7 +33,7 @@ SPEAKERS: Final = (
 MEANINGS: Final[Mapping[str, str]] = tomllib.loads(
     Path(__file__).with_name("log_events.toml").read_text("utf-8")
 )
-"""What each event tells an operator."""
+"""Event → the meaning that the page gives for it."""
 
 
 class LogEvent(NamedTuple):

@@ -288,7 +288,7 @@ def test_half_a_client_is_refused_unless_the_provider_permits_public_clients() -
 def test_an_unknown_name_is_refused_with_the_one_that_was_meant() -> None:
     assert "Did you mean TRIBUTARY_GATEWAY_PORT?" in problems(GATEWAY_PROT="1")[0]
     assert "Did you mean TRIBUTARY_ACME_CLIENT_ID?" in problems(ACME_CLIENTID="1")[0]
-    assert "table of settings" in problems(ZZZ="1")[0]
+    assert "docs/reference/settings.md" in problems(ZZZ="1")[0]
     assert load(FAILPOINT="after_E").max_pages is None
 
 

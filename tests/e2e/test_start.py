@@ -52,18 +52,21 @@ def refused(folder: Path, **settings: str) -> str:
     return process.stderr
 
 
-def test_it_greets_with_five_plain_lines(tmp_path: Path) -> None:
+def test_it_greets_with_the_lines_that_the_readme_shows(tmp_path: Path) -> None:
     one = Product(tmp_path)
     try:
-        assert one.start(ready_within=10) == [
-            f"Console         {one.url}",
-            f"API docs        {one.url}/docs",
-            f"Events docs     {one.url}/events",
-            f"Kafka bootstrap {one.bootstrap}",
-            f"Log             {one.settings['TRIBUTARY_DATA_DIR']}/logs/tributary.log",
-        ]
+        assert one.start(ready_within=10) == shown_by_the_readme(one)
     finally:
         one.close()
+
+
+def shown_by_the_readme(one: Product) -> list[str]:
+    """Return the lines of the README's first output, at the addresses of ``one``."""
+    shown = (ROOT / "README.md").read_text("utf-8").partition("```text\n")[2].partition("```")[0]
+    for documented, service in ((":8000", "GATEWAY"), (":9092", "KAFKA")):
+        shown = shown.replace(documented, f":{one.ports[service]}")
+    shown = shown.replace(".tributary", one.settings["TRIBUTARY_DATA_DIR"])
+    return shown.splitlines()
 
 
 def test_on_loopback_anyone_on_this_machine_may_call(one: Product) -> None:

@@ -46,7 +46,6 @@ STILL_TO_REWRITE: frozenset[str] = frozenset(
         "deploy/native/service.py",
         "deploy/native/stack.py",
         "deploy/native/supervise.py",
-        "deploy/reference/log_events.py",
         "deploy/servers/child.py",
         "deploy/servers/commands.py",
         "deploy/servers/family.py",

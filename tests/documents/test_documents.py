@@ -1,0 +1,88 @@
+"""Every command of a document works as shown, and prints what the document says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.documents.blocks import DOCUMENTS, read, steps
+from tests.documents.reader import reading, settled
+from tests.structure.tree import ROOT
+from tests.support.product import Product, product
+
+EXAMPLE = """\
+```sh
+echo one
+```
+
+```text
+two
+```
+
+<!-- not run: it would delete everything -->
+```sh
+rm -rf /
+```
+
+```json
+{}
+```
+
+<!-- in the browser: allow -->
+"""
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Product]:
+    """Yield a fresh product for each document, so that none depends on what another one did."""
+    with product(tmp_path) as started:
+        yield started
+
+
+@pytest.mark.e2e
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_each_command_works_and_prints_what_the_document_says(
+    running: Product, tmp_path: Path, name: str
+) -> None:
+    said = ""
+    with reading(running, tmp_path / "checkout") as reader:
+        for step in steps(read(name)):
+            match step.kind:
+                case "commands":
+                    said = reader.types(step.body)
+                case "consent":
+                    reader.consents(step.body)
+                case "output":
+                    assert settled(said) == settled(step.body)
+                case _:
+                    pass
+
+
+def test_every_document_with_commands_is_read() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
+    with_commands = [page for page in pages if "```sh" in page.read_text("utf-8")]
+    assert {page.relative_to(ROOT).as_posix() for page in with_commands} <= set(DOCUMENTS)
+
+
+def test_what_is_not_run_has_a_reason() -> None:
+    left_out = [step for name in DOCUMENTS for step in steps(read(name)) if step.kind == "left out"]
+    assert left_out
+    assert [step.body for step in left_out if len(step.reason.split()) < 3] == []
+
+
+def test_blocks_outputs_and_marks_are_told_apart() -> None:
+    assert [(step.kind, step.body) for step in steps(EXAMPLE)] == [
+        ("commands", "echo one\n"),
+        ("output", "two\n"),
+        ("left out", "rm -rf /\n"),
+        ("other", "{}\n"),
+        ("consent", "allow"),
+    ]
+
+
+def test_only_what_changes_from_run_to_run_is_settled() -> None:
+    first = "id 01a22066e3fa76b6b29b4777bdc4bbf4 at 2026-11-28T04:25:43.674Z: 400 items"
+    assert settled(first) == "id <id> at <time>: 400 items"
