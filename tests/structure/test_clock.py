@@ -21,7 +21,6 @@ REAL_TIME = {
     "services/gateway/legacy/load.py": "an HTTP request is held open for so long; freshness is the clock's",
     "services/gateway/syncs/routes.py": "a silent stream is closed by proxies in real time",
     "deploy/native/supervise.py": "processes start and end in real time",
-    "deploy/sandbox/server/provider_sandbox.py": "the request log shows when requests really came",
     "deploy/servers/child.py": "processes start and end in real time",
     "deploy/upgrade/alone.py": "other processes leave in real time",
 }

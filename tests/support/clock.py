@@ -12,11 +12,11 @@ from shared.clock import VARIABLE, arm_clock
 
 
 class MovableClock:
-    """Ahead of the machine's clock by the number in ``file``; by nothing until it is moved."""
+    """Ahead of the machine's clock by the number in ``file``; by nothing while there is none."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
-        self._ahead = 0.0
+        self._ahead = float(file.read_text()) if file.exists() else 0.0
 
     @property
     def settings(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from deploy.sandbox.server.faults import Fault, Faults
 from deploy.sandbox.server.requests import RequestLog
 from deploy.sandbox.world import World
+from shared import clock
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ def controlled(sandbox: ProviderSandbox, app: ASGIApp) -> ASGIApp:
     prefix = f"/{sandbox.slug}"
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
-        at, started, status = time.time(), time.perf_counter(), None
+        at, started, status = clock.now(), time.perf_counter(), None
         method, path = str(scope.get("method")), scope["path"].removeprefix(prefix) or "/"
         account = _account(sandbox.world, scope)
 

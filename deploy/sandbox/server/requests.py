@@ -25,7 +25,8 @@ HIDDEN: Final = "[redacted]"
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Describe one request.
 
-    ``at`` is its arrival in real time (not on the movable clock), ``ms`` lasts until the last byte.
+    ``at`` is its arrival by the clock of all processes, without the sandbox's own offset;
+    ``ms`` lasts until the last byte.
     ``status`` is None when the connection was cut before an answer; ``account`` is None without a
     known access token.
     """
