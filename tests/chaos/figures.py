@@ -73,7 +73,7 @@ def r3(stack: Stack, *, rounds: int = 5) -> Figure:
         load = begin(stack, LONG)
         load.under_way(share=0.1)
         stack["fetcher2"].start()
-        killed = time.time()
+        killed = stack.clock.now()
         stack["fetcher1"].kill()
         pace(stack)
         wrong += settled(stack, load)

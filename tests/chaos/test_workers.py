@@ -53,7 +53,7 @@ def test_F01_kill_9_of_a_worker_between_any_two_steps(
     """R3: at most one page per running job is read again, and the job runs again within 15 s."""
     load = alone_and_paused(running, point)
     running["fetcher2"].start()
-    killed = time.time()
+    killed = running.clock.now()
     running["fetcher1"].kill()
     load.done()
     load.clean(topic)
