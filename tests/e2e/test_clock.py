@@ -1,4 +1,4 @@
-"""What takes an hour, a day or a month happens when the clock is moved there, in the whole product at once."""
+"""Move the clock of the whole product by an hour, a day or two months: what is due happens at once."""
 
 from __future__ import annotations
 
