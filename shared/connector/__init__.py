@@ -1,4 +1,7 @@
-"""What a provider is: its data (``Provider``), and how its pages are read (``Connector``)."""
+"""Define what a provider is: its data (``Provider``) and how to read its pages (``Connector``).
+
+Auth and gateway use the data alone. Only the fetcher imports a connector.
+"""
 
 from shared.connector.interruptions import (
     Interruption,

@@ -1,10 +1,10 @@
-"""What can happen to a page, besides success.
+"""Name everything that can keep a page from being read, so that one ``match`` can act on it.
 
 Interruption
-├── RetryLater     the same page again, after a wait (a rate limit, a 5xx, a lost connection)
-├── Restart        the cursor is no longer valid: the resource from its start
-├── Reauthorize    the access token is not accepted
-└── Reject         this resource cannot be loaded; says why, and which scope is missing
+├── RetryLater     read the same page again after a wait (a rate limit, a 5xx, a lost connection)
+├── Restart        the cursor is no longer valid: start the resource again
+├── Reauthorize    the provider does not accept the access token
+└── Reject         this resource cannot be read; says why, and which scope is missing
 """
 
 from __future__ import annotations
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_S: Final = 86_400.0
-"""A day: no provider documents a longer wait, and a job must not sleep for ever on a typo."""
+"""The longest wait we accept: a day. The longest that a provider documents is HubSpot's 477, "up to
+24 hours"; without a ceiling, one wrong header would put a job to sleep for years."""
 
 
-class Interruption(Exception):  # not every one is an error
-    """A page that was not read. ``reason`` is a sentence for people, ``code`` for programs."""
+class Interruption(Exception):  # not named …Error: a rate limit is no error
+    """A page was not read. ``reason`` is a sentence for people, ``code`` is for programs."""
 
     def __init__(self, reason: str, *, code: str) -> None:
         super().__init__(reason)
@@ -32,9 +33,10 @@ class Interruption(Exception):  # not every one is an error
 
 
 class RetryLater(Interruption):
-    """Try the same page again in ``after_s`` seconds, or after a growing wait when None.
+    """Read the same page again in ``after_s`` seconds; None means after a growing wait.
 
-    ``limit`` says that it was a rate limit: the request's buckets stay closed for that time, and it is no failure.
+    ``limit`` marks a rate limit: the request's buckets stay closed for that time, and it does not
+    count as a failure.
     """
 
     def __init__(
@@ -51,32 +53,47 @@ class RetryLater(Interruption):
 
 
 class Restart(Interruption):
+    """Start the resource again: the provider does not know the cursor any more."""
+
     def __init__(self, reason: str, *, code: str = "cursor_expired") -> None:
         super().__init__(reason, code=code)
 
 
 class Reauthorize(Interruption):
+    """Get another access token: the provider does not accept this one."""
+
     def __init__(self, reason: str, *, code: str = "unauthorized") -> None:
         super().__init__(reason, code=code)
 
 
 class Reject(Interruption):
+    """Give the resource up.
+
+    ``scope`` names the permission whose absence is the cause, if one is.
+    """
+
     def __init__(self, reason: str, *, code: str = "rejected", scope: str | None = None) -> None:
         super().__init__(reason, code=code)
         self.scope = scope
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds from a ``Retry-After`` header (RFC 9110 §10.2.3: seconds or an HTTP date), None when absent or odd."""
+    """Return the wait in seconds that a ``Retry-After`` header asks for, at most ``LONGEST_S``.
+
+    It holds seconds or an HTTP date (RFC 9110 §10.2.3). Return None when it is absent or
+    unreadable.
+    """
     raw = headers.get("retry-after", "").strip()
     if not raw:
         return None
     try:
         seconds = float(raw)
-        return min(max(0.0, seconds), LONGEST_S) if math.isfinite(seconds) else None
     except ValueError:
-        pass
-    try:
-        return min(max(0.0, parsedate_to_datetime(raw).timestamp() - clock.now()), LONGEST_S)
-    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(raw).timestamp() - clock.now()
+        except ValueError:
+            return None
+    # float() also reads "nan" and "inf".
+    if not math.isfinite(seconds):
         return None
+    return min(max(0.0, seconds), LONGEST_S)

@@ -1,4 +1,8 @@
-"""What a connector reads and gives back."""
+"""Define what a connector is given, what it returns, and the four methods that it must have.
+
+The fetcher knows nothing of a provider but this: it sends a connector's requests, saves its cursors
+and emits its records.
+"""
 
 from __future__ import annotations
 
@@ -11,11 +15,15 @@ if TYPE_CHECKING:
     from shared.connector.provider import Bucket
 
 Cursor = dict[str, Any]
-"""JSON, written to the database after every page; None stands for the beginning or the end."""
+"""JSON, saved in the database after every page. None stands for the beginning or the end."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
-    """One call to the provider's API; ``path`` starts with a slash and is appended to the provider's API URL."""
+    """One call to the provider's API.
+
+    ``path`` starts with a slash and is appended to the provider's API URL. ``buckets`` names the
+    limits that the call counts against.
+    """
 
     method: str
     path: str
@@ -26,19 +34,23 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Response(msgspec.Struct, frozen=True, kw_only=True):
-    """``headers`` have lower-case names. ``body`` is decoded JSON where the answer was JSON, else None."""
+    """A provider's answer. Header names are lower case.
+
+    ``body`` is decoded JSON, or None when the answer was not JSON. Only an error may be without
+    JSON (an edge's HTML page, for one): a success without it never gets here.
+    """
 
     status: int
     headers: dict[str, str]
     body: Any
-    """For a status of 400 and more: whatever JSON came, or None for HTML and the like."""
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """A normalised record, before it has a version. ``name`` is what a person would call it, never empty.
+    """A normalised record, before it has a version.
 
-    ``raw`` is the whole object as the provider gave it. ``content`` is the part of it whose change makes a new version
-    of the item; None: all of it.
+    ``name`` is what a person would call it, and never empty. ``raw`` is the whole object as the
+    provider gave it. ``content`` is the part of it whose change makes a new version of the item;
+    None means all of it.
     """
 
     id: str
@@ -52,7 +64,10 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
-    """A record that could not be read; ``pointer`` is a JSON pointer into the page, ``raw`` its bytes."""
+    """A record that could not be read.
+
+    ``pointer`` is a JSON pointer into the page (RFC 6901), ``raw`` the record as JSON.
+    """
 
     pointer: str
     reason: str
@@ -60,7 +75,10 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """``cursor`` None ends the walk. ``part`` names the piece of the walk that is read (a table, a stage)."""
+    """What one step of a walk found. ``cursor`` None ends the walk.
+
+    ``part`` names the piece of the walk that the page belongs to (a table, a stage).
+    """
 
     records: list[Record]
     cursor: Cursor | None
@@ -69,36 +87,42 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Call(Protocol):
-    """Sends a request as the connection: waits for quota, adds the token, refreshes it once on a 401."""
+    """Send a request for the connection: wait for quota, add the token, refresh it on a 401."""
 
     async def __call__(self, request: Request) -> Response:
         """Return a 2xx answer.
 
         Raises:
-            Interruption: anything else, as the connector's ``problem`` classifies it.
+            Interruption: the answer was anything else, as the connector's ``problem`` reads it.
         """
         ...
 
 
 class Connector(Protocol):
-    """A provider's behaviour. It holds no state: all of a walk is in its cursor."""
+    """A provider's behaviour. It holds no state: the cursor has all there is to know of a walk."""
 
     async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
-        """Read the page at ``cursor``, the first one when None."""
+        """Read the page at ``cursor``; None means the first page."""
         ...
 
     async def expected(self, call: Call, resource: str) -> int | None:
-        """How many records the provider says there are, None when it does not say."""
+        """Return how many records the provider says there are, None when it does not say."""
         ...
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
-        """Read these items again, by id; what is gone is absent. The page has no cursor."""
+        """Read these items again, by id.
+
+        The page has no cursor and lacks the items that are gone.
+        """
         ...
 
     def problem(self, response: Response) -> Interruption | None:
-        """Classify an answer; None when it is a success."""
+        """Return what keeps ``response`` from being a page, None when it is a success."""
         ...
 
     def limits(self, response: Response) -> tuple[Bucket, ...]:
-        """Limits that an answer tells of, under the names of the provider's own buckets; they replace those."""
+        """Return the limits that an answer states, under the names of the provider's buckets.
+
+        They replace the numbers that ``Provider.buckets`` started with.
+        """
         ...

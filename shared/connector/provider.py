@@ -1,4 +1,7 @@
-"""What is known of a provider without calling it: data only."""
+"""Define what is known of a provider without calling it: data only.
+
+A provider that fits this data needs no code in auth or gateway.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,10 @@ import msgspec
 
 
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
-    """At most ``requests`` within any ``window_s`` seconds.
+    """A limit: at most ``requests`` within any ``window_s`` seconds.
 
-    ``name`` is what a ``Request`` refers to. A request may name ``name:key`` (``base:app123``): then each key has a
-    bucket of its own. Buckets are per client and provider account.
+    A ``Request`` refers to it by ``name``, or by ``name:key`` (``base:app123``) where each key is
+    limited by itself. Each client and provider account has buckets of its own.
     """
 
     name: str
@@ -20,11 +23,11 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
-    """How the routes of the original app show an item of a resource.
+    """The form in which the original app's routes show an item of a resource.
 
-    Templates may use ``{id}``, ``{last}`` (the id's last path segment), ``{parent_id}``, ``{parent_last}``, ``{name}``
-    and ``{parent_name}`` (of the item ``parent_id`` in ``parent_resource``). A template whose parent is absent gives
-    null.
+    Templates may use ``{id}``, ``{last}`` (the last path segment of the id), ``{parent_id}``,
+    ``{parent_last}``, ``{name}`` and ``{parent_name}`` (the name of the item ``parent_id`` in
+    ``parent_resource``). A template whose parent is absent gives null.
     """
 
     type: str
@@ -36,7 +39,10 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
-    """An object type. ``scopes``: all of them must be granted, else the resource is reported as missing them."""
+    """An object type.
+
+    Without every one of ``scopes`` it is not read but reported as lacking them.
+    """
 
     slug: str
     label: str
@@ -45,12 +51,13 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the account's identity stands.
+    """The places where the account's identity can be read after a consent.
 
-    Each field lists paths, the first that is present wins: ``token.hub_id`` in the token reply, ``identity.email`` in
-    the reply of ``url`` (a GET with the new access token; a template over ``{api_url}``), which is only called when
-    given, ``introspection.username`` in what ``OAuth2.introspect_url`` tells of the new access token. Nothing may rest
-    on an introspection alone: one that fails or says inactive leaves its paths absent.
+    Each field lists paths, and the first that is present wins: ``token.hub_id`` in the token reply,
+    ``identity.email`` in the reply of ``url``, ``introspection.username`` in the reply of
+    ``OAuth2.introspect_url``. ``url`` is a GET with the new access token, a template over
+    ``{api_url}``, and is called only where it is given. Never rely on introspection alone: when it
+    fails or says inactive, its paths are absent.
     """
 
     account_id: tuple[str, ...]
@@ -61,13 +68,14 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider's dialect of RFC 6749 and RFC 7636.
+    """The provider's dialect of OAuth 2 (RFC 6749) and PKCE (RFC 7636).
 
-    URLs may hold ``{api_url}`` and ``{token_url}``. ``error_fields`` are the keys of an error body that may hold a
-    code; ``dead_grant`` the codes that mean the customer must consent again; ``bad_client`` those that mean our own
-    settings are wrong. ``refreshed_moments_ago`` are statuses of a refresh that lost against a parallel one.
-    ``introspect_url`` (RFC 7662, client authentication as at the token endpoint) is only asked where a path of
-    ``identity`` needs it.
+    URLs may hold ``{api_url}`` and ``{token_url}``. ``error_fields`` are the keys of an error body
+    that may hold a code. Of these codes, ``dead_grant`` lists those that mean the customer must
+    consent again, and ``bad_client`` those that mean our own settings are wrong. A refresh that
+    lost to a parallel one is answered with a status in ``refreshed_moments_ago``.
+    ``introspect_url`` (RFC 7662, with the client authentication of the token endpoint) is called
+    only where a path of ``identity`` needs it.
     """
 
     authorize_url: str
@@ -84,7 +92,7 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     introspect_url: str | None = None
     introspect_params: dict[str, str] = {}
     rotates: bool = False
-    """A refresh ends the old pair at once: a lost answer may cost the grant."""
+    """A refresh ends the old pair of tokens at once, so a lost answer may cost the grant."""
     error_fields: tuple[str, ...] = ("error",)
     dead_grant: frozenset[str] = frozenset({"invalid_grant"})
     bad_client: frozenset[str] = frozenset({"invalid_client"})
@@ -94,7 +102,10 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """All that auth and gateway know of a provider. Resources are loaded, shown and returned in this order."""
+    """All that auth and gateway know of a provider.
+
+    Resources are synced and shown in this order.
+    """
 
     slug: str
     name: str
@@ -104,11 +115,12 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     buckets: tuple[Bucket, ...]
     parallel: int = 4
     max_empty_pages: int = 3
-    """Consecutive pages without a record of one ``Page.part`` after which the walk is called a loop."""
+    """After so many pages in a row without a record, all of one ``Page.part``, a walk is a loop."""
     setup_url: str
-    """Where a developer registers an app, for the README and the console."""
+    """The page where a developer registers an app; shown in the README and the console."""
     consent_note: str
-    """One sentence for the connect card: what the customer will be asked for."""
+    """One sentence for the connect card that says what the customer will be asked for."""
 
     def resource(self, slug: str) -> Resource | None:
+        """Return the resource called ``slug``, None when the provider has no such resource."""
         return next((resource for resource in self.resources if resource.slug == slug), None)

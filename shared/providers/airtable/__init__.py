@@ -1,4 +1,7 @@
-"""Airtable: bases, their tables and their records (Web API v0, OAuth 2 with PKCE)."""
+"""Airtable as data: bases, their tables and their records (Web API v0, OAuth 2 with PKCE).
+
+OAuth is described at https://airtable.com/developers/web/api/oauth-reference.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from shared.connector import Bucket, Identity, OAuth2, Original, Provider, Resou
 RECORDS: Final = "data.records:read"
 SCHEMA: Final = "schema.bases:read"
 EMAIL: Final = "user.email:read"
-"""Without it the account would be shown by its id."""
+"""Without this scope, whoami tells the account's id and nothing a person would know it by."""
 
 PROVIDER: Final = Provider(
     slug="airtable",
@@ -20,8 +23,11 @@ PROVIDER: Final = Provider(
         token_url="https://airtable.com/oauth2/v1/token",
         scopes=(RECORDS, SCHEMA, EMAIL),
         client_auth="basic",
+        # A refresh ends the old access token and the old refresh token at once, with no documented
+        # grace. One of two parallel refreshes is answered with 409 or invalid_grant.
         rotates=True,
         refreshed_moments_ago=frozenset({409}),
+        # An app without a secret must not send Basic authentication.
         secret_optional=True,
         identity=Identity(
             account_id=("identity.id",),
@@ -61,10 +67,15 @@ PROVIDER: Final = Provider(
             scopes=(RECORDS, SCHEMA),
         ),
     ),
+    # 5 calls a second per base, over all its users, and 50 a second per user's tokens:
+    # https://airtable.com/developers/web/api/rate-limits
     buckets=(
         Bucket(name="base", requests=5, window_s=1.0),
         Bucket(name="token", requests=50, window_s=1.0),
     ),
     setup_url="https://airtable.com/create/oauth",
-    consent_note="Airtable asks which workspaces and bases to share: their tables and records are read, never changed.",
+    consent_note=(
+        "Airtable will ask which workspaces and bases to share. Tributary reads their tables and "
+        "records and never changes them."
+    ),
 )

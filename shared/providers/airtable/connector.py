@@ -1,4 +1,7 @@
-"""How Airtable is read: bases, the tables of each, the records of each table (https://airtable.com/developers/web/api)."""
+"""Read Airtable's bases, the tables of each base and the records of each table.
+
+https://airtable.com/developers/web/api/list-bases, get-base-schema and list-records beside it.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +29,10 @@ from shared.providers.airtable.mapping import WalkedTable
 from shared.providers.airtable.walk import Walk
 
 PER_CALL: Final = 100
-"""Records of a page, and ids of one formula: 100 of them stay far below the 16,000 characters of a URL."""
+"""Records of a page (the most that Airtable returns) and ids of one formula: 100 of them stay far
+below the 16,000 characters that a URL may have."""
 STARTS_ANEW: Final = 3
-"""How often one table is read from its start again after its iterator expired, before the resource starts anew."""
+"""After so many expired iterators in one table, the whole resource starts again."""
 
 
 class AirtableConnector:
@@ -42,7 +46,8 @@ class AirtableConnector:
             return await _tables_page(call, walk, resource)
         return await _discover(call, walk)
 
-    async def expected(self, call: Call, resource: str) -> int | None:  # noqa: ARG002  # Airtable gives no totals
+    async def expected(self, call: Call, resource: str) -> int | None:  # noqa: ARG002
+        # No list of Airtable's tells a total.
         return None
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
@@ -51,7 +56,8 @@ class AirtableConnector:
     def problem(self, response: Response) -> Interruption | None:
         return problems.problem(response)
 
-    def limits(self, response: Response) -> tuple[Bucket, ...]:  # noqa: ARG002  # no answer tells of a limit
+    def limits(self, response: Response) -> tuple[Bucket, ...]:  # noqa: ARG002
+        # Airtable sends no headers about its limits.
         return ()
 
 
@@ -67,7 +73,7 @@ async def _bases_page(call: Call, walk: Walk) -> Page:
 
 
 async def _discover(call: Call, walk: Walk) -> Page:
-    """The next page of bases, to be walked one after the other; itself it holds no records."""
+    """Read the next page of bases, to walk them one after the other. It has no records itself."""
     body = (await _list_bases(call, walk.more)).body
     found, rejected = mapping.each(mapping.entries(body, "bases"), "bases", mapping.readable_base)
     walk = walk.listed([(base.id, base.name) for base in found], mapping.next_offset(body))
@@ -75,7 +81,7 @@ async def _discover(call: Call, walk: Walk) -> Page:
 
 
 async def _tables_page(call: Call, walk: Walk, resource: str) -> Page:
-    """The tables of the next base: records themselves, or what the walk over records opens."""
+    """Read the tables of the next base: as records, or to walk the rows of each."""
     base, name = walk.bases[0]
     try:
         raws = await _list_tables(call, base, name)
@@ -114,7 +120,7 @@ async def _records_page(call: Call, walk: Walk) -> Page:
 
 
 async def _records(call: Call, walk: Walk) -> tuple[Walk, Any]:
-    """A page of the first table; from that table's start when the iterator has expired.
+    """Read a page of the first table; start that table again when its iterator has expired.
 
     Raises:
         Restart: it has expired too often.
@@ -130,11 +136,13 @@ async def _records(call: Call, walk: Walk) -> tuple[Walk, Any]:
 
 
 async def _past_what_is_gone(call: Call, walk: Walk, refused: Reject) -> Walk:
-    """Airtable answers alike for a table that was deleted and one that may not be read: ask the base which it is.
+    """Return the walk behind a table or base that is gone.
 
     Raises:
-        Reject: ``refused`` itself, as the table is still there.
+        Reject: ``refused`` itself, because the table is still there.
     """
+    # Airtable gives the same answer for a table that was deleted and one that may not be read.
+    # The base's list of tables tells them apart.
     if refused.code not in {problems.GONE, problems.FORBIDDEN}:
         raise refused
     try:
@@ -171,10 +179,12 @@ async def _list_records(
     offset: str | None,
     formula: str | None = None,
 ) -> Response:
-    """A page of records, cells by field id: a renamed field then keeps its place."""
+    """Read a page of records with their cells by field id, which survives renaming."""
     params = [("pageSize", str(PER_CALL)), ("returnFieldsByFieldId", "true")]
-    params += [("filterByFormula", formula)] if formula else []
-    params += [("offset", offset)] if offset else []
+    if formula:
+        params.append(("filterByFormula", formula))
+    if offset:
+        params.append(("offset", offset))
     buckets = ("token", f"base:{base}")
     request = Request(
         method="GET", path=f"/v0/{base}/{table.id}", params=tuple(params), buckets=buckets
@@ -184,18 +194,22 @@ async def _list_records(
 
 
 async def _allowed(call: Call, request: Request, what: str, scope: str) -> Response:
-    """Say of a refusal what was refused and which scope it takes."""
+    """Call Airtable, and say of a refusal what was refused and which scope it takes."""
     try:
         return await call(request)
     except Reject as refused:
         if refused.code != problems.FORBIDDEN:
             raise
-        reason = f"{refused.reason}. {what} needs the scope {scope} and access to it: reconnect and allow both"
+        reason = (
+            f"{refused.reason} {what} needs the scope {scope} and access to it. "
+            "Connect again and allow both."
+        )
         raise Reject(reason, code=problems.FORBIDDEN, scope=scope) from None
 
 
 async def _read_bases(call: Call, ids: tuple[str, ...]) -> Page:
     wanted, found, bad, offset = set(ids), [], [], None
+    # A base cannot be read by id with these scopes, so look through the list.
     while True:
         body = (await _list_bases(call, offset)).body
         records, rejected = mapping.each(
@@ -228,7 +242,8 @@ async def _read_records(call: Call, ids: tuple[str, ...]) -> Page:
             await _tables_if_there(call, base), "tables", mapping.table_schema
         )
         for schema in schemas:
-            if (path := f"{base}/{schema.id}") in paths:
+            path = f"{base}/{schema.id}"
+            if path in paths:
                 page = await _read_rows(call, base, WalkedTable.of(schema), by_table[path])
                 found += page.records
                 bad += page.rejected
@@ -242,6 +257,8 @@ async def _read_rows(call: Call, base: str, table: WalkedTable, paths: list[str]
         names = [path.rpartition("/")[2] for path in paths[start : start + PER_CALL]]
         formula = "OR({})".format(",".join(f"RECORD_ID()='{name}'" for name in names))
         offset: str | None = None
+        # A page may be shorter than asked for, but never empty before the last: so there are at
+        # most as many pages as ids.
         for _ in names:
             body = (await _list_records(call, base, table, "", offset=offset, formula=formula)).body
             raws = mapping.entries(body, "records")
@@ -266,7 +283,7 @@ async def _tables_if_there(call: Call, base: str) -> list[Any]:
 
 
 def _grouped(paths: Iterable[str]) -> dict[str, list[str]]:
-    """Paths by what they are in."""
+    """Return paths by the path of what they are in."""
     groups: dict[str, list[str]] = defaultdict(list)
     for path in paths:
         groups[path.rpartition("/")[0]].append(path)

@@ -1,4 +1,7 @@
-"""Airtable's bases, tables and records as records of ours."""
+"""Turn Airtable's bases, tables and rows into records.
+
+Each entry of a page is read by itself, so that an odd one does not take its page with it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,8 @@ from shared.connector import Record, Reject, Rejected
 WEB: Final = "https://airtable.com"
 LONGEST_NAME: Final = 200
 SPOKEN: Final = ("name", "text", "label", "email", "filename", "value", "url", "id")
-"""The keys of a cell that hold what a person reads, by preference: collaborator, barcode, button, file."""
+"""The keys of a cell that hold what a person reads, best first: a collaborator's name, a barcode's
+text, a button's label, an attachment's filename."""
 
 T = TypeVar("T")
 AppId = Annotated[str, msgspec.Meta(pattern=r"^app[0-9A-Za-z]+\Z")]
@@ -59,32 +63,36 @@ class WalkedTable(msgspec.Struct, frozen=True, array_like=True):
 
 
 def entries(body: Any, key: str) -> list[Any]:
-    """The list at ``key`` of a page.
+    """Return the list at ``key`` of a page.
 
     Raises:
         Reject: the page has no such list.
     """
     found = body.get(key) if isinstance(body, dict) else None
     if not isinstance(found, list):
-        raise Reject(f"Airtable's answer has no list of {key}", code="malformed_page")
+        reason = f"Airtable sent a page that cannot be read: it has no list of {key}."
+        raise Reject(reason, code="malformed_page")
     return found
 
 
 def next_offset(body: dict[str, Any]) -> str | None:
+    """Return the cursor of the next page; on the last one ``offset`` is absent or null."""
     found = body.get("offset")
     if found is None or (isinstance(found, str) and found):
         return found
-    raise Reject("Airtable's answer has an offset that is not text", code="malformed_page")
+    reason = "Airtable sent a page that cannot be read: its offset is not a string."
+    raise Reject(reason, code="malformed_page")
 
 
 def each(raws: list[Any], key: str, read: Callable[[Any], T]) -> tuple[list[T], list[Rejected]]:
-    """``read`` every entry; one that does not fit is set aside with a JSON pointer into the page."""
+    """Return what ``read`` makes of every entry, and the entries that it cannot read."""
     good: list[T] = []
     bad: list[Rejected] = []
     for number, raw in enumerate(raws):
         try:
             good.append(read(raw))
         except msgspec.ValidationError as error:
+            # msgspec says "Expected `str`, got `int` - at `$.fields[...].id`".
             reason, _, where = str(error).partition(" - at `$")
             pointer = f"/{key}/{number}" + where.rstrip("`").replace(".", "/").replace("[...]", "")
             bad.append(Rejected(pointer=pointer, reason=reason, raw=msgspec.json.encode(raw)))
@@ -110,28 +118,31 @@ def table_schema(raw: Any) -> AirtableTable:
 
 
 def readable_base(raw: Any) -> AirtableBase:
-    """A base that may be opened.
+    """Return a base that may be opened.
 
     Raises:
-        msgspec.ValidationError: it is malformed, or listed without any permission to read it (an interface is shared).
+        msgspec.ValidationError: it is malformed, or the account may not open it.
     """
     base = msgspec.convert(raw, AirtableBase)
+    # A base of which only an interface is shared is listed with the permission "none".
     if base.permission_level == "none":
-        raise msgspec.ValidationError(
-            f"the account may not open the base “{shorten(base.name) or base.id}”"
-        )
+        name = shorten(base.name) or base.id
+        raise msgspec.ValidationError(f"the account may not open the base “{name}”")
     return base
 
 
 def row_record(base: str, table: WalkedTable, raw: Any) -> Record:
-    """Return a record, its cells under the names of their fields instead of the ids they were asked for by."""
+    """Return a row as a record, with its cells under the names of their fields."""
     row = msgspec.convert(raw, AirtableRecord)
-    cells, names, parent = row.fields, table.names, f"{base}/{table.id}"
+    parent = f"{base}/{table.id}"
     path = f"{parent}/{row.id}"
+    # The walk asks for cells by field id; people know fields by their names. Empty cells are
+    # absent.
+    named = {table.names.get(key, key): value for key, value in row.fields.items()}
     return Record(
         id=path,
-        name=spoken(cells.get(table.primary)) or "Untitled record",
-        raw={**raw, "fields": {names.get(key, key): value for key, value in cells.items()}},
+        name=spoken(row.fields.get(table.primary)) or "Untitled record",
+        raw={**raw, "fields": named},
         parent_id=parent,
         url=f"{WEB}/{path}",
         created_at=row.created_time,
@@ -139,7 +150,10 @@ def row_record(base: str, table: WalkedTable, raw: Any) -> Record:
 
 
 def spoken(value: Any, depth: int = 3) -> str:
-    """A cell as a person would read it, on one line; empty when there is nothing to read (an error of a formula)."""
+    """Return a cell as a person would read it, on one line, empty when there is nothing to read.
+
+    ``depth`` bounds lists in lists: lookups of lookups nest.
+    """
     match value:
         case str():
             return shorten(value)
@@ -148,16 +162,17 @@ def spoken(value: Any, depth: int = 3) -> str:
         case int() | float():
             return f"{value:.15g}" if isinstance(value, float) else str(value)
         case list() if depth:
-            return shorten(
-                ", ".join(filter(None, (spoken(part, depth - 1) for part in value[:20])))
-            )
+            parts = [spoken(part, depth - 1) for part in value[:20]]
+            return shorten(", ".join([part for part in parts if part]))
+        # A formula that failed is {"error": "#ERROR!"}.
         case dict() if depth and "error" not in value:
-            return next((text for key in SPOKEN if (text := spoken(value.get(key), depth - 1))), "")
+            texts = [spoken(value.get(key), depth - 1) for key in SPOKEN]
+            return next((text for text in texts if text), "")
         case _:
             return ""
 
 
 def shorten(text: str) -> str:
-    """One line of at most 200 characters, without NUL."""
+    """Return one line of at most 200 characters, without NUL (PostgreSQL stores none)."""
     line = " ".join(text[: 4 * LONGEST_NAME].replace("\0", "").split())
     return line if len(line) <= LONGEST_NAME else f"{line[: LONGEST_NAME - 1]}…"

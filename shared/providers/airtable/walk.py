@@ -1,4 +1,4 @@
-"""Where a walk over bases, tables and records stands: all of it is in the cursor."""
+"""Keep the state of a walk over bases, tables and records, all of which is in the cursor."""
 
 from __future__ import annotations
 
@@ -10,14 +10,16 @@ from shared.connector import Cursor, Reject
 from shared.providers.airtable.mapping import AirtableTable, WalkedTable, shorten
 
 FIELDS_KEPT: Final = 2_000
-"""So many field names a cursor holds at most; the tables beyond are asked for again when their turn comes."""
+"""A cursor holds at most so many field names, since it is saved after every page. The tables beyond
+are asked for again when their turn comes."""
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``bases`` and ``tables`` are what is yet to be read, the current one first.
+    """The state of a walk: ``bases`` and ``tables`` are yet to be read, the current one first.
 
-    ``more`` is the offset of the next page of bases, ``left`` the ids of tables of this base whose fields are not
-    kept here, ``offset`` stands in the first table, ``again`` counts how often that table was started anew.
+    ``more`` is the offset of the next page of bases. ``left`` are the ids of those tables of this
+    base whose fields are not kept here. ``offset`` is the cursor within the first table, and
+    ``again`` counts how often that table was started again.
     """
 
     more: str | None = None
@@ -32,10 +34,11 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         try:
             return msgspec.convert(cursor or {}, cls)
         except msgspec.ValidationError as error:
-            raise Reject(f"the saved position cannot be read: {error}", code="bad_cursor") from None
+            reason = f"The saved cursor cannot be read: {error}. Start another sync."
+            raise Reject(reason, code="bad_cursor") from None
 
     def cursor(self) -> Cursor | None:
-        """None when nothing is left to read."""
+        """Return the walk as a cursor, None when nothing is left to read."""
         if not (self.more or self.bases):
             return None
         built: dict[str, Any] = msgspec.to_builtins(self)
@@ -45,7 +48,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return Walk(more=more, bases=tuple((id_, shorten(name)[:60]) for id_, name in bases))
 
     def opened(self, schemas: list[AirtableTable]) -> Walk:
-        """With the first base's tables to read: all of them, or those that were left."""
+        """Return the walk with the first base's tables to read: all of them, or those left."""
         wanted = set(self.left)
         tables = [WalkedTable.of(schema) for schema in schemas if not wanted or schema.id in wanted]
         kept, fields = 0, 0
@@ -70,9 +73,9 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return msgspec.structs.replace(self, tables=self.tables[1:], offset=None, again=0)
 
     def onward(self, offset: str | None) -> Walk:
-        """After a page of the first table."""
+        """Return the walk after a page of the first table whose next cursor is ``offset``."""
         return msgspec.structs.replace(self, offset=offset) if offset else self.next_table()
 
     def anew(self) -> Walk:
-        """The first table from its start."""
+        """Return the walk at the start of its first table."""
         return msgspec.structs.replace(self, offset=None, again=self.again + 1)

@@ -1,4 +1,7 @@
-"""Walks HubSpot's objects by their list cursors (no 10,000 wall there), with every property they have."""
+"""Walk HubSpot's objects by their list cursors, with every property that they have.
+
+Lists rather than search: search stops at 10,000 results with a 400, and its index lags behind.
+"""
 
 from __future__ import annotations
 
@@ -21,16 +24,22 @@ from shared.providers.hubspot.mapping import TYPE_IDS, read_rows
 from shared.providers.hubspot.problems import limits, problem
 from shared.providers.hubspot.walk import Walk
 
+# Dated versions come in March and September and are supported for at least 18 months.
 VERSION: Final = "2026-03"
+# The most that a list returns (10 by default) and that a batch read takes.
 PAGE: Final = 100
 LISTS: Final = ("ten_secondly",)
 SEARCHES: Final = ("search",)
+# Accounts in the EU have another host: app-eu1.hubspot.com.
 UI_DOMAIN: Final = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
 
 class HubSpotConnector:
     async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
-        walk = await _start(call, resource) if cursor is None else Walk.from_cursor(cursor)
+        if cursor is None:
+            walk = await _start(call, resource)
+        else:
+            walk = Walk.from_cursor(cursor)
         first, *more = walk.properties
         rows, after = _listed(await call(_list_request(resource, first, walk.after)))
         for names in more:
@@ -40,10 +49,10 @@ class HubSpotConnector:
         return Page(records=records, rejected=rejected, cursor=walk.onward(after))
 
     async def expected(self, call: Call, resource: str) -> int | None:
+        # A list tells no total; a search does, even for one result.
         path = f"/crm/objects/{VERSION}/{resource}/search"
-        body = (
-            await call(Request(method="POST", path=path, json={"limit": 1}, buckets=SEARCHES))
-        ).body
+        request = Request(method="POST", path=path, json={"limit": 1}, buckets=SEARCHES)
+        body = (await call(request)).body
         total = body.get("total") if isinstance(body, dict) else None
         return total if type(total) is int else None
 
@@ -64,35 +73,40 @@ CONNECTOR: Final[Connector] = HubSpotConnector()
 
 
 async def _start(call: Call, resource: str) -> Walk:
-    """Without a list of properties HubSpot answers with three to five of them: ask for all there are."""
-    body = (
-        await call(
-            Request(method="GET", path=f"/crm/properties/{VERSION}/{resource}", buckets=LISTS)
-        )
-    ).body
-    found = _objects(body, "results")
-    names = [
-        row["name"] for row in found if isinstance(row, dict) and isinstance(row.get("name"), str)
-    ]
+    """Return a walk from the first page, after asking for the names of all properties.
+
+    Properties that a request does not name are left out, all but a handful of defaults. One call
+    lists them all: this endpoint has no pages.
+    """
+    path = f"/crm/properties/{VERSION}/{resource}"
+    response = await call(Request(method="GET", path=path, buckets=LISTS))
+    names = []
+    for row in _objects(response.body, "results"):
+        name = row.get("name") if isinstance(row, dict) else None
+        if isinstance(name, str):
+            names.append(name)
     return Walk.start(names, await _link(call, resource))
 
 
 async def _link(call: Call, resource: str) -> str | None:
-    """The account's id and domain make links. Records do without: only a limit or a 401 counts."""
+    """Return a record's URL up to its id, made of the account's id and domain.
+
+    Records can do without links, so a failure here gives None. Only a rate limit or a refused token
+    is raised: both would meet the next call too.
+    """
+    request = Request(method="GET", path=f"/account-info/{VERSION}/details", buckets=LISTS)
     try:
-        body = (
-            await call(
-                Request(method="GET", path=f"/account-info/{VERSION}/details", buckets=LISTS)
-            )
-        ).body
+        body = (await call(request)).body
     except Reject:
         return None
     except RetryLater as late:
         if late.limit:
             raise
         return None
-    portal = body.get("portalId") if isinstance(body, dict) else None
-    domain = body.get("uiDomain") if isinstance(body, dict) else None
+    if not isinstance(body, dict):
+        return None
+    portal, domain = body.get("portalId"), body.get("uiDomain")
+    # The link ends up in a browser, so anything but an address of HubSpot's is dropped.
     if type(portal) is not int or not isinstance(domain, str) or not UI_DOMAIN.fullmatch(domain):
         return None
     return f"https://{domain}/contacts/{portal}/record/{TYPE_IDS[resource]}/"
@@ -110,7 +124,11 @@ def _list_request(resource: str, names: str, after: str | None) -> Request:
 
 
 def _listed(response: Response) -> tuple[list[Any], str | None]:
-    """The rows of a page and where the next one begins."""
+    """Return the rows of a page and the cursor of the next one, None on the last page.
+
+    The last page has no ``paging.next``. A page with a ``next`` but no cursor in it is refused:
+    taken for the last one, it would end the walk early and call it complete.
+    """
     rows = _objects(response.body, "results")
     paging = response.body.get("paging") or {}
     following = paging.get("next") if isinstance(paging, dict) else paging
@@ -118,37 +136,45 @@ def _listed(response: Response) -> tuple[list[Any], str | None]:
         return rows, None
     after = following.get("after") if isinstance(following, dict) else None
     if not isinstance(after, str) or not after:
-        raise Reject(
-            "HubSpot's page names no place where the next one begins.", code="malformed_page"
-        )
+        reason = "HubSpot says that there is a next page but gives no cursor for it."
+        raise Reject(reason, code="malformed_page")
     return rows, after
 
 
 def _objects(body: Any, field: str) -> list[Any]:
     rows = body.get(field) if isinstance(body, dict) else None
     if not isinstance(rows, list):
-        raise Reject("HubSpot's answer is not a page of objects.", code="malformed_page")
+        reason = f"HubSpot sent a page that cannot be read: it has no list of {field}."
+        raise Reject(reason, code="malformed_page")
     return rows
 
 
 async def _merged(
     call: Call, resource: str, walk: Walk, rows: list[Any], others: list[Any]
 ) -> list[Any]:
-    """``rows`` with the properties of ``others`` added, by id.
-
-    A row that is not among them was archived, or pushed off the page, between the two calls: it is read by itself.
-    """
+    """Return ``rows`` with the properties of ``others`` added, by id."""
     extra = {row["id"]: row["properties"] for row in others if _usable(row)}
+    # A row that the second call lacks was archived, or pushed off the page, between the two calls.
+    # It is read by itself; one that is gone by then is left out.
     lost = tuple(row["id"] for row in rows if _usable(row) and row["id"] not in extra)
     again = {row["id"]: row for row in await _batch(call, resource, walk, lost) if _usable(row)}
+    merged = []
     for row in rows:
-        if _usable(row) and row["id"] in extra:
+        if not _usable(row):
+            merged.append(row)
+        elif row["id"] in extra:
             row["properties"].update(extra[row["id"]])
-    kept = (again.get(row["id"]) if _usable(row) and row["id"] in lost else row for row in rows)
-    return [row for row in kept if row is not None]
+            merged.append(row)
+        elif row["id"] in again:
+            merged.append(again[row["id"]])
+    return merged
 
 
 def _usable(row: Any) -> bool:
+    """Return whether ``row`` can be merged.
+
+    The mapping names what is wrong with one that cannot.
+    """
     return (
         isinstance(row, dict)
         and isinstance(row.get("id"), str)
@@ -157,13 +183,17 @@ def _usable(row: Any) -> bool:
 
 
 async def _batch(call: Call, resource: str, walk: Walk, ids: tuple[str, ...]) -> list[Any]:
-    """Objects by id, at most a hundred a call; those that are gone are named beside the results, in a 207."""
+    """Return the objects with these ids, read a hundred a call.
+
+    Objects that are gone are missing: HubSpot names them in ``errors`` beside the results, in a
+    207.
+    """
+    path = f"/crm/objects/{VERSION}/{resource}/batch/read"
     rows: list[Any] = []
-    for n in range(0, len(ids), PAGE):
-        body = {"inputs": [{"id": id_} for id_ in ids[n : n + PAGE]], "properties": walk.names}
-        path = f"/crm/objects/{VERSION}/{resource}/batch/read"
-        rows += _objects(
-            (await call(Request(method="POST", path=path, json=body, buckets=LISTS))).body,
-            "results",
-        )
+    for start in range(0, len(ids), PAGE):
+        inputs = [{"id": id_} for id_ in ids[start : start + PAGE]]
+        # Names in the body have no limit of length, unlike those in the URL of a list.
+        body = {"inputs": inputs, "properties": walk.names}
+        response = await call(Request(method="POST", path=path, json=body, buckets=LISTS))
+        rows += _objects(response.body, "results")
     return rows

@@ -1,4 +1,7 @@
-"""HubSpot's objects as records: ids, names, links."""
+"""Turn HubSpot's objects into records: ids, names, links and times.
+
+Each object is read by itself, so that an odd one does not take its page with it.
+"""
 
 from __future__ import annotations
 
@@ -12,58 +15,64 @@ from shared.connector import Record, Rejected
 Properties = dict[str, Any]
 
 NO_CONTENT: Final = frozenset({"url", "objectWriteTraceId"})
-"""Keys of an object that say where it is shown and which write it came from, and nothing of what it is.
+"""Keys of an object that say where it is shown and which write it came from, not what it is.
 
-HubSpot may leave them out of one kind of answer, and an account's move to another data centre changes its addresses:
-neither is a new version of an object. Whatever else stands beside the properties is content.
+HubSpot may leave them out of one kind of answer, and an account that moves to another data centre
+gets other addresses. Neither makes a new version of an object; every other key does.
 """
 TYPE_IDS: Final = {"contacts": "0-1", "companies": "0-2", "deals": "0-3"}
-"""HubSpot's own numbers of the object types, as they stand in a record's link."""
+"""HubSpot's numbers of the object types, as a record's link has them."""
 
 
 def read_rows(
     rows: list[Any], resource: str, link: str | None
 ) -> tuple[list[Record], list[Rejected]]:
-    """Read each object by itself. ``link`` is the record's URL up to its id, None when the account is unknown."""
-    name, records, rejected = NAMES[resource], [], []
+    """Return the records of a page's rows, and the rows that cannot be read.
+
+    ``link`` is a record's URL up to its id, None when the account is unknown.
+    """
+    records, rejected = [], []
     for n, row in enumerate(rows):
         reason = _flaw(row)
-        if reason:
-            rejected.append(
-                Rejected(pointer=f"/results/{n}", reason=reason, raw=msgspec.json.encode(row))
-            )
-            continue
-        id_, properties = row["id"], row["properties"]
-        records.append(
-            Record(
-                id=id_,
-                name=name(properties, id_),
-                raw=row,
-                content={key: value for key, value in row.items() if key not in NO_CONTENT},
-                url=link and link + id_,
-                created_at=row.get("createdAt"),
-                modified_at=row.get("updatedAt"),
-            )
-        )
+        if reason is None:
+            records.append(_record(row, resource, link))
+        else:
+            raw = msgspec.json.encode(row)
+            rejected.append(Rejected(pointer=f"/results/{n}", reason=reason, raw=raw))
     return records, rejected
 
 
+def _record(row: dict[str, Any], resource: str, link: str | None) -> Record:
+    id_ = row["id"]
+    return Record(
+        id=id_,
+        name=NAMES[resource](row["properties"], id_),
+        raw=row,
+        content={key: value for key, value in row.items() if key not in NO_CONTENT},
+        url=None if link is None else link + id_,
+        created_at=row.get("createdAt"),
+        modified_at=row.get("updatedAt"),
+    )
+
+
 def _flaw(row: Any) -> str | None:
+    """Return what is wrong with a row, None when it can be read."""
     if not isinstance(row, dict):
         return "the object is not a JSON object"
     id_ = row.get("id")
+    # Object ids are digits. Anything else must not get into a link or a key.
     if not (isinstance(id_, str) and id_.isascii() and id_.isdigit()):
-        return "the object has no id of digits"
+        return "the object's id is not a string of digits"
     if not isinstance(row.get("properties"), dict):
         return "the object's properties are not a JSON object"
-    if not isinstance(row.get("createdAt"), str | None) or not isinstance(
-        row.get("updatedAt"), str | None
-    ):
-        return "the object's times are not strings"
+    for field in ("createdAt", "updatedAt"):
+        if not isinstance(row.get(field), str | None):
+            return f"the object's {field} is not a string"
     return None
 
 
 def _text(value: Any) -> str:
+    """Return a property as one line of text, empty when it is not a text."""
     return " ".join(value.split()) if isinstance(value, str) else ""
 
 

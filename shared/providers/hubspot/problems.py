@@ -1,4 +1,9 @@
-"""HubSpot's errors, as its error-handling and usage-guidelines pages and live traces show them."""
+"""Read HubSpot's errors and limits.
+
+Statuses and bodies: https://developers.hubspot.com/docs/api-reference/error-handling. Limits:
+https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines. Every field of an
+error body is optional, so nothing here relies on one.
+"""
 
 from __future__ import annotations
 
@@ -18,40 +23,45 @@ from shared.connector import (
 from shared.providers.hubspot import PROVIDER
 
 LOCKED_S: Final = 2.0
-"""The shortest wait HubSpot allows after a 423."""
+"""The shortest wait that HubSpot asks for after a 423."""
 DAILY_S: Final = 3600.0
-"""A daily allowance ends at midnight in the account's time zone, which no answer tells: look again every hour."""
+"""A daily allowance starts again at midnight in the account's time zone, which no answer
+names: look again every hour."""
 WINDOW_S: Final = 10.0
 SECOND_S: Final = 1.0
-
+WAIT_S: Final = {"DAILY": DAILY_S, "SECONDLY": SECOND_S}
+LIMIT_NAMES: Final = {"DAILY": "calls a day", "SECONDLY": "searches a second"}
+INTERVAL: Final = "x-hubspot-ratelimit-interval-milliseconds"
 
 Body = dict[str, Any]
 
 
 def problem(response: Response) -> Interruption | None:
-    """Classify an answer; None when it is a success."""
-    status, body = response.status, response.body if isinstance(response.body, dict) else {}
+    """Return what keeps ``response`` from being a page, None when it is a success."""
+    status = response.status
     if status < 300:
         return None
+    body = response.body if isinstance(response.body, dict) else {}
     if status in KNOWN:
         return KNOWN[status](response, body)
     if status >= 500 or status in {408, 425}:
         reason = f"HubSpot is not available (status {status})."
         return RetryLater(reason, after_s=retry_after(response.headers))
-    return Reject(
-        f"HubSpot refused the request (status {status}){_said(body)}", code=_code(body, "rejected")
-    )
+    reason = f"HubSpot refused the request (status {status}){_said(body)}"
+    return Reject(reason, code=_code(body, "rejected"))
 
 
 def limits(response: Response) -> tuple[Bucket, ...]:
-    """Every answer but those of search tells the limit in force, and the window it is counted in."""
+    """Return the limit that the headers state.
+
+    Every answer has them but those of search. The number differs by the account's plan, and from
+    the documented one.
+    """
     most = _number(response.headers.get("x-hubspot-ratelimit-max", ""))
-    window_ms = _number(response.headers.get("x-hubspot-ratelimit-interval-milliseconds", ""))
-    return (
-        (Bucket(name="ten_secondly", requests=most, window_s=window_ms / 1000),)
-        if most and window_ms
-        else ()
-    )
+    window_ms = _number(response.headers.get(INTERVAL, ""))
+    if not most or not window_ms:
+        return ()
+    return (Bucket(name="ten_secondly", requests=most, window_s=window_ms / 1000),)
 
 
 def _unauthorized(_: Response, body: Body) -> Reauthorize:
@@ -65,45 +75,36 @@ def _absent(_: Response, __: Body) -> Reject:
 
 
 def _too_long(_: Response, __: Body) -> Reject:
-    return Reject("HubSpot refused the request: its address is too long.", code="url_too_long")
+    return Reject("HubSpot refused the request: its URL is too long.", code="url_too_long")
 
 
 def _locked(response: Response, _: Body) -> RetryLater:
     wait = max(LOCKED_S, retry_after(response.headers) or 0.0)
-    return RetryLater("HubSpot has locked the data for a moment.", code="locked", after_s=wait)
+    return RetryLater("HubSpot has locked these records briefly.", code="locked", after_s=wait)
 
 
 def _migrating(response: Response, _: Body) -> RetryLater:
+    # 477 is HubSpot's own status; its Retry-After may be as long as a day.
     reason = "HubSpot is moving this account to another data centre."
     return RetryLater(reason, code="migrating", after_s=retry_after(response.headers))
 
 
 def _limited(response: Response, body: Body) -> RetryLater:
-    """Retry-After is not promised: without it the policy says which window has to pass."""
-    policy = body.get("policyName")
+    # HubSpot does not promise a Retry-After. Without one, the policy says which window has to pass.
+    policy = str(body.get("policyName"))
     wait = retry_after(response.headers)
     if wait is None:
-        wait = (
-            {"DAILY": DAILY_S, "SECONDLY": SECOND_S}.get(policy)
-            if isinstance(policy, str)
-            else None
-        )
+        wait = WAIT_S.get(policy)
     if wait is None:
-        wait = _interval(response.headers.get("x-hubspot-ratelimit-interval-milliseconds", ""))
-    which = {"DAILY": "calls a day", "SECONDLY": "searches a second"}.get(
-        str(policy), "calls in ten seconds"
-    )
-    return RetryLater(
-        f"HubSpot's limit of {which} is reached.", code="rate_limited", after_s=wait, limit=True
-    )
-
-
-def _interval(milliseconds: str) -> float:
-    return (_number(milliseconds) or WINDOW_S * 1000) / 1000
+        window_ms = _number(response.headers.get(INTERVAL, ""))
+        wait = window_ms / 1000 if window_ms else WINDOW_S
+    which = LIMIT_NAMES.get(policy, "calls in ten seconds")
+    reason = f"HubSpot's limit of {which} is reached."
+    return RetryLater(reason, code="rate_limited", after_s=wait, limit=True)
 
 
 def _number(text: str) -> int:
-    """0 when it is none, or none that makes sense."""
+    """Return a header as a number, 0 when it is not one or has ten digits and more."""
     return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
 
 
@@ -112,42 +113,61 @@ def _forbidden(_: Response, body: Body) -> Reject:
         return Reject(f"HubSpot does not allow this{_said(body)}", code="forbidden")
     scope = _missing_scope(body)
     which = f"the scope {scope}" if scope else "a scope"
-    reason = f"HubSpot does not allow this: {which} was not granted. Add it to the app's scopes and connect again."
+    reason = (
+        f"HubSpot does not allow this: {which} was not granted. "
+        "Add it to the app's scopes and connect again."
+    )
     return Reject(reason, code="missing_scope", scope=scope)
 
 
 def _missing_scope(body: Body) -> str | None:
-    """Any one of the listed scopes would do: ours, if it is among them."""
-    listed: list[str] = []
+    """Return the scope that the refusal asks for, None when it names none.
+
+    Any one of the listed scopes would do, so prefer one that the app asks for.
+    """
+    listed = _listed_scopes(body)
+    for scope in listed:
+        if scope in PROVIDER.oauth.scopes:
+            return scope
+    return listed[0] if listed else None
+
+
+def _listed_scopes(body: Body) -> list[str]:
     errors = body.get("errors")
-    for error in errors if isinstance(errors, list) else []:
+    if not isinstance(errors, list):
+        return []
+    scopes: list[str] = []
+    for error in errors:
         context = error.get("context") if isinstance(error, dict) else None
         names = context.get("requiredGranularScopes") if isinstance(context, dict) else None
-        listed += (
-            [_short(name) for name in names if isinstance(name, str)]
-            if isinstance(names, list)
-            else []
-        )
-    return next(
-        (scope for scope in listed if scope in PROVIDER.oauth.scopes), listed[0] if listed else None
-    )
+        if isinstance(names, list):
+            scopes += [_short(name) for name in names if isinstance(name, str)]
+    return scopes
 
 
 def _code(body: Body, otherwise: str) -> str:
+    """Return HubSpot's category in our form, or ``otherwise`` when it does not look like a code."""
     category = body.get("category")
-    plain = isinstance(category, str) and category.replace("_", "").isalpha() and len(category) < 60
-    return category.lower() if plain and isinstance(category, str) else otherwise
+    if not isinstance(category, str) or len(category) >= 60:
+        return otherwise
+    return category.lower() if category.replace("_", "").isalpha() else otherwise
 
 
 def _said(body: Body) -> str:
+    """Return HubSpot's message as the end of our sentence."""
     message = body.get("message")
     return f": {_short(message)}" if isinstance(message, str) and message.strip() else "."
 
 
 def _short(text: str) -> str:
-    """At most 200 characters, none of them markup, control or direction marks."""
-    visible = "".join(char if char.isprintable() else " " for char in text[:150])
+    """Return at most 200 characters of ``text``, with nothing invisible and no markup."""
+    # Escaping may make 150 characters longer; the second cut keeps the result within 200.
+    visible = "".join([_visible(char) for char in text[:150]])
     return escape(" ".join(visible.split()))[:200]
+
+
+def _visible(char: str) -> str:
+    return char if char.isprintable() else " "
 
 
 KNOWN: Final[dict[int, Callable[[Response, Body], Interruption]]] = {

@@ -1,4 +1,7 @@
-"""Where a walk over a resource stands: all of it is in the cursor."""
+"""Keep the state of a walk over a resource, all of which is in the cursor.
+
+A walk survives restarts and moves between workers because nothing of it is anywhere else.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +14,15 @@ import msgspec
 from shared.connector import Cursor, Restart
 
 URL_ROOM: Final = 7000
-"""Bytes of a URL for property names: the edge answers 414 at about 8 kB, and accounts with a thousand exist."""
+"""Bytes of a URL that property names may take. HubSpot's edge answers 414 (with an HTML page) at
+about 8 kB, and there are accounts with a thousand properties: one was seen with 954 for deals."""
 
 
 class Walk(msgspec.Struct, frozen=True, kw_only=True):
-    """``properties`` are comma lists, one call each; ``link`` is a record's URL up to its id, None when it is unknown.
+    """The state of a walk.
 
-    ``after`` is HubSpot's own cursor, None on the first page.
+    ``properties`` are comma-separated lists of names, one call each. ``link`` is a record's URL up
+    to its id, None when it is unknown. ``after`` is HubSpot's own cursor, None on the first page.
     """
 
     properties: tuple[str, ...]
@@ -26,6 +31,7 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def start(cls, names: Iterable[str], link: str | None) -> Walk:
+        """Return a walk that stands before its first page."""
         return cls(properties=tuple(chunks(names)), link=link)
 
     @classmethod
@@ -33,12 +39,13 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
         """Return the walk that ``cursor`` was made from.
 
         Raises:
-            Restart: it was made by another version of this connector.
+            Restart: another version of this connector made it.
         """
         try:
             return msgspec.convert(cursor, cls)
         except msgspec.ValidationError as error:
-            raise Restart("The place this walk had come to was noted in another form.") from error
+            reason = "The saved cursor is in the form of another release; starting again."
+            raise Restart(reason) from error
 
     def onward(self, after: str | None) -> Cursor | None:
         """Return the cursor of the page that begins at ``after``, None when there is none."""
@@ -48,11 +55,15 @@ class Walk(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def names(self) -> list[str]:
-        return [name for chunk in self.properties for name in chunk.split(",") if name]
+        """Return the names of all properties."""
+        return [name for name in ",".join(self.properties).split(",") if name]
 
 
 def chunks(names: Iterable[str], room: int = URL_ROOM) -> Iterator[str]:
-    """Yield comma lists that take at most ``room`` bytes each in a URL; one at least."""
+    """Yield ``names`` as comma-separated lists of at most ``room`` bytes each, as a URL has them.
+
+    There is always one list, even an empty one. A name longer than ``room`` has a list to itself.
+    """
     chunk: list[str] = []
     size = 0
     for name in names:

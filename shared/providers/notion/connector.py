@@ -1,9 +1,11 @@
-"""How Notion's pages are read (API version 2025-09-03).
+"""Read Notion's pages, data sources and users (API version 2025-09-03).
 
-Search finds what was shared directly, but is not exhaustive; so every data source is queried as well, and a page found
-twice is given twice. The walk of ``pages`` has these stages, all of it in the cursor:
+Search finds what was shared directly, but not for certain everything, and its index lags behind
+(https://developers.notion.com/reference/post-search). So the connector queries every data source as
+well, and returns a page twice that it finds twice. A walk over ``pages`` has these stages, all of
+it in the cursor:
 
-    search  →  sources  →  rows (of one data source after another)  →  left, when something could not be read
+    search → sources → rows (of one data source after another) → left (if something was not read)
 """
 
 from __future__ import annotations
@@ -31,10 +33,12 @@ from shared.providers.notion.mapping import read, source_ids
 from shared.providers.notion.problems import FORBIDDEN, GONE, malformed, problem
 from shared.providers.notion.walk import Walk
 
+# The most that Notion returns at once, and its default.
 PAGE_SIZE: Final = 100
 CONTENT: Final = "read content capability"
 PEOPLE: Final = "user information capability"
-"""Notion has no scopes: a connection lacks what its developer did not tick under "Capabilities"."""
+"""Notion has no scopes. A connection lacks what its developer did not tick under "Capabilities":
+https://developers.notion.com/reference/capabilities"""
 KINDS: Final = {"pages": "page", "data_sources": "data_source", "users": "user"}
 
 
@@ -51,7 +55,8 @@ class NotionConnector:
             case "left":
                 raise Reject(" ".join(walk.left), code="incomplete")
 
-    async def expected(self, call: Call, resource: str) -> int | None:  # noqa: ARG002  # Notion gives no totals
+    async def expected(self, call: Call, resource: str) -> int | None:  # noqa: ARG002
+        # No list and no query of Notion's tells a total.
         return None
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
@@ -68,7 +73,8 @@ class NotionConnector:
     def problem(self, response: Response) -> Interruption | None:
         return problem(response)
 
-    def limits(self, response: Response) -> tuple[Bucket, ...]:  # noqa: ARG002  # no answer tells of a limit
+    def limits(self, response: Response) -> tuple[Bucket, ...]:  # noqa: ARG002
+        # Notion sends no X-RateLimit headers, only Retry-After with a 429.
         return ()
 
 
@@ -76,34 +82,40 @@ CONNECTOR: Final[Connector] = NotionConnector()
 
 
 async def _listed(call: Call, resource: str, walk: Walk) -> Page:
-    """A page of users, of data sources, or of the pages that search finds."""
+    """Read a page of users, of data sources, or of the pages that search finds."""
     kind = KINDS[resource]
-    listing = await (_users(call, walk.at) if kind == "user" else _search(call, kind, walk.at))
+    if kind == "user":
+        listing = await _users(call, walk.at)
+    else:
+        listing = await _search(call, kind, walk.at)
     records, rejected = read(kind, listing.results)
     if listing.capped:
         walk = walk.noting(f"Notion lists only some of the {resource.replace('_', ' ')}.")
+    following: Walk | None
     if listing.at is not None:
-        return _page(records, rejected, walk.at_place(listing.at), part="search")
-    return _page(
-        records, rejected, walk.to_sources() if kind == "page" else walk.end(), part="search"
-    )
+        following = walk.at_place(listing.at)
+    elif kind == "page":
+        following = walk.to_sources()
+    else:
+        following = walk.end()
+    return _page(records, rejected, following, part="search")
 
 
 async def _sources(call: Call, walk: Walk) -> Page:
-    """A page of data sources, of which only the ids are kept, to query each of them later."""
+    """Read a page of data sources and keep their ids, to query each of them later."""
     listing = await _search(call, "data_source", walk.at)
-    # With the number in it, a long list of data sources is told apart from a walk that goes nowhere.
+    # These pages have no records. The number in the part's name tells a long list of data sources
+    # from a walk that goes round in circles.
     part = f"data sources after {len(walk.sources)}"
     walk = walk.knowing(source_ids(listing.results))
     if listing.capped:
         walk = walk.noting("Notion lists only some of the data sources.")
-    return _page(
-        [], [], walk.at_place(listing.at) if listing.at is not None else walk.to_rows(), part=part
-    )
+    following = walk.to_rows() if listing.at is None else walk.at_place(listing.at)
+    return _page([], [], following, part=part)
 
 
 async def _rows(call: Call, walk: Walk) -> Page:
-    """A page of one data source's rows, oldest first."""
+    """Read a page of one data source's rows, oldest first."""
     source = walk.sources[walk.source]
     part = f"rows of {source}"
     try:
@@ -111,16 +123,18 @@ async def _rows(call: Call, walk: Walk) -> Page:
     except Reject as reject:
         if reject.scope is not None or reject.code in {"malformed_page", "blocked"}:
             raise
-        # Unshared or deleted since it was listed, it has nothing to show. Anything else is told at the end.
+        # A data source that was deleted or unshared since it was listed has nothing to show. Any
+        # other refusal is noted and reported at the end, once everything else has been read.
         if reject.code != GONE:
             walk = walk.noting(f"The data source {source} could not be read. {reject.reason}")
         return _page([], [], walk.to_next_source(), part=part)
     records, rejected = read("page", listing.results)
-    last = next((record.created_at for record in reversed(records) if record.created_at), None)
+    times = [record.created_at for record in records if record.created_at]
+    last = times[-1] if times else None
+    # The rows of a wiki may be data sources too.
     walk = walk.knowing(source_ids(listing.results))
-    return _page(
-        records, rejected, walk.after_rows(listing.at, last, capped=listing.capped), part=part
-    )
+    following = walk.after_rows(listing.at, last, capped=listing.capped)
+    return _page(records, rejected, following, part=part)
 
 
 def _page(
@@ -131,9 +145,9 @@ def _page(
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
-    """One page as Notion sends it; ``at`` is where the next one begins, None on the last.
+    """One page as Notion sends it. ``at`` is the cursor of the next one, None on the last.
 
-    ``capped``: the query has more results than Notion will ever page through.
+    ``capped`` says that the query has more results than Notion will ever return.
     """
 
     results: list[Any]
@@ -142,7 +156,8 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def _search(call: Call, kind: str, at: str | None) -> Listing:
-    # Oldest edit first: what is edited during the walk moves to the end and is met again, rather than missed.
+    # Oldest edit first: what is edited during the walk moves to the end and is met again. The other
+    # way round, an edit would push another object from a page not yet read onto one already read.
     body = {
         "filter": {"property": "object", "value": kind},
         "sort": {"timestamp": "last_edited_time", "direction": "ascending"},
@@ -151,33 +166,31 @@ async def _search(call: Call, kind: str, at: str | None) -> Listing:
 
 
 async def _query(call: Call, source: str, since: str | None, at: str | None) -> Listing:
-    """Rows of a data source by creation time, those from before ``since`` left out."""
+    """Return a page of a data source's rows by creation time, from ``since`` on.
+
+    Creation times never move, unlike edit times, so a query can go on from one of them.
+    """
     body: dict[str, Any] = {"sorts": [{"timestamp": "created_time", "direction": "ascending"}]}
     if since is not None:
         body["filter"] = {"timestamp": "created_time", "created_time": {"on_or_after": since}}
-    return _listing(
-        await _ask(
-            call, _post(f"/v1/data_sources/{quote(source, safe='')}/query", body, at), CONTENT
-        )
-    )
+    path = f"/v1/data_sources/{quote(source, safe='')}/query"
+    return _listing(await _ask(call, _post(path, body, at), CONTENT))
 
 
 async def _users(call: Call, at: str | None) -> Listing:
-    place = (("start_cursor", at),) if at is not None else ()
-    return _listing(
-        await _ask(call, _get("/v1/users", ("page_size", str(PAGE_SIZE)), *place), PEOPLE)
-    )
+    params = [("page_size", str(PAGE_SIZE))]
+    if at is not None:
+        params.append(("start_cursor", at))
+    return _listing(await _ask(call, _get("/v1/users", *params), PEOPLE))
 
 
 async def _one(call: Call, resource: str, id_: str) -> Any:
-    """The JSON of one object."""
-    answer = await _ask(
-        call,
-        _get(f"/v1/{resource}/{quote(id_, safe='')}"),
-        PEOPLE if resource == "users" else CONTENT,
-    )
+    """Return the JSON of one object."""
+    capability = PEOPLE if resource == "users" else CONTENT
+    answer = await _ask(call, _get(f"/v1/{resource}/{quote(id_, safe='')}"), capability)
     if not isinstance(answer.body, dict):
         raise malformed("it is not a JSON object")
+    # The id of the request would make every read look like a change.
     return {name: value for name, value in answer.body.items() if name != "request_id"}
 
 
@@ -192,41 +205,50 @@ def _get(path: str, *params: tuple[str, str]) -> Request:
 
 
 def _post(path: str, body: dict[str, Any], at: str | None) -> Request:
-    body = {**body, "page_size": PAGE_SIZE} | ({"start_cursor": at} if at is not None else {})
+    paged = {**body, "page_size": PAGE_SIZE}
+    if at is not None:
+        paged["start_cursor"] = at
     return Request(
         method="POST",
         path=path,
-        json=body,
+        json=paged,
         headers={"Notion-Version": VERSION},
         buckets=("requests",),
     )
 
 
 async def _ask(call: Call, request: Request, capability: str) -> Response:
-    """Call Notion; where it refuses, say which capability that takes, for its own answer does not."""
+    """Call Notion, and say of a refusal which capability is missing: Notion's answer does not."""
     try:
         return await call(request)
     except Reject as reject:
         if reject.code != FORBIDDEN:
             raise
         reason = (
-            f"The connection to Notion lacks the {capability}: tick it in the settings at Notion."
+            f"The connection to Notion lacks the {capability}. "
+            "Tick it in the connection's settings at Notion."
         )
         raise Reject(reason, code=reject.code, scope=capability) from reject
 
 
 def _listing(answer: Response) -> Listing:
+    """Return an answer as a ``Listing``.
+
+    Raises:
+        Reject: it is not a list of Notion's.
+    """
     body = answer.body
     if not isinstance(body, dict):
         raise malformed("it is not a JSON object")
-    results, more, at, status = (
-        body.get(name) for name in ("results", "has_more", "next_cursor", "request_status")
-    )
+    results, more, at = body.get("results"), body.get("has_more"), body.get("next_cursor")
     if not isinstance(results, list):
         raise malformed("results is not a list")
     if not isinstance(more, bool):
         raise malformed("has_more is neither true nor false")
     if more and not (isinstance(at, str) and at):
-        raise malformed("there is more, but no next_cursor")
+        raise malformed("has_more is true, but there is no next_cursor")
+    # A query ends at 10,000 results, and only this says so; the key is absent otherwise:
+    # https://developers.notion.com/guides/data-apis/query-large-data-sources
+    status = body.get("request_status")
     capped = isinstance(status, dict) and status.get("type") == "incomplete"
     return Listing(results=results, at=at if more else None, capped=capped)

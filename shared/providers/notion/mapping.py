@@ -1,4 +1,7 @@
-"""Notion's objects as records. Each is read on its own: one that is odd does not take its page with it."""
+"""Turn Notion's objects into records.
+
+Each object is read by itself, so that an odd one does not take its page with it.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,13 @@ import msgspec
 from shared.connector import Record, Rejected
 
 UNTITLED: Final = "Untitled"
+"""What Notion itself shows for a page without a title."""
 LONGEST_ID: Final = 200
+"""Notion's ids are UUIDs of 36 characters. Only something absurd is refused."""
 
 
 class Odd(ValueError):
-    """A field that is not of its shape: where (a JSON pointer into the object), and what is wrong with it."""
+    """A field has not the shape it should. ``pointer`` is a JSON pointer into the object."""
 
     def __init__(self, pointer: str, reason: str) -> None:
         super().__init__(reason)
@@ -27,7 +32,8 @@ Reader = Callable[[dict[str, Any]], Record]
 def page(found: dict[str, Any]) -> Record:
     properties = found.get("properties")
     if not isinstance(properties, dict):
-        raise Odd("/properties", "a page without its properties")
+        raise Odd("/properties", "the page has no properties")
+    # The title's property can have any name, so look for its type.
     title: Any = ()
     for value in properties.values():
         if value.get("type") == "title":
@@ -41,6 +47,7 @@ def data_source(found: dict[str, Any]) -> Record:
 
 
 def user(found: dict[str, Any]) -> Record:
+    # Bots have no `person`, and people have no email there without the capability to see it.
     person = found.get("person")
     email = person.get("email") if isinstance(person, dict) else None
     return _record(found, _plain(found.get("name")) or _plain(email) or "Unnamed user")
@@ -50,34 +57,42 @@ READERS: Final[dict[str, Reader]] = {"page": page, "data_source": data_source, "
 
 
 def read(kind: str, results: Iterable[Any]) -> tuple[list[Record], list[Rejected]]:
-    """The records of a page's ``results`` that are objects of ``kind`` and not in the trash, and those that are odd."""
+    """Return the records of ``results``, and the objects that cannot be read.
+
+    Objects of another kind and objects in the trash are passed over.
+    """
     reader, records, rejected = READERS[kind], [], []
     for place, found in enumerate(results):
+        pointer = f"/results/{place}"
         try:
             if found["object"] == kind and found.get("in_trash") is not True:
                 records.append(reader(found))
         except Odd as odd:
-            rejected.append(_rejected(f"/results/{place}{odd.pointer}", odd.reason, found))
+            rejected.append(_rejected(pointer + odd.pointer, odd.reason, found))
         except (AttributeError, KeyError, TypeError) as error:
-            rejected.append(
-                _rejected(
-                    f"/results/{place}", f"not shaped like a {kind} ({type(error).__name__})", found
-                )
-            )
+            reason = f"the object is not shaped like a {kind} ({type(error).__name__})"
+            rejected.append(_rejected(pointer, reason, found))
     return records, rejected
 
 
 def source_ids(results: Iterable[Any]) -> list[str]:
-    """The ids of the data sources among ``results``, whatever else may be wrong with them."""
-    found = (one for one in results if isinstance(one, dict) and one.get("object") == "data_source")
-    ids = (one.get("id") for one in found if one.get("in_trash") is not True)
-    return [id_ for id_ in ids if isinstance(id_, str) and id_]
+    """Return the ids of the data sources in ``results``, whatever else may be wrong with them."""
+    ids = []
+    for found in results:
+        if not isinstance(found, dict) or found.get("object") != "data_source":
+            continue
+        id_ = found.get("id")
+        if found.get("in_trash") is not True and isinstance(id_, str) and id_:
+            ids.append(id_)
+    return ids
 
 
 def _record(found: dict[str, Any], name: str) -> Record:
     id_ = found.get("id")
     if not isinstance(id_, str) or not 0 < len(id_) <= LONGEST_ID:
-        raise Odd("/id", "no usable id")
+        raise Odd("/id", "the object has no usable id")
+    # {"type": "page_id", "page_id": …}; for the top of a workspace {"type": "workspace",
+    # "workspace": true}, which is no id.
     parent = found.get("parent")
     parent_id = parent.get(parent["type"]) if parent else None
     return Record(
@@ -95,11 +110,12 @@ def _optional(found: dict[str, Any], field: str) -> str | None:
     value = found.get(field)
     if value is None or isinstance(value, str):
         return value
-    raise Odd(f"/{field}", f"{field} is not a text")
+    raise Odd(f"/{field}", f"{field} is not a string")
 
 
 def _text(parts: Iterable[dict[str, Any]]) -> str:
-    """A rich text as plain text: formatting splits a title into parts, so that the first one alone is not the title."""
+    """Return a rich text as plain text, ``UNTITLED`` when it is empty."""
+    # Formatting splits a title into parts: the first one is not all of it.
     return "".join([part["plain_text"] for part in parts]).strip() or UNTITLED
 
 

@@ -1,4 +1,4 @@
-"""What Notion's errors mean (developers.notion.com/reference/status-codes)."""
+"""Read Notion's errors: https://developers.notion.com/reference/status-codes."""
 
 from __future__ import annotations
 
@@ -15,89 +15,99 @@ from shared.connector import (
 )
 
 LONGEST_ECHO: Final = 200
+"""So many characters of a provider's message are shown: a line or two."""
 GONE: Final = "object_not_found"
-"""Deleted, or no longer shared: Notion does not tell which."""
+"""The object was deleted or is no longer shared. Notion does not tell which."""
 FORBIDDEN: Final = "restricted_resource"
 BLOCKED: Final = "public_api_request_blocked"
 
 
 def problem(response: Response) -> Interruption | None:
-    """Return what ``response`` means for its page, None for a success."""
+    """Return what keeps ``response`` from being a page, None when it is a success."""
     status = response.status
     if status < 400:
         return None
     body: dict[str, Any] = response.body if isinstance(response.body, dict) else {}
-    found: Interruption
-    match status:
-        case 401:
-            found = Reauthorize("Notion does not accept the access token.")
-        case 403 if not body:
-            found = Reject(
-                "Notion's network protection refused the request (status 403).", code="edge_blocked"
-            )
-        case 404:
-            found = Reject(
-                f"Notion does not find it, or it is no longer shared{_said(body)}",
-                code=_code(body, GONE),
-            )
-        case 429 | 529:
-            found = _limited(response, body)
-        case _ if status in {408, 409} or status >= 500:
-            found = _unavailable(response, body)
-        case 400 if body.get("code") == "validation_error" and "start_cursor" in str(
-            body.get("message")
-        ):
-            found = Restart("Notion no longer knows the place this walk had come to.")
-        case _:
-            found = Reject(
-                f"Notion refused the request (status {status}){_said(body)}",
-                code=_code(body, "rejected"),
-            )
-    return found
+    if status in {429, 529}:
+        return _limited(response, body)
+    # 409 conflict_error: somebody else writes at the same moment.
+    if status in {408, 409} or status >= 500:
+        return _unavailable(response, body)
+    if status == 401:
+        return Reauthorize("Notion does not accept the access token.")
+    if status == 400 and _cursor_expired(body):
+        return Restart("Notion no longer accepts the cursor of this walk.")
+    return _refused(status, body)
+
+
+def _cursor_expired(body: dict[str, Any]) -> bool:
+    """Return whether an error is about the cursor. It has no code of its own, only a message."""
+    return body.get("code") == "validation_error" and "start_cursor" in str(body.get("message"))
+
+
+def _refused(status: int, body: dict[str, Any]) -> Reject:
+    if status == 403 and not body:
+        # Refusals by the API are JSON. The network in front of it answers with HTML.
+        reason = "Notion's network protection refused the request (status 403)."
+        return Reject(reason, code="edge_blocked")
+    if status == 404:
+        reason = f"Notion cannot find this object, or it is no longer shared{_said(body)}"
+        return Reject(reason, code=_code(body, GONE))
+    reason = f"Notion refused the request (status {status}){_said(body)}"
+    return Reject(reason, code=_code(body, "rejected"))
 
 
 def malformed(what: str) -> Reject:
+    """Return the refusal of a page that is not shaped as it should be."""
     return Reject(f"Notion sent a page that cannot be read: {what}.", code="malformed_page")
 
 
 def _limited(response: Response, body: dict[str, Any]) -> Interruption:
     extra = body.get("additional_data")
     extra = extra if isinstance(extra, dict) else {}
+    # Every other reason asks for a wait; this one asks never to send the request again:
+    # https://developers.notion.com/reference/request-limits
     if extra.get("rate_limit_reason") == BLOCKED:
-        return Reject(
-            "Notion has blocked this connection's requests and asks not to try again.",
-            code="blocked",
-        )
+        reason = "Notion has blocked this connection's requests and asks not to try again."
+        return Reject(reason, code="blocked")
     after = retry_after(response.headers)
     if after is None:
         after = retry_after({"retry-after": str(extra.get("retry_after", ""))})
     if response.status == 529:
-        # Notion's own overload: a wait it names binds everybody; without one it is a failure like any other 5xx.
-        return RetryLater(
-            "Notion is overloaded.", code="service_overload", after_s=after, limit=after is not None
-        )
-    return RetryLater(
-        "Notion's request limit is reached.", code="rate_limited", after_s=after, limit=True
-    )
+        # Notion itself is overloaded. A wait that it names holds for all calls; without one, this
+        # is
+        # a failure like any other 5xx.
+        limit, reason = after is not None, "Notion is overloaded."
+        return RetryLater(reason, code="service_overload", after_s=after, limit=limit)
+    reason = "Notion's request limit is reached."
+    return RetryLater(reason, code="rate_limited", after_s=after, limit=True)
 
 
 def _unavailable(response: Response, body: dict[str, Any]) -> RetryLater:
     reason = f"Notion could not answer (status {response.status}){_said(body)}"
-    return RetryLater(
-        reason, code=_code(body, "unavailable"), after_s=retry_after(response.headers)
-    )
+    code, after = _code(body, "unavailable"), retry_after(response.headers)
+    return RetryLater(reason, code=code, after_s=after)
 
 
 def _code(body: dict[str, Any], otherwise: str) -> str:
+    """Return Notion's code, or ``otherwise`` when it does not look like a code."""
     code = body.get("code")
-    return code if isinstance(code, str) and code.isidentifier() and len(code) <= 64 else otherwise
+    if not isinstance(code, str) or len(code) > 64:
+        return otherwise
+    return code if code.isidentifier() else otherwise
 
 
 def _said(body: dict[str, Any]) -> str:
-    """A provider's message as the end of our sentence: short, on one line, nothing invisible."""
+    """Return Notion's message as the end of our sentence: short, on one line, nothing invisible."""
     message = body.get("message")
     if not isinstance(message, str) or not message.strip():
         return "."
-    plain = "".join(one if one.isprintable() else " " for one in message[: 2 * LONGEST_ECHO])
-    short = " ".join(plain.split())
-    return f": {short if len(short) <= LONGEST_ECHO else short[: LONGEST_ECHO - 1] + '…'}"
+    visible = "".join([_visible(char) for char in message[: 2 * LONGEST_ECHO]])
+    short = " ".join(visible.split())
+    if len(short) > LONGEST_ECHO:
+        short = short[: LONGEST_ECHO - 1] + "…"
+    return f": {short}"
+
+
+def _visible(char: str) -> str:
+    return char if char.isprintable() else " "

@@ -1,4 +1,4 @@
-"""Calls that speak to Airtable as a connection would, or answer from a script."""
+"""Call Airtable as a connection would, or answer from a script."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,7 +10,7 @@ from shared.providers.airtable.connector import CONNECTOR
 
 
 class RealCall:
-    """Sends over HTTP with the token and raises what the connector says of the answer."""
+    """Send over HTTP with the token, and raise what the connector makes of an error."""
 
     def __init__(self, url: str, token: str, connector: Connector = CONNECTOR) -> None:
         self._http = httpx.AsyncClient(
@@ -42,7 +42,7 @@ def read(answer: httpx.Response) -> Response:
 
 
 class ScriptedCall:
-    """Answers by path, one after the other, without a network; the last answer of a path stays."""
+    """Give the scripted answers of a path one after the other; the last one stays."""
 
     def __init__(self, answers: Mapping[str, Sequence[object]]) -> None:
         self._answers = {path: list(several) for path, several in answers.items()}
@@ -58,7 +58,7 @@ class ScriptedCall:
 
 
 async def walk(call: RealCall | ScriptedCall, resource: str) -> list[Page]:
-    """Every page of a resource, the cursor taken through JSON each time as the fetcher does."""
+    """Return every page of a resource, with the cursor passed through JSON as the fetcher does."""
     pages = [await CONNECTOR.page(call, resource, None)]
     while pages[-1].cursor is not None:
         assert len(pages) < 500

@@ -1,4 +1,4 @@
-"""The least client that can walk the provider through our connector."""
+"""The smallest client that can walk the provider through our connector."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from shared.providers.hubspot.connector import CONNECTOR
 
 
 class Caller:
-    """A ``Call`` with a token and nothing else: no quota, no refresh. ``seen`` are the requests it made.
+    """A ``Call`` with a token and nothing else: no quota, no refresh.
 
+    ``seen`` are the requests it made.
     ``before`` runs ahead of every request, for what happens at the provider in the meantime.
     """
 

@@ -31,7 +31,7 @@ def caller(sandbox: Serving, account: SandboxAccount, **more: Any) -> Caller:
 
 
 class Scripted:
-    """Answers every call with the next of these bodies, as a 200."""
+    """Answer every call with a 200 and the next of these bodies."""
 
     def __init__(self, *bodies: Any) -> None:
         self.bodies = list(bodies)

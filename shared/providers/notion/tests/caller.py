@@ -1,4 +1,4 @@
-"""A client that calls Notion as the fetcher would."""
+"""Call Notion as the fetcher would."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,14 +13,14 @@ from shared.providers.notion.connector import CONNECTOR
 
 
 class Caller:
-    """Sends with the tokens of a connected app; ``sent`` are its requests."""
+    """Send with the tokens of a connected app; ``sent`` holds the requests."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
         self.sent: list[Request] = []
 
     async def __call__(self, request: Request) -> Response:
-        """Send as the fetcher does: token added, anything but a success raised as the connector names it."""
+        """Send as the fetcher does: add the token, raise what the connector makes of an error."""
         self.sent.append(request)
         body = {} if request.json is msgspec.UNSET else {"json": request.json}
         token = {"Authorization": self._session.bearer["Authorization"]}

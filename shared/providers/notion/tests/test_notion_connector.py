@@ -1,4 +1,4 @@
-"""What the connector reads from the simulated Notion is what is there."""
+"""The connector reads everything that the simulated Notion holds."""
 
 import json
 from collections import Counter
@@ -25,7 +25,7 @@ DEFAULT = SIMULATED.default.id
 
 
 def answering(pattern: str, status: int, body: Any) -> Fault:
-    """A fault: requests whose path holds ``pattern`` get this answer."""
+    """Answer requests whose path holds ``pattern`` with this instead."""
     return lambda request: (
         httpx.Response(status, json=body) if pattern in request.url.path else None
     )
