@@ -13,7 +13,7 @@ import msgspec
 from shared.connector import Record, Rejected
 
 UNTITLED: Final = "Untitled"
-"""What Notion itself shows for a page without a title."""
+"""The word that Notion itself shows for a page without a title."""
 LONGEST_ID: Final = 200
 """Notion's ids are UUIDs of 36 characters. Only something absurd is refused."""
 
