@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LONGEST_S: Final = 86_400.0
-"""The longest wait we accept: a day. The longest that a provider documents is HubSpot's 477, "up to
-24 hours"; without a ceiling, one wrong header would put a job to sleep for years."""
+"""The longest wait we accept: a day. The longest that any provider documents is 24 hours;
+without a ceiling, one wrong header would put a job to sleep for years."""
 
 
 class Interruption(Exception):  # not named …Error: a rate limit is no error

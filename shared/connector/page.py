@@ -75,7 +75,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step of a walk found. ``cursor`` None ends the walk.
+    """One step of a walk and its records. ``cursor`` None ends the walk.
 
     ``part`` names the piece of the walk that the page belongs to (a table, a stage).
     """

@@ -12,7 +12,7 @@ from shared.connector import Bucket, Identity, OAuth2, Original, Provider, Resou
 RECORDS: Final = "data.records:read"
 SCHEMA: Final = "schema.bases:read"
 EMAIL: Final = "user.email:read"
-"""Without this scope, whoami tells the account's id and nothing a person would know it by."""
+"""The scope that lets whoami tell the email address, by which people know an account."""
 
 PROVIDER: Final = Provider(
     slug="airtable",

@@ -49,7 +49,7 @@ class AirtableRecord(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class WalkedTable(msgspec.Struct, frozen=True, array_like=True):
-    """What a walk keeps of a table: ``names`` maps the ids of its fields to their names."""
+    """The part of a table's schema that a walk keeps. ``names`` maps field ids to names."""
 
     id: str
     name: str

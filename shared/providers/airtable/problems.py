@@ -24,7 +24,7 @@ PENALTY_S: Final = 30.0
 https://airtable.com/developers/web/api/rate-limits"""
 
 LONGEST_MESSAGE: Final = 200
-"""So many characters of a provider's message are shown: a line or two."""
+"""The most characters of a provider's message that are shown: a line or two."""
 FORBIDDEN: Final = "forbidden"
 GONE: Final = "not_found"
 ITERATOR_GONE: Final = frozenset({"LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "INVALID_OFFSET_VALUE"})

@@ -15,7 +15,7 @@ from shared.connector import (
 )
 
 LONGEST_ECHO: Final = 200
-"""So many characters of a provider's message are shown: a line or two."""
+"""The most characters of a provider's message that are shown: a line or two."""
 GONE: Final = "object_not_found"
 """The object was deleted or is no longer shared. Notion does not tell which."""
 FORBIDDEN: Final = "restricted_resource"

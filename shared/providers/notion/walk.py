@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from shared.connector import Cursor, Restart
 
 MOST_REASONS: Final = 5
-"""So many reasons are kept: they are joined into one sentence that people read."""
+"""The most reasons that are kept: people read them, joined into one text."""
 
 
 class Walk(
