@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +20,9 @@ from services.auth.oauth_client.endpoint import Identified
 from shared.connector import Provider
 from shared.http import HttpClient, HttpResponse
 from shared.installation import ProviderRuntime
-from shared.serve import Served, bind
 from shared.settings import SecretStr
 from tests.conformance.subject import Subject, Unwritten
+from tests.support.serving import served_in_thread
 
 PRODUCT: Final = "http://localhost:8000"
 VERIFIER: Final = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
@@ -55,25 +53,8 @@ class Connected:
 def served(folder: Path, modules: Mapping[str, SandboxModule]) -> Iterator[Sandboxes]:
     """Serve ``modules`` from a thread of its own, so that every test's event loop can call them."""
     clients = sandbox_clients(folder, PRODUCT, modules)
-    sockets = bind(0, what="sandbox", setting="the port")
-    server = Served("sandbox", create_app(folder, clients, modules), sockets)
-    ready, done = threading.Event(), threading.Event()
-
-    async def serve() -> None:
-        await server.start()
-        ready.set()
-        await asyncio.to_thread(done.wait)
-        await server.stop()
-
-    thread = threading.Thread(target=asyncio.run, args=(serve(),), daemon=True)
-    thread.start()
-    if not ready.wait(DEADLINE_S):
-        raise RuntimeError("the sandbox server did not start; its log says why")
-    try:
-        yield Sandboxes(f"http://127.0.0.1:{sockets[0].getsockname()[1]}", clients)
-    finally:
-        done.set()
-        thread.join()
+    with served_in_thread(create_app(folder, clients, modules)) as url:
+        yield Sandboxes(url, clients)
 
 
 class SandboxClientApp:

@@ -190,6 +190,10 @@ def _method_flaw(connector: object, name: str) -> str | None:
         return f"has no {name}(). Write {line}: {does}"
     if inspect.iscoroutinefunction(found) is not is_async:
         return f"has a {name}() that is {'not ' * is_async}a coroutine. Write {line}: {does}"
-    if list(inspect.signature(found).parameters) != list(shape.parameters)[1:]:
+    if _arguments(inspect.signature(found)) != _arguments(shape)[1:]:
         return f"has a {name}{inspect.signature(found)}. Write {line}: {does}"
     return None
+
+
+def _arguments(shape: inspect.Signature) -> list[tuple[str, object]]:
+    return [(name, parameter.kind) for name, parameter in shape.parameters.items()]
