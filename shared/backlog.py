@@ -1,4 +1,4 @@
-"""What an outbox still has to send."""
+"""Measure what an outbox still has to send."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Headers = tuple[tuple[str, bytes], ...]
 
 
 async def backlog(database: Database, table: Table) -> Iterable[Metric]:
-    """Rows of the outbox, and for how long the oldest that is due has been waiting."""
+    """Return gauges of the outbox: its rows, and how long the oldest due one has waited."""
     rows = select(func.count()).select_from(table).scalar_subquery()
     timer = select(func.min(table.c.not_before)).where(table.c.not_before > 0).scalar_subquery()
     first = (
@@ -37,19 +37,22 @@ async def backlog(database: Database, table: Table) -> Iterable[Metric]:
     return [
         gauge(
             "tributary_outbox_rows",
-            "Messages in the outbox, those included that are not due yet.",
+            "Messages in the outbox, including those that are not due yet.",
             found.rows,
         ),
         gauge(
             "tributary_outbox_oldest_due_seconds",
-            "For how long the oldest message that is due has waited to be sent; 0 when none is.",
+            "How long the oldest due message has waited to be sent, 0 if none is due.",
             max(0.0, waiting),
         ),
     ]
 
 
 def _written(headers: bytes) -> float | None:
-    """When the event of a row happened: what is due at once has no time of its own."""
+    """Return when the event of a row happened, from its header.
+
+    A row that is due at once has no time of its own.
+    """
     told = header(msgspec.msgpack.decode(headers, type=Headers), "ce_time")
     try:
         return None if told is None else datetime.fromisoformat(told).timestamp()

@@ -1,8 +1,8 @@
-"""The one clock of all processes: the machine's, unless the tests move it.
+"""Tell the time to all processes: the machine's, unless tests move it.
 
-``TRIBUTARY_CLOCK_FILE`` names a file that holds by how many seconds the clock is ahead of the machine's. Whoever
-replaces the file moves the clock of every process that was started with it. It goes forward only. Without the variable
-this is the machine's clock.
+``TRIBUTARY_CLOCK_FILE`` names a file with the number of seconds by which the clock is ahead of the
+machine's. Replacing the file moves the clock of every process that was started with it. It only
+goes forward. Without the variable this is the machine's clock.
 """
 
 from __future__ import annotations
@@ -75,7 +75,10 @@ def now() -> float:
 
 
 def monotonic() -> float:
-    """Return seconds that never go back, whatever happens to the machine's date; they jump when the clock is moved."""
+    """Return seconds that never go back, whatever happens to the machine's date.
+
+    They jump when the clock is moved.
+    """
     return time.monotonic() if _ahead is None else time.monotonic() + _ahead.seconds()
 
 

@@ -1,4 +1,4 @@
-"""What can go wrong, in the words of the API.
+"""Name what can go wrong, in the words of the API.
 
     TributaryError           anything a caller is told about: code, status, detail
     ├── BadRequest      400   the caller's input; says which field and why
@@ -16,10 +16,10 @@ from __future__ import annotations
 
 
 class TributaryError(Exception):
-    """Carries what an API client is told.
+    """An error that an API client is told about.
 
-    ``code`` is stable snake_case for programs, ``status`` the HTTP status, ``detail`` a sentence for people that
-    never holds a secret or a provider's raw text.
+    ``code`` is stable snake_case for programs, ``status`` the HTTP status, and ``detail`` a
+    sentence for people that never holds a secret or a provider's raw text.
     """
 
     status = 500

@@ -1,10 +1,10 @@
-"""The one table from how a process of ours ends to its exit code and its sentence on standard error.
+"""Turn how a process of ours ends into its exit code and a sentence on standard error.
 
-0  done, or stopped by a signal
-1  something was refused, or something that is needed is away
-2  what was written is wrong: arguments, settings, or a port or folder that somebody else is using
+  0  done, or stopped by a signal
+  1  something was refused, or something it needs is away
+  2  the input is wrong: arguments, settings, or a port or folder that is already in use
 
-Anything else is a fault of ours and ends in a traceback.
+Anything else is a bug of ours and ends in a traceback.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ MISUSED: Final = 2
 
 
 class Refusal(Exception):
-    """Its text is a sentence for the person who started the process: what, why, what to do."""
+    """Stop with a sentence for whoever started the process: what, why, what to do."""
 
     exit_code: ClassVar[int] = REFUSED
 
 
 class Misuse(Refusal):
-    """What to do is to change what was written."""
+    """Stop because the input has to be changed."""
 
     exit_code = MISUSED
 
 
 def exit_code(run: Callable[[], int | None], *, needs: str = "The database or Kafka") -> int:
-    """Run to the end and return the exit code: what ``run`` returns (None is 0), or that of its error.
+    """Run to the end; return the exit code of ``run`` (None is 0) or of its error.
 
-    ``needs`` names, for people, what ``run`` stands on.
+    ``needs`` names what ``run`` depends on, for people.
     """
     try:
         return run() or DONE
@@ -50,20 +50,18 @@ def exit_code(run: Callable[[], int | None], *, needs: str = "The database or Ka
 
 
 def _ending(error: Exception, needs: str) -> tuple[int, str] | None:
-    """Return the code and the sentence for an error; None for a fault of ours."""
+    """Return the code and the sentence for an error, None for a bug of ours."""
     match error:
         case Refusal():
             return error.exit_code, str(error)
         case TributaryError():
             return REFUSED, error.detail
         case OSError() if error.filename is not None:
-            return REFUSED, f"{error.filename} cannot be used ({error.strerror})."
+            return REFUSED, f"{error.filename} cannot be used: {error.strerror}."
         case _ if is_transient(error):
-            # Below the first line of a database's error stand the statement and what it was given.
+            # After its first line a database's error shows the statement and its parameters.
             told = str(error).partition("\n")[0]
-            return (
-                REFUSED,
-                f"{needs} does not answer ({type(error).__name__}: {told}). Start it, then repeat.",
-            )
+            reason = f"{type(error).__name__}: {told}"
+            return REFUSED, f"{needs} does not answer ({reason}). Start it, then try again."
         case _:
             return None

@@ -1,7 +1,7 @@
-"""Points at which a process can be told to stop itself, so that a test can kill it exactly there.
+"""Let a test stop a process at a named point, so that it can be killed exactly there.
 
-``TRIBUTARY_FAILPOINT=after_items`` stops it the first time it comes to that point, ``after_items:3`` the third time.
-Without the variable nothing happens.
+``TRIBUTARY_FAILPOINT=after_items`` stops it when it reaches that point for the first time,
+``after_items:3`` the third time. Without the variable nothing happens.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _remaining: dict[str, int] = {}
 
 
 def arm_failpoint(wanted: str) -> None:
-    """Make this process stop where ``wanted`` says; an empty one stops nowhere."""
+    """Make this process stop at the point ``wanted`` names; an empty text names none."""
     _remaining.clear()
     if wanted:
         name, _, count = wanted.partition(":")
@@ -44,7 +44,7 @@ def arm_failpoint(wanted: str) -> None:
 
 
 def failpoint(name: Failpoint) -> None:
-    """Stop here if told to; the process goes on when somebody continues it (SIGCONT)."""
+    """Stop here if told to, until somebody continues the process (SIGCONT)."""
     if not _remaining or name not in _remaining:
         return
     _remaining[name] -= 1

@@ -1,6 +1,6 @@
-"""What all processes of one installation agree on: its secrets, where its databases are, how providers are reached.
+"""Hold what all processes of an installation agree on: secrets, databases, providers.
 
-The secrets are files in the data folder, made by whoever comes first.
+The secrets are files in the data folder, made by whichever process comes first.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from shared.web import LOOPBACK
 
 
 class ProviderRuntime(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider as this installation uses it. ``client_secret`` None: a public client, where the provider takes one.
+    """A provider as this installation uses it.
 
-    The URLs are complete and without a trailing slash; ``scopes`` are those asked for.
+    URLs are complete, without a trailing slash; ``scopes`` are those to ask for. Without a
+    ``client_secret`` the app is a public client.
     """
 
     provider: Provider
@@ -35,7 +36,7 @@ class ProviderRuntime(msgspec.Struct, frozen=True, kw_only=True):
     token_url: str
     api_url: str
     web_url: str | None = None
-    """Where the pages of simulated records are. None: records are opened at the provider's own addresses."""
+    """The base of simulated records' pages. None: records open at the provider's own addresses."""
     simulated: bool = False
 
 
@@ -47,7 +48,10 @@ def provider_defaults() -> dict[str, ProviderDefaults]:
 
 
 def provider_runtimes(settings: Settings) -> dict[str, ProviderRuntime]:
-    """By slug: the real provider when a client id is given, else the sandbox; each URL may be set alone either way."""
+    """Return the providers by slug: the real one if a client id is set, else the sandbox.
+
+    Each URL may be set alone either way.
+    """
     return {
         slug: _runtime(provider, settings.providers[slug], settings)
         for slug, provider in load_providers().items()
@@ -62,12 +66,12 @@ def database_location(settings: Settings, service: str) -> Location:
 
 
 def service_secret(settings: Settings) -> SecretStr:
-    """What services show each other."""
+    """Return the secret that services show one another."""
     return load_or_make_secret(settings.data_dir / "service-secret")
 
 
 def sandbox_client(data_dir: Path, slug: str) -> tuple[str, SecretStr]:
-    """The id and secret of our app at a simulated provider."""
+    """Return the id and secret of our app at a simulated provider."""
     seed = load_or_make_secret(data_dir / "sandbox-secret").reveal().encode()
     return f"tributary-sandbox-{slug}", SecretStr(
         hmac.new(seed, slug.encode(), "sha256").hexdigest()
@@ -75,13 +79,13 @@ def sandbox_client(data_dir: Path, slug: str) -> tuple[str, SecretStr]:
 
 
 def hosts(settings: Settings, service: str) -> tuple[str, ...]:
-    """The names that an internal service may be addressed by, without port."""
+    """Return the names that an internal service may be addressed by, without port."""
     named = (urlsplit(settings.auth_url).hostname or "localhost",) if service == "auth" else ()
     return (*LOOPBACK, service, socket.gethostname().lower(), *named)
 
 
 def addresses(settings: Settings) -> Mapping[str, str]:
-    """Service → the address on which its process listens."""
+    """Return service → the address on which its process listens."""
     return {
         "gateway": settings.host,
         "auth": settings.internal_host,

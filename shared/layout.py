@@ -1,8 +1,8 @@
-"""The version of the layout of an installation's stores: databases, topics, and the files of broker and sandbox.
+"""Number the layout of an installation's stores: databases, topics, broker and sandbox files.
 
-Each store carries the number it was made with. ``LAYOUT`` rises when stores of before cannot be used as they are, and
-``deploy.upgrade`` has to be run once. What is merely added does not change it: within a layout, processes of an older
-and of a newer version run side by side.
+Each store carries the number it was made with. ``LAYOUT`` rises when older stores cannot be used as
+they are, so that ``deploy.upgrade`` has to be run once. Mere additions do not change it: within a
+layout, processes of an older and a newer version run side by side.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from shared.errors import TributaryError
 
 LAYOUT: Final = 2
 UNVERSIONED: Final = 1
-"""The layout of stores that carry no version: there was none before 2."""
+"""The layout of stores without a number: they are older than layout 2."""
 UPGRADING: Final = 0
-"""Stands in auth's database while an upgrade is under way, and after one that was interrupted."""
+"""Stands in auth's database during an upgrade, and after one that was interrupted."""
 SQLITE_TABLES: Final = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
 )
@@ -26,56 +26,63 @@ REMEDY: Final = "Stop everything, then run: make upgrade (without make: python -
 
 
 class LayoutRefused(TributaryError):
-    """A store has another layout than this version needs; ``detail`` says which, and what to do."""
+    """A store has another layout than this version needs.
+
+    ``detail`` says which, and what to do.
+    """
 
     code = "layout_refused"
 
 
 def require_layout(found: int, store: str) -> None:
-    """Raise ``LayoutRefused`` if ``found`` is not ``LAYOUT``; ``store`` names it for people: "The topics of …"."""
+    """Raise ``LayoutRefused`` if ``found`` is not ``LAYOUT``.
+
+    ``store`` names it for people, at the beginning of a sentence: "The topics of …".
+    """
     if found == LAYOUT:
         return
     if found > LAYOUT:
         raise LayoutRefused(
-            f"{store} has layout {found}, made by a newer version; this version knows layout {LAYOUT}. "
-            "Start the newer version, or restore a backup from before the upgrade."
+            f"{store} has layout {found}, made by a newer version; this version knows layout "
+            f"{LAYOUT}. Start the newer version, or restore a backup from before the upgrade."
         )
     if found == UPGRADING:
         raise LayoutRefused(
-            f"{store} is in the middle of an upgrade that did not come to its end. {REMEDY}"
+            f"{store} is in the middle of an upgrade that was interrupted. {REMEDY}"
         )
     raise LayoutRefused(
-        f"{store} has layout {found}, made by an older version; this version needs layout {LAYOUT}. {REMEDY} "
-        "It says first what is kept and what is loaded again."
+        f"{store} has layout {found}, made by an older version; this version needs layout "
+        f"{LAYOUT}. {REMEDY} It first tells you what is kept and what is synced again."
     )
 
 
 def sqlite_layout(path: Path) -> int | None:
-    """Return the layout of an SQLite file; None if it is not there or empty. The file is not written to.
+    """Return the layout of an SQLite file, None if it is missing or empty. Nothing is written.
 
     Raises:
         LayoutRefused: the file cannot be read, or is no database.
     """
     if not path.exists():
         return None
-    # Without a write-ahead log everything is in the file itself; to say so keeps SQLite from making one.
+    # Without a write-ahead log everything is in the file itself. "immutable" keeps SQLite from
+    # creating one.
     mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as db:
             tables = {name for (name,) in db.execute(SQLITE_TABLES)}
-            row = (
-                db.execute("SELECT version FROM layout").fetchone() if "layout" in tables else None
-            )
+            row = None
+            if "layout" in tables:
+                row = db.execute("SELECT version FROM layout").fetchone()
     except sqlite3.DatabaseError as error:
-        what = f"{path} cannot be read as a database ({error})"
         raise LayoutRefused(
-            f"{what}. Check who may read it, or restore it from a backup."
+            f"{path} cannot be read as a database ({error}). Check who may read it, or restore it "
+            "from a backup."
         ) from None
     return recorded(tables, row)
 
 
 def mark_sqlite(path: Path) -> None:
-    """Say that an SQLite file has today's layout, in one transaction."""
+    """Record in an SQLite file that it has the current layout, in one transaction."""
     with closing(sqlite3.connect(path, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         mark(db)
@@ -83,14 +90,14 @@ def mark_sqlite(path: Path) -> None:
 
 
 def mark(db: sqlite3.Connection) -> None:
-    """Say it in the caller's transaction."""
+    """Record the current layout in the caller's transaction."""
     db.execute("CREATE TABLE IF NOT EXISTS layout (version INTEGER NOT NULL)")
     db.execute("DELETE FROM layout")
     db.execute("INSERT INTO layout VALUES (?)", (LAYOUT,))
 
 
 def recorded(tables: set[str], row: tuple[int] | None) -> int | None:
-    """Return the layout of a database with these tables and this row of its table ``layout``."""
+    """Return the layout of a database with these tables and this row of table ``layout``."""
     if row is not None:
         return row[0]
     return UNVERSIONED if tables else None

@@ -1,7 +1,8 @@
-"""Messages leave in the transaction of the rows they speak of; a relay sends them on, in order per key.
+"""Send messages that were written in the transaction of the rows they are about.
 
-``append`` writes a message as a row; the ``Relay`` sends what is due and deletes it by id. A row with ``not_before``
-in the future is a timer: a wait is a delayed message. Sent twice after a crash at worst, never lost.
+``append`` writes a message as a row. The ``Relay`` sends what is due, in order for each key, and
+deletes it by id. A row with ``not_before`` in the future is a timer: waiting is a delayed message.
+After a crash a message may be sent twice, but none is lost.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ from shared.telemetry import Counter
 
 BATCH: Final = 500
 IDLE_S: Final = 1.0
-"""How long the relay sleeps at most: the leader may be gone, or a row may have been written beside us."""
+"""The longest sleep of the relay: the leader may be gone, or another process may have written a
+row."""
 BACKOFF_S: Final = 0.5
 LEAVE_S: Final = 2.0
-"""How long the relay tries to send what is due before it leaves; the rest waits for the next start."""
+"""The time the relay has to send what is due before it stops. The rest waits for the next start."""
 
 GIVEN_UP: Final = Counter(
     "tributary_outbox_given_up",
-    "Messages that are too large for Kafka: they were logged and are lost.",
+    "Messages that were too large for Kafka: they were logged, and are lost.",
 )
 
 log = structlog.get_logger()
@@ -43,7 +45,7 @@ Headers = tuple[tuple[str, bytes], ...]
 
 
 def outbox_table(metadata: MetaData) -> Table:
-    """The table, for a service's ``tables.py``. Times are epoch seconds."""
+    """Return the table, for a service's ``tables.py``. Times are epoch seconds."""
     return Table(
         "outbox",
         metadata,
@@ -60,7 +62,10 @@ def outbox_table(metadata: MetaData) -> Table:
 async def append(
     db: AsyncConnection, table: Table, messages: Iterable[Message], *, delay_s: float = 0.0
 ) -> None:
-    """Write ``messages`` in the caller's transaction, due in ``delay_s`` seconds by the database's clock."""
+    """Write ``messages`` in the caller's transaction.
+
+    They are due in ``delay_s`` seconds by the database's clock.
+    """
     rows = [
         {
             "topic": message.topic,
@@ -77,9 +82,10 @@ async def append(
 
 
 class Relay:
-    """Sends a service's outbox. Any number of processes may have one: the one that leads sends, the others stand by.
+    """Send a service's outbox.
 
-    It wakes when a transaction that appended has committed, in whatever process.
+    Any number of processes may have a relay: the leader sends, the others stand by. It wakes up
+    when a transaction that appended has committed, in whatever process.
     """
 
     def __init__(self, database: Database, table: Table, producer: Producer) -> None:
@@ -100,9 +106,10 @@ class Relay:
         self._task = asyncio.create_task(self._run(), name="outbox relay")
 
     async def stop(self) -> None:
-        """Send what is due, then leave; a Kafka or database that is away is not waited for.
+        """Send what is due, then leave. An unreachable Kafka or database is not waited for.
 
-        Cut off, it leads until the database closes, after the producer: nobody sends before that has let go.
+        If the sending is cut off, this process stays the leader until the database closes, which is
+        after the producer: nobody else sends before that has let go.
         """
         self._stopping.set()
         self._wake.set()
@@ -129,7 +136,10 @@ class Relay:
                 await asyncio.sleep(BACKOFF_S)
 
     async def _sleep(self, *, leads: bool) -> None:
-        """The leader sleeps until it is notified; the others look again whether it is gone."""
+        """Sleep until there may be something to do.
+
+        The leader is woken by notifications. The others look regularly whether it is gone.
+        """
         delay, event = (
             (min(IDLE_S, await self._due_in()), self._wake) if leads else (IDLE_S, self._stopping)
         )
@@ -140,14 +150,14 @@ class Relay:
             return
 
     async def _due_in(self) -> float:
-        """Seconds until the next row is due; for ever when there is none."""
+        """Return the seconds until the next row is due, infinity if there is none."""
         first = select(func.min(self._table.c.not_before) - db_now())
         async with self._database.read() as db:
             left: float | None = (await db.execute(first)).scalar()
         return math.inf if left is None else max(0.0, left)
 
     async def send_due(self) -> int | None:
-        """Send what is due, once; return how many rows that was, or None when another process leads."""
+        """Send a batch of due rows; return their number, None if another process leads."""
         leads = await self._leader.acquire()
         self._database.notifies_others = not leads
         if not leads:
@@ -170,7 +180,11 @@ class Relay:
         return len(rows)
 
     async def _leading(self, sending: Coroutine[Any, Any, None]) -> None:
-        """Keep leading while Kafka is away: another process would send the same rows, and later ones, past ours."""
+        """Send while renewing the leadership, however long Kafka stays away.
+
+        Without that, another process would take over and send the same rows, and newer ones before
+        ours.
+        """
         task = asyncio.create_task(sending, name="outbox send")
         try:
             while not (await asyncio.wait([task], timeout=IDLE_S))[0]:
@@ -182,7 +196,10 @@ class Relay:
             await asyncio.wait([task])
 
     async def _send(self, messages: list[Message]) -> None:
-        """A message that no broker would ever take is given up, loudly: it must not hold up all others for ever."""
+        """Send the messages, and give up one that no broker would ever accept.
+
+        It must not block all others for ever, so it is logged and counted.
+        """
         try:
             await self._producer.send_all(messages)
         except MessageSizeTooLargeError:

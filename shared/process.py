@@ -1,4 +1,7 @@
-"""A service or a command as a process of its own: settings, logging, a clean end at a signal, an exit code."""
+"""Run a service or a command as a process of its own.
+
+That means settings, logging, a clean end at a signal, and an exit code.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +39,12 @@ def serve_alone(name: str, make_app: Callable[[Settings], App]) -> int:
 
 
 def run_command(run: Callable[[Settings], Coroutine[Any, Any, int]], *, needs: str) -> int:
-    """Run a command beside services that run; return its exit code. ``needs`` names what it stands on."""
-    logging.getLogger("aiokafka").setLevel(
-        logging.CRITICAL
-    )  # that Kafka is away is said once, at the end
+    """Run a command, possibly beside running services; return its exit code.
+
+    ``needs`` names what it depends on.
+    """
+    # If Kafka is away, the exit message says so once; aiokafka would log every attempt.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     def with_settings() -> int:
         settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
@@ -50,7 +55,10 @@ def run_command(run: Callable[[Settings], Coroutine[Any, Any, int]], *, needs: s
 
 
 def read_settings() -> Settings:
-    """Read them from the environment and ``.env``, and log as they say. Raises ``SettingsError``."""
+    """Read settings from the environment and ``.env``, and set up logging.
+
+    Raises ``SettingsError``.
+    """
     settings = load_settings(os.environ, Path(".env"), providers=provider_defaults())
     configure_logging(settings.log_level, settings.log_format)
     _arm(settings)
@@ -59,7 +67,10 @@ def read_settings() -> Settings:
 
 
 def _arm(settings: Settings) -> None:
-    """Let tests stop this process and move its clock, where the environment says so. Raises ``SettingsError``."""
+    """Let tests stop this process and move its clock, if the environment says so.
+
+    Raises ``SettingsError``.
+    """
     arm_failpoint(os.environ.get(FAILPOINT, ""))
     file = os.environ.get(clock.VARIABLE, "")
     if file and not settings.on_loopback:
@@ -88,16 +99,19 @@ async def _until_told(make: Callable[[], Served]) -> None:
         loop.add_signal_handler(number, stop.set)
     served = await _started(make, stop)
     if served is not None:
-        gc.freeze()  # what is loaded by now stays: later collections need not look at it
+        # Whatever is loaded by now stays loaded: the collector need not look at it again.
+        gc.freeze()
         await stop.wait()
         await served.stop()
 
 
 async def _started(make: Callable[[], Served], stop: asyncio.Event) -> Served | None:
-    """None when it was told to stop before. A database or Kafka that is away just now is waited for.
+    """Return the started server, None if it was told to stop before.
+
+    A database or Kafka that is away just now is waited for.
 
     Raises:
-        StartFailed: it cannot start, or what it needs did not come back in ``PATIENCE_S``.
+        StartFailed: it cannot start, or what it needs was not back within ``PATIENCE_S``.
     """
     end = time.monotonic() + PATIENCE_S
     stopping = asyncio.create_task(stop.wait(), name="stop")

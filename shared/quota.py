@@ -1,8 +1,8 @@
-"""One quota for the whole fleet: sliding windows in Redis, by its clock (moved as ours is), taken in one round trip.
+"""Share one quota among all fetchers: sliding windows in Redis, by its clock, in one round trip.
 
-A bucket holds the times of its last permits, also those still to come, so a permit is given at a moment at which no
-window of the provider's would hold too many. A time up to ``HORIZON_S`` ahead is reserved and waited for; a later one
-is only told.
+A bucket holds the times of its last permits, future ones included. A permit is given for a moment
+at which no window of the provider would hold too many. A moment up to ``HORIZON_S`` ahead is
+reserved and waited for; for a later one the caller is told when to ask again.
 """
 
 from __future__ import annotations
@@ -23,13 +23,15 @@ from shared.settings import SecretStr
 
 HORIZON_S: Final = 2.0
 WAIT_S: Final = 2.0
-"""For Redis; longer, and it counts as away."""
+"""The longest wait for Redis. After that it counts as away."""
 MARGIN_S: Final = 0.25
-"""Permits given apart arrive closer together: windows are taken this much longer than the provider's."""
+"""Requests sent apart may arrive closer together, so our windows are this much longer than the
+provider's."""
 
 _TAKE: Final = """
 local time = redis.call('TIME')
-local now, horizon = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[#ARGV]), tonumber(ARGV[1])
+local now = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[#ARGV])
+local horizon = tonumber(ARGV[1])
 local at = now + tonumber(ARGV[2])
 for i = 1, #KEYS / 2 do
   local requests, window = tonumber(ARGV[2 * i + 2]), tonumber(ARGV[2 * i + 3])
@@ -51,7 +53,8 @@ local now = tonumber(time[1]) + tonumber(time[2]) / 1000000 + tonumber(ARGV[#ARG
 local opens = now + tonumber(ARGV[1])
 for i = 1, #KEYS do
   if opens > tonumber(redis.call('GET', KEYS[i]) or '0') then
-    redis.call('SET', KEYS[i], string.format('%.6f', opens), 'PX', math.max(1, math.ceil(1000 * tonumber(ARGV[1]))))
+    local lasts_ms = math.max(1, math.ceil(1000 * tonumber(ARGV[1])))
+    redis.call('SET', KEYS[i], string.format('%.6f', opens), 'PX', lasts_ms)
   end
 end
 """
@@ -80,14 +83,17 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Permit(msgspec.Struct, frozen=True):
-    """``granted`` with ``wait_s`` to sleep first; or not granted, and ``wait_s`` says when to ask again."""
+    """The answer to a request for a permit.
+
+    If ``granted``, sleep ``wait_s`` seconds first. If not, ask again after ``wait_s``.
+    """
 
     granted: bool
     wait_s: float
 
 
 class Scripts:
-    """What a quota asks of its Redis."""
+    """The Lua scripts that a quota runs in Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self.take = redis.register_script(_TAKE)
@@ -96,13 +102,17 @@ class Scripts:
 
 
 class Quota:
-    """Shared by all fetchers through Redis; alone and at half speed when Redis is away, or when there is none."""
+    """Grant permits, shared by all fetchers through Redis.
+
+    Without Redis, or while it is away, each fetcher counts alone, at half speed.
+    """
 
     def __init__(self, redis: Redis | None) -> None:
         self._scripts = None if redis is None else Scripts(redis)
         self._alone: dict[str, float] = defaultdict(float)
         self._closed: dict[str, float] = {}
-        """Key → when it opens again: known here too, so that a Redis that comes or goes changes nothing."""
+        """Key → when it opens again. Known here too, so that nothing changes when Redis comes or
+        goes."""
         self._permits = count()
         self._name = uuid4().hex
 
@@ -131,7 +141,10 @@ class Quota:
         return Permit(granted=bool(granted), wait_s=float(seconds))
 
     async def close(self, keys: Sequence[str], seconds: float) -> None:
-        """The provider said to wait: nobody asks in these windows for ``seconds``. A longer closing stays."""
+        """Let nobody send in these windows for ``seconds``, because the provider said to wait.
+
+        A longer closing stays in force.
+        """
         until = clock.now() + seconds
         for key in keys:
             self._closed[key] = max(until, self._closed.get(key, 0.0))
@@ -144,7 +157,10 @@ class Quota:
             log.warning("quota_without_redis", error=type(error).__name__)
 
     async def closed(self, keys: Sequence[str]) -> float:
-        """Seconds until the last of these windows opens again; a permit with a wait may have been overtaken by it."""
+        """Return the seconds until the last of these windows opens again.
+
+        A window may be closed while the holder of a permit waits.
+        """
         here = self._closed_here(keys)
         if not keys or self._scripts is None:
             return here
@@ -174,13 +190,13 @@ class Quota:
 
 
 async def wait(seconds: float) -> None:
-    """A little longer than told: the moment itself may still count as too early."""
+    """Sleep slightly longer than told: the exact moment may still count as too early."""
     if seconds > 0:
         await clock.sleep(seconds + 0.002)
 
 
 def open_redis(url: SecretStr) -> Redis:
-    """Return a client of the server at ``url`` that gives up soon, so that quotas go on without it."""
+    """Return a client that gives up soon, so that quotas continue without Redis."""
     pool = BlockingConnectionPool.from_url(
         url.reveal(),
         max_connections=50,

@@ -1,4 +1,4 @@
-"""Several HTTP servers in one event loop, each started when told and stopped in turn."""
+"""Serve several HTTP apps in one event loop, each started and stopped on command."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ GRACE_S: Final = 2
 
 
 class PortBusy(Misuse):
-    """Says which port of what is busy, and the setting that changes it."""
+    """A port is in use; the message names it and the setting that changes it."""
 
     def __init__(self, port: int, what: str, setting: str) -> None:
         super().__init__(
@@ -29,7 +29,10 @@ class PortBusy(Misuse):
 
 
 def bind(port: int, *, what: str, setting: str, host: str = "127.0.0.1") -> list[socket.socket]:
-    """Take the port without listening yet. ``localhost`` is 127.0.0.1, and ::1 where the machine has it."""
+    """Take the port without listening yet.
+
+    ``localhost`` means 127.0.0.1, and ::1 if the machine has it.
+    """
     taken: list[socket.socket] = []
     try:
         if host == "localhost":
@@ -56,9 +59,8 @@ def _bound_if_there(address: str, port: int) -> list[socket.socket]:
 
 
 def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.socket:
-    one = socket.socket(
-        family, socket.SOCK_STREAM, socket.IPPROTO_TCP
-    )  # named, so that asyncio sets TCP_NODELAY
+    # asyncio sets TCP_NODELAY only on sockets whose protocol is named.
+    one = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         one.bind((address, port))
@@ -69,7 +71,10 @@ def _bound(family: socket.AddressFamily, address: str, port: int) -> socket.sock
 
 
 class StartFailed(Refusal):
-    """A service could not open what it needs; says which and why. ``passing``: what it needs is away just now."""
+    """A service could not open what it needs; the message says which and why.
+
+    ``passing``: what it needs is only away for now.
+    """
 
     def __init__(self, reason: str, *, passing: bool = False) -> None:
         super().__init__(reason)
@@ -91,20 +96,25 @@ class Served:
                 log_level="warning",
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,  # whoever is on this machine could say that it is somebody else
+                # Anybody on this machine could claim to be somebody else.
+                proxy_headers=False,
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Raises ``StartFailed`` in words where the service has any, else what went wrong."""
+        """Return when it answers.
+
+        Raises ``StartFailed`` with the service's own words if it has any, else with what went
+        wrong.
+        """
         self._task = asyncio.create_task(self._serve(), name=f"{self.name} server")
         while not self._server.started:
             if self._task.done():
                 await self._task
                 away = _away(self._opening.failure)
-                # Of an error of the database the first line only: below it stand the statement and what it was given.
+                # After its first line a database's error shows the statement and its parameters.
                 told = str(away).partition("\n")[0]
                 reason = (
                     f"what it needs does not answer: {told}" if away else self._opening.reason()
@@ -115,7 +125,8 @@ class Served:
             await asyncio.sleep(0.005)
 
     async def _serve(self) -> None:
-        # uvicorn ends a failed start with SystemExit, which would end the event loop before the others are closed.
+        # uvicorn ends a failed start with SystemExit, which would end the event loop before the
+        # other servers are closed.
         with suppress(SystemExit):
             await self._server.serve(sockets=self._sockets)
 
@@ -126,7 +137,10 @@ class Served:
 
 
 class _Opening:
-    """Keeps what an app's start failed with; uvicorn would only log it, as a page of traceback."""
+    """Keep the error that an app's start fails with.
+
+    uvicorn would only log it, as a page of traceback.
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -149,12 +163,11 @@ class _Opening:
             raise
 
     def reason(self) -> str:
-        words = _words(self.failure)
-        return words or "the log says why"
+        return _words(self.failure) or "the log says why"
 
 
 def _words(error: BaseException | None) -> str | None:
-    """The detail of the first ``TributaryError`` in a failure, however deep it is wrapped."""
+    """Return the detail of the first ``TributaryError`` in a failure, however deeply wrapped."""
     if error is None or isinstance(error, TributaryError):
         return error.detail if error else None
     inner = [
@@ -166,15 +179,17 @@ def _words(error: BaseException | None) -> str | None:
 
 
 def _away(error: BaseException | None) -> BaseException | None:
-    """The fault of a database or Kafka that is away, in a failure, however deep it is wrapped."""
-    if error is None or isinstance(error, TributaryError) or is_transient(error):
-        return None if isinstance(error, TributaryError) else error
+    """Return the fault of an absent database or Kafka in a failure, however deeply wrapped."""
+    if error is None or isinstance(error, TributaryError):
+        return None
+    if is_transient(error):
+        return error
     inner = error.exceptions if isinstance(error, BaseExceptionGroup) else []
     return next((found for one in inner if (found := _away(one))), None)
 
 
 class _Unsignalled(uvicorn.Server):
-    """Signals are for the whole stack, which stops its servers in order."""
+    """Leave signals to the whole stack, which stops its servers in order."""
 
     @contextmanager
     @override

@@ -1,4 +1,4 @@
-"""Faults that pass by themselves: the database or Kafka is away, and the same will work when it is back."""
+"""Recognise faults that pass by themselves: the database or Kafka is away for now."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 RETRY_S: Final = 0.5
-"""Seconds from one try to the next while such a fault lasts."""
+"""Seconds between two attempts while such a fault lasts."""
 
 _TRANSIENT: Final = (OperationalError, InterfaceError, PoolTimeoutError, KafkaError, OSError)
 _SQLSTATES: Final = ("08", "40", "53", "55", "57", "58", "25006", "25P03")
-"""Beginnings of SQLSTATE codes that pass (PostgreSQL, appendix A): no connection, a standby that only reads, a
-deadlock, no resources or room, a lock that somebody holds too long, an operator or a limit that intervened, the
-system's own trouble."""
+"""Prefixes of SQLSTATE codes that pass (PostgreSQL, appendix A): no connection, a read-only
+standby, a deadlock, out of resources, a lock held too long, an operator's intervention, trouble
+of the system."""
 
 
 def is_transient(error: BaseException) -> bool:
-    """Return True if the same will work later, so that it is tried again for as long as it takes."""
+    """Return True if the same may work later, so that it is worth trying again."""
     if isinstance(error, MessageSizeTooLargeError):
         return False  # it stays too large
     if isinstance(error, DBAPIError):

@@ -1,4 +1,7 @@
-"""What every HTTP port of ours has: what it holds open, a check of the Host header, a guard, health and metrics."""
+"""Give every HTTP port of ours what they all have.
+
+Open resources, a check of the Host header, a guard between services, health and metrics.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,16 @@ METRICS: Final = "/metrics"
 PROBED: Final = (*HEALTH, METRICS)
 """Also answered at an address or a container's name: probes and scrapers know no other."""
 Checks = Callable[[], Awaitable[Mapping[str, str]]]
-"""What is not well: part → what is wrong with it, in words; empty when ready."""
+"""Returns problems: part → what is wrong with it, in words. Empty when ready."""
 
 Resources = TypeVar("Resources")
 
 
 class OpenResources(Generic[Resources]):
-    """What an app holds open from the start of its lifespan to the end; ``resources`` is None before and after."""
+    """Hold what an app has open for the time of its lifespan.
+
+    ``resources`` is None before and after.
+    """
 
     def __init__(
         self, open_resources: Callable[[Litestar], AbstractAsyncContextManager[Resources]]
@@ -51,7 +57,7 @@ class OpenResources(Generic[Resources]):
                 self.resources = None
 
     def get(self, name: str) -> Callable[[], Any]:
-        """Return what hands out the resource of that name, for handlers to depend on."""
+        """Return a dependency for handlers that hands out the resource of that name."""
 
         def held() -> Any:
             return getattr(self.resources, name)
@@ -60,10 +66,10 @@ class OpenResources(Generic[Resources]):
 
 
 class HostGuard:
-    """Pure ASGI, outermost: answers 421 to a request for a host that is not ours (DNS rebinding, a spoofed header).
+    """Answer 421 to requests for a foreign host: DNS rebinding, or a spoofed header.
 
-    Metrics are read by addresses and by containers' names too. A rebound name is neither: it is a public one, with a
-    dot in it.
+    Pure ASGI, outermost. Metrics and health are also read by address and by container name. A
+    rebound name is neither: it is a public name, with a dot in it.
     """
 
     def __init__(self, app: Any, hosts: Collection[str]) -> None:
@@ -74,7 +80,7 @@ class HostGuard:
         if scope["type"] != "http" or self._ours(scope):
             await self.app(scope, receive, send)
             return
-        detail = "This server does not answer for that host name; use its own address."
+        detail = "This server does not answer for that host name. Use its own address."
         problem = {
             "type": "about:blank",
             "title": "Misdirected Request",
@@ -91,32 +97,29 @@ class HostGuard:
 
     def _ours(self, scope: Any) -> bool:
         host = host_name(scope)
-        return host in self._hosts or (
-            scope["path"] in PROBED and _NOT_REBOUND.fullmatch(host) is not None
-        )
+        if host in self._hosts:
+            return True
+        return scope["path"] in PROBED and _NOT_REBOUND.fullmatch(host) is not None
 
 
 @final
 class Methods:
-    """Answers HEAD wherever GET is answered, and names every method of an address in ``Allow``.
+    """Answer HEAD wherever GET is answered, and list all methods of an address in ``Allow``.
 
     A HEAD has the headers of the GET and no body; a stream is not begun.
     """
 
     def __init__(self, app: Litestar) -> None:
-        self.app: App = app  # type: ignore[assignment]  # its own types say the same in other words
+        self.app: App = app  # type: ignore[assignment]  # Litestar's types say the same differently
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = {route.path_format: frozenset(route.methods) for route in routes}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         async def send_whole(message: Message) -> None:
-            if message["type"] == "http.response.start" and (
-                message["status"] == 405 or scope["method"] == "OPTIONS"
-            ):
-                message = {
-                    **message,
-                    "headers": [self._whole(scope, *header) for header in message["headers"]],
-                }
+            starts = message["type"] == "http.response.start"
+            if starts and (message["status"] == 405 or scope["method"] == "OPTIONS"):
+                headers = [self._whole(scope, *header) for header in message["headers"]]
+                message = {**message, "headers": headers}
             await send(message)
 
         if scope["type"] == "http" and scope["method"] == "HEAD":
@@ -135,13 +138,19 @@ class Methods:
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
         async def receive_until_answered() -> Message:
-            """A stream runs for as long as somebody reads it: nobody reads this one."""
+            """Disconnect once the headers are sent.
+
+            A stream runs for as long as somebody reads it, and nobody reads this one.
+            """
             return {"type": "http.disconnect"} if answered else await receive()
 
         await self.app(scope, receive_until_answered, send_head)
 
     def _whole(self, scope: Scope, name: bytes, value: bytes) -> tuple[bytes, bytes]:
-        """The framework's OPTIONS names the methods of the first of several routes only, and it knows no HEAD."""
+        """Complete an ``Allow`` header.
+
+        Litestar's OPTIONS names only the methods of the first of several routes, and knows no HEAD.
+        """
         if name.lower() != b"allow":
             return name, value
         methods = {method.strip() for method in value.decode().split(",")}
@@ -151,7 +160,10 @@ class Methods:
 
 
 def host_name(scope: Any) -> str:
-    """The Host header without its port, lower-case; empty when there is none, more than one, or a malformed one."""
+    """Return the Host header without its port, in lower case.
+
+    Empty if there is none, more than one, or a malformed one.
+    """
     found = [value for name, value in scope["headers"] if name == b"host"]
     if len(found) != 1:
         return ""
@@ -163,23 +175,29 @@ def host_name(scope: Any) -> str:
 def services_only(
     secret: SecretStr,
 ) -> Callable[[ASGIConnection[Any, Any, Any, Any], BaseRouteHandler], None]:
-    """A Litestar guard: everything but health and metrics wants ``Authorization: Bearer <service secret>``."""
+    """Return a Litestar guard that wants ``Authorization: Bearer <service secret>``.
+
+    Health and metrics need none.
+    """
     expected = f"Bearer {secret.reveal()}".encode()
 
     def guard(connection: ASGIConnection[Any, Any, Any, Any], _: BaseRouteHandler) -> None:
         given = connection.headers.get("authorization", "").encode("utf-8", "surrogateescape")
-        if connection.url.path not in (*HEALTH, METRICS) and not secrets.compare_digest(
-            given, expected
-        ):
+        if connection.url.path in (*HEALTH, METRICS):
+            return
+        if not secrets.compare_digest(given, expected):
             raise TributaryError(
-                "This port is for Tributary's own services.", code="unauthorized", status=401
+                "This port is only for Tributary's own services.", code="unauthorized", status=401
             )
 
     return guard
 
 
 def health(checks: Checks) -> type[Controller]:
-    """``/health/live`` while the loop turns, ``/health/ready`` (200 or 503) as ``checks`` finds things."""
+    """Return the controller of ``/health/live`` and ``/health/ready``.
+
+    The first answers while the event loop runs, the second with 200 or 503 as ``checks`` says.
+    """
 
     class Health(Controller):
         path = "/health"
@@ -198,7 +216,10 @@ def health(checks: Checks) -> type[Controller]:
 
 
 def metrics(collectors: Callable[[], Mapping[str, Collector]]) -> HTTPRouteHandler:
-    """``/metrics`` of the service that answers: what it counted, and what ``collectors`` read at that moment."""
+    """Return the handler of ``/metrics``.
+
+    It shows what the service counted, and what ``collectors`` read at that moment.
+    """
     scrape = Scrape(collectors)
 
     @get(METRICS, include_in_schema=False)
@@ -209,5 +230,8 @@ def metrics(collectors: Callable[[], Mapping[str, Collector]]) -> HTTPRouteHandl
 
 
 def error_body(_: object, error: TributaryError) -> Response[dict[str, str]]:
-    """The plain error of ports between services; the gateway has its own, richer ones."""
+    """Return the plain error of ports between services.
+
+    The gateway has its own, richer ones.
+    """
     return Response({"code": error.code, "detail": error.detail}, status_code=error.status)

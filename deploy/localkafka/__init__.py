@@ -1,8 +1,8 @@
-"""A Kafka broker for one machine, without Java: Kafka's wire protocol over an append-only log.
+"""Run a Kafka broker for one machine, without Java: Kafka's protocol over an append-only log.
 
-After `broker = Broker(Path("log"), port=0)` and `await broker.start()`, clients connect to
-`f"{broker.host}:{broker.port}"` until `await broker.stop()`. `broker.cluster_id` is the identity of the log: it is
-drawn when the data folder is new, and clients read it in the cluster's metadata.
+After ``broker = Broker(Path("log"), port=0)`` and ``await broker.start()``, clients connect to
+``f"{broker.host}:{broker.port}"`` until ``await broker.stop()``. ``broker.cluster_id`` identifies
+the log: it is drawn when the data folder is new, and clients read it in the cluster's metadata.
 """
 
 from deploy.localkafka.errors import BrokerError

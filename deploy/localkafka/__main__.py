@@ -1,4 +1,4 @@
-"""``python -m deploy.localkafka``: Kafka's protocol for this machine, until Ctrl-C or SIGTERM."""
+"""``python -m deploy.localkafka``: serve Kafka's protocol here until Ctrl-C or SIGTERM."""
 
 import argparse
 import asyncio
@@ -26,9 +26,9 @@ async def _run(broker: Broker) -> None:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m deploy.localkafka", description=__doc__)
     parser.add_argument(
-        "--data-dir", type=Path, required=True, help="where topics and committed offsets live"
+        "--data-dir", type=Path, required=True, help="the folder of topics and committed offsets"
     )
-    parser.add_argument("--port", type=int, default=9092, help="0 takes any free one")
+    parser.add_argument("--port", type=int, default=9092, help="0 takes any free port")
     parser.add_argument("--host", default="127.0.0.1", help="a loopback address")
     given = parser.parse_args(arguments)
     configure_logging()
@@ -40,7 +40,9 @@ def main(arguments: list[str]) -> int:
             asyncio.run(_run(Broker(given.data_dir, given.host, given.port)))
         except OSError as error:
             where = f"{given.host}:{given.port} with {given.data_dir}"
-            raise BrokerError(f"The local broker cannot start on {where}: {error}") from error
+            raise BrokerError(
+                f"The local broker cannot start on {where}: {error}. Check port and folder."
+            ) from error
 
     return exit_code(run)
 

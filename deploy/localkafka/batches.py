@@ -1,7 +1,8 @@
-"""Record batches of Kafka's message format 2, handled as raw bytes.
+"""Handle record batches of Kafka's message format 2 as raw bytes.
 
-The layout is documented at https://kafka.apache.org/documentation/#recordbatch. Offsets and times of records are stored
-relative to their batch, so that a batch can be given its place, or lose records, without encoding the rest again.
+Layout: https://kafka.apache.org/documentation/#recordbatch. Offsets and times of records are stored
+relative to their batch, so that a batch can be given its place, or lose records, without encoding
+the rest again.
 """
 
 import struct
@@ -51,7 +52,7 @@ class Header(NamedTuple):
 
 
 class Record(NamedTuple):
-    """`start` and `end` are positions in the batch's uncompressed body."""
+    """One record. ``start`` and ``end`` are positions in the batch's uncompressed body."""
 
     start: int
     end: int
@@ -66,9 +67,10 @@ def header_at(data: bytes | mmap, position: int = 0) -> Header:
 
 
 def place(base_offset: int, header: Header) -> bytes:
-    """The first `PLACE_SIZE` bytes of a stored batch: its offset, its length, and the leader's epoch (always 0).
+    """Return the first ``PLACE_SIZE`` bytes of a stored batch.
 
-    The checksum does not cover them.
+    They are its offset, its length, and the leader's epoch (always 0). The checksum does not cover
+    them.
     """
     return _PLACE.pack(base_offset, header.length, 0)
 
@@ -78,10 +80,11 @@ def intact(data: bytes | mmap, header: Header, position: int = 0) -> bool:
 
 
 def checked(data: bytes, *, limit: int) -> Header:
-    """The header of the one batch that `data` must hold.
+    """Return the header of the one batch that ``data`` must hold.
 
     Raises:
-        Refused: not exactly one whole, intact batch of format 2, a transactional one, or larger than `limit` bytes.
+        Refused: not exactly one whole, intact batch of format 2; a transactional one; or larger
+            than ``limit`` bytes.
     """
     if len(data) < HEADER_SIZE:
         raise Refused(Code.CORRUPT_MESSAGE, "the batch is shorter than its header")
@@ -105,17 +108,21 @@ def checked(data: bytes, *, limit: int) -> Header:
 
 
 def records(header: Header, batch: bytes) -> tuple[bytes, Iterator[Record]]:
-    """The uncompressed body of a batch, and its records.
+    """Return the uncompressed body of a batch, and its records.
 
     Raises:
-        Refused: a compression other than gzip; while iterating, also a body that is no list of records.
+        Refused: a compression other than gzip; while iterating, also a body that is no list of
+            records.
     """
     body = _inflated(header.attributes & _COMPRESSION, batch[HEADER_SIZE:])
     return body, _walk(header, body)
 
 
 def rebuilt(header: Header, body: bytes, kept: list[Record]) -> bytes:
-    """The batch with only these records, uncompressed; its place in offsets and sequence numbers is unchanged."""
+    """Return the batch with only these records, uncompressed.
+
+    It keeps its place in offsets and sequence numbers.
+    """
     parts = b"".join(body[record.start : record.end] for record in kept)
     attributes = header.attributes & ~_COMPRESSION
     length = HEADER_SIZE - 12 + len(parts)
@@ -159,10 +166,8 @@ def _walk(header: Header, body: bytes) -> Iterator[Record]:
             value_length, position = _varint(body, position + max(key_length, 0))
             if not start < position <= end <= len(body):
                 raise Refused(Code.INVALID_RECORD, "a record does not fit its batch")
-            offset, timestamp = (
-                header.base_offset + offset_delta,
-                header.first_timestamp + time_delta,
-            )
+            offset = header.base_offset + offset_delta
+            timestamp = header.first_timestamp + time_delta
             yield Record(start, end, offset, timestamp, key, value_length >= 0)
             position = end
     except IndexError:

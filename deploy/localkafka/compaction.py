@@ -1,6 +1,7 @@
-"""Keeping the last record of every key: what is stale, and the files without it. Runs beside the event loop.
+"""Keep only the last record of every key. Runs beside the event loop, in a thread.
 
-Offsets never change, so a compacted log has gaps. A rewritten segment stands in a file of its own until it is complete.
+Offsets never change, so a compacted log has gaps. A segment is rewritten into a file of its own,
+which replaces it only when it is complete.
 """
 
 import os
@@ -23,9 +24,10 @@ class Stopped(Exception):
 
 
 class Survey(NamedTuple):
-    """`latest`: the offset of a key's last record below `end`, or -1 for a tombstone older than the horizon.
+    """The result of reading a partition before it is compacted.
 
-    `stale_in`: files that hold stale records.
+    ``latest`` is the offset of a key's last record below ``end``, or -1 for a tombstone older than
+    the horizon. ``stale_in`` are the files with stale records.
     """
 
     end: int
@@ -41,10 +43,10 @@ class Survey(NamedTuple):
 def survey(
     segments: Sequence[tuple[Path, int]], *, end: int, horizon: int, go_on: Callable[[], bool]
 ) -> Survey:
-    """Reads `segments` (file and number of bytes) that hold the log up to offset `end`.
+    """Read ``segments`` (file and number of bytes), which hold the log up to offset ``end``.
 
-    Tombstones older than `horizon` (milliseconds) are stale, except the very last record, so that a reader can always
-    reach the end of the log.
+    Tombstones older than ``horizon`` (milliseconds) are stale, except the very last record, so that
+    a reader can always reach the end of the log.
     """
     latest: dict[bytes | None, int] = {}
     counts: list[int] = []
@@ -53,9 +55,8 @@ def survey(
         for header, batch in _batches(path, size, go_on):
             counts[-1] += header.records
             for record in batches.records(header, batch)[1]:
-                expired = (
-                    not record.has_value and record.timestamp < horizon and record.offset != end - 1
-                )
+                is_last = record.offset == end - 1
+                expired = not record.has_value and record.timestamp < horizon and not is_last
                 latest[record.key] = _FORGOTTEN if expired else record.offset
     stale = list(counts)
     starts = [int(path.stem) for path, _ in segments]
@@ -67,7 +68,10 @@ def survey(
 
 
 def rewrite(segments: Sequence[Segment], found: Survey, go_on: Callable[[], bool]) -> Segment:
-    """One segment with what is kept of several, complete and durable in a file that still has another name."""
+    """Write one segment with the records to keep from several.
+
+    It is complete and durable, in a file that still has another name.
+    """
     target = segments[0].path.with_suffix(CLEANED)
     with target.open("wb") as file:
         for segment in segments:
@@ -80,7 +84,7 @@ def rewrite(segments: Sequence[Segment], found: Survey, go_on: Callable[[], bool
 
 
 def groups(segments: Sequence[Segment], limit: int) -> Iterator[list[Segment]]:
-    """Neighbours that together have at most `limit` bytes, so that small segments grow together."""
+    """Yield neighbours of at most ``limit`` bytes in all, so that small segments are merged."""
     group: list[Segment] = []
     for segment in segments:
         if group and sum(item.size for item in group) + segment.size > limit:
@@ -103,5 +107,5 @@ def _batches(path: Path, size: int, go_on: Callable[[], bool]) -> Iterator[tuple
     for header, batch in stored(path, size):
         if not go_on():
             raise Stopped
-        time.sleep(0)  # lets the event loop have the interpreter
+        time.sleep(0)  # gives the event loop a chance to run
         yield header, batch

@@ -1,4 +1,7 @@
-"""One client's connection: requests are started in the order they arrive and answered in that order."""
+"""Serve one client's connection.
+
+Requests are started in the order in which they arrive, and answered in that order.
+"""
 
 import asyncio
 import struct
@@ -42,7 +45,10 @@ _HANDLERS: Final[dict[Key, Handler]] = {
 
 
 async def serve(node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Returns when the client is gone or sent something that is no request; the writer is then closed."""
+    """Serve until the client is gone or sends something that is no request.
+
+    The writer is closed then.
+    """
     answers: _Answers = asyncio.Queue(_PIPELINED_REQUESTS)
     receiving = asyncio.create_task(_receive(node, reader, _peer(writer), answers))
     answering = asyncio.create_task(_answer(answers, writer))
@@ -64,7 +70,7 @@ async def _receive(node: Node, reader: asyncio.StreamReader, host: str, answers:
     while True:
         (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
         if not 0 <= length <= _LARGEST_REQUEST:
-            raise Malformed(f"a request of {length} bytes; the most is {_LARGEST_REQUEST}")
+            raise Malformed(f"a request of {length} bytes; the limit is {_LARGEST_REQUEST}")
         request = wire.decoded(await reader.readexactly(length))
         handling = asyncio.create_task(_handle(node, Client(request.client_id, host), request))
         try:

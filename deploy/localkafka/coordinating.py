@@ -1,4 +1,4 @@
-"""Consumer groups: finding the coordinator, membership, committed offsets."""
+"""Answer for consumer groups: coordinator, membership, committed offsets."""
 
 from typing import Any, Final
 
@@ -7,7 +7,7 @@ from deploy.localkafka.group import Group
 from deploy.localkafka.member import Joining
 from deploy.localkafka.node import NODE_ID, Client, Node
 from deploy.localkafka.offsets import Position
-from deploy.localkafka.wire import Fields
+from deploy.localkafka.wire import Fields, each_partition
 
 _LONGEST_SESSION_MS: Final = 30 * 60 * 1000
 _LONGEST_METADATA: Final = 4096
@@ -79,15 +79,11 @@ async def offset_commit(node: Node, _: Client, request: Fields) -> Fields:
     except Refused as refused:
         code = refused.code
     accepted: dict[tuple[str, int], Position] = {}
-    topics = [
-        {
-            "topic": topic["topic"],
-            "partitions": [
-                _accept(node, topic["topic"], part, accepted) for part in topic["partitions"]
-            ],
-        }
-        for topic in request["topics"]
-    ]
+
+    def accept(topic: str, part: Fields) -> Fields:
+        return _accept(node, topic, part, accepted)
+
+    topics = each_partition(request, accept)
     if code is Code.NONE and accepted:
         node.groups.offsets.commit(name, accepted)
     elif code is not Code.NONE:
@@ -104,13 +100,10 @@ async def offset_fetch(node: Node, _: Client, request: Fields) -> Fields:
             wanted.setdefault(topic, []).append(partition)
     else:
         wanted = {topic["topic"]: topic["partitions"] for topic in request["topics"]}
-    topics = [
-        {
-            "topic": topic,
-            "partitions": [_committed(part, committed.get((topic, part))) for part in parts],
-        }
-        for topic, parts in wanted.items()
-    ]
+    topics = []
+    for topic, parts in wanted.items():
+        positions = [_committed(part, committed.get((topic, part))) for part in parts]
+        topics.append({"topic": topic, "partitions": positions})
     return {"throttle_time_ms": 0, "topics": topics, "error_code": Code.NONE}
 
 

@@ -1,4 +1,4 @@
-"""Metadata and the administration of topics."""
+"""Answer Metadata and the administration of topics."""
 
 import asyncio
 from collections.abc import Iterable
@@ -20,16 +20,18 @@ _NO_ID: Final = UUID(int=0)
 
 
 async def metadata(node: Node, _: Client, request: Fields) -> Fields:
-    wanted = None if request["topics"] is None else [_name(node, one) for one in request["topics"]]
+    names: list[str | None]
+    if request["topics"] is None:
+        names = [*node.topics.names()]
+    else:
+        names = [_name(node, one) for one in request["topics"]]
     return {
         "throttle_time_ms": 0,
         "brokers": [{"node_id": NODE_ID, "host": node.host, "port": node.port, "rack": None}],
         "cluster_id": node.cluster_id,
         "controller_id": NODE_ID,
         "cluster_authorized_operations": _NOT_TOLD,
-        "topics": [
-            _described(node, name) for name in (node.topics.names() if wanted is None else wanted)
-        ],
+        "topics": [_described(node, name) for name in names],
     }
 
 
@@ -67,7 +69,10 @@ async def describe_configs(node: Node, _: Client, request: Fields) -> Fields:
 
 
 def _name(node: Node, wanted: str | Fields) -> str | None:
-    """Return the name of a topic that is asked for by its name or, with a newer version, perhaps by its id."""
+    """Return the name of a requested topic.
+
+    Newer versions may ask by id (KIP-516).
+    """
     if isinstance(wanted, str):
         return wanted
     name: str | None = wanted["topic"]
@@ -106,7 +111,8 @@ def _partition(number: int) -> Fields:
 async def _create(node: Node, wanted: Fields, *, only_check: bool) -> None:
     if wanted["replication_factor"] not in {1, -1}:
         raise Refused(
-            Code.INVALID_REPLICATION_FACTOR, "there is one broker, so the replication factor is 1"
+            Code.INVALID_REPLICATION_FACTOR,
+            "there is only one broker, so the replication factor has to be 1",
         )
     configs = {item["config_key"]: item["config_value"] for item in wanted["configs"] or ()}
     partitions = len(wanted["replica_assignment"] or ()) or wanted["num_partitions"]
@@ -134,10 +140,8 @@ def _configs(node: Node, resource: Fields) -> Fields:
         topic = node.topics.get(resource["resource_name"])
     except Refused as refused:
         return answer | {"error_code": refused.code, "error_message": str(refused)}
-    wanted = resource["config_names"]
-    return answer | {
-        "config_entries": list(_entries(topic, policy.DEFAULTS if wanted is None else wanted))
-    }
+    wanted = policy.DEFAULTS if resource["config_names"] is None else resource["config_names"]
+    return answer | {"config_entries": list(_entries(topic, wanted))}
 
 
 def _entries(topic: Topic, names: Iterable[str]) -> Iterable[Fields]:

@@ -1,8 +1,8 @@
-"""What can go wrong, drawn once.
+"""Name what can go wrong.
 
-BrokerError     the broker cannot start or go on; the text is for the person who started it
+BrokerError     the broker cannot start or go on; the text is for whoever started it
 Malformed       a client sent bytes that are no request of ours; its connection is closed
-Refused(code)   one request, or one part of it, is answered with an error code of Kafka's protocol
+Refused(code)   one request, or one part of it, gets an error code of Kafka's protocol
 """
 
 from enum import IntEnum
@@ -11,7 +11,7 @@ from shared.exit_codes import Misuse
 
 
 class Code(IntEnum):
-    """Error codes as listed in the Kafka protocol guide (https://kafka.apache.org/protocol#protocol_error_codes)."""
+    """Error codes of the protocol (https://kafka.apache.org/protocol#protocol_error_codes)."""
 
     NONE = 0
     OFFSET_OUT_OF_RANGE = 1

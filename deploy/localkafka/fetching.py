@@ -1,4 +1,4 @@
-"""Fetch and ListOffsets."""
+"""Answer Fetch and ListOffsets."""
 
 import asyncio
 from typing import Any, Final
@@ -6,18 +6,21 @@ from typing import Any, Final
 from deploy.localkafka.errors import Code, Refused
 from deploy.localkafka.log import PartitionLog
 from deploy.localkafka.node import Client, Node
-from deploy.localkafka.wire import Fields
+from deploy.localkafka.wire import Fields, each_partition
 
 _LATEST: Final = -1
 _EARLIEST: Final = -2
 _UNKNOWN: Final = -1
-# Clients ask for up to 50 MiB at a time; more, smaller answers keep the memory of the one process low.
+# Clients ask for up to 50 MiB at a time. Smaller answers keep the memory of the process low.
 _MOST_BYTES: Final = 4 * 1024 * 1024
 _LONGEST_WAIT_SECONDS: Final = 60.0
 
 
 async def fetch(node: Node, _: Client, request: Fields) -> Fields:
-    """Answers when there are `min_bytes`, an error to tell, or `max_wait_time` milliseconds are over."""
+    """Answer when there are ``min_bytes``, an error to report, or no time left.
+
+    The request allows ``max_wait_time`` milliseconds.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + min(request["max_wait_time"] / 1000, _LONGEST_WAIT_SECONDS)
     while True:
@@ -34,13 +37,7 @@ async def fetch(node: Node, _: Client, request: Fields) -> Fields:
 
 
 async def list_offsets(node: Node, _: Client, request: Fields) -> Fields:
-    topics = [
-        {
-            "topic": topic["topic"],
-            "partitions": [_listed(node, topic["topic"], part) for part in topic["partitions"]],
-        }
-        for topic in request["topics"]
-    ]
+    topics = each_partition(request, lambda topic, part: _listed(node, topic, part))
     return {"throttle_time_ms": 0, "topics": topics}
 
 
@@ -59,7 +56,11 @@ def _collect(node: Node, request: Fields) -> tuple[list[Fields], int, bool]:
 
 
 def _read(node: Node, topic: str, part: Fields, budget: int, *, first: bool) -> dict[str, Any]:
-    """At least one batch for the first partition that has data, whatever its size: else a client could get stuck."""
+    """Read one partition, within the budget.
+
+    The first partition that has data gives at least one batch, whatever its size: otherwise a
+    client could get stuck in front of a large batch (KIP-74).
+    """
     try:
         log = node.topics.log(topic, part["partition"])
         allowed = min(part["max_bytes"], budget)

@@ -1,4 +1,4 @@
-"""Making files and their names survive a power failure."""
+"""Make files and their names survive a power failure."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ def sync_directory(path: Path) -> None:
 
 
 def replace_durably(path: Path, data: bytes) -> None:
-    """After a crash the file holds either its old or its new content, whole."""
+    """Replace the content, so that after a crash the file holds either all old or all new."""
     draft = path.with_name(path.name + ".draft")
     with draft.open("wb") as file:
         file.write(data)

@@ -1,4 +1,7 @@
-"""Group commit: whoever wants its bytes on the disk waits for the next round, and a round syncs every file once."""
+"""Sync files in rounds (group commit).
+
+Whoever wants its bytes on the disk waits for the next round, and a round syncs every file once.
+"""
 
 import asyncio
 import os
@@ -16,7 +19,7 @@ _THREADS: Final = 4
 
 
 class FlushPoint(NamedTuple):
-    """`fd` is closed by the flusher; `done` or `failed` is called in the event loop."""
+    """The flusher closes ``fd`` and calls ``done`` or ``failed`` in the event loop."""
 
     fd: int
     done: Callable[[], None]
@@ -25,19 +28,22 @@ class FlushPoint(NamedTuple):
 
 class Flushable(Protocol):
     def flush_point(self) -> FlushPoint | None:
-        """None when everything is durable already.
+        """Return what to sync, None if everything is durable already.
 
         Raises:
             OSError: the file cannot be synced.
         """
 
     def fail(self) -> None:
-        """Nobody may rely on what was appended since the last sync."""
+        """Mark as unreliable whatever was appended since the last sync."""
 
 
 class Flusher:
     def __init__(self, sync: Callable[[int], None] = sync_data) -> None:
-        """`sync` makes a file durable, by its descriptor, or raises OSError; it runs in threads."""
+        """Sync with ``sync``, which makes a file durable by its descriptor or raises OSError.
+
+        It runs in threads.
+        """
         self._sync_file = sync
         self._waiting: dict[Flushable, None] = {}
         self._round: asyncio.Future[None] | None = None
@@ -45,7 +51,10 @@ class Flusher:
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="local-broker-sync")
 
     def request(self, logs: Iterable[Flushable]) -> asyncio.Future[None]:
-        """Done when all that was appended to the logs before the call is durable or has failed."""
+        """Return a future of the moment when all that was appended so far is durable.
+
+        It is also done if a sync has failed.
+        """
         self._waiting.update(dict.fromkeys(logs))
         if self._round is None:
             self._round = asyncio.get_running_loop().create_future()

@@ -1,4 +1,4 @@
-"""One consumer group: the membership protocol that every Kafka client speaks (join, sync, heartbeat, leave).
+"""Run the membership protocol of one consumer group: join, sync, heartbeat, leave.
 
 Empty ──join──▶ Preparing ──all joined──▶ Completing ──leader syncs──▶ Stable
                     ▲───── a member joins, leaves or is silent too long ──┘
@@ -16,7 +16,8 @@ from deploy.localkafka.member import Joined, Joining, Member
 from deploy.localkafka.roster import Roster
 
 _logger = structlog.get_logger()
-# Members that start together meet in the first generation, instead of one heartbeat later.
+# Lets members that start together meet in the first generation: Kafka's own setting is
+# group.initial.rebalance.delay.ms (KIP-134).
 _SETTLE_SECONDS: Final = 0.02
 
 
@@ -42,10 +43,11 @@ class Group:
         return self.roster.members
 
     async def join(self, joining: Joining) -> Joined:
-        """Waits until the generation is complete.
+        """Return when the generation is complete.
 
         Raises:
-            Refused: an unknown or fenced member, or no assignment protocol in common with the others.
+            Refused: an unknown or fenced member, or no assignment protocol in common with the
+                others.
         """
         known = self.roster.known(joining)
         if known is not None and self._unchanged(known, joining):
@@ -56,12 +58,12 @@ class Group:
         self._complete_if_all_joined()
         try:
             return await answer
-        except asyncio.CancelledError:  # its connection is gone, it will never know its id
+        except asyncio.CancelledError:  # its connection is gone, so it never learns its id
             self._remove(member)
             raise
 
     async def sync(self, member_id: str, generation: int, assignments: dict[str, bytes]) -> bytes:
-        """The member's assignment, once the leader has sent it.
+        """Return the member's assignment once the leader has sent it.
 
         Raises:
             Refused: not a member of this generation, or the group is on its way to the next one.
@@ -80,17 +82,17 @@ class Group:
         return await answer
 
     def heartbeat(self, member_id: str, generation: int) -> None:
-        """Keeps the member in the group.
+        """Keep the member in the group.
 
         Raises:
-            Refused: as `sync`; the member then joins again.
+            Refused: as ``sync``; the member then joins again.
         """
         self.member(member_id, generation).stay_alive(self._expire)
         if self.state is State.PREPARING:
             raise Refused(Code.REBALANCE_IN_PROGRESS)
 
     def leave(self, member_id: str) -> None:
-        """Lets the others take over at once.
+        """Let the other members take over at once.
 
         Raises:
             Refused: not a member.
@@ -100,10 +102,10 @@ class Group:
         self._remove(self.members[member_id])
 
     def check_commit(self, member_id: str, generation: int) -> None:
-        """Allows a member's commit, and anyone's while the group has no members.
+        """Allow a commit by a member, and by anyone while the group has no members.
 
         Raises:
-            Refused: not a member of this generation, or the new generation is not yet assigned.
+            Refused: not a member of this generation, or the new generation is not assigned yet.
         """
         if generation < 0 and not self.members:
             return
@@ -128,7 +130,9 @@ class Group:
     def _unchanged(self, member: Member, joining: Joining) -> bool:
         if member.protocols != joining.protocols:
             return False
-        if self.state is State.STABLE:  # the leader joins again to have the partitions dealt anew
+        if (
+            self.state is State.STABLE
+        ):  # the leader joins again to have the partitions assigned anew
             return member.id != self.roster.leader or not joining.member_id
         return self.state is State.COMPLETING and bool(joining.member_id)
 
@@ -136,7 +140,8 @@ class Group:
         leader = self.roster.leader
         self.roster.rename(member, joining)
         member.stay_alive(self._expire)
-        # A static leader that restarts is told its former id as the leader's, so that it deals nothing anew (KIP-345).
+        # A static leader that restarts is told its former id as the leader's, so that it does not
+        # assign the partitions anew (KIP-345).
         return self._joined(member, leader if self.state is State.STABLE else self.roster.leader)
 
     def _prepare_rebalance(self) -> None:
@@ -150,11 +155,9 @@ class Group:
         self._after(_SETTLE_SECONDS if self._settling else longest, self._complete)
 
     def _complete_if_all_joined(self) -> None:
-        if (
-            self.state is State.PREPARING
-            and not self._settling
-            and all(m.is_joining for m in self.members.values())
-        ):
+        if self.state is not State.PREPARING or self._settling:
+            return
+        if all(member.is_joining for member in self.members.values()):
             self._complete()
 
     def _complete(self) -> None:

@@ -1,4 +1,7 @@
-"""All consumer groups of the broker. Members live in memory: after a restart they join again, by themselves."""
+"""Hold all consumer groups of the broker.
+
+Members live in memory: after a restart they join again by themselves.
+"""
 
 from pathlib import Path
 from typing import Final
@@ -16,7 +19,7 @@ class Groups:
         self._groups: dict[str, Group] = {}
 
     def names(self) -> dict[str, str]:
-        """Every group that has members or committed offsets, with its protocol type."""
+        """Return every group with members or committed offsets, and its protocol type."""
         living = {
             name: group.roster.protocol_type
             for name, group in self._groups.items()
@@ -34,7 +37,7 @@ class Groups:
         return State.EMPTY if self.offsets.of(name) else DEAD
 
     def get(self, name: str) -> Group:
-        """The group, made when there is none.
+        """Return the group, created if there is none.
 
         Raises:
             Refused: an empty name.

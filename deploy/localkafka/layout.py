@@ -1,4 +1,4 @@
-"""The version of the layout of a broker's folder: a file in it, written when the folder is new."""
+"""Record the layout of a broker's folder in a file that is written when the folder is new."""
 
 from pathlib import Path
 from typing import Final
@@ -13,7 +13,7 @@ _FILE: Final = "layout"
 
 
 def stored_layout(data_dir: Path) -> int | None:
-    """Return the layout of the folder; None where no broker has been. Nothing is written.
+    """Return the layout of the folder, None if no broker has used it. Nothing is written.
 
     Raises:
         LayoutRefused: the file is not a broker's.
@@ -24,17 +24,14 @@ def stored_layout(data_dir: Path) -> int | None:
         if text.isdecimal():
             return int(text)
         raise LayoutRefused(
-            f"{file} holds no number: restore the folder of the broker from a backup."
+            f"{file} holds no number. Restore the folder of the broker from a backup."
         )
-    return (
-        UNVERSIONED
-        if (data_dir / "cluster_id").exists() or (data_dir / "topics").exists()
-        else None
-    )
+    used = (data_dir / "cluster_id").exists() or (data_dir / "topics").exists()
+    return UNVERSIONED if used else None
 
 
 def check_layout(data_dir: Path) -> bool:
-    """Return True if a broker has been here, and False for a new folder; nothing is written.
+    """Return True if a broker has used the folder, False if it is new. Nothing is written.
 
     Raises:
         LayoutRefused: it has another layout.
@@ -46,15 +43,18 @@ def check_layout(data_dir: Path) -> bool:
 
 
 def claim_layout(data_dir: Path) -> None:
-    """Mark a new folder with today's layout, before anything else is in it. Raises ``LayoutRefused`` for another."""
+    """Mark a new folder with the current layout, before anything else is in it.
+
+    Raises ``LayoutRefused`` if it has another layout.
+    """
     if not check_layout(data_dir):
         replace_durably(data_dir / _FILE, b"%d\n" % LAYOUT)
 
 
 def upgrade_layout(data_dir: Path) -> None:
-    """Change the folder of a broker that has not opened it yet to today's layout; topics and offsets stay.
+    """Give an unopened folder the current layout; topics and offsets stay.
 
-    Idempotent; a folder of a newer layout is refused.
+    Idempotent. A folder of a newer layout is refused.
     """
     if (stored_layout(data_dir) or 0) >= LAYOUT:
         claim_layout(data_dir)

@@ -1,4 +1,7 @@
-"""One partition: an append-only log in segments, of which only what is durable is shown to readers."""
+"""Keep one partition: an append-only log in segments.
+
+Readers see only what is durable.
+"""
 
 import os
 from asyncio import Future
@@ -24,13 +27,14 @@ CLEANED: Final = ".cleaned"
 
 
 class PartitionLog:
-    """Only the last segment is written to; all before it are durable.
+    """One partition. Only the last segment is written to; all before it are durable.
 
-    It is never deleted, as its name keeps the next offset when everything before was compacted away or trimmed.
+    The last segment is never deleted: its name keeps the next offset when everything before it was
+    compacted away or trimmed.
     """
 
     def __init__(self, directory: Path, policy: Policy) -> None:
-        """Repairs what a crash left: unfinished compactions and a torn tail."""
+        """Open the log; repair unfinished compactions and a torn tail that a crash has left."""
         self.directory = directory
         self.policy = policy
         self.waiters: set[Future[None]] = set()
@@ -49,10 +53,13 @@ class PartitionLog:
         return self.segments[-1].next_offset
 
     def append(self, batch: bytes) -> int:
-        """The base offset given to the batch, or the one it already has; durable only after a flush.
+        """Return the base offset given to the batch, or the one it already has.
+
+        The batch is durable only after a flush.
 
         Raises:
-            Refused: the batch, its producer's sequence or the disk does not allow it; nothing was appended.
+            Refused: the batch, its producer's sequence or the disk does not allow it; nothing was
+                appended.
         """
         header = batches.checked(batch, limit=self.policy.max_message_bytes)
         if self.policy.compacted:
@@ -69,7 +76,9 @@ class PartitionLog:
             raise Refused(Code.KAFKA_STORAGE_ERROR) from error
 
     def read(self, offset: int, max_bytes: int) -> bytes:
-        """Durable batches from `offset` on, at least one if there is any; the last one may be cut.
+        """Return durable batches from ``offset`` on.
+
+        At least one if there is any; the last one may be cut off, as the protocol allows.
 
         Raises:
             Refused: the offset lies outside [start_offset, high_watermark].
@@ -86,23 +95,15 @@ class PartitionLog:
         return b""
 
     def find_time(self, timestamp: int) -> tuple[int, int] | None:
-        """Offset and time of the first durable record of that time (milliseconds) or later."""
+        """Return offset and time of the first durable record of that time or later.
+
+        Times are in milliseconds.
+        """
         for segment in self.segments:
             batch = segment.read_from_time(timestamp) if segment.max_timestamp >= timestamp else b""
             if batch:
                 header = batches.header_at(batch)
-                try:
-                    _, found = batches.records(header, batch)
-                    return next(
-                        (item.offset, item.timestamp)
-                        for item in found
-                        if item.timestamp >= timestamp
-                    )
-                except (
-                    Refused,
-                    StopIteration,
-                ):  # compressed in a way we cannot read, or compacted since
-                    return header.base_offset, header.max_timestamp
+                return _first_since(timestamp, header, batch)
         return None
 
     def flush_point(self) -> FlushPoint | None:
@@ -118,7 +119,10 @@ class PartitionLog:
         return FlushPoint(active.writer_copy(), done, self.fail)
 
     def sync_now(self) -> None:
-        """Blocks the caller; for the rare moments that need all of the log durable before anything else happens."""
+        """Sync, blocking the caller.
+
+        For the rare moments that need the whole log durable before anything else happens.
+        """
         point = self.flush_point()
         if point is None:
             return
@@ -132,7 +136,7 @@ class PartitionLog:
         point.done()
 
     def roll(self) -> None:
-        """Seals the active segment, durably, and starts another."""
+        """Seal the active segment, durably, and start another."""
         self.sync_now()
         active = self.segments[-1]
         if active.size:
@@ -140,7 +144,10 @@ class PartitionLog:
             self._start_segment(active.next_offset)
 
     def fail(self) -> None:
-        """Refuses to write from now on: after a failed sync only a restart can tell what the disk holds."""
+        """Refuse to write from now on.
+
+        After a failed sync only a restart can tell what the disk holds.
+        """
         self.failed = True
         self._wake()
 
@@ -191,7 +198,7 @@ class PartitionLog:
 
     def _recover_segment(self, path: Path, *, last: bool) -> None:
         if self.segments and int(path.stem) < self.segments[-1].next_offset:
-            path.unlink()  # a compaction merged it into the segment before, then crashed
+            path.unlink()  # a compaction has merged it into the previous segment, then crashed
             return
         segment, torn = scan(path, verify=last, visit=self.producers.remember)
         if torn and last:
@@ -202,6 +209,21 @@ class PartitionLog:
                 "local_broker_sealed_segment_damaged", file=str(path), unreadable_bytes=torn
             )
         self.segments.append(segment)
+
+
+def _first_since(timestamp: int, header: Header, batch: bytes) -> tuple[int, int]:
+    """Return offset and time of the first record of that time or later in the batch.
+
+    The batch's own, if it is compressed in a way we cannot read or has lost that record.
+    """
+    try:
+        _, found = batches.records(header, batch)
+        for record in found:
+            if record.timestamp >= timestamp:
+                return record.offset, record.timestamp
+    except Refused:
+        pass
+    return header.base_offset, header.max_timestamp
 
 
 def _require_keys(header: Header, batch: bytes) -> None:

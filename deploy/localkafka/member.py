@@ -1,4 +1,4 @@
-"""A member of a consumer group: what it said when it joined, and what it waits for."""
+"""Represent a member of a consumer group: what it said when joining, and what it waits for."""
 
 import asyncio
 import uuid
@@ -9,9 +9,10 @@ from deploy.localkafka.errors import Code, Refused
 
 
 class Joining(NamedTuple):
-    """Timeouts in seconds; `protocols`: assignment strategies, the preferred first, each with the subscription for it.
+    """A request to join.
 
-    `member_id` is empty for a client that is not a member yet.
+    Timeouts are in seconds. ``protocols`` are assignment strategies, the preferred one first, each
+    with the subscription for it. ``member_id`` is empty for a client that is not a member yet.
     """
 
     member_id: str
@@ -25,7 +26,7 @@ class Joining(NamedTuple):
 
 
 class Joined(NamedTuple):
-    """`members` (id, instance id, subscription) is filled for the leader only."""
+    """The answer. Only the leader gets ``members`` (id, instance id, subscription)."""
 
     generation: int
     protocol: str
@@ -47,10 +48,8 @@ class Member:
 
     def update(self, joining: Joining) -> None:
         self.client_id, self.client_host = joining.client_id, joining.client_host
-        self.session_timeout, self.rebalance_timeout = (
-            joining.session_timeout,
-            joining.rebalance_timeout,
-        )
+        self.session_timeout = joining.session_timeout
+        self.rebalance_timeout = joining.rebalance_timeout
         self.protocols = joining.protocols
 
     def rename(self, joining: Joining) -> None:
@@ -86,7 +85,10 @@ class Member:
         self._syncing = None
 
     def stay_alive(self, expire: Callable[["Member"], None]) -> None:
-        """`expire` is called after the session timeout, unless this is called again or the member waits for us."""
+        """Start the session timeout anew; ``expire`` is called when it is over.
+
+        It does not run while the member waits for us.
+        """
         loop = asyncio.get_running_loop()
         self._deadline = loop.time() + self.session_timeout
         if self._timer is None:

@@ -1,4 +1,4 @@
-"""What every request handler works on."""
+"""Hold what every request handler works on."""
 
 from dataclasses import dataclass
 from typing import Final, NamedTuple

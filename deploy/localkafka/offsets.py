@@ -1,7 +1,8 @@
-"""Committed offsets of consumer groups, as a journal of JSON lines that is rewritten when it has grown.
+"""Keep the committed offsets of consumer groups in a journal of JSON lines.
 
-A commit has left the process when it is answered, so it survives kill -9. A power failure may take the last seconds of
-commits; consumers then read again what they have read.
+The journal is rewritten when it has grown. A commit has left the process when it is answered, so it
+survives kill -9. A power failure may take the last seconds of commits; then consumers read some
+records again.
 """
 
 import os
@@ -80,7 +81,7 @@ class CommittedOffsets:
         try:
             commit = msgspec.json.decode(line, type=Commit)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            return  # the torn end of a commit that nobody was told of
+            return  # the torn end of a commit that was never acknowledged
         positions = self._groups.setdefault(commit.group, {})
         for topic, partition, offset, metadata in commit.positions:
             positions[topic, partition] = Position(offset, metadata)

@@ -1,7 +1,8 @@
-"""What a topic's configuration means to its partitions.
+"""Interpret a topic's configuration.
 
-Names are those of Apache Kafka (https://kafka.apache.org/documentation/#topicconfigs), defaults are ours where a
-comment says so. Names without a field are stored and shown, and have no effect on one machine.
+Names are those of Apache Kafka (https://kafka.apache.org/documentation/#topicconfigs). Defaults are
+ours where a comment says so. Names without a field in ``Policy`` are stored and shown, and have no
+effect on one machine.
 """
 
 from collections.abc import Callable, Mapping
@@ -14,7 +15,7 @@ _MIB: Final = 1024 * 1024
 
 
 class Policy(NamedTuple):
-    """Times in milliseconds, sizes in bytes, -1 without limit."""
+    """Times in milliseconds, sizes in bytes, -1 for no limit."""
 
     compacted: bool
     retention_ms: int
@@ -50,10 +51,8 @@ _SETTINGS: Final[dict[str, tuple[str, Callable[[str], bool]]]] = {
     "cleanup.policy": ("delete", _cleanup),
     "retention.ms": (str(7 * _DAY), _number(-1)),
     "retention.bytes": ("-1", _number(-1)),
-    "segment.bytes": (
-        str(16 * _MIB),
-        _number(1),
-    ),  # Apache's is 1 GiB; whole segments are trimmed and rewritten
+    # Apache's is 1 GiB. Segments are trimmed and rewritten as a whole, so ours are small.
+    "segment.bytes": (str(16 * _MIB), _number(1)),
     "segment.ms": (str(_DAY), _number(1)),  # Apache's is 7 days
     "delete.retention.ms": (str(7 * _DAY), _number(0)),  # Apache's is 1 day
     "max.message.bytes": (str(_MIB + 12), _number(0)),
@@ -68,10 +67,10 @@ DEFAULTS: Final[Mapping[str, str]] = {name: default for name, (default, _) in _S
 
 
 def check(configs: Mapping[str, str | None]) -> dict[str, str]:
-    """The given settings without those that are null.
+    """Return the given settings without those that are null.
 
     Raises:
-        Refused: a name we do not know, or a value out of its range; the text names it.
+        Refused: an unknown name, or a value out of its range; the text names it.
     """
     for name, value in configs.items():
         if name not in _SETTINGS:
@@ -90,7 +89,8 @@ def policy(configs: Mapping[str, str]) -> Policy:
         retention_ms=retention,
         retention_bytes=int(values["retention.bytes"]),
         segment_bytes=int(values["segment.bytes"]),
-        # A segment is trimmed when its newest record is too old, so it must not stay open longer than that.
+        # A segment is trimmed when its newest record is too old, so it must not stay open for
+        # longer than that.
         segment_ms=lifetime if retention < 0 else min(lifetime, retention),
         delete_retention_ms=int(values["delete.retention.ms"]),
         max_message_bytes=int(values["max.message.bytes"]),

@@ -1,7 +1,7 @@
-"""Which batches of an idempotent producer a partition already holds (KIP-98).
+"""Recognise batches of an idempotent producer that a partition already holds (KIP-98).
 
-The state is rebuilt from the log when it is opened. Compaction and trimming remove batches, so before they do the state
-is written beside the log.
+The state is rebuilt from the log when that is opened. Compaction and trimming remove batches, so
+the state is written beside the log before either happens.
 """
 
 from collections import deque
@@ -32,7 +32,7 @@ class Producer(msgspec.Struct):
 
 
 class Snapshot(msgspec.Struct):
-    """`upto`: the first offset that is not reflected."""
+    """The stored state. ``upto`` is the first offset that it does not reflect."""
 
     upto: int
     producers: dict[int, tuple[int, list[Stored]]]
@@ -50,9 +50,10 @@ class Producers:
                 self._known[producer_id] = Producer(epoch, deque(stored, _REMEMBERED_BATCHES))
 
     def repeated(self, header: Header) -> int | None:
-        """The offset under which this very batch is already stored, None for a new one.
+        """Return the offset of this very batch if it is stored already, None for a new one.
 
-        A producer that is not known here (its batches were trimmed, or the log is new) may start at any number.
+        A producer that is unknown here (its batches were trimmed, or the log is new) may start at
+        any number.
 
         Raises:
             Refused: a fenced epoch, or a sequence number that does not follow the last one.
@@ -89,7 +90,7 @@ class Producers:
             del self._known[next(iter(self._known))]
 
     def save(self, upto: int) -> None:
-        """Durable on return; `upto` is the log's end."""
+        """Write the state, durably; ``upto`` is the end of the log."""
         self._upto = upto
         known = {
             producer_id: (item.epoch, list(item.batches))

@@ -1,4 +1,4 @@
-"""Produce and InitProducerId."""
+"""Answer Produce and InitProducerId."""
 
 import secrets
 from typing import Any, Final
@@ -6,23 +6,22 @@ from typing import Any, Final
 from deploy.localkafka.errors import Code, Refused
 from deploy.localkafka.log import PartitionLog
 from deploy.localkafka.node import Client, Node
-from deploy.localkafka.wire import Fields
+from deploy.localkafka.wire import Fields, each_partition
 
 _NO_OFFSET: Final = -1
 
 
 async def produce(node: Node, _: Client, request: Fields) -> Fields | None:
-    """Appends before the first await, so that batches keep their order; answers when they are durable."""
+    """Append the batches, and answer when they are durable.
+
+    All appends happen before the first await, so that batches keep their order.
+    """
     written: list[tuple[dict[str, Any], PartitionLog]] = []
-    topics = [
-        {
-            "topic": topic["topic"],
-            "partitions": [
-                _append(node, topic["topic"], part, written) for part in topic["partitions"]
-            ],
-        }
-        for topic in request["topics"]
-    ]
+
+    def append(topic: str, part: Fields) -> Fields:
+        return _append(node, topic, part, written)
+
+    topics = each_partition(request, append)
     flushed = node.flusher.request(log for _, log in written) if written else None
     if request["required_acks"] == 0:
         return None
@@ -35,7 +34,7 @@ async def produce(node: Node, _: Client, request: Fields) -> Fields | None:
 
 
 async def init_producer_id(_: Node, __: Client, request: Fields) -> Fields:
-    """Ids are drawn at random, so that none is ever given twice, also after a restart."""
+    """Draw an id at random, so that none is ever given twice, even after a restart."""
     if request["transactional_id"] is not None:
         return _producer(Code.INVALID_REQUEST, -1, -1)
     return _producer(Code.NONE, secrets.randbits(62), 0)

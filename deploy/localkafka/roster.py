@@ -1,11 +1,11 @@
-"""Who is in a consumer group, and who of them deals out the partitions."""
+"""Keep the members of a consumer group, and elect the one that assigns the partitions."""
 
 from deploy.localkafka.errors import Code, Refused
 from deploy.localkafka.member import Joining, Member
 
 
 class Roster:
-    """`members` is in the order of joining."""
+    """Keep the members in the order in which they joined."""
 
     def __init__(self) -> None:
         self.members: dict[str, Member] = {}
@@ -13,11 +13,11 @@ class Roster:
         self.protocol_type = ""
 
     def known(self, joining: Joining) -> Member | None:
-        """The member that joins again; None for a new one.
+        """Return the member that joins again, None for a new one.
 
         Raises:
-            Refused: an id that is not in the group, or whose place another process with the same instance id has taken;
-                no assignment protocol in common with the other members.
+            Refused: the id is not in the group; another process with the same instance id has taken
+                its place; or it has no assignment protocol in common with the other members.
         """
         found = self.members.get(joining.member_id) or self._same_instance(joining)
         if joining.member_id and found is None:
@@ -40,7 +40,10 @@ class Roster:
         return member
 
     def rename(self, member: Member, joining: Joining) -> None:
-        """A static member (one with an instance id) that has restarted takes its former place under a new id."""
+        """Give a static member (one with an instance id) that has restarted its former place.
+
+        It gets a new id, so that its former self is fenced off (KIP-345).
+        """
         if joining.member_id:
             return
         del self.members[member.id]
@@ -51,7 +54,7 @@ class Roster:
             self.leader = member.id
 
     def without_the_late(self) -> list[Member]:
-        """Those that are not joining, now removed."""
+        """Remove the members that are not joining, and return them."""
         late = [member for member in self.members.values() if not member.is_joining]
         for member in late:
             member.close()
@@ -64,9 +67,8 @@ class Roster:
 
     def common_protocol(self) -> str:
         first, *others = self.members.values()
-        return next(
-            name for name in first.protocols if all(name in member.protocols for member in others)
-        )
+        common = set(first.protocols).intersection(*(member.protocols for member in others))
+        return next(name for name in first.protocols if name in common)
 
     def _same_instance(self, joining: Joining) -> Member | None:
         same = (

@@ -1,4 +1,4 @@
-"""One file of whole record batches, named after the first offset it may hold."""
+"""Keep one file of whole record batches, named after the first offset it may hold."""
 
 import mmap
 import os
@@ -16,9 +16,11 @@ _NO_TIME: Final = -1
 
 
 class Segment:
-    """Invariant: bytes [0, durable) are on the disk, [0, size) are whole batches; both end between two batches.
+    """One file of a partition.
 
-    The index has an entry for the first batch that starts 4 KiB or more behind the previous entry.
+    Invariant: bytes [0, durable) are on the disk, [0, size) are whole batches; both end between two
+    batches. The index has an entry for the first batch that starts 4 KiB or more behind the
+    previous entry.
     """
 
     def __init__(self, path: Path) -> None:
@@ -52,11 +54,11 @@ class Segment:
         self._writing = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
 
     def writer_copy(self) -> int:
-        """A descriptor of the file for a sync in another thread, which closes it."""
+        """Return a descriptor of the file for a sync in another thread, which closes it."""
         return os.dup(self._fd())
 
     def append(self, header: Header, base_offset: int, batch: bytes) -> None:
-        """Not durable on return.
+        """Append the batch, not durably.
 
         Raises:
             OSError: nothing was appended.
@@ -78,7 +80,10 @@ class Segment:
             self._writing = None
 
     def read(self, offset: int, max_bytes: int) -> bytes:
-        """Batches from the one that holds `offset` or, in a gap, the next; the first is whole, the last may be cut."""
+        """Return batches from the one that holds ``offset`` or, in a gap, from the next.
+
+        The first is whole; the last may be cut off.
+        """
         if not self.durable or offset >= self.next_offset:
             return b""
         with self._reading() as fd:
@@ -87,7 +92,10 @@ class Segment:
             )
 
     def read_from_time(self, timestamp: int) -> bytes:
-        """The first batch with a record of that time (milliseconds) or later; empty when there is none."""
+        """Return the first batch with a record of that time (milliseconds) or later.
+
+        Empty if there is none.
+        """
         for entry, latest in enumerate(self._times):
             if latest >= timestamp and self._positions[entry] < self.durable:
                 with self._reading() as fd:
@@ -104,9 +112,8 @@ class Segment:
         while position < self.durable:
             header = header_at(os.pread(fd, HEADER_SIZE, position))
             if wanted(header):
-                return os.pread(
-                    fd, min(max(max_bytes, header.size), self.durable - position), position
-                )
+                wished = max(max_bytes, header.size)
+                return os.pread(fd, min(wished, self.durable - position), position)
             position += header.size
         return b""
 
@@ -130,9 +137,9 @@ class Segment:
 def scan(
     path: Path, *, verify: bool, visit: Callable[[Header, int], None] | None = None
 ) -> tuple[Segment, int]:
-    """The segment in a file, and how many bytes at the file's end are no whole batch.
+    """Return the segment in a file, and how many bytes at its end are no whole batch.
 
-    With `verify`, checksums are compared too. `visit` gets every header and its base offset.
+    With ``verify``, checksums are compared too. ``visit`` gets every header and its base offset.
     """
     segment = Segment(path)
     length = path.stat().st_size
@@ -159,7 +166,7 @@ def _scan(
 
 
 def stored(path: Path, size: int) -> Iterator[tuple[Header, bytes]]:
-    """The batches in the first `size` bytes of a segment's file."""
+    """Yield the batches in the first ``size`` bytes of a segment's file."""
     if not size:
         return
     with path.open("rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) as data:

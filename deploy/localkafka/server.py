@@ -1,4 +1,4 @@
-"""The broker: opens the logs, listens, keeps the logs tidy, and closes all of it again."""
+"""Run the broker: open the logs, listen, keep the logs tidy, and close everything again."""
 
 import asyncio
 import fcntl
@@ -28,12 +28,12 @@ _READ_AHEAD: Final = 1024 * 1024
 
 
 class Broker:
-    """Kafka for one machine. Start it once; `port` is the real one after `start`, also when 0 was given."""
+    """Kafka for one machine. Start it once; ``port`` is the real one after ``start``."""
 
     def __init__(
         self, data_dir: Path, host: str = "127.0.0.1", port: int = 9092, *, upgrade: bool = False
     ) -> None:
-        """``upgrade`` changes a folder of an older layout to today's, and does not refuse it."""
+        """Take the settings. ``upgrade`` converts a folder of an older layout, not refusing it."""
         self._prepare = upgrade_layout if upgrade else claim_layout
         self.data_dir = data_dir
         self.host = host
@@ -45,12 +45,12 @@ class Broker:
         self._open = AsyncExitStack()
 
     async def start(self) -> None:
-        """Returns when clients can connect. What was not closed well is repaired first.
+        """Return when clients can connect. What was not closed properly is repaired first.
 
         Raises:
             BrokerError: the host is not this machine, or another broker uses the data folder.
             LayoutRefused: the data folder has another layout.
-            OSError: the port is taken, or the data folder cannot be written.
+            OSError: the port is taken, or the data folder cannot be written to.
         """
         address = _loopback(self.host)
         async with AsyncExitStack() as opened:
@@ -72,15 +72,21 @@ class Broker:
         _logger.info(
             "local_broker_started",
             address=f"{self.host}:{self.port}",
-            note="for one machine only: one copy of the data, loopback only; use Apache Kafka for anything else",
+            note=(
+                "for one machine only: one copy of the data, loopback only; "
+                "use Apache Kafka for anything else"
+            ),
         )
 
     async def stop(self) -> None:
-        """Closes every connection; what was acknowledged stays, waiting clients connect again after a restart."""
+        """Close every connection.
+
+        What was acknowledged stays. Waiting clients connect again after a restart.
+        """
         await self._open.aclose()
 
     async def tidy(self, *, thorough: bool = True) -> None:
-        """Compacts and trims all partitions now, as the broker does by itself at start and every ten seconds."""
+        """Compact and trim all partitions now; the broker itself does so every ten seconds."""
         if self._node is None:
             return
         for log in self._node.topics.logs():
@@ -133,7 +139,7 @@ class Broker:
 
 
 def _loopback(host: str) -> str:
-    """The address to listen on."""
+    """Return the address to listen on."""
     address = "127.0.0.1" if host == "localhost" else host
     try:
         if ipaddress.ip_address(address).is_loopback:
@@ -141,8 +147,8 @@ def _loopback(host: str) -> str:
     except ValueError:
         pass
     raise BrokerError(
-        f"The local broker does not listen on {host!r}: without passwords, only programs on this machine may reach it. "
-        "Use 127.0.0.1, or run Apache Kafka to serve other machines."
+        f"The local broker does not listen on {host!r}: it has no passwords, so only programs on "
+        "this machine may reach it. Use 127.0.0.1, or run Apache Kafka to serve other machines."
     )
 
 
@@ -153,7 +159,8 @@ def _locked(data_dir: Path) -> TextIO:
     except BlockingIOError:
         file.close()
         raise BrokerError(
-            f"Another local broker already uses {data_dir}. Stop it first, or choose another data folder."
+            f"Another local broker already uses {data_dir}. Stop it first, or choose another "
+            "data folder."
         ) from None
     return file
 

@@ -1,4 +1,4 @@
-"""Topics and where they live: `topics/<name>/topic.json`, then a folder per partition."""
+"""Keep topics in folders: ``topics/<name>/topic.json``, then a folder per partition."""
 
 import asyncio
 import re
@@ -27,7 +27,10 @@ def new_topic_id() -> uuid.UUID:
 
 
 class Description(msgspec.Struct):
-    """`id` is made with the topic: one of the same name that is made later is another topic."""
+    """The stored description of a topic.
+
+    ``id`` is drawn when the topic is created: a later one with the same name is another topic.
+    """
 
     partitions: int
     configs: dict[str, str]
@@ -51,7 +54,10 @@ class Topic:
 
 class Topics:
     def __init__(self, data_dir: Path) -> None:
-        """Opens all that is there, which may take seconds per gigabyte. Hold `changing` to create or delete."""
+        """Open all topics, which may take seconds per gigabyte.
+
+        Hold ``changing`` to create or delete.
+        """
         self._directory = data_dir / "topics"
         self._trash = data_dir / "trash"
         self._directory.mkdir(parents=True, exist_ok=True)
@@ -64,7 +70,7 @@ class Topics:
                 self._topics[directory.name] = Topic(
                     directory, msgspec.json.decode(description.read_bytes(), type=Description)
                 )
-            else:  # creation did not get to its end, so nobody was told of it
+            else:  # its creation was cut off, so nobody was told of it
                 shutil.rmtree(directory)
 
     def names(self) -> list[str]:
@@ -74,10 +80,10 @@ class Topics:
         return [log for topic in self._topics.values() for log in topic.partitions]
 
     def get(self, name: str) -> Topic:
-        """The topic.
+        """Return the topic.
 
         Raises:
-            Refused: there is none of that name; topics are never created by asking for them.
+            Refused: there is none of that name. Asking for a topic never creates it.
         """
         topic = self._topics.get(name)
         if topic is None:
@@ -88,7 +94,7 @@ class Topics:
         return next((topic.name for topic in self._topics.values() if topic.id == id_), None)
 
     def log(self, name: str, partition: int) -> PartitionLog:
-        """The partition's log.
+        """Return the partition's log.
 
         Raises:
             Refused: there is no such topic or partition.
@@ -101,15 +107,16 @@ class Topics:
     def check_new(
         self, name: str, partitions: int, configs: Mapping[str, str | None]
     ) -> Description:
-        """What would be created.
+        """Return the description of the topic that would be created.
 
         Raises:
-            Refused: the name, the number of partitions or a setting is not allowed, or the topic exists.
+            Refused: the name, the number of partitions or a setting is not allowed, or the topic
+                exists.
         """
         if not _LEGAL_NAME.fullmatch(name) or name in {".", ".."}:
             raise Refused(
                 Code.INVALID_TOPIC,
-                "a topic's name has 1 to 249 letters, digits, dots, dashes, underscores",
+                "a topic name has 1 to 249 letters, digits, dots, dashes and underscores",
             )
         if name in self._topics:
             raise Refused(Code.TOPIC_ALREADY_EXISTS, f"Topic '{name}' already exists.")
@@ -120,7 +127,7 @@ class Topics:
         return Description(partitions, policy.check(configs), new_topic_id())
 
     def create(self, name: str, description: Description) -> None:
-        """Durable on return; `description` comes from `check_new`."""
+        """Create the topic, durably. ``description`` comes from ``check_new``."""
         directory = self._directory / name
         topic = Topic(directory, description)
         replace_durably(directory / DESCRIPTION, msgspec.json.encode(description))
@@ -128,7 +135,7 @@ class Topics:
         self._topics[name] = topic
 
     def delete(self, name: str) -> None:
-        """The topic and all that it holds.
+        """Delete the topic with all its records.
 
         Raises:
             Refused: there is none of that name.

@@ -1,4 +1,4 @@
-"""Compacting and trimming partitions while they are read and written."""
+"""Compact and trim partitions while they are read and written."""
 
 import asyncio
 from pathlib import Path
@@ -17,11 +17,14 @@ _logger = structlog.get_logger()
 
 
 class Upkeep:
-    """One partition at a time. `stop` makes running work end at the next batch with `compaction.Stopped`."""
+    """Tend one partition at a time.
+
+    ``stop`` ends running work at its next batch, with ``compaction.Stopped``.
+    """
 
     def __init__(self) -> None:
         self._one_at_a_time = asyncio.Lock()
-        # Records, and how many of them were stale, when a partition was last looked through.
+        # The records of a partition, and the stale ones among them, when it was last surveyed.
         self._seen: WeakKeyDictionary[PartitionLog, tuple[int, int]] = WeakKeyDictionary()
         self._stopped = False
 
@@ -29,7 +32,10 @@ class Upkeep:
         self._stopped = True
 
     async def tend(self, log: PartitionLog, *, thorough: bool = False) -> None:
-        """Compacts or trims as the topic's policy says; `thorough` compacts whatever is stale, else only over half."""
+        """Compact or trim as the topic's policy says.
+
+        ``thorough`` compacts whatever is stale; otherwise only when over half is.
+        """
         async with self._one_at_a_time:
             if log.failed or self._stopped:
                 return
@@ -69,7 +75,11 @@ class Upkeep:
         )
 
     async def _replace(self, log: PartitionLog, group: list[Segment], found: Survey) -> None:
-        """In this order a crash leaves the old files, or the new one and old ones that recovery drops or may keep."""
+        """Replace a group of segments by one without its stale records.
+
+        In this order a crash leaves either the old files, or the new one and old ones that recovery
+        drops or may keep.
+        """
         cleaned = await asyncio.to_thread(compaction.rewrite, group, found, self._going)
         first = log.segments.index(group[0])
         cleaned.path = cleaned.path.replace(group[0].path)
@@ -81,7 +91,10 @@ class Upkeep:
 
 
 def trim(log: PartitionLog, *, now_ms: int) -> None:
-    """Removes whole segments that are too old, or too many bytes, from the start; the active one is sealed by age."""
+    """Remove whole segments from the start that are too old, or too many bytes.
+
+    The active segment is sealed when it is old enough.
+    """
     policy, active = log.policy, log.segments[-1]
     if active.size and now_ms - active.first_timestamp > policy.segment_ms:
         log.roll()
@@ -102,6 +115,6 @@ def trim(log: PartitionLog, *, now_ms: int) -> None:
 
 
 def _forget(directory: Path, paths: list[Path]) -> None:
-    sync_directory(directory)  # the rename that made these superfluous comes first
+    sync_directory(directory)  # makes the rename that replaced these files durable first
     for path in paths:
         path.unlink(missing_ok=True)

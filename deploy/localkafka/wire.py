@@ -1,13 +1,15 @@
-"""Frames, and requests and responses as plain mappings, so that nobody else needs to know a version.
+"""Turn frames into requests and responses as plain mappings, whatever their version.
 
-With `shared.kafka.wire`, which has the newer layouts of Metadata, the only module that knows `aiokafka.protocol`: it is
-private to aiokafka, so its minor version is pinned. A request becomes a
-mapping from field name to value (an array of structures becomes a list of such mappings); a response is given as one,
-and may hold more fields than its version has. Layouts: https://kafka.apache.org/protocol.
+A request becomes a mapping from field name to value; an array of structures becomes a list of such
+mappings. A response is given as a mapping, and may hold more fields than its version has. Layouts:
+https://kafka.apache.org/protocol.
+
+Besides ``shared.kafka.wire``, which has the newer layouts of Metadata, this is the only module that
+uses ``aiokafka.protocol``. That is private to aiokafka, whose minor version is pinned.
 """
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import IntEnum
 from io import BytesIO
 from types import MappingProxyType
@@ -71,14 +73,17 @@ _Layouts = dict[int, type[RequestStruct]]
 def _layouts(
     module: Any, name: str, versions: range, like: Mapping[int, int] = MappingProxyType({})
 ) -> _Layouts:
-    """`like`: versions whose layout aiokafka does not name, because it is that of another version."""
+    """Return the layouts of some versions.
+
+    ``like``: versions that aiokafka does not name, because their layout is that of another version.
+    """
     return {
         version: getattr(module, f"{name}Request_v{like.get(version, version)}")
         for version in versions
     }
 
 
-# The closed list of what we speak. aiokafka and librdkafka pick the highest version they share with us.
+# Everything we speak. aiokafka and librdkafka pick the highest version they share with us.
 _REQUESTS: Final[dict[Key, _Layouts]] = {
     Key.PRODUCE: _layouts(produce, "Produce", range(3, 8)),
     Key.FETCH: _layouts(fetch, "Fetch", range(4, 12)),
@@ -99,7 +104,7 @@ _REQUESTS: Final[dict[Key, _Layouts]] = {
     Key.INIT_PRODUCER_ID: _layouts(transaction, "InitProducerId", range(1)),
     Key.DESCRIBE_CONFIGS: _layouts(admin, "DescribeConfigs", range(3)),
 }
-# The same thing under one name in every version.
+# Gives a field one name in every version.
 _RENAMED: Final = {
     "fetch_offset": "offset",
     "consumer_group": "group",
@@ -115,10 +120,23 @@ _API_VERSIONS: Final = {
 }
 
 
-def decoded(frame: bytes) -> Request:
-    """The request in a frame (without its length).
+def each_partition(
+    request: Fields, answer: Callable[[str, Fields], Fields]
+) -> list[dict[str, Any]]:
+    """Answer each partition of a request, grouped by topic as the request is."""
+    topics = []
+    for topic in request["topics"]:
+        name = topic["topic"]
+        partitions = [answer(name, part) for part in topic["partitions"]]
+        topics.append({"topic": name, "partitions": partitions})
+    return topics
 
-    Fields of a version of ApiVersions that we do not speak are left out, as the answer does not depend on them.
+
+def decoded(frame: bytes) -> Request:
+    """Return the request in a frame (without its length).
+
+    Fields of a version of ApiVersions that we do not speak are left out, as the answer does not
+    depend on them.
 
     Raises:
         Malformed: no request, or none of ours.
@@ -138,14 +156,13 @@ def decoded(frame: bytes) -> Request:
     except (ValueError, KeyError, struct.error, TypeError, MemoryError) as error:
         raise Malformed(f"{type(error).__name__}: {error}") from error
     if key == Key.METADATA and version == 0 and not fields["topics"]:
-        fields = {
-            "topics": None
-        }  # how version 0 asks for all topics; later ones ask for none with an empty list
+        # Version 0 asks for all topics with an empty list, which later means "none".
+        fields = {"topics": None}
     return Request(Key(key), version, correlation_id, client_id, fields)
 
 
 def encoded(request: Request, answer: Fields) -> bytes:
-    """The frame, with its length, that answers the request."""
+    """Return the frame, with its length, that answers the request."""
     layout = _REQUESTS[request.key][request.version]
     schema: Schema = layout.RESPONSE_TYPE.SCHEMA
     body = schema.encode(_ordered(schema, answer))
@@ -153,9 +170,10 @@ def encoded(request: Request, answer: Fields) -> bytes:
 
 
 def api_versions(request: Request) -> bytes:
-    """The frame that tells a client what we speak.
+    """Return the frame that tells a client what we speak.
 
-    To a version of the question that is too new the answer has version 0 and an error (KIP-511): clients ask again.
+    If it asked in a version that is too new, the answer has version 0 and an error, and the client
+    asks again (KIP-511).
     """
     known = _REQUESTS[Key.API_VERSIONS]
     code = Code.NONE if request.version in known else Code.UNSUPPORTED_VERSION
@@ -188,5 +206,8 @@ def _ordered(kind: Any, value: Any) -> Any:
 
 
 def _field(value: Fields, name: str) -> Any:
-    """Return a field of an answer; the tagged fields that end a structure of the newer kind are always empty."""
+    """Return a field of an answer.
+
+    The tagged fields that end a structure of the newer kind (KIP-482) are always empty.
+    """
     return {} if name == "tags" else value[name]

@@ -1,4 +1,4 @@
-"""Sealing of what is stored, signing of what clients carry, and the secret files of the data folder."""
+"""Seal stored values, sign what clients carry, and keep the data folder's secret files."""
 
 from shared.crypto.keyfiles import SecretFileRefused, load_keyring, load_or_make_secret
 from shared.crypto.sealing import DecryptFailed, KeyRing, UnknownKey, check_canary, make_canary

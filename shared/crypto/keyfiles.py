@@ -1,4 +1,4 @@
-"""Secrets that live in the data folder: made on the first run, readable by their owner only."""
+"""Keep secrets in the data folder: created on the first start, readable by the owner only."""
 
 from __future__ import annotations
 
@@ -19,38 +19,45 @@ _MODE: Final = 0o600
 
 
 class SecretFileRefused(TributaryError):
-    """A key or secret file that is not safe or not sound; ``detail`` says what to do."""
+    """A key or secret file is unsafe or damaged; ``detail`` says what to do."""
 
     code = "secret_file_refused"
 
 
 def load_keyring(keys: Sequence[tuple[str, SecretStr]], path: Path) -> KeyRing:
-    """``keys`` (id, base64 of 32 bytes) if there are any, else those of the file at ``path``, made when absent.
+    """Return the ring of ``keys`` (id, base64 of 32 bytes), or of the file at ``path`` if empty.
 
-    The file holds one ``id:base64`` per line; the first line writes. Raises ``SecretFileRefused``.
+    The file is created if missing. It holds one ``id:base64`` per line; the first line writes.
+    Raises ``SecretFileRefused``.
     """
     if not keys:
         lines = _read_or_make(path, _new_key_line).split()
-        keys = [
-            (name, SecretStr(encoded))
-            for name, _, encoded in (line.partition(":") for line in lines)
-        ]
+        keys = [_parsed(line) for line in lines]
     try:
         return KeyRing({name: _key(encoded.reveal()) for name, encoded in keys}, writing=keys[0][0])
     except (ValueError, IndexError):
         raise SecretFileRefused(
-            f"{path} holds no usable keys. Restore it from a backup: a new key cannot open what the old one sealed."
+            f"{path} holds no usable keys. Restore it from a backup: a new key cannot open what "
+            "the old one sealed."
         ) from None
 
 
 def load_or_make_secret(path: Path) -> SecretStr:
-    """The secret in the file at ``path``, made of 32 random bytes when absent. Raises ``SecretFileRefused``."""
+    """Return the secret in the file at ``path``.
+
+    If it is missing, 32 random bytes are written there. Raises ``SecretFileRefused``.
+    """
     found = _read_or_make(path, lambda: secrets.token_urlsafe(32)).strip()
     if len(found) < 32:
         raise SecretFileRefused(
             f"{path} is empty or too short for a secret. Delete it: the next start makes a new one."
         )
     return SecretStr(found)
+
+
+def _parsed(line: str) -> tuple[str, SecretStr]:
+    name, _, encoded = line.partition(":")
+    return name, SecretStr(encoded)
 
 
 def _new_key_line() -> str:
@@ -81,13 +88,16 @@ def _read(path: Path) -> str:
             )
         if stat.S_IMODE(found.st_mode) & 0o077:
             raise SecretFileRefused(
-                f"{path} can be read or written by other users of this machine. Run: chmod 600 {path}"
+                f"Other users of this machine can read or write {path}. Run: chmod 600 {path}"
             )
         return file.read()
 
 
 def _write_new(path: Path, text: str) -> None:
-    """Complete or absent, whenever the power goes; whoever comes second keeps the first one's file."""
+    """Create the file, complete or not at all, even if the power fails.
+
+    If two processes do this at once, both use the first one's file.
+    """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE)
     try:

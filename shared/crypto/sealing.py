@@ -1,7 +1,9 @@
-"""Sealed values: AES-256-GCM, written as ``v1.<key id>.<nonce>.<ciphertext>`` in base64url without padding.
+"""Seal values with AES-256-GCM.
 
-DecryptFailed        altered, truncated, or sealed for another row or column
-UnknownKey           sealed with a key that is not in the ring
+A sealed value is ``v1.<key id>.<nonce>.<ciphertext>``, in base64url without padding.
+
+  DecryptFailed   altered, truncated, or sealed for another row or column
+  UnknownKey      sealed with a key that is not in the ring
 """
 
 from __future__ import annotations
@@ -41,7 +43,11 @@ def b64(raw: bytes) -> str:
 
 
 def unb64(text: str) -> bytes:
-    """Strict: raises ValueError for padding, foreign characters, and spellings that ``b64`` would not give."""
+    """Decode strictly.
+
+    Raises ``ValueError`` for padding, foreign characters, and spellings that ``b64`` would not
+    give.
+    """
     try:
         raw = base64.b64decode(
             text.encode() + b"=" * (-len(text) % 4), altchars=b"-_", validate=True
@@ -55,10 +61,11 @@ def unb64(text: str) -> bytes:
 
 @final
 class KeyRing:
-    """Every key opens, ``writing`` seals. Its representation shows key ids only.
+    """Open with any key of the ring, seal with ``writing``. Its representation shows key ids only.
 
-    ``bound_to`` is the associated data, for a column (org, connection, field): a value opens only with exactly the
-    strings it was sealed with. Nonces are random: one key is good for 2^32 values (NIST SP 800-38D §8.3).
+    ``bound_to`` is the associated data, for a column (org, connection, field): a value opens only
+    with exactly the strings it was sealed with. Nonces are random: one key is good for 2^32 values
+    (NIST SP 800-38D §8.3).
     """
 
     def __init__(self, keys: Mapping[str, bytes], writing: str) -> None:
@@ -80,24 +87,25 @@ class KeyRing:
         return f"{_VERSION}.{self.writing}.{b64(nonce)}.{b64(sealed)}"
 
     def open(self, sealed: str, *bound_to: str) -> str:
-        """Raises ``DecryptFailed`` (also for plaintext that is no UTF-8) and ``UnknownKey``."""
+        """Return the text. Raise ``UnknownKey``, or ``DecryptFailed`` (also if it is not UTF-8)."""
         try:
             return self.open_bytes(sealed, *bound_to).decode()
         except UnicodeDecodeError:
             raise DecryptFailed("A sealed value holds bytes where text was expected.") from None
 
     def open_bytes(self, sealed: str, *bound_to: str) -> bytes:
-        """Raises ``DecryptFailed`` and ``UnknownKey``."""
+        """Return the bytes. Raise ``DecryptFailed`` or ``UnknownKey``."""
         version, _, rest = sealed.partition(".")
         key_id, _, payload = rest.partition(".")
         nonce, _, ciphertext = payload.partition(".")
         if version != _VERSION:
             raise DecryptFailed(
-                "A sealed value has a format this version does not write, or was altered."
+                "A sealed value has a format that this version does not write, or it was altered."
             )
         if key_id not in self._ciphers:
             raise UnknownKey(
-                f"A value was sealed with the key {key_id[:32]!r}, which is not here. Add it to TRIBUTARY_KEYS."
+                f"A value was sealed with the key {key_id[:32]!r}, which is missing here. "
+                "Add it to TRIBUTARY_KEYS."
             )
         try:
             return self._ciphers[key_id].decrypt(
@@ -105,7 +113,8 @@ class KeyRing:
             )
         except (InvalidTag, ValueError):
             raise DecryptFailed(
-                "A sealed value does not open: it was altered, it belongs to another row, or its key was exchanged."
+                "A sealed value does not open: it was altered, it belongs to another row, or its "
+                "key was replaced."
             ) from None
 
     @override
@@ -114,21 +123,28 @@ class KeyRing:
 
 
 def make_canary(ring: KeyRing) -> str:
-    """A value to keep beside what the ring seals: it opens later only if the keys are still the same."""
+    """Return a value to store beside sealed ones.
+
+    It opens later only if the keys are still the same.
+    """
     return ring.seal(_CANARY, _CANARY_PLACE)
 
 
 def check_canary(ring: KeyRing, sealed: str) -> None:
-    """Raises ``DecryptFailed`` or ``UnknownKey`` in words for the operator when the keys are not those of the data."""
+    """Raise ``DecryptFailed`` or ``UnknownKey`` if the keys are not those of the stored data."""
     try:
         ring.open(sealed, _CANARY_PLACE)
     except TributaryError as wrong:
         raise type(wrong)(
-            "The keys do not fit the stored data: tokens were sealed with other keys. Start with those keys "
-            "(TRIBUTARY_KEYS, or the key file of this data folder), or with an empty data folder."
+            "The keys do not fit the stored data: tokens were sealed with other keys. Start with "
+            "those keys (TRIBUTARY_KEYS, or the key file of this data folder), or with an empty "
+            "data folder."
         ) from None
 
 
 def _associated(key_id: str, bound_to: tuple[str, ...]) -> bytes:
-    """JSON keeps ("a", "bc") and ("ab", "c") apart; version and key id are bound too."""
+    """Return the associated data, with version and key id.
+
+    As JSON, because that keeps ("a", "bc") and ("ab", "c") apart.
+    """
     return msgspec.json.encode((_VERSION, key_id, *bound_to))

@@ -1,4 +1,4 @@
-"""Digests and signatures: page tokens that clients cannot write, tokens that are compared without being stored."""
+"""Sign what clients hand back, and compare tokens by their digests."""
 
 from __future__ import annotations
 
@@ -20,20 +20,24 @@ class BadToken(TributaryError):
 
 
 def hash_token(token: str) -> str:
-    """SHA-256 in hex: enough for what has 128 random bits or more, never for a password."""
+    """Return the SHA-256 in hex.
+
+    That is enough for a token with 128 random bits or more, never for a password.
+    """
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def same(left: str | bytes, right: str | bytes) -> bool:
-    """Compare in a time that does not depend on where they differ."""
+    """Compare in a time that does not depend on where the two differ."""
     return hmac.compare_digest(_raw(left), _raw(right))
 
 
 @final
 class Signer:
-    """Signs what a client hands back. ``context`` says what it is for: org, route, filters; it does not travel.
+    """Sign what a client hands back.
 
-    ``purpose`` gives independent keys to signers that share a secret. The payload can be read by the client.
+    ``context`` says what it is for (org, route, filters) and does not travel. ``purpose`` gives
+    independent keys to signers that share a secret. The client can read the payload.
     """
 
     def __init__(self, secret: SecretStr, purpose: str = "page token") -> None:
@@ -45,14 +49,16 @@ class Signer:
         return b64(self._mac(payload, context) + payload)
 
     def verify(self, token: str, context: str) -> bytes:
-        """Raises ``BadToken`` unless ``sign`` made the token for this context."""
+        """Return the payload. Raise ``BadToken`` unless ``sign`` made it for this context."""
         try:
             raw = unb64(token) if len(token) <= _LONGEST else b""
         except ValueError:
             raw = b""
         mac, payload = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
         if not hmac.compare_digest(mac, self._mac(payload, context)):
-            raise BadToken("This token was not given out for this request. Start again without it.")
+            raise BadToken(
+                "This token was not made for this request. Repeat the request without it."
+            )
         return payload
 
     def _mac(self, payload: bytes, context: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The SQL truth of a service."""
+"""Store the truth of a service in SQL."""
 
 from shared.db.database import (
     Database,

@@ -1,4 +1,7 @@
-"""Reading and writing a service's tables, in SQLite or in PostgreSQL; its code does not know in which."""
+"""Read and write a service's tables, in SQLite or PostgreSQL.
+
+The code of a service does not know which of the two it runs on.
+"""
 
 from __future__ import annotations
 
@@ -31,21 +34,25 @@ _NOTIFY: Final = text("SELECT pg_notify(:channel, '')")
 _LOCK: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))")
 
 _SESSIONS: Final = text(
-    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() "
-    "AND application_name LIKE 'tributary %'"
+    "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+    "AND pid <> pg_backend_pid() AND application_name LIKE 'tributary %'"
 )
 
 
 def notify_on_commit(db: AsyncConnection) -> None:
-    """Tell those who listen (``Database.on_commit``) that this transaction wrote something they wait for."""
+    """Notify the listeners (``Database.on_commit``) when this transaction commits.
+
+    To be called by whoever writes something that others wait for.
+    """
     db.info[_NOTIFIES] = True
 
 
 class Database:
-    """The tables of a service at ``location``.
+    """Give access to the tables of a service at ``location``.
 
-    ``durable`` makes every commit on SQLite survive a power cut, not only a killed process; on PostgreSQL each does.
-    ``serial`` lets writing transactions come one after the other on PostgreSQL too, in whatever process.
+    ``durable`` makes every commit on SQLite survive a power cut, not only a killed process; on
+    PostgreSQL every commit does. ``serial`` runs writing transactions one after the other on
+    PostgreSQL too, across all processes.
     """
 
     def __init__(self, location: Location, *, durable: bool = False, serial: bool = False) -> None:
@@ -66,23 +73,26 @@ class Database:
             )
         self._listeners: list[Callable[[bool], None]] = []
         self.leader: LeaderLock = leader_lock(location, lambda: self._tell(notified=True))
-        """Among the processes that share these tables."""
+        """Shared with all processes that use these tables."""
         self.notifies_others = True
-        """False where this process acts on its own notifications: the others need not hear (PostgreSQL only)."""
+        """False while this process acts on its own notifications, so that the others need not hear
+        them (PostgreSQL only)."""
 
     def on_commit(self, listener: Callable[[bool], None]) -> None:
-        """Call ``listener`` after each commit of this process, with whether it called ``notify_on_commit``.
+        """Call ``listener`` after each commit here, with True if ``notify_on_commit`` was called.
 
-        Who has tried to acquire the leader's lock hears the other processes' notifications as well.
+        A process that has tried to acquire the leader's lock hears other processes' notifications
+        too.
         """
         self._listeners.append(listener)
 
     @asynccontextmanager
     async def write(self, lock: str | None = None) -> AsyncIterator[AsyncConnection]:
-        """A transaction that commits at its end and rolls back on any error, cancellation included.
+        """Yield a transaction that commits at its end and rolls back on any error or cancellation.
 
-        Transactions with the same ``lock`` come one after the other, in whatever process (on SQLite all of them do).
-        Nothing may be awaited inside but the connection itself: no network, no Kafka.
+        Transactions with the same ``lock`` run one after the other, across all processes (on SQLite
+        all transactions do). Await nothing inside but the connection itself: a slow network call
+        would keep every other writer waiting.
         """
         async with self._writers.connection() as connection:
             connection.info.pop(_NOTIFIES, None)
@@ -97,12 +107,12 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """What is committed, as it was at the first statement."""
+        """Yield a connection that reads the committed state as of its first statement."""
         async with self._readers.connection() as connection:
             yield connection
 
     async def trouble(self) -> Mapping[str, str]:
-        """What a health check says of it; empty when it takes writes."""
+        """Return what a health check should report; empty if the database accepts writes."""
         try:
             async with self._writers.connection() as connection, connection.begin():
                 only_read = (
@@ -110,13 +120,14 @@ class Database:
                     and (await connection.execute(_READ_ONLY)).scalar_one()
                 )
         except (SQLAlchemyError, OSError) as error:
-            return {"database": f"it cannot be written ({type(error).__name__})"}
+            return {"database": f"it cannot be written to ({type(error).__name__})"}
         return {"database": "it can only be read"} if only_read else {}
 
     async def migrate(self, script_location: str) -> None:
-        """Bring the schema to its newest revision; ``script_location`` is a package: ``services.auth:migrations``.
+        """Bring the schema to its newest revision.
 
-        Several processes may do this at once. A schema that a newer version has made is left as it is.
+        ``script_location`` is a package such as ``services.auth:migrations``. Several processes may
+        do this at once. A schema that a newer version has made is left as it is.
 
         Raises:
             LayoutRefused: the tables have another layout; nothing was changed.
@@ -126,7 +137,7 @@ class Database:
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that changes tables, alone among the processes and with time for large ones."""
+        """Yield a transaction that changes tables: alone, and with time for large ones."""
         if not isinstance(self._location, Schema):
             async with self._writers.connection() as connection, connection.begin():
                 yield connection
@@ -147,7 +158,10 @@ class Database:
 
 
 async def stored_layout(location: Location) -> int | None:
-    """Return the layout of the tables at ``location``; None if there are none. Nothing is written, no file is made."""
+    """Return the layout of the tables at ``location``, None if there are none.
+
+    Nothing is written, and no file is created.
+    """
     if not isinstance(location, Schema):
         return sqlite_layout(location)
     database = Database(location)
@@ -159,7 +173,7 @@ async def stored_layout(location: Location) -> int | None:
 
 
 async def other_sessions(schema: Schema) -> int:
-    """Return how many connections of services of ours the database has, in whatever schema."""
+    """Return the number of connections that our services have to this database."""
     engine = postgresql_engine(schema, readonly=True)
     try:
         async with engine.connect() as connection:
@@ -169,7 +183,7 @@ async def other_sessions(schema: Schema) -> int:
 
 
 async def check_layout(location: Location) -> None:
-    """Raise ``LayoutRefused`` if there are tables of another layout at ``location``."""
+    """Raise ``LayoutRefused`` if the tables at ``location`` have another layout."""
     found = await stored_layout(location)
     if found is not None:
         require_layout(found, store_name(location))

@@ -1,4 +1,4 @@
-"""How connections to either database are opened and kept."""
+"""Open connections to either database, and keep them."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ COMMAND_S: Final = 30.0
 SESSION: Final = {
     "lock_timeout": "2s",
     "statement_timeout": "20s",
-    "idle_in_transaction_session_timeout": "10s",  # of a process that was paused: others wait for its locks
+    # A process that is paused in a transaction keeps its locks, and others wait for them.
+    "idle_in_transaction_session_timeout": "10s",
     "jit": "off",
-    "plan_cache_mode": "force_custom_plan",  # a plan made while a table was small would stay when it has grown
+    # A cached plan made while a table was small would still be used when it has grown.
+    "plan_cache_mode": "force_custom_plan",
 }
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
-    """A schema of a PostgreSQL database, made when it is not there. ``url`` is ``postgresql://…``."""
+    """A schema of a PostgreSQL database, created if missing. ``url`` is ``postgresql://…``."""
 
     url: SecretStr
     name: str
@@ -44,18 +46,21 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Location = Path | Schema
-"""Where the tables of a service are: an SQLite file, or a schema of a PostgreSQL database."""
+"""The place of a service's tables: an SQLite file, or a schema of a PostgreSQL database."""
 
 
 def store_name(location: Location) -> str:
-    """Return how people are told of the tables at ``location``, to begin a sentence with."""
+    """Return a name for the tables at ``location`` that can begin a sentence."""
     if isinstance(location, Schema):
         return f"The schema {location.name} of the database"
     return f"The database {location}"
 
 
 def sqlite_engine(path: Path, begin: str, *, durable: bool) -> AsyncEngine:
-    """``begin`` is the statement that starts a transaction: SQLAlchemy's own loses updates without an error."""
+    """Return an engine whose transactions start with the statement ``begin``.
+
+    SQLAlchemy's own way starts none before the first write, and so loses updates without an error.
+    """
 
     def opened(*_arguments: Any, **_options: Any) -> Coroutine[Any, Any, InlineConnection]:
         return connect(path, durable=durable)
@@ -68,10 +73,9 @@ def sqlite_engine(path: Path, begin: str, *, durable: bool) -> AsyncEngine:
     def _begin(connection: Connection) -> None:
         driver = cast("InlineConnection", connection.connection.driver_connection)
         try:
-            driver.begin(
-                begin
-            )  # straight to the driver: as a statement of SQLAlchemy it costs four times as much
-        except sqlite3.OperationalError as error:  # nobody wraps what is raised here
+            # Straight to the driver: through SQLAlchemy it costs four times as much.
+            driver.begin(begin)
+        except sqlite3.OperationalError as error:  # SQLAlchemy wraps no error raised here
             raise OperationalError(begin, None, error) from error
 
     return engine
@@ -80,7 +84,11 @@ def sqlite_engine(path: Path, begin: str, *, durable: bool) -> AsyncEngine:
 def postgresql_engine(
     schema: Schema, *, readonly: bool, command_s: float | None = COMMAND_S
 ) -> AsyncEngine:
-    """A reading transaction sees one state of the database from its first statement to its last."""
+    """Return an engine for ``schema``.
+
+    With ``readonly``, a transaction sees one state of the database from its first statement to its
+    last.
+    """
     engine = create_async_engine(
         schema.for_driver(),
         poolclass=NullPool,
@@ -100,9 +108,9 @@ def postgresql_engine(
 
 
 class ConnectionPool:
-    """At most ``size`` connections of an engine, each used by one task at a time.
+    """Keep at most ``size`` connections of an engine, each used by one task at a time.
 
-    They are kept: opening one per transaction costs more than most statements.
+    Opening one for each transaction would cost more than most statements.
     """
 
     def __init__(self, engine: AsyncEngine, *, size: int) -> None:
@@ -112,7 +120,7 @@ class ConnectionPool:
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[AsyncConnection]:
-        """Lend one without a transaction; whatever transaction is left on it at the end is rolled back."""
+        """Lend a connection without a transaction; roll back whatever is left on it."""
         async with self._permits:
             connection, driver = await self._open()
             try:
@@ -134,12 +142,15 @@ class ConnectionPool:
             connection, driver = self._idle.pop()
             if not driver.is_closed():
                 return connection, driver
-            await _discard(connection)  # the server went away meanwhile
+            await _discard(connection)  # the server has closed it meanwhile
         connection = await self._engine.connect()
         return connection, (await connection.get_raw_connection()).driver_connection
 
     async def _after_error(self, connection: AsyncConnection, driver: Any) -> None:
-        """Keep it only if it is certain that nothing of it is left open, also when the task is cancelled again."""
+        """Keep the connection only if certainly nothing of it is left open.
+
+        That has to hold even if the task is cancelled again meanwhile.
+        """
         if not connection.invalidated and not driver.is_closed():
             with suppress(SQLAlchemyError, OSError):
                 await connection.rollback()

@@ -1,7 +1,8 @@
-"""One leader of all processes that share a database: it alone does what must not be done twice at the same time.
+"""Elect one leader among all processes that share a database.
 
-On PostgreSQL that is a lock of a session which ends when its process dies, or has been paused for ``IDLE_S``; on
-SQLite a lock of the kernel's. The session also hears what the other processes commit.
+The leader alone does what must not be done twice at the same time. On PostgreSQL it holds an
+advisory lock of a session, which ends when the process dies or has been paused for ``IDLE_S``; on
+SQLite it holds a file lock of the kernel. The session also hears of other processes' commits.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from shared.db.engines import COMMAND_S, CONNECT_S, Location, Schema
 
 IDLE_S: Final = 10.0
 CERTAIN_SHARE: Final = 0.4
-"""How long a confirmed lock counts without asking again, as a part of ``IDLE_S``: well below it."""
+"""The share of ``IDLE_S`` for which a confirmed lock counts without asking again: well below 1, so
+that no other process can lead by then."""
 ASK_SHARE: Final = 0.2
 
 
@@ -30,11 +32,11 @@ class LeaderLock(ABC):
 
     @abstractmethod
     async def acquire(self) -> bool:
-        """Take the lock or confirm it; return False at once when another process leads."""
+        """Take or confirm the lock; return False at once if another process leads."""
 
     @abstractmethod
     def is_certain(self) -> bool:
-        """Return True if it was confirmed so lately that nobody else can lead by now."""
+        """Return True if it was confirmed so recently that nobody else can lead yet."""
 
     @abstractmethod
     async def close(self) -> None: ...
@@ -43,9 +45,10 @@ class LeaderLock(ABC):
 def leader_lock(
     location: Location, on_notification: Callable[[], None], *, idle_s: float = IDLE_S
 ) -> LeaderLock:
-    """``on_notification`` is called when another process's transaction has committed with ``notify_on_commit``.
+    """Return the lock for the tables at ``location``.
 
-    ``idle_s`` is how long a leader may be paused on PostgreSQL before another one leads.
+    ``on_notification`` is called when another process has committed with ``notify_on_commit``.
+    ``idle_s`` is how long a leader on PostgreSQL may be paused before another one takes over.
     """
     if isinstance(location, Schema):
         return _SessionLock(location, on_notification, idle_s)
@@ -53,15 +56,14 @@ def leader_lock(
 
 
 def channel(schema: Schema) -> str:
-    """Return the channel of PostgreSQL's NOTIFY on which the processes hear of each other's commits."""
+    """Return the channel of PostgreSQL's NOTIFY on which processes hear of commits."""
     return f"tributary_{schema.name}_commits"
 
 
 class _FileLock(LeaderLock):
     def __init__(self, path: Path) -> None:
-        self._path = path.with_name(
-            f"{path.name}.lead"
-        )  # the same file for every version of the product
+        # Every version of the product has to use this same file.
+        self._path = path.with_name(f"{path.name}.lead")
         self._file: TextIO | None = None
 
     @override
@@ -90,23 +92,21 @@ class _FileLock(LeaderLock):
 class _SessionLock(LeaderLock):
     def __init__(self, schema: Schema, on_notification: Callable[[], None], idle_s: float) -> None:
         self._schema, self._on_notification = schema, on_notification
-        self._idle_s, self._certain_s, self._ask_s = (
-            idle_s,
-            idle_s * CERTAIN_SHARE,
-            idle_s * ASK_SHARE,
-        )
+        self._idle_s = idle_s
+        self._certain_s = idle_s * CERTAIN_SHARE
+        self._ask_s = idle_s * ASK_SHARE
         self._session: Any = None
         self._leads = False
         self._confirmed = 0.0
 
     @override
     async def acquire(self) -> bool:
-        """Raises ``OSError`` or asyncpg's errors when the database is away; then nobody here leads."""
-        if (
-            self._leads
-            and time.monotonic() - self._confirmed < self._ask_s
-            and not self._session.is_closed()
-        ):
+        """Take or confirm the lock in the session, which is opened if needed.
+
+        Raises ``OSError`` or asyncpg's errors if the database is away; then this process does not
+        lead.
+        """
+        if self._confirmed_within(self._ask_s):
             return True
         asked = time.monotonic()
         try:
@@ -126,11 +126,12 @@ class _SessionLock(LeaderLock):
 
     @override
     def is_certain(self) -> bool:
-        return (
-            self._leads
-            and time.monotonic() - self._confirmed < self._certain_s
-            and not self._session.is_closed()
-        )
+        return self._confirmed_within(self._certain_s)
+
+    def _confirmed_within(self, seconds: float) -> bool:
+        if not self._leads or self._session.is_closed():
+            return False
+        return time.monotonic() - self._confirmed < seconds
 
     @override
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Alembic on a connection of ours, and the version of the layout beside it."""
+"""Run Alembic on a connection of ours, and record the version of the layout beside it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from sqlalchemy.schema import CreateSchema
 from shared.layout import LAYOUT, SQLITE_TABLES, recorded, require_layout
 
 layout: Final = Table("layout", MetaData(), Column("version", Integer, nullable=False))
-"""One row. It stands beside Alembic's own table and is no part of a service's."""
+"""One row. It belongs to no service: it stands beside Alembic's own table."""
 
 _PATIENT: Final = text(
     "SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)"
@@ -32,7 +32,10 @@ log = structlog.get_logger()
 
 
 async def prepare(db: AsyncConnection, schema: str) -> None:
-    """Wait for other processes that migrate ``schema``, and make it where it is missing (PostgreSQL only)."""
+    """Wait for other processes that migrate ``schema``, and create it if missing.
+
+    PostgreSQL only.
+    """
     await db.execute(_PATIENT)
     await db.execute(_ALONE, {"name": f"{schema}:migrations"})
     if (await db.execute(_THERE, {"name": schema})).first() is None:
@@ -40,7 +43,9 @@ async def prepare(db: AsyncConnection, schema: str) -> None:
 
 
 async def migrate(db: AsyncConnection, script_location: str, store: str) -> None:
-    """Bring the tables to their newest revision in the caller's transaction; ``store`` names them for people.
+    """Bring the tables to their newest revision in the caller's transaction.
+
+    ``store`` names the tables in messages.
 
     Raises:
         LayoutRefused: they have another layout; nothing was changed.
@@ -54,33 +59,33 @@ async def migrate(db: AsyncConnection, script_location: str, store: str) -> None
 
 
 async def bring_to_head(db: AsyncConnection, script_location: str) -> None:
-    """Run Alembic's migrations, whatever the layout. A schema of a newer revision is left as it is."""
+    """Run Alembic's migrations whatever the layout; leave a newer schema as it is."""
     await db.run_sync(_upgrade, script_location)
 
 
 async def layout_of(db: AsyncConnection) -> int | None:
-    """Return the layout of the tables here; None if there are none."""
+    """Return the layout of the tables here, None if there are none."""
     tables = set((await db.execute(_TABLES[db.dialect.name])).scalars())
     row = (await db.execute(select(layout.c.version))).first() if layout.name in tables else None
     return recorded(tables, None if row is None else (row.version,))
 
 
 async def set_layout(db: AsyncConnection, version: int) -> None:
-    """Say which layout the tables have, in the transaction that makes them so."""
+    """Record the layout of the tables, in the transaction that gives it to them."""
     await db.run_sync(lambda inner: layout.create(inner, checkfirst=True))
     await db.execute(delete(layout))
     await db.execute(insert(layout).values(version=version))
 
 
 async def drop_tables(db: AsyncConnection) -> None:
-    """Drop all tables here, Alembic's and that of the layout included."""
+    """Drop all tables here, including Alembic's and the one with the layout."""
     present = MetaData()
     await db.run_sync(present.reflect)
     await db.run_sync(present.drop_all)
 
 
 def alembic_config(connection: Connection, script_location: str) -> Config:
-    """Return Alembic's configuration for the commands of this connection."""
+    """Return Alembic's configuration for commands on this connection."""
     config = Config()
     config.set_main_option("script_location", script_location)
     config.attributes["connection"] = connection
@@ -88,7 +93,10 @@ def alembic_config(connection: Connection, script_location: str) -> Config:
 
 
 def run_migrations(metadata: MetaData) -> None:
-    """What each service's ``migrations/env.py`` calls: migrate on the connection that ``Database.migrate`` holds."""
+    """Migrate on the connection that ``Database.migrate`` holds.
+
+    Each service's ``migrations/env.py`` calls this.
+    """
     context.configure(
         connection=context.config.attributes["connection"],
         target_metadata=metadata,

@@ -1,8 +1,8 @@
-"""SQLite in the event loop's own thread, behind the interface of SQLAlchemy's asynchronous driver.
+"""Run SQLite in the event loop's own thread, behind SQLAlchemy's asynchronous interface.
 
-The usual driver sends every step of a statement to a thread; beside a busy event loop each of them waits for the
-interpreter lock, up to 5 ms (a page's transaction has some sixty). A statement here takes microseconds and runs at
-once.
+The usual driver hands every step of a statement to a thread. Beside a busy event loop each step
+waits for the interpreter lock, up to 5 ms, and a page's transaction has some sixty steps. A
+statement here takes microseconds, so it is simply executed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PAGE_BYTES: Final = 8192
 
 
 class Cursor:
-    """What SQLAlchemy asks of an asynchronous cursor; nothing in it ever waits."""
+    """Offer what SQLAlchemy expects of an asynchronous cursor. Nothing here ever waits."""
 
     def __init__(self, raw: sqlite3.Cursor) -> None:
         self._raw = raw
@@ -26,7 +26,7 @@ class Cursor:
         return self
 
     def __getattr__(self, name: str) -> Any:
-        """``description``, ``rowcount``, ``lastrowid`` and ``arraysize`` are the raw cursor's."""
+        """Return the raw cursor's ``description``, ``rowcount``, ``lastrowid`` or ``arraysize``."""
         return getattr(self._raw, name)
 
     async def execute(self, statement: str, parameters: Sequence[Any] = ()) -> Self:
@@ -45,13 +45,17 @@ class Cursor:
 
 
 class InlineConnection:
-    """A connection whose transactions are ours alone: SQLite's driver begins and commits nothing by itself."""
+    """A connection on which only we begin and commit transactions.
+
+    ``isolation_level=None`` stops Python's driver from doing either by itself.
+    """
 
     def __init__(self, path: Path, *, durable: bool) -> None:
         self._connection: sqlite3.Connection | None = sqlite3.connect(
             path, timeout=BUSY_S, isolation_level=None
         )
-        # A page of a new file: of SQLite's own 4 kB an item with its raw object, often over 2 kB, would fill one alone.
+        # Of SQLite's default of 4 kB, one item with its raw object, often over 2 kB, would fill a
+        # page alone. Only a new file takes this setting.
         self._connection.execute(f"PRAGMA page_size={PAGE_BYTES}")
         for pragma in (
             "journal_mode=WAL",

@@ -1,4 +1,7 @@
-"""What statements are made of, the same on both databases: column types, the clock, and many keys or rows at once."""
+"""Build statements that are the same on both databases.
+
+Column types, the clock, and many keys or rows in one statement.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +39,10 @@ from sqlalchemy.sql.functions import FunctionElement
 from shared import clock
 
 Key: Final = String().with_variant(String(collation="C"), "postgresql")
-"""Text that is sorted and paged by: in the order of its bytes, as SQLite and Python have it, whatever the locale."""
+"""Text to sort and page by, ordered by its bytes in every locale, as SQLite and Python order it."""
 Big: Final = BigInteger().with_variant(Integer(), "sqlite")
-"""64 bits. SQLite's INTEGER always has them, and only by that name can it be a growing primary key."""
+"""64 bits. SQLite's INTEGER always has them, and only a column of that very name can be an
+autoincrementing primary key."""
 
 _VALUES: Final = re.compile(r"VALUES \([^)]*\)")
 _PARAMETERS: Final = re.compile(r"\$\d+")
@@ -47,21 +51,21 @@ _POSTGRESQL_NOW: Final = "EXTRACT(EPOCH FROM clock_timestamp())::float8"
 _OFFSET: Final = bindparam("clock_offset", callable_=clock.offset, type_=Float)
 
 
-class machine_now(FunctionElement[float]):  # noqa: N801  # stands in statements like SQL's own functions
-    """Epoch seconds, to the millisecond, by the machine of the database, whatever the tests do with the clock.
+class machine_now(FunctionElement[float]):  # noqa: N801  # named like SQL's own functions
+    """Epoch seconds, to the millisecond, by the clock of the database's machine.
 
-    For heartbeats: they say that a process runs now, and go on while a test moves the days.
+    For heartbeats: they say that a process is running now, whatever a test does with the days.
     """
 
     type = Float()  # type: ignore[mutable-override]  # as SQLAlchemy's own functions do
     inherit_cache = True  # type: ignore[mutable-override]
 
 
-class db_now(machine_now):  # noqa: N801  # stands in statements like SQL's own functions
-    """Epoch seconds, to the millisecond, by the database's own clock: hosts need not agree on the time.
+class db_now(machine_now):  # noqa: N801  # named like SQL's own functions
+    """Epoch seconds, to the millisecond, by the database's clock: hosts need not agree on the time.
 
-    A clock that was moved moves it too. Only in statements that SQLAlchemy runs: what is compiled once, at import,
-    would not know that the clock can be moved.
+    A test that moves the clock moves this too. Only for statements that SQLAlchemy runs: one
+    compiled at import could not know that the clock can be moved.
     """
 
     inherit_cache = True
@@ -88,16 +92,16 @@ def _now_on_postgresql(_element: db_now, compiler: Any, **options: Any) -> str:
 
 
 def _moved(sql: str, compiler: Any, options: Mapping[str, Any]) -> str:
-    """Add what the clock is ahead by at each execution; leave it out where nobody can move the clock."""
+    """Add the offset of a movable clock at each execution; leave it out otherwise."""
     if not clock.movable():
         return sql
     return f"({sql} + {compiler.process(_OFFSET, **options)})"
 
 
-class in_array(FunctionElement[bool]):  # noqa: N801  # stands in statements like SQL's own functions
-    """``in_array(column, bindparam("ids"))``; the parameter is made by ``json_array``.
+class in_array(FunctionElement[bool]):  # noqa: N801  # named like SQL's own functions
+    """Write ``in_array(column, bindparam("ids"))``; ``json_array`` makes the parameter.
 
-    One parameter, whatever the number of values: the statement is built and planned once.
+    It is one parameter for any number of values, so the statement is built and planned once.
     """
 
     type = Boolean()  # type: ignore[mutable-override]  # as SQLAlchemy's own functions do
@@ -121,18 +125,18 @@ def _in_array_on_sqlite(element: in_array, compiler: Any, **options: Any) -> str
 @compiles(in_array, "postgresql")
 def _in_array_on_postgresql(element: in_array, compiler: Any, **options: Any) -> str:
     column, parameter = (compiler.process(clause, **options) for clause in element.clauses)
-    kind = (
-        element.clauses.clauses[0].type.compile(dialect=compiler.dialect).partition(" COLLATE")[0]
-    )
-    return f"{column} = ANY(ARRAY(SELECT CAST(json_array_elements_text(CAST({parameter} AS json)) AS {kind})))"
+    compared: Any = element.clauses.clauses[0].type
+    kind = compared.compile(dialect=compiler.dialect).partition(" COLLATE")[0]
+    values = f"SELECT CAST(json_array_elements_text(CAST({parameter} AS json)) AS {kind})"
+    return f"{column} = ANY(ARRAY({values}))"
 
 
 class KeyLookup:
-    """``columns`` of one table's rows, by its primary key: the last part among many values, the others given by name.
+    """Look up rows by primary key: many values of its last part, one value of each other part.
 
-    PostgreSQL knows nothing of a lane that has just been opened, takes it to have one row, and then prefers to compare
-    each row of the lane with each value: 20 ms for a page when there are ten thousand. Behind the fence of OFFSET it
-    looks for one whole key at a time.
+    PostgreSQL has no statistics of a lane that was just opened, assumes a single row, and then
+    compares every row of the lane with every value: 20 ms for a page once there are ten thousand
+    rows. ``OFFSET 0`` is a fence for the planner: behind it, it looks up one whole key at a time.
     """
 
     def __init__(self, *columns: Column[Any]) -> None:
@@ -160,10 +164,11 @@ class KeyLookup:
 
 
 class CompiledSelect:
-    """A select for ``Database.read()``, compiled once and run by the driver itself.
+    """Compile a select for ``Database.read()`` once, and run it on the driver itself.
 
-    SQLAlchemy's work on each execution costs more than fifty rows. No type of its columns may need converting.
-    Outside the reading transaction when it comes first in it: several of these do not see one and the same state.
+    SQLAlchemy's work on each execution costs more than fetching fifty rows. None of its columns may
+    need a conversion. If it comes first in a transaction it runs outside of it, so several of these
+    may see different states.
     """
 
     def __init__(self, statement: Select[Any]) -> None:
@@ -172,7 +177,10 @@ class CompiledSelect:
         self._postgresql, self._postgresql_names = _compiled(statement, asyncpg)
 
     async def rows(self, db: AsyncConnection, given: Mapping[str, Any]) -> Sequence[Sequence[Any]]:
-        """``given`` may hold more than the statement's parameters. Raises ``OperationalError``."""
+        """Return the rows. Raise ``OperationalError`` if the database fails.
+
+        ``given`` may hold more than the statement's parameters.
+        """
         driver: Any = (await db.get_raw_connection()).driver_connection
         if db.dialect.name == "sqlite":
             cursor = await driver.cursor().execute(
@@ -196,15 +204,16 @@ def _compiled(statement: Select[Any], dialect: Any) -> tuple[str, tuple[str, ...
 
 def _without_clock(sql: str) -> str:
     if _SQLITE_NOW in sql or _POSTGRESQL_NOW in sql:
-        raise ValueError(f"db_now() cannot move in a statement compiled once; pass the time: {sql}")
+        raise ValueError(f"A statement compiled once cannot use db_now(): pass the time: {sql}")
     return sql
 
 
 class BulkUpsert:
-    """An upsert of ``sqlalchemy.dialects.postgresql``, whose ON CONFLICT SQLite understands as it is.
+    """Run an upsert of ``sqlalchemy.dialects.postgresql``; SQLite understands its ON CONFLICT too.
 
-    Past SQLAlchemy's work on each parameter, which is a third of the cost of a hundred rows. ``columns`` are its
-    parameters, in the order in which a row has to give them. No two rows may have the same key.
+    It bypasses SQLAlchemy's work on each parameter, which is a third of the cost of a hundred rows.
+    ``columns`` are the parameters, in the order in which each row gives them. No two rows may have
+    the same key.
     """
 
     def __init__(self, statement: Insert) -> None:
@@ -215,7 +224,7 @@ class BulkUpsert:
         self._arrays_sql = _from_arrays(self._rows_sql, types)
 
     async def run(self, db: AsyncConnection, rows: Sequence[tuple[Any, ...]]) -> int:
-        """Return how many rows were written: those that the statement's condition let pass."""
+        """Return the number of rows written: those that the statement's condition let pass."""
         if not rows:
             return 0
         if db.dialect.name == "sqlite":
@@ -225,12 +234,15 @@ class BulkUpsert:
 
 
 def _from_arrays(sql: str, types: Sequence[Any]) -> str:
-    """One array per column instead of a list of rows: PostgreSQL plans it once, and says how many rows it wrote."""
+    """Rewrite the upsert to take one array for each column instead of a list of rows.
+
+    PostgreSQL then plans it once, and says how many rows it wrote.
+    """
     dialect: PGDialect_asyncpg = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
     names = (one.compile(dialect=dialect).partition(" COLLATE")[0] for one in types)
     arrays = ", ".join(f"${number}::{name}[]" for number, name in enumerate(names, 1))
-    made, count = _VALUES.subn(f"SELECT * FROM unnest({arrays})", sql)  # noqa: S608  # numbers and names of types
+    made, count = _VALUES.subn(f"SELECT * FROM unnest({arrays})", sql)  # noqa: S608  # only numbers and types
     if count != 1 or "?" in made or len(_PARAMETERS.findall(made)) != len(types):
-        raise ValueError(f"this upsert has parameters outside its values: {sql}")
-    # A row that stands in a SELECT has to be told apart from a join before ON CONFLICT.
+        raise ValueError(f"An upsert may have parameters only in its VALUES: {sql}")
+    # Without a WHERE, the parser takes ON after a SELECT for the condition of a join.
     return made.replace(" ON CONFLICT", " WHERE true ON CONFLICT", 1)

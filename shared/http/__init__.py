@@ -1,4 +1,4 @@
-"""HTTP to other servers: bounded in time and size, with typed failures."""
+"""Send HTTP requests to other servers, bounded in time and size, with typed failures."""
 
 from shared.http.body import decode_json, strip_nul
 from shared.http.client import BODY_CAP, HttpClient, HttpResponse

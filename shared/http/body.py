@@ -1,4 +1,4 @@
-"""Bodies: read within a cap that holds after decompression, then decoded without trusting them."""
+"""Read bodies within a cap that holds after decompression, and decode them without trust."""
 
 from __future__ import annotations
 
@@ -20,10 +20,13 @@ _SURROGATE: Final = re.compile("[\ud800-\udfff]")
 
 
 async def read_body(chunks: AsyncIterable[bytes], encoding: str, cap: int) -> bytes:
-    """The decoded bytes. Raises ``BodyTooLarge``, ``BadBody`` and, for gzip that is cut off, ``Unreachable``."""
+    """Return the decompressed bytes.
+
+    Raises ``BodyTooLarge``, ``BadBody`` and, for gzip that is cut off, ``Unreachable``.
+    """
     coding = encoding.strip().lower()
     if coding not in {"", "identity", "gzip", "x-gzip"}:
-        raise BadBody("The provider answered in a compression that was not asked for.")
+        raise BadBody("The provider used a compression that we did not ask for.")
     gunzip = Gunzip() if "gzip" in coding else None
     parts: list[bytes] = []
     room = cap
@@ -40,14 +43,17 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str, cap: int) -> by
 
 @final
 class Gunzip:
-    """Inflates in steps of at most 1 MiB, so that the reader of the steps decides how much of a bomb goes off."""
+    """Inflate in steps of at most 1 MiB.
+
+    The reader of the steps decides how much of a decompression bomb goes off.
+    """
 
     def __init__(self) -> None:
         self._stream: Any = None
 
     @property
     def complete(self) -> bool:
-        """True between the members of a gzip file, and before its first byte."""
+        """Return True between the members of a gzip file, and before its first byte."""
         return self._stream is None
 
     def feed(self, data: bytes) -> Any:
@@ -56,7 +62,7 @@ class Gunzip:
             try:
                 part = stream.decompress(data, _STEP)
             except zlib.error:
-                raise BadBody("The provider's answer says it is gzip, and is not.") from None
+                raise BadBody("The provider's answer claims to be gzip but is not.") from None
             data = stream.unconsumed_tail
             if stream.eof:
                 data, self._stream = stream.unused_data, None
@@ -65,32 +71,36 @@ class Gunzip:
 
 
 def decode_json(body: bytes, content_type: str | None) -> Any:
-    """The value of a JSON body, without NUL characters (PostgreSQL refuses them).
+    """Return the value of a JSON body, without NUL characters (PostgreSQL refuses them).
 
-    What is almost JSON is repaired: lone surrogates and invalid UTF-8 become U+FFFD; NaN and the infinities null. Of a
-    repeated key the last value stays. Raises ``MalformedBody`` for another content type (a captive portal's page), for
-    anything else that is no JSON, and for more than 200 levels, which could exhaust the stack of whoever walks them.
+    What is almost JSON is repaired: lone surrogates and invalid UTF-8 become U+FFFD, NaN and the
+    infinities become null. Of a repeated key the last value counts.
+
+    Raises ``MalformedBody`` for another content type (a captive portal's page), for anything else
+    that is not JSON, and for more than 200 levels, which could exhaust the stack of whoever walks
+    them.
     """
     if content_type is not None and not _JSON.fullmatch(content_type.partition(";")[0].strip()):
         raise MalformedBody("The provider answered with something that is not JSON.")
     try:
         value = msgspec.json.decode(body)
     except RecursionError:
-        raise MalformedBody("The provider's answer is nested too deep.") from None
+        raise MalformedBody("The provider's answer is nested too deeply.") from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         return _repaired(body)
     return strip_nul(value) if b"\\u0000" in body or _may_be_deep(body) else value
 
 
 def strip_nul(value: Any) -> Any:
-    """A copy without NUL in any string or key. Raises ``MalformedBody`` beyond 200 levels."""
+    """Return a copy without NUL in strings and keys. Raise ``MalformedBody`` beyond 200 levels."""
     return _mapped(value, lambda text: text.replace("\0", ""), 0)
 
 
 def _may_be_deep(body: bytes) -> bool:
-    """False proves at most 200 levels, at the speed of a search; brackets inside strings may give a false True.
+    """Return False only if the body certainly has at most 200 levels.
 
-    Takes away the innermost pairs until none are left: whatever nests deeper than that could exhaust the stack later.
+    It takes away innermost pairs of brackets until none are left, at the speed of a search.
+    Brackets inside strings may cause a wrong True, which only costs a closer look.
     """
     brackets = body.translate(None, _NOT_BRACKETS)
     if len(brackets) > _STEP:
@@ -107,7 +117,7 @@ def _repaired(body: bytes) -> Any:
     try:
         value = json.loads(body.decode("utf-8-sig", "replace"), parse_constant=lambda _: None)
     except RecursionError:
-        raise MalformedBody("The provider's answer is nested too deep.") from None
+        raise MalformedBody("The provider's answer is nested too deeply.") from None
     except ValueError:
         raise MalformedBody("The provider's answer is not valid JSON.") from None
     return _mapped(value, lambda text: _SURROGATE.sub("\ufffd", text).replace("\0", ""), 0)
@@ -115,7 +125,7 @@ def _repaired(body: bytes) -> Any:
 
 def _mapped(value: Any, change: Any, depth: int) -> Any:
     if depth > _DEEPEST:
-        raise MalformedBody("The provider's answer is nested too deep.")
+        raise MalformedBody("The provider's answer is nested too deeply.")
     if isinstance(value, str):
         return change(value)
     if isinstance(value, dict):

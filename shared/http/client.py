@@ -1,4 +1,4 @@
-"""The one way out to other HTTP servers."""
+"""The only way out to other HTTP servers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ BODY_CAP: Final = 32 * 1_048_576
 
 @final
 class HttpResponse:
-    """``headers`` have lower-case names, repeated ones joined by ``, ``. Its representation shows the status only."""
+    """A complete response. Its representation shows the status only.
+
+    ``headers`` have lower-case names; repeated ones are joined by ``, ``.
+    """
 
     __slots__ = ("body", "headers", "status")
 
@@ -32,7 +35,7 @@ class HttpResponse:
         self.body = body
 
     def json(self) -> Any:
-        """Raises ``MalformedBody``."""
+        """Return the decoded body. Raise ``MalformedBody`` if it is not JSON."""
         return decode_json(self.body, self.headers.get("content-type"))
 
     @override
@@ -42,10 +45,11 @@ class HttpResponse:
 
 @final
 class HttpClient:
-    """One per provider, for the life of the process; ``aclose`` ends what is under way.
+    """Send requests; one client per provider, for the life of the process.
 
-    It follows no redirect, keeps no cookie, takes no proxy from the environment and logs nothing. ``transport``
-    replaces the network. At most ``connections`` requests run at once, others wait their turn within their own time.
+    It follows no redirects, keeps no cookies, takes no proxy from the environment and logs nothing.
+    ``transport`` replaces the network. At most ``connections`` requests run at once; others wait
+    their turn within their own time. ``aclose`` ends what is under way.
     """
 
     def __init__(
@@ -72,9 +76,10 @@ class HttpClient:
         form: Pairs | None = None,
         timeout_s: float = 60.0,
     ) -> HttpResponse:
-        """Any complete answer, whatever its status. ``timeout_s`` is for all of it, the last byte of the body included.
+        """Return any complete response, whatever its status.
 
-        ``params`` are added to the URL's own. Raises ``Unreachable``, ``BodyTooLarge`` or ``BadBody``.
+        ``timeout_s`` covers all of it, to the last byte of the body. ``params`` are added to the
+        URL's own. Raises ``Unreachable``, ``BodyTooLarge`` or ``BadBody``.
         """
         request = outgoing(method, url, headers, params, encoded(json, content, form))
         deadline = Deadline(timeout_s)
@@ -96,7 +101,8 @@ class HttpClient:
     def _forget(self, task: asyncio.Task[HttpResponse]) -> None:
         self._running.pop(task, None)
         if not task.cancelled():
-            task.exception()  # read, so that a request nobody waits for any more ends without a complaint
+            # asyncio complains about an exception that nobody has looked at.
+            task.exception()
 
     async def _in_turn(self, request: httpx.Request, deadline: Deadline) -> HttpResponse:
         current.set(deadline)

@@ -1,12 +1,12 @@
-"""What can go wrong between us and another HTTP server, its status codes apart.
+"""Name what can go wrong between us and another HTTP server, apart from its status codes.
 
     HttpError
-    ├── Unreachable       no complete answer in time: refused, reset, cut off, too slow; the same call may work later
+    ├── Unreachable       no complete answer: refused, reset, cut off, too slow; may work later
     ├── BodyTooLarge      more bytes than the cap, counted after decompression
     └── BadBody           complete, but not what its headers say
         └── MalformedBody not the JSON it should be
 
-No text of these holds a URL's path or query, a header or a part of a body.
+Their texts hold no path or query of a URL, no header and no part of a body.
 """
 
 from __future__ import annotations

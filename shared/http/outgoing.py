@@ -1,4 +1,4 @@
-"""From what a caller says to the request that leaves."""
+"""Build the request that leaves from what the caller gave."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ def outgoing(
     params: Pairs | None,
     body: tuple[bytes, str | None],
 ) -> httpx.Request:
-    """``params`` join the query that ``url`` has (``httpx.Request`` would replace it). Raises ``HttpError``."""
+    """Return the request. Raise ``HttpError`` if ``url`` is no http or https URL.
+
+    ``params`` are added to the URL's query; ``httpx.Request`` would replace it.
+    """
     content, content_type = body
     given = {name.lower(): value for name, value in (headers or {}).items()}
     kind = {"content-type": content_type} if content_type else {}
@@ -38,12 +41,12 @@ def outgoing(
     except httpx.InvalidURL:
         address = httpx.URL("")
     if address.scheme not in {"http", "https"} or not address.host:
-        raise HttpError("A request was to go to something that is no http or https URL.")
+        raise HttpError("A request was addressed to something that is no http or https URL.")
     return httpx.Request(method, address, headers={**_HEADERS, **kind, **given}, content=content)
 
 
 def encoded(json: Any, content: bytes | None, form: Pairs | None) -> tuple[bytes, str | None]:
-    """The bytes and their content type."""
+    """Return the bytes of the body and their content type."""
     if json is not msgspec.UNSET:
         return msgspec.json.encode(json), "application/json"
     if form is not None:

@@ -1,4 +1,4 @@
-"""The default transport of ``HttpClient``."""
+"""Provide the default transport of ``HttpClient``."""
 
 from __future__ import annotations
 
@@ -14,12 +14,16 @@ from typing_extensions import override
 from shared.http.wire import Network
 
 _IDLE_S: Final = 4.0
-"""Shorter than the 5 s after which uvicorn and others close: a request sent into a closing connection is lost."""
+"""Shorter than the 5 s after which uvicorn and others close an idle connection: a request sent into
+a closing connection is lost."""
 
 
 @final
 class PooledTransport(httpx.AsyncBaseTransport):
-    """httpcore's pool on our own sockets, without a limit of its own: its queue does not survive time limits."""
+    """Use httpcore's pool on our own sockets, without a limit of its own.
+
+    A few timeouts in its queue would block the pool for ever.
+    """
 
     def __init__(self, idle: int, tls: ssl.SSLContext | None = None) -> None:
         self._idle = idle
@@ -76,5 +80,5 @@ class _Stream(httpx.AsyncByteStream):
 
 @functools.cache
 def _trusted() -> ssl.SSLContext:
-    """Once per process: reading the certificate bundle costs some 60 ms of CPU."""
+    """Return the system's trust store, read once: that costs some 60 ms of CPU."""
     return httpx.create_ssl_context(trust_env=False)

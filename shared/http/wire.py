@@ -1,8 +1,8 @@
-"""Sockets under httpcore's pool that know the deadline of the request they serve.
+"""Give httpcore's pool sockets that know the deadline of the request they serve.
 
-A cancelled task leaves connections in httpcore's pool that no one owns: a few of them and every later request waits for
-ever. So nothing above the socket is ever cancelled here. A deadline ends the read or write that is under way with an
-ordinary error, and the pool cleans up as after any other.
+A cancelled task leaves connections in httpcore's pool that nobody owns; after a few of them every
+later request waits for ever. So nothing above the socket is ever cancelled here. A deadline ends
+the current read or write with an ordinary error, and the pool cleans up as after any other error.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @final
 class Deadline:
-    """``seconds`` from now for everything a request does. Made inside a running loop."""
+    """Allow ``seconds`` from now for everything a request does. Needs a running loop."""
 
     def __init__(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
@@ -34,7 +34,7 @@ class Deadline:
         self._scope: asyncio.Timeout | None = None
 
     def expire(self) -> None:
-        """End now; a read or write that is under way fails as if its time had come."""
+        """End now: the current read or write fails as if its time were over."""
         self._end = self._loop.time()
         if self._scope is not None:
             with contextlib.suppress(RuntimeError):
@@ -46,7 +46,11 @@ class Deadline:
         error: type[httpcore.NetworkError],
         at_most_s: float | None = None,
     ) -> T:
-        """Raises ``error`` for what the operating system or TLS says, and its time-out sibling for lateness."""
+        """Do ``work`` before the deadline.
+
+        Raises ``error`` if the operating system or TLS fails, and its timeout sibling if time is
+        up.
+        """
         now = self._loop.time()
         if now >= self._end:
             work.close()
@@ -91,7 +95,7 @@ class Wire(httpcore.AsyncNetworkStream):
 
     @override
     async def aclose(self) -> None:
-        """Abort rather than say goodbye: a peer that does not answer TLS's close would hold us for 30 s."""
+        """Abort the connection. A peer that does not answer TLS's close would hold us for 30 s."""
         self._writer.transport.abort()
 
     @override
@@ -111,7 +115,10 @@ class Wire(httpcore.AsyncNetworkStream):
 
     @override
     def get_extra_info(self, info: str) -> Any:
-        """``is_readable`` is httpcore's question whether an idle connection was closed by the other side."""
+        """Answer httpcore's questions.
+
+        It asks for ``is_readable`` to learn if the other side has closed an idle connection.
+        """
         if info == "is_readable":
             return self._reader.at_eof() or self._writer.is_closing() or self._has_unread_bytes()
         return self._writer.get_extra_info(info)
@@ -143,7 +150,10 @@ class Network(httpcore.AsyncNetworkBackend):
         )
 
     async def _open(self, host: str, port: int) -> Streams:
-        """Never cancels a connect: asyncio's race of IPv6 and IPv4 loses the winner's socket when it is cancelled."""
+        """Connect, and never cancel that.
+
+        asyncio's race of IPv6 and IPv4 loses the winner's socket if it is cancelled.
+        """
         dialling = asyncio.get_running_loop().create_task(_dial(host, port))
         self._dialling.add(dialling)
         dialling.add_done_callback(self._dialling.discard)

@@ -1,7 +1,7 @@
-"""Kafka as we use it: at least once, raw bytes in, nothing lost, what cannot be processed kept as a dead letter.
+"""Kafka as we use it: at least once, raw bytes in, and nothing lost.
 
-FastStream runs the consumers; none of its acknowledgement policies does this, so ours stand on MANUAL and commit
-themselves.
+FastStream runs the consumers. None of its acknowledgement policies keeps a message that fails, so
+ours use MANUAL, commit offsets themselves, and keep what they cannot process as a dead letter.
 """
 
 from shared.kafka.admin import (

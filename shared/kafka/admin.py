@@ -1,4 +1,4 @@
-"""Topics are made by us, with their partitions and policies, and checked at start."""
+"""Create our topics with their partitions and policies, and check them at each start."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ SETTLE_S: Final = 15.0
 POLL_S: Final = 0.1
 THE_TOPICS: Final = "What Kafka holds under our topics' names"
 COPIES: Final = 3
-"""Of each topic, where there are as many brokers."""
+"""Replicas of each topic, on a cluster with at least as many brokers."""
 
 
 class ClusterUnsuitable(TributaryError):
-    """The cluster has no topic of ours, or one with too few partitions, or refuses to make one."""
+    """A topic of ours is missing, has too few partitions, or cannot be created."""
 
     code = "cluster_unsuitable"
 
@@ -35,13 +35,14 @@ async def _nothing() -> None: ...
 
 
 async def ensure_topics(cluster: Cluster, *, local: bool) -> None:
-    """Create what is missing; ``local`` takes the small partition counts of the embedded broker.
+    """Create missing topics; ``local`` means the small partition counts of the local broker.
 
-    The topic that says which layout the others have comes first, with its record: a start that is killed in between
-    is finished by the next one, and topics without that record are older ones.
+    The topic that records the layout of all others is created first, with its record. If the
+    process is killed in between, the next start finishes the job. Topics without that record are
+    older ones.
 
     Raises:
-        ClusterUnsuitable: says which topic, why, and what to do.
+        ClusterUnsuitable: names the topic, the reason, and what to do.
         LayoutRefused: the topics have another layout; nothing was changed.
     """
     async with _admin(cluster) as admin:
@@ -52,16 +53,16 @@ async def ensure_topics(cluster: Cluster, *, local: bool) -> None:
         else:
             require_layout(found, THE_TOPICS)
         described = await _make(admin, TOPICS, local=local)
-    wanted = {topic.name: topic.local_partitions if local else topic.partitions for topic in TOPICS}
+    wanted = {topic.name: _partitions(topic, local=local) for topic in TOPICS}
     for topic in described:
         _check(topic, {wanted[topic["topic"]]})
 
 
 async def check_topics(cluster: Cluster) -> None:
-    """Check that all topics are there, as a cluster or the embedded broker has them: services use no others.
+    """Check that all topics exist and have a known number of partitions.
 
     Raises:
-        ClusterUnsuitable: says which topic, why, and what to do.
+        ClusterUnsuitable: names the topic, the reason, and what to do.
         LayoutRefused: the topics have another layout.
     """
     async with _admin(cluster) as admin:
@@ -69,13 +70,12 @@ async def check_topics(cluster: Cluster) -> None:
         found = await _layout(cluster, admin, existing)
         if found is not None:
             require_layout(found, THE_TOPICS)
-        missing = [
-            topic.name for topic in (INSTALLATION_TOPIC, *TOPICS) if topic.name not in existing
-        ]
+        needed = [topic.name for topic in (INSTALLATION_TOPIC, *TOPICS)]
+        missing = [name for name in needed if name not in existing]
         if missing or found is None:
             name = missing[0] if missing else f"{INSTALLATION} with a record in it"
             raise ClusterUnsuitable(
-                f"Kafka has no topic {name}. Make the topics: python -m deploy.setup"
+                f"Kafka has no topic {name}. Create the topics: python -m deploy.setup"
             )
         described = await _described(admin, TOPICS)
     sizes = {topic.name: {topic.partitions, topic.local_partitions} for topic in TOPICS}
@@ -84,25 +84,25 @@ async def check_topics(cluster: Cluster) -> None:
 
 
 async def check_topics_layout(cluster: Cluster) -> None:
-    """Raise ``LayoutRefused`` if the cluster has topics of ours, and they have another layout."""
+    """Raise ``LayoutRefused`` if the cluster has topics of ours with another layout."""
     found = await topics_layout(cluster)
     if found is not None:
         require_layout(found, THE_TOPICS)
 
 
 async def topics_layout(cluster: Cluster) -> int | None:
-    """Return the layout of the topics of this cluster; None if it has none of ours."""
+    """Return the layout of our topics on this cluster, None if it has none."""
     async with _admin(cluster) as admin:
         return await _layout(cluster, admin, await _existing(admin))
 
 
 async def drop_topics(cluster: Cluster, *former: str) -> None:
-    """Delete all topics of ours and those called ``former``, with what they hold; return when they are gone.
+    """Delete our topics and those named ``former``, with their content; return when they are gone.
 
-    The record of their layout goes first: what is left when this is killed is of no known layout.
+    The record of the layout goes first: if this is killed halfway, the rest has no known layout.
 
     Raises:
-        ClusterUnsuitable: says which topic, and why.
+        ClusterUnsuitable: names the topic and the reason.
     """
     names = {topic.name for topic in TOPICS} | {*former}
     async with _admin(cluster) as admin:
@@ -122,7 +122,11 @@ async def _layout(cluster: Cluster, admin: AIOKafkaAdminClient, existing: set[st
 
 
 async def _existing(admin: AIOKafkaAdminClient) -> set[str]:
-    """Return the topics there are, ours for certain: the controller knows them, whom a broker may lag behind."""
+    """Return the names of existing topics, without missing any of ours.
+
+    A broker's list may lag behind the controller, so the controller is asked too: it refuses to
+    validate the creation of a topic that exists.
+    """
     ours = [_new(topic, copies=1, local=True) for topic in (INSTALLATION_TOPIC, *TOPICS)]
     answer = await admin.create_topics(ours, validate_only=True)
     refused = {
@@ -135,18 +139,26 @@ async def _delete(admin: AIOKafkaAdminClient, names: set[str]) -> None:
     answer = await admin.delete_topics(sorted(names))
     for name, code in answer.topic_error_codes:
         if code not in {0, UnknownTopicOrPartitionError.errno}:
-            raise ClusterUnsuitable(f"Topic {name} cannot be deleted: {for_code(code).__name__}.")
+            raise ClusterUnsuitable(
+                f"Kafka refused to delete the topic {name}: {for_code(code).__name__}. Check that "
+                "this account may delete topics, then repeat."
+            )
 
 
 async def _gone(admin: AIOKafkaAdminClient, names: set[str]) -> None:
-    """Wait until no broker that is asked knows them; each time it is another one."""
+    """Wait until no broker lists the topics any more.
+
+    Each request goes to another broker, so twice as many clean answers as there are brokers are
+    enough.
+    """
     end = time.monotonic() + SETTLE_S
     left = 2 * len((await admin.describe_cluster())["brokers"])
     while left:
         still = names & set(await admin.list_topics())
         if still and time.monotonic() > end:
             raise ClusterUnsuitable(
-                f"Topic {min(still)} was deleted and is still there. Try again."
+                f"Kafka still has the topic {min(still)}, {SETTLE_S:.0f} s after it was deleted. "
+                "Repeat this later."
             )
         left -= not still
         await asyncio.sleep(POLL_S)
@@ -155,16 +167,18 @@ async def _gone(admin: AIOKafkaAdminClient, names: set[str]) -> None:
 async def _make(
     admin: AIOKafkaAdminClient, topics: Sequence[Topic], *, local: bool
 ) -> Sequence[Mapping[str, Any]]:
-    """Create those of ``topics`` that are missing, and describe all of them."""
+    """Create the topics that are missing, and describe all of them."""
     copies = 1 if local else min(COPIES, len((await admin.describe_cluster())["brokers"]))
 
     async def create_missing() -> None:
-        """Again and again: a cluster may refuse for a moment to make a topic that it has just deleted."""
+        """Create what is missing now.
+
+        Called repeatedly: a cluster may refuse for a moment to create a topic that it has just
+        deleted.
+        """
         existing = set(await admin.list_topics())
-        await _create(
-            admin,
-            [_new(topic, copies, local=local) for topic in topics if topic.name not in existing],
-        )
+        missing = [topic for topic in topics if topic.name not in existing]
+        await _create(admin, [_new(topic, copies, local=local) for topic in missing])
 
     return await _described(admin, topics, before=create_missing)
 
@@ -175,7 +189,11 @@ async def _described(
     *,
     before: Callable[[], Awaitable[None]] = _nothing,
 ) -> Sequence[Mapping[str, Any]]:
-    """Ask until each has partitions: a cluster that has just made a topic may not know them yet."""
+    """Describe the topics once each has partitions.
+
+    A broker may not yet know a topic that was just created. After ``SETTLE_S`` the answer is
+    returned as it is.
+    """
     names = sorted(topic.name for topic in topics)
     end = time.monotonic() + SETTLE_S
     while True:
@@ -186,10 +204,14 @@ async def _described(
         await asyncio.sleep(POLL_S)
 
 
+def _partitions(topic: Topic, *, local: bool) -> int:
+    return topic.local_partitions if local else topic.partitions
+
+
 def _new(topic: Topic, copies: int, *, local: bool) -> NewTopic:
     return NewTopic(
         topic.name,
-        topic.local_partitions if local else topic.partitions,
+        _partitions(topic, local=local),
         copies,
         topic_configs=topic.config,
     )
@@ -209,8 +231,9 @@ def _check(described: Mapping[str, Any], wanted: Collection[int]) -> None:
     count = len(described["partitions"])
     if count not in wanted:
         raise ClusterUnsuitable(
-            f"Topic {described['topic']} has {count} partitions, {max(wanted)} are needed: keys would move. "
-            "Use another cluster, or delete the topic if its content may go."
+            f"The topic {described['topic']} has {count} partitions instead of {max(wanted)}, so "
+            "keys would be on other partitions. Use another cluster, or delete the topic if you "
+            "do not need its content."
         )
 
 
@@ -220,12 +243,18 @@ async def _create(admin: AIOKafkaAdminClient, fresh: list[NewTopic]) -> None:
     answer = await admin.create_topics(fresh)
     for name, code, *rest in answer.topic_errors:
         if code not in {0, TopicAlreadyExistsError.errno}:
-            raise ClusterUnsuitable(
-                f"Topic {name} cannot be made: error {code} {rest[0] if rest else ''}".rstrip()
-            )
+            raise ClusterUnsuitable(_not_created(name, code, *rest))
+
+
+def _not_created(name: str, code: int, message: str | None = None) -> str:
+    told = f"{for_code(code).__name__}: {message or 'Kafka gave no reason'}"
+    return (
+        f"Kafka refused to create the topic {name} ({told}). Check that this account may create "
+        "topics and that the cluster has room for it."
+    )
 
 
 async def cluster_id(cluster: Cluster) -> str:
-    """Return the identity of the cluster."""
+    """Return the id of the cluster."""
     async with _admin(cluster) as admin:
         return str((await admin.describe_cluster())["cluster_id"])

@@ -1,4 +1,4 @@
-"""From where Kafka is and how to sign in there to what its clients take."""
+"""Turn the settings of a Kafka cluster into arguments of its clients."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from shared.settings import Cluster
 
 
 def client_options(cluster: Cluster) -> dict[str, Any]:
-    """Keyword arguments of every aiokafka client."""
+    """Return the keyword arguments that every aiokafka client takes."""
     options: dict[str, Any] = {
         "bootstrap_servers": cluster.bootstrap,
         "security_protocol": cluster.protocol,
@@ -24,7 +24,7 @@ def client_options(cluster: Cluster) -> dict[str, Any]:
 
 
 def security(cluster: Cluster) -> BaseSecurity:
-    """The same for FastStream."""
+    """Return the same settings as FastStream takes them."""
     context, encrypted = _tls(cluster), cluster.encrypted
     if not cluster.signs_in:
         return BaseSecurity(ssl_context=context, use_ssl=encrypted)

@@ -1,6 +1,7 @@
-"""A proof at each start that no client of ours has a setting with which it loses messages.
+"""Refuse to start a Kafka client whose settings would lose messages.
 
-FastStream's and aiokafka's defaults are such settings, an upgrade may bring others, and none of them shows in use.
+FastStream's and aiokafka's defaults lose messages, an upgrade may bring new ones, and nothing of it
+shows in normal use. So each start checks what the clients were really given.
 """
 
 from __future__ import annotations
@@ -20,13 +21,13 @@ ALL_REPLICAS: Final = -1
 
 
 class UnsafeClient(TributaryError):
-    """A Kafka client of ours would lose messages; says which, and how."""
+    """A Kafka client of ours would lose messages; the detail says which, and how."""
 
     code = "unsafe_client"
 
 
 def check_subscribers(broker: KafkaBroker) -> None:
-    """Before anything is read. Raises ``UnsafeClient``."""
+    """Raise ``UnsafeClient`` if a declared consumer is unsafe. Called before anything is read."""
     _refuse(
         f"the consumer of {_topics(one)} {wrong}"
         for one in broker.subscribers
@@ -35,7 +36,7 @@ def check_subscribers(broker: KafkaBroker) -> None:
 
 
 def check_consumers(broker: KafkaBroker) -> None:
-    """What the running consumers really do. Raises ``UnsafeClient``."""
+    """Raise ``UnsafeClient`` if a running consumer is unsafe."""
     live = [(one, getattr(one, "consumer", None)) for one in broker.subscribers]
     _refuse(
         f"the consumer of {_topics(one)} {wrong}"
@@ -45,10 +46,10 @@ def check_consumers(broker: KafkaBroker) -> None:
 
 
 def check_producer(producer: AIOKafkaProducer) -> None:
-    """Raises ``UnsafeClient``."""
+    """Raise ``UnsafeClient`` if the producer is unsafe."""
     wrong = []
-    if producer._sender._acks != ALL_REPLICAS:  # noqa: SLF001  # no door leads there
-        wrong.append("takes a message as sent before all replicas have it (acks is not all)")
+    if producer._sender._acks != ALL_REPLICAS:  # noqa: SLF001  # there is no public way to ask
+        wrong.append("counts a message as sent before all replicas have it (acks is not all)")
     if producer._txn_manager is None:  # noqa: SLF001
         wrong.append("may send a message twice or out of order (idempotence is off)")
     _refuse(f"the producer {one}" for one in wrong)
@@ -65,14 +66,14 @@ def _declared_wrong(subscriber: Any) -> Iterator[str]:
     if subscriber.ack_policy is not AckPolicy.MANUAL:
         yield f"acknowledges by itself ({subscriber.ack_policy})"
     if not subscriber._no_reply:  # noqa: SLF001
-        yield "answers to whatever a message names in its reply_to header"
+        yield "publishes to whatever topic a message names in its reply_to header"
     settings = subscriber._connection_args  # noqa: SLF001
     if settings.get("auto_offset_reset") != "earliest":
         yield "starts at the end of a topic it has not read (auto_offset_reset is not earliest)"
     if subscriber._outer_config.allow_auto_create_topics:  # noqa: SLF001
-        yield "makes missing topics, with one partition and one replica"
+        yield "creates missing topics, with one partition and one replica"
     if not _raw(subscriber):
-        yield "decodes before our wrapper can keep what does not decode"
+        yield "decodes messages before we can keep those that do not decode"
 
 
 def _raw(subscriber: BatchSubscriber) -> bool:
@@ -97,6 +98,7 @@ def _refuse(wrong: Iterable[str]) -> None:
     found = list(wrong)
     if found:
         raise UnsafeClient(
-            f"This would lose messages, so it was not started: {'; '.join(found)}. It is a fault of this version, or "
-            "of the Kafka library installed with it: install the versions of requirements.lock."
+            f"Messages could be lost, so nothing was started: {'; '.join(found)}. The cause is "
+            "this version or the Kafka library installed with it: install the versions of "
+            "requirements.lock."
         )

@@ -1,4 +1,8 @@
-"""Consumers that lose nothing: raw bytes in, one outcome per message (see ``deliver``), offsets committed by hand."""
+"""Run the consumers of a service so that no message is lost.
+
+A handler gets raw bytes, each message has exactly one outcome (see ``deliver``), and offsets are
+committed by hand.
+"""
 
 from __future__ import annotations
 
@@ -29,9 +33,10 @@ from shared.telemetry import Collector
 
 BATCH: Final = 1000
 GATHER_S: Final = 0.1
-"""A pause between batches: what comes meanwhile makes one larger batch, which costs less than several small ones."""
+"""The pause between two batches. Messages that arrive meanwhile make one larger batch, which costs
+less than several small ones."""
 LEAVE_S: Final = 1.0
-"""How long a handler may go on when the consumers stop; what it had not finished comes again."""
+"""The time a handler has to finish when the consumers stop. Unfinished messages come again."""
 
 One = Callable[[ConsumedRecord], Awaitable[None]]
 OnBatch = Callable[[list[ConsumedRecord], AIOKafkaConsumer], Awaitable[None]]
@@ -40,7 +45,7 @@ log = structlog.get_logger()
 
 
 class Consumers:
-    """All consumers of one service: ``each`` and ``batches`` declare them, ``start`` and ``stop`` run them."""
+    """Hold all consumers of one service: declare with ``each`` and ``batches``, then ``start``."""
 
     def __init__(
         self,
@@ -71,11 +76,11 @@ class Consumers:
 
     @property
     def failing(self) -> Mapping[str, str]:
-        """Topic → what its consumer is waiting for; empty when all is well."""
+        """Return topic → what its consumer is waiting for. Empty when all is well."""
         return {**self._unreadable, **self._delivery.failing}
 
     def collectors(self) -> Mapping[str, Collector]:
-        """Lag and states, for ``/metrics``."""
+        """Return the collectors of lag and states for ``/metrics``."""
         return self._reading.collectors()
 
     def _state(self, topic: str) -> State:
@@ -84,7 +89,7 @@ class Consumers:
         return "waiting" if topic in self.failing else "reading"
 
     async def start(self) -> None:
-        """Raises ``UnsafeClient`` or ``SignInRefused``; then nothing was read."""
+        """Start reading. Raise ``UnsafeClient`` or ``SignInRefused`` before the first record."""
         check_subscribers(self.broker)
         await check_sign_in(self._cluster)
         try:
@@ -100,7 +105,7 @@ class Consumers:
         await self.broker.stop()
 
     def each(self, topic: str, handle: One) -> None:
-        """One message at a time, its offset committed when ``handle`` has returned."""
+        """Handle one message at a time, and commit its offset when ``handle`` has returned."""
 
         async def one_by_one(batch: list[ConsumedRecord], consumer: AIOKafkaConsumer) -> None:
             for record in batch:
@@ -115,9 +120,10 @@ class Consumers:
         self._subscribe(topic, one_by_one, listener=None, rewind=rewind_to_committed, records=100)
 
     def batches(self, topic: str, handle: Many, positions: Positions) -> None:
-        """Whole batches; ``handle`` writes its position with them, and reading goes on from there after any restart.
+        """Handle whole batches that store their own position.
 
-        Kafka's committed offset then only tells the lag.
+        ``handle`` writes the position with its rows, and reading continues there after a restart.
+        The offset committed in Kafka then only serves to show the lag.
         """
 
         async def whole(batch: list[ConsumedRecord], consumer: AIOKafkaConsumer) -> None:
@@ -135,9 +141,9 @@ class Consumers:
         )
 
     async def dead_letter(self, record: ConsumedRecord, error: Exception) -> None:
-        """For a handler that sorts out what it cannot read; returns once the message is kept.
+        """Keep one message as a dead letter; return once it is stored.
 
-        Raises ``LimitReached``, which the handler lets pass.
+        For a handler that sorts out bad messages by itself. It has to let ``LimitReached`` through.
         """
         await self._delivery.dead_letter(record, error)
 
@@ -152,7 +158,9 @@ class Consumers:
     ) -> Callable[[], AIOKafkaConsumer]:
         subscriber = self.broker.subscriber(
             topic,
-            group_id=f"tributary.{self._service}.{topic}",  # of its own: one group would rebalance at each start
+            # A group for each topic: with a common one, every consumer that starts would make
+            # all others rebalance.
+            group_id=f"tributary.{self._service}.{topic}",
             batch=True,
             max_records=records,
             ack_policy=AckPolicy.MANUAL,
@@ -176,7 +184,7 @@ class Consumers:
             await self._checked.wait()
             try:
                 await self._hand_over(batch, handle, consumer())
-            except Exception as error:  # noqa: BLE001  # FastStream would pass over it and read on
+            except Exception as error:  # noqa: BLE001  # FastStream would skip the batch
                 await poll.again(error)
 
         return consumer
@@ -189,19 +197,21 @@ class Consumers:
             self._reading.taken(batch)
             await handle(batch, consumer)
         if topic in self._delivery.stopped:
-            # Again after every rebalance; as a member of its group it keeps others from making more dead letters.
+            # A rebalance undoes the pause, so it is repeated for each batch. The consumer stays a
+            # member of its group: otherwise another one would take over and do the same damage.
             consumer.pause(*consumer.assignment())
         else:
             self._reading.done(batch)
 
 
 async def _commit(consumer: AIOKafkaConsumer, *read: ConsumedRecord) -> None:
-    """Tell Kafka how far each partition was read; ``read`` has the last record of each."""
+    """Tell Kafka how far each partition was read; ``read`` holds the last record of each."""
     try:
         await consumer.commit(
             {TopicPartition(one.topic, one.partition): one.offset + 1 for one in read}
         )
     except (KafkaError, ConsumerStoppedError) as error:
-        # The group moved on without us: whoever has the partition now reads the message again, which is harmless.
+        # The group has rebalanced without us. Whoever has the partition now reads the message
+        # again, which is harmless: handlers are idempotent.
         COMMIT_FAILURES.add(read[0].topic)
         log.warning("commit_failed", topic=read[0].topic, error=type(error).__name__)

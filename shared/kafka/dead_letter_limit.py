@@ -1,4 +1,7 @@
-"""When too much goes to the dead letters it is the consumer that is wrong, or everyone who sends: better to stop."""
+"""Stop a consumer that turns too many messages into dead letters.
+
+Then it is the consumer that is wrong, or whoever sends, and stopping does less harm.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from shared.kafka.record import ConsumedRecord
 
 
 class DeadLetterLimit(msgspec.Struct, frozen=True, kw_only=True):
-    """As many in a row, or more than this ``share`` of the last ``window`` messages, are kept at most."""
+    """Allow ``run`` dead letters in a row, and a ``share`` of the last ``window`` messages."""
 
     run: int = 50
     window: int = 200
@@ -18,7 +21,7 @@ class DeadLetterLimit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitReached(Exception):
-    """The message that came next would be one dead letter too many: it was neither kept nor may it be passed."""
+    """The next message would be one dead letter too many: it is neither kept nor passed."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -26,7 +29,7 @@ class LimitReached(Exception):
 
 
 class Tally:
-    """How the messages of one consumer ended, in the order they were read. A restart begins anew."""
+    """Count how the messages of one consumer ended, in reading order. A restart begins anew."""
 
     def __init__(self, limit: DeadLetterLimit) -> None:
         self._limit = limit
@@ -41,16 +44,19 @@ class Tally:
         self._kept.clear()
 
     def end(self) -> None:
-        """The rest of the batch was good."""
+        """Count the rest of the batch as good."""
         self._good(len(self._batch) - self._counted)
         self._batch, self._counted = [], 0
 
     def has(self, record: ConsumedRecord) -> bool:
-        """Whether it was kept already: a batch is tried again when the database was away after its letters."""
+        """Return True if the message is a dead letter already.
+
+        A batch is tried again if the database goes away after some of its messages were kept.
+        """
         return (record.partition, record.offset) in self._kept
 
     def check(self, record: ConsumedRecord) -> None:
-        """Raises ``LimitReached`` when ``record`` is one too many."""
+        """Raise ``LimitReached`` if ``record`` would be one dead letter too many."""
         self._count_up_to(record)
         limit = self._limit
         if self._run >= limit.run:
@@ -64,7 +70,7 @@ class Tally:
         self._run += 1
 
     def _count_up_to(self, record: ConsumedRecord) -> None:
-        """What stands before it in the batch is taken as good until it proves otherwise."""
+        """Count the messages before it in the batch as good, until one proves otherwise."""
         for at in range(self._counted, len(self._batch)):
             if self._batch[at] is record:
                 self._good(at - self._counted)

@@ -1,4 +1,4 @@
-"""What could not be processed is kept: the original bytes, where they came from, and why."""
+"""Keep messages that cannot be processed: the original bytes, their origin, and the reason."""
 
 from __future__ import annotations
 
@@ -16,19 +16,26 @@ from shared.kafka.record import ConsumedRecord
 from shared.transient import RETRY_S
 
 MAX_DEAD_LETTER_BYTES: Final = 1_048_000
-"""A little less than what Kafka takes by itself, and more than anything we send: room for where it came from."""
+"""Slightly under Kafka's default ``max.message.bytes`` (1,048,588), and more than anything we send,
+so that there is room for the origin."""
 
 log = structlog.get_logger()
 
 
 class DeadLetters:
-    """The dead letters of one service. Nothing may pass a message that belongs here before it is kept."""
+    """Publish the dead letters of one service.
+
+    No consumer may pass a message that belongs here before it is kept.
+    """
 
     def __init__(self, producer: Producer, *, service: str) -> None:
         self._producer, self._service = producer, service
 
     async def publish(self, record: ConsumedRecord, error: Exception, attempts: int = 1) -> None:
-        """Return once the message is on disk, however long Kafka stays away; only cancellation ends it earlier."""
+        """Return once the message is stored, however long Kafka stays away.
+
+        Only cancellation ends it earlier.
+        """
         log.warning("dead_letter", topic=record.topic, offset=record.offset, error=str(error)[:200])
         letter = Message(
             topic=dead_letters(record.topic),
@@ -41,7 +48,7 @@ class DeadLetters:
                 await self._producer.send_all([letter], most=MAX_DEAD_LETTER_BYTES)
             except MessageSizeTooLargeError:
                 letter = _cut(letter, self._origin(record, error, attempts))
-            except Exception as failure:  # noqa: BLE001  # whatever it is, passing on would lose the message
+            except Exception as failure:  # noqa: BLE001  # going on would lose the message
                 log.warning(
                     "dead_letter_waits",
                     topic=record.topic,
@@ -68,7 +75,10 @@ class DeadLetters:
 
 
 def _cut(letter: Message, origin: tuple[tuple[str, bytes], ...]) -> Message:
-    """A message that fills its frame leaves no room for where it came from: keep the beginning, and say its size."""
+    """Shorten a message that leaves no room for its origin.
+
+    The dead letter keeps the beginning of the value, and its full size in a header.
+    """
     key, value = letter.key[:1000], letter.value
     headers = (*origin, ("dlq_bytes", str(len(value or b"")).encode()))
     return Message(

@@ -1,10 +1,12 @@
-"""Hand messages over until each has one outcome. What a handler may raise, and what then happens.
+"""Hand messages to a handler until each has one outcome.
 
-Undecodable    it will never work: to the dead letters (awaited), then on
-away           the database or Kafka is not there: the same again after a pause, for as long as it takes
-anything else  a fault of ours: tried ``ATTEMPTS`` times, then to the dead letters
+The outcome depends on what the handler raises:
 
-Where that would make too many dead letters, none of it happens: the consumer stops in front of the message.
+  Undecodable    it will never work: keep it as a dead letter, then continue
+  transient      the database or Kafka is away: try again after a pause, for as long as it takes
+  anything else  a bug of ours: try ``ATTEMPTS`` times, then keep it as a dead letter
+
+If that makes too many dead letters, the consumer stops in front of the message instead.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from shared.transient import RETRY_S, is_transient
 
 ATTEMPTS: Final = 3
 NOTICE_S: Final = 1.0
-"""A dead letter that is not kept after this long is a reason to say so."""
+"""A dead letter that is not stored after this long is reported in ``failing``."""
 
 Many = Callable[[list[ConsumedRecord]], Awaitable[None]]
 
@@ -31,9 +33,9 @@ log = structlog.get_logger()
 
 
 class Delivery:
-    """Hands messages to handlers; ``failing`` is topic → what its consumer is waiting for, empty when all is well.
+    """Hand messages to handlers; ``failing`` is topic → what its consumer is waiting for.
 
-    ``failing`` is shown to everyone: it tells kinds of errors, never their texts, which may quote a message.
+    ``failing`` is public: it names kinds of errors, never their texts, which may quote a message.
     """
 
     def __init__(self, letters: DeadLetters, limit: DeadLetterLimit) -> None:
@@ -41,10 +43,14 @@ class Delivery:
         self._tallies: dict[str, Tally] = {}
         self.failing: dict[str, str] = {}
         self.stopped: set[str] = set()
-        """Topics whose consumer has reached the limit: nothing of them is read or committed until a restart."""
+        """Topics whose consumer has reached the limit: nothing of them is read or committed until a
+        restart."""
 
     async def deliver(self, batch: list[ConsumedRecord], handle: Many) -> bool:
-        """Whether all may be passed: each had its outcome. Where not, none may, and the consumer has stopped."""
+        """Return True once every message had its outcome, so that all may be passed.
+
+        False means that the consumer has stopped and that none of them may be passed.
+        """
         topic = batch[0].topic
         tally = self._tally(topic)
         tally.begin(batch)
@@ -59,7 +65,7 @@ class Delivery:
     async def dead_letter(
         self, record: ConsumedRecord, error: Exception, attempts: int = 1
     ) -> None:
-        """Return once the message is a dead letter. Raises ``LimitReached``."""
+        """Return once the message is a dead letter. Raise ``LimitReached`` if it is too many."""
         topic, tally = record.topic, self._tally(record.topic)
         if tally.has(record):
             return
@@ -79,7 +85,7 @@ class Delivery:
         topic, attempts = batch[0].topic, 0
         while (error := await _tried(batch, handle)) is not None:
             if is_transient(error):
-                self.failing[topic] = f"{type(error).__name__}: waiting for it to come back"
+                self.failing[topic] = f"{type(error).__name__}: waiting until it is back"
                 log.warning("consumer_waits", topic=topic, error=str(error)[:200])
             else:
                 attempts += 1
@@ -93,7 +99,10 @@ class Delivery:
     async def _isolate(
         self, batch: list[ConsumedRecord], handle: Many, error: Exception, attempts: int
     ) -> None:
-        """A batch of one goes to the dead letters; of a longer one each message gets its own chance."""
+        """Give each message of a failing batch its own chance.
+
+        A batch of one goes to the dead letters.
+        """
         if len(batch) == 1:
             await self.dead_letter(batch[0], error, attempts)
             return
@@ -107,15 +116,16 @@ class Delivery:
         self.stopped.add(topic)
         self.failing[topic] = (
             f"stopped at the dead-letter limit: {reached.reason}, could not be processed. "
-            "Nothing more is read or passed. "
-            f"See `python -m services.gateway dead-letters list --topic {topic}`, put the cause right, then restart."
+            "Nothing more is read or skipped. "
+            f"See `python -m services.gateway dead-letters list --topic {topic}`, "
+            "fix the cause, then restart."
         )
         log.error("consumer_stopped", topic=topic, reason=reached.reason)
 
     def _letter_waits(self, topic: str) -> None:
         self.failing[topic] = (
-            "a message that cannot be processed cannot be kept as a dead letter either: Kafka does not take it. "
-            "Nothing is passed until it does; it goes on by itself."
+            "a message could not be processed, and Kafka does not accept it as a dead letter. "
+            "Nothing is skipped until it does; then reading continues by itself."
         )
 
 
@@ -128,6 +138,6 @@ async def _tried(batch: list[ConsumedRecord], handle: Many) -> Exception | None:
         await handle(batch)
     except LimitReached:
         raise
-    except Exception as error:  # noqa: BLE001  # whatever it is, the messages must not be lost
+    except Exception as error:  # noqa: BLE001  # whatever it is, no message may be lost
         return error
     return None

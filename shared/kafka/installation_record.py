@@ -1,4 +1,4 @@
-"""The record on a topic of its own that says which layout all topics of ours have."""
+"""Store the layout of our topics, as a record on a topic of its own."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _KEY: Final = b"installation"
 
 
 class Installation(msgspec.Struct, frozen=True):
-    """What the record holds; fields may be added to it."""
+    """The content of the record. Fields may be added."""
 
     layout: int
 
 
 async def read_layout(cluster: Cluster) -> int | None:
-    """Return the layout that the newest record tells; None if the topic, which has to be there, is empty.
+    """Return the layout in the newest record, None if the topic is empty. The topic must exist.
 
     Raises:
         LayoutRefused: the record is not ours.
@@ -38,12 +38,13 @@ async def read_layout(cluster: Cluster) -> int | None:
         return msgspec.json.decode(values[-1] or b"", type=Installation).layout
     except msgspec.DecodeError:
         raise LayoutRefused(
-            f"The topic {INSTALLATION} holds a record that is not ours. Use another cluster."
+            f"The topic {INSTALLATION} holds a record that Tributary did not write. Use another "
+            "cluster, or delete the topic if nobody needs it."
         ) from None
 
 
 async def write_layout(cluster: Cluster) -> None:
-    """Append the record of today's layout; return when it is acknowledged."""
+    """Append a record with the current layout; return when it is acknowledged."""
     producer = AIOKafkaProducer(**client_options(cluster), acks="all", enable_idempotence=True)
     await producer.start()
     try:

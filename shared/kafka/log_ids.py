@@ -1,4 +1,4 @@
-"""Tell which log a position belongs to."""
+"""Tell which log a stored position belongs to."""
 
 from __future__ import annotations
 
@@ -22,10 +22,11 @@ log = structlog.get_logger()
 
 
 async def log_ids(cluster: Cluster, topics: Sequence[str]) -> Mapping[str, str]:
-    """Return topic → the identity of its log: positions stored for another one mean nothing here.
+    """Return topic → the identity of its log. A position stored for another log is meaningless.
 
-    It is made of the cluster's id and the topic's, so that a topic which was deleted and made anew is another log. A
-    Kafka that knows no ids of topics (before 2.8) gives its own id for all of them.
+    The identity consists of the ids of cluster and topic (KIP-516), so a topic that was deleted and
+    created again is another log. A Kafka before 2.8 knows no topic ids: there it is the cluster's
+    id alone.
 
     Raises:
         LookupError: Kafka does not know one of the topics.
@@ -40,14 +41,19 @@ async def log_ids(cluster: Cluster, topics: Sequence[str]) -> Mapping[str, str]:
             for topic in answer["topics"]
         }
     except IncompatibleBrokerVersion:
-        log.warning("topics_without_ids", consequence="a topic that is made anew is not noticed")
+        log.warning(
+            "topics_without_ids", consequence="a topic that is created again is not noticed"
+        )
         return dict.fromkeys(topics, await cluster_id(cluster))
     finally:
         await client.close()
 
 
 async def _known(client: AIOKafkaClient, topics: Sequence[str]) -> dict[str, Any]:
-    """Ask until every topic has an id: a broker may not have heard yet of one that has just been made."""
+    """Ask until every topic has an id.
+
+    A broker may not have heard yet of a topic that was just created.
+    """
     end = time.monotonic() + SETTLE_S
     while True:
         response = await client.send(client.get_random_node(), TopicIds(topics))

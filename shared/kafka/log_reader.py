@@ -1,4 +1,4 @@
-"""Looking into topics at chosen places, as a member of no group: nobody's position moves by it."""
+"""Read topics at chosen offsets without joining a group, so that nobody's position moves."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from shared.settings import Cluster
 PATIENCE_S: Final = 10.0
 POLL_MS: Final = 200
 AT_ONCE: Final = 100
-"""Records held in full at one time; each may have a megabyte."""
+"""Records held in memory at a time; each may have a megabyte."""
 
 T = TypeVar("T")
 
@@ -31,7 +31,10 @@ class LoggedRecord(msgspec.Struct, frozen=True):
 
 
 class LogReader:
-    """An async context. Every call raises ``TimeoutError`` or a ``KafkaError`` when Kafka does not answer in time."""
+    """Read stretches of a topic's log, in an async context.
+
+    Every call raises ``TimeoutError`` or a ``KafkaError`` if Kafka does not answer in time.
+    """
 
     def __init__(self, cluster: Cluster, topics: Collection[str]) -> None:
         self._cluster, self._topics = cluster, topics
@@ -63,7 +66,7 @@ class LogReader:
         await self._consumer.stop()
 
     async def bounds(self) -> dict[TopicPartition, tuple[int, int]]:
-        """Return the first and the next offset of each partition that holds something."""
+        """Return the first and the next offset of each partition that holds records."""
         async with asyncio.timeout(PATIENCE_S):
             begins = await self._consumer.beginning_offsets(self._partitions)
             ends = await self._consumer.end_offsets(self._partitions)
@@ -78,9 +81,9 @@ class LogReader:
         stretches: Mapping[TopicPartition, tuple[int, int]],
         shape: Callable[[LoggedRecord], T],
     ) -> dict[TopicPartition, Sequence[T]]:
-        """Return what lies between two offsets (the second not included), oldest first, each as ``shape`` makes it.
+        """Return the records between two offsets, oldest first, each converted by ``shape``.
 
-        Of a stretch that retention has trimmed meanwhile, what is left.
+        The second offset is not included. Records that retention has deleted meanwhile are missing.
         """
         found: dict[TopicPartition, list[T]] = {partition: [] for partition in stretches}
         self._consumer.assign(list(stretches))
@@ -105,13 +108,12 @@ class LogReader:
         return {partition: tuple(shapes) for partition, shapes in found.items()}
 
     async def one(self, partition: TopicPartition, offset: int) -> LoggedRecord | None:
-        """None where there is no such record, or no longer."""
+        """Return the record at ``offset``, None if there is none or it is gone."""
         begin, end = (await self.bounds()).get(partition, (0, 0))
         if not begin <= offset < end:
             return None
-        records = (await self.stretch({partition: (offset, offset + 1)}, lambda logged: logged))[
-            partition
-        ]
+        stretch = {partition: (offset, offset + 1)}
+        records = (await self.stretch(stretch, lambda logged: logged))[partition]
         return next((one for one in records if one.record.offset == offset), None)
 
 

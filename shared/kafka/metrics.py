@@ -1,4 +1,4 @@
-"""What is counted of consumers, and how far behind they are."""
+"""Count what consumers do, and measure how far behind they are."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from shared.telemetry import Collector, Counter, gauge
 State = Literal["reading", "waiting", "stopped"]
 STATES: Final[tuple[State, ...]] = ("reading", "waiting", "stopped")
 KNOWN_S: Final = 0.5
-"""How long a scrape waits for a consumer that does not know yet where it stands."""
+"""The time a scrape waits for a consumer that does not know its position yet."""
 
 DEAD_LETTERS: Final = Counter(
     "tributary_dead_letters",
-    "Messages kept because they could not be processed, by the topic that keeps them.",
+    "Messages that could not be processed and were kept, by the topic that keeps them.",
     "topic",
 )
 COMMIT_FAILURES: Final = Counter(
     "tributary_commit_failures",
-    "Commits of offsets that Kafka refused, by topic: the messages may be read again, here or elsewhere.",
+    "Offset commits that Kafka refused, by topic. Their messages may be read again.",
     "topic",
 )
 READ: Final = Counter(
-    "tributary_messages_read", "Messages that were read and had their outcome, by topic.", "topic"
+    "tributary_messages_read", "Messages that were read and dealt with, by topic.", "topic"
 )
 
 
@@ -41,9 +41,10 @@ def count_dead_letters(topic: str, count: int = 1) -> None:
 
 @final
 class Reading:
-    """Where the consumers of a service stand.
+    """Track where the consumers of a service are.
 
-    A client's own position is past what was taken from Kafka; here a message counts until it has had its outcome.
+    A client's own position is past everything it has fetched. Here a message counts as read only
+    once it had its outcome.
     """
 
     def __init__(self, state: Callable[[str], State]) -> None:
@@ -61,12 +62,12 @@ class Reading:
         self._stand(batch[0].topic, {one.partition: one.offset for one in reversed(batch)})
 
     def passed(self, batch: Sequence[ConsumedRecord]) -> None:
-        """These had their outcome: what Kafka is told of them can still fail."""
+        """Count messages that had their outcome. Committing their offsets can still fail."""
         READ.add(batch[0].topic, by=len(batch))
         self._stand(batch[0].topic, {one.partition: one.offset + 1 for one in batch})
 
     def done(self, batch: Sequence[ConsumedRecord]) -> None:
-        """From here on the client's own position is true."""
+        """Forget positions: from here on the client's own position is right."""
         for partition in {one.partition for one in batch}:
             self._next.pop(TopicPartition(batch[0].topic, partition), None)
 
@@ -79,7 +80,7 @@ class Reading:
         return {"lag": self._lag, "consumers": self._states}
 
     async def _states(self) -> Iterable[Metric]:
-        about = "1 for the state that a topic's consumer is in, else 0; a stopped one waits for a person."
+        about = "1 for the state of a topic's consumer, else 0. A stopped one waits for a person."
         found = {
             (topic, str(one)): float(self._state(topic) == one)
             for topic in self._consumers
@@ -89,12 +90,15 @@ class Reading:
 
     async def _lag(self) -> Iterable[Metric]:
         found = await asyncio.gather(*(self._behind(one()) for one in self._consumers.values()))
-        about = "Messages between the end of a partition and what this process, which reads it, is done with."
+        about = "Messages of a partition that its reader, this process, has not dealt with yet."
         behind = {at: lag for of_one in found for at, lag in of_one.items()}
         return [gauge("tributary_consumer_lag_messages", about, behind, "topic", "partition")]
 
     async def _behind(self, consumer: AIOKafkaConsumer) -> Mapping[tuple[str, str], float]:
-        """The end is asked from Kafka: what a consumer knows of it is as old as its last fetch."""
+        """Return the lag of each partition of a consumer.
+
+        Kafka is asked for the end: what the consumer knows of it is as old as its last fetch.
+        """
         ends: Mapping[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
         at = await asyncio.gather(*(self._position(consumer, partition) for partition in ends))
         return {
@@ -109,6 +113,6 @@ class Reading:
         try:
             async with asyncio.timeout(KNOWN_S):
                 position: int = await consumer.position(partition)
-        except (TimeoutError, IllegalStateError):  # just given, or taken away meanwhile
+        except (TimeoutError, IllegalStateError):  # assigned just now, or revoked meanwhile
             return None
         return position

@@ -1,9 +1,11 @@
-"""Asking Kafka for records so that an answer that cannot be read costs none of those that can.
+"""Fetch records so that an unreadable one costs none of the others.
 
-When a record of one partition does not unpack (a header's name that is not UTF-8, a wrong checksum), aiokafka raises
-and throws away what it has already taken from the other partitions of the same answer, whose positions are past it by
-then. FastStream reads on in silence, and the next commit loses them. Here the consumer goes back to where its work
-stands and asks for one record at a time, so that it halts exactly in front of the bad one, and says so.
+When a record does not unpack (a header name that is not UTF-8, a wrong checksum), aiokafka raises,
+and drops what it has already taken from the other partitions of the same answer although their
+positions have moved past it. FastStream reads on silently, and the next commit loses those records.
+
+So after such an error the consumer goes back to where its work stands and fetches one record at a
+time. It halts exactly in front of the bad record, and says so.
 """
 
 from __future__ import annotations
@@ -22,9 +24,11 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from shared.transient import RETRY_S
 
 WAIT_MS: Final = 1000
-"""For records, at most; those that come are taken at once. FastStream's own way sleeps after each empty answer."""
+"""The longest wait for records; available ones are returned at once. FastStream's own loop sleeps
+after each empty answer."""
 CALM_S: Final = 5.0
-"""Without an error for this long, and nothing to read, it was not a record: what cannot be read comes again at once."""
+"""With no error for this long and nothing to read, the cause was not a record: an unreadable record
+would fail again at once."""
 
 Rewind = Callable[[AIOKafkaConsumer], Awaitable[None]]
 
@@ -32,7 +36,7 @@ log = structlog.get_logger()
 
 
 class Poll:
-    """Stands before ``subscriber.get_msg``; ``failing`` is topic → what is wrong, as in ``Delivery``."""
+    """Replace ``subscriber.get_msg``; ``failing`` is topic → the problem, as in ``Delivery``."""
 
     def __init__(
         self,
@@ -52,9 +56,9 @@ class Poll:
         )
         self._most = subscriber.max_records
         self._single = 0
-        """How many records are still asked for one by one."""
+        """The number of records that are still fetched one by one."""
         self._astray = False
-        """The position may be past records that nobody has seen."""
+        """True if the position may be past records that nobody has seen."""
 
     async def __call__(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
         try:
@@ -64,7 +68,7 @@ class Poll:
             records = await self._ask(consumer)
         except ConsumerStoppedError:
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it is: out of here it would be passed over
+        except Exception as error:  # noqa: BLE001  # FastStream would skip whatever failed
             await self._unreadable(error)
             return ()
         if self._single:
@@ -76,7 +80,7 @@ class Poll:
         return records
 
     async def again(self, error: Exception) -> None:
-        """What was handed out last had no outcome: it is read once more, after a pause."""
+        """Read the last batch once more, after a pause: it had no outcome."""
         self._astray = True
         log.error("batch_again", topic=self._topic, exc_info=error)
         await asyncio.sleep(RETRY_S)
@@ -90,7 +94,8 @@ class Poll:
         self._failed_at = time.monotonic()
         self._single, self._subscriber.max_records = self._most or 1, 1
         self._failing[self._topic] = (
-            f"{type(error).__name__}: Kafka's answer cannot be read. Nothing is passed; this service's log tells more."
+            f"{type(error).__name__}: Kafka's answer cannot be read. No record is skipped; "
+            "see this service's log."
         )
         log.error("poll_failed", topic=self._topic, error=str(error)[:300])
         await asyncio.sleep(RETRY_S)
@@ -101,7 +106,7 @@ class Poll:
 
 
 async def rewind_to_committed(consumer: AIOKafkaConsumer) -> None:
-    """Where nothing was committed yet, to the beginning."""
+    """Go back to the committed offsets, or to the beginning where there is none."""
     for partition in consumer.assignment():
         committed = await consumer.committed(partition)
         if committed is None:

@@ -1,4 +1,4 @@
-"""The producer: acks=all, idempotent, keyed; a message that was handed over is never abandoned."""
+"""Produce messages: acks=all, idempotent, keyed, and never abandoned once handed over."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from zlib import crc32
 import structlog
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from shared import clock
 from shared.contracts.envelope import Message
@@ -21,16 +22,18 @@ from shared.settings import Cluster
 
 MAX_REQUEST_BYTES: Final = 1_000_000
 OVERHEAD_BYTES: Final = 1_000
-"""Of a batch with one record."""
+"""The most that a batch with one record adds."""
 LINGER_MS: Final = 2
 LEAVE_S: Final = 3.0
 
 log = structlog.get_logger()
 _Partition = tuple[str, int]
+_Sent = tuple[Any, int]
+"""The future of a batch's acknowledgement, and how many records it has."""
 
 
 class Producer:
-    """One per process and service."""
+    """Send messages; one per process and service."""
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class Producer:
         )
 
     async def start(self) -> None:
-        """Raises ``UnsafeClient`` or ``SignInRefused``."""
+        """Connect. Raise ``UnsafeClient`` or ``SignInRefused``."""
         try:
             check_producer(self._producer)
             async with signing_in(self._cluster):
@@ -62,7 +65,11 @@ class Producer:
             raise
 
     async def stop(self) -> None:
-        """Flush and leave; while Kafka is away nothing can be flushed, and whoever sent it has not been told it was."""
+        """Flush and close.
+
+        While Kafka is away nothing can be flushed. That is safe: no sender was told that its
+        message has been stored.
+        """
         try:
             async with asyncio.timeout(LEAVE_S):
                 await self._producer.stop()
@@ -72,70 +79,71 @@ class Producer:
     async def send_all(
         self, messages: Sequence[Message], *, most: int = MAX_REQUEST_BYTES
     ) -> dict[int, int]:
-        """Send and wait for every acknowledgement, however long that takes. None may have more than ``most`` bytes.
+        """Send the messages and wait for every acknowledgement, however long that takes.
 
-        Returns partition → highest offset, of interest when all messages are of one topic. Messages of one key keep
-        their order. The wait is shielded: an idempotent batch never expires, and a late append would win compaction.
+        Messages with one key keep their order. None may be larger than ``most`` bytes. Returns
+        partition → highest offset, which is of use if all messages are on one topic.
+
+        The wait is shielded, because an idempotent batch never expires in aiokafka: appended late,
+        it would win over a newer value at compaction.
         """
         _refuse_oversized(messages, most)
-        sent = [
-            await self._submit(at, some)
-            for at, some in (await self._by_partition(messages)).items()
-        ]
-        batches = [batch for submitted in sent for batch in submitted]
+        batches: list[_Sent] = []
+        for at, some in (await self._by_partition(messages)).items():
+            batches += await self._submit(at, some)
         acknowledged = await asyncio.shield(asyncio.gather(*(future for future, _ in batches)))
         highest: dict[int, int] = {}
         for stored, (_, count) in zip(acknowledged, batches, strict=True):
-            highest[stored.partition] = max(
-                highest.get(stored.partition, -1), stored.offset + count - 1
-            )
+            last = stored.offset + count - 1
+            highest[stored.partition] = max(highest.get(stored.partition, -1), last)
         return highest
 
     async def _by_partition(self, messages: Sequence[Message]) -> dict[_Partition, list[Message]]:
-        """By topic and partition: CRC-32 of the key, of an item's without its id, so that a lane keeps its order.
+        """Group messages by topic and partition, which is the CRC-32 of the lane in the key.
 
-        Kafka's own murmur2 costs 12 µs a key in Python; consumers do not depend on it, and no one else produces here.
+        Kafka's own murmur2 takes 12 µs a key in Python. Consumers do not depend on it, and nobody
+        else produces to these topics.
         """
-        counts = {
-            topic: len(await self._producer.partitions_for(topic))
-            for topic in {one.topic for one in messages}
-        }
+        counts: dict[str, int] = {}
+        for topic in {one.topic for one in messages}:
+            counts[topic] = len(await self._producer.partitions_for(topic))
         found: dict[_Partition, list[Message]] = {}
         for message in messages:
             at = (message.topic, crc32(_lane(message.key)) % counts[message.topic])
             found.setdefault(at, []).append(message)
         return found
 
-    async def _submit(self, at: _Partition, messages: Sequence[Message]) -> list[tuple[Any, int]]:
-        """Whole batches, each as (future, number of records): a future per message costs more than the message."""
-        topic, partition = at
-        sent: list[tuple[Any, int]] = []
+    async def _submit(self, at: _Partition, messages: Sequence[Message]) -> list[_Sent]:
+        """Hand over whole batches; return (future, number of records) for each.
+
+        A future for each message would cost more than the message.
+        """
+        sent: list[_Sent] = []
         batch, written_ms = self._producer.create_batch(), int(clock.now() * 1000)
         for one in messages:
-            while (
-                batch.append(
-                    timestamp=written_ms, key=one.key, value=one.value, headers=list(one.headers)
-                )
-                is None
-            ):
-                sent.append(
-                    (
-                        await self._producer.send_batch(batch, topic, partition=partition),
-                        batch.record_count(),
-                    )
-                )
+            record: dict[str, Any] = {
+                "timestamp": written_ms,
+                "key": one.key,
+                "value": one.value,
+                "headers": list(one.headers),
+            }
+            while batch.append(**record) is None:
+                sent.append(await self._send(batch, at))
                 batch = self._producer.create_batch()
-        sent.append(
-            (
-                await self._producer.send_batch(batch, topic, partition=partition),
-                batch.record_count(),
-            )
-        )
+        sent.append(await self._send(batch, at))
         return sent
+
+    async def _send(self, batch: BatchBuilder, at: _Partition) -> _Sent:
+        topic, partition = at
+        future = await self._producer.send_batch(batch, topic, partition=partition)
+        return future, batch.record_count()
 
 
 def _lane(key: bytes) -> bytes:
-    """All but an item's id: what is sent together lies together, a page is one batch instead of forty."""
+    """Return the key without an item's id.
+
+    What is sent together then lies together: a page is one batch instead of forty.
+    """
     return b"/".join(key.split(b"/", 2)[:2])
 
 
@@ -145,5 +153,5 @@ def _refuse_oversized(messages: Sequence[Message], most: int) -> None:
         size = len(one.key) + len(one.value or b"") + headers
         if size > most - OVERHEAD_BYTES:
             raise MessageSizeTooLargeError(
-                f"a message of {size} bytes for {one.topic}; {most} is the limit"
+                f"A message of {size} bytes for {one.topic} exceeds the limit of {most} bytes."
             )

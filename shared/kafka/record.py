@@ -1,4 +1,4 @@
-"""A record as it came: bytes and headers, nothing decoded."""
+"""Represent a record as it came: bytes and headers, nothing decoded."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class ConsumedRecord(msgspec.Struct, frozen=True):
 
 
 async def untouched(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaMessage:
-    """Instead of FastStream's parser, which raises on a header that is not UTF-8 and so skips the message."""
+    """Replace FastStream's parser, which raises on a header that is not UTF-8.
+
+    FastStream would then skip the message.
+    """
     return KafkaAckableMessage(body=b"", headers={}, raw_message=records, consumer=FAKE_CONSUMER)
 
 

@@ -1,4 +1,7 @@
-"""Why Kafka does not let us in: its clients only say that no server could be reached."""
+"""Find out why Kafka does not let us in.
+
+Its clients only say that no server could be reached.
+"""
 
 from __future__ import annotations
 
@@ -29,14 +32,14 @@ REFUSALS: Final = (
 
 
 class SignInRefused(TributaryError):
-    """Kafka is there and refuses the account; says what to check."""
+    """Kafka answers but refuses the account; the detail says what to check."""
 
     code = "kafka_sign_in_refused"
 
 
 @asynccontextmanager
 async def signing_in(cluster: Cluster) -> AsyncIterator[None]:
-    """Around the start of a client. Raises ``SignInRefused`` instead of its error where that is the cause."""
+    """Wrap the start of a client: raise ``SignInRefused`` if that is why it failed."""
     try:
         yield
     except (KafkaError, OSError) as error:
@@ -46,7 +49,10 @@ async def signing_in(cluster: Cluster) -> AsyncIterator[None]:
 
 
 async def check_sign_in(cluster: Cluster) -> None:
-    """Before the start of a client that is not closed when its start fails. Raises ``SignInRefused``."""
+    """Raise ``SignInRefused`` if Kafka refuses the account.
+
+    Called before a client is started that would not be closed if its start failed.
+    """
     if cluster.signs_in and (refused := await _refusal(cluster)):
         raise SignInRefused(refused)
 
@@ -61,8 +67,9 @@ async def _refusal(cluster: Cluster) -> str | None:
             )
         except REFUSALS:
             return (
-                f"Kafka at {server} does not let the user {cluster.username} in with {cluster.mechanism}. Check "
-                "TRIBUTARY_KAFKA_SASL_USERNAME, TRIBUTARY_KAFKA_SASL_PASSWORD and TRIBUTARY_KAFKA_SASL_MECHANISM."
+                f"Kafka at {server} refuses to sign in the user {cluster.username} with "
+                f"{cluster.mechanism}. Check TRIBUTARY_KAFKA_SASL_USERNAME, "
+                "TRIBUTARY_KAFKA_SASL_PASSWORD and TRIBUTARY_KAFKA_SASL_MECHANISM."
             )
         except (KafkaError, OSError, TimeoutError):
             continue

@@ -1,4 +1,4 @@
-"""A reader with a database of its own goes on from where that database stands, not from Kafka's committed offset."""
+"""Resume a reader where its own database stands, not at the offset committed in Kafka."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ log = structlog.get_logger()
 
 
 class Positions(Protocol):
-    """Where a reader with a database of its own has come to: partition → next offset to read."""
+    """Load the positions of a reader with its own database: partition → next offset to read."""
 
     async def load(self, topic: str) -> Mapping[int, int]: ...
 
 
 class SeekToPositions(ConsumerRebalanceListener):
-    """``consumer_of`` is set before the consumer starts."""
+    """Seek whenever partitions are assigned. Set ``consumer_of`` before the consumer starts."""
 
     def __init__(self, topic: str, positions: Positions) -> None:
         self._topic, self._positions = topic, positions
@@ -31,7 +31,11 @@ class SeekToPositions(ConsumerRebalanceListener):
         pass
 
     async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        """Paused at once: the consumer fetches from Kafka's committed offset while this waits for the database."""
+        """Seek each partition to its stored position.
+
+        The partitions are paused meanwhile: while this waits for the database, the consumer would
+        already fetch from the committed offset.
+        """
         consumer = self.consumer_of()
         consumer.pause(*assigned)
         known = await self._known()
@@ -40,7 +44,11 @@ class SeekToPositions(ConsumerRebalanceListener):
         consumer.resume(*assigned)
 
     async def _known(self) -> Mapping[int, int]:
-        """Until it is known nothing may be read: aiokafka would swallow an error and read from the wrong place."""
+        """Return the positions, however long the database is away.
+
+        Nothing may be read before they are known: aiokafka would swallow an error and read from the
+        wrong offset.
+        """
         while True:
             try:
                 return await self._positions.load(self._topic)

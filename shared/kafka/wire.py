@@ -1,7 +1,10 @@
-"""Kafka's Metadata call from version 6 on, which aiokafka does not speak: from version 10 on it tells topics' ids.
+"""Speak versions 6 to 12 of Kafka's Metadata request, which aiokafka does not.
 
-The one module beside the local broker's own ``wire`` that uses ``aiokafka.protocol``, which is private to aiokafka: its
-minor version is pinned. Layouts: https://kafka.apache.org/protocol#The_Messages_Metadata.
+From version 10 on it tells topic ids (KIP-516). Layouts:
+https://kafka.apache.org/protocol#The_Messages_Metadata.
+
+Besides the local broker's ``wire``, this is the only module that uses ``aiokafka.protocol``. That
+package is private to aiokafka, whose minor version is pinned for this reason.
 """
 
 from __future__ import annotations
@@ -29,14 +32,15 @@ from typing_extensions import override
 
 API_KEY: Final = 3
 FLEXIBLE_SINCE: Final = 9
-"""From this version on strings and lists are compact, and every structure ends in tagged fields (KIP-482)."""
+"""From this version on strings and lists are compact, and every structure ends in tagged fields
+(KIP-482)."""
 IDS_SINCE: Final = 10
 NEWEST: Final = 12
 NO_ID: Final = UUID(int=0)
 
 
 class Uuid(AbstractType[UUID]):
-    """Sixteen bytes; ``NO_ID`` stands for none."""
+    """Sixteen bytes; ``NO_ID`` stands for no id."""
 
     @override
     @classmethod
@@ -96,7 +100,7 @@ def _response_schema(version: int) -> Schema:
 
 
 def _kinds(version: int) -> tuple[String, type[Array], Sequence[tuple[str, Any]]]:
-    """Return how a version writes strings and lists, and what ends each of its structures."""
+    """Return how a version writes strings and lists, and what ends each structure."""
     if version >= FLEXIBLE_SINCE:
         return CompactString("utf-8"), CompactArray, [("tags", TaggedFields)]
     return String("utf-8"), Array, []
@@ -122,7 +126,7 @@ METADATA: Final[Mapping[int, type[RequestStruct]]] = {
 
 
 class TopicIds(Request[RequestStruct]):
-    """Ask for the ids of topics, by their names."""
+    """Ask for the ids of topics by their names."""
 
     API_KEY = API_KEY
 
@@ -134,11 +138,11 @@ class TopicIds(Request[RequestStruct]):
         """Choose the newest version that both sides speak.
 
         Raises:
-            IncompatibleBrokerVersion: this Kafka knows no ids of topics.
+            IncompatibleBrokerVersion: this Kafka knows no topic ids.
         """
         newest = min(versions.get(API_KEY, (0, 0))[1], NEWEST)
         if newest < IDS_SINCE:
-            raise IncompatibleBrokerVersion("Kafka tells the ids of topics from version 2.8 on")
+            raise IncompatibleBrokerVersion("Kafka tells topic ids only from version 2.8 on")
         return self.build(METADATA[newest])
 
     @override

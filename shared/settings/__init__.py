@@ -1,4 +1,4 @@
-"""What the person who runs Tributary decides, read once at start: from ``TRIBUTARY_*`` and ``.env``."""
+"""Read what the operator decides from ``TRIBUTARY_*`` and ``.env``, once, at start."""
 
 from shared.settings.cluster import Cluster
 from shared.settings.configured import configured_for

@@ -1,4 +1,4 @@
-"""Where Kafka is, and how to sign in there."""
+"""Describe where Kafka is, and how to sign in."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from shared.settings.secret import SecretStr
 
 
 class Cluster(msgspec.Struct, frozen=True, kw_only=True):
-    """``bootstrap`` is host:port, several with commas; ``protocol`` and ``mechanism`` are Kafka's own names."""
+    """A Kafka cluster. ``bootstrap`` is host:port, several separated by commas.
+
+    ``protocol`` and ``mechanism`` are Kafka's own names.
+    """
 
     bootstrap: str
     protocol: str = "PLAINTEXT"

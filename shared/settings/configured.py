@@ -14,8 +14,8 @@ def configured_for(provider: str, configured: Mapping[str, T]) -> T:
     """Return what ``configured`` (by provider) holds for ``provider``.
 
     Raises:
-        BadRequest: no such provider is set up here. Its words name those that are, and not what was asked for, which
-            may be anything.
+        BadRequest: no such provider is set up here. The message names those that are, and not what
+            was asked for, which may be anything.
     """
     found = configured.get(provider)
     if found is None:

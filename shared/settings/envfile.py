@@ -1,4 +1,7 @@
-"""The ``.env`` dialect: KEY=VALUE, ``#`` comments, quotes, an ``export`` in front. Nothing is expanded or executed."""
+"""Parse ``.env``: KEY=VALUE, ``#`` comments, quotes, an optional ``export``.
+
+Nothing is expanded or executed.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,11 @@ _ESCAPES: Final = {"n": "\n", "t": "\t"}
 
 
 def parse_env(text: str) -> tuple[dict[str, str], list[str]]:
-    r"""The values by name, and what is wrong, one sentence with its line number each.
+    r"""Return the values by name, and a sentence with its line number for each problem.
 
-    The last of two equal names wins. Inside double quotes ``\n``, ``\t``, ``\"`` and ``\\`` are escapes;
-    single quotes take everything literally. Values never appear in the sentences: they may be secret.
+    The last of two equal names wins. Inside double quotes ``\n``, ``\t``, ``\"`` and ``\\`` are
+    escapes; single quotes take everything literally. The sentences never quote a value: it may be
+    secret.
     """
     values: dict[str, str] = {}
     problems: list[str] = []
@@ -30,11 +34,12 @@ def parse_env(text: str) -> tuple[dict[str, str], list[str]]:
         value = _value(found["value"]) if found else None
         if found is None:
             problems.append(
-                f".env line {number} is not NAME=value. Write it so, or put # in front to disable it."
+                f".env line {number} is not NAME=value. Correct it, or put # in front of it."
             )
         elif value is None:
             problems.append(
-                f".env line {number}: the quotes of {found['name']} do not match. Close them on the same line."
+                f".env line {number}: the quotes of {found['name']} do not match. "
+                "Close them on the same line."
             )
         else:
             values[found["name"]] = value

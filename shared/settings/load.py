@@ -1,4 +1,4 @@
-"""From the environment and ``.env`` to ``Settings``, or to everything that is wrong with them at once."""
+"""Turn the environment and ``.env`` into ``Settings``, or report everything wrong at once."""
 
 from __future__ import annotations
 
@@ -28,14 +28,17 @@ from shared.settings.variables import (
 
 
 class ProviderDefaults(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a provider's data decides whether its settings are right."""
+    """The part of a provider's data that its settings are checked against."""
 
     secret_optional: bool = False
-    """Public clients are permitted: a client id may stand alone."""
+    """True if the provider permits public clients, so that a client id may stand alone."""
 
 
 class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """None means "not set": the composer takes the provider's own value or, when ``simulated``, the sandbox's."""
+    """The settings of one provider; None means "not set".
+
+    Then the provider's own value is taken or, if it is ``simulated``, the sandbox's.
+    """
 
     client_id: str | None
     client_secret: SecretStr | None
@@ -50,10 +53,12 @@ class ProviderSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """``keys`` are (key id, base64 of 32 bytes) pairs, empty when a key file is to be used; the first one writes.
+    """All settings.
 
-    ``public_url`` and the other URLs are origins: no path, no trailing slash. ``max_pages`` is per job, None for no
-    limit. ``database_url`` None: SQLite files in ``data_dir``; ``redis_url`` None: none is shared.
+    ``keys`` are (key id, base64 of 32 bytes) pairs; the first one writes, and without any a key
+    file is used. ``public_url`` and the other URLs are origins: no path, no trailing slash.
+    ``max_pages`` is per job, None for no limit. Without ``database_url`` there are SQLite files in
+    ``data_dir``; without ``redis_url`` no Redis is shared.
     """
 
     gateway_port: int
@@ -90,18 +95,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def keys_required(self) -> bool:
-        """True unless the gateway listens on loopback and its public URL is there too.
+        """Return True unless the gateway and its public URL are both on loopback.
 
-        A public URL of another name says that a proxy on this machine lets others in.
+        A public URL with another name means that a proxy on this machine lets others in.
         """
-        return not (
-            _is_loopback(self.host) and _is_loopback(urlsplit(self.public_url).hostname or "")
-        )
+        public_host = urlsplit(self.public_url).hostname or ""
+        return not (_is_loopback(self.host) and _is_loopback(public_host))
 
 
 @final
 class SettingsError(Misuse):
-    """``problems`` are sentences for the person who starts the product: what, why, what to do. None holds a secret."""
+    """Settings are wrong. ``problems`` are sentences for the person who starts the product.
+
+    Each says what is wrong, why, and what to do. None holds a secret.
+    """
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__(problems)
@@ -126,7 +133,10 @@ def load_settings(
     *,
     providers: Mapping[str, ProviderDefaults],
 ) -> Settings:
-    """``providers`` by slug. A missing ``env_file`` is no error. Raises ``SettingsError`` with every problem found."""
+    """Read all settings; ``providers`` is by slug.
+
+    A missing ``env_file`` is fine. Raises ``SettingsError`` with every problem found.
+    """
     written, problems = _from_file(env_file)
     given = {**written, **environ}
     given = {
@@ -150,7 +160,10 @@ def load_settings(
 
 
 def _is_loopback(host: str) -> bool:
-    """Return True for ``localhost`` and loopback addresses; other names are not resolved and count as foreign."""
+    """Return True for ``localhost`` and loopback addresses.
+
+    Other names are not resolved and count as foreign.
+    """
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -158,7 +171,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _cluster(values: dict[str, Any]) -> Cluster:
-    """Takes the variables of Kafka out of ``values``."""
+    """Build the cluster, taking Kafka's variables out of ``values``."""
     found = {
         field.removeprefix("kafka_"): values.pop(field)
         for field in [*values]
@@ -184,9 +197,11 @@ def _from_file(env_file: Path | None) -> tuple[dict[str, str], list[str]]:
     try:
         return parse_env(env_file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as reason:
-        return {}, [
-            f"{env_file.name} cannot be read ({reason.__class__.__name__}). Make it a readable UTF-8 text file."
-        ]
+        problem = (
+            f"{env_file.name} cannot be read ({reason.__class__.__name__}). "
+            "Make it a UTF-8 file that this user may read."
+        )
+        return {}, [problem]
 
 
 def _unknown(given: Mapping[str, str], providers: Iterable[str]) -> list[str]:
@@ -212,7 +227,10 @@ def _unknown(given: Mapping[str, str], providers: Iterable[str]) -> list[str]:
 def _read_all(
     variables: Iterable[Variable], prefix: str, given: Mapping[str, str], problems: list[str]
 ) -> dict[str, Any]:
-    """Values by field; what cannot be read becomes None and a problem."""
+    """Return the values by field.
+
+    What cannot be read becomes None, and a problem.
+    """
     values: dict[str, Any] = {}
     for variable in variables:
         name = prefix + variable.name
@@ -221,15 +239,18 @@ def _read_all(
             values[variable.field] = None if text is None else variable.parse(text)
         except ValueError as wrong:
             values[variable.field] = None
-            shown = (
-                name if variable.secret or text is None or "@" in text else f"{name}={text!r:.200}"
-            )
+            # A URL with an @ may hold a password although the variable is no secret.
+            may_show = text is not None and not variable.secret and "@" not in text
+            shown = f"{name}={text!r:.200}" if may_show else name
             problems.append(f"{shown} {wrong}")
     return values
 
 
 def _default(variable: Variable, values: Mapping[str, Any]) -> str | None:
-    """What a default names in braces was read before; if it was wrong it is reported already, and 1 stands in."""
+    """Fill in the names in braces with values read before.
+
+    A value that was wrong has been reported already; 1 stands in for it.
+    """
     if variable.default is None or "{" not in variable.default:
         return variable.default
     return variable.default.format_map({name: value or 1 for name, value in values.items()})
@@ -242,10 +263,12 @@ def _provider(
     found = ProviderSettings(**_read_all(PER_PROVIDER, prefix, given, problems))
     if found.client_id is None and found.client_secret is not None:
         problems.append(
-            f"{prefix}CLIENT_SECRET is set without {prefix}CLIENT_ID. Set both, or neither for the sandbox."
+            f"{prefix}CLIENT_SECRET is set without {prefix}CLIENT_ID. "
+            "Set both, or neither to use the sandbox."
         )
     if found.client_id is not None and found.client_secret is None and not defaults.secret_optional:
         problems.append(
-            f"{prefix}CLIENT_ID is set without {prefix}CLIENT_SECRET. Set both, or neither for the sandbox."
+            f"{prefix}CLIENT_ID is set without {prefix}CLIENT_SECRET. "
+            "Set both, or neither to use the sandbox."
         )
     return found

@@ -1,6 +1,6 @@
-"""Turn the text of a variable into a value, or raise ValueError: what is wrong, what to write.
+"""Turn the text of a variable into a value, or raise ValueError: the problem, and what to write.
 
-No sentence repeats a key or a password.
+The text never repeats a key or a password.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def count(text: str) -> int:
 
 
 def address(text: str) -> str:
-    """Check that it is an IP address to listen on, or ``localhost``: other names are not resolved."""
+    """Check for an IP address to listen on, or ``localhost``; other names are not resolved."""
     if text != "localhost":
         try:
             ipaddress.ip_address(text)
@@ -75,7 +75,7 @@ def log_format(text: str) -> str:
 
 
 def url(text: str) -> str:
-    """Check that it is an absolute http(s) URL, kept as written.
+    """Check for an absolute http(s) URL, which is kept as written.
 
     A template may stand in its path, a tenant in its query.
     """
@@ -86,11 +86,11 @@ def url(text: str) -> str:
 
 
 def origin(text: str) -> str:
-    """Return ``scheme://host[:port]`` as browsers write it: lower case, without the scheme's own port."""
+    """Return ``scheme://host[:port]`` as browsers write it: lower case, no default port."""
     parts = _http_url(text)
     if parts.path not in {"", "/"} or parts.query or parts.fragment or "?" in text or "#" in text:
         raise ValueError(
-            "has a path or a query. Write scheme://host or scheme://host:port and nothing behind it."
+            "has a path or a query. Write scheme://host or scheme://host:port, and nothing more."
         )
     host = parts.hostname or ""
     shown = f"[{host}]" if ":" in host else host
@@ -115,27 +115,25 @@ def keys(text: str) -> tuple[tuple[str, SecretStr], ...]:
         name, colon, encoded = entry.partition(":")
         if not colon or not _KEY_ID.fullmatch(name):
             raise ValueError(
-                f"has no key id in entry {position}. Write keyid:base64, the id of letters, digits, _ or -."
+                f"has no key id in entry {position}. Write keyid:base64; the id has letters, "
+                "digits, _ and - only."
             )
         if name in found:
             raise ValueError(f"names the key id {name!r} twice. Give every key an id of its own.")
         if _decoded_length(encoded) != 32:
             raise ValueError(
-                f"has a key {name!r} that is not 32 bytes in base64. Make one with: openssl rand -base64 32"
+                f"has a key {name!r} that is not 32 bytes in base64. "
+                "Make one with: openssl rand -base64 32"
             )
         found[name] = SecretStr(encoded)
     return tuple(found.items())
 
 
 def database(text: str) -> SecretStr:
-    """Check that it is ``postgresql://user[:password]@host[:port]/database``, kept as written."""
+    """Check for ``postgresql://user[:password]@host[:port]/database``, kept as written."""
     parts = _split(text)
-    if (
-        parts is None
-        or parts.scheme not in {"postgresql", "postgres"}
-        or not parts.hostname
-        or len(parts.path) < 2
-    ):
+    known = parts is not None and parts.scheme in {"postgresql", "postgres"}
+    if parts is None or not known or not parts.hostname or len(parts.path) < 2:
         raise ValueError(
             "is no PostgreSQL URL. Write postgresql://user:password@host:5432/database."
         )
@@ -169,7 +167,7 @@ def sasl_mechanism(text: str) -> str:
 
 
 def file(text: str) -> Path:
-    """Check that the file is there now."""
+    """Check that the file exists now."""
     path = Path(text).expanduser()
     if not path.is_file():
         raise ValueError(
@@ -195,9 +193,7 @@ def _one_of(text: str, allowed: tuple[str, ...]) -> str:
 def _http_url(text: str) -> SplitResult:
     wrong = "is no absolute http or https URL. Write it in full, like https://example.com."
     if not text.isascii() or any(char <= " " or char == "\\" for char in text):
-        raise ValueError(
-            f"{wrong} Spaces, backslashes and letters beyond ASCII are not allowed in it."
-        )
+        raise ValueError(f"{wrong} It may not have spaces, backslashes or letters beyond ASCII.")
     parts = _split(text)
     if (
         parts is None
@@ -217,7 +213,7 @@ def _is_broker(entry: str) -> bool:
 
 
 def _split(text: str) -> SplitResult | None:
-    """Return None where it is no URL with a sane port."""
+    """Return the parts, None if it is no URL with a sane port."""
     try:
         parts = urlsplit(text)
         sane = parts.port is None or parts.port > 0

@@ -12,9 +12,10 @@ _MASK: Final = "***"
 
 @final
 class SecretStr:
-    """Prints as ``***`` in text, logs, tracebacks and dataclass representations; ``reveal`` gives the value.
+    """Hide a value: text, logs, tracebacks and representations show ``***``. ``reveal`` returns it.
 
-    It is no msgspec type on purpose: encoding a struct that holds one raises TypeError instead of publishing it.
+    It is deliberately no msgspec type: encoding a struct that holds one raises ``TypeError``
+    instead of publishing the secret.
     """
 
     __slots__ = ("_hidden",)
@@ -48,6 +49,4 @@ class SecretStr:
 
     @override
     def __reduce__(self) -> str:
-        raise TypeError(
-            "A secret is not pickled: whoever needs it elsewhere reveals it and says so."
-        )
+        raise TypeError("A SecretStr cannot be pickled. Call reveal() where the value is needed.")

@@ -1,4 +1,7 @@
-"""Every variable, declared once: how it is parsed, its default, and the sentence that docs/reference/settings.md shows."""
+"""Declare every variable once: how it is parsed, its default, and its description.
+
+``docs/reference/settings.md`` shows the descriptions.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,10 @@ KNOWN_ELSEWHERE: Final = frozenset({"TRIBUTARY_CLOCK_FILE", "TRIBUTARY_FAILPOINT
 
 
 class Variable(msgspec.Struct, frozen=True, kw_only=True):
-    """One variable; ``default`` is the text that stands in when nothing is set, parsed like any other.
+    """One variable.
 
-    Without a default the value is None.
+    ``default`` is the text that stands in if nothing is set, parsed like any other. Without a
+    default the value is None.
     """
 
     name: str
@@ -42,7 +46,10 @@ ADDRESSES: Final = (
         kind="address",
         parse=parsers.address,
         default="127.0.0.1",
-        description="The address on which auth, fetcher and sandbox listen when they run as processes of their own.",
+        description=(
+            "The address on which auth, fetcher and sandbox listen when each runs as a process of "
+            "its own."
+        ),
     ),
     Variable(
         name="AUTH_URL",
@@ -63,7 +70,7 @@ ADDRESSES: Final = (
         kind="origin",
         parse=parsers.origin,
         default="{sandbox_url}",
-        description="How browsers reach the simulated providers' pages: consent, and records.",
+        description="How browsers reach the simulated providers' consent and record pages.",
     ),
 )
 
@@ -72,14 +79,17 @@ DATABASE: Final = (
         name="DATABASE_URL",
         kind="postgresql URL",
         parse=parsers.database,
-        description="A PostgreSQL database; each service has a schema in it. Not set: SQLite files in the data folder.",
+        description=(
+            "A PostgreSQL database, in which each service has its own schema. "
+            "Not set: SQLite files in the data folder."
+        ),
         secret=True,
     ),
     Variable(
         name="DATABASE_PASSWORD_FILE",
         kind="path",
         parse=parsers.folder,
-        description="A file that holds the password, when the URL has none.",
+        description="A file that holds the database password, if the URL has none.",
     ),
 )
 
@@ -88,7 +98,10 @@ REDIS: Final = (
         name="REDIS_URL",
         kind="redis URL",
         parse=parsers.redis,
-        description="Holds the quotas that fetchers share. Not set: each fetcher keeps its own, at half speed.",
+        description=(
+            "Holds the quotas that all fetchers share. "
+            "Not set: each fetcher keeps its own, at half speed."
+        ),
         secret=True,
     ),
 )
@@ -98,64 +111,87 @@ KAFKA: Final = (
         name="KAFKA_BOOTSTRAP_SERVERS",
         kind="host:port, comma-separated",
         parse=parsers.bootstrap,
-        description="A Kafka cluster. Not set: 127.0.0.1 and the Kafka port.",
+        description="The brokers of a Kafka cluster. Not set: 127.0.0.1 and the Kafka port.",
     ),
     Variable(
         name="KAFKA_SECURITY_PROTOCOL",
         kind="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL",
         parse=parsers.security_protocol,
         default="PLAINTEXT",
-        description="How Kafka is spoken to.",
+        description="How to connect to Kafka: encrypted or not, signed in or not.",
     ),
     Variable(
         name="KAFKA_SASL_MECHANISM",
         kind="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512",
         parse=parsers.sasl_mechanism,
         default="SCRAM-SHA-512",
-        description="How we sign in, when the protocol is a SASL one.",
+        description="How to sign in to Kafka, if the protocol is a SASL one.",
     ),
-    Variable(name="KAFKA_SASL_USERNAME", kind="text", parse=parsers.text, description="As whom."),
+    Variable(
+        name="KAFKA_SASL_USERNAME",
+        kind="text",
+        parse=parsers.text,
+        description="The user name to sign in to Kafka with.",
+    ),
     Variable(
         name="KAFKA_SASL_PASSWORD",
         kind="text",
         parse=parsers.secret,
-        description="With what.",
+        description="The password of that user.",
         secret=True,
     ),
     Variable(
         name="KAFKA_SSL_CAFILE",
         kind="path",
         parse=parsers.file,
-        description="The authorities that may have signed the brokers' certificates. Not set: the system's own.",
+        description=(
+            "The certificate authorities to trust for the brokers. Not set: the system's own."
+        ),
     ),
     Variable(
         name="KAFKA_SSL_CERTFILE",
         kind="path",
         parse=parsers.file,
-        description="Our own certificate, where one is asked.",
+        description="The client certificate, if the brokers ask for one.",
     ),
-    Variable(name="KAFKA_SSL_KEYFILE", kind="path", parse=parsers.file, description="Its key."),
+    Variable(
+        name="KAFKA_SSL_KEYFILE",
+        kind="path",
+        parse=parsers.file,
+        description="The private key of the client certificate.",
+    ),
 )
 
 GENERAL: Final = (
-    _port("GATEWAY_PORT", "8000", "The only public door: REST, console, OAuth callback."),
-    _port("AUTH_PORT", "8001", "The auth service; answers only to the other services."),
-    _port("FETCHER_PORT", "8002", "The fetcher; answers only to the other services."),
-    _port("SANDBOX_PORT", "8003", "The simulated providers."),
-    _port("KAFKA_PORT", "9092", "The Kafka bootstrap port."),
+    _port(
+        "GATEWAY_PORT",
+        "8000",
+        "The gateway's port, the only public one: REST, console, OAuth callback.",
+    ),
+    _port(
+        "AUTH_PORT",
+        "8001",
+        "The auth service's port. It answers only to the other services.",
+    ),
+    _port("FETCHER_PORT", "8002", "The fetcher's port. It answers only to the other services."),
+    _port("SANDBOX_PORT", "8003", "The simulated providers' port."),
+    _port("KAFKA_PORT", "9092", "The port of the Kafka that is started here."),
     Variable(
         name="HOST",
         kind="address",
         parse=parsers.address,
         default="localhost",
-        description="The gateway's address: `localhost` is 127.0.0.1 and ::1. Beyond loopback, API keys are required.",
+        description=(
+            "The address on which the gateway listens; `localhost` means 127.0.0.1 and ::1. "
+            "Beyond loopback, API keys are required."
+        ),
     ),
     Variable(
         name="DATA_DIR",
         kind="path",
         parse=parsers.folder,
         default=".tributary",
-        description="Databases, the Kafka log, keys and the sandbox's state.",
+        description="Databases, Kafka's log, keys, log files and the sandbox's state.",
     ),
     Variable(
         name="PUBLIC_URL",
@@ -163,8 +199,8 @@ GENERAL: Final = (
         parse=parsers.origin,
         default="http://localhost:{gateway_port}",
         description=(
-            "How browsers reach the gateway, without a path. Beyond loopback, API keys are required; "
-            "with https, cookies become Secure."
+            "How browsers reach the gateway, without a path. Beyond loopback, API keys are needed. "
+            "With https, cookies are Secure."
         ),
     ),
     Variable(
@@ -172,13 +208,16 @@ GENERAL: Final = (
         kind="origins, comma-separated",
         parse=parsers.origins,
         default="http://localhost:3000",
-        description="Pages of other origins that may call the API and be returned to.",
+        description="Origins whose pages may call the API and be returned to.",
     ),
     Variable(
         name="KEYS",
         kind="keyid:base64 of 32 bytes, comma-separated",
         parse=parsers.keys,
-        description="The keys that seal tokens; the first writes. Without it a key file is made in the data folder.",
+        description=(
+            "The keys that seal tokens; the first one seals new tokens. "
+            "Not set: a key file in the data folder, made at the first start."
+        ),
         secret=True,
     ),
     Variable(
@@ -186,27 +225,30 @@ GENERAL: Final = (
         kind="debug, info, warning, error or critical",
         parse=parsers.level,
         default="info",
-        description="What is logged.",
+        description="The lowest level that is logged.",
     ),
     Variable(
         name="LOG_FORMAT",
         kind="auto, json or pretty",
         parse=parsers.log_format,
         default="auto",
-        description="Auto is pretty on a terminal, JSON lines elsewhere.",
+        description="`auto` is pretty on a terminal and JSON elsewhere.",
     ),
     Variable(
         name="MAX_PAGES",
         kind="count",
         parse=parsers.count,
-        description="Pages per job after which a load stops, visibly. Not set, there is no limit.",
+        description="The number of pages after which a job stops. Not set: no limit.",
     ),
     Variable(
         name="SLOTS",
         kind="count",
         parse=parsers.count,
         default="8",
-        description="How many jobs a fetcher runs at once; a quarter of them, at least one, is for background work.",
+        description=(
+            "How many jobs a fetcher runs at once. "
+            "A quarter of them, at least one, is for background work."
+        ),
     ),
     *ADDRESSES,
     *DATABASE,
@@ -220,34 +262,39 @@ PER_PROVIDER: Final = (
         name="CLIENT_ID",
         kind="text",
         parse=parsers.text,
-        description="Your app at the provider. Without it the provider is simulated by the sandbox.",
+        description="Your app's id at the provider. Not set: the sandbox simulates it.",
     ),
     Variable(
         name="CLIENT_SECRET",
         kind="text",
         parse=parsers.secret,
-        description="Its secret.",
+        description="The client secret of your app.",
         secret=True,
     ),
     Variable(
         name="SCOPES",
         kind="words",
         parse=parsers.entries,
-        description="Scopes to ask for instead of the provider's usual ones.",
+        description="The scopes to ask for instead of the usual ones.",
     ),
     Variable(
         name="AUTHORIZE_URL",
         kind="URL",
         parse=parsers.url,
-        description="Where the browser is sent to consent.",
+        description="The page to which browsers are sent to consent.",
     ),
     Variable(
         name="TOKEN_URL",
         kind="URL",
         parse=parsers.url,
-        description="Where codes and refresh tokens are exchanged.",
+        description="The endpoint that exchanges codes and refresh tokens.",
     ),
-    Variable(name="API_URL", kind="URL", parse=parsers.url, description="Where objects are read."),
+    Variable(
+        name="API_URL",
+        kind="URL",
+        parse=parsers.url,
+        description="The API from which objects are read.",
+    ),
 )
 
 
@@ -256,7 +303,10 @@ def provider_prefix(slug: str) -> str:
 
 
 def settings_table(providers: Iterable[str] = ()) -> str:
-    """Return the settings as a Markdown table. ``providers`` are slugs, named as the values ``P`` may have."""
+    """Return the settings as a Markdown table.
+
+    ``providers`` are slugs, shown as the possible values of ``P``.
+    """
     rows = [
         f"| `{PREFIX}{variable.name}` | {variable.kind} | {_shown(variable)} |"
         for variable in GENERAL
@@ -267,17 +317,18 @@ def settings_table(providers: Iterable[str] = ()) -> str:
     ]
     head = ["| variable | type | default | meaning |", "|---|---|---|---|"]
     names = ", ".join(f"`{provider_prefix(slug)[:-1]}`" for slug in providers)
-    note = f"\n\n`P` is the name of a provider in capitals{f': {names}' if names else ''}."
-    return (
-        "\n".join(head + rows)
-        + f"{note} An empty value counts as not set; the environment wins over `.env`.\n"
+    listed = f": {names}" if names else ""
+    note = (
+        f"`P` is the name of a provider in capitals{listed}. "
+        "An empty value counts as not set; the environment wins over `.env`."
     )
+    return "\n".join(head + rows) + f"\n\n{note}\n"
 
 
 def _shown(variable: Variable) -> str:
-    default = (
-        f"`{variable.default.replace('_', ' ') if '{' in variable.default else variable.default}`"
-        if variable.default
-        else "not set"
-    )
-    return f"{default} | {variable.description}{' Secret.' if variable.secret else ''}"
+    default = variable.default or ""
+    if "{" in default:
+        default = default.replace("_", " ")  # the name of another setting, in braces
+    shown = f"`{default}`" if default else "not set"
+    note = " Secret." if variable.secret else ""
+    return f"{shown} | {variable.description}{note}"

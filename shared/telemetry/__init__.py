@@ -1,4 +1,4 @@
-"""Logs, request ids and traces."""
+"""Write logs, count metrics, and carry request ids and traces."""
 
 from shared.telemetry.context import (
     Bound,

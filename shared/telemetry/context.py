@@ -1,4 +1,4 @@
-"""Who is speaking and for which request: context variables that every log line and outgoing call can read.
+"""Remember the current service and request, for every log line and outgoing call.
 
 Traces follow W3C Trace Context, level 1: ``00-<32 hex trace id>-<16 hex span id>-<2 hex flags>``.
 """
@@ -30,7 +30,10 @@ class Trace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse_traceparent(header: str | None) -> Trace | None:
-    """None for anything the specification calls invalid; a later version is read as far as version 00 goes."""
+    """Return the trace, None for anything the specification calls invalid.
+
+    A later version is read as far as version 00 goes, as the specification asks.
+    """
     found = _TRACEPARENT.fullmatch(header.strip()) if header and len(header) <= 256 else None
     if found is None or (found[4] and found[0].startswith("00")):
         return None
@@ -38,7 +41,7 @@ def parse_traceparent(header: str | None) -> Trace | None:
 
 
 def new_traceparent(parent: str | None = None) -> str:
-    """A new span: of the parent's trace when that is valid, else of a new, sampled trace."""
+    """Return a new span: of the parent's trace if that is valid, else of a new, sampled trace."""
     trace = parse_traceparent(parent)
     trace_id, flags = (
         (trace.trace_id, f"{trace.sampled:02x}") if trace else (secrets.token_hex(16), "01")
@@ -47,12 +50,12 @@ def new_traceparent(parent: str | None = None) -> str:
 
 
 def current_traceparent() -> str:
-    """The bound one, for headers of messages and calls; a new trace when none is bound."""
+    """Return the current span for messages and calls; a new trace if none is bound."""
     return _traceparent.get() or new_traceparent()
 
 
 def current_request_id() -> str:
-    """Empty outside a request."""
+    """Return the id of the current request, empty outside a request."""
     return _request_id.get()
 
 
@@ -61,23 +64,26 @@ def new_request_id() -> str:
 
 
 def accepted_request_id(header: str | None) -> str:
-    """The caller's id when it is 1 to 128 of ``A-Z a-z 0-9 . _ : -``, else a new one."""
+    """Return the caller's id, or a new one if it is not acceptable.
+
+    Acceptable are 1 to 128 characters of ``A-Z a-z 0-9 . _ : -``.
+    """
     return header if header and _REQUEST_ID.fullmatch(header) else new_request_id()
 
 
 def current_service() -> str:
-    """Empty where none is bound."""
+    """Return the name of the current service, empty if none is bound."""
     return _service.get()
 
 
 def bind_service(name: str) -> None:
-    """Names the service on the log lines of this task and the tasks it starts."""
+    """Name the service on the log lines of this task and of the tasks it starts."""
     _service.set(name)
 
 
 @final
 class Bound:
-    """Already in force; as a context manager it also ends."""
+    """A request that is in force already; as a context manager it also ends."""
 
     def __init__(self, request: Token[str], trace: Token[str]) -> None:
         self._request = request
@@ -97,12 +103,15 @@ class Bound:
 
 
 def bind_request(request_id: str, traceparent: str | None = None) -> Bound:
-    """Plainly in a task of its own, or after ``with`` where it has to end. The span is new, the trace the caller's."""
+    """Bind a request: a new span of the caller's trace.
+
+    Call it plainly in a task of its own, or in a ``with`` if it has to end.
+    """
     return Bound(_request_id.set(request_id), _traceparent.set(new_traceparent(traceparent)))
 
 
 def context_fields() -> dict[str, str]:
-    """What a log line carries of all this; nothing that is not bound."""
+    """Return the fields that a log line carries of this, without those that are not bound."""
     trace = parse_traceparent(_traceparent.get())
     fields = {
         "service": _service.get(),

@@ -1,13 +1,14 @@
-"""What each service counts and shows on ``/metrics``, in Prometheus' text format.
+"""Count what each service does, and show it on ``/metrics`` in Prometheus' text format.
 
-Services may share a process, so each has a registry of its own: what is counted goes to the service that speaks, as a
-log line does (``bind_service``).
+Services may share a process, so each has its own registry: a count goes to the current service
+(``bind_service``), as a log line does.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from itertools import chain
 from typing import Final, TypeVar, final
 
 import prometheus_client as prometheus
@@ -23,7 +24,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from shared.telemetry.context import current_service
 
 PATIENCE_S: Final = 2.0
-"""How long a scrape waits for each collector; Prometheus gives up on the whole after ten seconds."""
+"""How long a scrape waits for each collector. Prometheus gives up on it after ten seconds."""
 Collector = Callable[[], Awaitable[Iterable[Metric]]]
 """Reads gauges at the moment of a scrape."""
 At = TypeVar("At", bound=tuple[str, ...])
@@ -34,9 +35,9 @@ _registries: dict[str, CollectorRegistry] = {}
 
 @final
 class Counter:
-    """A counter of every service that uses it. ``name`` goes without the ``_total`` that readers see.
+    """Count for every service that uses it. ``name`` goes without the ``_total`` that readers see.
 
-    No label may take values from outside without bound: each value is a series for ever.
+    No label may take unbounded values from outside: each value is a series for ever.
     """
 
     def __init__(self, name: str, about: str, *labels: str) -> None:
@@ -45,7 +46,11 @@ class Counter:
         self._series: dict[tuple[str, ...], prometheus.Counter] = {}
 
     def add(self, *labels: str, by: float = 1.0) -> None:
-        """``by`` 0 shows a series before its first event: a rate cannot see the step from nothing to one."""
+        """Count.
+
+        ``by`` 0 shows a series before its first event: a rate cannot see the step from nothing to
+        one.
+        """
         at = (current_service(), *labels)
         series = self._series.get(at) or self._open(*at)
         series.inc(by)
@@ -63,7 +68,10 @@ class Counter:
 def gauge(
     name: str, about: str, values: Mapping[At, float] | float, *labels: str
 ) -> GaugeMetricFamily:
-    """``values`` by the values of ``labels``, in their order; a number where there are none."""
+    """Return a gauge.
+
+    ``values`` are by the values of ``labels``, in their order; a number if there are none.
+    """
     family = GaugeMetricFamily(name, about, labels=labels)
     for at, value in values.items() if isinstance(values, Mapping) else [((), values)]:
         family.add_metric(at, value)
@@ -72,7 +80,7 @@ def gauge(
 
 @final
 class Scrape:
-    """One answer of ``/metrics`` after the other. A collector that fails is left out, and said to be."""
+    """Answer ``/metrics``. A collector that fails is left out and reported."""
 
     def __init__(
         self, collectors: Callable[[], Mapping[str, Collector]], *, patience_s: float = PATIENCE_S
@@ -89,12 +97,11 @@ class Scrape:
             (name,): float(families is None)
             for name, families in zip(collectors, found, strict=True)
         }
-        about = "1 when the metrics of this collector could not be read just now and are missing, else 0."
+        about = "1 if the metrics of this collector could not be read and are missing now, else 0."
         told = gauge("tributary_scrape_collector_failed", about, failed, "collector")
         counted = _registry(current_service()).collect()
-        return generate_latest(
-            _Collected([*counted, *(one for families in found for one in families or ()), told])
-        )
+        read = chain.from_iterable(families or () for families in found)
+        return generate_latest(_Collected([*counted, *read, told]))
 
     async def _collected(self, name: str, collect: Collector) -> Iterable[Metric] | None:
         late = self._late.pop(name, None)
@@ -104,19 +111,21 @@ class Scrape:
         task = asyncio.ensure_future(collect())
         task.add_done_callback(_noticed)
         try:
-            # Not asyncio.timeout: a connection that hangs may take long to be given up, and nobody need wait for it.
+            # Not asyncio.timeout: it would wait until the task has ended, and a connection that
+            # hangs may take long to be given up.
             await asyncio.wait([task], timeout=self._patience_s)
         finally:
             if not task.done():
                 task.cancel()
                 self._late[name] = task
-        if not task.done() or task.cancelled() or (error := task.exception()) is not None:
-            reason = (
-                str(error)[:200] if task.done() and not task.cancelled() else "no answer in time"
-            )
-            log.warning("metrics_unknown", collector=name, reason=reason)
-            return None
-        return task.result()
+        if not task.done() or task.cancelled():
+            reason = "no answer in time"
+        elif (error := task.exception()) is not None:
+            reason = str(error)[:200]
+        else:
+            return task.result()
+        log.warning("metrics_unknown", collector=name, reason=reason)
+        return None
 
 
 @final
@@ -129,14 +138,17 @@ class _Collected:
 
 
 def _noticed(task: asyncio.Future[Iterable[Metric]]) -> None:
-    """An exception that nobody asks for is reported by asyncio when the task is forgotten."""
+    """Look at the exception of a finished task.
+
+    asyncio reports one that nobody has looked at when the task is forgotten.
+    """
     if not task.cancelled():
         task.exception()
 
 
 def _registry(service: str) -> CollectorRegistry:
     if service not in _registries:
-        # Else each counter has a second series, which only says when the process started.
+        # Otherwise each counter has a second series, which only says when the process started.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         _registries[service] = CollectorRegistry()
         ProcessCollector(registry=_registries[service])

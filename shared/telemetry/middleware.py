@@ -1,4 +1,7 @@
-"""The outermost ASGI layer: gives every request its id and trace, and says in one line how it ended."""
+"""Give every request its id and trace, and log in one line how it ended.
+
+The outermost ASGI layer of each service.
+"""
 
 from __future__ import annotations
 
@@ -33,9 +36,10 @@ log = structlog.get_logger()
 
 @final
 class RequestContextMiddleware:
-    """Logs method, path, status and milliseconds; never the query, which may carry codes and state.
+    """Log method, path, status and milliseconds.
 
-    An answer that was never started counts as 500. A stream is logged when it ends.
+    Never the query, which may carry codes and states. An answer that was never started counts as
+    500. A stream is logged when it ends.
     """
 
     def __init__(self, app: App, service: str) -> None:
@@ -85,7 +89,10 @@ class RequestContextMiddleware:
 
 
 def _count(scope: Scope, status: int) -> None:
-    """By the route's template, which the router leaves in the scope; what a caller makes up is no label."""
+    """Count by the route's template, which the router leaves in the scope.
+
+    What a caller makes up must not become a label.
+    """
     method = scope["method"] if scope["method"] in _METHODS else "other"
     REQUESTS.add(method, scope.get("path_template") or _UNMATCHED, str(status))
 

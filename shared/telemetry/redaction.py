@@ -1,4 +1,7 @@
-"""The second net: secrets have a type that hides them; what slips past it is caught here, by name or by shape."""
+"""Catch secrets that slip into a log, by name or by shape.
+
+This is the second net. The first is ``SecretStr``, which hides its value.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,14 @@ from typing import Any, Final
 MASK: Final = "***"
 
 _WORDS: Final = (
-    r"authori[sz]ation|cookies?|credentials?|passwords?|passwd|secrets?|tokens?|verifiers?|refresh|bearer|jwt"
-    r"|api[_-]?keys?|private[_-]?keys?|oauth[_-]?state|(?:auth|authori[sz]ation|oauth)[_-]?code"
+    r"authori[sz]ation|cookies?|credentials?|passwords?|passwd|secrets?|tokens?|verifiers?"
+    r"|refresh|bearer|jwt|api[_-]?keys?|private[_-]?keys?|oauth[_-]?state|(?:auth|authori[sz]ation|oauth)[_-]?code"
 )
 _SENSITIVE_NAME: Final = re.compile(rf"^code$|(?:^|[._-])(?:{_WORDS})$")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_PAIR: Final = re.compile(
-    r"""(?ix) (?P<name>\b(?:(?:access|refresh|id|csrf|page|service)[_-]?token|token|client[_-]?secret|secret
-    |code[_-]?verifier|password|passwd|api[_-]?key|(?<=[?&])(?:code|state))["']?\s*[=:]\s*["']?)
+    r"""(?ix) (?P<name>\b(?:(?:access|refresh|id|csrf|page|service)[_-]?token|token
+    |client[_-]?secret|secret|code[_-]?verifier|password|passwd|api[_-]?key|(?<=[?&])(?:code|state))["']?\s*[=:]\s*["']?)
     (?P<value>[^\s"'&,;}\])]+)"""
 )
 _SCHEME: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")
@@ -29,9 +32,15 @@ _DEEPEST: Final = 8
 
 
 def redact_text(text: str) -> str:
-    """Masks what looks like a bearer token, an API key, a sealed value, a header or parameter that carries a secret."""
+    """Mask what looks like a secret.
+
+    That is a bearer token, an API key, a sealed value, or a header or parameter that carries a
+    secret.
+    """
     if _PLAIN.fullmatch(text):
-        return text  # each pattern needs a space, an equals sign, a colon that follows no digit, "v1." or "trb_"
+        # Each pattern below needs a space, an equals sign, a colon after something other than a
+        # digit, "v1." or "trb_".
+        return text
     text = _HEADER.sub(rf"\1\2{MASK}", text)
     text = _SCHEME.sub(rf"\1 {MASK}", text)
     text = _SEALED.sub(MASK, text)
@@ -41,7 +50,10 @@ def redact_text(text: str) -> str:
 
 @lru_cache(maxsize=1024)
 def sensitive(name: str) -> bool:
-    """By the last word of the name: ``refresh_token`` is, ``token_url`` and ``error_code`` are not."""
+    """Return True if the last word of ``name`` says that its value is secret.
+
+    ``refresh_token`` is, ``token_url`` and ``error_code`` are not.
+    """
     return _SENSITIVE_NAME.search(_CAMEL.sub("_", name).lower()) is not None
 
 
@@ -51,7 +63,10 @@ def _name(name: str) -> str:
 
 
 def redact(value: Any, depth: int = 0) -> Any:
-    """A copy of a log value without secrets. Numbers under a sensitive name stay: they count, they do not open."""
+    """Return a copy of a log value without secrets.
+
+    Numbers under a sensitive name stay: they count something and open nothing.
+    """
     if isinstance(value, bool | int | float | None):
         return value
     if isinstance(value, Mapping | list | tuple | set | frozenset):

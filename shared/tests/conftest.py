@@ -1,4 +1,7 @@
-"""Every test that asks for Kafka runs on the embedded broker and on Apache Kafka: what we rely on holds on both."""
+"""Run every test that asks for Kafka on the local broker and on Apache Kafka.
+
+What we rely on has to hold on both.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from shared.tests.kafka_harness import Kafka, kafka_at, kafka_on
 
 @pytest.fixture(params=["local", "real"])
 def bootstrap(request: pytest.FixtureRequest) -> str | None:
-    """Where a Kafka runs, None for one of the test's own."""
+    """Return the address of a running Kafka, None for one of the test's own."""
     return request.getfixturevalue("real_kafka") if request.param == "real" else None
 
 

@@ -1,4 +1,7 @@
-"""Kafka with all our topics and one of the test's own, and what a test wants to put on them and read from them."""
+"""Provide a Kafka with all our topics and one of the test's own.
+
+Tests put messages on them and read them back.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,10 @@ from tests.support.waiting import PATIENCE_S
 
 
 class Kafka:
-    """``producer`` is real; ``bootstrap`` is where it is. ``topic`` is nobody else's, it and its dead letters."""
+    """A Kafka for one test. ``producer`` is a real one, ``bootstrap`` the address.
+
+    ``topic`` and its dead letters belong to this test alone.
+    """
 
     def __init__(self, bootstrap: str, producer: Producer) -> None:
         self.bootstrap, self.producer = bootstrap, producer
@@ -28,13 +34,13 @@ class Kafka:
         self.cluster = Cluster(bootstrap=bootstrap)
 
     async def another(self) -> str:
-        """One more topic, with its dead letters."""
+        """Create one more topic, with its dead letters."""
         topic = f"test.{uuid4().hex}"
         await _made(self.bootstrap, topic, dead_letters(topic))
         return topic
 
     async def committed(self, topic: str, *, service: str = "test") -> int:
-        """Return how many messages of a topic the service's group is done with."""
+        """Return how many messages of a topic the service's group has dealt with."""
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self.bootstrap, group_id=f"tributary.{service}.{topic}"
         )
@@ -49,7 +55,7 @@ class Kafka:
         return sum(offset or 0 for offset in offsets)
 
     async def ends(self, topic: str) -> int:
-        """How many messages it has."""
+        """Return how many messages the topic has."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
         await consumer.start()
         try:
@@ -67,7 +73,7 @@ class Kafka:
         await self.producer.send_all(messages)
 
     async def read(self, topic: str, count: int) -> list[ConsumerRecord[bytes, bytes]]:
-        """The first ``count`` records of a topic, in any order of partitions."""
+        """Return the first ``count`` records of a topic, in any order of partitions."""
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         try:
@@ -92,14 +98,14 @@ class Kafka:
 
 @asynccontextmanager
 async def kafka_on(folder: Path) -> AsyncIterator[Kafka]:
-    """The local broker on a free port."""
+    """Start the local broker on a free port."""
     async with local_kafka(folder / "kafka") as bootstrap, kafka_at(bootstrap) as kafka:
         yield kafka
 
 
 @asynccontextmanager
 async def kafka_at(bootstrap: str) -> AsyncIterator[Kafka]:
-    """One that runs already; of our topics it has those that it has."""
+    """Use a running Kafka, with those of our topics that it has."""
     producer = Producer(Cluster(bootstrap=bootstrap), client_id="test")
     await producer.start()
     try:

@@ -1,4 +1,4 @@
-"""``/metrics`` as Prometheus reads it."""
+"""Read ``/metrics`` as Prometheus does."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from prometheus_client.parser import text_string_to_metric_families
 
 
 class Metrics:
-    """One scrape; raises ``ValueError`` when it is not in Prometheus' format."""
+    """One scrape. Raises ``ValueError`` if it is not in Prometheus' format."""
 
     def __init__(self, text: str) -> None:
         self.families = list(text_string_to_metric_families(text))
 
     def get(self, name: str, **labels: str) -> float | None:
-        """The sum of the series of ``name`` that have these labels; None when there is none."""
+        """Return the sum of the series of ``name`` with these labels, None if there is none."""
         found = [
             sample.value
             for family in self.families
@@ -30,5 +30,8 @@ class Metrics:
 
 
 def rise(before: Metrics, after: Metrics) -> Callable[..., float]:
-    """How much a metric has risen between two scrapes; tests of one process share its counters."""
+    """Return how much a metric has risen between two scrapes.
+
+    Tests of one process share its counters.
+    """
     return lambda name, **labels: after(name, **labels) - (before.get(name, **labels) or 0.0)

@@ -1,4 +1,4 @@
-"""How old the oldest message is that should have been sent."""
+"""The age of the oldest message that should have been sent."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def put(
 
 
 async def waiting(database: Database) -> tuple[float, float]:
-    """Rows, and the age of the oldest that is due."""
+    """Return the number of rows, and the age of the oldest due one."""
     rows, age = await backlog(database, outbox)
     return rows.samples[0].value, age.samples[0].value
 

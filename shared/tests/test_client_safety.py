@@ -55,9 +55,9 @@ def test_what_we_declare_is_safe() -> None:
         ({"no_reply": None}, "reply_to"),
         ({"auto_offset_reset": None}, "auto_offset_reset"),
         ({"auto_offset_reset": "latest"}, "auto_offset_reset"),
-        ({"creates": True}, "makes missing topics"),
-        ({"parser": None}, "decodes before our wrapper"),
-        ({"decoder": None}, "decodes before our wrapper"),
+        ({"creates": True}, "creates missing topics"),
+        ({"parser": None}, "decodes messages before"),
+        ({"decoder": None}, "decodes messages before"),
         ({"batch": None}, "several workers"),
         ({"batch": None, "max_workers": 2, "ack_policy": AckPolicy.ACK_FIRST}, "several workers"),
     ],
@@ -77,7 +77,7 @@ def test_a_consumer_that_would_lose_messages_is_refused(changed: dict[str, Any],
 async def test_what_a_running_consumer_really_does_counts_and_then_nothing_is_read(
     kafka: Kafka, setting: dict[str, Any], said: str
 ) -> None:
-    """As after an upgrade of FastStream that hands on something else than it was given."""
+    """Imitate an upgrade of FastStream that passes on other settings than it was given."""
     await kafka.put(kafka.topic, b"1")
     read: list[ConsumedRecord] = []
 

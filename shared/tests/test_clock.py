@@ -1,4 +1,4 @@
-"""The one clock: the machine's until a test moves it, and then ahead for whoever asks or sleeps."""
+"""The one clock: the machine's, until a test moves it for whoever asks or sleeps."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ AWAY = OperationalError("select", {}, Exception("the disk is away"))
 
 
 class Reader:
-    """Keeps what it has read; ``errors`` are raised first, one per call."""
+    """Keep what was read. ``errors`` are raised first, one per call."""
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -78,7 +78,7 @@ async def test_a_database_that_is_away_is_waited_for_and_costs_no_message(kafka:
 
 
 class Unsayable(OSError):
-    """Whoever wants to tell of it fails himself."""
+    """An error that fails when it is turned into text."""
 
     @override
     def __str__(self) -> str:

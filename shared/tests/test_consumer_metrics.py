@@ -1,4 +1,4 @@
-"""How far behind consumers are, in which state, and what became of their messages."""
+"""Metrics of consumers: lag, state, and what became of their messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,10 @@ STATE = "tributary_consumer_state"
 
 
 class Gate:
-    """A handler that lets so many messages pass, waits for the next one, and fails while it has errors."""
+    """A handler that lets a number of messages pass and then waits.
+
+    It fails while it has errors.
+    """
 
     def __init__(self, opens: int = 0) -> None:
         self.opens = asyncio.Semaphore(opens)
@@ -44,7 +47,7 @@ async def scrape(consumers: Consumers) -> Metrics:
 
 
 async def seen(consumers: Consumers, name: str, value: float, **labels: str) -> Metrics:
-    """The first scrape that shows ``value``."""
+    """Return the first scrape that shows ``value``."""
     async with asyncio.timeout(10):
         while (values := await scrape(consumers)).get(name, **labels) != value:  # noqa: ASYNC110  # scraped, as it is
             await asyncio.sleep(0.01)
@@ -171,7 +174,7 @@ def partitions(values: Metrics) -> int:
 
 
 async def until_shared(first: Consumers, second: Consumers) -> None:
-    """Each of the two reads half of the four partitions."""
+    """Wait until each of the two reads half of the four partitions."""
     async with asyncio.timeout(10):
         while [partitions(await scrape(one)) for one in (first, second)] != [2, 2]:  # noqa: ASYNC110  # as above
             await asyncio.sleep(0.01)

@@ -1,4 +1,7 @@
-"""Released messages decode for ever: a golden file per type, and the headers are CloudEvents 1.0 in binary mode."""
+"""Released messages decode for ever, and headers are CloudEvents 1.0 in binary mode.
+
+There is a golden file for each type.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""A consumer that makes nothing but dead letters stops in front of the next one, and says what to do."""
+"""A consumer that makes nothing but dead letters stops in front of the next one.
+
+It says what to do.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,7 @@ AWAY = OperationalError("select", {}, Exception("the disk is away"))
 
 
 class Reader:
-    """Cannot process what begins with ``bad``."""
+    """Fail on messages that begin with ``bad``."""
 
     def __init__(self) -> None:
         self.values: list[bytes] = []
@@ -35,7 +38,10 @@ class Reader:
 
 
 class Sorting:
-    """Reads batches, with positions of its own; sorts out what it cannot read, then writes, as the gateway does."""
+    """Read batches with positions of its own, as the gateway does.
+
+    It sorts out what it cannot read, then writes.
+    """
 
     def __init__(self, *errors: Exception) -> None:
         self.errors = list(errors)
@@ -176,7 +182,10 @@ async def test_a_database_that_is_away_after_the_letters_costs_no_second_copy_of
 
 
 class Held(Producer):
-    """A Kafka that takes nothing for a while: it fails ``errors`` times, then it does not answer until told."""
+    """A Kafka that accepts nothing for a while.
+
+    It fails ``errors`` times, then does not answer until told to.
+    """
 
     def __init__(self, kafka: Kafka, *errors: Exception) -> None:
         super().__init__(kafka.cluster, client_id="held")
@@ -202,7 +211,7 @@ async def test_F38_while_no_dead_letter_can_be_kept_nothing_is_passed_and_it_goe
         kafka, lambda consumers: consumers.each(kafka.topic, reader.one), producer=producer
     ) as consumers:
         await until(
-            lambda: "cannot be kept as a dead letter" in consumers.failing.get(kafka.topic, "")
+            lambda: "does not accept it as a dead letter" in consumers.failing.get(kafka.topic, "")
         )
         assert (reader.values, await kafka.committed(kafka.topic)) == ([b"1"], 1)
         producer.answers.set()

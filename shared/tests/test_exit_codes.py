@@ -1,4 +1,4 @@
-"""How a process ends: one exit code and one sentence for each kind of error."""
+"""Each kind of error ends a process with one exit code and one sentence."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ LOST = OperationalError(
         (
             LOST,
             1,
-            "The orchard does not answer (OperationalError: (builtins.Exception) the connection was lost).",
+            "The orchard does not answer (OperationalError: (builtins.Exception) the connection",
         ),
         (KafkaConnectionError("no broker"), 1, "The orchard does not answer (KafkaConnectionError"),
         (

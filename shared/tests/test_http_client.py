@@ -24,7 +24,10 @@ CONNECTIONS = 16
 
 
 class Server:
-    """Answers every request on a connection by what ``answer`` writes; counts connections and keeps request heads."""
+    """Answer every request on a connection with what ``answer`` writes.
+
+    It counts connections and keeps the heads of requests.
+    """
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer

@@ -1,4 +1,4 @@
-"""With a file, everything is in the file and the terminal shows what matters."""
+"""With a file, everything is in the file, and the terminal shows what matters."""
 
 from __future__ import annotations
 

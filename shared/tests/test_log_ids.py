@@ -1,4 +1,4 @@
-"""A topic that is made anew is another log, though cluster and name are the same."""
+"""A topic that is created again is another log, on the same cluster and with the same name."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_newest_version_that_both_sides_speak_is_chosen(newest: int, spoken:
 
 
 async def old_kafka(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer as a Kafka before 2.8, that has one node and no ids of topics."""
+    """Answer as a Kafka before 2.8 with one node, which knows no topic ids."""
     port = writer.get_extra_info("sockname")[1]
     brokers = [{"node_id": 0, "host": "127.0.0.1", "port": port, "rack": None}]
     answers = {

@@ -1,4 +1,4 @@
-"""Looking into a topic finds what lies there, on every partition, and moves nobody's position."""
+"""Reading a topic's log finds its records on every partition and moves nobody's position."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``/metrics`` shows, to whom, and what does not break it."""
+"""The content of ``/metrics``, who may read it, and what does not break it."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ async def orchard(name: FromPath[str]) -> str:
 async def service(
     name: str, collectors: Mapping[str, Collector] | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """A service that only other services may ask, at the host name ``ours``."""
+    """Serve an app that only other services may ask, at the host name ``ours``."""
     app = Litestar(
         [orchard, metrics(lambda: collectors or {})],
         guards=[services_only(SecretStr("s" * 32))],

@@ -1,4 +1,7 @@
-"""What is written with the rows is sent: in order per key, when due, also when the sender dies at any moment."""
+"""Messages written with rows are sent: in order per key, when due.
+
+That holds even if the sender dies, at any moment.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ outbox = outbox_table(metadata)
 
 
 class Log:
-    """Kafka in memory; ``errors`` are raised first, ``lost`` after the append."""
+    """Kafka in memory. ``errors`` are raised first, ``lost`` after the append."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
@@ -51,7 +54,7 @@ class Log:
 
 
 class Shaky(Database):
-    """A database whose reads fail so often before they work."""
+    """A database whose first reads fail."""
 
     failing = 0
     reads = 0

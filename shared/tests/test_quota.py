@@ -1,4 +1,7 @@
-"""Permits never break a window, whoever asks and in whatever order; a closed window is closed for all."""
+"""Permits never break a window, whoever asks and in whatever order.
+
+A closed window is closed for all.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from shared.settings import SecretStr
 
 
 class Site:
-    """A Redis, in this process or a real one, and the clients of several fetchers on it."""
+    """A Redis, real or in this process, and the clients of several fetchers on it."""
 
     def __init__(self, url: str | None) -> None:
         self._url = None if url is None else SecretStr(url)
@@ -56,9 +59,10 @@ def times(permits: list[tuple[float, Permit]]) -> list[float]:
 
 
 def most_within(moments: list[float], window_s: float) -> int:
-    return max(
-        (sum(start <= at < start + window_s for at in moments) for start in moments), default=0
-    )
+    most = 0
+    for start in moments:
+        most = max(most, sum(start <= at < start + window_s for at in moments))
+    return most
 
 
 async def ask(quota: Quota, *windows: Window) -> tuple[float, Permit]:

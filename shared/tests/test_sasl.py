@@ -1,4 +1,4 @@
-"""Signing in to a Kafka that asks for it; where it refuses, a sentence says why."""
+"""Sign in to a Kafka that asks for it; if it refuses, a sentence says why."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ async def test_with_a_wrong_account_everything_refuses_to_start_and_names_the_se
     cluster = signing_in(server, **wrong)
     producer = Producer(cluster, client_id="test")
     with pytest.raises(
-        SignInRefused, match=r"does not let the user \w+ in.*TRIBUTARY_KAFKA_SASL_USERNAME"
+        SignInRefused, match=r"refuses to sign in the user \w+ .*TRIBUTARY_KAFKA_SASL_USERNAME"
     ) as refused:
         await producer.start()
     assert "wrong" not in refused.value.detail.replace("wrong account", "")

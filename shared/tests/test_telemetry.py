@@ -62,7 +62,7 @@ def fail(text: str) -> None:
 
 
 def log_failure(text: str) -> None:
-    """By our logger and by a library's."""
+    """Log an exception by our logger and by a library's."""
     try:
         fail(text)
     except ValueError:
@@ -222,7 +222,9 @@ def test_T11_secrets_in_a_text_are_masked_by_their_shape(text: str) -> None:
 
 
 def test_ordinary_texts_stay_as_they_are() -> None:
-    text = "Loaded 3 pages; the token was refreshed, error code: 42, state: running, v1.2.3, basic auth"
+    text = (
+        "Loaded 3 pages; the token was refreshed, error code: 42, state: idle, v1.2.3, basic auth"
+    )
     assert redact_text(text) == text
 
 

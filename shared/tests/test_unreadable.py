@@ -1,4 +1,7 @@
-"""An answer of Kafka's that the client cannot unpack costs none of the messages before it, and does not go unseen."""
+"""An answer of Kafka that the client cannot unpack costs none of the messages before it.
+
+And it does not go unnoticed.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from shared.kafka.poll import Poll
 from shared.tests.kafka_harness import Kafka, consuming
 from tests.support.waiting import until
 
-KEYS = {crc32(key) % 4: key for key in (f"{n}".encode() for n in range(50))}
+KEYS = {crc32(b"%d" % n) % 4: b"%d" % n for n in range(50)}
 """A key for each of the four partitions."""
 
 
@@ -30,7 +33,10 @@ class NotUtf8(str):
 
 
 async def put_unreadable(kafka: Kafka, partition: int) -> None:
-    """A header's name may be any bytes to Kafka; aiokafka raises on it."""
+    """Append a record whose header name is not UTF-8.
+
+    Kafka accepts any bytes; aiokafka raises on them.
+    """
     producer = AIOKafkaProducer(bootstrap_servers=kafka.bootstrap)
     await producer.start()
     batch = producer.create_batch()
@@ -61,7 +67,10 @@ class Own:
 
 
 async def filled(kafka: Kafka, bad: int) -> list[bytes | None]:
-    """All partitions have messages; one has an unreadable one after its third. What can be read."""
+    """Fill all partitions, one of them with an unreadable record after its third.
+
+    Return what can be read.
+    """
     values: list[bytes | None] = []
     for partition, key in KEYS.items():
         some = [f"{partition}-{n}".encode() for n in range(3)]
@@ -101,7 +110,7 @@ async def test_the_same_holds_for_a_reader_with_its_own_positions(kafka: Kafka, 
 
 
 class Flaky:
-    """A subscriber and its consumer, whose first poll fails, and that has nothing to read."""
+    """A subscriber and its consumer; the first poll fails, and there is nothing to read."""
 
     max_records: int | None = 100
     asked: list[int | None]

@@ -226,7 +226,7 @@ async def test_many_rows_at_once_keep_the_statements_condition_and_say_how_many_
 async def test_a_bulk_statement_with_parameters_outside_its_values_is_refused_when_it_is_made() -> (
     None
 ):
-    with pytest.raises(ValueError, match="outside its values"):
+    with pytest.raises(ValueError, match="only in its VALUES"):
         BulkUpsert(upsert(things).on_conflict_do_update(index_elements=["id"], set_={"number": 7}))
 
 

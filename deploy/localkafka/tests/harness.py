@@ -1,4 +1,4 @@
-"""The broker as a child process, and the two clients behind one small interface."""
+"""Run the broker as a child process, and drive both clients through one small interface."""
 
 import asyncio
 import socket
@@ -36,10 +36,11 @@ class Stored(NamedTuple):
 
 
 class BrokerProcess:
-    """Killed and started again, always on the same port.
+    """A broker that can be killed and started again, always on the same port.
 
-    A bound socket that never listens keeps the port while no broker has it: else any outgoing connection, even a
-    client's that tries to reach the broker, could be given this very port and block the restart.
+    A bound socket that never listens keeps the port while no broker has it. Otherwise any outgoing
+    connection, even that of a client trying to reach the broker, could be given this very port and
+    block the restart.
     """
 
     def __init__(self, data_dir: Path) -> None:
@@ -87,7 +88,7 @@ async def next_line(process: Process) -> str:
 
 
 async def create_topic(address: str, name: str, partitions: int = 1, **configs: str) -> None:
-    """Settings are given with underscores: `retention_ms="1"`."""
+    """Create a topic. Settings are given with underscores: ``retention_ms="1"``."""
     settings = {key.replace("_", "."): value for key, value in configs.items()}
     async with admin(address) as client:
         answer = await client.create_topics([NewTopic(name, partitions, 1, topic_configs=settings)])
@@ -130,7 +131,10 @@ async def consumer(
 
 
 class Kafka(Protocol):
-    """What the contract asks of a client. `read` gives at least `count` records of a fresh consumer and may commit."""
+    """The contract's view of a client.
+
+    ``read`` returns at least ``count`` records of a fresh consumer, and may commit.
+    """
 
     async def write(self, address: str, topic: str, records: list[Pair]) -> None: ...
 
@@ -258,7 +262,7 @@ def batch(
     time_ms: int = 1_000_000,
     compression: int = 0,
 ) -> bytes:
-    """A batch as a client sends it."""
+    """Return a batch as a client sends it."""
     epoch = -1 if producer < 0 else 0
     builder = DefaultRecordBatchBuilder(2, compression, 0, producer, epoch, sequence, 10_000_000)
     for number, record in enumerate(records):
@@ -267,7 +271,7 @@ def batch(
 
 
 def contents(log: PartitionLog) -> list[tuple[int, bytes | None, bytes | None]]:
-    """Offset, key and value of all durable records, as a client decodes them."""
+    """Return offset, key and value of all durable records, as a client decodes them."""
     found = []
     offset = log.start_offset
     while data := log.read(offset, 100_000):

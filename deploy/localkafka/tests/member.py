@@ -1,4 +1,4 @@
-"""A consumer group's member in a process of its own: prints every value it has read, then commits."""
+"""Join a consumer group as a process of its own: print every value read, then commit."""
 
 import asyncio
 import sys

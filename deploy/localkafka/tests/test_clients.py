@@ -1,4 +1,4 @@
-"""What any standard client may rely on; the same for two clients that share no code."""
+"""Everything that a standard client may rely on, with two clients that share no code."""
 
 import asyncio
 from itertools import groupby

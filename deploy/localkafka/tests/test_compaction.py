@@ -1,4 +1,4 @@
-"""Compacted partitions: the last record of a key stays, at its offset, whatever happens in between."""
+"""The last record of a key stays, at its offset, whatever happens in between."""
 
 import asyncio
 import itertools

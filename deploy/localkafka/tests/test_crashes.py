@@ -28,7 +28,7 @@ MEMBER = ("-m", "deploy.localkafka.tests.member")
 
 
 class Members:
-    """Processes of one group and all they have printed."""
+    """The processes of one group, and all they have printed."""
 
     def __init__(self) -> None:
         self.seen: dict[Process, list[str]] = {}
@@ -175,10 +175,11 @@ async def test_it_stops_on_sigterm_and_starts_again_with_all_it_had(
 
 
 async def test_it_says_in_words_why_it_does_not_start(tmp_path: Path, broker: Broker) -> None:
-    arguments = [
-        "-c",
-        "import runpy, sys; sys.stderr = sys.stdout; runpy.run_module('deploy.localkafka', run_name='__main__')",
-    ]
+    program = (
+        "import runpy, sys; sys.stderr = sys.stdout; "
+        "runpy.run_module('deploy.localkafka', run_name='__main__')"
+    )
+    arguments = ["-c", program]
     data_dir = ["--data-dir", str(tmp_path / "other")]
     refused = await run_python(*arguments, *data_dir, "--host", "0.0.0.0")
     assert "only programs on this machine" in await next_line(refused)
@@ -188,7 +189,10 @@ async def test_it_says_in_words_why_it_does_not_start(tmp_path: Path, broker: Br
 
 
 async def _commit(reader: AIOKafkaConsumer) -> None:
-    """A commit in the middle of a rebalance is refused, also by Apache Kafka; the next one is not."""
+    """Commit, once more if needed.
+
+    A commit in the middle of a rebalance is refused, by Apache Kafka too; the next one is not.
+    """
     while True:
         try:
             await reader.commit()

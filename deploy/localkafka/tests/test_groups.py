@@ -27,12 +27,12 @@ def joining(name: str = "a", member_id: str = "", **changes: object) -> Joining:
 
 
 async def assign(group: Group, *members: Joined) -> list[bytes]:
-    """All members sync; the leader gives each its own id."""
+    """Let all members sync; the leader assigns each its own id."""
     deal = {item.member_id: item.member_id.encode() for item in members}
-    syncing = (
-        group.sync(item.member_id, item.generation, deal if item.member_id == item.leader else {})
-        for item in members
-    )
+    syncing = []
+    for item in members:
+        sent = deal if item.member_id == item.leader else {}
+        syncing.append(group.sync(item.member_id, item.generation, sent))
     return await asyncio.gather(*syncing)
 
 

@@ -1,4 +1,4 @@
-"""The partition's log by itself: what it stores, refuses, repairs and trims."""
+"""The partition's log by itself: it stores, refuses, repairs and trims."""
 
 import os
 import resource

@@ -1,4 +1,4 @@
-"""What an acknowledgement means."""
+"""The meaning of an acknowledgement."""
 
 import asyncio
 import errno
@@ -20,7 +20,7 @@ SOMEBODY = Client("", "")
 
 
 class SlowDisk:
-    """A sync takes until it is let through."""
+    """A disk on which a sync takes until it is let through."""
 
     def __init__(self) -> None:
         self.calls = 0

@@ -1,4 +1,4 @@
-"""The door: who may come in, and what becomes of those who do not speak Kafka."""
+"""The connection: who may connect, and what happens to those who do not speak Kafka."""
 
 import asyncio
 import struct
@@ -26,7 +26,7 @@ async def connection(
 
 
 async def answer_to(broker: Broker, frame: bytes) -> bytes:
-    """All that comes back until the broker closes the connection or has answered once."""
+    """Return all that comes back until the broker closes the connection or has answered once."""
     async with connection(broker) as (reader, writer):
         writer.write(frame)
         try:
@@ -135,7 +135,10 @@ async def test_a_topic_is_found_by_its_id_and_an_id_that_nobody_has_is_refused(
 
 
 def metadata_request(id_: bytes, name: bytes) -> bytes:
-    """Ask for one topic with Metadata 12: tags of the header, a list of one id and name, two flags, tags."""
+    """Ask for one topic with Metadata 12.
+
+    That is: tags of the header, a list of one id and name, two flags, tags.
+    """
     return request(3, 12, b"\0" + b"\2" + id_ + name + b"\0" + b"\0\0" + b"\0")
 
 
