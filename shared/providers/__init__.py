@@ -1,7 +1,8 @@
 """Find the providers: each is one folder here, so that no other file has to know a name.
 
 A folder has ``PROVIDER`` (data, in ``__init__``) and ``CONNECTOR`` (in ``connector``, which only
-the fetcher imports).
+the fetcher imports). ``python -m deploy.provider new`` writes the start of one, and
+``tests/conformance`` says what it still lacks.
 """
 
 from __future__ import annotations

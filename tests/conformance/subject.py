@@ -183,7 +183,7 @@ def _method_flaw(connector: object, name: str) -> str | None:
     wanted = getattr(Connector, name)
     shape = inspect.signature(wanted)
     is_async = inspect.iscoroutinefunction(wanted)
-    line = f"`{'async ' * is_async}def {name}{shape}`"
+    line = f"`{'async ' * is_async}def {name}{_written(shape)}`"
     does = (inspect.getdoc(wanted) or "").partition("\n")[0]
     found = getattr(connector, name, None)
     if not callable(found):
@@ -191,8 +191,13 @@ def _method_flaw(connector: object, name: str) -> str | None:
     if inspect.iscoroutinefunction(found) is not is_async:
         return f"has a {name}() that is {'not ' * is_async}a coroutine. Write {line}: {does}"
     if _arguments(inspect.signature(found)) != _arguments(shape)[1:]:
-        return f"has a {name}{inspect.signature(found)}. Write {line}: {does}"
+        return f"has a {name}{_written(inspect.signature(found))}. Write {line}: {does}"
     return None
+
+
+def _written(shape: inspect.Signature) -> str:
+    """Return a signature as it stands in the source, its annotations without quotes."""
+    return str(shape).replace("'", "")
 
 
 def _arguments(shape: inspect.Signature) -> list[tuple[str, object]]:

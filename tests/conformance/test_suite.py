@@ -168,7 +168,7 @@ def test_a_connector_that_is_an_empty_class_is_told_each_method(outcome: Outcome
     empty = outcome.of("emptyclass")
     told = only_failure(empty)
     assert "shared/providers/emptyclass/connector.py: Empty has no page(). Write `async def" in told
-    assert "cursor: 'Cursor | None') -> 'Page'`: Read the page at ``cursor``" in told
+    assert "cursor: Cursor | None) -> Page`: Read the page at ``cursor``" in told
     for method in ("expected", "read", "problem", "limits"):
         assert f"Empty has no {method}(). Write `" in told
     assert waits(empty, "test_the_connector_has_every_method_of_the_protocol")
@@ -176,7 +176,7 @@ def test_a_connector_that_is_an_empty_class_is_told_each_method(outcome: Outcome
 
 def test_a_method_that_takes_something_else_is_told_its_shape(outcome: Outcome) -> None:
     told = outcome.of("othershape").told
-    assert "OthershapeConnector has a read(call: 'Call', resource: 'str', *ids: 'str')" in told
+    assert "OthershapeConnector has a read(call: Call, resource: str, *ids: str)" in told
 
 
 def test_a_provider_without_a_sandbox_is_told_to_write_one_or_to_say_why_not(

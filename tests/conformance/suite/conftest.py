@@ -24,6 +24,8 @@ from tests.conformance.subject import Subject, Unwritten, search_in, subjects
 
 T = TypeVar("T")
 Ledger = Callable[[str], Awaitable[set[str]]]
+ACCOUNT: Final = "Conformance"
+"""The name of the account that the walks read."""
 HERE: Final = Path(__file__).parent
 ORDER: Final = (
     "test_folder",
@@ -155,7 +157,7 @@ async def attempt(
 ) -> tuple[str, Connected] | Unwritten:
     """Connect an account, once for each provider; return it, or why that failed."""
     if subject.slug not in accounts:
-        account = await app.new_account("Conformance")
+        account = await app.new_account(ACCOUNT)
         try:
             accounts[subject.slug] = account, await app.connect(account)
         except Unwritten as unwritten:

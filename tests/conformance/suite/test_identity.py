@@ -5,7 +5,7 @@ from __future__ import annotations
 from shared.connector import Provider
 from tests.conformance.sandbox import Connected, SandboxClientApp
 from tests.conformance.subject import Subject, Unwritten
-from tests.conformance.suite.conftest import simulated
+from tests.conformance.suite.conftest import ACCOUNT, simulated
 
 
 def test_an_account_of_the_sandbox_is_connected(attempt: tuple[str, Connected] | Unwritten) -> None:
@@ -31,8 +31,9 @@ async def test_a_second_consent_is_the_same_account(
 async def test_another_account_is_another_one(
     subject: Subject, provider: Provider, app: SandboxClientApp, connected: tuple[str, Connected]
 ) -> None:
+    """Give it the same name, by which people may know it and programs must not."""
     simulated(subject, "identity")
-    other = await app.connect(await app.new_account("Conformance, another", seed=13))
+    other = await app.connect(await app.new_account(ACCOUNT, seed=13))
     if other.who.account_id == connected[1].who.account_id:
         raise Unwritten(
             f"{subject.at('__init__.py')}: two accounts are both known as "

@@ -161,6 +161,7 @@ async def test_a_lost_connection_is_passed_on_and_loses_nothing(
     subject: Subject, case: Case, connector: Connector
 ) -> None:
     """Break each call in turn: the page is read later, or was complete without that call."""
+    await _wait_until_whole(subject, case)
     for number in range(len(case.exchanges)):
         call = RecordedCall(subject, case, broken_at=number, instead=unreachable)
         try:
@@ -179,6 +180,7 @@ async def test_a_page_of_another_shape_is_refused_and_loses_nothing(
     subject: Subject, case: Case, connector: Connector
 ) -> None:
     """Answer each call in turn with valid JSON that is not a page, and a status of 200."""
+    await _wait_until_whole(subject, case)
     for number, shape in _breaks(case):
         instead = partial(_plain, 200, shape)
         call = RecordedCall(subject, case, broken_at=number, instead=instead)
@@ -204,6 +206,16 @@ async def test_a_page_of_another_shape_is_refused_and_loses_nothing(
 def test_there_are_walks_to_break(subject: Subject) -> None:
     if not subject.cases():
         raise Unwritten(f"{subject.at(ITEMS)} is empty. Record a walk over each resource.")
+
+
+async def _wait_until_whole(subject: Subject, case: Case) -> None:
+    """Skip a walk that is wrong already before anything in it is broken."""
+    try:
+        found = await walk(subject, RecordedCall(subject, case), case.resource)
+    except (Interruption, Unwritten):
+        found = []
+    if {record.id for record in records(found)} != {item.id for item in case.items}:
+        pytest.skip("waits for test_a_recorded_walk_gives_its_items")
 
 
 def _problem(
