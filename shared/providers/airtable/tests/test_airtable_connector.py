@@ -8,14 +8,11 @@ import pytest
 from deploy.sandbox.providers.airtable.tests.serving import access_token
 from deploy.sandbox.world import World
 from shared.connector import (
-    Interruption,
     Page,
-    Reauthorize,
     Record,
     Reject,
     Response,
     Restart,
-    RetryLater,
 )
 from shared.providers.airtable import PROVIDER, SCHEMA
 from shared.providers.airtable.connector import CONNECTOR, STARTS_ANEW
@@ -197,61 +194,6 @@ async def test_T21_a_page_of_another_shape_is_malformed(body: object) -> None:
     assert raised.value.code == "malformed_page"
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "kind", "code"),
-    [
-        (401, {"error": {"type": "AUTHENTICATION_REQUIRED"}}, Reauthorize, "unauthorized"),
-        (403, {"error": {"type": "INVALID_PERMISSIONS", "message": "no"}}, Reject, "forbidden"),
-        (404, {"error": "NOT_FOUND"}, Reject, "not_found"),
-        (404, {"error": {"type": "NOT_FOUND"}}, Reject, "not_found"),
-        (413, None, Reject, "rejected"),
-        (
-            422,
-            {"error": {"type": "LIST_RECORDS_ITERATOR_NOT_AVAILABLE"}},
-            Restart,
-            "cursor_expired",
-        ),
-        (422, {"error": {"type": "INVALID_REQUEST_UNKNOWN", "message": "no"}}, Reject, "rejected"),
-        (
-            429,
-            {"errors": [{"error": "RATE_LIMIT_REACHED", "message": "m"}]},
-            RetryLater,
-            "rate_limited",
-        ),
-        (429, {"error": {"type": "RATE_LIMIT_REACHED"}}, RetryLater, "rate_limited"),
-        (
-            429,
-            {"errors": [{"error": "PUBLIC_API_BILLING_LIMIT_EXCEEDED"}]},
-            Reject,
-            "monthly_limit",
-        ),
-        (429, {"error": {"type": "PUBLIC_API_BILLING_LIMIT_EXCEEDED"}}, Reject, "monthly_limit"),
-        (500, None, RetryLater, "unavailable"),
-        (502, [], RetryLater, "unavailable"),
-        (503, {"error": {"type": "RETRIABLE_ERROR"}}, RetryLater, "unavailable"),
-    ],
-)
-def test_each_answer_has_a_meaning(
-    status: int, body: object, kind: type[Interruption], code: str
-) -> None:
-    found = problem(Response(status=status, headers={}, body=body))
-    assert (type(found), found and found.code) == (kind, code)
-
-
-def test_a_rate_limit_waits_out_the_penalty_unless_told_otherwise() -> None:
-    silent = problem(Response(status=429, headers={}, body=None))
-    told = problem(Response(status=429, headers={"retry-after": "7"}, body=None))
-    away = problem(Response(status=500, headers={}, body=None))
-    assert isinstance(silent, RetryLater)
-    assert isinstance(told, RetryLater)
-    assert isinstance(away, RetryLater)
-    assert [(one.after_s, one.limit) for one in (silent, told, away)] == [
-        (30.0, True),
-        (7.0, True),
-        (None, False),
-    ]
-
-
 def test_a_providers_words_are_cut_and_escaped() -> None:
     found = problem(
         Response(
@@ -382,7 +324,3 @@ async def test_records_come_in_pages_of_a_hundred_by_field_id(reader: RealCall) 
         if one.path.count("/") == 3 and "meta" not in one.path
     ]
     assert {(one["pageSize"], one["returnFieldsByFieldId"]) for one in asked} == {("100", "true")}
-
-
-def test_no_answer_tells_of_a_limit() -> None:
-    assert CONNECTOR.limits(Response(status=200, headers={"x-ratelimit-limit": "5"}, body={})) == ()

@@ -15,11 +15,6 @@ def classified(status: int, body: Any = None, **headers: str) -> Interruption:
     return found
 
 
-@pytest.mark.parametrize("status", [200, 201, 204, 207])
-def test_a_success_is_no_problem(status: int) -> None:
-    assert CONNECTOR.problem(Response(status=status, headers={}, body=None)) is None
-
-
 @pytest.mark.parametrize(
     ("body", "headers", "after_s"),
     [
@@ -48,30 +43,6 @@ def test_a_limit_is_waited_out_as_told_or_by_its_policy(
     found = classified(429, body, **headers)
     assert isinstance(found, RetryLater)
     assert (found.after_s, found.limit, found.code) == (after_s, True, "rate_limited")
-
-
-@pytest.mark.parametrize(
-    ("status", "headers", "after_s", "code"),
-    [
-        (423, {}, 2.0, "locked"),
-        (423, {"retry_after": "1"}, 2.0, "locked"),
-        (423, {"retry_after": "7"}, 7.0, "locked"),
-        (477, {}, None, "migrating"),
-        (477, {"retry_after": "86400"}, 86_400.0, "migrating"),
-        (408, {}, None, "unavailable"),
-        (500, {}, None, "unavailable"),
-        (502, {}, None, "unavailable"),
-        (503, {"retry_after": "30"}, 30.0, "unavailable"),
-        (504, {}, None, "unavailable"),
-        (521, {}, None, "unavailable"),
-    ],
-)
-def test_what_passes_is_tried_again_and_is_no_limit(
-    status: int, headers: dict[str, str], after_s: float | None, code: str
-) -> None:
-    found = classified(status, None, **headers)
-    assert isinstance(found, RetryLater)
-    assert (found.after_s, found.limit, found.code) == (after_s, False, code)
 
 
 @pytest.mark.parametrize(

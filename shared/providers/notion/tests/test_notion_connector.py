@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from time import perf_counter
 from typing import Any
 
 import httpx
@@ -81,18 +80,6 @@ async def test_no_place_of_the_walk_looks_like_a_loop_and_no_cursor_comes_twice(
     assert max(empty.values()) < PROVIDER.max_empty_pages
     assert len(set(cursors)) == len(cursors)
     assert len({page.part for page in pages}) == 1 + 1 + 12
-
-
-async def test_a_walk_goes_on_from_its_cursor_as_json(world: World) -> None:
-    async with calling(world) as caller:
-        found, cursor = set(), None
-        while True:
-            page = await CONNECTOR.page(caller, "pages", cursor)
-            found |= {record.id for record in page.records}
-            if page.cursor is None:
-                break
-            cursor = json.loads(json.dumps(page.cursor))
-    assert found == set(live(world, "pages"))
 
 
 async def test_every_request_names_its_bucket_and_the_version(world: World) -> None:
@@ -319,36 +306,3 @@ def test_T21_a_record_that_is_odd_is_set_aside_and_the_others_pass() -> None:
 def test_what_is_in_the_trash_is_not_an_item_but_what_is_archived_is() -> None:
     records, rejected = read("page", [good(in_trash=True), good(id="p2", is_archived=True)])
     assert ([record.id for record in records], rejected) == (["p2"], [])
-
-
-def test_a_workspace_is_no_parent() -> None:
-    records, _ = read("page", [good(parent={"type": "workspace", "workspace": True})])
-    assert records[0].parent_id is None
-
-
-def test_a_user_without_a_name_is_called_by_the_address() -> None:
-    person = {"object": "user", "id": "u1", "type": "person", "name": None}
-    records, _ = read(
-        "user", [person | {"person": {"email": "lea@example.com"}}, person | {"person": {}}]
-    )
-    assert [record.name for record in records] == ["lea@example.com", "Unnamed user"]
-
-
-def test_a_hundred_records_take_under_a_millisecond(world: World) -> None:
-    rows = list(world.rows(DEFAULT, "pages").values())[:100]
-    results = [
-        {"object": "page", "id": row.id, "created_time": row.created, **row.body["show"]}
-        for row in rows
-    ]
-    fastest = min(_timed(results) for _ in range(20))
-    assert fastest < 0.001
-
-
-def _timed(results: list[Any]) -> float:
-    start = perf_counter()
-    read("page", results)
-    return perf_counter() - start
-
-
-def test_no_answer_tells_of_a_limit() -> None:
-    assert CONNECTOR.limits(Response(status=200, headers={"x-ratelimit-limit": "5"}, body={})) == ()
