@@ -1,4 +1,7 @@
-"""``python -m benchmarks``: what loading and reading cost. Limits are off; every round checks every id."""
+"""Measure what loading and reading cost: ``python -m benchmarks``.
+
+Limits are off, and every round checks every id.
+"""
 
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
-"""``python -m benchmarks.fairness``: how long one tenant waits for a first item while others have very much to load.
+"""Measure how long a tenant waits for its first item while others have very much to load.
 
-A fetcher as it is (consumers, relay, worker with eight slots) on the built-in broker and SQLite, or with ``--real`` on
-Kafka and PostgreSQL. Its provider is in memory, takes 50 ms for a page, and has as many tables as it is told: so all
-that is measured is who has to wait for whom.
+``python -m benchmarks.fairness`` runs a fetcher as it is (consumers, relay, worker with eight
+slots) on the built-in broker and SQLite or, with ``--real``, on Kafka and PostgreSQL. Its provider
+is in memory, takes 50 ms for a page and has as many tables as it is told to, so only the waiting
+for one another is measured.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ PATIENCE_S = 120.0
 
 
 class Tenants:
-    """Connects tenants, and hears of their first items."""
+    """Connect tenants, and listen for their first items."""
 
     def __init__(self, producer: Producer) -> None:
         self._producer = producer
@@ -59,7 +60,7 @@ class Tenants:
                 self._first.setdefault(parse_key(record.key).connection_id, asyncio.Event()).set()
 
     async def first_item_s(self, source: Connection) -> float:
-        """From the event that tells of the connection to its first item on the topic."""
+        """Return the seconds from the event of the connection to its first item on the topic."""
         begun, first = time.perf_counter(), self._first.setdefault(source.id, asyncio.Event())
         await self._told(source, "Connected")
         async with asyncio.timeout(PATIENCE_S):
@@ -148,12 +149,13 @@ async def servers(folder: Path, *, real: bool) -> AsyncIterator[tuple[Cluster, P
 
 
 async def measure(tenants: Tenants, large: int, times: int, tables: int) -> list[float]:
-    """First items of one small tenant after another, while ``large`` others load."""
+    """Measure the first items of small tenants, one after another, while ``large`` others load."""
     big = [connection(f"large-{large}-{number}", LARGE, tables) for number in range(large)]
     for one in big:
         took = await tenants.first_item_s(one)
         print(
-            f"  a tenant with {len(one.resources):,} tables had its own first item after {took:.2f} s"
+            f"  a tenant with {len(one.resources):,} tables had its own first item after "
+            f"{took:.2f} s"
         )
     await asyncio.sleep(PAUSE_S)
     found = []

@@ -1,4 +1,4 @@
-"""What the benchmarks start: the product in one process, or each service in its own, on free ports and new data."""
+"""Start the product for the benchmarks, in one process or several, on free ports and new data."""
 
 from __future__ import annotations
 
@@ -30,7 +30,10 @@ PRODUCT: tuple[str, ...] = ("-m", "deploy.local")
 
 @final
 class Program(Child):
-    """A module of ours; it answers when ``port`` says it is ready, or takes connections where that is no HTTP port."""
+    """Describe a module of ours that is started.
+
+    It is ready when ``port`` says so, or takes connections if that is not an HTTP port.
+    """
 
     def __init__(
         self, name: str, arguments: Sequence[str], *, port: int, setting: Mapping[str, str]
@@ -46,7 +49,7 @@ class Program(Child):
 
     @override
     def environment(self) -> Mapping[str, str]:
-        """Without the settings of whoever runs the benchmark; those of a .env do not count either (``folder``)."""
+        """Return the environment without the caller's settings, those of a .env included."""
         return {**clean(os.environ), "PYTHONPATH": str(ROOT), **self._setting}
 
     @override
@@ -76,7 +79,7 @@ def _into(log: Path) -> Sink:
 
 
 class Site:
-    """Ports, settings and the programs started on them; all of it is gone when ``stack`` closes."""
+    """Hold ports, settings and the programs started on them; all are gone when ``stack`` closes."""
 
     def __init__(self, folder: Path, stack: ExitStack, ports: Sequence[str]) -> None:
         self._stack = stack
@@ -134,7 +137,7 @@ class Site:
 
 @contextmanager
 def one_process(folder: Path, command: Sequence[str] = PRODUCT) -> Iterator[Running]:
-    """``command`` is the product, as arguments of the interpreter."""
+    """Run the product in one process; ``command`` is what the interpreter is given as arguments."""
     with ExitStack() as stack:
         site = Site(folder, stack, PORTS)
         sandbox = site.sandbox()
@@ -146,10 +149,13 @@ def one_process(folder: Path, command: Sequence[str] = PRODUCT) -> Iterator[Runn
 def processes(
     folder: Path, *, fetchers: int = 1, real: bool = False, samples: Path | None = None
 ) -> Iterator[Running]:
-    """Each service in a process of its own; ``samples`` is a folder for where their CPU time goes.
+    """Run each service in a process of its own; ``samples`` is a folder for records of CPU time.
 
-    ``real``: on Kafka, PostgreSQL and Redis; else on the built-in broker, also a process of its own, and SQLite.
-    Raises ``ProgramUnavailable`` where a server cannot be had.
+    ``real`` uses Kafka, PostgreSQL and Redis; otherwise the built-in broker runs as a process of
+    its own, with SQLite.
+
+    Raises:
+        ProgramUnavailable: a server cannot be downloaded or found.
     """
     named = [f"FETCHER{number}" for number in range(1, fetchers + 1)]
     with ExitStack() as stack:

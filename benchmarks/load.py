@@ -1,4 +1,4 @@
-"""One load: connect an account, load all of it, and check what arrived against the provider's ledger."""
+"""Connect an account, load all of it, and check what arrived against the provider's ledger."""
 
 from __future__ import annotations
 
@@ -14,18 +14,19 @@ PROVIDER = "hubspot"
 COUNTS = {"companies": 8_000, "contacts": 17_000, "deals": 5_000}
 LONGEST_S = 180.0
 Figures = dict[str, float]
-"""What is measured → how much. The unit stands in brackets at the end."""
+"""Name of a measurement → its value; the unit stands in brackets at the end of the name."""
 
 
 class Incomplete(Exception):
-    """What was loaded is not what the provider has: the round does not count."""
+    """Fail because the loaded data is not the provider's: the round does not count."""
 
 
 def load(running: Running, counts: Mapping[str, int], *, latency_ms: int = 0) -> Figures:
-    """Seconds and CPU run from just before the callback until the whole load can be read.
+    """Load an account and measure it.
 
-    The first item's time runs from the callback's answer until ``GET /v1/items`` has one. Reading back is everything
-    through ``/v1/items``, 200 at a time.
+    Seconds and CPU run from just before the callback until the whole load can be read. The time to
+    the first item runs from the callback's answer until ``GET /v1/items`` has one. Reading back
+    means everything through ``/v1/items``, 200 at a time.
 
     Raises:
         Incomplete: names each resource with what is lost, and what is there but should not be.
@@ -55,7 +56,7 @@ def load(running: Running, counts: Mapping[str, int], *, latency_ms: int = 0) ->
 
 
 def made(product: Client, counts: Mapping[str, int]) -> str:
-    """A new account whose records have all been made, so that making them is not measured."""
+    """Return a new account whose records exist already, so that making them is not measured."""
     product.unlimited(PROVIDER)
     account = product.account(PROVIDER, counts)
     for resource, count in counts.items():
@@ -65,7 +66,7 @@ def made(product: Client, counts: Mapping[str, int]) -> str:
 
 
 def connected(product: Client, account: str) -> tuple[dict[str, Any], float]:
-    """The new connection, and how long its first item took."""
+    """Return the new connection, and how long its first item took."""
     asked = {"provider": PROVIDER, "org_id": "demo", "user_id": "demo"}
     flow = product.api("POST", "/v1/connect", json=asked)
     product.consent(flow["authorize_url"], account=account).raise_for_status()
@@ -80,7 +81,7 @@ def connected(product: Client, account: str) -> tuple[dict[str, Any], float]:
 
 
 def whole(product: Client, connection: Mapping[str, Any]) -> None:
-    """Returns when all of it can be read. Asks seldom: answering is work too."""
+    """Wait until all of it can be read; ask rarely, because answering costs CPU time too."""
     end = time.monotonic() + LONGEST_S
     while (sync := product.api("GET", f"/v1/syncs/{connection['sync_id']}"))["state"] not in ENDED:
         if time.monotonic() > end:
@@ -91,7 +92,7 @@ def whole(product: Client, connection: Mapping[str, Any]) -> None:
 
 
 def checked(product: Client, account: str, connection: Mapping[str, Any]) -> int:
-    """How many items there are, once they are the ledger's and no others."""
+    """Return the number of items once they are exactly the ledger's."""
     total, wrong = 0, []
     for resource in RESOURCES[PROVIDER]:
         ours = [item["id"] for item in product.items(connection["id"], resource)]
@@ -112,9 +113,10 @@ def _cpu(
 ) -> Figures:
     names = list(dict.fromkeys(part.name for part in running.parts))
     ours = [name for name in names if name in running.ours]
-    together = {"ours": set(ours), "the servers": {name for name in names if name in SERVERS}}
+    servers = [name for name in names if name in SERVERS]
+    together = {"ours": set(ours), "the servers": set(servers)}
     if len(ours) > 1:
-        together |= {name: {name} for name in (*ours, *(name for name in names if name in SERVERS))}
+        together |= {name: {name} for name in (*ours, *servers)}
     together["sandbox (not counted)"] = {SANDBOX}
     return {
         f"CPU per item: {label} [µs]": _sum(some, before, after) / items * 1e6

@@ -1,4 +1,4 @@
-"""Providers in memory with as many tables as are wanted, each of which never ends."""
+"""Simulate providers in memory with any number of tables, each of which never ends."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def connection(id_: str, provider: str, count: int, **changes: Any) -> Connectio
 
 
 class Endless(Connector):
-    """Stands for the tokens that nothing here needs."""
+    """Stand in for the tokens, which nothing here needs."""
 
     def __init__(self, page_s: float) -> None:
         self._page_s = page_s
@@ -101,4 +101,4 @@ class Endless(Connector):
         return ()
 
     def forget(self, connection: str) -> None:
-        """As ``Tokens`` has it."""
+        """Do nothing; ``Tokens`` has such a method."""

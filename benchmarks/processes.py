@@ -1,4 +1,4 @@
-"""Processes under measurement, and what the kernel says of what they used."""
+"""Read what the kernel says about the processes under measurement."""
 
 from __future__ import annotations
 
@@ -20,19 +20,23 @@ SERVERS: Final = ("Kafka", "PostgreSQL", "Redis")
 
 @dataclass(frozen=True)
 class Part:
-    """``name`` is one of ``SERVERS``, the sandbox, or one of ours; several processes may have the same."""
+    """Name a process.
+
+    ``name`` is one of ``SERVERS``, the sandbox, or a service; several processes may have the same
+    name.
+    """
 
     name: str
     process: psutil.Process
 
     @property
     def family(self) -> list[psutil.Process]:
-        """PostgreSQL is many processes."""
+        """Return the process and its children: PostgreSQL is many processes."""
         return [self.process, *self.process.children(recursive=True)]
 
 
 class Running:
-    """Something that runs, in parts, and the client that drives it."""
+    """Hold a running installation, in parts, and the client that drives it."""
 
     def __init__(self, product: Client, parts: Sequence[Part]) -> None:
         self.product = product
@@ -43,16 +47,17 @@ class Running:
         return {part.name for part in self.parts} - {SANDBOX, *SERVERS}
 
     def cpu_s(self) -> dict[str, float]:
-        """Used since they were started, children that have ended included."""
+        """Return the CPU seconds used since the start, including children that have ended."""
         used: dict[str, float] = defaultdict(float)
         for part in self.parts:
             used[part.name] += sum(_cpu_s(one) for one in part.family)
         return used
 
     def peak_mb(self) -> dict[str, float]:
-        """The most that one process of each part has ever held (MB of 10^6 bytes).
+        """Return the peak memory of each part: the largest process so far (MB of 10^6 bytes).
 
-        Of a part that is many processes: what they hold together now, shared pages counted once.
+        For a part that is many processes it is what they hold together now, with shared pages
+        counted once.
         """
         peaks: dict[str, float] = defaultdict(float)
         for part in self.parts:

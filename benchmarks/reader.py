@@ -1,8 +1,10 @@
-"""``python -m benchmarks.reader PORT SECONDS RATE CONNECTIONS < TARGETS``: GETs on kept connections.
+"""Send GETs on kept connections.
 
-TARGETS is one request target a line, asked for in a shuffled order that is the same in every run. RATE 0 asks as fast
-as answers come; otherwise requests are due at fixed times and a latency counts from when its request was due, so that
-waiting behind a slow answer is not forgotten. Prints one JSON object.
+Usage: ``python -m benchmarks.reader PORT SECONDS RATE CONNECTIONS < FILE``. FILE holds one request
+target per line; they are requested in a shuffled order that is the same in
+every run. RATE 0 asks as fast as answers come. Otherwise requests are due at fixed times, and a
+latency counts from when its request was due, so that waiting behind a slow answer is included.
+Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ HEAD_END = b"\r\n\r\n"
 
 
 class Reading(msgspec.Struct, frozen=True, kw_only=True):
-    """``latencies_ms`` are sorted."""
+    """Hold the results; ``latencies_ms`` are sorted."""
 
     requests: int
     seconds: float
@@ -39,7 +41,7 @@ class Reading(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Answers(asyncio.Protocol):
-    """One request at a time; an answer is read to its announced length and thrown away."""
+    """Send one request at a time; read each answer to its announced length and discard it."""
 
     def __init__(self) -> None:
         self._transport: asyncio.Transport

@@ -1,4 +1,4 @@
-"""Reading: a page of 50 of 100,000 items at random depths, as fast as it goes and at half of that."""
+"""Read pages of 50 of 100,000 items at random depths, at full speed and at half of it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ IDLE_S = 2.0
 
 
 def filled(running: Running, part: str) -> Callable[[], Figures]:
-    """Load the account first; each call of the result is one round. ``part`` is the process that answers.
+    """Load the account first; each call of the result is one round.
 
-    Raises ``Incomplete``.
+    ``part`` is the process that answers.
+
+    Raises:
+        Incomplete: the loaded data is not the provider's.
     """
     product, account = running.product, made(running.product, COUNTS)
     connection, _ = connected(product, account)
@@ -36,7 +39,7 @@ def filled(running: Running, part: str) -> Callable[[], Figures]:
 
 
 def _targets(product: Client, connection: str) -> list[str]:
-    """Every page there is, by its page token."""
+    """Return the page token of every page."""
     path = f"/v1/items?connection_id={connection}&page_size={PAGE}"
     found, token = [path], product.api("GET", path)["next_page_token"]
     while token:
@@ -46,7 +49,7 @@ def _targets(product: Client, connection: str) -> list[str]:
 
 
 def _round(running: Running, part: str, targets: Sequence[str]) -> Figures:
-    """What the process does beside answering is measured before and not counted."""
+    """Run one round; subtract what the process does besides answering, measured beforehand."""
     full, cpu_us = _read(running, part, targets, rate=0)
     half, _ = _read(running, part, targets, rate=full.per_second / 2)
     return {
@@ -71,7 +74,7 @@ def _first_page(running: Running, part: str, targets: Sequence[str]) -> Figures:
 def _read(
     running: Running, part: str, targets: Sequence[str], *, rate: float
 ) -> tuple[Reading, float]:
-    """The reading, and the CPU time per request (µs) of ``part``."""
+    """Return the reading, and the CPU time per request (µs) of ``part``."""
     begun = running.cpu_s()[part]
     time.sleep(IDLE_S)
     idle = (running.cpu_s()[part] - begun) / IDLE_S

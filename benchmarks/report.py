@@ -1,4 +1,4 @@
-"""What the rounds say together: a table for people, a JSON file for comparing."""
+"""Summarise the rounds: a table for people, a JSON file for comparisons."""
 
 from __future__ import annotations
 
@@ -27,25 +27,29 @@ def spread(values: Sequence[float]) -> Spread:
 
 
 def table(results: Mapping[str, Sequence[Figures]]) -> str:
-    """One line per figure, one column per scenario: the median, and lowest to highest of its rounds."""
+    """Return one line per figure and one column per scenario: median, lowest and highest round."""
     spreads = spreads_of(results)
     labels = list(dict.fromkeys(label for figures in spreads.values() for label in figures))
-    cells = [["", *spreads]]
-    cells += [
-        [label, *(_cell(figures.get(label)) for figures in spreads.values())] for label in labels
-    ]
+    cells = [["", *spreads], *(_row(label, spreads) for label in labels)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
         "  ".join((row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:]))) for row in cells
     )
 
 
+def _row(label: str, spreads: Mapping[str, Mapping[str, Spread]]) -> list[str]:
+    return [label, *(_cell(figures.get(label)) for figures in spreads.values())]
+
+
 def spreads_of(results: Mapping[str, Sequence[Figures]]) -> dict[str, dict[str, Spread]]:
-    return {
-        name: {label: spread([figures[label] for figures in rounds]) for label in rounds[0]}
-        for name, rounds in results.items()
-        if rounds
-    }
+    return {name: _spreads(rounds) for name, rounds in results.items() if rounds}
+
+
+def _spreads(rounds: Sequence[Figures]) -> dict[str, Spread]:
+    found = {}
+    for label in rounds[0]:
+        found[label] = spread([figures[label] for figures in rounds])
+    return found
 
 
 def _cell(found: Spread | None) -> str:
@@ -56,11 +60,14 @@ def _cell(found: Spread | None) -> str:
 
 
 def machine() -> str:
-    return f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
+    return (
+        f"{os.cpu_count()} cores, {platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}"
+    )
 
 
 def save(subset: str, results: Mapping[str, Sequence[Figures]], folder: Path = RESULTS) -> Path:
-    """Returns the new file, named for the subset and the second it was made in (UTC)."""
+    """Return the new file, named for the subset and the second it was made in (UTC)."""
     now = datetime.now(UTC)
     folder.mkdir(parents=True, exist_ok=True)
     content = {

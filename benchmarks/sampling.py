@@ -1,7 +1,8 @@
-"""``python -m benchmarks.sampling FILE MODULE …``: runs a module, and tells where its CPU time went.
+"""Run a module and record where its CPU time goes: ``python -m benchmarks.sampling FILE MODULE …``.
 
-Every few milliseconds of CPU the main thread's stack is counted. FILE then holds ``[[stack, count], …]``, a stack being
-``[file, function]`` pairs, innermost first. Other threads do not appear; they do little.
+The main thread's stack is counted every few milliseconds of CPU time. FILE then holds ``[[stack,
+count], …]``, a stack being ``[file, function]`` pairs, innermost first. Other threads do not
+appear; they do little.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import greenlet  # type: ignore[import-untyped]  # SQLAlchemy runs on it; it shi
 import msgspec
 
 EVERY_S = 0.004
-"""About a tick of the kernel's clock: a shorter time would bring no more samples."""
+"""About one tick of the kernel's clock: a shorter interval would bring no more samples."""
 DEEPEST = 120
 
 Stack = tuple[tuple[str, str], ...]
@@ -34,7 +35,7 @@ def sampled(counts: Counter[Stack]) -> None:
 
 
 def _stack(frame: FrameType | None) -> Stack:
-    """A greenlet's frames end where it began: the stack goes on in its parent, which waits for it."""
+    """Return the stack; a greenlet's frames go on in its parent, which waits for it."""
     running = greenlet.getcurrent()
     stack: list[tuple[str, str]] = []
     while len(stack) < DEEPEST:

@@ -1,4 +1,4 @@
-"""From sampled stacks to what an item's CPU time goes to."""
+"""Turn sampled stacks into stages that an item's CPU time goes to."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from benchmarks.sampling import Stack
 
 NOT_THE_LOAD = frozenset({"start and stop", "answers of the API"})
 REST = "event loop and sockets"
-# The innermost frame that a pattern fits decides; what is used from everywhere (SQLAlchemy, asyncio) has no pattern.
+# The innermost frame that matches a pattern decides. Code that is used everywhere (SQLAlchemy,
+# asyncio) has no pattern.
 STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (stage, re.compile(pattern))
     for stage, pattern in (
@@ -58,7 +59,7 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 
 def summary(path: Path, *, per_item_us: float) -> str:
-    """One line per stage. The samples of the load stand together for ``per_item_us``."""
+    """Return one line per stage; all samples of the load together make ``per_item_us``."""
     stacks: list[tuple[Stack, int]] = msgspec.json.decode(
         path.read_bytes(), type=list[tuple[Stack, int]]
     )

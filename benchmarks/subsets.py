@@ -1,4 +1,4 @@
-"""What can be measured: each subset has its scenarios, and plays them in turn, round after round."""
+"""Define what can be measured: each subset plays its scenarios in turn, round after round."""
 
 from __future__ import annotations
 
@@ -18,39 +18,40 @@ from deploy.servers import ProgramUnavailable
 
 Start = Callable[[Path], AbstractContextManager[Running]]
 Results = dict[str, list[Figures]]
-"""Scenario → one for each round."""
+"""Scenario → its figures, one for each round."""
 FETCHERS = (1, 2, 4)
 SIZES = (10_000, 30_000, 90_000)
 LATENCIES_MS = (0, 100)
 
 
 def of_load(rounds: int, command: Sequence[str] = PRODUCT) -> Results:
-    """30,000 records through the product in one process."""
+    """Load 30,000 records through the product in one process."""
     return _in_turn(
         rounds, {"one process": partial(_loaded, partial(one_process, command=command))}
     )
 
 
 def of_latency(rounds: int) -> Results:
-    """The same, with a provider that takes its time for each answer."""
+    """Load the same from a provider that takes its time for each answer."""
     return _in_turn(
         rounds, {f"{ms} ms": partial(_loaded, one_process, latency_ms=ms) for ms in LATENCIES_MS}
     )
 
 
 def of_memory(rounds: int) -> Results:
-    """What a fetcher holds, alone in its process, for accounts of three sizes (built-in broker, SQLite)."""
-    sizes = {
-        f"{size:,}": {name: count * size // 30_000 for name, count in COUNTS.items()}
-        for size in SIZES
-    }
-    return _in_turn(
-        rounds, {size: partial(_loaded, processes, counts=counts) for size, counts in sizes.items()}
-    )
+    """Measure the memory of a fetcher, alone in its process, for three sizes of account.
+
+    It runs on the built-in broker and SQLite.
+    """
+    scenarios = {}
+    for size in SIZES:
+        counts = {name: count * size // 30_000 for name, count in COUNTS.items()}
+        scenarios[f"{size:,}"] = partial(_loaded, processes, counts=counts)
+    return _in_turn(rounds, scenarios)
 
 
 def of_stack(rounds: int) -> Results:
-    """30,000 records through real Kafka, PostgreSQL and Redis, with one, two and four fetchers."""
+    """Load 30,000 records on real Kafka, PostgreSQL and Redis, with one, two and four fetchers."""
     scenarios = {
         f"{count} fetcher{'s' * (count > 1)}": partial(processes, fetchers=count, real=True)
         for count in FETCHERS
@@ -59,7 +60,7 @@ def of_stack(rounds: int) -> Results:
 
 
 def of_reads(rounds: int) -> Results:
-    """A page of 50 of 100,000 items through the gateway in a process of its own, on SQLite and on PostgreSQL."""
+    """Read pages of 50 of 100,000 items from a gateway of its own, on SQLite and on PostgreSQL."""
     starts: dict[str, Start] = {"SQLite": processes, "PostgreSQL": partial(processes, real=True)}
     with ExitStack() as stack:
         ready: dict[str, Callable[[], Figures]] = {}
@@ -81,7 +82,7 @@ SUBSETS: Mapping[str, Callable[[int], Results]] = {
 
 
 def _in_turn(rounds: int, scenarios: Mapping[str, Callable[[], Figures]]) -> Results:
-    """Round by round rather than scenario by scenario: the machine's speed drifts, and then it does so for all."""
+    """Play the scenarios round by round: a drift of the machine's speed then affects all."""
     results: Results = {name: [] for name in scenarios}
     for number in range(1, rounds + 1):
         for name, play in scenarios.items():
@@ -97,7 +98,7 @@ def _loaded(start: Start, counts: Mapping[str, int] = COUNTS, *, latency_ms: int
 
 @contextmanager
 def _new(start: Start) -> Iterator[Running]:
-    """On a new folder, which stays when something goes wrong, with the logs of all processes."""
+    """Yield a new folder; after a failure it stays, with the logs of all processes."""
     folder = Path(tempfile.mkdtemp(prefix="tributary-bench-"))
     try:
         with start(folder) as running:

@@ -1,4 +1,4 @@
-"""``python -m tests.chaos``: measure what is promised about faults, and write docs/reliability.md.
+"""Measure what we promise about faults: ``python -m tests.chaos`` writes docs/reliability.md.
 
 Takes minutes to hours: ``--stack local --seeds 200``, then ``--stack real --seeds 25``.
 """
@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,7 +103,10 @@ def _random(kind: str, folder: Path, first: int, count: int) -> dict[str, Any]:
             Figure(
                 "R1",
                 "random faults over 2,000 items of 3 types: equal to the ledger, every time",
-                f"{clean} of {count} loads equal, {took:.0f} s for all{': ' + failed if failed else ''}",
+                (
+                    f"{clean} of {count} loads equal, {took:.0f} s for "
+                    f"all{': ' + failed if failed else ''}"
+                ),
                 clean == count,
                 kind,
             ).as_dict()
@@ -113,24 +117,26 @@ def _random(kind: str, folder: Path, first: int, count: int) -> dict[str, Any]:
 def _told(outcomes: list[Outcome], took: float) -> str:
     if not outcomes:
         return "None ended."
-    steps = [
-        step
-        for one in outcomes
-        for step in (*one.plan.first, *(one.plan.second if one.plan.changes else ()))
-    ]
-    kinds = {
-        action: sum(step.action == action for step in steps)
-        for action in sorted({step.action for step in steps})
-    }
-    listed = ", ".join(f"{count} {action}" for action, count in kinds.items())
+    kinds: Counter[str] = Counter()
+    for one in outcomes:
+        kinds.update(step.action for step in one.plan.first)
+        if one.plan.changes:
+            kinds.update(step.action for step in one.plan.second)
+    listed = ", ".join(f"{count} {action}" for action, count in sorted(kinds.items()))
     again, pages = sum(one.refetched for one in outcomes), sum(one.pages for one in outcomes)
     median = statistics.median(one.seconds for one in outcomes)
-    return f"{listed}; {again} of {pages} pages read again; {median:.0f} s a load (median), {took / 60:.0f} min in all."
+    return (
+        f"{listed}; {again} of {pages} pages read again; {median:.0f} s a load (median), "
+        f"{took / 60:.0f} min in all."
+    )
 
 
 def _save(kind: str, name: str, **result: Any) -> None:
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
-    machine = f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python {platform.python_version()}"
+    machine = (
+        f"{os.cpu_count()} cores, {memory:.0f} GiB, {platform.system()}, Python "
+        f"{platform.python_version()}"
+    )
     date = datetime.now(UTC).date().isoformat()
     save(
         f"{kind}-{name}", {"stack": kind, "machine": machine, "date": date, "figures": [], **result}

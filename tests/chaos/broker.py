@@ -1,6 +1,6 @@
-"""``python -m tests.chaos.broker FOLDER PORT ADVERTISED``: the built-in broker behind a proxy.
+"""Run the built-in broker behind a proxy: ``python -m tests.chaos.broker FOLDER PORT ADVERTISED``.
 
-Clients connect again to the address a broker names in its answers: it has to be the proxy's.
+Clients reconnect to the address that a broker names in its answers, so that has to be the proxy's.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from shared.clock import VARIABLE, arm_clock
 
 
 class Advertised(Broker):
-    """Listens on one port and tells clients another."""
+    """Listen on one port and tell clients another."""
 
     def __init__(self, data_dir: Path, port: int, advertised: int) -> None:
         super().__init__(data_dir, port=port)

@@ -1,4 +1,4 @@
-"""A seed's faults: what happens, to whom, and when, all drawn before anything starts."""
+"""Draw the faults of a seed (what happens, to whom, and when) before anything starts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Draw = Callable[[random.Random], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Step:
-    """``at`` is in seconds since the load began; ``options`` are the action's own."""
+    """Do one thing, ``at`` seconds after the load began; ``options`` belong to the action."""
 
     at: float
     action: str
@@ -28,7 +28,11 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """``changes`` says that objects are changed after the load, and loaded again under faults of their own."""
+    """Hold a seed's steps.
+
+    ``changes`` says that objects change after the load, and are loaded again under their own
+    faults.
+    """
 
     seed: int
     first: Sequence[Step]
@@ -45,7 +49,7 @@ class Plan:
 
 
 def plan(seed: int, *, dead: Sequence[str], cut: Sequence[str]) -> Plan:
-    """``dead`` are the processes that may be killed or paused, ``cut`` what has a proxy before it."""
+    """Return a plan; ``dead`` may be killed or paused, ``cut`` are the things behind a proxy."""
     chance = random.Random(seed)
     actions: dict[str, tuple[int, Draw]] = {
         "kill": (

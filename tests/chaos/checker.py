@@ -1,7 +1,7 @@
-"""Whether what exists at the provider, what the topic holds and what the read model shows are the same.
+"""Compare what exists at the provider, what the topic holds and what the read model shows.
 
-The topic is judged by its last record per key in the order of offsets, which is what compaction keeps and what every
-new reader gets; that this record also has the key's highest version is part of the judgement.
+The topic is judged by its last record per key in the order of offsets, which is what compaction
+keeps and what every new reader gets. This record must also have the key's highest version.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ Kind = Literal["lost", "doubled", "stale", "phantom"]
 KINDS: tuple[Kind, ...] = ("lost", "doubled", "stale", "phantom")
 EXAMPLES = 3
 TIMELESS = {"users"}
-"""Resources whose changes the provider knows the time of, and tells nobody."""
+"""Resources whose time of change the provider knows but does not report."""
 Key = tuple[str, str]
 """Resource and id."""
 Ledger = Mapping[Key, str | None]
@@ -36,7 +36,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Report:
-    """``items`` is how many exist at the provider."""
+    """Hold the differences; ``items`` is how many exist at the provider."""
 
     items: int
     records: int
@@ -63,7 +63,7 @@ class Report:
 def compare(
     ledger: Ledger, records: Sequence[Record], shown: Sequence[Mapping[str, Any]]
 ) -> Report:
-    """``records`` of one connection, in order within each partition; ``shown`` as the API pages through them."""
+    """Compare ``records`` of a connection (in order per partition) with what is ``shown``."""
     kept = {_key(record): record for record in records}
     newest: dict[Key, Record] = {}
     for record in records:
@@ -85,11 +85,10 @@ def compare(
 
 def check(client: Client, topic: Topic, provider: str, account: str, connection: str) -> Report:
     """Read all three and compare them."""
-    ledger = {
-        (resource, id_): None if resource in TIMELESS else row["modified"]
-        for resource in RESOURCES[provider]
-        for id_, row in client.ledger(provider, account, resource).items()
-    }
+    ledger: dict[Key, str | None] = {}
+    for resource in RESOURCES[provider]:
+        for id_, row in client.ledger(provider, account, resource).items():
+            ledger[resource, id_] = None if resource in TIMELESS else row["modified"]
     topic.read_on()
     return compare(ledger, topic.records.get(connection, []), list(client.items(connection)))
 

@@ -1,4 +1,4 @@
-"""One process of a stack: started, killed, paused, and read."""
+"""Start, kill, pause and read one process of a stack."""
 
 from __future__ import annotations
 
@@ -16,7 +16,11 @@ TAIL = 4000
 
 
 class Child:
-    """``ready`` says whether it answers. What it prints is appended to ``log``, beside which it always runs."""
+    """Hold a process.
+
+    ``ready`` tells whether it answers. Its output is appended to ``log``, and it always runs in
+    that folder.
+    """
 
     def __init__(
         self,
@@ -49,7 +53,7 @@ class Child:
 
     @property
     def state(self) -> str:
-        """One letter as in ``ps``: T is stopped; empty when it is gone."""
+        """Return one letter as in ``ps`` (T is stopped), empty when it is gone."""
         try:
             return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()[0]
         except FileNotFoundError:
@@ -57,11 +61,11 @@ class Child:
 
     @property
     def disturbed(self) -> bool:
-        """Not simply running: gone, stopped, or in a life with settings of its own."""
+        """Return whether it is gone, stopped, or running with settings of its own."""
         return not self.alive or self.state == "T" or self._lent
 
     def start(self, env: Mapping[str, str] | None = None, *, wait: bool = True) -> None:
-        """With more settings for this life only; returns when it answers, unless told not to wait."""
+        """Start it with extra settings for this life, and normally wait until it answers."""
         assert not self.alive, f"{self.name} runs already"
         self._read_from = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
@@ -85,7 +89,7 @@ class Child:
         eventually(answers, within=within, every=0.02)
 
     def kill(self) -> None:
-        """kill -9; no matter in what state it is."""
+        """Kill it with SIGKILL, whatever state it is in."""
         if self.alive:
             self._signal(signal.SIGKILL)
         if self._process is not None:
@@ -96,29 +100,29 @@ class Child:
         self.start(env)
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Ask it to end; returns the seconds that took."""
+        """Ask it to end; return the seconds that took."""
         started = time.monotonic()
         self._signal(number)
         self.wait()
         return time.monotonic() - started
 
     def end(self) -> None:
-        """Gone: in good order where it still can, so that Kafka need not miss it for ten seconds."""
+        """End it, cleanly where possible, so that Kafka does not miss it for ten seconds."""
         if self.alive and self.state != "T":
             self.stop()
         self.kill()
 
     def wait(self, within: float = STOP_S) -> int:
-        """Until it ends by itself; returns its exit status."""
+        """Wait until it ends by itself; return its exit status."""
         assert self._process is not None
         return self._process.wait(within)
 
     def terminate(self) -> None:
-        """SIGTERM, without waiting."""
+        """Send SIGTERM without waiting."""
         self._signal(signal.SIGTERM)
 
     def pause(self) -> None:
-        """SIGSTOP; returns when it stands."""
+        """Send SIGSTOP and wait until it has stopped."""
         self._signal(signal.SIGSTOP)
         eventually(lambda: self.state == "T", within=5, every=0.005)
 
@@ -135,7 +139,7 @@ class Child:
         eventually(paused, within=within, every=0.01)
 
     def said(self) -> str:
-        """What it printed in this life."""
+        """Return what it has printed in this life."""
         with self.log.open("rb") as log:
             log.seek(self._read_from)
             return log.read().decode(errors="replace")

@@ -1,4 +1,4 @@
-"""One stack per worker for all scenarios: whole again before each of them; its logs are shown when one fails."""
+"""Keep one stack per worker: healed before each scenario, its logs shown when one fails."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Every scenario on both stacks, but for those of servers that only one has."""
+    """Run every scenario on both stacks, except those of servers that only one has."""
     if "kept" in metafunc.fixturenames:
         local = [] if "real" in metafunc.fixturenames else ["local"]
         stacks = [*local, pytest.param("real", marks=pytest.mark.real)]
@@ -36,7 +36,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 def kept(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:
-    """Two fetchers run, two more are there to be started."""
+    """Yield a stack with two fetchers running and two more that can be started."""
     folder = tmp_path_factory.mktemp(f"{request.param}-stack")
     try:
         if request.param == "local":
@@ -57,7 +57,7 @@ def running(kept: Stack) -> Stack:
 
 @pytest.fixture
 def topic(running: Stack) -> Iterator[Topic]:
-    """The items topic, read from its beginning when first asked for."""
+    """Return the items topic, read from its beginning when first used."""
     with running.topic() as opened:
         yield opened
 
@@ -74,7 +74,7 @@ def pytest_runtest_makereport(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Scenarios on real servers run when they are asked for (``-m real``): they take half an hour."""
+    """Skip scenarios on real servers unless ``-m real`` asks for them (half an hour)."""
     ours = [item for item in items if FOLDER in item.path.parents]
     for item in ours:
         if item.get_closest_marker("timeout") is None:

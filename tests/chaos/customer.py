@@ -1,4 +1,4 @@
-"""A customer of a product whose parts die all the time: what was not answered is asked again."""
+"""Be a customer of a product whose parts keep dying: repeat whatever was not answered."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ AWAY: Final = frozenset({500, 502, 503, 504})
 
 
 class Away(Exception):
-    """No answer, or one that says to come back."""
+    """Fail because no answer came, or one that says to come back later."""
 
 
 class Customer(Client):
-    """As ``Client``, with patience: asking again is harmless, as for any client of an API that may be down."""
+    """Act as ``Client``, but retry: that is harmless for any client of an API that may be down."""
 
     @override
     def connect(
         self, provider: str, *, account: str | None = None, user: str = "demo"
     ) -> dict[str, Any]:
-        """A consent that was cut off is given again."""
+        """Connect an account; repeat a consent that was cut off."""
 
         def once() -> dict[str, Any]:
             try:

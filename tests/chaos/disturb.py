@@ -1,4 +1,4 @@
-"""The faults of a plan, done to a stack that several loads share."""
+"""Apply the faults of a plan to a stack that several loads share."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ PROVIDER: Mapping[str, Mapping[str, Any]] = {
 
 
 class Disturber:
-    """Seeds run side by side: one at a time has hold of a process, a proxy or the provider's list of faults."""
+    """Apply faults; only one seed at a time may hold a process or a proxy.
+
+    The same goes for the provider's list of faults.
+    """
 
     def __init__(self, stack: Stack, provider: str = "hubspot") -> None:
         self._stack, self._provider = stack, provider
@@ -48,7 +51,7 @@ class Disturber:
         self._network = {name: threading.Lock() for name in stack.proxies}
 
     def run(self, steps: list[Step], *, since: float) -> None:
-        """Each step at its time after ``since`` (monotonic); what it takes is repaired before this returns."""
+        """Run each step at its time after ``since`` (monotonic), then repair what it broke."""
         for step in steps:
             time.sleep(max(0.0, since + step.at - time.monotonic()))
             match step.action:
@@ -88,7 +91,8 @@ class Disturber:
         }
         with self._locks["provider"]:
             if fault == "401":
-                # Twice in a row is no accident: the product rightly takes it for a grant that has ended.
+                # Twice in a row would not be an accident: the product would rightly conclude that
+                # the grant has ended.
                 time.sleep(max(0.0, self._unauthorized_at + APART_S - time.monotonic()))
                 self._unauthorized_at, times = time.monotonic(), 1
             path = f"{self._provider}/faults"

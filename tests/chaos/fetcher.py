@@ -1,4 +1,7 @@
-"""``python -m tests.chaos.fetcher``: a fetcher with a Redis of its own inside, for the stack without servers."""
+"""Run a fetcher with a Redis inside it, for the stack without servers.
+
+``python -m tests.chaos.fetcher``
+"""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What is promised about faults, measured on a stack that runs: one function per figure."""
+"""Measure what we promise about faults on a running stack: one function per figure."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONG = {"companies": 2000, "contacts": 2000, "deals": 2000}
 
 @dataclass(frozen=True)
 class Figure:
-    """``measured`` in words; ``reached`` against ``aim``."""
+    """Hold a figure: ``measured`` in words, ``reached`` against ``aim``."""
 
     id: str
     aim: str
@@ -34,18 +34,20 @@ class Figure:
 
 
 def resumed_after(load: Load, killed: float) -> float:
-    """Seconds from ``killed`` (epoch seconds) until every resource that was under way had read another page."""
+    """Return seconds from ``killed`` (epoch) until every resource under way has read on."""
     lanes: dict[str, list[float]] = {}
     for row in load.page_requests():
         lanes.setdefault(row["path"], []).append(datetime.fromisoformat(row["at"]).timestamp())
-    after = [
-        [moment for moment in at if moment >= killed] for at in lanes.values() if at[0] < killed
-    ]
-    return max(at[0] - killed for at in after if at)
+    after: list[float] = []
+    for at in lanes.values():
+        later = [moment for moment in at if moment >= killed]
+        if later and at[0] < killed:
+            after.append(later[0])
+    return max(after) - killed
 
 
 def again_per_lane(load: Load) -> int:
-    """Of the resource of which most pages were served more than once: how many."""
+    """Return how many pages were served more than once, for the resource with the most of them."""
     extra: dict[str, int] = {}
     for (path, _), times in load.pages().items():
         extra[path] = extra.get(path, 0) + times - 1
@@ -53,7 +55,7 @@ def again_per_lane(load: Load) -> int:
 
 
 def settled(stack: Stack, *loads: Load) -> list[str]:
-    """Wait for the loads; what is wrong with their items."""
+    """Wait for the loads; return what is wrong with their items."""
     wrong = []
     for load in loads:
         load.done(within=300)
@@ -64,7 +66,7 @@ def settled(stack: Stack, *loads: Load) -> list[str]:
 
 
 def r3(stack: Stack, *, rounds: int = 5) -> Figure:
-    """kill -9 of the only worker in the middle of a load; another one has just started."""
+    """Kill -9 the only worker in the middle of a load; another one has just started."""
     waits, again, wrong = [], [], []
     for _ in range(rounds):
         stack.heal()
@@ -79,7 +81,10 @@ def r3(stack: Stack, *, rounds: int = 5) -> Figure:
         wrong += settled(stack, load)
         waits.append(resumed_after(load, killed))
         again.append(again_per_lane(load))
-    measured = f"{max(again)} page of a job again at most, going on {max(waits):.1f} s after the kill at most ({rounds} kills)"
+    measured = (
+        f"{max(again)} page of a job again at most, going on {max(waits):.1f} s after the "
+        f"kill at most ({rounds} kills)"
+    )
     reached = max(again) <= 1 and max(waits) <= 15 and not wrong
     return Figure(
         "R3", "≤ 1 page again per running job, running again ≤ 15 s", measured, reached, stack.kind
@@ -87,7 +92,7 @@ def r3(stack: Stack, *, rounds: int = 5) -> Figure:
 
 
 def r4(stack: Stack, *, down_s: float = 60.0) -> Figure:
-    """kill -9 of the broker in the middle of a load; reads and requests while it is away."""
+    """Kill -9 the broker in the middle of a load; read and request while it is away."""
     stack.heal()
     known = begin(stack)
     known.done()
@@ -108,7 +113,8 @@ def r4(stack: Stack, *, down_s: float = 60.0) -> Figure:
     recovery = time.monotonic() - back
     wrong = settled(stack, known, load)
     measured = (
-        f"broker away {down_s:.0f} s: {reads} reads answered, the slowest in {slowest * 1000:.0f} ms, a requested sync "
+        f"broker away {down_s:.0f} s: {reads} reads answered, the slowest in "
+        f"{slowest * 1000:.0f} ms, a requested sync "
         f"accepted; loading again {recovery:.1f} s after it answered; {wrong or 'nothing lost'}"
     )
     aim = "broker down 60 s: reads and jobs accepted, recovery ≤ 15 s, nothing lost"
@@ -116,7 +122,7 @@ def r4(stack: Stack, *, down_s: float = 60.0) -> Figure:
 
 
 def r5(stack: Stack, *, rounds: int = 10) -> Figure:
-    """SIGTERM of the only worker in the middle of a load."""
+    """Send SIGTERM to the only worker in the middle of a load."""
     took, again, wrong = [], 0, []
     stack.heal()
     stack["fetcher2"].stop()
@@ -136,7 +142,7 @@ def r5(stack: Stack, *, rounds: int = 10) -> Figure:
 
 
 def r6(stack: Stack, *, rounds: int = 20) -> Figure:
-    """A message that is no JSON before a good one of the same partition."""
+    """Put a message that is not JSON before a good one of the same partition."""
     stack.heal()
     load = begin(stack)
     load.done()
@@ -158,12 +164,15 @@ def r6(stack: Stack, *, rounds: int = 20) -> Figure:
             every=0.01,
         )
         took.append(time.monotonic() - sent)
-    measured = f"{rounds} poisoned messages: the next one of the partition readable after {max(took):.2f} s at most"
+    measured = (
+        f"{rounds} poisoned messages: the next one of the partition readable after "
+        f"{max(took):.2f} s at most"
+    )
     return Figure("R6", "what follows is read ≤ 2 s later", measured, max(took) <= 2, stack.kind)
 
 
 def r8(stack: Stack, *, changes: int = 20, every_s: float = 3.0) -> Figure:
-    """Workers that join and leave, by SIGTERM, for a minute, against half of that time without it."""
+    """Let workers join and leave by SIGTERM for a minute, against half of that time without it."""
     stack.heal()
     pace(stack, latency_ms=600)
     calm = _calm_rate(stack, changes * every_s / 2)
@@ -180,15 +189,21 @@ def r8(stack: Stack, *, changes: int = 20, every_s: float = 3.0) -> Figure:
     pace(stack)
     wrong = settled(stack, *loads)
     share = sum(load.refetched() for load in loads) / sum(len(load.pages()) for load in loads)
-    measured = f"{share:.1%} of pages twice, {rate / calm:.0%} of the calm throughput, {wrong or 'nothing lost'}"
-    aim = f"{changes} joins and leaves in a minute: nothing lost, ≤ 5 % of pages twice, ≥ 50 % of the throughput"
+    measured = (
+        f"{share:.1%} of pages twice, {rate / calm:.0%} of the calm throughput, "
+        f"{wrong or 'nothing lost'}"
+    )
+    aim = (
+        f"{changes} joins and leaves in a minute: nothing lost, ≤ 5 % of pages twice, ≥ 50 % "
+        "of the throughput"
+    )
     return Figure(
         "R8", aim, measured, share <= 0.05 and rate >= 0.5 * calm and not wrong, stack.kind
     )
 
 
 def _calm_rate(stack: Stack, seconds: float) -> float:
-    """Pages per second of loads that nobody disturbs."""
+    """Return the pages per second of undisturbed loads."""
     started, loads = time.monotonic(), _begun(stack)
     time.sleep(seconds)
     rate = _served(loads) / (time.monotonic() - started)
@@ -206,7 +221,7 @@ def _begun(stack: Stack) -> list[Load]:
 
 
 def r9(stack: Stack, kinds: Sequence[str] = tuple(ANSWERS)) -> Figure:
-    """Hostile pages, each on a worker that has just started."""
+    """Serve hostile pages, each to a worker that has just started."""
     stack.heal()
     stack["fetcher2"].stop()
     told, reached = [], True

@@ -1,4 +1,4 @@
-"""A provider that means harm: passes requests on to the sandbox; certain lists get what it was told instead."""
+"""Serve as a hostile provider: pass requests on to the sandbox, but answer some lists ourselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import gzip
 import http.client
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from typing_extensions import override
@@ -18,7 +18,7 @@ Answer = Callable[[BaseHTTPRequestHandler], None]
 
 
 def bomb(handler: BaseHTTPRequestHandler) -> None:
-    """About a megabyte that inflates to a gibibyte."""
+    """Return about a megabyte that inflates to a gibibyte."""
     body = BOMB
     _head(handler, ("Content-Encoding", "gzip"), ("Content-Length", str(len(body))))
     handler.wfile.write(body)
@@ -31,7 +31,7 @@ def deep(handler: BaseHTTPRequestHandler) -> None:
 
 
 def large(handler: BaseHTTPRequestHandler) -> None:
-    """A page of 50 MB, true JSON."""
+    """Return a page of 50 MB, valid JSON."""
     _head(handler, ("Content-Length", str(50 * MIB + 30)))
     handler.wfile.write(b'{"results":[{"id":"1","note":"')
     for _ in range(50):
@@ -39,7 +39,7 @@ def large(handler: BaseHTTPRequestHandler) -> None:
 
 
 def endless(handler: BaseHTTPRequestHandler) -> None:
-    """Chunks for as long as somebody takes them."""
+    """Yield chunks for as long as somebody takes them."""
     _head(handler, ("Transfer-Encoding", "chunked"))
     chunk = b"%x\r\n" % MIB + b" " * MIB + b"\r\n"
     while True:
@@ -67,20 +67,30 @@ BOMB = _bomb()
 
 @contextmanager
 def hostile(sandbox: int, answer: Answer, *, where: str) -> Iterator[str]:
-    """Yields its URL; lists whose path has ``where`` in it get ``answer``."""
+    """Yield its URL; lists whose path has ``where`` in it get ``answer``."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(sandbox, answer, where))
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join(5)
 
+
+def _handler(sandbox: int, answer: Answer, where: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
-            if where in self.path:
-                self.close_connection = True
-                try:
-                    answer(self)
-                except OSError:
-                    return
-            else:
+            if where not in self.path:
                 self._pass_on()
+                return
+            self.close_connection = True
+            with suppress(OSError):
+                answer(self)
 
         def do_POST(self) -> None:
             self._pass_on()
@@ -103,15 +113,6 @@ def hostile(sandbox: int, answer: Answer, *, where: str) -> Iterator[str]:
 
         @override
         def log_message(self, format: str, *args: object) -> None:
-            """Nobody reads it."""
+            """Log nothing: nobody reads it."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    return Handler

@@ -1,4 +1,4 @@
-"""Resources of a process that runs: how large its files may grow, and how much memory it has taken."""
+"""Limit the resources of a running process: the size of its files, and its peak memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 @contextmanager
 def disk_full(*children: Child) -> Iterator[None]:
-    """Every write that would make a file longer than one byte fails while the block runs."""
+    """Make every write fail that would make a file longer than one byte, while the block runs."""
     before = {child.pid: resource.prlimit(child.pid, resource.RLIMIT_FSIZE) for child in children}
     for pid, (_, hard) in before.items():
         resource.prlimit(pid, resource.RLIMIT_FSIZE, (1, hard))
@@ -27,12 +27,12 @@ def disk_full(*children: Child) -> Iterator[None]:
 
 
 def forget_peak(child: Child) -> None:
-    """From here on ``peak_mib`` starts anew."""
+    """Reset ``peak_mib``."""
     Path(f"/proc/{child.pid}/clear_refs").write_text("5")
 
 
 def peak_mib(child: Child) -> float:
-    """The most physical memory it had at once."""
+    """Return the largest amount of physical memory it has had at once."""
     status = Path(f"/proc/{child.pid}/status").read_text()
     kib = next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM:"))
     return int(kib) * 1024 / MIB

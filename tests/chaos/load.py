@@ -1,4 +1,4 @@
-"""One account with a connection of its own: its load, what the provider was asked for, and the verdict."""
+"""Load one account over its own connection, and judge the result."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from tests.support.waiting import eventually
 
 PAGE = 100
 PAGES = {"hubspot": "/crm/objects/", "notion": "/v1/", "airtable": "/v0/"}
-"""Where a provider's pages begin."""
+"""The paths at which a provider's pages begin."""
 SMALL = {"companies": 300, "contacts": 500, "deals": 200}
 _number = count(1)
 
 
 @dataclass
 class Load:
-    """Made by ``begin``. ``sync`` is the one that is waited for; ``again`` asks for the next."""
+    """Hold a load made by ``begin``.
+
+    ``sync`` is the one that is waited for; ``again`` requests the next.
+    """
 
     stack: Stack
     provider: str
@@ -43,14 +46,14 @@ class Load:
         ]
 
     def reconnect(self) -> None:
-        """Consent again, to the same connection; that loads it again."""
+        """Consent again to the same connection, which loads it again."""
         connection = self.stack.client.connect(self.provider, account=self.account)
         assert connection["id"] == self.id
         assert connection["status"] == "active"
         self.connection, self.sync = connection, connection["sync_id"]
 
     def change(self, *, update: float = 0.0, archive: float = 0.0, create: float = 0.0) -> None:
-        """At the provider: these shares of each resource."""
+        """Change these shares of each resource at the provider."""
         for resource, held in self.counts.items():
             change = {
                 "update": int(update * held),
@@ -65,11 +68,11 @@ class Load:
         return found
 
     def items(self) -> int:
-        """How many of this sync are known to have been read so far."""
+        """Return how many items of this sync are known to have been read so far."""
         return sum(row["items"] for row in self.state()["resources"])
 
     def under_way(self, *, share: float = 0.0) -> None:
-        """Wait until more than this share of the items has come; the load must not be over by then."""
+        """Wait until more than this share of the items has come, but not all of them."""
         wanted = share * sum(self.counts.values())
         eventually(lambda: self.items() > wanted, every=0.02)
         assert self.state()["state"] not in ENDED, "the load was over before it could be disturbed"
@@ -82,25 +85,25 @@ class Load:
         return check(self.stack.client, topic, self.provider, self.account, self.id)
 
     def clean(self, topic: Topic) -> Report:
-        """Nothing lost, doubled, stale or phantom, at once: a sync that is done is complete."""
+        """Check that nothing is lost, doubled, stale or phantom: a done sync is complete."""
         report = self.verdict(topic)
         assert report.clean, str(report)
         return report
 
     def becomes_clean(self, topic: Topic, *, within: float = 60.0) -> None:
-        """What was put in disorder behind the product's back is put right by it, in time."""
+        """Wait until the product has repaired what was disturbed behind its back."""
         end = time.monotonic() + within
         while not (report := self.verdict(topic)).clean:
             assert time.monotonic() < end, f"not within {within} s: {report}"
             time.sleep(0.5)
 
     def requests(self) -> list[dict[str, Any]]:
-        """Of this account, those with a token that is known."""
+        """Return the requests of this account, as far as their token is known."""
         found = self.stack.client.control("GET", f"{self.provider}/requests")["items"]
         return [row for row in found if row["account"] == self.account]
 
     def page_requests(self) -> list[dict[str, Any]]:
-        """Pages that the provider served, oldest first."""
+        """Return the pages that the provider served, oldest first."""
         start = PAGES[self.provider]
         return [
             row
@@ -109,11 +112,11 @@ class Load:
         ]
 
     def pages(self) -> Counter[tuple[str, str]]:
-        """Page → how often the provider served it."""
+        """Return page → how often the provider served it."""
         return Counter((row["path"], row["query"]) for row in self.page_requests())
 
     def refetched(self) -> int:
-        """Pages that were served more than once, counted as often as that was in vain."""
+        """Return the pages that were served more than once, each with its number of repeats."""
         return sum(times - 1 for times in self.pages().values())
 
 
@@ -124,7 +127,7 @@ def begin(
     provider: str = "hubspot",
     name: str = "Load",
 ) -> Load:
-    """A new account with a new connection; its first sync has begun."""
+    """Make a new account with a new connection, whose first sync has begun."""
     counts = SMALL if counts is None else counts
     account = stack.client.account(provider, counts, name=f"{name} {next(_number)}")
     connection = stack.client.connect(provider, account=account)
@@ -132,5 +135,5 @@ def begin(
 
 
 def pace(stack: Stack, *, latency_ms: float = 0.0, provider: str = "hubspot") -> None:
-    """No limits, and this long for each answer."""
+    """Remove the limits, and delay each answer by this long."""
     stack.client.control("PUT", f"{provider}/limits", json={"off": True, "latency_ms": latency_ms})

@@ -1,4 +1,4 @@
-"""Any of the topics as a log: read raw, appended to, and how far each service has come in it."""
+"""Read any topic as a raw log, append to it, and see how far each service has come in it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Raw:
 
 
 def read(bootstrap: str, topic: str) -> list[Raw]:
-    """All of it, each partition in order."""
+    """Return all of it, each partition in order."""
     client = _consumer(bootstrap, "nobody")
     try:
         ends = _ends(client, topic)
@@ -52,7 +52,7 @@ def read(bootstrap: str, topic: str) -> list[Raw]:
 
 
 def append(bootstrap: str, records: Iterable[Raw]) -> None:
-    """Each to the partition it names, in this order."""
+    """Append each message to the partition it names, in this order."""
     failed: list[object] = []
     client = Producer({"bootstrap.servers": bootstrap, "enable.idempotence": True, "log_level": 0})
     for one in records:
@@ -70,7 +70,7 @@ def append(bootstrap: str, records: Iterable[Raw]) -> None:
 
 
 def committed(bootstrap: str, service: str, topic: str) -> dict[int, int]:
-    """Partition → the offset the service has committed; a partition it has not is left out."""
+    """Return partition → the offset that the service has committed, if it has."""
     client = _consumer(bootstrap, f"tributary.{service}.{topic}")
     try:
         places = [TopicPartition(topic, partition) for partition in _ends(client, topic)]
@@ -84,12 +84,11 @@ def committed(bootstrap: str, service: str, topic: str) -> dict[int, int]:
 
 
 def caught_up(bootstrap: str, *topics: str) -> None:
-    """Wait until every reader of these topics has committed all that is in them now."""
+    """Wait until every reader of these topics has committed all that they hold now."""
     client = _consumer(bootstrap, "nobody")
-    ends = {
-        topic: {place: end for place, end in _ends(client, topic).items() if end}
-        for topic in topics
-    }
+    ends: dict[str, dict[int, int]] = {}
+    for topic in topics:
+        ends[topic] = {place: end for place, end in _ends(client, topic).items() if end}
     client.close()
     for topic in topics:
         for service in READERS[topic]:

@@ -1,4 +1,4 @@
-"""What a proxy does to the bytes of one direction."""
+"""Describe what a proxy does to the bytes of one direction."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Pass:
-    """On, after ``delay_s`` and up to ``jitter_s`` more; order is kept and pauses do not add up."""
+    """Pass on in order, after ``delay_s`` and up to ``jitter_s`` more; pauses do not add up."""
 
     delay_s: float = 0.0
     jitter_s: float = 0.0
@@ -15,27 +15,27 @@ class Pass:
 
 @dataclass(frozen=True)
 class Drop:
-    """Connections are closed in good order, new ones as soon as they are accepted."""
+    """Close connections in good order, new ones as soon as they are accepted."""
 
 
 @dataclass(frozen=True)
 class Reset:
-    """As ``Drop``, with a RST."""
+    """Close connections like ``Drop``, with a RST."""
 
 
 @dataclass(frozen=True)
 class HalfClose:
-    """This direction ends with a FIN and takes nothing more; the other one goes on."""
+    """End this direction with a FIN and take nothing more; the other direction goes on."""
 
 
 @dataclass(frozen=True)
 class BlackHole:
-    """Accepted, read, and never passed on. Connections that lost bytes are reset when the mode changes."""
+    """Accept and read but never pass on; a later mode resets connections that lost bytes."""
 
 
 @dataclass(frozen=True)
 class Truncate:
-    """``after`` more bytes of each connection go through, then it is closed, in the middle of whatever it was."""
+    """Let ``after`` more bytes of each connection through, then close it, wherever that may be."""
 
     after: int
 

@@ -1,4 +1,4 @@
-"""Our own TCP proxy: stands before a dependency and makes the network as bad as told, while everything runs."""
+"""Make the network to a dependency bad, with a TCP proxy that everything goes through."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CHUNK = 1 << 16
 HELD = 64
 """Chunks that may wait for their time before the sender is held up."""
 AT_ONCE = struct.pack("ii", 1, 0)
-"""SO_LINGER: closing throws away what is unsent and sends a RST."""
+"""SO_LINGER: closing discards what is unsent and sends a RST."""
 
 
 class _Pump:
-    """One direction of one connection."""
+    """Carry one direction of one connection."""
 
     def __init__(
         self, proxy: Proxy, way: Way, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -42,7 +42,7 @@ class _Pump:
             self._end()
 
     async def run(self) -> None:
-        """Returns when this direction is over: the sender's FIN was passed on, or the mode cut it."""
+        """Run until this direction is over: the sender's FIN was passed on, or the mode cut it."""
         async with asyncio.TaskGroup() as both:
             writing = both.create_task(self._write())
             while chunk := await self._reader.read(CHUNK):
@@ -93,7 +93,7 @@ class _Pump:
 
 
 class Proxy:
-    """Made by ``Network.proxy``. ``switch`` may be called at any time, from any thread."""
+    """Stand before one target (see ``Network.proxy``); any thread may call ``switch``."""
 
     def __init__(self, network: Network, port: int, target: int, *, seed: int = 0) -> None:
         self.port, self.target = port, target
@@ -111,7 +111,7 @@ class Proxy:
         to_server: Mode | None = None,
         to_client: Mode | None = None,
     ) -> None:
-        """Returns when the new mode is in force for connections old and new; a way not named passes."""
+        """Wait until the mode holds for all connections; a direction not named passes."""
         ways: dict[Way, Mode] = {
             "to_server": to_server or both or Pass(),
             "to_client": to_client or both or Pass(),
@@ -120,7 +120,7 @@ class Proxy:
 
     @contextmanager
     def being(self, both: Mode | None = None, **ways: Mode) -> Iterator[None]:
-        """In this mode while the block runs, passing everything afterwards."""
+        """Stay in this mode while the block runs, and pass everything afterwards."""
         self.switch(both, **ways)
         try:
             yield
@@ -128,7 +128,7 @@ class Proxy:
             self.switch()
 
     def cut(self) -> None:
-        """A RST on every connection there is; new ones are as before."""
+        """Send a RST on every connection there is; new ones are as before."""
         self._network.run(self._hang_up(rst=True))
 
     async def start(self) -> None:
@@ -209,7 +209,7 @@ def _close_all(both: tuple[asyncio.StreamWriter, ...], *, rst: bool) -> None:
 
 
 class Network:
-    """The event loop that all proxies of a test run in, on a thread of its own."""
+    """Run the event loop of all proxies of a test, on a thread of its own."""
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
@@ -221,7 +221,7 @@ class Network:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
     def proxy(self, port: int, target: int) -> Proxy:
-        """Listens on ``port`` for what ``target`` serves; the target need not be there yet."""
+        """Listen on ``port`` for ``target``, which need not be there yet."""
         made = Proxy(self, port, target)
         self.run(made.start())
         self._proxies.append(made)

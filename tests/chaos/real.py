@@ -1,4 +1,4 @@
-"""The same stack on Apache Kafka, PostgreSQL and Redis."""
+"""Run the same stack on Apache Kafka, PostgreSQL and Redis."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.chaos.stack import HOST, Stack
 
 
 class RealStack(Stack):
-    """``children`` has broker, postgres and redis besides ours; each may have a proxy before it."""
+    """Add broker, postgres and redis to ``children``; each may have a proxy before it."""
 
     servers: tuple[str, ...] = ("postgres", "redis")
     setup_options: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""``docs/reliability.md`` from what the runs have measured and from the tests that bear a fault's number."""
+"""Write ``docs/reliability.md`` from measurements and from tests named after a fault."""
 
 from __future__ import annotations
 
@@ -56,11 +56,13 @@ FAULTS = {
 }
 LEFT_OUT = {
     "F16": (
-        "The offset of a `RunJob` is committed at the claim and the run goes on beside the consumer, so no handler is "
+        "The offset of a `RunJob` is committed at the claim and the run goes on beside the "
+        "consumer, so no handler is "
         "slow; there is nothing that a test could set to make one so."
     ),
     "F32": (
-        "Needs a preloaded clock library that is no part of the system. The movable clocks of auth's and the sandbox's "
+        "Needs a preloaded clock library that is no part of the system. The movable clocks of "
+        "auth's and the sandbox's "
         "tests show expiry and leases by one clock."
     ),
     "F34": "There is one version so far. Upgrades of the schema are tested with the migrations.",
@@ -68,7 +70,7 @@ LEFT_OUT = {
 
 
 def save(name: str, result: Mapping[str, Any]) -> None:
-    """Keep what one run has measured; a later run of that name takes its place."""
+    """Keep the measurements of a run, replacing those of an earlier run of that name."""
     RESULTS.mkdir(parents=True, exist_ok=True)
     (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1))
 
@@ -83,12 +85,24 @@ def render() -> None:
 
 def _intro() -> list[str]:
     return [
-        "Written by `make chaos` (`python -m tests.chaos`). Every process runs on its own, behind TCP proxies of ours.",
-        "The checker compares the provider's ledger, the items topic read from offset 0 (the last record of each key,",
+        (
+            "Written by `make chaos` (`python -m tests.chaos`). Every process runs on its own, "
+            "behind TCP proxies of ours."
+        ),
+        (
+            "The checker compares the provider's ledger, the items topic read from offset 0 (the "
+            "last record of each key,"
+        ),
         "as compaction keeps it) and the read model: lost, doubled, stale or phantom items.",
         "",
-        "One scenario: `make test TESTS='tests/chaos -k F17'`; on real servers `make stack-test`. One seed again:",
-        '`python -m tests.chaos --seeds 1 --first 17 --figures ""`. What is random is drawn from the seed; how the',
+        (
+            "One scenario: `make test TESTS='tests/chaos -k F17'`; on real servers `make "
+            "stack-test`. One seed again:"
+        ),
+        (
+            '`python -m tests.chaos --seeds 1 --first 17 --figures ""`. What is random is drawn '
+            "from the seed; how the"
+        ),
         "processes interleave is not.",
         "",
     ]
@@ -101,7 +115,8 @@ def _figures(runs: list[dict[str, Any]]) -> list[str]:
         reached = "reached" if figure["reached"] else "**not reached**"
         measured = f"{figure['measured']} ({run['date']})"
         lines.append(
-            f"| {figure['id']} | {STACKS[figure['stack']]} | {figure['aim']} | {measured} | {reached} |"
+            f"| {figure['id']} | {STACKS[figure['stack']]} | {figure['aim']} | {measured} | "
+            f"{reached} |"
         )
     machines = sorted({run["machine"] for run in runs})
     return [*lines, "", "Machine: " + "; ".join(machines) + ".", ""]
@@ -113,7 +128,8 @@ def _seeds(runs: list[dict[str, Any]]) -> list[str]:
         if run.get("seeds"):
             first, last = min(run["seeds"]), max(run["seeds"])
             lines.append(
-                f"- {STACKS[run['stack']]}: {len(run['seeds'])} seeds, {first} to {last}. {run['chaos']}"
+                f"- {STACKS[run['stack']]}: {len(run['seeds'])} seeds, {first} to {last}. "
+                f"{run['chaos']}"
             )
     return [*lines, ""]
 
@@ -129,7 +145,7 @@ def _faults() -> list[str]:
 
 
 def tests() -> dict[str, list[tuple[str, str]]]:
-    """Fault → the tests named after it, with their files."""
+    """Return fault → the tests named after it, with their files."""
     found: dict[str, list[tuple[str, str]]] = {}
     for folder in ("tests", "services", "shared", "deploy"):
         for path in sorted((ROOT / folder).rglob("test_*.py")):

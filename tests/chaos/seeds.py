@@ -1,4 +1,7 @@
-"""Random loads: 2,000 items of three types each, under the faults that a seed draws; equal to the ledger at the end."""
+"""Load 2,000 items of three types under the faults that each seed draws.
+
+At the end they must equal the provider's ledger.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +27,14 @@ COUNTS = {"companies": 2000, "contacts": 2000, "deals": 2000}
 LATENCY_MS = 120.0
 CHANGE = {"create": 0.02, "update": 0.03, "archive": 0.025}
 STACKS = 2
-"""A fault stops all loads of a stack for seconds: those of the other one go on meanwhile."""
+"""A fault stops all loads of a stack for seconds; those of the other stack go on meanwhile."""
 TOGETHER = 3
-"""Loads that one stack has at once."""
+"""Loads that run on one stack at once."""
 WITHIN_S = 120.0
 
 
 class SeedFailed(Exception):
-    """A load that did not end, or not as done; the message has the seed and its plan.
+    """Fail because a load did not end, or not as done; the message has the seed and its plan.
 
     ``stack`` is where it ran.
     """
@@ -43,7 +46,7 @@ class SeedFailed(Exception):
 
 @dataclass(frozen=True)
 class Outcome:
-    """``seconds`` from the consent to the last verdict."""
+    """Hold the result of a seed; ``seconds`` run from the consent to the last verdict."""
 
     plan: Plan
     report: Report
@@ -53,11 +56,14 @@ class Outcome:
 
     @override
     def __str__(self) -> str:
-        return f"{self.plan} -> {self.report} in {self.seconds:.1f} s, {self.refetched} of {self.pages} pages again"
+        return (
+            f"{self.plan} -> {self.report} in {self.seconds:.1f} s, {self.refetched} of "
+            f"{self.pages} pages again"
+        )
 
 
 class Seeds:
-    """Runs the plans of seeds on one stack: each has an account and a connection of its own, all meet the faults."""
+    """Run the plans of seeds on one stack; each has its own account, all meet the faults."""
 
     def __init__(self, stack: Stack, topic: Topic) -> None:
         self._stack, self._topic = stack, topic
@@ -76,7 +82,7 @@ class Seeds:
             raise SeedFailed(f"{drawn}: {error}", stack=self._stack) from error
 
     def clean_afresh(self) -> None:
-        """All loads once more, by a topic that is read anew from offset 0."""
+        """Judge all loads once more, by a topic that is read anew from offset 0."""
         with self._stack.topic() as topic:
             for load in self._loads:
                 load.clean(topic)
@@ -108,7 +114,7 @@ class Seeds:
 def run(
     places: Sequence[Seeds], seeds: Sequence[int], *, together: int = TOGETHER
 ) -> Iterator[Outcome]:
-    """Side by side, each seed wherever there is room; outcomes as they end.
+    """Run seeds side by side, each wherever there is room; yield outcomes as they end.
 
     Raises:
         SeedFailed: names the seed; seeds that have not begun are left out.
@@ -134,7 +140,7 @@ def run(
 
 @contextmanager
 def opened(make: Callable[[Path], Stack], folder: Path) -> Iterator[list[Seeds]]:
-    """Stacks that have started, for ``run``; all are gone at the end."""
+    """Yield stacks that have started, for ``run``; all are gone at the end."""
     with ExitStack() as held:
         places = []
         for number in range(STACKS):

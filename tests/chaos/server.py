@@ -1,4 +1,4 @@
-"""A real server of a stack, with the levers that its other processes have."""
+"""Control a real server of a stack in the way its other processes are controlled."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.chaos.child import START_S, STOP_S, Child
 
 
 class Server(Child):
-    """``program`` writes its lines through ``sink_to(log)``."""
+    """Hold a server; ``program`` writes its lines through ``sink_to(log)``."""
 
     def __init__(self, program: Program, *, log: Path) -> None:
         super().__init__(program.name, (), env={}, log=log, ready=program.ready)

@@ -1,4 +1,4 @@
-"""Tributary as separate processes on free ports, with a proxy before whatever a test wants to cut off."""
+"""Run Tributary as separate processes on free ports, with a proxy before what a test cuts off."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ SETUP_S = 60
 
 
 class Stack:
-    """``children`` by name: broker, sandbox, auth, gateway, fetcher1… and ``extra``, which ``start`` leaves alone.
+    """Hold a running stack.
 
-    ``proxies`` by what they stand before; what is not in ``proxied`` is reached directly. Processes keep their ports
-    and data over restarts.
+    ``children`` by name: broker, sandbox, auth, gateway, fetcher1… and ``extra``, which ``start``
+    leaves alone. ``proxies`` by what they stand before; what is not in ``proxied`` is reached
+    directly. Processes keep their ports and data over restarts.
     """
 
     servers: tuple[str, ...] = ()
-    """What else has to run, by name."""
+    """Names of the servers that have to run as well."""
     setup_options: tuple[str, ...] = ("--local-broker",)
     kind = "local"
     fetcher = "tests.chaos.fetcher"
@@ -82,17 +83,17 @@ class Stack:
         return int(self._reserved[name].getsockname()[1])
 
     def reached(self, name: str) -> int:
-        """The port by which the other processes reach it: the proxy's, where there is one."""
+        """Return the port by which other processes reach it: the proxy's, where there is one."""
         return self.port(f"proxy {name}") if f"proxy {name}" in self._reserved else self.port(name)
 
     def start(self) -> None:
-        """Returns when all of it answers."""
+        """Start it, and wait until all of it answers."""
         self.start_all("broker", *self.servers, "sandbox")
         self.setup()
         self.start_all("auth", *self.fetchers, "gateway")
 
     def start_all(self, *names: str, env: Mapping[str, str] | None = None) -> None:
-        """Side by side, those that do not run; returns when they answer."""
+        """Start side by side those that do not run, and wait until they answer."""
         for name in names:
             if not self[name].alive:
                 self[name].start(env, wait=False)
@@ -100,7 +101,7 @@ class Stack:
             self[name].wait_ready()
 
     def heal(self) -> None:
-        """Everything as it was at the start, but for the data: no fault ordered, everyone alive, nobody extra."""
+        """Restore the state of the start, except for data: no faults, everyone alive, no extras."""
         for proxy in self.proxies.values():
             proxy.switch()
         for name, child in self.children.items():
@@ -113,11 +114,11 @@ class Stack:
 
     @property
     def extra(self) -> tuple[str, ...]:
-        """What only tests start, as long as they need it."""
+        """Start what only tests need, for as long as the block runs."""
         return ("auth2", *self.spare)
 
     def setup(self) -> None:
-        """Secrets, migrations and topics; may run again at any time."""
+        """Make secrets, migrations and topics; may run again at any time."""
         done = subprocess.run(
             [sys.executable, "-m", "deploy.setup", *self.setup_options],
             cwd=self.folder,
@@ -131,7 +132,7 @@ class Stack:
         assert done.returncode == 0, f"deploy.setup: {done.stdout[-TAIL:]}{done.stderr[-TAIL:]}"
 
     def ready(self) -> bool:
-        """Whether the gateway and all it stands on answer."""
+        """Return whether the gateway and everything it depends on answer."""
         return self["gateway"].ready()
 
     @contextmanager
@@ -228,7 +229,7 @@ class Stack:
 
 @contextmanager
 def started(made: Stack) -> Iterator[Stack]:
-    """Started, and gone at the end whatever happens."""
+    """Yield a started stack, which is gone at the end whatever happens."""
     try:
         made.start()
         yield made

@@ -1,4 +1,4 @@
-"""Kafka that is away, full, repeated, shuffled or poisoned."""
+"""Kafka is away, full, repeated, shuffled or poisoned."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def silent(running: Stack) -> Iterator[None]:
 def test_F06_while_the_broker_is_away_reads_and_requests_are_answered_and_all_runs_afterwards(
     running: Stack, topic: Topic, away: Callable[[Stack], Any]
 ) -> None:
-    """R4 in short: the minute that it asks for is measured by ``python -m tests.chaos``."""
+    """R4 in short; ``python -m tests.chaos`` measures the minute that it asks for."""
     known = begin(running)
     known.done()
     pace(running, latency_ms=150)
@@ -118,7 +118,7 @@ def test_F07_a_broker_that_cannot_write_acknowledges_nothing_and_the_page_is_tri
 
 @pytest.fixture
 def bare(running: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    """A broker on which nothing of ours has been set up."""
+    """Yield a broker on which nothing of ours has been set up."""
     made = Stack(tmp_path_factory.mktemp("bare"))
     try:
         made.start_all("broker")
@@ -160,14 +160,14 @@ def test_F08_a_topic_with_too_few_partitions_is_refused_in_words(bare: Stack) ->
 
 
 async def _set_up_by_somebody_else(bootstrap: str) -> None:
-    """The layout is ours, the items topic has too few partitions."""
+    """Create topics with our layout, except that the items topic has too few partitions."""
     await create_topic(bootstrap, INSTALLATION)
     await write_layout(Cluster(bootstrap=bootstrap))
     await create_topic(bootstrap, ITEMS, partitions=1)
 
 
 def seen(load: Load) -> tuple[list[dict[str, Any]], dict[str, Any], int]:
-    """All that a customer can see of a load, and what the provider was asked for."""
+    """Return all that a customer can see of a load, and what the provider was asked for."""
     return list(load.stack.client.items(load.id)), load.state(), sum(load.pages().values())
 
 
@@ -188,14 +188,14 @@ def test_F13_every_message_three_times_changes_nothing(running: Stack, topic: To
 
 
 def of(load: Load, records: list[Raw]) -> list[Raw]:
-    """Those that speak of its connection."""
+    """Return the messages about its connection."""
     return [one for one in records if load.id.encode() in (one.key or b"") + (one.value or b"")]
 
 
 def test_F14_old_messages_after_new_ones_change_nothing_and_the_topic_is_put_right(
     running: Stack, topic: Topic
 ) -> None:
-    """Shuffled over partitions and within each key: what compaction would keep is the newest content again."""
+    """Shuffle over partitions and within keys; compaction would keep the newest content."""
     load = begin(running)
     load.done()
     load.change(update=0.5, archive=0.05, create=0.05)
@@ -228,7 +228,8 @@ def test_T24_R6_poison_becomes_a_dead_letter_and_what_follows_is_read_within_two
         last, key=POISONED, value=b'{"broken": ', headers=(*last.headers, ("why", b"test"))
     )
     version = str(int(dict(last.headers)["version"]) + 1).encode()
-    headers = tuple((name, version if name == "version" else value) for name, value in last.headers)
+    others = [header for header in last.headers if header[0] != "version"]
+    headers = (*others, ("version", version))
     assert last.value is not None
     following = replace(
         last, value=last.value.replace(b'"name":"', b'"name":"After '), headers=headers

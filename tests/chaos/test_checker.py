@@ -17,7 +17,7 @@ LEDGER = {("contacts", "1"): DAY.format(1), ("contacts", "2"): DAY.format(2), ("
 def item(
     resource: str, id_: str, *, version: int = 5, modified: str | None = None
 ) -> dict[str, Any]:
-    """As the API shows it."""
+    """Return an item as the API shows it."""
     return {
         "resource": resource,
         "id": id_,

@@ -1,4 +1,4 @@
-"""Streams that break, disks that are full, and a backlog: the read model and its readers go on where they were."""
+"""Streams break, disks are full, a backlog waits: the read model and its readers carry on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MOST_MIB = 256
 
 @dataclass
 class Events:
-    """What a stream has sent: (id, event, data); ``last`` is for Last-Event-ID."""
+    """Collect what a stream has sent: (id, event, data); ``last`` is for Last-Event-ID."""
 
     seen: list[tuple[int, str, Any]] = field(default_factory=list)
 
@@ -42,7 +42,7 @@ class Events:
         return any(event == "done" for _, event, _ in self.seen)
 
     def read(self, load: Load, *, most: int = 1_000_000) -> None:
-        """Until the stream ends, breaks, or has sent so many more."""
+        """Read until the stream ends, breaks, or has sent this many more."""
         headers = {"Last-Event-ID": str(self.last)} if self.seen else {}
         url = f"{load.stack.client.url}/v1/syncs/{load.sync}/events"
         try:
@@ -111,7 +111,7 @@ def test_F35_a_reader_that_does_not_read_holds_up_nobody(running: Stack) -> None
 def test_F31_a_disk_that_is_full_leaves_nothing_half_written(
     running: Stack, topic: Topic, name: str
 ) -> None:
-    """All writes of the process fail, its log's too; when there is room again it goes on by itself."""
+    """All writes of the process fail, its log's too; once there is room again it continues."""
     if name == "fetcher1":
         running["fetcher2"].stop()
     pace(running, latency_ms=150)
@@ -128,7 +128,7 @@ def test_F31_a_disk_that_is_full_leaves_nothing_half_written(
 
 
 def test_F36_a_backlog_is_worked_off_within_bounds_of_memory(running: Stack) -> None:
-    """In short: 30,000 messages, of which the gateway holds a batch at a time."""
+    """In short: 30,000 messages, of which the gateway holds one batch at a time."""
     load = begin(running)
     load.done()
     bootstrap = running.client.bootstrap

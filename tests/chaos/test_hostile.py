@@ -1,4 +1,4 @@
-"""R9: pages that would eat a worker's memory end as a typed error within a minute, and the worker stays small."""
+"""R9: pages meant to exhaust memory end in a typed error; the worker stays small."""
 
 from __future__ import annotations
 

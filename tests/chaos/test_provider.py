@@ -1,4 +1,4 @@
-"""A provider, and the network to it, at their worst: what was read is whole, what could not be read is said."""
+"""The provider, or the network to it, fails badly: what was read is whole, the rest is reported."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.e2e
 CONTACTS = {"path": "/crm/objects/*/contacts*", "method": "GET"}
 LIMITED = {"status": 429, "body": {"status": "error", "policyName": "SECONDLY", "message": "limit"}}
 ON_THE_WAY_S = 0.5
-"""What had been sent when a refusal came may still arrive."""
+"""Requests sent before a refusal came may still arrive this long after it."""
 
 
 def order(running: Stack, *faults: dict[str, Any], provider: str = "hubspot") -> None:
@@ -38,7 +38,7 @@ def resource(load: Load, name: str) -> dict[str, Any]:
 
 
 def calls(load: Load, path: str) -> list[tuple[float, int]]:
-    """When each call came (epoch seconds) and how it was answered."""
+    """Return when each call came (epoch seconds) and how it was answered."""
     return [
         (datetime.fromisoformat(row["at"]).timestamp(), row["status"])
         for row in load.stack.client.control("GET", f"{load.provider}/requests")["items"]

@@ -1,4 +1,4 @@
-"""The proxy does to a connection what it says, seen from both of its ends."""
+"""The proxy does to a connection what it says, as seen from both ends."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.chaos.proxy import Network, Proxy
 
 
 class Echo:
-    """A server that answers what it hears and remembers how each connection ended."""
+    """Answer what was heard, and remember how each connection ended."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))

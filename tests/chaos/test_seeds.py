@@ -13,7 +13,7 @@ from tests.chaos.stack import Stack
 
 SEEDS = int(os.environ.get("CHAOS_SEEDS", "25"))
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
-"""For a seed that has failed somewhere: ``CHAOS_FIRST=17 CHAOS_SEEDS=1``."""
+"""To repeat a seed that failed: ``CHAOS_FIRST=17 CHAOS_SEEDS=1``."""
 
 
 @pytest.mark.e2e

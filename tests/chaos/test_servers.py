@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis at their worst: what is true stays true, what may be forgotten is not missed."""
+"""PostgreSQL and Redis fail badly: no truth is lost, and what may be forgotten is not missed."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def real(running: Stack) -> RealStack:
 
 
 def load_through(real: RealStack, topic: Topic, fault: Fault) -> None:
-    """A load in the middle of which the fault comes and goes."""
+    """Load while the fault comes and goes."""
     pace(real, latency_ms=150)
     load = begin(real, LONG)
     load.under_way()
@@ -96,7 +96,7 @@ def test_F09_without_redis_loads_go_on_and_stay_correct(
 
 @contextmanager
 def terminated(real: RealStack) -> Iterator[None]:
-    """Every session, again and again."""
+    """Terminate every session, again and again."""
     others = "pid <> pg_backend_pid() AND datname IS NOT NULL"
     for _ in range(5):
         asyncio.run(
@@ -116,7 +116,7 @@ async def _run(real: RealStack, query: str) -> None:
 
 @contextmanager
 def used_up(real: RealStack) -> Iterator[None]:
-    """All connections that are left are taken, and stay so."""
+    """Take all connections that are left, and keep them."""
     with asyncio.Runner() as runner:
         held = runner.run(_take_all(real))
         yield
@@ -173,7 +173,7 @@ def test_F11_a_table_that_is_locked_delays_and_loses_nothing(
 
 
 def test_F12_deadlocks_are_tried_again_and_nobody_sees_them(real: RealStack, topic: Topic) -> None:
-    """Somebody holds the last row of a batch until the batch waits for it, and then asks for the rows before it."""
+    """A client locks a batch's last row until the batch waits, then asks for earlier rows."""
     load = begin(real)
     load.done()
     old = _modified(load)
@@ -188,7 +188,7 @@ def test_F12_deadlocks_are_tried_again_and_nobody_sees_them(real: RealStack, top
 
 
 def _modified(load: Load) -> dict[tuple[str, str], str]:
-    """Resource and id → when it was changed last, at the provider."""
+    """Return resource and id → when it was last changed at the provider."""
     return {
         (resource, id_): row["modified"]
         for resource in load.counts
@@ -200,15 +200,20 @@ async def _lock_backwards(
     real: RealStack, connection_id: str, keys: Sequence[tuple[str, str]]
 ) -> None:
     connection = await asyncpg.connect(real.postgres.url)
-    lock = "SELECT 1 FROM gateway.items WHERE connection_id = $1 AND resource = $2 AND id = $3 FOR UPDATE"
-    # For a row: for an advisory lock somebody waits all the time.
+    lock = (
+        "SELECT 1 FROM gateway.items WHERE connection_id = $1 AND resource = $2 AND id = $3 "
+        "FOR UPDATE"
+    )
+    # This waits for a row; there is always somebody who waits for an advisory lock.
     waits = (
-        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name LIKE 'tributary%' "
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND "
+        "application_name LIKE 'tributary%' "
         "AND wait_event IN ('transactionid', 'tuple')"
     )
     try:
         async with connection.transaction():
-            # The last of every resource: its batch takes its rows in their order, and has all those before it by then.
+            # The last of every resource: a batch takes its rows in order, and holds all those
+            # before it by then.
             for resource, id_ in dict(keys).items():
                 await connection.execute(lock, connection_id, resource, id_)
             async with asyncio.timeout(60):

@@ -1,4 +1,4 @@
-"""The gateway and auth killed between two steps: what was begun is finished, once."""
+"""The gateway and auth are killed between two steps: what was begun is finished, once."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def token_requests(running: Stack, provider: str) -> int:
 
 
 def expire(running: Stack) -> None:
-    """Every access token that the sandbox has given out; our own clock does not know."""
+    """Expire every access token that the sandbox has issued, which our own clock does not know."""
     running.client.control("POST", "clock", json={"advance_s": 3700})
     for provider in ("hubspot", "airtable"):
         running.client.control("DELETE", f"{provider}/requests")
@@ -99,7 +99,7 @@ def test_F03_a_request_that_was_sent_twice_is_carried_out_once(
 
 
 def test_F03_a_wake_up_that_was_sent_twice_is_one_slice(running: Stack, topic: Topic) -> None:
-    """The fetcher's relay is killed in the same place: at most the page under way is read again."""
+    """The fetcher's relay is killed at the same place: at most the page under way is read again."""
     running["fetcher2"].end()
     running["fetcher1"].end()
     running["fetcher1"].start({"TRIBUTARY_FAILPOINT": "after_relay_send"})
@@ -112,7 +112,7 @@ def test_F03_a_wake_up_that_was_sent_twice_is_one_slice(running: Stack, topic: T
 
 
 def test_F04_kill_9_of_auth_at_each_step_of_a_refresh(running: Stack, topic: Topic) -> None:
-    """At most two refreshes each; then the token works, or the account asks for consent and works after it."""
+    """At most two refreshes each; then the token works, or works once consent is renewed."""
     loads: dict[tuple[str, str], Load] = {}
     for provider, counts in (("hubspot", None), ("airtable", TABLE)):
         for step in REFRESH_STEPS:
@@ -149,7 +149,7 @@ def test_F04_kill_9_of_auth_at_each_step_of_a_refresh(running: Stack, topic: Top
 
 
 def test_F05_kill_9_of_the_projector_in_the_middle_of_a_batch(running: Stack, topic: Topic) -> None:
-    """Rows and positions are one transaction: nothing of the batch is there, and all of it comes again."""
+    """Rows and positions are one transaction: nothing is there, and all of it comes again."""
     pace(running, latency_ms=100)
     load = begin(running)
     for times in (2, 1, 1):

@@ -1,4 +1,4 @@
-"""The harness itself: without faults everything arrives, and its levers do what they say."""
+"""The harness works: without faults everything arrives, and its levers do what they say."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers that die, hang, come and go: another one goes on, and nobody's late words count."""
+"""Workers die, hang, come and go: another one takes over, and late writes do not count."""
 
 from __future__ import annotations
 
@@ -26,18 +26,20 @@ LONG = {"companies": 1500, "contacts": 1500, "deals": 1500}
 
 
 def resumed(load: Load, killed: float) -> list[float]:
-    """For each lane that was under way when its worker was killed (epoch seconds): when it read its next page."""
+    """Return, per lane under way when its worker was killed (epoch seconds), when it read on."""
     lanes: dict[str, list[float]] = {}
     for row in load.page_requests():
         lanes.setdefault(row["path"], []).append(datetime.fromisoformat(row["at"]).timestamp())
-    after = [
-        [moment for moment in at if moment >= killed] for at in lanes.values() if at[0] < killed
-    ]
-    return [at[0] for at in after if at]
+    after: list[float] = []
+    for at in lanes.values():
+        later = [moment for moment in at if moment >= killed]
+        if later and at[0] < killed:
+            after.append(later[0])
+    return after
 
 
 def alone_and_paused(running: Stack, point: str, counts: Mapping[str, int] | None = None) -> Load:
-    """A load whose only worker stands at this point."""
+    """Yield a load whose only worker is paused at this point."""
     for name in running.fetchers:
         running[name].end()
     running["fetcher1"].start({"TRIBUTARY_FAILPOINT": point})
@@ -50,7 +52,7 @@ def alone_and_paused(running: Stack, point: str, counts: Mapping[str, int] | Non
 def test_F01_kill_9_of_a_worker_between_any_two_steps(
     running: Stack, topic: Topic, point: str
 ) -> None:
-    """R3: at most one page per running job is read again, and the job runs again within 15 s."""
+    """R3: per running job, at most one page is read again, and it runs again within 15 s."""
     load = alone_and_paused(running, point)
     running["fetcher2"].start()
     killed = running.clock.now()
@@ -65,10 +67,10 @@ def test_F01_kill_9_of_a_worker_between_any_two_steps(
 
 
 def one_of_two_paused(running: Stack, point: str) -> list[Load]:
-    """Loads, one of which at least is in the hands of fetcher1, which stands at this point; fetcher2 works on.
+    """Yield loads, at least one of them held by fetcher1, paused at this point; fetcher2 works on.
 
-    fetcher2 came first and relays the outbox. A paused process that leads lets go of it on PostgreSQL only: on SQLite
-    the lead is a lock of the kernel's.
+    fetcher2 came first and relays the outbox. A paused leader loses the lead on PostgreSQL only: on
+    SQLite the lead is a lock of the kernel's.
     """
     for name in running.fetchers:
         running[name].end()
@@ -88,7 +90,7 @@ def one_of_two_paused(running: Stack, point: str) -> list[Load]:
 def test_F17_a_paused_worker_that_wakes_up_changes_nothing(
     running: Stack, topic: Topic, point: str
 ) -> None:
-    """It appends what it had read before its job was given to another; readers of the topic get the newer content."""
+    """It appends what it read before its job was reassigned; readers get the newer content."""
     load = one_of_two_paused(running, point)[-1]
     load.done()
     load.change(update=0.5, archive=0.04, create=0.02)
@@ -111,7 +113,7 @@ def test_F17_a_paused_worker_that_wakes_up_changes_nothing(
 def test_F15_workers_that_join_and_leave_lose_nothing_and_read_little_twice(
     running: Stack, topic: Topic
 ) -> None:
-    """R8 in short: the whole of it is measured by ``python -m tests.chaos``."""
+    """R8 in short; ``python -m tests.chaos`` measures all of it."""
     pace(running, latency_ms=100)
     loads = [begin(running, LONG) for _ in range(2)]
     for number in range(6):
@@ -171,7 +173,7 @@ def test_F33_a_stop_during_a_wait_does_not_wait(running: Stack, topic: Topic) ->
 def test_F37_what_is_disconnected_while_it_loads_stops_and_is_gone_everywhere(
     running: Stack, topic: Topic
 ) -> None:
-    """The worker stands with a page in its hands while the account is disconnected, and sends it afterwards."""
+    """The worker holds a page while the account is disconnected, and sends it afterwards."""
     load = alone_and_paused(running, "after_record_pending:3", LONG)
     asked = sum(load.pages().values())
     running.client.api("DELETE", f"/v1/connections/{load.id}")

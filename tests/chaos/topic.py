@@ -1,4 +1,4 @@
-"""The items topic as anyone may read it: raw records from offset 0, each partition in order."""
+"""Read the items topic as anyone may: raw records from offset 0, each partition in order."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from shared.contracts.topics import ITEMS
 ASK_S = 10.0
 CANONICAL = msgspec.json.Encoder(order="sorted")
 CONTENT = ("name", "parent_id", "created_at", "modified_at", "raw")
-"""What a reader sees of an item; the rest says when and by whom it was loaded."""
+"""The fields a reader sees of an item; the others say when and by whom it was loaded."""
 
 
 @dataclass(frozen=True)
 class Record:
-    """``content`` is None for a deletion."""
+    """Hold a record; ``content`` is None for a deletion."""
 
     resource: str
     id: str
@@ -34,7 +34,7 @@ class Record:
 
 
 class Topic:
-    """Records by connection. ``read_on`` may be called again: it goes on from where it was, and never forgets."""
+    """Hold records by connection; ``read_on`` continues where it stopped, and never forgets."""
 
     def __init__(self, bootstrap: str, topic: str = ITEMS) -> None:
         self.records: dict[str, list[Record]] = {}
@@ -50,7 +50,8 @@ class Topic:
         }
         self._consumer = Consumer(options)
         self._asker = Consumer(options)
-        """Its questions do not wait behind a fetch, which a broker answers half a second late when there is nothing."""
+        """A consumer for questions, which must not wait half a second behind a fetch.
+        """
         self._next: dict[int, int] = {}
 
     def __enter__(self) -> Self:
@@ -63,7 +64,7 @@ class Topic:
         self._asker.close()
 
     def read_on(self, *, within: float = 60.0) -> None:
-        """To the ends as they are now.
+        """Read to the present ends.
 
         Raises:
             AssertionError: Kafka did not answer in time, or the log has lost its beginning.
@@ -84,7 +85,7 @@ class Topic:
             self._skip_gaps(ends)
 
     def _ends(self, within: float) -> dict[int, tuple[int, int]]:
-        """Asked again while a broker is away."""
+        """Return the ends of the log; ask again while a broker is away."""
         end = time.monotonic() + within
         while True:
             try:
@@ -112,7 +113,7 @@ class Topic:
         self.records.setdefault(connection, []).append(record)
 
     def _skip_gaps(self, ends: dict[int, tuple[int, int]]) -> None:
-        """Compaction leaves gaps, also at the end of a log: the client's own position has passed them."""
+        """Skip gaps that compaction left, also at the end: the client's position is past them."""
         for place in self._consumer.position(
             [TopicPartition(self._topic, number) for number in ends]
         ):
@@ -120,7 +121,7 @@ class Topic:
 
 
 def content(fields: dict[str, Any]) -> bytes:
-    """16 bytes that are equal where a reader sees the same."""
+    """Return 16 bytes that are equal where a reader sees the same."""
     return blake2b(
         CANONICAL.encode([fields.get(name) for name in CONTENT]), digest_size=16
     ).digest()

@@ -1,1 +1,1 @@
-"""The same scenarios on the small stack and on the full one: SQLite and PostgreSQL, fakeredis and Redis."""
+"""Run the same scenarios on both stacks: SQLite and PostgreSQL, fakeredis and Redis."""

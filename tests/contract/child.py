@@ -1,4 +1,7 @@
-"""``python -m tests.contract.child WHAT …``: one more process on a test's tables, told where by the environment."""
+"""Run one more process on a test's tables: ``python -m tests.contract.child WHAT …``.
+
+The environment tells it where they are.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,7 @@ def say(line: str) -> None:
 
 
 async def add_ones(database: Database, name: str, times: int) -> None:
-    """Read, then write: whoever comes between loses one."""
+    """Read, then write: whoever comes in between loses an update."""
     for _ in range(times):
         async with database.write(lock=name) as db:
             value = (
@@ -55,7 +58,7 @@ async def add_ones(database: Database, name: str, times: int) -> None:
 
 
 async def put(database: Database, key: str, start: int, count: int, per: int = 1) -> None:
-    """Numbered messages of one key, ``per`` in a transaction; the key's transactions come one after the other."""
+    """Put numbered messages of one key, ``per`` to a transaction, in turn."""
     for first in range(start, start + count, per):
         numbers = range(first, min(first + per, start + count))
         async with database.write(lock=key) as db:
@@ -70,7 +73,7 @@ async def put(database: Database, key: str, start: int, count: int, per: int = 1
 
 
 class FileLog:
-    """A Kafka of lines that several processes append to."""
+    """Append to a file of lines that several processes use as their Kafka."""
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("a")
@@ -99,7 +102,7 @@ async def _relay(database: Database, path: Path) -> None:
 
 
 async def _lead(idle_s: float) -> None:
-    """Says each change of what it believes, and asks again at once: it never stops believing by itself."""
+    """Print each change of what it believes, and ask again at once: it never gives up by itself."""
     mine = leader_lock(_place(), lambda: None, idle_s=idle_s)
     believed: bool | None = None
     while True:

@@ -1,4 +1,4 @@
-"""Other processes on a test's tables."""
+"""Run other processes on a test's tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WITHIN_S = 60.0
 
 @asynccontextmanager
 async def child(place: Path | Schema, *arguments: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Runs while it is open, and is killed at the end if it still does."""
+    """Run a child while the block is open, and kill it at the end if it is still running."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -43,7 +43,7 @@ async def done(process: asyncio.subprocess.Process) -> None:
 
 
 async def says(process: asyncio.subprocess.Process) -> str:
-    """Its next line."""
+    """Return its next line."""
     assert process.stdout is not None
     async with asyncio.timeout(WITHIN_S):
         return (await process.stdout.readline()).decode().strip()

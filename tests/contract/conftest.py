@@ -18,7 +18,7 @@ async def database(place: Path | Schema) -> AsyncIterator[Database]:
 
 @pytest.fixture
 async def another(database: Database, place: Path | Schema) -> AsyncIterator[Database]:
-    """A second one on the same tables, as another process would have it."""
+    """Open the same tables a second time, as another process would."""
     another = Database(place)
     yield another
     await another.close()

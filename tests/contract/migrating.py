@@ -1,4 +1,4 @@
-"""What the tests of every service's migrations do."""
+"""Share what the tests of every service's migrations do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, Inspector, inspect, text
 from sqlalchemy.schema import CreateSchema
 
 from shared.db import Database, Schema, alembic_config, set_layout
@@ -20,7 +20,7 @@ from shared.layout import LAYOUT
 
 @asynccontextmanager
 async def at_revision(place: Path | Schema, scripts: str, revision: str) -> AsyncIterator[Database]:
-    """An open database whose tables are those of a former version, marked with today's layout."""
+    """Yield an open database with the tables of a former version, marked with today's layout."""
     database = Database(place)
     try:
         async with database.write() as db:
@@ -59,7 +59,7 @@ def newest(scripts: str) -> str | None:
 
 
 async def check(database: Database, scripts: str) -> None:
-    """``alembic check``: raises when the tables are not those of the code."""
+    """Run ``alembic check``, which raises when the tables are not those of the code."""
     async with database.write() as db:
         await db.run_sync(lambda connection: command.check(alembic_config(connection, scripts)))
 
@@ -71,25 +71,22 @@ async def marked(database: Database, revision: str) -> None:
         )
 
 
+def _table_shape(seen: Inspector, table: str) -> dict[str, Any]:
+    columns = seen.get_columns(table)
+    indexes = seen.get_indexes(table)
+    return {
+        "columns": [(one["name"], str(one["type"]), one["nullable"]) for one in columns],
+        "key": seen.get_pk_constraint(table)["constrained_columns"],
+        "indexes": sorted((one["name"] or "", tuple(one["column_names"])) for one in indexes),
+    }
+
+
 async def shape(database: Database) -> dict[str, dict[str, Any]]:
-    """Table → its columns, keys and indexes, as the database tells them."""
+    """Return table → its columns, keys and indexes, as the database tells them."""
 
     def looked_up(connection: Connection) -> dict[str, dict[str, Any]]:
         seen = inspect(connection)
-        return {
-            table: {
-                "columns": [
-                    (one["name"], str(one["type"]), one["nullable"])
-                    for one in seen.get_columns(table)
-                ],
-                "key": seen.get_pk_constraint(table)["constrained_columns"],
-                "indexes": sorted(
-                    (one["name"] or "", tuple(one["column_names"]))
-                    for one in seen.get_indexes(table)
-                ),
-            }
-            for table in seen.get_table_names()
-        }
+        return {table: _table_shape(seen, table) for table in seen.get_table_names()}
 
     async with database.read() as db:
         return await db.run_sync(looked_up)

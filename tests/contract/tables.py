@@ -1,4 +1,4 @@
-"""Tables of the contract tests."""
+"""Define the tables of the contract tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the services rely on of their database holds on SQLite and on PostgreSQL."""
+"""Everything the services rely on in their database holds on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,7 @@ CHANCE = random.Random(11)
 
 
 async def cut_off(task: asyncio.Task[object]) -> None:
-    """Somewhere in its work, and once more while it rolls back."""
+    """Cancel it somewhere in its work, and once more while it rolls back."""
     await asyncio.sleep(CHANCE.random() / 25)
     for _ in range(2):
         task.cancel()
@@ -123,8 +124,11 @@ async def test_two_hundred_cancelled_transactions_leave_nothing_behind(
 
 
 async def sessions(database: Database, condition: str) -> int:
-    """How many others of the tests' own database there are of this kind."""
-    count = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    """Return how many other sessions of this kind the tests' own database has."""
+    count = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> "
+        "pg_backend_pid()"
+    )
     async with database.write() as db:
         return int((await db.exec_driver_sql(f"{count} AND {condition}")).scalar_one())
 
@@ -213,8 +217,9 @@ async def test_many_rows_at_once_keep_the_statements_condition_and_say_how_many_
             {"id": id_, "number": number, "body": b"\x00\xff"}
             for id_, number in sorted(numbers.items())
         ]
+        row_of = itemgetter(*bulk.columns)
         async with database.write() as db:
-            return await bulk.run(db, [tuple(row[name] for name in bulk.columns) for row in rows])
+            return await bulk.run(db, list(map(row_of, rows)))
 
     assert await put() == 0
     assert await put(a=5, b=5, c=1 << 50) == 3

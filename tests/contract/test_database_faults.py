@@ -1,4 +1,4 @@
-"""PostgreSQL goes away, comes back, runs out or is held up: nothing is lost but the transaction it happened to."""
+"""PostgreSQL goes away, comes back, runs out or hangs: only the transaction under way is lost."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from tests.servers.places import tables_of
 
 CUT_OFF = text(
     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
-    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+    " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client "
+    "backend'"
 )
 
 
@@ -50,7 +51,7 @@ async def value(database: Database) -> int:
 
 
 async def tries(database: Database, *, within_s: float = 30.0) -> int:
-    """How often it failed, each time as something that passes, before one was added."""
+    """Return how often adding failed, each time with a passing error, before it succeeded."""
     failures = 0
     async with asyncio.timeout(within_s):
         while True:
@@ -138,7 +139,10 @@ async def test_a_deadlock_is_a_fault_that_passes_for_one_and_none_for_the_other(
     [
         ("SET LOCAL statement_timeout = '50ms'; SELECT pg_sleep(5)", True),
         (
-            "SET LOCAL temp_file_limit = 64; SET LOCAL work_mem = 64; SELECT count(*) FROM GENERATED",
+            (
+                "SET LOCAL temp_file_limit = 64; SET LOCAL work_mem = 64; SELECT count(*) FROM "
+                "GENERATED"
+            ),
             True,
         ),
         ("SELECT 1 / 0", False),
@@ -200,7 +204,8 @@ async def test_no_room_for_another_session_is_a_fault_that_passes(
         role = f"few_{schema.name}"
         await operator.execute(
             f"CREATE ROLE {role} LOGIN PASSWORD 'few' CONNECTION LIMIT 1;"
-            f"GRANT ALL ON SCHEMA {schema.name} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA {schema.name} TO {role}"
+            f"GRANT ALL ON SCHEMA {schema.name} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA "
+            f"{schema.name} TO {role}"
         )
         address = real_postgres.rpartition("@")[2]
         few = Database(
@@ -234,7 +239,7 @@ async def test_a_server_that_is_killed_and_started_again_costs_the_open_transact
 
 
 async def keeps_adding(database: Database, times: int) -> tuple[int, int]:
-    """How many were certainly added, and of how many nobody can say: they failed, perhaps at the commit."""
+    """Return how many were added for certain, and how many failed, perhaps at commit."""
     certain = unsure = 0
     async with asyncio.timeout(90):
         while certain < times or not unsure:
@@ -250,8 +255,10 @@ async def test_a_server_that_only_reads_is_a_fault_that_passes_and_is_told(
     async with tables_of(metadata, schema):
         operator, role = await asyncpg.connect(real_postgres), f"reads_{schema.name}"
         await operator.execute(
-            f"CREATE ROLE {role} LOGIN PASSWORD 'reads'; ALTER ROLE {role} SET default_transaction_read_only = on;"
-            f"GRANT ALL ON SCHEMA {schema.name} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA {schema.name} TO {role}"
+            f"CREATE ROLE {role} LOGIN PASSWORD 'reads'; ALTER ROLE {role} SET "
+            "default_transaction_read_only = on;"
+            f"GRANT ALL ON SCHEMA {schema.name} TO {role}; GRANT ALL ON ALL TABLES IN SCHEMA "
+            f"{schema.name} TO {role}"
         )
         address = real_postgres.rpartition("@")[2]
         reads = Database(

@@ -1,4 +1,4 @@
-"""One of all processes on a database leads, another when it is gone; notifications reach all of them."""
+"""One process on a database leads, another when it is gone; notifications reach all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A relay that leaves while Kafka is slow lets nobody past what its producer still holds."""
+"""A relay that leaves while Kafka is slow lets no one past what its producer still holds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.contract.tables import outbox
 
 
 class Slow:
-    """Takes messages and acknowledges none."""
+    """Take messages and acknowledge none."""
 
     def __init__(self) -> None:
         self.taken: list[Message] = []

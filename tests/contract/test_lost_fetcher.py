@@ -1,4 +1,7 @@
-"""What a fetcher sends whose database was lost, or restored from a copy, is taken by the gateway, deletions too."""
+"""The gateway takes what a fetcher sends after its database was lost or restored from a copy.
+
+That includes deletions.
+"""
 
 from __future__ import annotations
 
@@ -25,17 +28,17 @@ from shared.kafka import ConsumedRecord
 
 COUNTS = {"apples": 7, "pears": 3}
 FUTURE_S = 3_000_000_000
-"""An epoch that no clock will give before the year 2065."""
+"""An epoch that no clock reaches before the year 2065."""
 
 
 class Readers:
-    """The gateway's projection of the items that a fetcher sends, and its requests to read some again."""
+    """Project the items that a fetcher sends as the gateway does, and request refetches."""
 
     def __init__(self, database: Database) -> None:
         self._database, self.read, self.asked = database, 0, 0
 
     async def follow(self, fetcher: Fetcher) -> None:
-        """Read what is new and hand back what is asked for, until nothing is left to do on either side."""
+        """Read what is new and answer requests for refetches until nothing is left to do."""
         for _ in range(10):
             await fetcher.run_until_over()
             requests = await self._project(fetcher)
@@ -82,7 +85,7 @@ async def readers(tmp_path: Path) -> AsyncIterator[Readers]:
 
 
 async def loaded_often(fetcher: Fetcher, readers: Readers, *, epoch: int | None = None) -> None:
-    """Load some times more, each time with something new and everything sent again; then let the time pass."""
+    """Load several times, each time with something new and everything sent again."""
     for number in range(3):
         fetcher.orchard.ids["apples"].append(f"apples-new-{number}")
         async with fetcher.database.write(lock="conn") as db:
@@ -98,7 +101,7 @@ async def loaded_often(fetcher: Fetcher, readers: Readers, *, epoch: int | None 
 
 
 async def successor(fetcher: Fetcher, place: Path) -> Fetcher:
-    """Return a fetcher with another database, that appends to the same topics and reads the same provider."""
+    """Return a fetcher with another database, on the same topics and the same provider."""
     await fetcher.kill()
     found = Fetcher(place, COUNTS)
     found.log, found.orchard, found.crashes = fetcher.log, fetcher.orchard, fetcher.crashes

@@ -1,4 +1,4 @@
-"""Each service's schema is made and brought up to date by its migrations alone, on either database."""
+"""Migrations alone make each service's schema and bring it up to date, on either database."""
 
 from __future__ import annotations
 

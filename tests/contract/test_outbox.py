@@ -1,4 +1,4 @@
-"""Several relays over one outbox: in order per key, nothing lost, nothing sent twice but after a crash."""
+"""Several relays share an outbox: in order per key, no losses, and repeats only after a crash."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ CHANCE = random.Random(5)
 
 
 class Log:
-    """Kafka in memory; ``dies`` stops a sender after the append, before it hears of it."""
+    """Keep messages in memory as Kafka; ``dies`` stops a sender right after the append."""
 
     def __init__(self) -> None:
         self.messages: list[Message] = []

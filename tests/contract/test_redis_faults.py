@@ -1,4 +1,4 @@
-"""Redis is emptied, full or gone: each fetcher goes on alone, slower, and they share again when it is back."""
+"""Redis is emptied, full or gone: each fetcher goes on alone, slower, and shares again later."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ async def clients(own_redis: Redis) -> AsyncIterator[tuple[Client, Client]]:
 
 
 def most_within(moments: list[float], window_s: float) -> int:
-    return max(sum(start <= at < start + window_s for at in moments) for start in moments)
+    def within(start: float) -> int:
+        return sum(start <= at < start + window_s for at in moments)
+
+    return max(map(within, moments))
 
 
 async def granted(*quotas: Quota, asks: int) -> list[float]:
-    """The moments of the permits when they all ask at once."""
+    """Return the moments of the permits when they all ask at once."""
 
     async def ask(quota: Quota) -> tuple[float, Permit]:
         return time.time(), await quota.permit([WINDOW])

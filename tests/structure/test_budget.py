@@ -13,9 +13,6 @@ TEST_FILE_LINES = 500
 COMPREHENSION = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 STILL_DENSE = frozenset(
     {
-        "benchmarks/load.py",
-        "benchmarks/report.py",
-        "benchmarks/subsets.py",
         "services/fetcher/jobs/progress.py",
         "services/fetcher/jobs/transitions.py",
         "services/fetcher/tests/crashing.py",
@@ -34,15 +31,6 @@ STILL_DENSE = frozenset(
         "services/gateway/tests/test_legacy_load.py",
         "services/gateway/tests/test_rebuild.py",
         "services/gateway/tests/test_rest_contract.py",
-        "tests/chaos/__main__.py",
-        "tests/chaos/checker.py",
-        "tests/chaos/figures.py",
-        "tests/chaos/log.py",
-        "tests/chaos/test_broker.py",
-        "tests/chaos/test_workers.py",
-        "tests/contract/migrating.py",
-        "tests/contract/test_database.py",
-        "tests/contract/test_redis_faults.py",
         "tests/e2e/test_consumers.py",
         "tests/e2e/test_original_client.py",
         "tests/e2e/test_secrets.py",
