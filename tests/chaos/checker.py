@@ -24,7 +24,7 @@ TIMELESS = {"users"}
 Key = tuple[str, str]
 """Resource and id."""
 Ledger = Mapping[Key, str | None]
-"""What exists, with the time of its last change where the provider has one."""
+"""Existing keys, with the time of their last change where the provider has one."""
 
 
 @dataclass(frozen=True)

@@ -90,7 +90,7 @@ def one_of_two_paused(running: Stack, point: str) -> list[Load]:
 def test_F17_a_paused_worker_that_wakes_up_changes_nothing(
     running: Stack, topic: Topic, point: str
 ) -> None:
-    """It appends what it read before its job was reassigned; readers get the newer content."""
+    """The worker appends what it read before losing its job; readers get the newer content."""
     load = one_of_two_paused(running, point)[-1]
     load.done()
     load.change(update=0.5, archive=0.04, create=0.02)

@@ -178,7 +178,7 @@ async def begun(file: Path) -> bool:
 async def test_a_row_that_becomes_visible_late_is_neither_skipped_nor_deleted(
     schema: Schema,
 ) -> None:
-    """Its number is lower than those of rows that were sent before it could be seen."""
+    """A row may get a lower number than rows that were sent before it became visible."""
     log = Log()
     async with tables_of(metadata, schema) as database:
         relay = relay_of(database, log)
