@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-pytest_plugins = ["tests.servers", "tests.support.chance"]
+pytest_plugins = ["tests.servers", "tests.support.chance", "tests.support.clock"]
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from shared.contracts.envelope import Message, timestamp
 from shared.db import Database, Schema
 from shared.outbox import append, outbox_table
 from tests.servers.places import tables_of
+from tests.support.clock import MovableClock
 
 metadata = MetaData()
 outbox = outbox_table(metadata)
@@ -53,14 +53,16 @@ async def test_a_message_that_is_due_at_once_is_as_old_as_its_event(database: Da
     assert age == pytest.approx(40, abs=3)
 
 
-async def test_a_timer_ages_from_when_it_is_due_and_not_before(database: Database) -> None:
-    await put(database, ago_s=500, delay_s=60)
+async def test_a_timer_ages_from_when_it_is_due_and_not_before(
+    movable_clock: MovableClock, database: Database
+) -> None:
+    await put(database, delay_s=7_200)
     assert await waiting(database) == (1, 0)
-    await put(database, ago_s=500, delay_s=0.05)
-    await asyncio.sleep(0.3)
+    await put(database, delay_s=3_600)
+    movable_clock.move(seconds=3_900)
     rows, age = await waiting(database)
     assert rows == 2
-    assert 0.2 <= age < 10
+    assert 300 <= age < 3_000
 
 
 async def test_a_message_that_does_not_say_its_time_is_counted_all_the_same(

@@ -4,22 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from shared import clock
-from tests.support.clock import MovableClock, own_clock
+from tests.support.clock import MovableClock
 
 DAY_S = 86_400.0
-
-
-@pytest.fixture
-def moved(tmp_path: Path) -> Iterator[MovableClock]:
-    """The clock of this process, as the tests can move it."""
-    with own_clock(tmp_path / "clock") as made:
-        yield made
 
 
 def test_without_configuration_it_is_the_machines() -> None:
@@ -30,45 +21,45 @@ def test_without_configuration_it_is_the_machines() -> None:
     assert clock.offset() == 0.0
 
 
-def test_until_it_is_moved_it_is_the_machines(moved: MovableClock) -> None:
-    assert moved.now() <= clock.now() <= time.time()
+def test_until_it_is_moved_it_is_the_machines(movable_clock: MovableClock) -> None:
+    assert movable_clock.now() <= clock.now() <= time.time()
 
 
-def test_both_times_jump_when_it_is_moved(moved: MovableClock) -> None:
+def test_both_times_jump_when_it_is_moved(movable_clock: MovableClock) -> None:
     now, monotonic = clock.now(), clock.monotonic()
-    moved.move(days=1)
+    movable_clock.move(days=1)
     assert clock.now() >= now + DAY_S
     assert clock.monotonic() >= monotonic + DAY_S
-    moved.move(seconds=5)
+    movable_clock.move(seconds=5)
     assert clock.offset() == DAY_S + 5
 
 
-def test_each_of_many_moves_is_seen(moved: MovableClock) -> None:
+def test_each_of_many_moves_is_seen(movable_clock: MovableClock) -> None:
     for count in range(1, 201):
-        moved.move(seconds=1)
+        movable_clock.move(seconds=1)
         assert clock.offset() == count
 
 
-def test_it_never_goes_back(moved: MovableClock) -> None:
-    moved.move(hours=1)
+def test_it_never_goes_back(movable_clock: MovableClock) -> None:
+    movable_clock.move(hours=1)
     assert clock.offset() == 3_600
-    moved.file.unlink()
+    movable_clock.file.unlink()
     assert clock.offset() == 3_600
-    MovableClock(moved.file).move(seconds=1)
+    MovableClock(movable_clock.file).move(seconds=1)
     assert clock.offset() == 3_600
     with pytest.raises(ValueError, match="forward"):
-        moved.move(seconds=-1)
+        movable_clock.move(seconds=-1)
 
 
-async def test_who_sleeps_is_woken_by_a_move(moved: MovableClock) -> None:
+async def test_who_sleeps_is_woken_by_a_move(movable_clock: MovableClock) -> None:
     sleeping = asyncio.create_task(clock.sleep(DAY_S))
     await asyncio.sleep(0)
     assert not sleeping.done()
-    moved.move(days=1)
+    movable_clock.move(days=1)
     await sleeping
 
 
-async def test_a_move_that_is_too_short_wakes_nobody(moved: MovableClock) -> None:
+async def test_a_move_that_is_too_short_wakes_nobody(movable_clock: MovableClock) -> None:
     woken: list[str] = []
 
     async def sleep(name: str, seconds: float) -> None:
@@ -78,33 +69,35 @@ async def test_a_move_that_is_too_short_wakes_nobody(moved: MovableClock) -> Non
     long = asyncio.create_task(sleep("long", 2 * DAY_S))
     short = asyncio.create_task(sleep("short", DAY_S))
     await asyncio.sleep(0)
-    moved.move(days=1)
+    movable_clock.move(days=1)
     await short
     assert woken == ["short"]
-    moved.move(days=1)
+    movable_clock.move(days=1)
     await long
 
 
-async def test_a_timeout_is_over_when_the_clock_has_passed_it(moved: MovableClock) -> None:
+async def test_a_timeout_is_over_when_the_clock_has_passed_it(movable_clock: MovableClock) -> None:
     async def wait() -> None:
         async with clock.timeout(DAY_S):
             await asyncio.Event().wait()
 
     waiting = asyncio.create_task(wait())
     await asyncio.sleep(0)
-    moved.move(days=1)
+    movable_clock.move(days=1)
     with pytest.raises(TimeoutError):
         await waiting
 
 
-async def test_what_ends_within_a_timeout_leaves_nothing_behind(moved: MovableClock) -> None:
+async def test_what_ends_within_a_timeout_leaves_nothing_behind(
+    movable_clock: MovableClock,
+) -> None:
     async with clock.timeout(DAY_S):
-        moved.move(days=2)
+        movable_clock.move(days=2)
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-async def test_real_time_passes_too(moved: MovableClock) -> None:
+async def test_real_time_passes_too(movable_clock: MovableClock) -> None:
     start = clock.monotonic()
     await clock.sleep(0.06)
     assert clock.monotonic() >= start + 0.06

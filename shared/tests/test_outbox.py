@@ -21,6 +21,7 @@ from typing_extensions import override
 from shared.contracts.envelope import Message
 from shared.db import Database
 from shared.outbox import Relay, append, outbox_table
+from tests.support.clock import MovableClock
 from tests.support.waiting import until
 
 metadata = MetaData()
@@ -117,17 +118,19 @@ async def test_messages_leave_in_the_order_of_their_transactions_and_rolled_back
 
 
 async def test_a_delayed_message_leaves_when_it_is_due_and_holds_up_no_other(
-    database: Shaky,
+    movable_clock: MovableClock, database: Shaky
 ) -> None:
     log = Log()
     relay = relay_of(database, log)
-    due = time.time() + 0.4
-    await put(database, message(b"later"), delay_s=0.4)
+    await put(database, message(b"later"), delay_s=3_600)
     await put(database, message(b"now"))
     relay.start()
     await until(lambda: log.values == [b"now"])
-    await until(lambda: len(log.values) == 2)
-    assert time.time() >= due
+    movable_clock.move(seconds=3_000)
+    await put(database, message(b"now too"))
+    await until(lambda: log.values == [b"now", b"now too"])
+    movable_clock.move(seconds=600)
+    await until(lambda: log.values == [b"now", b"now too", b"later"])
     await relay.stop()
 
 

@@ -5,7 +5,6 @@ A closed window is closed for all.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
@@ -15,8 +14,9 @@ from fakeredis import FakeServer
 from fakeredis.aioredis import FakeRedis
 from redis.asyncio import Redis
 
-from shared.quota import HORIZON_S, Permit, Quota, Window, open_redis
+from shared.quota import HORIZON_S, Permit, Quota, Window, open_redis, wait
 from shared.settings import SecretStr
+from tests.support.clock import MovableClock
 
 
 class Site:
@@ -126,8 +126,22 @@ async def test_a_short_closing_is_waited_out_in_place(site: Site) -> None:
     permit = await quota.permit([Window("a", 100, 1.0)])
     assert permit.granted
     assert 0.4 < permit.wait_s <= 0.5
-    await asyncio.sleep(permit.wait_s)
-    assert await quota.closed(["a"]) <= 0.01
+    await wait(permit.wait_s)
+    assert await quota.closed(["a"]) == 0
+
+
+async def test_a_window_that_is_closed_for_an_hour_opens_when_the_clock_is_moved_there(
+    site: Site, movable_clock: MovableClock
+) -> None:
+    first, second, window = site.quota(), site.quota(), Window("a", 1, 3_600.0)
+    assert (await first.permit([window])).granted
+    await first.close(["b"], 3_600.0)
+    movable_clock.move(seconds=3_000)
+    assert not (await second.permit([window])).granted
+    assert 500 < await second.closed(["b"]) <= 600
+    movable_clock.move(seconds=601)
+    assert (await second.permit([window])).granted
+    assert await second.closed(["b"]) == 0
 
 
 async def test_without_redis_permits_come_at_half_speed_and_closings_hold() -> None:

@@ -32,7 +32,7 @@ from tests.contract.child import add_ones
 from tests.contract.children import child, done
 from tests.contract.tables import counters, metadata, placed, things
 from tests.servers.places import tables_of
-from tests.support.clock import own_clock
+from tests.support.clock import MovableClock
 
 
 @pytest.fixture
@@ -368,28 +368,27 @@ async def test_the_databases_clock_agrees_with_ours_and_goes_on_inside_a_transac
 
 
 async def test_the_databases_clock_moves_with_ours_and_its_machines_does_not(
-    database: Database, tmp_path: Path
+    movable_clock: MovableClock, database: Database
 ) -> None:
     due = select(things.c.id).where(things.c.number <= db_now())
     both = select(db_now(), machine_now())
-    with own_clock(tmp_path / "clock") as clock:
-        async with database.write() as db:
-            soon = {"number": cast(db_now() + 1_800, BigInteger)}
-            await db.execute(insert(things).values(soon), [{"id": "a"}, {"id": "b"}])
-        async with database.read() as db:
-            assert (await db.execute(due)).all() == []
-        clock.move(hours=1)
-        async with database.read() as db:
-            assert sorted((await db.execute(due)).scalars()) == ["a", "b"]
-            ours, machines = (await db.execute(both)).one()
-            assert 3_599 < ours - machines < 3_601
-            assert abs(clock.now() - ours) < abs(clock.now() - machines)
-        clock.move(days=1)
-        async with database.write() as db:
-            await db.execute(update(things).values(number=cast(db_now(), BigInteger)))
-            written = set((await db.execute(select(things.c.number))).scalars())
-        assert len(written) == 1
-        assert written.pop() > ours + 80_000
+    async with database.write() as db:
+        soon = {"number": cast(db_now() + 1_800, BigInteger)}
+        await db.execute(insert(things).values(soon), [{"id": "a"}, {"id": "b"}])
+    async with database.read() as db:
+        assert (await db.execute(due)).all() == []
+    movable_clock.move(hours=1)
+    async with database.read() as db:
+        assert sorted((await db.execute(due)).scalars()) == ["a", "b"]
+        ours, machines = (await db.execute(both)).one()
+        assert 3_599 < ours - machines < 3_601
+        assert abs(movable_clock.now() - ours) < abs(movable_clock.now() - machines)
+    movable_clock.move(days=1)
+    async with database.write() as db:
+        await db.execute(update(things).values(number=cast(db_now(), BigInteger)))
+        written = set((await db.execute(select(things.c.number))).scalars())
+    assert len(written) == 1
+    assert written.pop() > ours + 80_000
 
 
 def test_a_statement_that_is_compiled_once_cannot_hold_a_clock_that_moves() -> None:

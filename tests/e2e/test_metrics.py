@@ -148,7 +148,7 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
     account = one.account(PROVIDER, COUNTS, name="limited")
     limited = {
         "status": 429,
-        "headers": {"Retry-After": "5"},
+        "headers": {"Retry-After": "3600"},
         "body": {"status": "error", "policyName": "X"},
     }
     fault = {"match": {"method": "GET", "path": "/crm/objects/2026-03/*"}, "times": 1, **limited}
@@ -158,6 +158,7 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
     waiting = eventually(lambda: timer(one), every=0.05)
     assert waiting("tributary_jobs", state="waiting") >= 1
     assert waiting("tributary_outbox_oldest_due_seconds") < 2
+    one.clock.move(hours=1)
     assert one.synced(connection["sync_id"])["state"] == "done"
     risen = rise(before, scrape(one, "FETCHER"))
     assert risen("tributary_rate_limited_total", provider=PROVIDER) == 1

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
+
 from shared.clock import VARIABLE, arm_clock
 
 
@@ -43,9 +45,19 @@ class MovableClock:
         new.replace(self.file)
 
 
+@pytest.fixture
+def movable_clock(tmp_path: Path) -> Iterator[MovableClock]:
+    """Make the clock of the tests' own process one that moves; to be asked for before a database."""
+    with own_clock(tmp_path / "clock") as clock:
+        yield clock
+
+
 @contextmanager
 def own_clock(file: Path) -> Iterator[MovableClock]:
-    """Make the clock of the tests' own process one that moves, until the end."""
+    """Make the clock of the tests' own process one that moves, until the end.
+
+    What a database connection has compiled before does not move.
+    """
     clock = MovableClock(file)
     arm_clock(str(file))
     try:

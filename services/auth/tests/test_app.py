@@ -10,6 +10,7 @@ from services.auth.tests.serving import PROVIDERS, Stack, open_stack
 from shared.contracts.connections import KINDS, Connection
 from shared.contracts.envelope import decode
 from shared.contracts.topics import CONNECTIONS
+from tests.support.clock import MovableClock
 
 FLOW = {"provider": "notion", "org_id": "o1", "user_id": "u1"}
 
@@ -88,7 +89,7 @@ async def test_an_introspection_that_fails_still_connects_with_the_portal_number
 
 @pytest.mark.parametrize("slug", sorted(PROVIDERS))
 async def test_F23_a_refresh_whose_answer_is_lost_ends_as_the_provider_rotates(
-    stack: Stack, slug: str
+    movable_clock: MovableClock, stack: Stack, slug: str
 ) -> None:
     connection = (await stack.consent(slug))["connection"]
     lost = [{"match": {"method": "POST", "path": "*token"}, "drop": "answer", "times": 1}]
@@ -100,7 +101,7 @@ async def test_F23_a_refresh_whose_answer_is_lost_ends_as_the_provider_rotates(
         assert (answer.status_code, answer.json()["code"], asked) == (409, "reauth_required", 2)
     else:
         assert (answer.status_code, asked) == (503, 1)
-        await asyncio.sleep(1.1)
+        movable_clock.move(seconds=61)
         assert (
             await stack.token(connection["id"], stale_version=connection["token_version"])
         ).json()["token_version"] == 2

@@ -12,7 +12,7 @@ from services.fetcher.reap import BEAT_S, DEAD_AFTER_S, keep_alive
 from services.fetcher.tables import workers
 from services.fetcher.tests.crashing import Fetcher
 from shared.db import machine_now
-from tests.support.clock import own_clock
+from tests.support.clock import MovableClock
 
 
 async def test_the_first_to_beat_after_an_outage_does_not_bury_the_others(tmp_path: Path) -> None:
@@ -32,13 +32,14 @@ async def test_the_first_to_beat_after_an_outage_does_not_bury_the_others(tmp_pa
     await fetcher.kill()
 
 
-async def test_a_clock_that_is_moved_by_a_day_makes_no_worker_dead(tmp_path: Path) -> None:
-    with own_clock(tmp_path / "clock") as clock:
-        fetcher = Fetcher(tmp_path, {"apples": 4})
-        await fetcher.boot()
-        clock.move(days=1)
-        async with fetcher.database.write() as db:
-            assert await store.silent(db, fetcher.worker.id) < DEAD_AFTER_S
-            await store.forget_workers(db, silent_s=DEAD_AFTER_S)
-            assert fetcher.worker.id in await store.live_workers(db)
-        await fetcher.kill()
+async def test_a_clock_that_is_moved_by_a_day_makes_no_worker_dead(
+    movable_clock: MovableClock, tmp_path: Path
+) -> None:
+    fetcher = Fetcher(tmp_path, {"apples": 4})
+    await fetcher.boot()
+    movable_clock.move(days=1)
+    async with fetcher.database.write() as db:
+        assert await store.silent(db, fetcher.worker.id) < DEAD_AFTER_S
+        await store.forget_workers(db, silent_s=DEAD_AFTER_S)
+        assert fetcher.worker.id in await store.live_workers(db)
+    await fetcher.kill()
