@@ -9,14 +9,12 @@ import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from shared.contracts.topics import JOBS
 from tests.e2e.topics import ITEMS, records
-from tests.support.client import is_waiting
 from tests.support.processes import clean
 from tests.support.product import Product, product
 from tests.support.waiting import eventually
@@ -56,19 +54,14 @@ def seconds_between(before: str, after: str) -> float:
     return (datetime.fromisoformat(after) - datetime.fromisoformat(before)).total_seconds()
 
 
-def contacts(one: Product, sync: str) -> dict[str, Any]:
-    rows = one.api("GET", f"/v1/syncs/{sync}")["resources"]
-    found: dict[str, Any] = next(row for row in rows if row["resource"] == "contacts")
-    return found
-
-
 def test_a_job_that_waits_for_an_hour_goes_on_when_the_hour_is_over(
     one: Product, account: str
 ) -> None:
     fault = {"match": {"method": "GET", "path": f"{LIST}/contacts*"}, "times": 1, **LIMITED}
     one.control("PUT", "hubspot/faults", json=[fault])
     connection = one.connect("hubspot", account=account)
-    waiting = eventually(lambda: is_waiting(contacts(one, connection["sync_id"])))
+    rows = one.all_waiting(connection["sync_id"])["resources"]
+    waiting = next(row for row in rows if row["resource"] == "contacts")
     assert "limit" in waiting["waiting_reason"].lower()
     one.clock.move(hours=1)
     assert one.synced(connection["sync_id"])["state"] == "done"

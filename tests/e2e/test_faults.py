@@ -8,9 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.client import is_waiting
 from tests.support.product import Product, product
-from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -48,12 +46,7 @@ def test_a_429_is_waited_for_as_told_and_nothing_is_asked_meanwhile(
     fault = {"match": {"method": "GET", "path": f"{LIST}/contacts*"}, "times": 1, **limited}
     one.control("PUT", "hubspot/faults", json=[fault])
     connection = one.connect("hubspot", account=account)
-    waiting = eventually(
-        lambda: is_waiting(
-            resources(one.api("GET", f"/v1/syncs/{connection['sync_id']}"))["contacts"]
-        ),
-        every=0.05,
-    )
+    waiting = resources(one.all_waiting(connection["sync_id"]))["contacts"]
     assert "limit" in waiting["waiting_reason"].lower()
     assert waiting["waiting_until"]
     one.clock.move(hours=1)

@@ -158,6 +158,7 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
     waiting = eventually(lambda: timer(one), every=0.05)
     assert waiting("tributary_jobs", state="waiting") >= 1
     assert waiting("tributary_outbox_oldest_due_seconds") < 2
+    one.all_waiting(connection["sync_id"])
     one.clock.move(hours=1)
     assert one.synced(connection["sync_id"])["state"] == "done"
     risen = rise(before, scrape(one, "FETCHER"))

@@ -77,6 +77,20 @@ class Client:
         result: dict[str, Any] = eventually(ended, within=within)
         return result
 
+    def all_waiting(self, sync: str) -> dict[str, Any]:
+        """Return the sync once all that is left of it waits, so that a move of the clock ends each wait.
+
+        What is on its way to a wait when the clock is moved begins its wait after the move.
+        """
+
+        def waiting() -> dict[str, Any] | None:
+            found: dict[str, Any] = self.api("GET", f"/v1/syncs/{sync}")
+            states = {row["state"] for row in found["resources"]} - ENDED
+            return found if states == {"waiting"} else None
+
+        result: dict[str, Any] = eventually(waiting, every=0.05)
+        return result
+
     def items(self, connection: str, resource: str | None = None) -> Iterator[dict[str, Any]]:
         """All items, page by page."""
         params = {"connection_id": connection, "page_size": "200"} | (
