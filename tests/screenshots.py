@@ -142,7 +142,7 @@ def partial(running: Product, page: Page) -> None:
     denied = {"match": {"path": f"{LISTED}/deals*"}, "status": 403, "body": DENIED}
     running.control("PUT", "hubspot/faults", json=[denied])
     reloaded(running, page)
-    page.get_by_text("Partly loaded").first.wait_for()
+    page.get_by_text("Partly synced").first.wait_for()
 
 
 def full(running: Product, page: Page) -> None:
@@ -151,7 +151,7 @@ def full(running: Product, page: Page) -> None:
 
 
 def reloaded(running: Product, page: Page) -> None:
-    page.locator("#card-hubspot").get_by_role("button", name="Reload").click()
+    page.locator("#card-hubspot").get_by_role("button", name="Sync now").click()
     page.locator("#card-hubspot [data-stream]").wait_for()
     settled(running, page)
 

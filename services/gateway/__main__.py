@@ -1,4 +1,4 @@
-"""``python -m services.gateway``: the gateway as a process of its own. Commands: ``keys`` and ``dead-letters``."""
+"""``python -m services.gateway``: run the gateway as its own process, or one of its commands."""
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +14,9 @@ COMMANDS: Final[Mapping[str, Callable[[Sequence[str]], int]]] = {
     "keys": keys.main,
     "dead-letters": dead_letters.main,
 }
-USAGE: Final = "python -m services.gateway [keys | dead-letters …]: without a command it serves until it is stopped."
+USAGE: Final = (
+    "python -m services.gateway [keys | dead-letters …]: without a command, serves until stopped."
+)
 
 
 def main(arguments: Sequence[str]) -> int:

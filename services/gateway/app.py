@@ -1,4 +1,4 @@
-"""Composes the gateway: opens what it needs in order, closes it in reverse."""
+"""Compose the gateway: open what it needs in order, close it in reverse."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OpenResources, health, metrics
 
 READY_S: Final = 2.0
-"""How long another part's health may take to answer."""
+"""Seconds that another service's health check may take to answer."""
 
 
 @dataclass(frozen=True)
 class Resources:
-    """All that is open while the gateway runs."""
+    """Everything that is open while the gateway runs."""
 
     context: GatewayContext
     http: HttpClient
@@ -85,7 +85,7 @@ async def open_resources(
 
 
 def create_app(settings: GatewaySettings) -> App:
-    """The only public door: REST, events, the console and the providers' callbacks."""
+    """Return the public door: REST, event streams, the console and the providers' callbacks."""
     opened = OpenResources(lambda running: open_resources(settings, served=served_pages(running)))
 
     async def checks() -> Mapping[str, str]:
@@ -112,7 +112,7 @@ def create_app(settings: GatewaySettings) -> App:
 
 
 async def not_ready(urls: Sequence[str], *, http: HttpClient) -> Mapping[str, str]:
-    """Health address → what is wrong with it, for those that do not answer 200."""
+    """Return health address → what is wrong, for each one that does not answer 200."""
     found = await asyncio.gather(*(_wrong(url, http) for url in urls))
     return {url: wrong for url, wrong in zip(urls, found, strict=True) if wrong}
 
@@ -132,7 +132,7 @@ def litestar_app(
     lifespan: list[Any] | None = None,
     extra: Sequence[Any] = (),
 ) -> Litestar:
-    """The routes with their errors; also what the API's schema is generated from."""
+    """Return the routes with their error handlers. The API's schema is generated from it too."""
     return Litestar(
         route_handlers=[*routes(), *extra],
         guards=guards,
@@ -146,7 +146,7 @@ def litestar_app(
 
 
 def bare_app() -> Litestar:
-    """The routes and nothing that runs: to be described, not to be called."""
+    """Return the routes without anything that runs: to be described, never called."""
 
     def nothing() -> GatewayContext:
         raise NotImplementedError

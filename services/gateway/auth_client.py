@@ -16,15 +16,16 @@ from shared.telemetry import current_request_id, current_traceparent
 
 T = TypeVar("T")
 EXCHANGE_S: Final = 60.0
-"""A callback and a disconnect wait for the provider."""
+"""Seconds. A callback or a disconnect waits for the provider to answer."""
 TOLD: Final = frozenset({400, 404, 409, 410, 502})
-"""Statuses whose words are for the caller; anything else is trouble between our own services."""
+"""Statuses whose message is meant for the caller. Any other one is a fault between our services."""
 
 
 class AuthClient:
-    """One method per call of ``shared.contracts.auth``.
+    """One method for each call in ``shared.contracts.auth``.
 
-    Raises ``TributaryError`` with auth's own code and words, or ``Unavailable`` when it does not answer.
+    Each raises ``TributaryError`` with auth's own code and message, or ``Unavailable`` when auth
+    does not answer.
     """
 
     def __init__(self, http: HttpClient, *, url: str, secret: SecretStr) -> None:
@@ -75,13 +76,13 @@ class AuthClient:
             problem = msgspec.json.decode(answer.body, type=ErrorBody)
         except msgspec.DecodeError:
             raise Unavailable(
-                "The auth service did not answer as expected. Try again in a moment."
+                "The auth service gave an unexpected answer. Try again in a moment."
             ) from None
         if answer.status not in TOLD:
-            raise Unavailable("The auth service cannot do that now. Try again in a moment.")
+            raise Unavailable("The auth service cannot do this right now. Try again in a moment.")
         raise TributaryError(problem.detail, code=problem.code, status=answer.status)
 
 
 def _segment(text: str) -> str:
-    """Dots too: a client library may fold ``..`` away, which would be another path."""
+    """Quote dots as well: a client library may resolve ``..``, which would call another path."""
     return quote(text, safe="").replace(".", "%2E")

@@ -1,4 +1,4 @@
-"""What the gateway listens to, each batch with its positions in one transaction."""
+"""Consume the topics: each batch is folded and its positions saved in one transaction."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ Read = Callable[[ConsumedRecord], Any]
 
 
 class Stored:
-    """Positions in the gateway's own database, for the topics' present logs."""
+    """Positions in the gateway's own database, for the present log of each topic."""
 
     def __init__(self, database: Database, log_ids: Mapping[str, str]) -> None:
         self._database, self._log_ids = database, log_ids
@@ -74,7 +74,10 @@ def listen(
     def together(
         topic: str, read: Read, fold: Fold
     ) -> Callable[[list[ConsumedRecord]], Awaitable[None]]:
-        """Decode first, so that dead letters are kept before the transaction; then fold and position as one."""
+        """Return a handler of batches.
+
+        It decodes first, so that dead letters are safe before the transaction begins.
+        """
 
         async def handle(batch: list[ConsumedRecord]) -> None:
             readable = await _readable(consumers, batch, read)
@@ -93,7 +96,11 @@ def listen(
 
 
 async def on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
-    """A stale append stays the last of its key on the topic, where it would win compaction: it is read again."""
+    """Fold items, and have stale appends fetched again.
+
+    A stale append is the last record of its key on the topic, so compaction would keep it instead
+    of the newer version.
+    """
     stale = await project_items(db, rows)
     STALE_APPENDS.add(by=len(stale))
     if stale:
@@ -104,7 +111,7 @@ async def on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:
 
 
 async def _on_syncs(db: AsyncConnection, asked: list[Sync | None]) -> None:
-    """Our own requests: known already, unless the read model is being rebuilt."""
+    """Add our own requests. They are already known unless the read model is being rebuilt."""
     for sync in asked:
         if sync is not None and sync.resources:
             await syncs.add(db, sync)
@@ -126,9 +133,10 @@ def _read_connection(one: ConsumedRecord) -> Connection:
 async def _readable(
     consumers: Consumers, batch: list[ConsumedRecord], read: Callable[[ConsumedRecord], T]
 ) -> list[T]:
-    """Decode what can be decoded; the rest goes to the dead letters, so that reading may pass it.
+    """Decode what can be decoded, and publish the rest as dead letters so that reading can go on.
 
-    A null value is a message only where ``read`` takes one: on the connections topic it is an expired key.
+    A null value is a message only where ``read`` accepts one: on the connections topic it is an
+    expired key.
     """
     decoded: list[T] = []
     for one in batch:

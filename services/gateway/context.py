@@ -1,4 +1,4 @@
-"""The context that every verb of the gateway is handed, and the signal that wakes waiting readers."""
+"""The context that every verb is handed, and the signal that wakes waiting readers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ POLL_S: Final = 0.5
 
 
 class Watch:
-    """``changed`` wakes every waiter; a waiter that misses it looks again by itself."""
+    """A signal that wakes every waiter. A waiter that misses it wakes by itself after a moment."""
 
     def __init__(self) -> None:
         self._waiters: set[asyncio.Future[None]] = set()
@@ -45,11 +45,11 @@ class Watch:
 
 @dataclass(frozen=True, kw_only=True)
 class GatewayContext:
-    """Open while the gateway runs.
+    """Everything the verbs work with, open while the gateway runs.
 
-    ``log_ids`` tells the identity of each topic's log, for which positions are stored. ``served`` tells whether a path
-    of ours, without its query, is a page that a browser can be sent to. ``org`` is the organisation whose rows are seen
-    and changed, for all others there are none; None is everyone's.
+    ``log_ids`` holds the identity of each topic's log; positions are stored for one log. ``served``
+    says whether a path of ours, without its query, is a page that a browser can be sent to. ``org``
+    is the only organisation whose rows can be seen and changed; None means all of them.
     """
 
     settings: GatewaySettings
@@ -64,16 +64,19 @@ class GatewayContext:
     org: str | None = None
 
     def check_org(self, org_id: str) -> None:
-        """Raises ``Forbidden`` when something is to be made for, or read of, another organisation by name."""
+        """Raise ``Forbidden`` when a request names another organisation than the caller's."""
         if not self.sees(org_id):
             raise Forbidden(
-                "The key is for another organisation than org_id names.", code="foreign_org"
+                "This key belongs to a different organisation than org_id.", code="foreign_org"
             )
 
     def sees(self, org_id: str | None) -> bool:
-        """Whether a filter by ``org_id`` can find anything; None filters nothing."""
+        """Return True if a filter by ``org_id`` can match anything; None does not filter."""
         return self.org is None or org_id in {None, self.org}
 
 
 InjectedContext = NamedDependency[SkipValidation[GatewayContext]]
-"""How a handler asks for it; checking each time that it is one would cost more than many a request."""
+"""The type by which a handler asks for the context.
+
+Validation is skipped: it would cost more than many a request.
+"""

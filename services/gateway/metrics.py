@@ -1,4 +1,4 @@
-"""What the gateway counts, and what it shows of its tables."""
+"""The gateway's counters and collectors."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from shared.telemetry import Collector, Counter
 
 STALE_APPENDS: Final = Counter(
     "tributary_stale_appends",
-    "Items that reached the topic after a newer version, or after their connection's end.",
+    "Items appended after a newer version, or after their connection was disconnected.",
 )
 
 

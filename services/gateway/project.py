@@ -23,11 +23,11 @@ from shared.contracts.topics import SYNCS
 from shared.kafka import ConsumedRecord
 
 CHUNK: Final = 200
-"""Ids of one request."""
+"""The most ids in one request."""
 
 
 class ItemBody(Item, frozen=True, kw_only=True):
-    """An item as it is taken in: ``raw`` stays the bytes that came."""
+    """An item as it is received: ``raw`` keeps the original bytes."""
 
     raw: msgspec.Raw = msgspec.Raw(b"null")  # type: ignore[assignment]
 
@@ -38,11 +38,11 @@ DECODER: Final = msgspec.json.Decoder(ItemBody)
 async def project_items(
     db: AsyncConnection, rows: Sequence[dict[str, Any]]
 ) -> dict[items.Key, int]:
-    """Write item rows of one batch, in the order of their offsets.
+    """Write the item rows of one batch, in the order of their offsets.
 
-    Returns the keys of stale appends, each with the highest version there is of it: they were appended behind a newer
-    version of their key, or behind the deletion that a disconnect brought. A paused worker that wakes can do that; on
-    the topic its item is the last word.
+    Return the keys of stale appends, each with the highest version known of it. They were appended
+    after a newer version of their key, or after the deletion that came with a disconnect. A paused
+    worker can do that when it wakes, and its item would be the last word on the topic.
     """
     newest, stale = _newest(rows)
     lowest = await connections.open_generations(db, {key[0] for key in newest})
@@ -64,7 +64,7 @@ async def project_items(
 def _newest(
     rows: Sequence[dict[str, Any]],
 ) -> tuple[dict[items.Key, dict[str, Any]], set[items.Key]]:
-    """Return the highest version of each key, and the keys that have an older one behind it."""
+    """Return the highest version of each key, and the keys that have an older one after it."""
     newest: dict[items.Key, dict[str, Any]] = {}
     stale: set[items.Key] = set()
     for row in rows:
@@ -78,13 +78,13 @@ def _newest(
 
 
 def _unmoved(row: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
-    """Return the row with the time of the one before it, if that has the same content already."""
+    """Return the row with the previous ``synced_at`` if its content is the same."""
     same = row["digest"] is not None and row["digest"] == before["digest"]
     return {**row, "synced_at": before["synced_at"]} if same else row
 
 
 def refetch_requests(stale: Mapping[items.Key, int]) -> list[Message]:
-    """The requests that make the fetcher send these keys once more, above the versions that there are of them."""
+    """Return the requests that make the fetcher send these keys again, above these versions."""
     lanes: dict[tuple[str, str], dict[str, int]] = {}
     for (connection_id, resource, id_), version in stale.items():
         lanes.setdefault((connection_id, resource), {})[id_] = version
@@ -108,12 +108,15 @@ def _refetches(
 
 
 def item_row(record: ConsumedRecord) -> dict[str, Any]:
-    """The row of an item's message; a deletion becomes one that guards against older versions.
+    """Return the row of an item's message.
+
+    A deletion becomes a row that guards against older versions.
 
     Raises:
-        Undecodable: the key, a header or the value is not what the contract says.
+        Undecodable: the key, a header or the value breaks the contract.
     """
-    headers = dict(record.headers)  # read once: looking each one up would take half of all this
+    # Read once: looking up each header would take half the time of this function.
+    headers = dict(record.headers)
     try:
         ref = parse_key(record.key)
         version, generation = int(headers["version"]), int(headers["generation"])
@@ -146,9 +149,9 @@ def item_row(record: ConsumedRecord) -> dict[str, Any]:
 async def apply_connection(
     db: AsyncConnection, snapshot: Connection, *, provider: Provider | None
 ) -> None:
-    """Keep a newer snapshot: the sync it names begins with it, and a disconnect takes its items away.
+    """Keep a newer snapshot. Add the sync that it names; drop the items of a disconnected account.
 
-    An older one, or the same again, changes nothing.
+    An older snapshot, or the same again, changes nothing.
     """
     before = await connections.get(db, snapshot.id)
     if not await connections.save(db, snapshot):
@@ -158,7 +161,7 @@ async def apply_connection(
         and before.generation < snapshot.generation
         and before.status != "disconnected"
     ):
-        # Its end was not heard of: the answer to the consent that followed came first.
+        # The disconnect has not arrived yet: the answer to the consent that followed it came first.
         await items.drop_generations(db, snapshot.id, up_to=before.generation)
     if snapshot.status == "disconnected":
         await items.drop_generations(db, snapshot.id, up_to=snapshot.generation)
@@ -167,7 +170,10 @@ async def apply_connection(
 
 
 def first_sync(snapshot: Connection, id_: str, provider: Provider) -> Sync:
-    """The sync that a ``Connected`` or ``Recovered`` event starts; it has the event's id, and so its time."""
+    """Return the sync that a ``Connected`` or ``Recovered`` event starts.
+
+    It has the event's id and time.
+    """
     return Sync(
         id=id_,
         connection_id=snapshot.id,
@@ -180,7 +186,10 @@ def first_sync(snapshot: Connection, id_: str, provider: Provider) -> Sync:
 
 
 def requested_sync(asked: SyncRequested) -> Sync:
-    """The sync that a request of ours made, as its row was written then. Raises ``Undecodable``."""
+    """Return the sync of one of our own requests, as its row was first written.
+
+    Raises ``Undecodable``.
+    """
     try:
         requested_at = syncs.moment(asked.requested_at)
     except ValueError:
@@ -197,7 +206,10 @@ def requested_sync(asked: SyncRequested) -> Sync:
 
 
 def _made_at(id_: str) -> float:
-    """Epoch seconds out of a UUIDv7 (RFC 9562 §5.7), so that a rebuilt read model shows the same time."""
+    """Return the epoch seconds in a UUIDv7 (RFC 9562 §5.7).
+
+    A rebuilt read model shows the same time.
+    """
     try:
         return int(id_[:12], 16) / 1000
     except ValueError:

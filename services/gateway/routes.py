@@ -1,4 +1,4 @@
-"""All routes of the gateway, and what becomes of their errors."""
+"""All routes of the gateway, and the handlers of their errors."""
 
 from __future__ import annotations
 
@@ -45,14 +45,14 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
 
 
 class ServerVersion(msgspec.Struct, frozen=True, kw_only=True):
-    """What answers here, and which version of the API it speaks."""
+    """The server's name and version, and the version of its API."""
 
     name: Annotated[str, msgspec.Meta(description="Always Tributary.", examples=["Tributary"])]
     version: Annotated[
-        str, msgspec.Meta(description="Of the package, as it was released.", examples=[VERSION])
+        str, msgspec.Meta(description="The version of the released package.", examples=[VERSION])
     ]
     api_version: Annotated[
-        str, msgspec.Meta(description="The first part of every path.", examples=["v1"])
+        str, msgspec.Meta(description="The first segment of every path.", examples=["v1"])
     ]
 
 
@@ -63,7 +63,7 @@ class ServerVersion(msgspec.Struct, frozen=True, kw_only=True):
     response_description="The version.",
 )
 async def get_version() -> ServerVersion:
-    """Within an API version, fields are only ever added."""
+    """Return the server's version. Within an API version, fields are only ever added."""
     return ServerVersion(name="Tributary", version=VERSION, api_version="v1")
 
 

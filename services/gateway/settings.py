@@ -1,4 +1,4 @@
-"""What the gateway is given by whoever composes it."""
+"""The gateway's settings, as its composer passes them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class ConfiguredProvider(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``public_url`` is the only address we ever show; it is never taken from a request."""
+    """The gateway's settings.
+
+    ``public_url`` is the only address it shows; no request can change it.
+    """
 
     database: Location
     kafka: Cluster
@@ -34,16 +37,16 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     allowed_origins: tuple[str, ...] = ("http://localhost:3000",)
     hosts: tuple[str, ...] = LOOPBACK
     keys_required: bool = False
-    """Every request has to show an API key; the console asks for one."""
+    """Every request must send an API key; the console asks for one."""
     ready_urls: tuple[str, ...] = ()
-    """Health addresses that must answer before the gateway calls itself ready."""
+    """Health addresses that must answer before the gateway reports that it is ready."""
 
 
 def gateway_settings(settings: Settings, *, ready_urls: tuple[str, ...]) -> GatewaySettings:
-    """The gateway's part of what the person set.
+    """Return the gateway's part of the settings.
 
     Raises:
-        SecretFileRefused: a file of the data folder is not safe or not sound.
+        SecretFileRefused: a file in the data folder is unsafe or damaged.
     """
     return GatewaySettings(
         database=database_location(settings, "gateway"),

@@ -1,4 +1,4 @@
-"""What every room shares: the lock of the read model, the outbox, and how far each topic was read."""
+"""Shared by all features: the lock of the read model, the outbox, and positions in the topics."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shared.kafka import Producer
 from shared.outbox import Relay, append
 
 READ_MODEL: Final = "read model"
-"""The lock of transactions that change what is read from the topics: each sees all that the ones before it wrote."""
+"""The lock of transactions that fold topics: each sees everything that earlier ones wrote."""
 
 _INSERT: Final = upsert(positions)
 _SAVE: Final = _INSERT.on_conflict_do_update(
     index_elements=["topic", "partition"],
     set_={"next_offset": _INSERT.excluded.next_offset, "log_id": _INSERT.excluded.log_id},
-    # A gateway that has lost the partition may still write the batch that it had taken before.
+    # A gateway that has lost the partition may still write the batch that it took before.
     where=(positions.c.log_id != _INSERT.excluded.log_id)
     | (positions.c.next_offset < _INSERT.excluded.next_offset),
 )
@@ -38,14 +38,14 @@ KEPT: Final = frozenset({api_keys.name, sessions.name})
 
 
 async def empty_read_model(db: AsyncConnection) -> None:
-    """Delete everything but API keys and sign-ins: it is read from the topics again."""
+    """Delete everything but API keys and sessions, so that it is read from the topics again."""
     for table in metadata.sorted_tables:
         if table.name not in KEPT:
             await db.execute(delete(table))
 
 
 async def send(db: AsyncConnection, *messages: Message) -> None:
-    """Each leaves once the caller's transaction is committed, and not if it is not."""
+    """Send messages once the caller's transaction commits, and not if it rolls back."""
     await append(db, outbox, messages)
 
 
@@ -54,7 +54,7 @@ def relay(database: Database, producer: Producer) -> Relay:
 
 
 async def load_positions(db: AsyncConnection, topic: str, log_id: str) -> dict[int, int]:
-    """Partition → next offset, of this log only: another log starts from 0."""
+    """Return partition → next offset in this log; another log starts from 0."""
     rows = await db.execute(_LOAD, {"topic": topic, "log_id": log_id})
     return {row.partition: row.next_offset for row in rows}
 
@@ -71,7 +71,7 @@ async def save_positions(
 
 
 def passed(positions_of_items: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
-    """Whether a reader that stands at ``positions_of_items`` has read every offset in ``wanted``."""
+    """Return True if a reader at ``positions_of_items`` has read every offset in ``wanted``."""
     return all(
         positions_of_items.get(partition, 0) > offset for partition, offset in wanted.items()
     )

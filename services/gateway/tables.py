@@ -1,4 +1,4 @@
-"""The gateway's rows: the read model of connections, syncs and items, and how far each topic was read."""
+"""The gateway's tables: the read model, positions in the topics, API keys and sessions."""
 
 from __future__ import annotations
 
@@ -81,11 +81,11 @@ flows = Table(
 )
 
 KEY_FIELDS: Final = frozenset({"connection_id", "resource", "id", "parent_id"})
-"""Compared and sorted by their bytes, the same on every database."""
+"""Columns compared and sorted by their bytes, so that every database has the same order."""
 
 
 def item_columns() -> Iterator[Column[Any]]:
-    """Yield one column per field of the contract: text and numbers as they are, anything else as JSON."""
+    """Yield one column per field of the contract: text and numbers as such, the rest as JSON."""
     kinds: Mapping[type, type[TypeEngine[Any]] | TypeEngine[Any]] = {
         str: String,
         int: Big,

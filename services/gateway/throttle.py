@@ -1,4 +1,4 @@
-"""Slows down who tries keys: after a few failures each further one costs twice the wait of the one before."""
+"""Slow down those who guess keys: after a few failures the wait doubles with each further one."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from shared.clock import monotonic
 from shared.errors import TributaryError
 
 FREE: Final = 5
-"""Failures that cost nothing: a key was pasted badly."""
+"""Failures without a wait, since a key is sometimes pasted badly."""
 LONGEST_S: Final = 900.0
 FORGOTTEN_S: Final = 3_600.0
-"""After this long without a failure, a source is as good as new."""
+"""Seconds without a failure after which a source starts afresh."""
 MOST: Final = 10_000
 
 
@@ -29,11 +29,11 @@ class _Failures(msgspec.Struct):
 
 @final
 class Throttle:
-    """Counts in this process only, for as long as it runs.
+    """Counts failures per source, in this process only, for as long as it runs.
 
-    Failures are counted per source: an address, and a key's public prefix. Either would let a stranger lock others out
-    (one address may be a whole office, a prefix is no secret), so only wrong keys are slowed down: at 238 random bits
-    nobody guesses a right one.
+    A source is an address, or a key's public prefix. Blocking either would let a stranger lock
+    others out (an address may be a whole office, and a prefix is no secret), so only wrong keys are
+    slowed down. A right key has 238 random bits, which nobody guesses.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -41,7 +41,10 @@ class Throttle:
         self._failures: OrderedDict[str, _Failures] = OrderedDict()
 
     def failed(self, sources: Iterable[str]) -> None:
-        """Raises ``TooManyFailures`` while a source has to wait; what that refuses is not counted, so waiting helps."""
+        """Count a failure of each source. Raise ``TooManyFailures`` while one of them must wait.
+
+        A refused attempt is not counted, so waiting always helps.
+        """
         now, sources = self._clock(), list(sources)
         wait = max(
             (self._failures[one].until - now for one in sources if one in self._failures),
@@ -66,7 +69,7 @@ class Throttle:
 
 
 def address_source(host: str | None) -> str:
-    """One source per IPv4 address and per IPv6 /64, which is what one customer of a network has."""
+    """Return one source per IPv4 address and per IPv6 /64, the network of one customer."""
     try:
         address = ipaddress.ip_address(host or "")
     except ValueError:

@@ -1,1 +1,1 @@
-"""Everything that crosses a service border: one owner per topic, fields only ever added within a version."""
+"""Everything that crosses a service border: one owner per topic; fields are only ever added."""

@@ -1,4 +1,4 @@
-"""What auth answers to the other services over HTTP (``Authorization: Bearer <service secret>``).
+"""Calls that auth answers to the other services over HTTP (``Authorization: Bearer <service secret>``).
 
 | call | body | answer |
 |---|---|---|
@@ -6,7 +6,7 @@
 | GET /flows/{flow} | | Flow |
 | POST /flows/{flow}/open | | OpenedFlow |
 | POST /callback | Callback | CallbackResult |
-| GET /connections | ?org_id&user_id&provider | Connections, oldest first, without disconnected ones |
+| GET /connections | ?org_id&user_id&provider | Connections, oldest first, no disconnected ones |
 | GET /connections/{id} | | Connection |
 | DELETE /connections/{id} | | Connection, disconnected |
 | POST /connections/{id}/token | TokenRequest | AccessToken |
@@ -32,7 +32,7 @@ class ErrorBody(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartFlow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``return_url`` was checked by the gateway."""
+    """Start a consent. The gateway has already checked ``return_url``."""
 
     provider: str
     org_id: str
@@ -41,7 +41,7 @@ class StartFlow(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 class Flow(msgspec.Struct, frozen=True, kw_only=True):
-    """One consent on its way. ``authorize_url`` is our own short link; ``error`` is set when it failed."""
+    """A consent. ``authorize_url`` is our own short link; ``error`` is set when it failed."""
 
     flow_id: str
     authorize_url: str
@@ -56,7 +56,7 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OpenedFlow(msgspec.Struct, frozen=True, kw_only=True):
-    """The provider's authorize URL, and the value of the cookie that binds the flow to this browser."""
+    """The provider's authorize URL, and the value of the cookie that ties the flow to a browser."""
 
     authorize_url: str
     cookie: str
@@ -68,7 +68,10 @@ class OpenedFlow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Callback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """``params`` is the callback's query, ``cookies`` maps flow id to the value of that flow's cookie."""
+    """A callback.
+
+    ``params`` is its query; ``cookies`` maps a flow's id to the value of its cookie.
+    """
 
     provider: str
     params: dict[str, str]
@@ -80,9 +83,10 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class CallbackResult(msgspec.Struct, frozen=True, kw_only=True):
-    """``flow`` is None when the state named none that lives. Either ``connection`` or ``error`` is set.
+    """The outcome of a callback: either ``connection`` or ``error`` is set.
 
-    ``event`` is the kind that was published (``Connected`` or ``Recovered``).
+    ``flow`` is None when the state belongs to no live flow. ``event`` is the kind that was
+    published (``Connected`` or ``Recovered``).
     """
 
     flow: Flow | None
@@ -98,14 +102,18 @@ class Connections(msgspec.Struct, frozen=True, kw_only=True):
 class TokenRequest(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Ask for a usable token.
 
-    ``stale_version`` names the one that the provider refused: it is refreshed if it is still the current one.
+    ``stale_version`` is the one that the provider refused: it is refreshed if it is still the
+    current one.
     """
 
     stale_version: int | None = None
 
 
 class AccessToken(msgspec.Struct, frozen=True, kw_only=True):
-    """Never logged, never stored by the caller beyond its memory. ``expires_in_s`` None: the provider does not say."""
+    """A token.
+
+    Callers neither log nor store it. ``expires_in_s`` None: the provider does not say.
+    """
 
     access_token: str
     token_version: int

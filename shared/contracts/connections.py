@@ -1,4 +1,4 @@
-"""What auth publishes on ``tributary.connections.v1``: the whole public snapshot, at each change."""
+"""Events of auth on ``tributary.connections.v1``: the whole public snapshot, at each change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     name: Annotated[
         str | None,
         Meta(
-            description="As a person would know it; null if the provider gives none.",
+            description="The account's name for people; null if the provider has none.",
             examples=["Acme"],
         ),
     ] = None
@@ -56,7 +56,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     grantee: Annotated[
         str | None,
         Meta(
-            description="Whom the provider gave the grant to, where one account can give several; else null.",
+            description="Whom the provider gave the grant to, where one account can give "
+            "several; else null.",
             examples=["usrL2PNC5o3H4lBEi"],
         ),
     ] = None
@@ -64,14 +65,14 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     paused: Annotated[
         bool,
         Meta(
-            description="True when a person has paused it: nothing is read until resumed.",
+            description="True while a person has paused it: nothing is synced until it is resumed.",
             examples=[False],
         ),
     ] = False
     reason: Annotated[
         str | None,
         Meta(
-            description="Why it is not active, for people; null when it is.",
+            description="Why it is not active, for people; null while it is.",
             examples=["The grant was revoked."],
         ),
     ] = None
@@ -81,7 +82,10 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     ] = ()
     resources: Annotated[
         tuple[ResourceSlug, ...],
-        Meta(description="What the granted scopes allow us to read.", examples=[["pages"]]),
+        Meta(
+            description="The resources that the granted scopes allow us to read.",
+            examples=[["pages"]],
+        ),
     ] = ()
     token_version: Annotated[
         int, Meta(description="Rises by one at every token refresh.", examples=[5])
@@ -89,8 +93,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     sync_id: Annotated[
         str | None,
         Meta(
-            description="The sync that the last consent started: its id is the id of the `Connected` or `Recovered` "
-            "event. Null before.",
+            description="The sync that the last consent started: its id is that of the "
+            "`Connected` or `Recovered` event. Null before.",
             examples=["019ac0de6f1072c3b1d0a4e5f6071829"],
         ),
     ] = None

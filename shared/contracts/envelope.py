@@ -1,4 +1,4 @@
-"""One message on a topic: CloudEvents 1.0 in Kafka's binary mode (headers ``ce_*``, the value is plain JSON)."""
+"""A message on a topic: CloudEvents 1.0 in Kafka's binary mode (``ce_*`` headers, a JSON value)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,11 @@ TYPE_PREFIX: Final = "tributary."
 JSON: Final = msgspec.json.Encoder()
 
 
-class Undecodable(Exception):  # reads as what it is: the message could not be decoded
-    """A message that will never decode: ``code`` is ``malformed``, ``unknown_type`` or ``unsupported_version``."""
+class Undecodable(Exception):  # "Undecodable" reads better than a name that ends in Error
+    """A message that never decodes.
+
+    ``code``: ``malformed``, ``unknown_type``, ``unsupported_version``.
+    """
 
     def __init__(self, code: str, detail: str) -> None:
         super().__init__(detail)
@@ -28,7 +31,7 @@ class Undecodable(Exception):  # reads as what it is: the message could not be d
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
-    """What is sent: raw bytes and headers. ``value`` is None for a deletion."""
+    """A message to send: raw bytes and headers. ``value`` is None for a deletion."""
 
     topic: str
     key: bytes
@@ -37,7 +40,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def new_id() -> str:
-    """A UUIDv7 as 32 hex digits: unique, and sorted by the millisecond it was made in."""
+    """Return a UUIDv7 as 32 hex digits: unique, and sorted by the millisecond of its creation."""
     random = int.from_bytes(os.urandom(10), "big")
     value = int(clock.now() * 1000) << 80 | random
     value = value & ~(0xF << 76) | 0x7 << 76
@@ -46,12 +49,12 @@ def new_id() -> str:
 
 
 def timestamp(at: float | None = None) -> str:
-    """RFC 3339 in UTC with milliseconds; ``at`` is in epoch seconds, now when absent."""
+    """Return RFC 3339 in UTC with milliseconds; ``at`` is in epoch seconds, by default now."""
     moment = datetime.fromtimestamp(clock.now() if at is None else at, UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 
-def event(  # the CloudEvents attributes are what they are
+def event(  # one parameter per CloudEvents attribute
     topic: str,
     *,
     key: str,
@@ -61,7 +64,10 @@ def event(  # the CloudEvents attributes are what they are
     id: str | None = None,  # noqa: A002  # CloudEvents' own name
     traceparent: str | None = None,
 ) -> Message:
-    """Wrap ``body`` as the event ``kind`` (a past tense or an imperative, without prefix) of service ``source``."""
+    """Wrap ``body`` as the event ``kind`` of service ``source``.
+
+    ``kind`` is a past tense or an imperative, without prefix.
+    """
     headers = [
         ("ce_specversion", b"1.0"),
         ("ce_id", (id or new_id()).encode()),
@@ -77,7 +83,7 @@ def event(  # the CloudEvents attributes are what they are
 
 
 def header(headers: Iterable[tuple[str, bytes]], name: str) -> str | None:
-    """The first header of that name as text, None if absent or not UTF-8."""
+    """Return the first header of that name as text, None if it is absent or not UTF-8."""
     for key, value in headers:
         if key == name:
             try:
@@ -95,7 +101,7 @@ def decode(
     Unknown fields are ignored, so a newer minor version decodes.
 
     Raises:
-        Undecodable: no or foreign type, a newer major version, or a body that does not fit.
+        Undecodable: for no or a foreign type, a newer major version, or a body that does not fit.
     """
     kind = (header(headers, "ce_type") or "").removeprefix(TYPE_PREFIX)
     shape = kinds.get(kind)

@@ -1,6 +1,6 @@
-"""The headers of the messages on all topics: what each one means, written down once.
+"""The headers of the messages on all topics, each described once.
 
-Every value is UTF-8 text on the wire, numbers too. Beside these a message may carry ``traceparent``.
+Every value is UTF-8 text on the wire, numbers too. A message may also carry ``traceparent``.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ class EventHeaders(msgspec.Struct, frozen=True, kw_only=True):
     ce_id: Annotated[
         str,
         Meta(
-            description="The event's id. The same id is the same event, delivered once more.",
+            description="The event's id. The same id is the same event, delivered again.",
             examples=["019ac0de6f1072c3b1d0a4e5f6071829"],
         ),
     ]
     ce_type: Annotated[
-        str, Meta(description="What happened, or what is asked for.", examples=["tributary.Item"])
+        str, Meta(description="What happened, or what is requested.", examples=["tributary.Item"])
     ]
-    ce_source: Annotated[str, Meta(description="The service that says so.", examples=["fetcher"])]
+    ce_source: Annotated[str, Meta(description="The service that sent it.", examples=["fetcher"])]
     ce_time: Annotated[
         str,
         Meta(
-            description="When the event was made.",
+            description="When the event was created.",
             examples=["2026-01-31T09:30:05.250Z"],
             extra_json_schema={"format": "date-time"},
         ),
@@ -51,14 +51,14 @@ class EventHeaders(msgspec.Struct, frozen=True, kw_only=True):
     traceparent: Annotated[
         str | None,
         Meta(
-            description="The W3C trace that the event belongs to, where one is known.",
+            description="The W3C trace that the event belongs to, if known.",
             examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
         ),
     ] = None
 
 
 class ItemHeaders(EventHeaders, frozen=True, kw_only=True):
-    """What can be known of an item without reading its value."""
+    """The facts of an item that are known without reading its value."""
 
     org_id: OrgId
     generation: Generation
@@ -66,14 +66,15 @@ class ItemHeaders(EventHeaders, frozen=True, kw_only=True):
     digest: Annotated[
         str,
         Meta(
-            description="Digest of the content, in hex: the same digest is the same content, whatever the version.",
+            description="Digest of the content, in hex: the same digest is the same content, "
+            "whatever the version.",
             examples=["5f1c8a7e9d2b4c6080a1b2c3d4e5f607"],
         ),
     ]
 
 
 class TombstoneHeaders(EventHeaders, frozen=True, kw_only=True):
-    """What a deletion says, which has no value."""
+    """The headers of a deletion, which has no value."""
 
     org_id: OrgId
     generation: Generation
@@ -81,5 +82,8 @@ class TombstoneHeaders(EventHeaders, frozen=True, kw_only=True):
     reason: TombstoneReason
     merged_into: Annotated[
         ItemId | None,
-        Meta(description="The id of the item that this one was merged into; only with `merged`."),
+        Meta(
+            description="The id of the item that this one was merged into; only with the reason "
+            "`merged`."
+        ),
     ] = None

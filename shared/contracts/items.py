@@ -1,4 +1,4 @@
-"""What the fetcher publishes on ``tributary.items.v1``: unified records, keyed, newest version wins."""
+"""Events of the fetcher on ``tributary.items.v1``: keyed items; the newest version wins."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from shared.contracts.vocabulary import (
 
 PAGES_PER_CLAIM: Final = 1 << 20
 EPOCHS: Final = 1 << 33
-"""Lane epochs stay below this, so that versions stay below 2^53, where JavaScript's numbers are exact."""
+"""Lane epochs stay below this, so that versions stay below 2^53, exact in JavaScript."""
 MAX_BYTES: Final = 900_000
 """Larger items travel with ``raw: null`` and their size."""
 
 
 class Item(
     msgspec.Struct, frozen=True
-):  # not kw_only: the gateway gives a row's fields in order, twice as fast
+):  # not kw_only: the gateway passes a row's fields by position, which is twice as fast
     """One object of a provider, complete for display."""
 
     id: ItemId
@@ -64,10 +64,12 @@ class ItemRef(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def version(lane_epoch: int, page: int) -> int:
-    """Return ``lane epoch · 2^20 + page number within the claim``: monotonic per lane and exact in JavaScript.
+    """Return ``lane epoch · 2^20 + page number within the claim``.
+
+    It is monotonic per lane, and exact in JavaScript.
 
     Raises:
-        OverflowError: the epoch or the page is too high; a lane would need half a billion claims for that.
+        OverflowError: the epoch or page is too high, which takes half a billion claims of a lane.
     """
     if not (0 <= lane_epoch < EPOCHS and 0 <= page < PAGES_PER_CLAIM):
         raise OverflowError(f"epoch {lane_epoch}, page {page}")
@@ -79,10 +81,10 @@ def key(connection_id: str, resource: str, id: str) -> str:  # noqa: A002  # the
 
 
 def parse_key(raw: bytes) -> ItemRef:
-    """Take a key apart; an id may itself hold slashes.
+    """Parse a key. An id may contain slashes.
 
     Raises:
-        ValueError: the key has not three parts.
+        ValueError: the key does not have three parts.
     """
     connection_id, resource, id_ = raw.decode().split("/", 2)
     return ItemRef(connection_id=connection_id, resource=resource, id=id_)
@@ -128,7 +130,10 @@ def deletion(
     reason: TombstoneReason,
     merged_into: str | None = None,
 ) -> Message:
-    """Return the tombstone for ``ref``; ``merged_into`` is an item's id and goes with the reason ``merged`` only."""
+    """Return the tombstone for ``ref``.
+
+    ``merged_into`` is an item's id, and is only set with the reason ``merged``.
+    """
     subject = key(ref.connection_id, ref.resource, ref.id)
     headers = _headers(
         "ItemDeleted",

@@ -1,4 +1,4 @@
-"""What the fetcher tells itself on ``tributary.jobs.v1`` and ``tributary.jobs.background.v1``."""
+"""Commands of the fetcher to itself on the topics ``tributary.jobs.v1`` and ``….background.v1``."""
 
 from __future__ import annotations
 
@@ -12,16 +12,15 @@ from shared.contracts.vocabulary import JobId
 class RunJob(msgspec.Struct, frozen=True, kw_only=True):
     """Ask a worker to claim a job and read its next pages, for a few seconds at most.
 
-    It is a pointer: cursor and state stay in the fetcher's table. It counts only while the job is ready or waiting and
-    the job's own ``dispatch`` is this one; any other is a repeat and is ignored.
+    It is a pointer: cursor and state stay in the fetcher's table. It counts only while the job is
+    ready or waiting and its row has the same ``dispatch``; any other message is a repeat and is
+    ignored.
     """
 
     job_id: JobId
     dispatch: Annotated[
         int,
-        msgspec.Meta(
-            description="Rises by one each time the job is handed out again.", examples=[7]
-        ),
+        msgspec.Meta(description="Rises by one each time the job is dispatched.", examples=[7]),
     ]
 
 

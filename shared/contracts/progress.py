@@ -1,4 +1,4 @@
-"""What the fetcher publishes on ``tributary.progress.v1``: at each change, all that is known of a job."""
+"""Events of the fetcher on ``tributary.progress.v1``: at each change, everything known of a job."""
 
 from __future__ import annotations
 
@@ -27,13 +27,15 @@ FINAL: Final[frozenset[str]] = frozenset({"done", "incomplete", "failed"})
 
 
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a job failed or stayed incomplete."""
+    """The reason why a job failed or is incomplete."""
 
-    code: Annotated[str, Meta(description="Stable, for programs.", examples=["missing_scope"])]
+    code: Annotated[
+        str, Meta(description="A stable code for programs.", examples=["missing_scope"])
+    ]
     detail: Annotated[
         str,
         Meta(
-            description="What happened and what helps, for people.",
+            description="What happened and what to do about it, for people.",
             examples=[
                 "Acme did not grant data.records:read: connect the account again and allow it."
             ],
@@ -42,48 +44,51 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
     scope: Annotated[
         str | None,
         Meta(
-            description="The scopes that are missing, separated by spaces; null where none is.",
+            description="The missing scopes, separated by spaces; null if none is missing.",
             examples=["data.records:read"],
         ),
     ] = None
 
 
 class PartOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How one part of a walk (a base, a table, a data source) ended, when it was not read completely."""
+    """The end of a part of a walk (a base, a table, a data source) that was not read completely."""
 
     part: Annotated[
         str, Meta(description="The part's id at the provider.", examples=["appQ1w2E3r4T5y6U/tblA"])
     ]
     outcome: Annotated[Outcome, Meta(description="How the part ended.", examples=["incomplete"])]
-    code: Annotated[str, Meta(description="Stable, for programs.", examples=["forbidden"])]
+    code: Annotated[str, Meta(description="A stable code for programs.", examples=["forbidden"])]
     detail: Annotated[
         str, Meta(description="What happened, for people.", examples=["Acme refused the table."])
     ]
     remedy: Annotated[
         str,
         Meta(
-            description="What can help, for people.",
+            description="What to do about it, for people.",
             examples=["Give the account access to the base."],
         ),
     ]
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
-    """The parts of a walk, by how they ended."""
+    """The parts of a walk, by outcome."""
 
-    total: Annotated[int, Meta(description="How many parts there were.", examples=[14])]
+    total: Annotated[int, Meta(description="The number of parts.", examples=[14])]
     by_outcome: Annotated[
         dict[str, int],
-        Meta(description="Outcome to number of parts.", examples=[{"done": 13, "incomplete": 1}]),
+        Meta(description="Outcome → number of parts.", examples=[{"done": 13, "incomplete": 1}]),
     ]
     named: Annotated[
         tuple[PartOutcome, ...],
-        Meta(description="Those that were not read completely, at most 100 of them."),
+        Meta(description="The parts that were not read completely, at most 100 of them."),
     ] = ()
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """What a job counted, read, emitted, deleted, dropped, and why. Null: not counted by this version."""
+    """The account of a job: what it counted, read, sent, deleted and dropped, and why.
+
+    Null: not counted by this version.
+    """
 
     counted_before: Annotated[
         int | None,
@@ -104,7 +109,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(description="Items sent because they were new or changed.", examples=[12])
     ] = 0
     unchanged: Annotated[
-        int, Meta(description="Items not sent again, as nothing changed.", examples=[1168])
+        int, Meta(description="Items not sent because nothing had changed.", examples=[1168])
     ] = 0
     deleted: Annotated[int, Meta(description="Items deleted.", examples=[3])] = 0
     unconfirmed: Annotated[
@@ -121,7 +126,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 0
     truncated: Annotated[
-        int | None, Meta(description="Items whose content the provider cut short.", examples=[0])
+        int | None, Meta(description="Items whose content the provider truncated.", examples=[0])
     ] = None
     left_out: Annotated[
         tuple[str, ...] | None,
@@ -131,11 +136,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         int, Meta(description="How often the walk started again.", examples=[0])
     ] = 0
     oversized: Annotated[
-        int, Meta(description="Items sent without `raw`, as it was too large.", examples=[0])
+        int, Meta(description="Items sent without `raw` because it was too large.", examples=[0])
     ] = 0
     drop_reasons: Annotated[
         dict[str, int],
-        Meta(description="Code to number of dropped objects.", examples=[{"malformed": 1}]),
+        Meta(description="Code → number of dropped objects.", examples=[{"malformed": 1}]),
     ] = {}
     changed_meanwhile: Annotated[
         int | None,
@@ -144,13 +149,11 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     reconciled: Annotated[
         bool | None,
         Meta(
-            description="True when what was read agrees with the provider's count, false when not.",
+            description="True if what was read agrees with the provider's count, false if not.",
             examples=[True],
         ),
     ] = None
-    parts: Annotated[
-        Parts | None, Meta(description="The parts of the walk, by how they ended.")
-    ] = None
+    parts: Annotated[Parts | None, Meta(description="The parts of the walk, by outcome.")] = None
     digest: Annotated[
         str | None,
         Meta(description="Digest of all ids and contents, in hex.", examples=["9f86d081884c7d65"]),
@@ -175,13 +178,13 @@ class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
         JobError | None, Meta(description="Why it failed or is incomplete; else null.")
     ] = None
     receipt: Annotated[
-        Receipt | None, Meta(description="Set by the job's last event; null before.")
+        Receipt | None, Meta(description="Set in the job's last event; null before.")
     ] = None
     item_positions: Annotated[
         dict[int, int],
         Meta(
-            description="Partition of `tributary.items.v1` to the offset of the last item sent, in the job's last "
-            "event: whoever has read past them has every item of the job.",
+            description="Partition of `tributary.items.v1` → offset of the last item sent, in "
+            "the job's last event. A reader that has passed them has every item of the job.",
             examples=[{"3": 1841}],
         ),
     ] = {}

@@ -1,4 +1,4 @@
-"""What the gateway asks for on ``tributary.syncs.v1``."""
+"""Commands of the gateway on ``tributary.syncs.v1``."""
 
 from __future__ import annotations
 
@@ -20,38 +20,40 @@ from shared.contracts.vocabulary import (
 
 
 class SyncRequested(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for a connection to be read."""
+    """Ask for a connection to be synced."""
 
     sync_id: SyncId
     connection_id: ConnectionId
     mode: SyncMode = "full"
     resources: Annotated[
         tuple[ResourceSlug, ...] | None,
-        Meta(description="What to read; null means every granted resource.", examples=[["pages"]]),
+        Meta(
+            description="The resources to read; null means every granted one.", examples=[["pages"]]
+        ),
     ] = None
     trigger: Trigger = "person"
     requested_at: RequestedAt
     resolved_resources: Annotated[
         tuple[ResourceSlug, ...],
         Meta(
-            description="The resources that the sync reports on, in order: those chosen, or all that the provider had "
-            "when it was asked for, granted or not.",
+            description="The resources that the sync reports on, in order: those chosen, or else "
+            "all that the provider had when it was requested, granted or not.",
             examples=[["pages", "databases"]],
         ),
     ] = ()
     background: Annotated[
         bool,
         Meta(
-            description="True when nobody waits for it: everything else goes first.",
+            description="True if nobody waits for it: everything else goes first.",
             examples=[False],
         ),
     ] = False
 
 
 class RefetchItems(msgspec.Struct, frozen=True, kw_only=True):
-    """Ask for some items to be read once more, because an older version was appended behind a newer one.
+    """Ask for some items to be read again, because an older version was appended after a newer one.
 
-    What is read is sent under a version above ``highest_version``.
+    They are sent under a version above ``highest_version``.
     """
 
     connection_id: ConnectionId
@@ -60,7 +62,7 @@ class RefetchItems(msgspec.Struct, frozen=True, kw_only=True):
         tuple[ItemId, ...], Meta(description="The items to read.", examples=[["1f2e3d4c"]])
     ]
     highest_version: Annotated[
-        ItemVersion, Meta(description="The highest version that the gateway holds of these ids.")
+        ItemVersion, Meta(description="The highest version of these ids that the gateway has.")
     ]
 
 

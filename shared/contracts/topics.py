@@ -8,7 +8,7 @@ import msgspec
 
 DAY_MS: Final = 86_400_000
 TOMBSTONES_DAYS: Final = 32
-"""How long a reader may be away and still learn of every deletion of an item."""
+"""The time that a reader may be away and still see every deletion of an item."""
 CONNECTIONS: Final = "tributary.connections.v1"
 SYNCS: Final = "tributary.syncs.v1"
 JOBS: Final = "tributary.jobs.v1"
@@ -20,8 +20,8 @@ ITEMS: Final = "tributary.items.v1"
 class Topic(msgspec.Struct, frozen=True, kw_only=True):
     """A topic as it is created.
 
-    It has ``partitions`` on a cluster and ``local_partitions`` on the broker for one machine; ``config`` is Kafka's own
-    topic configuration.
+    It has ``partitions`` on a cluster, and ``local_partitions`` on the broker for one machine.
+    ``config`` is Kafka's own topic configuration.
     """
 
     name: str
@@ -49,7 +49,7 @@ PUBLIC: Final[tuple[Topic, ...]] = (
         name=CONNECTIONS,
         key="connection_id",
         owner="auth",
-        about="The whole public snapshot of a connection at each change of it.",
+        about="The whole public snapshot of a connection, at each change.",
         config=_compacted(delete_retention_ms=str(30 * DAY_MS)),
     ),
     Topic(
@@ -63,28 +63,29 @@ PUBLIC: Final[tuple[Topic, ...]] = (
         name=JOBS,
         key="lane",
         owner="fetcher",
-        about="Work to do: a pointer to a job whose next pages may be read.",
+        about="Work to do: a pointer to a job whose next pages are due.",
         config=_trimmed(7),
     ),
     Topic(
         name=BACKGROUND_JOBS,
         key="lane",
         owner="fetcher",
-        about="The same for work that nobody waits for: it gets a quarter of a fetcher's slots at most.",
+        about="The same for work that nobody waits for: it gets at most a quarter of a fetcher's "
+        "slots.",
         config=_trimmed(7),
     ),
     Topic(
         name=PROGRESS,
         key="sync_id",
         owner="fetcher",
-        about="How far each job of a sync has come; the last of a job is its receipt.",
+        about="The progress of each job of a sync; its last event carries the receipt.",
         config=_trimmed(30),
     ),
     Topic(
         name=ITEMS,
         key="connection_id/resource/id",
         owner="fetcher",
-        about="Every item, keyed; a null value is a deletion with its reason in a header.",
+        about="Every item, keyed; a null value is a deletion, with its reason in a header.",
         partitions=48,
         local_partitions=8,
         config=_compacted(
@@ -97,7 +98,7 @@ PUBLIC: Final[tuple[Topic, ...]] = (
 
 
 def dead_letters(topic: str) -> str:
-    """The name of the topic that holds what could not be processed from ``topic``."""
+    """Return the name of the topic for what could not be processed from ``topic``."""
     return f"{topic}.dlq"
 
 
@@ -108,7 +109,8 @@ TOPICS: Final[tuple[Topic, ...]] = PUBLIC + tuple(
         owner="the consumer's service",
         partitions=1,
         local_partitions=1,
-        about=f"Messages of {topic.name} that could not be processed: the original bytes, where from, and why.",
+        about=f"Messages of {topic.name} that could not be processed: the original bytes, where "
+        "from, and why.",
         config=_trimmed(30),
     )
     for topic in PUBLIC
@@ -119,9 +121,13 @@ INSTALLATION_TOPIC: Final = Topic(
     name=INSTALLATION,
     key="installation",
     owner="deploy.setup",
-    about="The version of the layout that all topics here have: one record, which each service reads at its start.",
+    about="The layout version of all topics here, in one record that each service reads at its "
+    "start.",
     partitions=1,
     local_partitions=1,
     config=_compacted(),
 )
-"""It is there before the others, and its record too. Nobody consumes it, so it has no dead letters."""
+"""The topic of the layout.
+
+It is created before the others. Nobody consumes it, so it has no dead letters.
+"""

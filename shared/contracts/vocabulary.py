@@ -1,7 +1,8 @@
-"""The words that Kafka and REST share: each field's meaning, format and example stand here once.
+"""The words that Kafka and REST share: each field's meaning, format and example, defined once.
 
-A contract or a REST view annotates its field with one of these types; the schema pages, ``docs/asyncapi.json`` and
-``docs/openapi.json`` take their descriptions from them. The annotations cost nothing when a message is decoded.
+A contract or a REST view annotates its field with one of these types. The documentation pages,
+``docs/asyncapi.json`` and ``docs/openapi.json`` take their descriptions from them. The annotations
+cost nothing when a message is decoded.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ _URL: Final[dict[str, Any]] = {"format": "uri"}
 OrgId = Annotated[
     str,
     Meta(
-        description="The organisation that the connection belongs to: your own id of it.",
+        description="Your own id for the organisation that the connection belongs to.",
         examples=["acme"],
     ),
 ]
 UserId = Annotated[
     str,
     Meta(
-        description="The person who connected the account: your own id of them.",
+        description="Your own id for the person who connected the account.",
         examples=["user-42"],
     ),
 ]
@@ -35,7 +36,7 @@ ProviderSlug = Annotated[
 ]
 ResourceSlug = Annotated[
     str,
-    Meta(description="The kind of object, as `GET /v1/providers` lists it.", examples=["pages"]),
+    Meta(description="The type of object, as `GET /v1/providers` lists it.", examples=["pages"]),
 ]
 ConnectionId = Annotated[
     str, Meta(description="The connection's id.", examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f"])
@@ -53,22 +54,24 @@ JobId = Annotated[
 ItemId = Annotated[
     str,
     Meta(
-        description="The provider's own id of the object; unique within its connection and resource.",
+        description="The provider's own id of the object; unique within its connection and "
+        "resource.",
         examples=["1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b"],
     ),
 ]
 Generation = Annotated[
     int,
     Meta(
-        description="Rises by one each time the account is connected again after a disconnect. Starts at 1.",
+        description="Rises by one each time the account is connected again after a disconnect. "
+        "Starts at 1.",
         examples=[1],
     ),
 ]
 ItemVersion = Annotated[
     int,
     Meta(
-        description="Orders everything that is said of one item: apply a record only if its version is greater than "
-        "the one you have. Below 2^53, so exact in JavaScript.",
+        description="Orders all records of one item: apply a record only if its version is "
+        "greater than the one you have. Below 2^53, so exact in JavaScript.",
         examples=[1852200000 * 2**20 + 3],
     ),
 ]
@@ -80,26 +83,29 @@ Scope = Annotated[
 ConnectionStatus = Annotated[
     Literal["active", "degraded", "reauth_required", "disconnected"],
     Meta(
-        description="`active`: in use. `degraded`: the token cannot be renewed just now, the present one still works. "
-        "`reauth_required`: the account has to be connected again. `disconnected`: revoked; its items are deleted.",
+        description="`active`: in use. `degraded`: the token cannot be refreshed at the moment; "
+        "the current one still works. `reauth_required`: the account must be connected "
+        "again. `disconnected`: revoked; its items are deleted.",
         examples=["active"],
     ),
 ]
 SyncState = Annotated[
     Literal["queued", "running", "waiting", "done", "incomplete", "failed"],
     Meta(
-        description="`queued`: no page has been read yet. `running`: pages are being read. `waiting`: nothing is read "
-        "until `waiting_until`, for `waiting_reason`. `done`: everything was read. `incomplete`: it ended without "
-        "some part, and `error` says which and why. `failed`: it ended without reading what was asked.",
+        description="`queued`: no page has been read yet. `running`: pages are being read. "
+        "`waiting`: nothing is read until `waiting_until`, for `waiting_reason`. `done`: "
+        "everything was read. `incomplete`: it ended without some part; `error` says which "
+        "and why. `failed`: it ended without reading what was asked.",
         examples=["running"],
     ),
 ]
 Trigger = Annotated[
     Literal["connected", "person", "legacy", "follow_up", "schedule", "gap", "reconcile"],
     Meta(
-        description="Why the sync runs. `connected`: the account was just connected. `person`: somebody asked by API "
-        "or console. `legacy`: the original app's routes asked. `follow_up`, `schedule`, `gap` and `reconcile` are "
-        "reserved for syncs that start by themselves.",
+        description="Why the sync runs. `connected`: the account was just connected. `person`: "
+        "somebody requested it by API or console. `legacy`: the original app's routes "
+        "requested it. `follow_up`, `schedule`, `gap` and `reconcile` are reserved for syncs "
+        "that start by themselves.",
         examples=["person"],
     ),
 ]
@@ -119,10 +125,11 @@ TombstoneReason = Annotated[
         "removed",
     ],
     Meta(
-        description="Why an item is gone. `deleted`, `archived`, `trashed`, `erased`: the provider said so. `merged`: "
-        "into the item named by `merged_into`. `not_visible`: a complete read no longer found it. `disconnected`: "
-        "the account was disconnected. `switched_off`: the resource is no longer synced. `removed`: a person "
-        "removed a stale part.",
+        description="Why an item is gone. `deleted`, `archived`, `trashed`, `erased`: the "
+        "provider said so. `merged`: into the item named by `merged_into`. `not_visible`: a "
+        "complete read no longer found it. `disconnected`: the account was disconnected. "
+        "`switched_off`: the resource is no longer synced. `removed`: a person removed a "
+        "stale part.",
         examples=["not_visible"],
     ),
 ]
@@ -132,21 +139,21 @@ ItemsRead = Annotated[int, Meta(description="Distinct items read so far.", examp
 ItemsExpected = Annotated[
     int | None,
     Meta(
-        description="How many items the provider says there are; null where it does not tell.",
+        description="How many items the provider says there are; null if it does not say.",
         examples=[12000],
     ),
 ]
 WaitingReason = Annotated[
     str | None,
     Meta(
-        description="Why nothing is read just now, in words for people; null unless the state is `waiting`.",
-        examples=["Acme allows no more calls just now."],
+        description="Why nothing is being read, for people; null unless the state is `waiting`.",
+        examples=["Acme is limiting calls at the moment."],
     ),
 ]
 WaitingUntil = Annotated[
     str | None,
     Meta(
-        description="When reading goes on, if nothing else comes first; null unless the state is `waiting`.",
+        description="When reading is due to continue; null unless the state is `waiting`.",
         examples=["2026-01-31T09:30:08.000Z"],
         extra_json_schema=_TIME,
     ),
@@ -154,7 +161,7 @@ WaitingUntil = Annotated[
 StartedAt = Annotated[
     str | None,
     Meta(
-        description="When the first page was asked for; null before.",
+        description="When the first page was requested; null before.",
         examples=["2026-01-31T09:30:00.000Z"],
         extra_json_schema=_TIME,
     ),
@@ -170,26 +177,24 @@ EndedAt = Annotated[
 RequestedAt = Annotated[
     str,
     Meta(
-        description="When it was asked for.",
+        description="When it was requested.",
         examples=["2026-01-31T09:29:59.512Z"],
         extra_json_schema=_TIME,
     ),
 ]
 
-ItemName = Annotated[
-    str, Meta(description="The item's name as a person would know it.", examples=["Launch plan"])
-]
+ItemName = Annotated[str, Meta(description="The item's name for people.", examples=["Launch plan"])]
 ParentId = Annotated[
     str | None,
     Meta(
-        description="The id of the object that holds this one; null where there is none.",
+        description="The id of the object that contains this one; null if there is none.",
         examples=["9a8b7c6d-5e4f-4a3b-8c2d-1e0f9a8b7c6d"],
     ),
 ]
 ItemUrl = Annotated[
     str | None,
     Meta(
-        description="The object's page at the provider; null where there is none.",
+        description="The object's page at the provider; null if there is none.",
         examples=["https://app.acme.example/pages/1f2e3d4c"],
         extra_json_schema=_URL,
     ),
@@ -197,7 +202,8 @@ ItemUrl = Annotated[
 ProviderCreatedAt = Annotated[
     str | None,
     Meta(
-        description="When the object was created, by the provider's clock; null where the provider does not tell.",
+        description="When the object was created, by the provider's clock; null if the provider "
+        "does not say.",
         examples=["2025-11-02T14:05:00.000Z"],
         extra_json_schema=_TIME,
     ),
@@ -205,7 +211,8 @@ ProviderCreatedAt = Annotated[
 ProviderModifiedAt = Annotated[
     str | None,
     Meta(
-        description="When the object was last changed, by the provider's clock; null where the provider does not tell.",
+        description="When the object was last changed, by the provider's clock; null if the "
+        "provider does not say.",
         examples=["2026-01-30T08:12:00.000Z"],
         extra_json_schema=_TIME,
     ),
@@ -213,7 +220,8 @@ ProviderModifiedAt = Annotated[
 SyncedAt = Annotated[
     str,
     Meta(
-        description="When we stored the item's present content. A read that finds nothing new does not move it.",
+        description="When the item's present content was stored here. A read that finds nothing "
+        "new does not move it.",
         examples=["2026-01-31T09:30:05.250Z"],
         extra_json_schema=_TIME,
     ),
@@ -221,7 +229,8 @@ SyncedAt = Annotated[
 Raw = Annotated[
     dict[str, Any] | None,
     Meta(
-        description="The whole object as the provider gave it; null where it is larger than 900 kB.",
+        description="The whole object as the provider returned it; null if it is larger than 900 "
+        "kB.",
         examples=[
             {"object": "page", "id": "1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b", "archived": False}
         ],
@@ -230,7 +239,7 @@ Raw = Annotated[
 RawBytes = Annotated[
     int | None,
     Meta(
-        description="The size of `raw` in bytes where it was too large to be sent; else null.",
+        description="The size of `raw` in bytes if it was too large to send; else null.",
         examples=[1048576],
     ),
 ]

@@ -90,7 +90,7 @@ def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(
     assert time.monotonic() - known < 1.0, "the bars move within a second"
     expect(card.locator("progress").first).to_be_visible()
     on_the_way = set()
-    while "Loading" in card.inner_text():
+    while "Syncing" in card.inner_text():
         on_the_way.add(tuple(line.inner_text() for line in card.locator(".bars .count").all()))
     assert len(on_the_way) > 2, "it is seen to come in"
     expect(card.locator(".status").first).to_contain_text("Connected")
@@ -103,10 +103,10 @@ def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(
         f"hubspot/accounts/{account}/mutate",
         json={"resource": "deals", "create": 7, "archive": 2},
     )
-    card.get_by_role("button", name="Reload").click()
+    card.get_by_role("button", name="Sync now").click()
     deals = f"{len(product.ledger('hubspot', account, 'deals')):,}"
     eventually(
-        lambda: counts(page)["deals"] == deals and "Loading" not in card.inner_text(), within=20
+        lambda: counts(page)["deals"] == deals and "Syncing" not in card.inner_text(), within=20
     )
     assert counts(page) == totals(product, account)
 

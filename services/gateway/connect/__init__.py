@@ -1,1 +1,1 @@
-"""From the wish to connect an account to the connection that was made."""
+"""Connecting an account, from the first click to the connection."""

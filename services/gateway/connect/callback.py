@@ -1,4 +1,4 @@
-"""Where a provider sends the browser back after a consent."""
+"""The callback: a provider sends the browser here after a consent."""
 
 from __future__ import annotations
 
@@ -29,20 +29,22 @@ _PAGE: Final = {
 
 
 class ConsentOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a consent ended, for a program that asks for JSON."""
+    """The outcome of a consent, for a program that asks for JSON."""
 
     status: Annotated[
         str,
-        Meta(description="Always `connected`; an error says otherwise.", examples=["connected"]),
+        Meta(
+            description="Always `connected`; a failed consent is an error.", examples=["connected"]
+        ),
     ]
     flow_id: Annotated[FlowId | None, Meta(description="The consent's id.")]
-    connection_id: Annotated[ConnectionId | None, Meta(description="The connection.")]
+    connection_id: Annotated[ConnectionId | None, Meta(description="The connection's id.")]
 
 
 @get(
     "/integrations/{provider:str}/oauth2callback",
     tags=["Connecting accounts"],
-    summary="Take a browser back from a provider",
+    summary="Receive a browser back from a provider",
     answers={
         200: Answer(
             "The account is connected: a page that closes itself.",
@@ -57,10 +59,12 @@ class ConsentOutcome(msgspec.Struct, frozen=True, kw_only=True):
 async def get_callback(
     provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
 ) -> Response[Any]:
-    """A page that closes itself, a redirect to the flow's `return_url`, or a page that says what went wrong.
+    """Answer with a page that closes itself or explains what went wrong, or with a redirect.
 
-    Providers and browsers call it, programs do not: it reads the query that the provider wrote. It has to be entered as
-    the redirect URI at the provider.
+    A redirect leads to the flow's `return_url`.
+
+    Providers and browsers call this, programs do not: it reads the query that the provider wrote.
+    Enter this address at the provider as the redirect URI.
     """
     if provider not in context.settings.providers:
         raise NotFound("There is no provider of that name here.")

@@ -1,4 +1,4 @@
-"""A consent from its start to the connection, and the end of that: auth decides, we write its answer through."""
+"""Connect and disconnect. Auth decides, and the gateway writes its answer through."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ async def start_connect(
     return_url: str | None = None,
     context: GatewayContext,
 ) -> Flow:
-    """A flow whose ``authorize_url`` is our own short link, good for ten minutes.
+    """Start a flow. Its ``authorize_url`` is our own short link, which is valid for ten minutes.
 
-    Raises ``BadRequest`` for an unknown provider, an empty name or a return URL that is not ours to send to, and
-    ``Forbidden`` for another organisation than the caller's.
+    Raises ``BadRequest`` for an unknown provider, an empty name or a return URL that we may not
+    redirect to, and ``Forbidden`` when the organisation is not the caller's.
     """
     configured_for(provider, context.settings.providers)
     context.check_org(org_id)
     if "\0" in org_id + user_id:
-        raise BadRequest("org_id and user_id have to be plain text.", code="bad_name")
+        raise BadRequest("org_id and user_id must be plain text.", code="bad_name")
     wanted = StartFlow(
         provider=provider,
         org_id=org_id,
@@ -55,7 +55,7 @@ async def start_connect(
 
 
 def _checked(return_url: str, context: GatewayContext) -> str:
-    """Raises ``BadRequest`` for a URL that is not ours to send a browser to."""
+    """Raise ``BadRequest`` for a URL that we may not send a browser to."""
     settings = context.settings
     return checked_return_url(
         return_url,
@@ -66,14 +66,18 @@ def _checked(return_url: str, context: GatewayContext) -> str:
 
 
 class Opened(msgspec.Struct, frozen=True, kw_only=True):
-    """Where to send the browser, and the ``Set-Cookie`` that binds the flow to it."""
+    """The URL to redirect to, and the ``Set-Cookie`` that binds the flow to the browser."""
 
     url: str
     cookie: str
 
 
 async def open_connect(flow_id: str, *, context: GatewayContext) -> Opened:
-    """Raises ``NotFound``, or ``TributaryError`` with status 410 when the link was used or is too old."""
+    """Open a flow's short link in this browser.
+
+    Raises ``NotFound``, or ``TributaryError`` with status 410 when the link was already used or has
+    expired.
+    """
     if not _FLOW_ID.fullmatch(flow_id):
         raise NotFound("There is no such connect link. Start connecting again.")
     opened = await context.auth.open_flow(flow_id)
@@ -82,12 +86,12 @@ async def open_connect(flow_id: str, *, context: GatewayContext) -> Opened:
 
 
 def dropped_cookie(flow_id: str, *, context: GatewayContext) -> str:
-    """The ``Set-Cookie`` that takes a flow's cookie away."""
+    """Return the ``Set-Cookie`` that removes a flow's cookie."""
     return _set_cookie(context, flow_id, "", max_age_s=0)
 
 
 def flow_cookies(cookies: Mapping[str, str]) -> dict[str, str]:
-    """Flow id → value of the flow cookies among a request's cookies."""
+    """Return flow id → cookie value for the flow cookies of a request."""
     found = {}
     for name, value in cookies.items():
         for prefix in (_PLAIN, _HOST_ONLY):
@@ -97,9 +101,11 @@ def flow_cookies(cookies: Mapping[str, str]) -> dict[str, str]:
 
 
 def _set_cookie(context: GatewayContext, flow_id: str, value: str, *, max_age_s: int) -> str:
-    """Lax, because Strict cookies are not sent on the way back from a provider; Secure where the public URL is https.
+    """Return the ``Set-Cookie`` of a flow.
 
-    Browsers take ``__Host-`` cookies on plain http not everywhere, not even for localhost.
+    Lax, because browsers do not send Strict cookies when the provider redirects back; Secure where
+    the public URL is https. Some browsers reject ``__Host-`` cookies over plain HTTP, even on
+    localhost.
     """
     secure = context.settings.public_url.startswith("https://")
     name = f"{_HOST_ONLY if secure else _PLAIN}{flow_id}"
@@ -108,7 +114,10 @@ def _set_cookie(context: GatewayContext, flow_id: str, value: str, *, max_age_s:
 
 
 async def read_flow(flow_id: str, *, context: GatewayContext) -> Flow:
-    """Raises ``NotFound``: for another organisation's in the words for one that never was."""
+    """Return the flow.
+
+    Raise ``NotFound`` alike for a foreign flow and for one that never existed.
+    """
     if context.org is None:
         return await context.auth.flow(flow_id)
     try:
@@ -119,13 +128,17 @@ async def read_flow(flow_id: str, *, context: GatewayContext) -> Flow:
         flow = None
     if flow is None or flow.org_id != context.org:
         raise NotFound(
-            "There is no such connect link; links are forgotten after a day. Start connecting again."
+            "There is no such connect link; links are forgotten after a day. Start "
+            "connecting again."
         )
     return flow
 
 
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
-    """Either ``connection`` or ``error`` is set. ``return_url`` already carries the flow's id, and nothing else."""
+    """The end of a flow: either ``connection`` or ``error`` is set.
+
+    ``return_url`` already carries the flow's id, and nothing else is added.
+    """
 
     flow: Flow | None = None
     connection: Connection | None = None
@@ -137,9 +150,11 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
 async def finish_connect(
     provider: str, *, params: Mapping[str, str], cookies: Mapping[str, str], context: GatewayContext
 ) -> Finished:
-    """When this returns, the connection and its first sync are in the gateway's own tables: clients read their writes.
+    """Finish a consent, and save the connection and its first sync in the gateway's tables.
 
-    Raises ``Unavailable`` when auth does not answer; what a browser or a provider did wrong comes back as ``error``.
+    Clients read their own writes: the rows are committed before this returns. Raises
+    ``Unavailable`` when auth does not answer. What a browser or a provider did wrong comes back as
+    ``error``.
     """
     configured = configured_for(provider, context.settings.providers)
     cut = {name[:LONGEST_PARAMETER]: value[:LONGEST_PARAMETER] for name, value in params.items()}
@@ -167,14 +182,14 @@ def _finished(result: CallbackResult, context: GatewayContext) -> Finished:
 
 
 def with_flow(url: str, flow_id: str) -> str:
-    """``url`` with ``flow_id`` added to its query."""
+    """Return ``url`` with ``flow_id`` added to its query."""
     parts = urlsplit(url)
     query = "&".join(filter(None, [parts.query, urlencode({"flow_id": flow_id})]))
     return urlunsplit(parts._replace(query=query))
 
 
 async def disconnect(connection_id: str, *, context: GatewayContext) -> Connection:
-    """Done again it gives the same answer. Raises ``NotFound``."""
+    """Disconnect an account. Repeating it gives the same answer. Raises ``NotFound``."""
     if context.org is not None:
         async with context.database.read() as db:
             if await connections.get(db, connection_id, org=context.org) is None:

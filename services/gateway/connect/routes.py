@@ -1,4 +1,4 @@
-"""Start a consent, open its link, see how it went, and end a connection."""
+"""Start a consent, open its link, get its status, and disconnect an account."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from services.gateway.http.error_codes import CONSENT_ERRORS, ERROR_CODES
 from services.gateway.http.fields import NAMED, URL, FlowId, KnownProvider
 from services.gateway.http.operations import Link
 from services.gateway.http.validation import missing_field
+from services.gateway.settings import ConfiguredProvider
 from shared.contracts.auth import FlowStatus
 from shared.contracts.vocabulary import ConnectionId, ProviderSlug, ResourceSlug, Scope
 
@@ -23,14 +24,14 @@ TAGS: Final = ["Connecting accounts"]
 
 
 class ResourceView(msgspec.Struct, frozen=True, kw_only=True):
-    """A kind of object that a provider has."""
+    """A type of object that a provider has."""
 
     resource: ResourceSlug
-    label: Annotated[str, Meta(description="Its name for people.", examples=["Pages"])]
+    label: Annotated[str, Meta(description="The name to show to people.", examples=["Pages"])]
     scopes: Annotated[
         tuple[Scope, ...],
         Meta(
-            description="All of them have to be granted for it to be read.",
+            description="The scopes that must all be granted before it can be read.",
             examples=[["read_content"]],
         ),
     ]
@@ -40,15 +41,18 @@ class ProviderView(msgspec.Struct, frozen=True, kw_only=True):
     """A provider whose accounts can be connected here."""
 
     id: ProviderSlug
-    name: Annotated[str, Meta(description="Its name for people.", examples=["Acme"])]
+    name: Annotated[str, Meta(description="The name to show to people.", examples=["Acme"])]
     simulated: Annotated[
         bool,
         Meta(
-            description="True where the sandbox stands in for it, because no client id of a real app is set.",
+            description="True where the sandbox stands in for the provider, because no client id "
+            "of a real app is set.",
             examples=[False],
         ),
     ]
-    resources: Annotated[tuple[ResourceView, ...], Meta(description="What can be read of it.")]
+    resources: Annotated[
+        tuple[ResourceView, ...], Meta(description="The resources that can be read.")
+    ]
     scopes: Annotated[
         tuple[Scope, ...],
         Meta(description="The scopes that a consent asks for.", examples=[["read_content"]]),
@@ -56,14 +60,14 @@ class ProviderView(msgspec.Struct, frozen=True, kw_only=True):
     consent_note: Annotated[
         str,
         Meta(
-            description="What to tell a person before they consent; empty for nothing.",
+            description="What to tell people before they consent; empty for nothing.",
             examples=["Choose the pages that may be read."],
         ),
     ]
     setup_url: Annotated[
         str,
         Meta(
-            description="Where an app is made at the provider.",
+            description="Where to create an app at the provider.",
             examples=["https://app.acme.example/developers"],
             extra_json_schema=URL,
         ),
@@ -71,7 +75,7 @@ class ProviderView(msgspec.Struct, frozen=True, kw_only=True):
     redirect_uri: Annotated[
         str,
         Meta(
-            description="What has to be entered there as the redirect URI.",
+            description="The redirect URI to enter there.",
             examples=["http://localhost:8000/integrations/acme/oauth2callback"],
             extra_json_schema=URL,
         ),
@@ -79,26 +83,29 @@ class ProviderView(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_providers(*, context: GatewayContext) -> tuple[ProviderView, ...]:
-    return tuple(
-        ProviderView(
-            id=slug,
-            name=configured.provider.name,
-            simulated=configured.simulated,
-            resources=tuple(
-                ResourceView(resource=one.slug, label=one.label, scopes=one.scopes)
-                for one in configured.provider.resources
-            ),
-            scopes=configured.provider.oauth.scopes,
-            consent_note=configured.provider.consent_note,
-            setup_url=configured.provider.setup_url,
-            redirect_uri=f"{context.settings.public_url}/integrations/{slug}/oauth2callback",
-        )
-        for slug, configured in context.settings.providers.items()
+    public_url, providers = context.settings.public_url, context.settings.providers
+    return tuple(_provider_view(configured, public_url) for configured in providers.values())
+
+
+def _provider_view(configured: ConfiguredProvider, public_url: str) -> ProviderView:
+    provider = configured.provider
+    return ProviderView(
+        id=provider.slug,
+        name=provider.name,
+        simulated=configured.simulated,
+        resources=tuple(
+            ResourceView(resource=one.slug, label=one.label, scopes=one.scopes)
+            for one in provider.resources
+        ),
+        scopes=provider.oauth.scopes,
+        consent_note=provider.consent_note,
+        setup_url=provider.setup_url,
+        redirect_uri=f"{public_url}/integrations/{provider.slug}/oauth2callback",
     )
 
 
 class Providers(msgspec.Struct, frozen=True, kw_only=True):
-    """All providers whose accounts can be connected here."""
+    """The providers whose accounts can be connected here."""
 
     providers: Annotated[
         tuple[ProviderView, ...], Meta(description="The providers, in a stable order.")
@@ -106,7 +113,7 @@ class Providers(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who connects an account of which provider."""
+    """The provider to connect to, and who is connecting."""
 
     provider: KnownProvider
     org_id: (
@@ -115,8 +122,9 @@ class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
             Meta(
                 min_length=1,
                 max_length=256,
-                description="Your own id of the organisation that the account is connected for. It may be left out "
-                "with an API key, and must be the key's own.",
+                description="Your own id for the organisation that the account is connected for. "
+                "With an API key you may leave it out; if you send it, it must be the key's "
+                "own.",
                 examples=["acme"],
                 extra_json_schema=NAMED,
             ),
@@ -128,7 +136,7 @@ class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
         Meta(
             min_length=1,
             max_length=256,
-            description="Your own id of the person who connects it.",
+            description="Your own id for the person who connects the account.",
             examples=["user-42"],
             extra_json_schema=NAMED,
         ),
@@ -136,8 +144,8 @@ class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     return_url: Annotated[
         str | None,
         Meta(
-            description="Where the browser goes afterwards: a page of this server or of an allowed origin. Without it "
-            "the window closes itself.",
+            description="Where to send the browser afterwards: a page of this server or of an "
+            "allowed origin. Without it, the window closes itself.",
             examples=["/"],
             extra_json_schema={"format": "uri-reference"},
         ),
@@ -145,13 +153,14 @@ class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class StartedConnect(msgspec.Struct, frozen=True, kw_only=True):
-    """A consent that can begin."""
+    """A consent that is ready to begin."""
 
     flow_id: FlowId
     authorize_url: Annotated[
         str,
         Meta(
-            description="Open it in the browser of the person who consents, within ten minutes.",
+            description="The link to open in the browser of the person who consents, within ten "
+            "minutes.",
             examples=["http://localhost:8000/connect/019ac0de5a1b7c2d93e4f5a6b7c8d9e0"],
             extra_json_schema=URL,
         ),
@@ -159,12 +168,12 @@ class StartedConnect(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConsentError(msgspec.Struct, frozen=True, kw_only=True):
-    """Why a consent ended in no connection."""
+    """The reason why a consent did not lead to a connection."""
 
     code: Annotated[
         str,
         Meta(
-            description="Stable, for programs.",
+            description="A stable code for programs.",
             examples=["access_denied"],
             extra_json_schema={"enum": list(CONSENT_ERRORS)},
         ),
@@ -172,25 +181,25 @@ class ConsentError(msgspec.Struct, frozen=True, kw_only=True):
     detail: Annotated[
         str,
         Meta(
-            description="What happened and what helps, for people.",
+            description="What happened and what to do about it, for people.",
             examples=[ERROR_CODES["access_denied"].detail],
         ),
     ]
 
 
 class ConnectStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """How far a consent has come."""
+    """The status of a consent."""
 
     status: Annotated[
         FlowStatus,
         Meta(
-            description="`pending`: the person has not decided yet. `connected`: see `connection_id`. `failed`: see "
-            "`error`.",
+            description="`pending`: the person has not decided yet. `connected`: see "
+            "`connection_id`. `failed`: see `error`.",
             examples=["connected"],
         ),
     ]
     connection_id: Annotated[
-        ConnectionId | None, Meta(description="The connection; absent before there is one.")
+        ConnectionId | None, Meta(description="The connection; absent until there is one.")
     ] = None
     error: Annotated[ConsentError | None, Meta(description="Why it failed; absent otherwise.")] = (
         None
@@ -200,11 +209,14 @@ class ConnectStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
 @get(
     "/providers",
     tags=TAGS,
-    summary="List the providers that can be connected",
-    response_description="All providers.",
+    summary="List providers",
+    response_description="The providers.",
 )
 async def get_providers(context: InjectedContext) -> Providers:
-    """Each with what can be read of it, and the scopes that takes."""
+    """List the providers that can be connected here.
+
+    Each comes with the resources that can be read, and the scopes that each resource needs.
+    """
     return Providers(providers=list_providers(context=context))
 
 
@@ -216,11 +228,16 @@ async def get_providers(context: InjectedContext) -> Providers:
     response_description="The link to open.",
     errors=("unknown_provider", "bad_return_url", "bad_name", "foreign_org"),
     links=(
-        Link("get_connect", "See how the consent went.", {"flow_id": "$response.body#/flow_id"}),
+        Link(
+            "get_connect", "Get the status of the consent.", {"flow_id": "$response.body#/flow_id"}
+        ),
     ),
 )
 async def post_connect(data: JSONBody[StartConnect], context: InjectedContext) -> StartedConnect:
-    """The answer's link leads to the provider's consent page. The first sync starts by itself after the consent."""
+    """Return a link that leads to the provider's consent page.
+
+    The first sync starts by itself after the consent.
+    """
     org_id = context.org if data.org_id is msgspec.UNSET else data.org_id
     if org_id is None:
         raise missing_field("org_id")
@@ -237,18 +254,18 @@ async def post_connect(data: JSONBody[StartConnect], context: InjectedContext) -
 @get(
     "/connect/{flow_id:str}",
     tags=TAGS,
-    summary="Get how a consent went",
-    response_description="How far it has come.",
+    summary="Get connect status",
+    response_description="The status of the consent.",
     links=(
         Link(
             "get_connection",
-            "Read the connection.",
+            "Get the connection.",
             {"connection_id": "$response.body#/connection_id"},
         ),
     ),
 )
 async def get_connect(flow_id: FromPath[FlowId], context: InjectedContext) -> ConnectStatus:
-    """Ask until it is no longer `pending`. It is forgotten after a day."""
+    """Poll this until the status is no longer `pending`. A consent is forgotten after a day."""
     flow = await read_flow(flow_id, context=context)
     error = ConsentError(code=flow.error.code, detail=flow.error.detail) if flow.error else None
     return ConnectStatus(status=flow.status, connection_id=flow.connection_id, error=error)
@@ -256,7 +273,7 @@ async def get_connect(flow_id: FromPath[FlowId], context: InjectedContext) -> Co
 
 @get("/connect/{flow_id:str}", include_in_schema=False)
 async def open_link(flow_id: FromPath[str], context: InjectedContext) -> Response[None]:
-    """The short link: binds the flow to this browser and sends it to the provider."""
+    """Open the short link: bind the flow to this browser and redirect to the provider."""
     opened = await open_connect(flow_id, context=context)
     headers = {
         "location": opened.url,
@@ -271,14 +288,14 @@ async def open_link(flow_id: FromPath[str], context: InjectedContext) -> Respons
     status_code=200,
     tags=["Connections"],
     summary="Disconnect an account",
-    response_description="The connection, disconnected.",
+    response_description="The connection, now disconnected.",
 )
 async def delete_connection(
     connection_id: FromPath[ConnectionId], context: InjectedContext
 ) -> ConnectionView:
-    """Ends the grant at the provider where it can be ended, deletes the tokens and every item.
+    """Revoke the grant at the provider where that is possible, and delete the tokens and all items.
 
-    Done again it answers the same.
+    Repeating it gives the same answer.
     """
     snapshot = await disconnect(connection_id, context=context)
     return await read_connection(snapshot.id, context=context)

@@ -1,4 +1,4 @@
-"""Connections as auth published them, the newest version of each; and consents that are on their way to one."""
+"""Queries on connections, as auth published them, and on consents that are still pending."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.contracts.connections import Connection
 from shared.db import in_array, json_array
 
 Position = tuple[str, str]
-"""When a connection was made, and its id: where it stands among the others."""
+"""When a connection was created, and its id: its position in a listing."""
 FLOW_LIFETIME_S: Final = 600.0
 _STANDING: Final = select(connections.c.id, connections.c.generation, connections.c.status).where(
     in_array(connections.c.id, bindparam("ids", type_=Text))
@@ -25,7 +25,7 @@ _STANDING: Final = select(connections.c.id, connections.c.generation, connection
 
 
 async def get(db: AsyncConnection, id_: str, *, org: str | None = None) -> Connection | None:
-    """``org``: only if it is of that organisation."""
+    """Return the connection, or None. With ``org``, only if it belongs to that organisation."""
     query = select(connections.c.snapshot).where(connections.c.id == id_)
     if org is not None:
         query = query.where(connections.c.org_id == org)
@@ -43,7 +43,7 @@ async def find(
     after: Position | None = None,
     limit: int | None = None,
 ) -> list[Connection]:
-    """Connections that match, oldest first; disconnected ones only when asked for."""
+    """Return the connections that match, oldest first; disconnected ones only on request."""
     query = select(connections.c.snapshot).where(connections.c.status.in_(statuses))
     for column, wanted in (("org_id", org_id), ("user_id", user_id), ("provider", provider)):
         if wanted is not None:
@@ -55,7 +55,7 @@ async def find(
 
 
 async def save(db: AsyncConnection, snapshot: Connection) -> bool:
-    """Keep the snapshot if it is newer than the known one; False when it is an old one."""
+    """Keep the snapshot if it is newer than the stored one. Return False for an older one."""
     row = {
         "id": snapshot.id,
         "version": snapshot.version,
@@ -75,13 +75,13 @@ async def save(db: AsyncConnection, snapshot: Connection) -> bool:
 
 
 async def open_generations(db: AsyncConnection, ids: Collection[str]) -> dict[str, int]:
-    """Connection → lowest generation whose items still count (one above the last when it is disconnected)."""
+    """Return connection → the lowest generation whose items count; a disconnect closes its own."""
     rows = await db.execute(_STANDING, {"ids": json_array(ids)})
     return {id_: generation + (status == "disconnected") for id_, generation, status in rows}
 
 
 async def item_counts(db: AsyncConnection, connection_id: str) -> dict[str, int]:
-    """Resource → how many items can be read."""
+    """Return resource → number of items that can be read."""
     query = (
         select(items.c.resource, func.count())
         .where(items.c.connection_id == connection_id, items.c.deleted == False)  # noqa: E712  # SQL
@@ -100,7 +100,7 @@ async def newest_sync_id(db: AsyncConnection, connection_id: str) -> str | None:
 
 
 async def add_flow(db: AsyncConnection, flow: Flow) -> None:
-    """Remember a consent that is on its way, and forget those that nobody finished in time."""
+    """Remember a pending consent, and forget those that nobody finished in time."""
     now = clock.now()
     await db.execute(delete(flows).where(flows.c.expires_at < now))
     row = {name: getattr(flow, name) for name in ("org_id", "user_id", "provider")}

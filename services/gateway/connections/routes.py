@@ -1,4 +1,4 @@
-"""Connected accounts."""
+"""Routes for connected accounts."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ TAGS: Final = ["Connections"]
 @get(
     "/connections",
     tags=TAGS,
-    summary="List connected accounts",
+    summary="List connections",
     response_description="The connections, oldest first.",
     errors=("unknown_provider", "bad_token"),
     links=(
         Link(
             "get_connection",
-            "Read one of them.",
+            "Get one of them.",
             {"connection_id": "$response.body#/connections/0/id"},
         ),
         Link(
             "get_connections",
-            "Read the next page.",
+            "Get the next page.",
             {"page_token": "$response.body#/next_page_token"},
         ),
     ),
@@ -50,7 +50,7 @@ async def get_connections(
     page_size: Annotated[PageSize, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
     page_token: FromQuery[PageToken | None] = None,
 ) -> ConnectionPage:
-    """Oldest first, without disconnected ones."""
+    """List connected accounts, oldest first. Disconnected ones are left out."""
     return await list_connections(
         org_id=org_id,
         user_id=user_id,
@@ -64,23 +64,23 @@ async def get_connections(
 @get(
     "/connections/{connection_id:str}",
     tags=TAGS,
-    summary="Get a connected account",
+    summary="Get a connection",
     response_description="The connection.",
     links=(
-        Link("post_sync", "Sync it once more.", {"connection_id": "$response.body#/id"}),
+        Link("post_sync", "Sync it again.", {"connection_id": "$response.body#/id"}),
         Link(
             "get_sync",
-            "See how far its newest sync has come.",
+            "Get the progress of its newest sync.",
             {"sync_id": "$response.body#/sync_id"},
         ),
-        Link("get_items", "Read its items.", {"connection_id": "$response.body#/id"}),
+        Link("get_items", "List its items.", {"connection_id": "$response.body#/id"}),
         Link("delete_connection", "Disconnect it.", {"connection_id": "$response.body#/id"}),
     ),
 )
 async def get_connection(
     connection_id: FromPath[ConnectionId], context: InjectedContext
 ) -> ConnectionView:
-    """Also one that was disconnected."""
+    """Return a connection, even if it was disconnected."""
     return await read_connection(connection_id, context=context)
 
 

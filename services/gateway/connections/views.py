@@ -1,4 +1,4 @@
-"""Connections as clients see them, as new as the last answer they were given."""
+"""Connections as clients see them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from shared.settings import configured_for
 
 
 class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
-    """A connected account, as new as the last answer that was given of it."""
+    """A connected account, no older than any earlier answer about it."""
 
     id: ConnectionId
     provider: ProviderSlug
@@ -37,31 +37,36 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     paused: Annotated[
         bool,
         Meta(
-            description="True when a person has paused it: nothing is read until resumed.",
+            description="True while a person has paused it: nothing is synced until it is resumed.",
             examples=[False],
         ),
     ]
     reason: Annotated[
         str | None,
         Meta(
-            description="Why it is not active, for people; null when it is.",
+            description="Why it is not active, for people; null while it is.",
             examples=["The grant was revoked."],
         ),
     ]
     account: Annotated[Account, Meta(description="The account at the provider.")]
     org_id: OrgId
     user_id: UserId
-    sync_id: Annotated[SyncId | None, Meta(description="Its newest sync; null before the first.")]
+    sync_id: Annotated[
+        SyncId | None, Meta(description="The id of its newest sync; null before the first.")
+    ]
     resources: Annotated[
         tuple[ResourceSlug, ...],
-        Meta(description="What the granted scopes allow us to read.", examples=[["pages"]]),
+        Meta(
+            description="The resources that the granted scopes allow us to read.",
+            examples=[["pages"]],
+        ),
     ]
     scopes: Annotated[
         tuple[Scope, ...],
         Meta(description="The scopes that were granted.", examples=[["read_content"]]),
     ]
     items: Annotated[
-        int, Meta(description="How many items of it can be read here.", examples=[1180])
+        int, Meta(description="How many of its items can be read here.", examples=[1180])
     ]
     created_at: Annotated[
         str,
@@ -74,7 +79,7 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     updated_at: Annotated[
         str,
         Meta(
-            description="When anything of it but its items last changed.",
+            description="When anything but its items last changed.",
             examples=["2026-01-31T09:29:58.000Z"],
             extra_json_schema=TIME,
         ),
@@ -97,10 +102,10 @@ async def list_connections(
     page_token: str | None = None,
     context: GatewayContext,
 ) -> ConnectionPage:
-    """Oldest first, without disconnected ones.
+    """Return a page of connections, oldest first, without disconnected ones.
 
-    Raises ``BadRequest`` for an unknown provider, ``BadToken`` for a page token that was not given out for these
-    filters.
+    Raises ``BadRequest`` for an unknown provider, and ``BadToken`` for a page token that was not
+    issued for these filters.
     """
     check_page_size(page_size)
     if provider is not None:
@@ -120,7 +125,7 @@ async def list_connections(
 
 
 async def read_connection(connection_id: str, *, context: GatewayContext) -> ConnectionView:
-    """Also one that was disconnected, with that status. Raises ``NotFound``."""
+    """Return a connection, even if it was disconnected. Raises ``NotFound``."""
     async with context.database.read() as db:
         snapshot = await connections.get(db, connection_id, org=context.org)
         if snapshot is None:

@@ -10,7 +10,7 @@ from services.gateway.console.actions import (
     connect,
     end,
     leave_session,
-    reload,
+    sync_now,
     take_key,
 )
 from services.gateway.console.docs import docs_page, events_json, events_page, openapi_json
@@ -25,7 +25,7 @@ ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (
     ask_disconnect,
     leave,
     connect,
-    reload,
+    sync_now,
     end,
     choose_theme,
     ask_for_key,

@@ -1,6 +1,6 @@
-"""What the console's forms do, signing in and out included.
+"""The actions behind the console's forms, signing in and out included.
 
-Each answers with a page to go to, so that going back repeats nothing.
+Each answers with a redirect, so that going back repeats nothing.
 """
 
 from __future__ import annotations
@@ -28,11 +28,15 @@ from shared.errors import BadRequest, TributaryError
 YEAR_S: Final = 365 * 86_400
 
 
-_WRONG: Final = "This key opens nothing here: it is mistyped, expired or revoked."
+_WRONG: Final = "This key is not valid: it is mistyped, expired or revoked."
 
 
 class ConnectForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """``connection_id`` is the one to connect anew, ``csrf`` was read by whoever checked the session."""
+    """The form that starts a consent.
+
+    ``connection_id`` is the connection to reconnect, if any. The guard has already checked
+    ``csrf``.
+    """
 
     provider: str
     connection_id: str = ""
@@ -58,19 +62,19 @@ async def connect(
             context=context,
         )
     except TributaryError as error:
-        return await _refused(request, context, "Connecting did not begin.", error)
+        return await _refused(request, context, "The connection was not started.", error)
     return Redirect(f"/console/connect/{flow.flow_id}", status_code=303)
 
 
 @post("/console/connections/{id_:str}/reload", guards=[same_origin], include_in_schema=False)
-async def reload(
+async def sync_now(
     request: AnyRequest, context: InjectedContext, id_: FromPath[str]
 ) -> Response[Any]:
     try:
         connection, _, _ = await owned(context, id_)
         await request_sync(connection.id, context=context)
     except TributaryError as error:
-        return await _refused(request, context, "The load did not begin.", error)
+        return await _refused(request, context, "The sync was not started.", error)
     return Redirect(f"/#card-{connection.provider}", status_code=303)
 
 
@@ -120,7 +124,11 @@ async def ask_for_key(request: AnyRequest, context: InjectedContext) -> Response
 async def take_key(
     request: AnyRequest, context: InjectedContext, data: URLEncodedBody[SignInForm]
 ) -> Response[Any]:
-    """The browser gets another session than it may have had: nobody can have put one there that they know."""
+    """Sign in with a key.
+
+    The browser always gets a new session, so that nobody can plant one whose token they know
+    (session fixation).
+    """
     back = _page(data.next, context)
     if not context.settings.keys_required:
         return Redirect(back, status_code=303)
@@ -171,7 +179,7 @@ def _asked(
 
 
 def _page(wanted: str, context: GatewayContext) -> str:
-    """A page of ours to come back to; the first one for anything else."""
+    """Return a page of ours to come back to; the first page in place of anything else."""
     try:
         return checked_return_url(
             wanted, own=context.settings.public_url, allowed_origins=(), served=context.served

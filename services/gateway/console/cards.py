@@ -1,4 +1,4 @@
-"""What a connect card shows: the state of each account of a provider, its last sync, its share of the items."""
+"""The console's cards: the state of each account, its last sync, its share of the items."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from shared.contracts.vocabulary import SyncState
 WIDTH: Final = 100.0
 GAP: Final = 0.8
 THINNEST: Final = 1.2
-"""Something that is there can be seen, however small its share."""
+"""The smallest width of a slice, so that it can be seen however small its share is."""
 
 WORDS: Final = {
     "queued": "Queued",
-    "running": "Loading",
+    "running": "Syncing",
     "waiting": "Waiting",
-    "done": "Loaded",
+    "done": "Synced",
     "incomplete": "Incomplete",
     "failed": "Failed",
 }
@@ -39,7 +39,10 @@ _WORST_FIRST: Final = ("bad", "warn", "wait", "busy", "ok", "idle")
 
 
 class ShareSlice(msgspec.Struct, frozen=True, kw_only=True):
-    """One part of a share bar. ``x`` and ``width`` are in hundredths of the bar, ``tone`` numbers its colour."""
+    """One slice of a share bar.
+
+    ``x`` and ``width`` are in hundredths of the bar; ``tone`` is the number of its colour.
+    """
 
     label: str
     count: int
@@ -49,7 +52,7 @@ class ShareSlice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def shares(parts: Sequence[tuple[str, int]]) -> tuple[ShareSlice, ...]:
-    """The parts that are not empty side by side, in the given order, filling the bar."""
+    """Return the parts that are not empty, side by side in the given order, filling the bar."""
     shown = [(label, count, tone) for tone, (label, count) in enumerate(parts) if count > 0]
     total = sum(count for _, count, _ in shown)
     room = WIDTH - GAP * (len(shown) - 1) - THINNEST * len(shown)
@@ -65,7 +68,11 @@ def shares(parts: Sequence[tuple[str, int]]) -> tuple[ShareSlice, ...]:
 
 
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
-    """``of`` is the expected count, None where the provider does not tell: then the bar only shows that it moves."""
+    """The progress of one resource.
+
+    ``of`` is the expected count, None where the provider does not tell; the bar then only shows
+    that it moves.
+    """
 
     slug: str
     label: str
@@ -81,8 +88,11 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     scope: str | None = None
 
 
-class Load(msgspec.Struct, frozen=True, kw_only=True):
-    """``live``: it is not over, so there is something to watch."""
+class CardSync(msgspec.Struct, frozen=True, kw_only=True):
+    """A sync on a card.
+
+    ``live`` is true until it is over, as long as there is something to watch.
+    """
 
     sync_id: str
     state: SyncState
@@ -91,13 +101,17 @@ class Load(msgspec.Struct, frozen=True, kw_only=True):
     bars: tuple[Bar, ...]
 
 
-def load(sync: SyncView, *, labels: Mapping[str, str], counts: Mapping[str, int]) -> Load:
-    """``counts`` are the items that can be read: what a bar that has ended shows, so that all figures agree."""
+def card_sync(sync: SyncView, *, labels: Mapping[str, str], counts: Mapping[str, int]) -> CardSync:
+    """Return a sync as a card shows it.
+
+    ``counts`` are the items that can be read. A bar of a finished resource shows them, so that all
+    figures agree.
+    """
     bars = tuple(
         _bar(one, labels.get(one.resource, one.resource), counts) for one in sync.resources
     )
     ends = [one.ended_at for one in sync.resources if one.ended_at]
-    return Load(
+    return CardSync(
         sync_id=sync.id,
         state=sync.state,
         live=sync.state not in FINAL,
@@ -128,19 +142,22 @@ def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
 
 
 def _expected(one: ResourceState) -> int | None:
-    """What a full bar stands for; a total that proved too small is none."""
+    """Return the value of a full bar, None for a total that proved too small."""
     return one.expected if one.expected and one.expected >= one.items else None
 
 
 class StatusSign(msgspec.Struct, frozen=True):
-    """``kind`` picks the sign (``idle ok busy wait warn bad``), ``word`` says it."""
+    """A sign and its word: ``kind`` picks the sign (``idle ok busy wait warn bad``)."""
 
     kind: str
     word: str
 
 
 class AccountCard(msgspec.Struct, frozen=True, kw_only=True):
-    """One connection on its provider's card: ``user`` connected it, ``stream`` is the sync to follow while it runs."""
+    """One connection on its provider's card.
+
+    ``user`` connected it; ``stream`` is the id of the sync to follow while it runs.
+    """
 
     id: str
     name: str
@@ -148,9 +165,9 @@ class AccountCard(msgspec.Struct, frozen=True, kw_only=True):
     status: StatusSign
     reason: str | None
     reconnect: bool
-    reload: bool
+    can_sync: bool
     items: int
-    loaded: Moment | None
+    last_synced: Moment | None
     bars: tuple[Bar, ...]
     shares: tuple[ShareSlice, ...]
     stream: str | None
@@ -167,18 +184,18 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
 
 
 NOT_CONNECTED: Final = StatusSign("idle", "Not connected")
-_LOADS: Final = {
-    "queued": StatusSign("busy", "Loading"),
-    "running": StatusSign("busy", "Loading"),
+_SYNC_SIGNS: Final = {
+    "queued": StatusSign("busy", "Syncing"),
+    "running": StatusSign("busy", "Syncing"),
     "waiting": StatusSign("wait", "Waiting"),
     "done": StatusSign("ok", "Connected"),
-    "incomplete": StatusSign("warn", "Partly loaded"),
-    "failed": StatusSign("bad", "Load failed"),
+    "incomplete": StatusSign("warn", "Partly synced"),
+    "failed": StatusSign("bad", "Sync failed"),
 }
 
 
 def card(configured: ConfiguredProvider, accounts: tuple[AccountCard, ...]) -> Card:
-    """The card tells the state of its worst account."""
+    """Return the card of a provider, which shows the state of its worst account."""
     found = sorted(
         (account.status for account in accounts), key=lambda status: _WORST_FIRST.index(status.kind)
     )
@@ -196,42 +213,46 @@ def card(configured: ConfiguredProvider, accounts: tuple[AccountCard, ...]) -> C
 
 def account(
     connection: Connection,
-    load: Load | None,
+    sync: CardSync | None,
     *,
     labels: Mapping[str, str],
     counts: Mapping[str, int],
     now: float,
 ) -> AccountCard:
-    """``labels`` are the provider's resources in its order, ``counts`` what can be read of each right now."""
+    """Return one account on its card.
+
+    ``labels`` are the provider's resources in its order; ``counts`` are the items of each that can
+    be read now.
+    """
     known = {slug: slug for slug in (*labels, *counts)} | dict(labels)
     return AccountCard(
         id=connection.id,
         name=connection.account.name or connection.account.id,
         user=connection.user_id,
-        status=_status(connection, load),
+        status=_status(connection, sync),
         reason=connection.reason,
-        reconnect=connection.status == "reauth_required" or _lacks_scope(load),
-        reload=connection.status != "reauth_required",
+        reconnect=connection.status == "reauth_required" or _lacks_scope(sync),
+        can_sync=connection.status != "reauth_required",
         items=sum(counts.values()),
-        loaded=_loaded(load, now),
-        bars=load.bars if load else (),
+        last_synced=_last_synced(sync, now),
+        bars=sync.bars if sync else (),
         shares=shares([(label, counts.get(slug, 0)) for slug, label in known.items()]),
-        stream=load.sync_id if load and load.live else None,
+        stream=sync.sync_id if sync and sync.live else None,
     )
 
 
-def _status(connection: Connection, load: Load | None) -> StatusSign:
+def _status(connection: Connection, sync: CardSync | None) -> StatusSign:
     if connection.status == "reauth_required":
         return StatusSign("bad", "Reconnect needed")
     if connection.status == "degraded":
-        return StatusSign("warn", "Unsteady")
-    return _LOADS[load.state] if load else StatusSign("ok", "Connected")
+        return StatusSign("warn", "Degraded")
+    return _SYNC_SIGNS[sync.state] if sync else StatusSign("ok", "Connected")
 
 
-def _lacks_scope(load: Load | None) -> bool:
-    return load is not None and any(bar.scope for bar in load.bars)
+def _lacks_scope(sync: CardSync | None) -> bool:
+    return sync is not None and any(bar.scope for bar in sync.bars)
 
 
-def _loaded(load: Load | None, now: float) -> Moment | None:
-    ended = epoch(load.ended) if load and load.ended and not load.live else None
+def _last_synced(sync: CardSync | None, now: float) -> Moment | None:
+    ended = epoch(sync.ended) if sync and sync.ended and not sync.live else None
     return None if ended is None else ago(ended, now)

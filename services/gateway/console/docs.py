@@ -1,6 +1,7 @@
-"""The documentation: both contracts as JSON, and each as a page that looks like the console and needs no script.
+"""The documentation: both contracts as JSON, and each as a page that needs no script.
 
-What a page shows is prepared here as plain values; texts and types are pieces that its template writes, and escapes.
+A page's content is prepared here as plain values. Texts and types are pieces, which the template
+writes and escapes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _LONGEST_EXAMPLE: Final = 120
 
 
 class Fragment(NamedTuple):
-    """A part of a text or a type; ``look`` is ``plain`` or ``code``, and ``href`` makes it a link."""
+    """A piece of a text or type. ``look`` is ``plain`` or ``code``; ``href`` makes it a link."""
 
     text: str
     look: str = "plain"
@@ -69,7 +70,10 @@ async def events_page(request: AnyRequest, context: InjectedContext) -> Response
 
 
 def _kept_page(request: AnyRequest, template: str, values: Callable[[], Json]) -> Response[bytes]:
-    """Return a page that is the same for everybody but for its colours: made once for each of them, as it is long."""
+    """Return a page that differs between people only by its colours.
+
+    It is long, so each is made once.
+    """
     pages: dict[tuple[str, str], Response[bytes]] = request.app.state.setdefault("pages", {})
     wanted = (template, request.cookies.get("theme", "")[:8])
     if wanted not in pages:
@@ -111,15 +115,14 @@ def _common(document: Json) -> Json:
 
 
 def _text(value: str) -> list[Fragment]:
-    """Take our own Markdown apart: `code` and links to pages of ours."""
+    """Parse the Markdown that we write: `code` and links to our own pages."""
     pieces, end = [], 0
     for found in _MARKED.finditer(value):
         pieces.append(Fragment(value[end : found.start()]))
-        pieces.append(
-            Fragment(found["code"], "code")
-            if found["code"]
-            else Fragment(found["label"], href=found["href"])
-        )
+        if found["code"]:
+            pieces.append(Fragment(found["code"], "code"))
+        else:
+            pieces.append(Fragment(found["label"], href=found["href"]))
         end = found.end()
     return [*pieces, Fragment(value[end:])]
 
@@ -154,7 +157,7 @@ def _joined(kinds: Iterable[list[Fragment]]) -> list[Fragment]:
 
 
 def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> list[Json]:
-    """Return a line for each property, in the order that the shape has them."""
+    """Return a line for each property, in the order of the shape."""
     required = set(schema.get("required", ()))
     return [
         _line(name, one, _meaning(one), example(one, schemas), required=name in required)
@@ -173,7 +176,7 @@ def _line(
 
 
 def _meaning(schema: Mapping[str, Any]) -> str:
-    """Return its description, which may stand in the branch of a choice."""
+    """Return the schema's description, which may be in a branch of ``anyOf``."""
     found = [
         schema.get("description"),
         *(one.get("description") for one in schema.get("anyOf", ())),
@@ -182,24 +185,22 @@ def _meaning(schema: Mapping[str, Any]) -> str:
 
 
 def _json(value: Any) -> str:
-    return (
-        value
-        if isinstance(value, str)
-        else msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
-    )
+    if isinstance(value, str):
+        return value
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
 
 
 def _topic(document: Json, name: str) -> Json:
     channel = document["channels"][name]
     settings = channel["bindings"]["kafka"]["topicConfiguration"]
-    plain = {
-        key: ", ".join(value) if isinstance(value, list) else value
-        for key, value in settings.items()
-    }
+    shown = []
+    for key, value in settings.items():
+        plain = ", ".join(value) if isinstance(value, list) else value
+        shown.append(f"{key} {plain}")
     return {
         "name": name,
         "about": _text(channel["description"]),
-        "settings": ", ".join(f"{key} {value}" for key, value in plain.items()),
+        "settings": ", ".join(shown),
         "messages": [
             _message(document["components"]["messages"][kind]) for kind in channel["messages"]
         ],
@@ -266,7 +267,7 @@ def _parameter(one: Json) -> Json:
 
 
 def _answers(status: str, answer: Json) -> Iterable[Json]:
-    """Yield what it answers in each media type."""
+    """Yield the answer once for each media type."""
     about = _text(answer["description"])
     if "content" not in answer:
         yield {"status": status, "about": about, "media": "", "kind": [], "example": ""}
@@ -283,9 +284,8 @@ def _answers(status: str, answer: Json) -> Iterable[Json]:
 
 def _errors(document: Json, operation: Json) -> Iterable[Json]:
     for status, answer in operation["responses"].items():
-        shared = document["components"]["responses"].get(
-            answer.get("$ref", "").rpartition("/")[2], answer
-        )
+        name = answer.get("$ref", "").rpartition("/")[2]
+        shared = document["components"]["responses"].get(name, answer)
         for content in list(shared.get("content", {}).values())[:1]:
             for code, shown in content.get("examples", {}).items():
                 yield {"status": status, "code": code, "meaning": _text(shown["summary"])}
@@ -295,14 +295,15 @@ def _curl(server: str, path: str, method: str, operation: Json) -> str:
     """Return a call that can be pasted into a shell."""
     for parameter in operation["parameters"]:
         path = path.replace(f"{{{parameter['name']}}}", str(parameter["example"]))
-    parts = ["curl", *([f"-X {method.upper()}"] if method != "get" else [])]
+    parts = ["curl"]
+    if method != "get":
+        parts.append(f"-X {method.upper()}")
     if operation["security"]:
         parts.append('-H "Authorization: Bearer $KEY"')
     content = operation.get("requestBody", {}).get("content", {})
     if "application/json" in content:
-        parts.append(
-            f"--json '{msgspec.json.encode(content['application/json']['example']).decode()}'"
-        )
+        body = msgspec.json.encode(content["application/json"]["example"]).decode()
+        parts.append(f"--json '{body}'")
     elif content:
         form = next(iter(content.values()))["example"]
         parts += [f"--form '{name}={value}'" for name, value in form.items()]

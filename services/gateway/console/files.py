@@ -35,7 +35,7 @@ def _files() -> dict[str, File]:
 
 @get("/favicon.ico", include_in_schema=False)
 async def favicon() -> Response[bytes]:
-    """Browsers ask for it on pages that name no icon, such as those that end a consent."""
+    """Serve the icon for pages that name none, such as those that end a consent."""
     mark = _files()["mark.svg"]
     return Response(
         mark.body, media_type=mark.media_type, headers={"Cache-Control": "max-age=3600"}
@@ -44,7 +44,10 @@ async def favicon() -> Response[bytes]:
 
 @get("/console/static/{name:str}", include_in_schema=False)
 async def static_file(request: AnyRequest, name: FromPath[str]) -> Response[Any]:
-    """Browsers ask each time whether it changed, so that a new release never runs with an old script."""
+    """Serve a file.
+
+    Browsers revalidate it each time, so that a new release never runs with an old script.
+    """
     file = _files().get(name)
     if file is None:
         raise NotFound("The console has no such file.")

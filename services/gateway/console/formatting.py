@@ -1,4 +1,4 @@
-"""Numbers, times and names as people read them."""
+"""Format numbers, times and names for people."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ MINUTE, HOUR, DAY = 60, 3600, 86_400
 
 
 class Moment(msgspec.Struct, frozen=True, kw_only=True):
-    """A time for a ``<time>`` element: ``iso`` for machines, ``text`` short, ``full`` to the second in UTC."""
+    """A time for a ``<time>`` element.
+
+    ``iso`` is for machines, ``text`` is short, ``full`` is exact to the second, in UTC.
+    """
 
     iso: str
     text: str
@@ -26,13 +29,16 @@ def plural(value: int, one: str) -> str:
 
 
 def initials(name: str) -> str:
-    """A letter mark: the first letter and the next capital, else the first two letters."""
+    """Return a letter mark: the first letter and the next capital, else the first two letters."""
     capitals = [letter for letter in name[1:] if letter.isupper()]
     return (name[:1] + (capitals[0] if capitals else name[1:2])) or "?"
 
 
 def ago(at: float, now: float) -> Moment:
-    """``at`` and ``now`` in epoch seconds; older than a day is told as a date."""
+    """Return how long ago ``at`` was, as a date after more than a day.
+
+    Both times are epoch seconds.
+    """
     passed = max(0.0, now - at)
     if passed < MINUTE:
         text = "just now"
@@ -46,13 +52,13 @@ def ago(at: float, now: float) -> Moment:
 
 
 def clock(stamp: str) -> Moment | None:
-    """The time of day of an RFC 3339 stamp; None when it is none."""
+    """Return the time of day of an RFC 3339 timestamp; None if it is not one."""
     at = _parse(stamp)
     return None if at is None else _moment(at, f"{at:%H:%M:%S} UTC")
 
 
 def day(stamp: str | None) -> Moment | None:
-    """The date of an RFC 3339 stamp; None when it is none."""
+    """Return the date of an RFC 3339 timestamp; None if it is not one."""
     at = None if stamp is None else _parse(stamp)
     return None if at is None else _moment(at, f"{at.day} {at:%b %Y}")
 

@@ -18,13 +18,13 @@ LONGEST: Final = 200
 
 ROWS: Final = 25
 LONGEST_TRAIL: Final = 40
-"""How many pages back the links remember: an address has to stay short enough for every proxy."""
+"""The most pages back that links remember: an address must stay short enough for every proxy."""
 START: Final = "-"
-"""In a trail: the first page, which starts behind no item."""
+"""The first page in a trail: no item comes before it."""
 FIRST: Final[dict[str, Any]] = {"after": "", "trail": (), "page": 1}
 Key = tuple[str, str, str]
 COLOURED: Final = 200_000
-"""Characters of JSON up to which pieces are coloured; more would be slow to draw."""
+"""The longest JSON, in characters, that is coloured. Longer text would be slow to draw."""
 PIECES: Final = re.compile(
     r'(?P<name>"(?:[^"\\]|\\.)*"(?=:))|(?P<text>"(?:[^"\\]|\\.)*")'
     r"|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)|(?P<rest>[^\"\d\-tfn]+|.)"
@@ -32,7 +32,7 @@ PIECES: Final = re.compile(
 INVISIBLE: Final = re.compile(
     "[\u0080-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
-"""Characters that draw nothing, or turn the direction of what follows."""
+"""Characters that are invisible, or change the direction of the text after them."""
 
 
 def table_query(query_params: Mapping[str, str]) -> TableQuery:
@@ -51,7 +51,10 @@ def table_query(query_params: Mapping[str, str]) -> TableQuery:
 
 
 class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """The table's address. ``trail`` holds the start of each earlier page, the newest last; ``cleared`` empties it."""
+    """The table's address.
+
+    ``trail`` holds the start of each earlier page, the newest last; ``cleared`` empties the table.
+    """
 
     q: str = ""
     provider: str = ""
@@ -62,7 +65,7 @@ class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
     cleared: bool = False
 
     def link(self, **change: Any) -> str:
-        """The query string of this table with something else in it."""
+        """Return the query string of this table with some fields changed."""
         one = msgspec.structs.replace(self, **change)
         fields = {
             "q": one.q,
@@ -83,7 +86,11 @@ class Chip(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemRow(msgspec.Struct, frozen=True, kw_only=True):
-    """``href`` is our own page of the item, ``url`` its place at the provider when that is a web address."""
+    """A row of the table.
+
+    ``href`` is our own page of the item; ``url`` is its page at the provider, if that is a web
+    address.
+    """
 
     href: str
     name: str
@@ -97,7 +104,7 @@ class ItemRow(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ItemTable(msgspec.Struct, frozen=True, kw_only=True):
-    """``nested``: some row lies in another item, so that the column which says so is worth its place."""
+    """The table. ``nested``: some row has a parent, so the column for parents is shown."""
 
     query: TableQuery
     rows: tuple[ItemRow, ...]
@@ -128,7 +135,7 @@ def row(
 
 
 def start(item: SyncedItem) -> str:
-    """What the address of a page calls the item before it."""
+    """Return an item's name in the address of the page after it."""
     return "/".join(item.key)
 
 
@@ -138,7 +145,10 @@ def split(after: str) -> Key | None:
 
 
 def paged(query: TableQuery, found: Sequence[SyncedItem]) -> tuple[str | None, str | None]:
-    """Links to the page before and after this one; ``found`` has one row more than a page when there is a next."""
+    """Return links to the previous and the next page.
+
+    ``found`` has one row more than a page when there is a next one.
+    """
     before = None
     if query.page > 1 and query.trail:
         came = "" if query.trail[-1] == START else query.trail[-1]
@@ -152,7 +162,7 @@ def paged(query: TableQuery, found: Sequence[SyncedItem]) -> tuple[str | None, s
 
 
 def span(query: TableQuery, shown: int, total: int | None) -> str:
-    """Which rows these are, in words; ``total`` is None when nobody has counted them."""
+    """Return the range of rows in words; ``total`` is None when nobody has counted them."""
     if not shown:
         return "No items"
     first = (query.page - 1) * ROWS + 1
@@ -166,7 +176,7 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """``missing`` says why there is no raw JSON, when there is none."""
+    """One item in full. ``missing`` says why it has no raw JSON, if it has none."""
 
     name: str
     id: str
@@ -205,7 +215,7 @@ def item_detail(item: SyncedItem, configured: ConfiguredProvider | None, *, api:
 
 
 def pieces(raw: bytes) -> tuple[Piece, ...]:
-    """The JSON indented, with what cannot be seen written as its escape."""
+    """Return the JSON indented, with invisible characters as escapes."""
     try:
         readable = json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
     except (ValueError, RecursionError):
@@ -218,5 +228,8 @@ def pieces(raw: bytes) -> tuple[Piece, ...]:
 
 def _why_missing(size: int | None) -> str:
     if size:
-        return f"It is {number(size)} bytes long: too large to travel. Open it at the provider."
+        return (
+            f"It is {number(size)} bytes long, which is too large to store. Open it at the "
+            "provider."
+        )
     return "The provider gave no raw data for it."

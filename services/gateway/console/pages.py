@@ -1,4 +1,4 @@
-"""The console's pages, and the parts of the first one that are looked at again and again."""
+"""The console's pages, and the parts of the first one that are refreshed."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def one_item(
     try:
         found, configured = await item(context, (connection, resource, plain))
     except TributaryError as error:
-        return problem(request, "This item is not here.", error)
+        return problem(request, "This item was not found.", error)
     api = "/v1/items/" + "/".join(quote(part, safe="/") for part in (connection, resource, plain))
     return render("item.html", request=request, item=item_detail(found, configured, api=api))
 
@@ -93,12 +93,12 @@ async def ask_disconnect(
 async def leave(
     request: AnyRequest, context: InjectedContext, flow_id: FromPath[str]
 ) -> Response[bytes]:
-    """From here a link leads on to the provider: see the policy on forms in ``render``."""
+    """Show a link to the provider: a form may not redirect there (see ``PAGE_POLICY``)."""
     try:
         flow = await read_flow(flow_id, context=context)
         name = configured_for(flow.provider, context.settings.providers).provider.name
     except TributaryError as error:
-        return problem(request, "This connect link is no longer good.", error)
+        return problem(request, "This connect link is not valid.", error)
     return render("leaving.html", request=request, provider=name, link=flow.authorize_url)
 
 
@@ -112,9 +112,10 @@ def problem(request: AnyRequest, title: str, error: TributaryError) -> Response[
 
 
 def own_address(request: AnyRequest, context: GatewayContext) -> str | None:
-    """The public address of the same page, for a browser on another of our loopback names.
+    """Return the page's public address, for a browser on another loopback name; else None.
 
-    Cookies and form origins belong to one name; anything but loopback is left alone, where a proxy may have its own.
+    Cookies and form origins belong to one host name. Other names are left alone: a proxy may use
+    its own.
     """
     public = urlsplit(context.settings.public_url)
     asked_for = host_name(request.scope)
@@ -125,7 +126,7 @@ def own_address(request: AnyRequest, context: GatewayContext) -> str | None:
 
 
 async def consent_notice(context: GatewayContext, flow_id: str) -> Notice | None:
-    """None while it is open, and for a flow that is not the console's own or is forgotten by now."""
+    """Return the outcome of a consent of the console; None while pending or once forgotten."""
     try:
         flow = await context.auth.flow(flow_id)
     except TributaryError:

@@ -1,4 +1,4 @@
-"""Reads the gateway's rows into what the pages show."""
+"""Turn the gateway's rows into the contents of the pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
-from services.gateway.console.cards import AccountCard, Card, account, card, load
+from services.gateway.console.cards import AccountCard, Card, account, card, card_sync
 from services.gateway.console.formatting import initials, number
 from services.gateway.console.items import (
     FIRST,
@@ -34,11 +34,11 @@ from shared.contracts.connections import Connection
 from shared.errors import NotFound
 
 Counts = Mapping[str, Mapping[str, int]]
-"""Connection → resource → items that can be read."""
+"""Connection → resource → number of items that can be read."""
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
-    """The upper half of the page. ``live``: something loads, so it is worth looking again soon."""
+    """The cards. ``live``: a sync is running, so it is worth refreshing soon."""
 
     cards: tuple[Card, ...]
     items: int
@@ -52,18 +52,18 @@ async def overview(context: GatewayContext) -> Overview:
         accounts = [
             (one.provider, await _account(db, context, one, counts[one.id])) for one in mine
         ]
-    cards = tuple(
-        card(configured, tuple(view for provider, view in accounts if provider == slug))
-        for slug, configured in context.settings.providers.items()
-    )
+    cards = []
+    for slug, configured in context.settings.providers.items():
+        own = tuple(view for provider, view in accounts if provider == slug)
+        cards.append(card(configured, own))
     live = any(view.stream for _, view in accounts)
-    return Overview(cards=cards, items=sum(view.items for _, view in accounts), live=live)
+    return Overview(cards=tuple(cards), items=sum(view.items for _, view in accounts), live=live)
 
 
 async def owned(context: GatewayContext, id_: str) -> tuple[Connection, str, int]:
-    """A connection that the console shows, its provider's name, and how many items it has.
+    """Return a connection that the console shows, its provider's name, and its number of items.
 
-    Raises ``NotFound``, also for one that is disconnected or somebody else's.
+    Raises ``NotFound``, also for a connection that is disconnected or belongs to somebody else.
     """
     async with context.database.read() as db:
         found = await connections.get(db, id_)
@@ -77,7 +77,7 @@ async def owned(context: GatewayContext, id_: str) -> tuple[Connection, str, int
 async def item(
     context: GatewayContext, key: items.Key
 ) -> tuple[SyncedItem, ConfiguredProvider | None]:
-    """Raises ``NotFound``."""
+    """Return an item and its provider. Raises ``NotFound``."""
     connection, _, _ = await owned(context, key[0])
     async with context.database.read() as db:
         found = await items.get(db, key)
@@ -91,9 +91,9 @@ async def table(context: GatewayContext, query: TableQuery) -> ItemTable:
         mine = await connections.find(db, org_id=org_of(context), user_id=whose(context))
         counts = await _counts(db, mine)
         wanted = [one.id for one in mine if not query.provider or query.provider == one.provider]
-        found = (
-            [] if query.cleared or not wanted else await items.page(db, _item_query(query, wanted))
-        )
+        found: list[SyncedItem] = []
+        if wanted and not query.cleared:
+            found = await items.page(db, _item_query(query, wanted))
         rows = await _rows(db, context, found[:ROWS])
     previous, following = paged(query, found)
     chosen = {id_: counts[id_] for id_ in wanted}
@@ -127,7 +127,7 @@ async def _account(
     configured = context.settings.providers.get(connection.provider)
     labels = _labels(configured)
     newest = await syncs.newest(db, connection.id)
-    shown = load(await view(db, newest[0]), labels=labels, counts=counts) if newest else None
+    shown = card_sync(await view(db, newest[0]), labels=labels, counts=counts) if newest else None
     return account(connection, shown, labels=labels, counts=counts, now=clock.now())
 
 
@@ -148,7 +148,7 @@ async def _rows(
 
 
 def _parent(configured: ConfiguredProvider | None, item: SyncedItem) -> items.Key | None:
-    """Where the item's parent is, for resources whose parents are all of one kind."""
+    """Return the key of the item's parent, for resources whose parents are all of one type."""
     resource = configured.provider.resource(item.resource) if configured else None
     if resource is None or resource.original.parent_resource is None or item.parent_id is None:
         return None
@@ -171,21 +171,14 @@ def _total(counts: Counts, resource: str) -> int:
 def _provider_chips(
     context: GatewayContext, query: TableQuery, mine: Sequence[Connection], counts: Counts
 ) -> tuple[Chip, ...]:
-    chips = [
-        _chip(query, "All sources", _total(counts, ""), chosen=not query.provider, provider="")
-    ]
+    total = _total(counts, "")
+    chips = [_chip(query, "All sources", total, chosen=not query.provider, provider="")]
     for slug, configured in context.settings.providers.items():
         own = {one.id: counts[one.id] for one in mine if one.provider == slug}
         if own:
-            chips.append(
-                _chip(
-                    query,
-                    configured.provider.name,
-                    _total(own, ""),
-                    chosen=query.provider == slug,
-                    provider=slug,
-                )
-            )
+            label, total = configured.provider.name, _total(own, "")
+            chosen = query.provider == slug
+            chips.append(_chip(query, label, total, chosen=chosen, provider=slug))
     return tuple(chips)
 
 
@@ -205,7 +198,7 @@ def _resource_chips(
 
 
 def _chip(query: TableQuery, label: str, count: int, *, chosen: bool, **change: str) -> Chip:
-    """A filter's link; choosing another provider forgets the resource, whose name it may not know."""
+    """Return a filter's link. Another provider clears the resource, which it may not have."""
     change |= {"resource": ""} if "provider" in change else {}
     return Chip(
         label=label,

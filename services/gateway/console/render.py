@@ -1,4 +1,4 @@
-"""Pages from templates, every value escaped, shown to the viewer in whose name the console acts."""
+"""Render templates, with every value escaped, for the viewer that the console acts as."""
 
 from __future__ import annotations
 
@@ -26,19 +26,21 @@ HEADERS: Final = {
     "Referrer-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
-"""No Cross-Origin-Opener-Policy: the connect window has to stay reachable for the page that opened it. Not
-``no-referrer``: browsers would then call the origin of our own forms ``null``.
+"""The headers of every page of the console.
+
+No Cross-Origin-Opener-Policy: the page that opened the connect window must be able to reach it. Not
+``no-referrer``: browsers would then send ``Origin: null`` with our own forms.
 """
 THEMES: Final = (("auto", "Auto"), ("light", "Light"), ("dark", "Dark"))
 ORG: Final = "demo"
 USER: Final = "demo"
-"""Where no keys are needed, the console acts as one org and user."""
+"""The org and user that the console acts as where no keys are needed."""
 SIGNED_IN: Final = "console"
-"""Who has signed in shows the connections of all users of the organisation, and connects as this one."""
+"""The user of a signed-in viewer, who sees the connections of all users of the organisation."""
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What just happened, said above the cards; ``kind`` is ``good`` or ``bad``."""
+    """A message about what just happened, shown above the cards; ``kind`` is ``good`` or ``bad``."""
 
     kind: str
     title: str
@@ -68,7 +70,7 @@ def render(
         .get_template(template)
         .render(theme=theme, **viewer_values(request), **values)
     )
-    body = html.encode("utf-8", "replace")  # a lone surrogate in a name must not cost the page
+    body = html.encode("utf-8", "replace")  # A lone surrogate in a name must not break the page.
     return Response(body, status_code=status, media_type="text/html", headers=HEADERS)
 
 
@@ -81,7 +83,7 @@ def user_of(context: GatewayContext) -> str:
 
 
 def whose(context: GatewayContext) -> str | None:
-    """The only user whose connections are shown; None for all of the organisation's."""
+    """Return the only user whose connections are shown; None for all users of the organisation."""
     return USER if context.org is None else None
 
 
@@ -90,7 +92,7 @@ def shows(context: GatewayContext, made: Connection | Flow) -> bool:
 
 
 def viewer_values(request: AnyRequest) -> dict[str, Any]:
-    """As whom the page is shown; ``viewer`` is None on the page to sign in on."""
+    """Return the viewer's values for a template; ``viewer`` is None on the sign-in page."""
     caller = caller_of(request)
     signed_in = caller is not None and caller.org is not None
     return {

@@ -1,1 +1,1 @@
-"""Dead letters for operators: list them, look into one, put one back."""
+"""Dead letters for operators: list them, inspect one, replay one."""

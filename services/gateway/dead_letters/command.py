@@ -1,4 +1,7 @@
-"""``python -m services.gateway dead-letters``: lists, shows and replays dead letters beside services that run."""
+"""``python -m services.gateway dead-letters``: list, show and replay dead letters.
+
+It runs beside the services.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ COLUMNS: Final = ("id", "stored", "service", "tries", "bytes", "replayed", "key"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Return the exit code."""
+    """Run the command and return its exit code."""
     asked = _parser().parse_args(arguments)
     return run_command(lambda settings: _run(asked, settings), needs="The database or Kafka")
 
@@ -37,28 +40,32 @@ def _parser() -> argparse.ArgumentParser:
         description="Messages that could not be processed.",
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    listing = commands.add_parser("list", help="the newest, without what they hold")
+    listing = commands.add_parser("list", help="list the newest, without their contents")
     listing.add_argument("--topic", help="only those of this topic")
     listing.add_argument("--service", help="only those of this service")
-    listing.add_argument("--limit", type=_count, default=20, help="how many at most (20)")
-    showing = commands.add_parser("show", help="one, with headers and value")
+    listing.add_argument(
+        "--limit", type=_count, default=20, help="list at most this many (default: 20)"
+    )
+    showing = commands.add_parser("show", help="show one, with its headers and value")
     showing.add_argument("id")
     replaying = commands.add_parser(
-        "replay", help="put the message back on its topic; done again it changes nothing"
+        "replay", help="replay a message on its topic; repeating it changes nothing"
     )
     which = replaying.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?")
     which.add_argument(
-        "--all", action="store_true", help="all of --topic that were not replayed, the oldest first"
+        "--all",
+        action="store_true",
+        help="all of --topic that have not been replayed, oldest first",
     )
-    replaying.add_argument("--topic", help="with --all: of which topic")
+    replaying.add_argument("--topic", help="with --all: the topic to replay")
     return parser
 
 
 def _count(text: str) -> int:
     count = int(text)
     if not 1 <= count <= 10_000:
-        raise argparse.ArgumentTypeError("has to be 1 to 10000")
+        raise argparse.ArgumentTypeError("must be 1 to 10000")
     return count
 
 
@@ -70,7 +77,7 @@ async def _run(asked: argparse.Namespace, settings: Settings) -> int:
                     asked.limit, context, topic=asked.topic, service=asked.service
                 )
                 sys.stdout.write(table(found))
-                sys.stderr.write("There are more; --limit shows them.\n" if more else "")
+                sys.stderr.write("There are more; use --limit to show them.\n" if more else "")
             case "show":
                 sys.stdout.write(described(await show_dead_letter(asked.id, context=context)))
             case _ if asked.all:
@@ -95,7 +102,7 @@ async def _context(settings: Settings) -> AsyncIterator[DeadLetterContext]:
 async def _newest(
     limit: int | None, context: DeadLetterContext, *, topic: str | None, service: str | None = None
 ) -> tuple[list[DeadLetterSummary], bool]:
-    """And whether there are more; all of them for None."""
+    """Return dead letters, and True if there are more. A limit of None returns all of them."""
     found: list[DeadLetterSummary] = []
     page = await list_dead_letters(
         topic=topic, service=service, limit=min(limit or PAGE, PAGE), context=context
@@ -112,7 +119,7 @@ async def _newest(
 
 async def _replay_all(topic: str | None, context: DeadLetterContext) -> int:
     if topic is None:
-        sys.stderr.write("--all needs --topic: say whose letters are to be replayed.\n")
+        sys.stderr.write("--all needs --topic, the topic whose dead letters to replay.\n")
         return MISUSED
     found, _ = await _newest(None, context, topic=topic)
     due = [letter for letter in reversed(found) if letter.replayable and letter.replayed_at is None]
@@ -125,36 +132,38 @@ async def _replay_all(topic: str | None, context: DeadLetterContext) -> int:
                 failed += 1
                 sys.stderr.write(f"{letter.id}: {refused.detail}\n")
     sys.stderr.write(
-        f"{len(due) - failed} replayed, {failed} failed, {len(found) - len(due)} left as they were.\n"
+        f"{len(due) - failed} replayed, {failed} failed, {len(found) - len(due)} skipped.\n"
     )
     return REFUSED if failed else 0
 
 
 def _tell(done: Replayed) -> None:
     sys.stdout.write(
-        f"{done.id}  is at {done.topic}, partition {done.partition}, offset {done.offset}\n"
+        f"{done.id}  replayed to {done.topic}, partition {done.partition}, offset {done.offset}\n"
     )
 
 
 def table(letters: Sequence[DeadLetterSummary]) -> str:
-    """Without values: they hold customers' data."""
+    """Return a table of dead letters, without values: they hold customers' data."""
     if not letters:
         return "There are no dead letters.\n"
     rows = [COLUMNS, *(_row(letter) for letter in letters)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
-    lines = (
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    )
-    return "".join(f"{line.rstrip()}\n" for line in lines)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        line = "  ".join(map(str.ljust, row, widths))
+        lines.append(f"{line.rstrip()}\n")
+    return "".join(lines)
 
 
 def described(letter: DeadLetterView) -> str:
-    origin = (
-        f"{letter.topic}, partition {letter.partition}, offset {letter.offset}"
-        if letter.pointer is None
-        else f"a record of a provider's page, at {letter.pointer}: it cannot be replayed; load the connection again"
-    )
+    if letter.pointer is None:
+        origin = f"{letter.topic}, partition {letter.partition}, offset {letter.offset}"
+    else:
+        origin = (
+            f"a record of a provider's page, at {letter.pointer}: it cannot be replayed; sync the "
+            "connection again"
+        )
     facts = {
         "id": letter.id,
         "from": origin,
@@ -170,14 +179,14 @@ def described(letter: DeadLetterView) -> str:
     }
     width = max(len(name) for name in facts)
     lines = [f"{name.ljust(width)}  {_printable(text)}" for name, text in facts.items()]
-    value = (
-        "no value: a deletion" if letter.value is None else _encoded(letter.value, letter.encoding)
-    )
+    value = "no value: a deletion"
+    if letter.value is not None:
+        value = _encoded(letter.value, letter.encoding)
     return "\n".join([*lines, "", _printable(value, keep="\n\t"), ""])
 
 
 def _row(letter: DeadLetterSummary) -> tuple[str, ...]:
-    replayed = letter.replayed_at or ("no" if letter.replayable else "cannot be")
+    replayed = letter.replayed_at or ("no" if letter.replayable else "not replayable")
     cells = (
         letter.id,
         letter.stored_at,
@@ -195,10 +204,12 @@ def _short(text: str) -> str:
 
 
 def _printable(text: str, *, keep: str = "") -> str:
-    """Whoever wrote the message must not write on the terminal."""
-    return "".join(
-        one if one.isprintable() or one in keep else "\N{REPLACEMENT CHARACTER}" for one in text
-    )
+    """Return the text without control characters.
+
+    Otherwise, whoever wrote the message could send escape sequences to the operator's terminal.
+    """
+    unsafe = {one for one in text if not one.isprintable() and one not in keep}
+    return text.translate({ord(one): "\N{REPLACEMENT CHARACTER}" for one in unsafe})
 
 
 def _encoded(text: str, encoding: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What the verbs on dead letters need, and how they reach Kafka: each for itself, for as long as it takes."""
+"""The context of the verbs on dead letters, each of which opens its own connection to Kafka."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ from shared.settings import Cluster
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetterContext:
-    """``log_ids`` tells the identity of each topic's log: a replay is recorded for one of them.
+    """Everything that the verbs on dead letters need.
 
-    ``org`` None sees every letter, an organisation only those that name it.
+    ``log_ids`` holds the identity of each topic's log: a replay is recorded for one log. ``org``
+    None sees every dead letter; an organisation sees only its own.
     """
 
     kafka: Cluster
@@ -28,7 +29,7 @@ class DeadLetterContext:
     org: str | None = None
 
     def log_id(self, dead_letter_id: str) -> str:
-        """Return the identity of the log that a dead letter lies in."""
+        """Return the identity of the log that holds a dead letter."""
         return self.log_ids[parse_id(dead_letter_id)[0].topic]
 
 
@@ -36,7 +37,7 @@ class DeadLetterContext:
 async def open_reader(
     context: DeadLetterContext, topics: Collection[str]
 ) -> AsyncIterator[LogReader]:
-    """Raises ``Unavailable`` when Kafka is."""
+    """Open a reader of Kafka. Raise ``Unavailable`` when Kafka does not answer."""
     try:
         async with LogReader(context.kafka, topics) as reader:
             yield reader
@@ -48,7 +49,7 @@ async def open_reader(
 
 @asynccontextmanager
 async def open_producer(context: DeadLetterContext) -> AsyncIterator[Producer]:
-    """Raises ``Unavailable`` when Kafka is not there at all."""
+    """Open a producer. Raise ``Unavailable`` when Kafka does not answer."""
     producer = Producer(context.kafka, client_id="gateway-replay")
     try:
         await producer.start()

@@ -1,9 +1,11 @@
-"""A dead letter taken apart: the message that could not be processed, and what was written beside it.
+"""Parse a dead letter into the message that could not be processed and the facts around it.
 
-The consumer appends its headers (``dlq_…``) after those of the message, so the last ones count: a message may have
-headers of such names itself, because somebody invented them or because it was replayed before.
+The consumer appends its headers (``dlq_…``) after those of the message, so the last ones count: the
+message may carry headers of the same names, because somebody made them up or because it was
+replayed before.
 
-Its id says where it lies, ``topic~partition~offset``, in characters that a URL leaves as they are.
+A dead letter's id is its position, ``topic~partition~offset``, in characters that need no escaping
+in a URL.
 """
 
 from __future__ import annotations
@@ -26,17 +28,18 @@ from shared.kafka import LoggedRecord
 REPLAYED_FROM: Final = "dlq_replay"
 Headers = tuple[tuple[str, bytes], ...]
 SOURCES: Final = {dead_letters(topic.name): topic.name for topic in PUBLIC}
-"""Topic of dead letters → the topic they come from."""
+"""Topic of dead letters → the topic that they come from."""
 _ID: Final = re.compile(r"([a-z0-9.]{1,100})~(\d{1,6})~(\d{1,18})", re.ASCII)
 Encoding = Literal["utf-8", "base64"]
 _NO_MESSAGE: Final = "; null for a record of a provider's page"
 
 
 class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
-    """``topic``, ``partition`` and ``offset`` are where it came from.
+    """A dead letter; ``topic``, ``partition`` and ``offset`` are those of the original message.
 
-    What was no message but a record of a provider's page has no partition and offset; it has a ``pointer`` into that
-    page instead. ``headers`` are the message's own. ``whole`` is false when there was room for its beginning only.
+    A record of a provider's page has no partition and offset; it has a ``pointer`` into that page
+    instead. ``headers`` are those of the message. ``whole`` is false when only the beginning could
+    be kept.
     """
 
     id: str
@@ -61,7 +64,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def parse(logged: LoggedRecord) -> DeadLetter:
-    """Never raises, whatever lies there."""
+    """Parse any record; never raise, whatever it holds."""
     record = logged.record
     headers, origin = _split(record.headers)
     source = SOURCES[record.topic]
@@ -87,7 +90,7 @@ def parse(logged: LoggedRecord) -> DeadLetter:
 
 
 def _split(headers: Headers) -> tuple[Headers, Headers]:
-    """The message's headers, and those that were written beside it; of a record all are of the latter kind."""
+    """Return a message's headers and those added to them; a record of a page has only those."""
     begins = [at for at, (name, _) in enumerate(headers) if name == "dlq_topic"]
     return (headers[: begins[-1]], headers[begins[-1] :]) if begins else ((), headers)
 
@@ -106,7 +109,10 @@ def format_id(topic: str, partition: int, offset: int) -> str:
 
 
 def parse_id(id_: str) -> tuple[TopicPartition, int]:
-    """Partition and offset. Raises ``NotFound`` for what never named one."""
+    """Return the partition and offset of an id.
+
+    Raise ``NotFound`` if it is not one of ``topic``'s.
+    """
     found = _ID.fullmatch(id_)
     if (
         found is None
@@ -118,11 +124,14 @@ def parse_id(id_: str) -> tuple[TopicPartition, int]:
 
 
 def not_found() -> NotFound:
-    return NotFound("There is no such dead letter, or no longer: they are kept for 30 days.")
+    return NotFound("There is no such dead letter. They are kept for 30 days.")
 
 
 def source_topics(topic: str | None) -> list[str]:
-    """The topics of dead letters to look into: all, or that of one topic. Raises ``BadRequest``."""
+    """Return the topics of dead letters to read: all, or that of one topic.
+
+    Raise ``BadRequest``.
+    """
     chosen = [letters for letters, source in SOURCES.items() if topic in {None, source, letters}]
     if not chosen:
         raise BadRequest(
@@ -138,15 +147,15 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
     id: DeadLetterId
     topic: MessageTopic
     partition: Annotated[
-        int | None, Meta(description="Its partition there" + _NO_MESSAGE + ".", examples=[3])
+        int | None, Meta(description="The message's partition" + _NO_MESSAGE + ".", examples=[3])
     ]
     offset: Annotated[
-        int | None, Meta(description="Its offset there" + _NO_MESSAGE + ".", examples=[1841])
+        int | None, Meta(description="The message's offset" + _NO_MESSAGE + ".", examples=[1841])
     ]
     pointer: Annotated[
         str | None,
         Meta(
-            description="Where in its page the record is (RFC 6901); null for a message.",
+            description="The position of the record in its page (RFC 6901); null for a message.",
             examples=["/results/17"],
             extra_json_schema={"format": "json-pointer"},
         ),
@@ -161,11 +170,11 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
             examples=["Item does not decode: Object missing required field `id`"],
         ),
     ]
-    attempts: Annotated[int, Meta(description="How often it was tried.", examples=[1])]
+    attempts: Annotated[int, Meta(description="The number of attempts.", examples=[1])]
     org_id: Annotated[
         str | None,
         Meta(
-            description="The organisation that it belongs to; null where none is known.",
+            description="The organisation that it belongs to; null if none is known.",
             examples=["acme"],
         ),
     ]
@@ -185,12 +194,10 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
             extra_json_schema=TIME,
         ),
     ]
-    replayable: Annotated[
-        bool, Meta(description="Whether it can be put back on its topic.", examples=[True])
-    ]
+    replayable: Annotated[bool, Meta(description="Whether it can be replayed.", examples=[True])]
     replayed_at: Annotated[
         ReplayedAt | None,
-        Meta(description="When it was put back on its topic; null if it was not."),
+        Meta(description="When it was replayed; null if it was not."),
     ]
 
 
@@ -199,29 +206,33 @@ class HeaderView(msgspec.Struct, frozen=True, kw_only=True):
 
     name: Annotated[str, Meta(description="The header's name.", examples=["ce_type"])]
     value: Annotated[
-        str, Meta(description="Its value, written as `encoding` says.", examples=["tributary.Item"])
+        str,
+        Meta(
+            description="The header's value, in the given `encoding`.", examples=["tributary.Item"]
+        ),
     ]
     encoding: Annotated[
         Encoding,
-        Meta(description="`utf-8` where the bytes are text, else `base64`.", examples=["utf-8"]),
+        Meta(description="`utf-8` if the bytes are text, else `base64`.", examples=["utf-8"]),
     ]
 
 
 class DeadLetterView(DeadLetterSummary, frozen=True, kw_only=True):
-    """A dead letter with everything in it."""
+    """A dead letter with its headers and value."""
 
     headers: Annotated[list[HeaderView], Meta(description="The message's headers, in their order.")]
     value: Annotated[
         str | None,
         Meta(
-            description="The message's value, written as `encoding` says; null for none.",
+            description="The message's value, in the given `encoding`; null if it has none.",
             examples=['{"id": 7}'],
         ),
     ]
     encoding: Annotated[
         Encoding | None,
         Meta(
-            description="`utf-8` where the value's bytes are text, else `base64`; null for no value.",
+            description="`utf-8` if the value's bytes are text, else `base64`; null if it has "
+            "none.",
             examples=["utf-8"],
         ),
     ]

@@ -24,15 +24,18 @@ from services.gateway.dead_letters.dead_letter import (
 from shared.kafka import LoggedRecord, LogReader
 
 MOST_READ: Final = 2_000
-"""Dead letters looked at for one page; filters may leave none of them."""
+"""The most dead letters that are read for one page; filters may leave none of them."""
 
 Marks = Mapping[TopicPartition, int]
-"""Per partition: what lies before this offset has not been listed. A partition that is not named has nothing left."""
+"""Partition → the offset before which nothing has been listed. A missing one has nothing left."""
 EncodedMarks = list[tuple[str, int, int]]
 
 
 class DeadLetterListing(msgspec.Struct, frozen=True, kw_only=True):
-    """``rest`` is None when there is nothing more; a page that is not full does not say that."""
+    """A page.
+
+    ``rest`` is None when there is nothing more; a page that is not full may not be the last.
+    """
 
     letters: list[DeadLetterSummary]
     rest: dict[TopicPartition, int] | None
@@ -46,9 +49,10 @@ async def list_dead_letters(
     marks: Marks | None = None,
     context: DeadLetterContext,
 ) -> DeadLetterListing:
-    """The newest first by the clocks of those who wrote them, in one partition by their order.
+    """List the newest first by their writers' clocks; within a partition, by offset.
 
-    ``marks`` are the ``rest`` of a page before. Raises ``BadRequest`` for an unknown topic, ``Unavailable``.
+    ``marks`` are the ``rest`` of the page before. Raises ``BadRequest`` for an unknown topic, and
+    ``Unavailable``.
     """
     async with open_reader(context, source_topics(topic)) as reader:
         bounds = await reader.bounds()
@@ -71,7 +75,7 @@ async def list_dead_letters(
 
 
 class _Backwards:
-    """Several partitions as one list, read from their ends a stretch at a time."""
+    """Several partitions as one list, read backwards from their ends in stretches."""
 
     def __init__(
         self, reader: LogReader, bounds: Mapping[TopicPartition, tuple[int, int]], *, chunk: int
@@ -118,7 +122,7 @@ class _Backwards:
 
 
 def _without_value(logged: LoggedRecord) -> DeadLetter:
-    """A page of letters with their values could be larger than the memory."""
+    """Drop the value: a page of dead letters with their values could exceed the memory."""
     letter = parse(logged)
     return msgspec.structs.replace(letter, value=None)
 
@@ -128,19 +132,22 @@ def _offset(letter: DeadLetter) -> int:
 
 
 def encode_marks(rest: Marks) -> EncodedMarks:
-    """Return the marks for a page token."""
+    """Return the marks to put into a page token."""
     return [(at.topic, at.partition, mark) for at, mark in sorted(rest.items())]
 
 
 def decode_marks(encoded: EncodedMarks | None) -> dict[TopicPartition, int] | None:
-    """Return the marks of a page token; None without one."""
+    """Return the marks in a page token; None without one."""
     if encoded is None:
         return None
     return {TopicPartition(topic, partition): mark for topic, partition, mark in encoded}
 
 
 async def show_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLetterView:
-    """Raises ``NotFound``, also for a letter of another organisation, and ``Unavailable``."""
+    """Return one dead letter.
+
+    Raises ``NotFound``, also for another organisation's, and ``Unavailable``.
+    """
     letter = await find_dead_letter(id_, context=context)
     async with context.database.read() as db:
         replay = await replays.get(db, context.log_id(id_), id_)
@@ -148,7 +155,7 @@ async def show_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLette
 
 
 async def find_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLetter:
-    """Raises as ``show_dead_letter`` does."""
+    """Return one dead letter and its replay. Raise as ``show_dead_letter`` does."""
     partition, offset = parse_id(id_)
     async with open_reader(context, [partition.topic]) as reader:
         logged = await reader.one(partition, offset)

@@ -1,4 +1,4 @@
-"""Which dead letters were put back on their topics. Times are epoch seconds."""
+"""Queries on the replays of dead letters. Times are epoch seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from services.gateway.tables import replays
 
 
 class Replay(msgspec.Struct, frozen=True, kw_only=True):
-    """``sent_at`` is None while nobody knows whether Kafka has it; then ``partition`` and ``offset`` are too."""
+    """A replay of a dead letter.
+
+    ``sent_at``, ``partition`` and ``offset`` are None until Kafka is known to have the message.
+    """
 
     dead_letter_id: str
     begun_at: float
@@ -28,14 +31,17 @@ async def get(db: AsyncConnection, log_id: str, id_: str) -> Replay | None:
 
 
 async def find(db: AsyncConnection, log_ids: Collection[str], ids: Collection[str]) -> list[Replay]:
-    """Return the replays of these dead letters; an id names its topic, so any of the present logs may be theirs."""
+    """Return the replays of these dead letters.
+
+    An id names its topic, so any present log may match.
+    """
     query = select(*(replays.c[name] for name in Replay.__struct_fields__))
     query = query.where(replays.c.log_id.in_(log_ids), replays.c.dead_letter_id.in_(ids))
     return [Replay(**row) for row in (await db.execute(query)).mappings()]
 
 
 async def begin(db: AsyncConnection, log_id: str, id_: str, *, now: float, given_up: float) -> bool:
-    """Whether it is the caller who may send it: nobody has, nor begun to after ``given_up``."""
+    """Return True if the caller may send it: nobody has sent it, or begun to since ``given_up``."""
     new = (
         upsert(replays)
         .values(log_id=log_id, dead_letter_id=id_, begun_at=now)
@@ -51,7 +57,10 @@ async def begin(db: AsyncConnection, log_id: str, id_: str, *, now: float, given
 async def finish(
     db: AsyncConnection, log_id: str, id_: str, *, now: float, at: tuple[int, int]
 ) -> None:
-    """``at`` is the partition and offset it has now. The first to finish counts."""
+    """Record that it was sent.
+
+    ``at`` is its new partition and offset. The first to finish counts.
+    """
     ours = (replays.c.log_id == log_id) & (replays.c.dead_letter_id == id_)
     unsent = ours & replays.c.sent_at.is_(None)
     await db.execute(

@@ -1,4 +1,4 @@
-"""Put a dead letter's message back on the topic it came from."""
+"""Replay a dead letter: send its message to its own topic again."""
 
 from __future__ import annotations
 
@@ -27,17 +27,23 @@ from shared.kafka import MAX_DEAD_LETTER_BYTES, Producer
 
 PATIENCE_S: Final = 10.0
 GIVEN_UP_S: Final = 30.0
-"""Whoever began and has not finished after this long is gone: the next one sends, at worst a second time."""
+"""Seconds after which an unfinished replay counts as abandoned.
+
+The next one sends, at worst again.
+"""
 
 
 _UNCONFIRMED: Final = (
-    f"Kafka has not confirmed the message. Replay it again in {GIVEN_UP_S:.0f} seconds: if it did arrive, a second "
-    "copy does no harm."
+    f"Kafka has not confirmed the message. Replay it again in {GIVEN_UP_S:.0f} seconds: if it "
+    "did arrive, a second copy does no harm."
 )
 
 
 class Replayed(msgspec.Struct, frozen=True, kw_only=True):
-    """Where the message is now. A dead letter is replayed once: asking again answers the same."""
+    """The message's new position.
+
+    A dead letter is replayed once: repeating it gives the same answer.
+    """
 
     id: DeadLetterId
     topic: MessageTopic
@@ -49,12 +55,13 @@ class Replayed(msgspec.Struct, frozen=True, kw_only=True):
 async def replay_dead_letter(
     id_: str, *, context: DeadLetterContext, producer: Producer | None = None
 ) -> Replayed:
-    """The message as it was, with one more header; on the same partition, because that follows from its key.
+    """Send the message again as it was, with one more header; its key leads to the same partition.
 
-    Recorded before and after it is sent: a crash in between costs at most a second copy, which every consumer takes as
-    one. ``producer`` spares one of its own where many are replayed.
+    The replay is recorded before and after the message is sent: a crash in between costs at most a
+    second copy, which every consumer ignores. Pass ``producer`` to share one among many replays.
 
-    Raises ``NotFound``, ``Conflict`` for what cannot be replayed or is being replayed, ``Unavailable``.
+    Raises ``NotFound``, ``Conflict`` for a dead letter that cannot be replayed or is being
+    replayed, ``Unavailable``.
     """
     letter = await find_dead_letter(id_, context=context)
     _check(letter)
@@ -80,14 +87,14 @@ async def replay_dead_letter(
 def _check(letter: DeadLetter) -> None:
     if letter.offset is None:
         raise Conflict(
-            "This is a record of a provider's page, not a message: there is nothing to put back. Load the connection "
-            "again; the record is read anew with it.",
+            "This is a record of a provider's page, not a message, so it cannot be replayed. "
+            "Sync the connection again; the record is read again with it.",
             code="not_replayable",
         )
     if not letter.whole:
         raise Conflict(
-            f"The message was too large to be kept whole: of its {letter.size} bytes only the beginning is here. "
-            "Whoever sent it has to send it again.",
+            "The message was too large to be kept whole: only the beginning of its "
+            f"{letter.size} bytes is here. Its sender has to send it again.",
             code="not_replayable",
         )
 
@@ -98,7 +105,7 @@ async def _sent(letter: DeadLetter, producer: Producer) -> tuple[int, int]:
     )
     done, _ = await asyncio.wait([acknowledged], timeout=PATIENCE_S)
     if not done:
-        acknowledged.cancel()  # it was waited for; the message itself may still arrive
+        acknowledged.cancel()  # Kafka may still receive the message after we stop waiting.
         raise Unavailable(_UNCONFIRMED)
     try:
         ((partition, offset),) = acknowledged.result().items()
@@ -116,8 +123,8 @@ def _original(letter: DeadLetter) -> Message:
 def _replayed(letter: DeadLetter, known: Replay | None) -> Replayed:
     if known is None or known.sent_at is None or known.partition is None or known.offset is None:
         raise Conflict(
-            f"Somebody is replaying this letter right now, or was when it broke off. Ask again in {GIVEN_UP_S:.0f} "
-            "seconds.",
+            "This dead letter is being replayed, or an earlier replay broke off. Ask again "
+            f"in {GIVEN_UP_S:.0f} seconds.",
             code="replay_running",
         )
     return Replayed(

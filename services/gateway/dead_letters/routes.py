@@ -1,4 +1,4 @@
-"""Messages that could not be processed, for operators."""
+"""Routes for dead letters, for operators."""
 
 from __future__ import annotations
 
@@ -28,7 +28,10 @@ TAGS: Final = ["Dead letters"]
 
 
 class DeadLetterPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of dead letters. With filters, one before the last may hold less than was asked for."""
+    """A page of dead letters.
+
+    With filters, a page may hold fewer than `page_size` even if more follow.
+    """
 
     dead_letters: Annotated[
         list[DeadLetterSummary], Meta(description="The dead letters, newest first.")
@@ -46,7 +49,7 @@ SourceTopic = Annotated[
 ServiceName = Annotated[
     str,
     Meta(
-        description="Only what this service could not process.",
+        description="Only messages that this service could not process.",
         examples=["gateway"],
         extra_json_schema=PLAIN,
     ),
@@ -62,7 +65,7 @@ ServiceName = Annotated[
     links=(
         Link(
             "get_dead_letter",
-            "Read one of them.",
+            "Get one of them.",
             {"dead_letter_id": "$response.body#/dead_letters/0/id"},
         ),
         Link(
@@ -72,7 +75,7 @@ ServiceName = Annotated[
         ),
         Link(
             "get_dead_letters",
-            "Read the next page.",
+            "Get the next page.",
             {"page_token": "$response.body#/next_page_token"},
         ),
     ),
@@ -85,7 +88,10 @@ async def get_dead_letters(
     page_size: Annotated[PageSize, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
     page_token: FromQuery[PageToken | None] = None,
 ) -> DeadLetterPage:
-    """Newest first, without what they hold. Those that come while you page are not shown."""
+    """List dead letters, newest first, without their contents.
+
+    Those that arrive while you page are not shown.
+    """
     tokens = PageTokens(context.page_tokens, "dead-letters", topic, service, context.org)
     marks = decode_marks(tokens.read(page_token, EncodedMarks))
     found = await list_dead_letters(
@@ -99,13 +105,13 @@ async def get_dead_letters(
     "/dead-letters/{dead_letter_id:str}",
     tags=TAGS,
     summary="Get a dead letter",
-    response_description="The dead letter, with everything in it.",
+    response_description="The dead letter with its headers and value.",
     links=(Link("post_replay", "Replay it.", {"dead_letter_id": "$response.body#/id"}),),
 )
 async def get_dead_letter(
     dead_letter_id: FromPath[DeadLetterId], context: InjectedContext
 ) -> DeadLetterView:
-    """With everything in it: headers and value, byte for byte."""
+    """Return a dead letter with its headers and value, byte for byte."""
     return await show_dead_letter(dead_letter_id, context=_context(context))
 
 
@@ -114,15 +120,16 @@ async def get_dead_letter(
     status_code=200,
     tags=TAGS,
     summary="Replay a dead letter",
-    response_description="When and where it was put back.",
+    response_description="The message's new position.",
     errors=("not_replayable", "replay_running"),
 )
 async def post_replay(dead_letter_id: FromPath[DeadLetterId], context: InjectedContext) -> Replayed:
-    """Put the message back on its topic, byte for byte, with the header `dlq_replay` added.
+    """Send the message to its topic again, byte for byte, with the header `dlq_replay` added.
 
-    Done again it changes nothing and answers the same.
+    Repeating it sends nothing and gives the same answer.
 
-    What was no message, a record of a provider's page, cannot be replayed: sync the connection again.
+    A record of a provider's page is not a message and cannot be replayed: sync the connection
+    again.
     """
     return await replay_dead_letter(dead_letter_id, context=_context(context))
 

@@ -1,1 +1,1 @@
-"""What every door of the gateway shares: errors, refusals, pages outside the console, headers, schemas."""
+"""Shared by all routes: errors, refusals, pages outside the console, headers, schemas."""

@@ -1,4 +1,4 @@
-"""The topics as AsyncAPI 3.0, out of ``shared.contracts``: what a consumer may rely on."""
+"""Describe the topics as AsyncAPI 3.0, generated from ``shared.contracts``."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ from shared.version import VERSION
 
 ABOUT: Final = """Every item of every connected account, as one keyed stream.
 
-Messages are CloudEvents 1.0 in Kafka's binary mode: attributes in headers (`ce_*`), the value is plain JSON. They are
-delivered at least once, in order per key. Apply an item if its `version` is greater than the one you have; a null value
-is a deletion. Within a version of a topic fields are only ever added: ignore those you do not know.
+Messages are CloudEvents 1.0 in Kafka's binary mode: the attributes are headers (`ce_*`), and the
+value is plain JSON. They are delivered at least once, in order per key. Apply an item if its
+`version` is greater than the one you have. A null value is a deletion. Within a version of a topic
+fields are only ever added: ignore those you do not know.
 """
 _DELETED: Final = "ItemDeleted"
 KINDS: Final[Mapping[str, Mapping[str, type[msgspec.Struct] | None]]] = {
@@ -42,26 +43,31 @@ KINDS: Final[Mapping[str, Mapping[str, type[msgspec.Struct] | None]]] = {
 """Topic → kind of message → its value; None for a deletion."""
 MEANINGS: Final[Mapping[str, str]] = {
     "Connected": "An account was connected; its first sync starts.",
-    "Refreshed": "Its token was renewed.",
-    "ReauthorizationNeeded": "The provider no longer accepts it: a person has to connect the account again.",
-    "Degraded": "Its token cannot be renewed just now; the present one still works.",
+    "Refreshed": "The account's token was refreshed.",
+    "ReauthorizationNeeded": "The provider no longer accepts the connection: a person must "
+    "connect the account again.",
+    "Degraded": "The account's token cannot be refreshed at the moment; the current one still "
+    "works.",
     "Recovered": "The account was connected again; a sync starts.",
-    "Disconnected": "It was ended: its tokens are deleted, its items go.",
-    "SyncRequested": "A connection is to be brought up to date.",
-    "RefetchItems": "Some items are to be read once more.",
-    "RunJob": "A job's next pages may be read.",
-    "JobStarted": "A job's first page is asked for.",
-    "PageLoaded": "One more page was read.",
-    "JobWaiting": "Nothing is read until a time, for a reason.",
-    "JobFinished": "A job is over, complete or not: with its receipt.",
-    "JobFailed": "A job is over and did not read what was asked.",
+    "Disconnected": "The account was disconnected: its tokens are deleted, and its items will be.",
+    "SyncRequested": "Bring a connection up to date.",
+    "RefetchItems": "Read some items again.",
+    "RunJob": "Claim a job and read its next pages.",
+    "JobStarted": "A job has started: its first page is being requested.",
+    "PageLoaded": "A page of a job was read.",
+    "JobWaiting": "A job waits, for a reason and until a given time.",
+    "JobFinished": "A job has finished, complete or not; it carries the receipt.",
+    "JobFailed": "A job has failed: it ended without reading what was asked.",
     "Item": "An item is new or has changed.",
     _DELETED: "An item is gone; the value is null.",
 }
 _OPEN: Final[Json] = {"receipt": None, "ended_at": None, "item_positions": {}}
 _FITTING: Final[Mapping[str, Json]] = {
     "ReauthorizationNeeded": {"status": "reauth_required", "reason": "The grant was revoked."},
-    "Degraded": {"status": "degraded", "reason": "Acme did not answer when the token was renewed."},
+    "Degraded": {
+        "status": "degraded",
+        "reason": "Acme did not answer when the token was refreshed.",
+    },
     "Disconnected": {"status": "disconnected"},
     "JobStarted": {**_OPEN, "state": "running", "pages": 0, "items": 0},
     "PageLoaded": {**_OPEN, "state": "running"},
@@ -81,7 +87,7 @@ _FITTING: Final[Mapping[str, Json]] = {
         "receipt": None,
     },
 }
-"""Kind → what its example says otherwise than the example of its shape."""
+"""Kind → the fields in which its example differs from the example of its shape."""
 _KEYS: Final = {
     "connection_id": {"connection_id": ConnectionId},
     "sync_id": {"sync_id": SyncId},
@@ -92,7 +98,7 @@ _KEYS: Final = {
         "id": ItemId,
     },
 }
-"""Key → the parts that it is made of, joined by slashes."""
+"""Key → its parts, joined by slashes."""
 
 
 def asyncapi_document(bootstrap: str = "localhost:9092") -> Json:
@@ -110,7 +116,7 @@ def asyncapi_document(bootstrap: str = "localhost:9092") -> Json:
             "kafka": {
                 "host": bootstrap,
                 "protocol": "kafka",
-                "description": "The cluster with all topics.",
+                "description": "The cluster that has all topics.",
             }
         },
         "channels": {topic.name: _channel(topic) for topic in PUBLIC},
@@ -189,7 +195,7 @@ def _key(topic: Topic) -> Json:
 
 
 def _headers(topic: Topic, kind: str) -> Json:
-    """Return what the headers of a message are, all of them text on the wire."""
+    """Return the schema of a message's headers. All of them are text on the wire."""
     shape: type[EventHeaders] = EventHeaders
     if topic.name == ITEMS:
         shape = TombstoneHeaders if kind == _DELETED else ItemHeaders

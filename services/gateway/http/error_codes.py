@@ -1,7 +1,8 @@
-"""Every error that REST can answer with: its stable code, its status, what it means, and an example of its words.
+"""The errors of the REST API: each stable code with its status, its meaning and an example message.
 
-A route names those of its own (`errors=` beside its path); the ones that any request may get are added for it. The
-contract shows them as named examples of each answer, and a test holds the raised codes to this table.
+A route names the codes of its own (``errors=`` in its decorator); those that any request may get
+are added. The contract shows them as named examples of each answer. A test holds the codes that are
+raised to this table.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final, NamedTuple
 
 
 class ErrorCode(NamedTuple):
-    """``detail`` is an example of what people are told; the words may change, the code does not."""
+    """``detail`` is an example message for people. Its words may change; the code does not."""
 
     status: int
     meaning: str
@@ -35,28 +36,31 @@ TITLES: Final[Mapping[int, str]] = {
     503: "Service Unavailable",
     504: "Gateway Timeout",
 }
-"""RFC 9110's words; those of Python change with its version."""
+"""The reason phrases of RFC 9110. Python's own change from version to version."""
 ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "bad_request": ErrorCode(
         400,
-        "A field or parameter is missing, unknown, of a wrong type or out of range; `errors` names each.",
+        "A field or parameter is missing, unknown, of the wrong type or out of range; "
+        "`errors` names each.",
         "`page_size` must be 1 to 200; 1000 is not.",
     ),
     "bad_query": ErrorCode(
         400,
-        "The query is not UTF-8, or holds a zero character.",
+        "The query is not UTF-8, or contains a NUL character.",
         "The query is not UTF-8. Send its text as UTF-8, percent-encoded.",
     ),
     "unknown_parameter": ErrorCode(
         400,
-        "The query has a parameter that this operation does not take.",
+        "The query has a parameter that this operation does not have.",
         "No such query parameter: limit.",
     ),
     "repeated_parameter": ErrorCode(
-        400, "A parameter was given more than once.", "Given more than once: provider."
+        400, "A parameter was sent more than once.", "Sent more than once: provider."
     ),
     "too_deep": ErrorCode(
-        400, "The body is nested too deep to be read.", "The request is nested too deep to be read."
+        400,
+        "The body is nested too deeply to be read.",
+        "The request is nested too deeply to be read.",
     ),
     "unknown_provider": ErrorCode(
         400,
@@ -76,60 +80,64 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "bad_time": ErrorCode(
         400,
         "A time is not RFC 3339.",
-        "synced_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).",
+        "synced_since must be a time like 2026-01-31T09:30:00Z (RFC 3339).",
     ),
     "bad_search": ErrorCode(
         400,
-        "The text to search for has a control character, or is too long.",
-        "q has to be at most 200 characters.",
+        "The search text contains a control character, or is too long.",
+        "q must be at most 200 characters.",
     ),
     "bad_token": ErrorCode(
         400,
-        "A page token or handle was not given out for this request: start again without it.",
-        "This token was not given out for this request. Start again without it.",
+        "A page token or handle was not issued for this request: start again without it.",
+        "This token was not issued for this request. Start again without it.",
     ),
     "bad_name": ErrorCode(
-        400, "A name has a control character.", "org_id and user_id have to be plain text."
+        400, "A name contains a control character.", "org_id and user_id must be plain text."
     ),
     "bad_return_url": ErrorCode(
         400,
         "The return URL is neither a page of this server nor of an allowed origin.",
-        "return_url has to be a path of this server or a page of an allowed origin.",
+        "return_url must be a page of this server, such as / or /docs, or a page of an "
+        "allowed origin.",
     ),
     "unknown_mode": ErrorCode(
-        400, "There is no such mode of a sync.", "There is no such mode. The only one is full."
+        400, "There is no such sync mode.", "There is no such mode. The only one is full."
     ),
     "bad_event_id": ErrorCode(
         400,
-        "That is no id of an event of this stream.",
-        "Last-Event-ID has to be the id of an event of this stream.",
+        "The Last-Event-ID is not the id of an event of this stream.",
+        "Last-Event-ID must be the id of an event of this stream.",
     ),
     "unauthorized": ErrorCode(
         401,
-        "An API key is needed, and none that is good was sent.",
-        "This needs an API key: send it as Authorization: Bearer trb_….",
+        "A valid API key is required, and none was sent.",
+        "This needs an API key: send a header `Authorization: Bearer trb_…`.",
     ),
     "scope_too_small": ErrorCode(
-        403, "The key's scope is too small.", "This takes a key of scope admin; this one has read."
+        403,
+        "The key's scope is not sufficient.",
+        "This needs a key with scope admin; this one has read.",
     ),
     "foreign_org": ErrorCode(
         403,
-        "`org_id` names another organisation than the key's.",
-        "The key is for another organisation than org_id names.",
+        "`org_id` names a different organisation than the key's.",
+        "This key belongs to a different organisation than org_id.",
     ),
     "foreign_origin": ErrorCode(
         403,
         "Pages of that origin may not call this server.",
-        "Pages of that origin may not call this server. Its operator can allow it: ALLOWED_ORIGINS.",
+        "Pages of that origin may not call this server. Its operator can allow the origin in "
+        "ALLOWED_ORIGINS.",
     ),
     "keys_not_required": ErrorCode(
         403,
-        "This gateway asks for no keys, so nobody's organisation is known.",
-        "This gateway listens on this machine only and asks for no keys.",
+        "This gateway does not ask for keys, so a request belongs to no organisation.",
+        "This gateway listens on this machine only and does not ask for keys.",
     ),
     "not_found": ErrorCode(
         404,
-        "There is no such thing, or it is another organisation's.",
+        "There is no such thing, or it belongs to another organisation.",
         "There is no such connection.",
     ),
     "disconnected": ErrorCode(
@@ -144,23 +152,25 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     ),
     "not_replayable": ErrorCode(
         409,
-        "The dead letter was no message of a topic, or cannot be sent again as it was.",
-        "This was no message but a record of a provider's page: sync the connection again.",
+        "The dead letter is not a message of a topic, or cannot be sent again as it was.",
+        "This is a record of a provider's page, not a message, so it cannot be replayed. "
+        "Sync the connection again; the record is read again with it.",
     ),
     "replay_running": ErrorCode(
         409,
-        "Another replay of this dead letter is under way.",
-        "Another replay of it runs. Ask again in a moment.",
+        "Another replay of this dead letter is running.",
+        "This dead letter is being replayed, or an earlier replay broke off. Ask again in 30 "
+        "seconds.",
     ),
     "too_large": ErrorCode(
         413,
         "The request is larger than 1 MiB.",
-        "The request is larger than 1 MiB, which is more than anything here needs.",
+        "The request is larger than the limit of 1 MiB.",
     ),
     "unsupported_encoding": ErrorCode(
         415,
         "The body is compressed.",
-        "Requests are taken as they are: send the body without Content-Encoding.",
+        "Compressed requests are not accepted: send the body without Content-Encoding.",
     ),
     "wrong_host": ErrorCode(
         421,
@@ -174,38 +184,40 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     ),
     "internal": ErrorCode(
         500,
-        "Something went wrong here, and it was not the request.",
-        "Something went wrong here, and it was not the request. The request id finds it in the logs.",
+        "The server failed; the request was not the cause.",
+        "Something went wrong on our side. The request id finds it in the logs.",
     ),
     "unavailable": ErrorCode(
         503,
-        "A part of Tributary is away: try again in a moment.",
+        "Part of Tributary is unavailable: try again in a moment.",
         "The database does not answer. Nothing was changed; try again in a moment.",
     ),
     "stopping": ErrorCode(
         503,
-        "This process is about to stop: try again in a moment.",
-        "Tributary is stopping; ask again in a moment.",
+        "This process is shutting down: try again in a moment.",
+        "Tributary is shutting down; try again in a moment.",
     ),
-    # A consent that ended in no connection: the callback's answer, and the `error` of its status.
+    # The end of a consent without a connection: the callback's answer, and the `error` of its
+    # status.
     "state_invalid": ErrorCode(
         400,
-        "The link was used already, or was not given out by us.",
-        "This link was used already, or was not given out by us. Start connecting again.",
+        "The link was already used, or was not issued by us.",
+        "This link was already used, or was not issued by us. Start connecting again.",
     ),
     "flow_mismatch": ErrorCode(
         400,
         "The consent was started in another browser.",
-        "This consent was started in another browser, or this browser keeps no cookies. Start connecting again.",
+        "This consent was started in another browser, or this browser does not keep cookies. "
+        "Start connecting again.",
     ),
     "flow_expired": ErrorCode(
         400,
         "The link is older than ten minutes.",
-        "This link is no longer good: it lives for 10 minutes. Start connecting again.",
+        "This link has expired: it is valid for 10 minutes. Start connecting again.",
     ),
     "code_missing": ErrorCode(
         400,
-        "The provider said neither yes nor no.",
+        "The provider answered neither yes nor no.",
         "Acme sent you back without saying yes or no. Start connecting again.",
     ),
     "access_denied": ErrorCode(
@@ -216,17 +228,19 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "code_expired": ErrorCode(
         400,
         "The provider no longer accepts the consent.",
-        "Acme does not accept this consent any more: it is too old, or was used. Start connecting again.",
+        "Acme no longer accepts this consent: it is too old, or was already used. Start "
+        "connecting again.",
     ),
     "provider_config": ErrorCode(
         400,
-        "The provider does not accept this installation's client id, secret, scopes or redirect URI.",
-        "Acme does not accept this installation's own settings.",
+        "The provider does not accept this installation's client id, secret, scopes or "
+        "redirect URI.",
+        "Acme does not accept this installation's settings.",
     ),
     "provider_unavailable": ErrorCode(
         400,
         "The provider could not be reached.",
-        "Acme could not be reached or had a problem of its own. Start again in a few minutes.",
+        "Acme could not be reached, or had a problem of its own. Start again in a few minutes.",
     ),
     "provider_refused": ErrorCode(
         400,
@@ -235,20 +249,23 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     ),
     "identity_missing": ErrorCode(
         400,
-        "The provider did not say which account it is.",
-        "Acme did not say which account was connected, so nothing was kept. Start connecting again.",
+        "The provider did not say which account was connected.",
+        "Acme did not say which account was connected, so nothing was kept. Start connecting "
+        "again.",
     ),
     # Only the routes of the original app answer with these.
     "not_connected": ErrorCode(
-        400, "There is no such connection.", "No credentials found. Connect the account first."
+        400,
+        "There is no such connection.",
+        "No credentials found. Connect the account first; if that failed, its window says why.",
     ),
     "bad_handle": ErrorCode(
         400,
-        "`credentials` is not what `/credentials` answered.",
-        "credentials has to be the JSON that /credentials answered.",
+        "`credentials` is not what `/credentials` returned.",
+        "credentials must be the JSON that /credentials returned.",
     ),
     "bad_form": ErrorCode(
-        400, "A field of the form is no short text in UTF-8.", "user_id has to be a short text."
+        400, "A field of the form is not a short text in UTF-8.", "user_id must be a short text."
     ),
     "missing_field": ErrorCode(
         422,
@@ -262,8 +279,9 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     ),
     "timed_out": ErrorCode(
         504,
-        "It still runs.",
-        "Still syncing: contacts 1200 of 5000 (running). Ask again to go on waiting.",
+        "The sync is still running.",
+        "Still syncing: contacts 1200 of 5000 (running). Ask again to keep waiting; nothing "
+        "is lost.",
     ),
 }
 
@@ -297,7 +315,7 @@ OF_A_BODY: Final = ("bad_request", "too_deep", "too_large")
 
 
 def by_status(codes: Collection[str]) -> dict[int, dict[str, ErrorCode]]:
-    """Return status → code → what it is, both sorted."""
+    """Return status → code → error, both sorted."""
     found: dict[int, dict[str, ErrorCode]] = {}
     for code in sorted(codes, key=lambda code: (ERROR_CODES[code].status, code)):
         found.setdefault(ERROR_CODES[code].status, {})[code] = ERROR_CODES[code]

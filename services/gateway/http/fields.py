@@ -1,4 +1,4 @@
-"""What parameters and fields of REST alone mean; the words of Kafka too stand in ``shared.contracts.vocabulary``."""
+"""Parameters and fields that only REST has; those shared with Kafka are in ``vocabulary``."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from msgspec import Meta
 TIME: Final[dict[str, Any]] = {"format": "date-time"}
 URL: Final[dict[str, Any]] = {"format": "uri"}
 PLAIN: Final[dict[str, Any]] = {"pattern": r"^[^\x00]*$"}
-"""No zero character: no name has one, and PostgreSQL takes none."""
+"""No NUL character: no name has one, and PostgreSQL rejects it."""
 NAMED: Final[dict[str, Any]] = {"pattern": r"^[^\x00]*[^\s\x00][^\x00]*$"}
 """The same, and not blank."""
 
-# What can be connected differs between installations: the contract of each lists its own values and examples.
+# The providers differ between installations: each contract lists its own values and examples.
 KnownProvider = Annotated[
     str,
     Meta(
-        description="A provider's id, of `GET /v1/providers`.",
+        description="A provider's id from `GET /v1/providers`.",
         extra_json_schema={"x-known": "providers"},
     ),
 ]
 KnownResource = Annotated[
     str,
     Meta(
-        description="A resource's name, of `GET /v1/providers`.",
+        description="A resource's name from `GET /v1/providers`.",
         extra_json_schema={"x-known": "resources"},
     ),
 ]
 FlowId = Annotated[
     str,
     Meta(
-        description="The id of a consent on its way, of `POST /v1/connect`.",
+        description="A pending consent's id from `POST /v1/connect`.",
         examples=["019ac0de5a1b7c2d93e4f5a6b7c8d9e0"],
     ),
 ]
 KeyPrefix = Annotated[
     str,
     Meta(
-        description="The public part of a key, which names it in lists and logs.",
+        description="The public part of a key, which identifies it in lists and logs.",
         examples=["Agbj6P8TTwFR"],
     ),
 ]
@@ -57,16 +57,16 @@ MessageOffset = Annotated[int, Meta(description="The offset in that partition.",
 ReplayedAt = Annotated[
     str,
     Meta(
-        description="When it was put back on its topic.",
+        description="When it was replayed.",
         examples=["2026-01-31T10:00:00.000Z"],
         extra_json_schema=TIME,
     ),
 ]
-PageSize = Annotated[int, Meta(description="How many to answer with, at most.", examples=[50])]
+PageSize = Annotated[int, Meta(description="The most entries to return.", examples=[50])]
 PageToken = Annotated[
     str,
     Meta(
-        description="`next_page_token` of the page before. It belongs to the filters it was given out for.",
+        description="The `next_page_token` of the page before, sent with the same filters.",
         examples=["WyIwMTlhYzBkZTViN2UiXQ.6Zt3xk"],
         extra_json_schema=PLAIN,
     ),
@@ -74,20 +74,20 @@ PageToken = Annotated[
 NextPageToken = Annotated[
     str | None,
     Meta(
-        description="`page_token` of the next page; null on the last one.",
+        description="The `page_token` of the next page; null on the last one.",
         examples=["WyIwMTlhYzBkZTViN2UiXQ.6Zt3xk"],
     ),
 ]
 OfOrg = Annotated[
-    str, Meta(description="Only of this organisation.", examples=["acme"], extra_json_schema=PLAIN)
+    str, Meta(description="Only this organisation.", examples=["acme"], extra_json_schema=PLAIN)
 ]
 OfUser = Annotated[
-    str, Meta(description="Only of this person.", examples=["user-42"], extra_json_schema=PLAIN)
+    str, Meta(description="Only this person.", examples=["user-42"], extra_json_schema=PLAIN)
 ]
 OfConnection = Annotated[
     str,
     Meta(
-        description="Only of this connection.",
+        description="Only this connection.",
         examples=["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f"],
         extra_json_schema=PLAIN,
     ),

@@ -1,7 +1,7 @@
-"""The REST contract: an OpenAPI 3.1 document out of the handlers that serve it.
+"""The REST contract: an OpenAPI 3.1 document, generated from the handlers that serve it.
 
-All of it is written from the code: operations from the handlers, schemas from their types, errors from the table of
-codes, and who may call from the table of permissions.
+Operations come from the handlers, schemas from their types, errors from the table of codes, and
+scopes from the table of permissions.
 """
 
 from __future__ import annotations
@@ -25,30 +25,32 @@ _KEY: Final = {
     "type": "http",
     "scheme": "bearer",
     "bearerFormat": "trb_<prefix>_<secret>",
-    "description": "An API key. Each operation names the scope that it needs: `read`, `write` or `admin`.",
+    "description": "An API key. Each operation names the scope that it needs: `read`, `write` or "
+    "`admin`.",
 }
-_ABOUT: Final = """Accounts of your customers, connected once, everything they hold in one shape.
+_ABOUT: Final = """Connect your customers' accounts once, and read their items in one shape.
 
-Errors are `application/problem+json` (RFC 9457) with a stable `code`, a `detail` for people and a `request_id`.
-What is not known is refused: unknown fields, unknown parameters, values out of range.
+Errors are `application/problem+json` (RFC 9457) with a stable `code`, a `detail` for people and a
+`request_id`. Unknown fields, unknown parameters and values out of range are refused.
 
-A gateway that others can reach asks for an API key: send `Authorization: Bearer trb_…`. A key belongs to one
-organisation, sees nothing of any other, and has the scope `read`, `write` or `admin`; each includes those before it.
-The first is made by whoever runs the gateway, with `python -m services.gateway keys create --org ORG --scope admin`.
-A browser's `EventSource` cannot send the header: read event streams with `fetch`. A gateway that listens on its own
-machine only asks for none.
+A gateway that other machines can reach requires an API key: send `Authorization: Bearer trb_…`. A
+key belongs to one organisation, sees nothing of any other, and has the scope `read`, `write` or
+`admin`; each includes those before it. Whoever runs the gateway creates the first one, with
+`python -m services.gateway keys create --org ORG --scope admin`. A browser's `EventSource` cannot
+send the header: read event streams with `fetch`. A gateway that only listens on its own machine
+does not ask for a key.
 
-The same items as a stream: [the Kafka topics](/events).
+The same items are also a stream: see [the Kafka topics](/events).
 """
 _METHODS: Final = ("get", "post", "delete")
 _TAGS: Final = {
-    "Connecting accounts": "From a link that a person opens to a connection.",
-    "Connections": "What is connected, and ending it.",
-    "Syncs": "Bringing a connection up to date, and how far that has come.",
-    "Items": "What was read, in one shape.",
-    "Dead letters": "Messages that could not be processed; for keys of scope admin.",
-    "API keys": "Who may call; for keys of scope admin.",
-    "Server": "What answers here.",
+    "Connecting accounts": "From the link that a person opens to the connection.",
+    "Connections": "Connected accounts.",
+    "Syncs": "Bring a connection up to date, and follow the progress.",
+    "Items": "The items of all connections, in one shape.",
+    "Dead letters": "Messages that could not be processed. They need a key with the scope admin.",
+    "API keys": "The keys of your organisation. They need a key with the scope admin.",
+    "Server": "The server itself.",
     "Legacy routes": "For clients of the original app. Deprecated: use /v1.",
 }
 
@@ -59,7 +61,10 @@ def described_server(
     url: str = "http://localhost:8000",
     keys_required: bool = False,
 ) -> DescribedServer:
-    """Return what the document says where ``providers`` can be connected; without more, on a person's own machine."""
+    """Return how the document describes the server and its ``providers``.
+
+    The defaults describe a gateway on one's own machine.
+    """
     known = list(providers)
     resources = dict.fromkeys(
         resource.slug for provider in known for resource in provider.resources
@@ -75,7 +80,10 @@ def described_server(
 def openapi_document(
     app: Litestar, server: DescribedServer, *, permission: Callable[[str, str], str]
 ) -> Json:
-    """Return the document; ``permission`` takes a method and a path with its parameters in braces."""
+    """Return the document.
+
+    ``permission`` takes a method and a path with its parameters in braces.
+    """
     operations = sorted(operations_of(app, permission), key=_place)
     read = structs(kind for one in operations for kind in taken(one))
     sent = structs([*(kind for one in operations for kind in given(one)), ProblemDetails])
@@ -89,7 +97,7 @@ def openapi_document(
         "info": {
             "title": "Tributary",
             "version": VERSION,
-            "summary": "Connected accounts of your customers, and everything they hold.",
+            "summary": "Connect your customers' accounts, and read their items in one shape.",
             "description": _ABOUT,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -112,12 +120,12 @@ def operations_of(app: Litestar, permission: Callable[[str, str], str]) -> Itera
 
 
 def _place(operation: Operation) -> tuple[bool, str, int]:
-    """Sort by path, reading before writing, and what is under no version last."""
+    """Return a sort key: by path, reading before writing, and unversioned paths last."""
     return not operation.path.startswith("/v1/"), operation.path, _METHODS.index(operation.method)
 
 
 def _share_errors(paths: Json) -> Json:
-    """Name the errors that many operations answer with alike, refer to them by name, and return them."""
+    """Move the errors that several operations share to named components, and return those."""
     answers = [
         operation["responses"] for methods in paths.values() for operation in methods.values()
     ]

@@ -1,13 +1,12 @@
-"""One operation of the REST contract, out of the handler that serves it.
+"""One operation of the REST contract, generated from the handler that serves it.
 
-Beside path, method and signature a handler carries, as options of its decorator:
+Beside path, method and signature, a handler carries these options in its decorator:
 
-``errors``   the codes of ``error_codes`` that are its own; those of any request are added
-``links``    what can be asked next with what it answered
-``form``     the shape of the form that it reads
-``answers``  status → answer, for what its return annotation does not say
-``headers``  the headers of its good answer, with their meaning
-``problem_media`` and ``problem_page``  where its errors are no problem+json, or a page for a browser
+``errors``   the codes of ``error_codes`` that are its own; those of any request are added ``links``
+the operations that can be called next with its answer ``form``     the shape of the form that it
+reads ``answers``  status → answer, where the return annotation does not say it ``headers``  the
+headers of its successful answer, with their meaning ``problem_media`` and ``problem_page``  set if
+its errors are not problem+json, or a page for a browser
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _PLACES: Final[Mapping[type[ParameterKwarg], str]] = {
 BEFORE_ANY_ROUTE: Final = frozenset(
     {"foreign_origin", "unsupported_encoding", "wrong_host", "stopping"}
 )
-"""Found before any route is, so they are problem+json everywhere."""
+"""Errors found before any route is, so that they are problem+json everywhere."""
 OF_A_KEY: Final = frozenset({"unauthorized", "scope_too_small", "too_many_failures"})
 _HEADERS: Final[Mapping[int, Json]] = {
     401: {"WWW-Authenticate": {"description": "How to send a key.", "schema": {"type": "string"}}},
@@ -58,7 +57,10 @@ _CONSTRAINTS: Final = {
 
 
 class Link(NamedTuple):
-    """``parameters`` are runtime expressions, such as ``$response.body#/id``."""
+    """A link to an operation.
+
+    ``parameters`` are runtime expressions, such as ``$response.body#/id``.
+    """
 
     operation: str
     description: str
@@ -66,7 +68,7 @@ class Link(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """``content`` is media type → what is in the body, as an annotation or as a schema."""
+    """An answer. ``content`` is media type → body, as an annotation or as a schema."""
 
     description: str
     content: Mapping[str, Any] = {}
@@ -74,7 +76,10 @@ class Answer(NamedTuple):
 
 
 class DescribedServer(NamedTuple):
-    """What the document says of one server: ``known`` are its ``providers``, ``resources`` and ``topics``."""
+    """The server that the document describes.
+
+    ``known`` holds its ``providers``, ``resources`` and ``topics``.
+    """
 
     url: str
     keys_required: bool
@@ -82,7 +87,7 @@ class DescribedServer(NamedTuple):
 
 
 class Operation(NamedTuple):
-    """A handler at a path, and whom it lets in: ``public`` or the scope that a key needs."""
+    """A handler at a path, and its permission: ``public`` or the scope that a key needs."""
 
     path: str
     method: str
@@ -91,7 +96,7 @@ class Operation(NamedTuple):
 
     @property
     def parameters(self) -> Mapping[str, FieldDefinition]:
-        """Argument → what it is, for those that come from path, query or headers."""
+        """Return argument → definition, for the arguments that come from path, query or headers."""
         known = self.handler.parsed_fn_signature.parameters
         return {name: field for name, field in known.items() if _place(field)}
 
@@ -106,7 +111,7 @@ class Operation(NamedTuple):
 
     @property
     def answers(self) -> Mapping[int, Answer]:
-        """What it answers with when all is well, and what it says itself of other answers."""
+        """Return the successful answer, and other answers that the handler itself describes."""
         own: Mapping[int, Answer] = self.handler.opt.get("answers", {})
         status = self.handler.status_code or 200
         if status in own:
@@ -117,7 +122,7 @@ class Operation(NamedTuple):
             if self.handler.parsed_return_field.is_subclass_of(Response)
             else answer
         )
-        described = self.handler.response_description or "It was done."
+        described = self.handler.response_description or "Done."
         return {
             status: Answer(described, {JSON: content}, self.handler.opt.get("headers", {})),
             **own,
@@ -171,7 +176,7 @@ def describe(operation: Operation, schemas: Mapping[str, Json], server: Describe
 
 
 def _place(field: FieldDefinition) -> str:
-    """Return where a parameter comes from; empty for what is none."""
+    """Return the source of a parameter; empty for an argument that is none."""
     definition = field.kwarg_definition
     return _PLACES.get(type(definition), "") if isinstance(definition, ParameterKwarg) else ""
 
@@ -261,7 +266,7 @@ def _answer(answer: Answer, schemas: Mapping[str, Json]) -> Json:
 
 
 def _problem(status: int, codes: Mapping[str, ErrorCode], operation: Operation) -> Json:
-    """Return the answer to an error, with an example of each of its codes."""
+    """Return an error answer, with an example of each of its codes."""
     own = operation.handler.opt.get("problem_media", PROBLEM_JSON)
     content: Json = {}
     for code, error in codes.items():

@@ -1,9 +1,9 @@
-"""The few pages that are no part of the console: they close a consent, or explain what went wrong.
+"""The few pages outside the console: they close a consent, or explain what went wrong.
 
-Their style and scripts stand in the page and are allowed by digest, so that nothing else can run in it. No COOP: it
-would cut a popup off from the page that opened it.
+Their style and scripts are inline and allowed by digest, so that nothing else can run there. They
+send no COOP header: it would cut a popup off from the page that opened it.
 
-The content security policy of everything that the gateway answers stands here.
+The content security policies of all the gateway's answers are defined here.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from services.gateway.http.validation import AnyRequest
 
 DATA_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 PAGE_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
-    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-"""Nothing runs on a page but our own files.
+"""Let a page run nothing but our own files.
 
-Browsers hold every redirect of a form against ``form-action``, and providers redirect to hosts that nobody can list
-here: a consent is reached by a link, never by a form's redirect.
+Browsers check every redirect of a form against ``form-action``, and providers redirect to hosts
+that nobody can list here. So a consent is reached by a link, never by a form's redirect.
 """
 CLOSE: Final = "window.close();"
 CLOSE_LATER: Final = (
@@ -36,9 +36,11 @@ CLOSE_LATER: Final = (
     "if(window.opener||history.length<2)setTimeout(()=>window.close(),12000);"
 )
 _STYLE: Final = (
-    ":root{color-scheme:light dark}body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 "
-    "1.25rem}h1{font-size:1.25rem}button{font:inherit;padding:.4rem .9rem;margin-right:.75rem}"
+    ":root{color-scheme:light dark}"
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1.25rem}"
+    "h1{font-size:1.25rem}button{font:inherit;padding:.4rem .9rem;margin-right:.75rem}"
 )
+_VIEWPORT: Final = '<meta name="viewport" content="width=device-width">'
 
 
 def _digest(text: str) -> str:
@@ -47,16 +49,19 @@ def _digest(text: str) -> str:
 
 def _headers(script: str | None) -> dict[str, str]:
     scripts = f"script-src {_digest(script)}; " if script else ""
+    policy = (
+        f"default-src 'none'; {scripts}style-src {_digest(_STYLE)}; "
+        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
     return {
-        "content-security-policy": f"default-src 'none'; {scripts}style-src {_digest(_STYLE)}; base-uri 'none'; "
-        "form-action 'none'; frame-ancestors 'none'",
+        "content-security-policy": policy,
         "cache-control": "no-store",
         "referrer-policy": "no-referrer",
     }
 
 
 def wants_page(request: AnyRequest) -> bool:
-    """A browser asks for HTML by name; a program asks for JSON, or for anything."""
+    """Return True for a browser, which asks for HTML by name. Programs ask for JSON or anything."""
     return "text/html" in request.headers.get("accept", "")
 
 
@@ -65,9 +70,12 @@ def wants_json(request: AnyRequest) -> bool:
 
 
 def close_window() -> Response[str]:
-    """What the original app answered to a good callback, with words for a tab that a script may not close."""
+    """Return the page that closes itself, with a text for a tab that a script may not close.
+
+    The original app answered a successful callback like this.
+    """
     page = (
-        f'<html><script>{CLOSE}</script><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        f'<html><script>{CLOSE}</script><meta charset="utf-8">{_VIEWPORT}'
         f"<title>Connected</title><style>{_STYLE}</style><main><h1>Connected</h1>"
         '<p>You can close this window, or <a href="/">go to the console</a>.</p></main></html>'
     )
@@ -82,18 +90,21 @@ def explain(
     popup: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
-    """``detail`` is ours, never a provider's text. In a popup the page closes itself after 12 s, or by its button.
+    """Return a page that says what went wrong. In a popup it closes after 12 s, or by its button.
 
-    ``back`` was checked: it is a path of ours or of an allowed origin.
+    ``detail`` is our own text, never a provider's. ``back`` has been checked: it is a path of ours
+    or a page of an allowed origin.
     """
-    title = "That did not work" if status < 500 else "Something went wrong here"
-    link = f'<a href="{escape(back or "/", quote=True)}">{"Go back" if back else "Go to the console"}</a>'
+    title = "That did not work" if status < 500 else "Something went wrong"
+    target, label = (back, "Go back") if back else ("/", "Go to the console")
+    link = f'<a href="{escape(target, quote=True)}">{label}</a>'
     button = "<button>Close this window</button>" if popup else ""
     script = f"<script>{CLOSE_LATER}</script>" if popup else ""
     page = (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><style>{_STYLE}</style><main><h1>{title}</h1><p>{escape(detail)}</p>"
-        f"<p>{button}{link}</p><p><small>{status} {HTTPStatus(status).phrase}</small></p></main>{script}</html>"
+        f'<!doctype html><html lang="en"><meta charset="utf-8">{_VIEWPORT}'
+        f"<title>{title}</title><style>{_STYLE}</style>"
+        f"<main><h1>{title}</h1><p>{escape(detail)}</p><p>{button}{link}</p>"
+        f"<p><small>{status} {HTTPStatus(status).phrase}</small></p></main>{script}</html>"
     )
     shown = {**_headers(CLOSE_LATER if popup else None), **(headers or {})}
     return Response(page.encode(), status_code=status, media_type=MediaType.HTML, headers=shown)

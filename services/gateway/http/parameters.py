@@ -1,6 +1,6 @@
-"""Read the parameters of a query: only those that a route declares, the size of a page, and page tokens.
+"""Read query parameters: only those that a route declares, the page size, and page tokens.
 
-A page token says where a listing goes on: only we can write one, and each belongs to its filters.
+A page token says where a listing continues. It is signed, and bound to the listing and its filters.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _NOT_QUERY: Final = frozenset(
 
 
 class PageTokens:
-    """The tokens of one listing: of ``listing`` as ``filters`` narrow it down."""
+    """The page tokens of ``listing``, narrowed down by ``filters``."""
 
     def __init__(self, signer: Signer, listing: str, *filters: str | None) -> None:
         self._signer, self._bound_to = signer, msgspec.json.encode((listing, *filters)).decode()
@@ -44,10 +44,10 @@ class PageTokens:
         return self._signer.sign(msgspec.json.encode(position), self._bound_to)
 
     def read(self, token: str | None, kind: Any) -> Any:
-        """Return the position in a token, of type ``kind``; None for no token.
+        """Return the position in a token, as ``kind``; None without a token.
 
         Raises:
-            BadToken: it was not given out for this listing and these filters.
+            BadToken: it was not issued for this listing and these filters.
         """
         if token is None:
             return None
@@ -56,18 +56,18 @@ class PageTokens:
             return msgspec.json.decode(payload, type=kind)
         except msgspec.DecodeError:
             raise BadToken(
-                "This page token is of an older version. Start again without it."
+                "This page token is from an older version. Start again without it."
             ) from None
 
     def next(
         self, found: Sequence[T], page_size: int, position: Callable[[T], object]
     ) -> str | None:
-        """Return the token of the page after ``found``, which holds one row more than a page when there is one."""
+        """Return the token of the next page, if ``found`` has one row more than a page."""
         return self.write(position(found[page_size - 1])) if len(found) > page_size else None
 
 
 def check_page_size(page_size: int) -> None:
-    """Raises ``BadRequest``."""
+    """Raise ``BadRequest`` for a page size out of range."""
     if not 1 <= page_size <= LARGEST_PAGE:
         raise BadRequest(
             f"`page_size` must be 1 to {LARGEST_PAGE}; {page_size} is not.", code="bad_page_size"
@@ -75,8 +75,8 @@ def check_page_size(page_size: int) -> None:
 
 
 async def only_declared(request: Request[Any, Any, Any]) -> None:
-    """A ``before_request`` hook. Raises ``BadRequest``."""
-    if request.method == "OPTIONS":  # it asks about an address: the parameters are another method's
+    """Refuse undeclared query parameters: a ``before_request`` hook. Raise ``BadRequest``."""
+    if request.method == "OPTIONS":  # the parameters belong to other methods
         return
     _check_text(request.scope["query_string"])
     declared = _declared(request.route_handler, request)
@@ -90,13 +90,9 @@ async def only_declared(request: Request[Any, Any, Any]) -> None:
         )
     twice = sorted(name for name in declared if given.count(name) > 1)
     if twice:
-        raise BadRequest(f"Given more than once: {', '.join(twice)}.", code="repeated_parameter")
-    if any(
-        "\0" in str(value) for name, value in sent if name != "q"
-    ):  # q is checked by who searches
-        raise BadRequest(
-            "A parameter has a zero character in it, which no name has.", code="bad_query"
-        )
+        raise BadRequest(f"Sent more than once: {', '.join(twice)}.", code="repeated_parameter")
+    if any("\0" in str(value) for name, value in sent if name != "q"):  # the search itself checks q
+        raise BadRequest("A parameter contains a NUL character.", code="bad_query")
 
 
 def _check_text(query: bytes) -> None:

@@ -1,4 +1,4 @@
-"""Every error as its reader needs it: problem+json (RFC 9457), ``{"detail"}`` as the original had it, or a page."""
+"""Errors in three forms: problem+json (RFC 9457), the original app's ``{"detail"}``, or a page."""
 
 from __future__ import annotations
 
@@ -31,20 +31,20 @@ _CODES: Final = {
     415: "unsupported_encoding",
 }
 _WORDS: Final = {
-    404: "There is nothing at this address. /docs lists what there is.",
-    405: "This address does not take that method. /docs lists what it takes.",
-    413: "The request is larger than 1 MiB, which is more than anything here needs.",
+    404: "There is nothing at this address. See /docs for what there is.",
+    405: "This address does not accept that method. See /docs for those it does.",
+    413: "The request is larger than the limit of 1 MiB.",
 }
 log = structlog.get_logger()
 
 
 class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """What went wrong (RFC 9457)."""
+    """An error (RFC 9457)."""
 
     type: Annotated[
         str,
         Meta(
-            description="Always `about:blank`: `code` tells errors apart.",
+            description="Always `about:blank`; use `code` to tell errors apart.",
             examples=["about:blank"],
             extra_json_schema={"format": "uri-reference"},
         ),
@@ -54,29 +54,29 @@ class ProblemDetails(msgspec.Struct, frozen=True, kw_only=True):
     detail: Annotated[
         str,
         Meta(
-            description="What is wrong and what helps, for people. The words may change.",
+            description="What is wrong and what to do, for people. The words may change.",
             examples=["`page_size` must be 1 to 200; 1000 is not."],
         ),
     ]
     instance: Annotated[
         str,
         Meta(
-            description="The path that was asked for.",
+            description="The path of the request.",
             examples=["/v1/items"],
             extra_json_schema={"format": "uri-reference"},
         ),
     ]
-    code: Annotated[str, Meta(description="Stable, for programs.", examples=["bad_request"])]
+    code: Annotated[str, Meta(description="A stable code for programs.", examples=["bad_request"])]
     request_id: Annotated[
         str,
         Meta(
-            description="Finds the request in the logs; also the header X-Request-Id.",
+            description="Finds the request in the logs; also sent as the header X-Request-Id.",
             examples=[REQUEST_ID],
         ),
     ]
     errors: Annotated[
         tuple[FieldError, ...],
-        Meta(description="Each wrong field or parameter, where that is what is wrong."),
+        Meta(description="Each wrong field or parameter, if that is the error."),
     ] = ()
 
 
@@ -120,7 +120,10 @@ def on_tributary_error(request: AnyRequest, error: TributaryError) -> Response[b
 
 
 def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[bytes]:
-    """What the framework found wrong; its own words may quote the request, so only its list of fields is used."""
+    """Answer an error of the framework.
+
+    Its message may quote the request, so only its list of fields is used.
+    """
     status = error.status_code
     if status >= 500:
         return on_fault(request, error)
@@ -131,7 +134,10 @@ def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[byt
     if request.url.path.startswith(ORIGINAL):
         fallback = "The form could not be read. Send it as multipart/form-data or URL-encoded."
     else:
-        fallback = "The request's body is not valid JSON. Send a JSON object in UTF-8; /docs shows its fields."
+        fallback = (
+            "The request body is not valid JSON. Send a JSON object in UTF-8; /docs shows its "
+            "fields."
+        )
     detail = _WORDS.get(status) or named[:2000] or (fallback if status == 400 else error.detail)
     code = _CODES.get(status, "bad_request")
     return answer(request, status, code=code, detail=detail, errors=errors, headers=error.headers)
@@ -139,7 +145,7 @@ def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[byt
 
 def on_recursion(request: AnyRequest, _: RecursionError) -> Response[bytes]:
     return answer(
-        request, 400, code="too_deep", detail="The request is nested too deep to be read."
+        request, 400, code="too_deep", detail="The request is nested too deeply to be read."
     )
 
 
@@ -149,5 +155,5 @@ def on_fault(request: AnyRequest, error: Exception) -> Response[bytes]:
         detail = "The database does not answer. Nothing was changed; try again in a moment."
         return answer(request, 503, code="unavailable", detail=detail, headers={"Retry-After": "1"})
     log.error("request_failed", path=request.url.path[:256], exc_info=error)
-    detail = "Something went wrong here, and it was not the request. The request id finds it in the logs."
+    detail = "Something went wrong on our side. The request id finds it in the logs."
     return answer(request, 500, code="internal", detail=detail)

@@ -1,4 +1,4 @@
-"""Where a browser may be sent after a consent: a path of ours, or a page of an allowed origin."""
+"""Check a return URL: a browser may only be sent to a path of ours, or to an allowed origin."""
 
 from __future__ import annotations
 
@@ -15,24 +15,27 @@ from shared.errors import BadRequest
 
 LONGEST: Final = 2_048
 _ALLOWED: Final = re.compile(r"[\[\]A-Za-z0-9\-._~!$&'()*+,;=:@/?#%]*")
-"""The characters of RFC 3986; browsers read others (a backslash, a tab) in ways of their own."""
+"""The characters of RFC 3986.
+
+Browsers interpret others, such as a backslash or a tab, differently.
+"""
 _ESCAPE: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 _NO_PLACE: Final = ("/connect/", "/integrations/", "/console/connect/")
-"""They are answered, but each is a step of a consent and no place to end up at."""
+"""Paths that answer, but are a step of a consent and not a page to return to."""
 
 
 def checked_return_url(
     url: str, *, own: str, allowed_origins: Collection[str], served: Callable[[str], bool]
 ) -> str:
-    """Return the URL as it was given.
+    """Return the URL unchanged.
 
-    A path must start with one slash that no second one follows, in clear or encoded, and ``served`` must know it; so
-    must the path of a URL with our ``own`` origin. Any other URL must have exactly an allowed origin: no user
-    information, no other spelling of it.
+    A path must start with exactly one slash, in clear or encoded, and ``served`` must know it; so
+    must the path of a URL with our ``own`` origin. Any other URL must have exactly an allowed
+    origin, without user information and without another spelling of it.
 
     Raises:
-        BadRequest: anything else.
+        BadRequest: for any other URL.
     """
     if len(url) <= LONGEST and _ALLOWED.fullmatch(url) and not _ESCAPE.search(url):
         origin = _origin_of(url)
@@ -42,7 +45,8 @@ def checked_return_url(
         if origin != own and origin in allowed_origins:
             return url
     raise BadRequest(
-        "return_url must be a page of this server, such as / or /docs, or a page of an allowed origin.",
+        "return_url must be a page of this server, such as / or /docs, or a page of an "
+        "allowed origin.",
         code="bad_return_url",
     )
 
@@ -63,7 +67,10 @@ def _is_own_path(url: str, served: Callable[[str], bool]) -> bool:
 
 
 def _origin_of(url: str) -> str | None:
-    """Scheme and authority as they are written: user information or another spelling makes it no allowed origin."""
+    """Return scheme and authority as written.
+
+    With user information or another spelling it does not equal an allowed origin.
+    """
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -73,7 +80,7 @@ def _origin_of(url: str) -> str | None:
 
 
 def served_pages(app: Litestar) -> Callable[[str], bool]:
-    """Whether a path, as it stands in a URL without its query, is answered to GET."""
+    """Return a predicate: True for a path, as in a URL without its query, that answers to GET."""
     routes = [
         _pattern(route)
         for route in app.routes
@@ -92,8 +99,10 @@ def served_pages(app: Litestar) -> Callable[[str], bool]:
 
 
 def _pattern(route: HTTPRoute) -> str:
-    parts = (
-        re.escape(part) if isinstance(part, str) else (".+" if part.type is Path else "[^/]+")
-        for part in route.path_components
-    )
+    parts = []
+    for part in route.path_components:
+        if isinstance(part, str):
+            parts.append(re.escape(part))
+        else:
+            parts.append(".+" if part.type is Path else "[^/]+")
     return "/" + "/".join(parts)

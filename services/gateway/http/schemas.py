@@ -1,7 +1,8 @@
-"""JSON schemas of our structs, for the two public documents: the REST contract and the Kafka contract.
+"""JSON schemas of our structs, for the REST contract and the Kafka contract.
 
-msgspec writes them from the annotations; here they get what readers and generators of clients want beside that. The
-example of a shape is put together from the examples of its fields, so that there is one source for both.
+msgspec writes them from the annotations; here they get what readers and client generators expect
+beyond that. The example of a shape is composed of the examples of its fields, so both have one
+source.
 """
 
 from __future__ import annotations
@@ -29,11 +30,11 @@ _TOGETHER: Final[Mapping[str, Json]] = {
     },
     "SyncView": {"state": "done", "waiting_reason": None, "waiting_until": None},
 }
-"""Shape → what is otherwise in its example, where the examples of its fields would contradict one another."""
+"""Shape → fields of its example that would otherwise contradict one another."""
 _ABSENT: Final = {"ConnectStatus": {"error"}, "FieldError": {"pointer"}}
-"""Shape → the fields that its example leaves out for the same reason."""
+"""Shape → fields that its example leaves out for the same reason."""
 _OF_A_VALUE: Final = ("format", "pattern", "minLength", "maxLength", "minimum", "maximum", "enum")
-"""Keywords that speak of the value that is there, and say nothing of null."""
+"""Keywords that constrain a value, and say nothing about null."""
 
 
 Known = Mapping[str, Sequence[str]]
@@ -48,10 +49,11 @@ def components(
 ) -> Json:
     """Return name → schema of ``shapes``, sorted by name.
 
-    Those in ``sent`` only ever leave this server: whatever has a default is there all the same, so it is required.
+    Shapes in ``sent`` only ever leave this server. Their fields with a default are always present,
+    so they are required.
 
     Raises:
-        ValueError: two shapes have the same name, so that neither would keep it.
+        ValueError: two shapes have the same name, so one would replace the other.
     """
     _, found = msgspec.json.schema_components(
         sorted(shapes, key=_name), ref_template=REF + "{name}"
@@ -62,7 +64,8 @@ def components(
     for schema in schemas.values():
         schema["description"] = inline(schema.get("description", ""))
         for field in schema.get("properties", {}).values():
-            # Generators make a field with a default one that must be sent; its meaning says what its absence means.
+            # Generators always send a field that has a default; its description says what leaving
+            # it out means.
             field.pop("default", None)
             write_known(field, known or {})
             _refine(field)
@@ -75,7 +78,7 @@ def components(
 
 
 def structs(annotations: Iterable[Any]) -> set[type[msgspec.Struct]]:
-    """Return the structs that are in ``annotations``, and all that those hold."""
+    """Return the structs in ``annotations``, and all structs inside those."""
     found: set[type[msgspec.Struct]] = set()
     pending = list(annotations)
     while pending:
@@ -90,7 +93,10 @@ def structs(annotations: Iterable[Any]) -> set[type[msgspec.Struct]]:
 
 
 def schema_of(annotation: Any, *, with_null: bool = True) -> Json:
-    """Return the schema of ``annotation``, whose structs are components; without null, of a value that is there."""
+    """Return the schema of ``annotation``, with structs as references.
+
+    Without ``with_null`` it is the schema of a value that is present.
+    """
     (schema,), _ = msgspec.json.schema_components([annotation], ref_template=REF + "{name}")
     _refine(schema)
     branches = schema.get("anyOf", [])
@@ -102,7 +108,7 @@ def schema_of(annotation: Any, *, with_null: bool = True) -> Json:
 
 
 def example(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> Any:
-    """Return a value that fits: the schema's own example, or one made of the examples of its parts."""
+    """Return a value that fits: the schema's own example, or one composed of its parts'."""
     if "examples" in schema:
         return schema["examples"][0]
     if reference := schema.get("$ref"):
@@ -121,7 +127,7 @@ def example(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> Any:
 
 
 def write_known(schema: Any, known: Known) -> None:
-    """Write out what a schema takes that says with ``x-known`` what it takes one of."""
+    """Replace ``x-known`` in a schema by the values that it stands for."""
     if isinstance(schema, dict):
         if values := known.get(schema.pop("x-known", "")):
             schema |= {"enum": list(values), "examples": [values[0]]}
@@ -133,7 +139,7 @@ def write_known(schema: Any, known: Known) -> None:
 
 
 def inline(text: str) -> str:
-    """Return a docstring as Markdown: paragraphs without line ends, code in single backticks."""
+    """Return a docstring as Markdown: each paragraph on one line, code in single backticks."""
     paragraphs = text.strip().split("\n\n")
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in paragraphs).replace("``", "`")
 
@@ -143,7 +149,10 @@ def _name(shape: type[msgspec.Struct]) -> str:
 
 
 def _refine(field: Json) -> None:
-    """Move what speaks of a value from beside a choice with null into the choice, where generators look for it."""
+    """Move the keywords of a value from beside ``anyOf`` into its only branch but null.
+
+    Client generators look for them there.
+    """
     values = [one for one in field.get("anyOf", []) if one != _NULL]
     if len(values) == 1:
         for keyword in _OF_A_VALUE:

@@ -1,4 +1,4 @@
-"""The outermost layer of the public door: who may call from a browser, and the headers of every answer."""
+"""The outermost layer of the public door: check origins, and set the headers of every answer."""
 
 from __future__ import annotations
 
@@ -14,21 +14,28 @@ from shared.telemetry.middleware import App, Message, Receive, Scope, Send
 
 MAX_BODY: Final = 1_048_576
 DEPRECATED: Final = "@1795392000"
-"""RFC 9745: since 2026-11-23, when /v1 came."""
+"""RFC 9745: deprecated since 2026-11-23, when /v1 was released."""
 _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 _EXPOSED: Final = b"Location, Link, Deprecation, X-Request-Id"
 _NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
-_NOTHING: Final = "There is nothing at this address. /docs lists what there is."
+_NOTHING: Final = "There is nothing at this address. See /docs for what there is."
+_FOREIGN: Final = (
+    "Pages of that origin may not call this server. "
+    "Its operator can allow the origin in ALLOWED_ORIGINS."
+)
+_COMPRESSED: Final = "Compressed requests are not accepted: send the body without Content-Encoding."
 Header = tuple[bytes, bytes]
 
 
 @final
 class SecurityHeaders:
-    """Where no keys are needed every caller may do everything, so a page of another origin may do nothing.
+    """Refuse requests from foreign pages, and complete the headers of every answer.
 
-    A request with a foreign ``Origin``, or more than one, is refused with 403 whatever its method, ``null`` included.
-    ``own`` are our own addresses, ``allowed`` the listed origins, which also get CORS headers on every answer. A page
-    that brings no content security policy of its own gets the one of all pages.
+    Where no keys are required any caller may do anything, so a page of another origin may do
+    nothing. A request with a foreign ``Origin`` (``null`` included), or with more than one, gets
+    403 whatever its method. ``own`` are our own addresses; ``allowed`` are the listed origins,
+    which also get CORS headers on every answer. A page without a content security policy of its own
+    gets the common one.
     """
 
     def __init__(self, app: App, *, own: Iterable[str], allowed: Iterable[str]) -> None:
@@ -40,44 +47,37 @@ class SecurityHeaders:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        origins = _values(scope, b"origin")
-        origin = origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
+        origin = self._allowed_origin(scope)
         started = False
 
         async def send_with_headers(message: Message) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                message = {
-                    **message,
-                    "headers": self._completed(scope, list(message.get("headers", ())), origin),
-                }
+                headers = self._completed(scope, list(message.get("headers", ())), origin)
+                message = {**message, "headers": headers}
             await send(message)
 
-        if origins and origin is None and (len(origins) > 1 or origins[0] not in self._own):
-            detail = "Pages of that origin may not call this server. Its operator can allow it: ALLOWED_ORIGINS."
-            await _refuse(scope, send_with_headers, 403, "foreign_origin", detail)
-        elif (
-            origin
-            and scope["method"] == "OPTIONS"
-            and _values(scope, b"access-control-request-method")
-        ):
+        if self._is_foreign(scope):
+            await _refuse(scope, send_with_headers, 403, "foreign_origin", _FOREIGN)
+        elif origin is not None and _is_preflight(scope):
             await _preflight(scope, send_with_headers)
-        elif any(
-            coding.strip().lower() != b"identity" for coding in _values(scope, b"content-encoding")
-        ):
-            detail = "Requests are taken as they are: send the body without Content-Encoding."
-            await _refuse(scope, send_with_headers, 415, "unsupported_encoding", detail)
-        elif (
-            "\0" in scope["path"]
-        ):  # no name here has one, and PostgreSQL takes none, not even to look for
-            await _refuse(scope, send_with_headers, 404, "not_found", _NOTHING)
+        elif refusal := _refusal(scope):
+            await _refuse(scope, send_with_headers, *refusal)
         else:
             try:
                 await self.app(scope, receive, send_with_headers)
             except asyncio.CancelledError:
                 await _leave(scope, send_with_headers, started=started)
                 raise
+
+    def _allowed_origin(self, scope: Scope) -> bytes | None:
+        origins = _values(scope, b"origin")
+        return origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
+
+    def _is_foreign(self, scope: Scope) -> bool:
+        origins = _values(scope, b"origin")
+        return len(origins) > 1 or not (self._own | self._allowed).issuperset(origins)
 
     def _completed(self, scope: Scope, headers: list[Header], origin: bytes | None) -> list[Header]:
         present = {name.lower(): value for name, value in headers}
@@ -100,6 +100,21 @@ class SecurityHeaders:
         return [*headers, (b"vary", b"Origin")]
 
 
+def _is_preflight(scope: Scope) -> bool:
+    asked_method = _values(scope, b"access-control-request-method")
+    return scope["method"] == "OPTIONS" and bool(asked_method)
+
+
+def _refusal(scope: Scope) -> tuple[int, str, str] | None:
+    """Return status, code and detail for a request that no route may see; else None."""
+    codings = {coding.strip().lower() for coding in _values(scope, b"content-encoding")}
+    if codings - {b"identity"}:
+        return 415, "unsupported_encoding", _COMPRESSED
+    if "\0" in scope["path"]:  # no name here contains NUL, and PostgreSQL rejects it in a lookup
+        return 404, "not_found", _NOTHING
+    return None
+
+
 async def _preflight(scope: Scope, send: Send) -> None:
     asked = b", ".join(_values(scope, b"access-control-request-headers"))
     headers: list[Header] = [
@@ -113,12 +128,12 @@ async def _preflight(scope: Scope, send: Send) -> None:
 
 
 async def _leave(scope: Scope, send: Send, *, started: bool) -> None:
-    """The server stops and waits no longer for this request: its client is told so, or its stream is ended."""
-    with suppress(Exception):  # the client may be gone, or the answer shorter than was announced
+    """Answer a request that the stopping server no longer waits for, or end its stream."""
+    with suppress(Exception):  # the client may be gone, or the answer shorter than announced
         if started:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         else:
-            detail = "Tributary is stopping; ask again in a moment."
+            detail = "Tributary is shutting down; try again in a moment."
             await _refuse(scope, send, 503, "stopping", detail, retry_after=b"1")
 
 
@@ -147,7 +162,8 @@ def _values(scope: Scope, name: bytes) -> list[bytes]:
 
 
 def own_origins(public_url: str, hosts: Collection[str]) -> set[str]:
-    """The public URL, and the same port by the other names this machine answers to."""
+    """Return the origin of the public URL, and the same port under this machine's other names."""
     scheme, _, place = public_url.partition("://")
-    port = place.rpartition(":")[2] if place.rpartition(":")[2].isdigit() else ""
-    return {public_url, *(f"{scheme}://{host}{f':{port}' if port else ''}" for host in hosts)}
+    port = place.rpartition(":")[2]
+    suffix = f":{port}" if port.isdigit() else ""
+    return {public_url, *(f"{scheme}://{host}{suffix}" for host in hosts)}

@@ -1,4 +1,4 @@
-"""Refuse what a request may not hold, and say what would be right."""
+"""Refuse invalid requests, and say what would be valid."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ _KINDS: Final = {
     "null": "null",
 }
 _SHOWN: Final = 60
-"""No longer than this is a value of the request repeated."""
+"""The most characters of a value that an error message repeats."""
 
 
 AnyRequest = Request[Any, Any, Any]
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """One wrong value, of the body or of a parameter."""
+    """One wrong value, in the body or in a parameter."""
 
     detail: Annotated[
         str,
@@ -44,7 +44,7 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     pointer: Annotated[
         str | None,
         Meta(
-            description="Where it is in the body (RFC 6901); absent for a parameter.",
+            description="Its position in the body (RFC 6901); absent for a parameter.",
             examples=["/resources/0"],
             extra_json_schema={"format": "json-pointer"},
         ),
@@ -56,7 +56,7 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 def field_error(one: Mapping[str, Any], request: AnyRequest) -> FieldError:
-    """The framework's finding ``one`` in our words."""
+    """Return the framework's finding ``one`` in our own words."""
     message, key = str(one.get("message", "")), str(one.get("key", ""))[:200]
     if one.get("source") in {"query", "header", "cookie", "path"}:
         return FieldError(detail=_of_parameter(key, message, request), parameter=key)
@@ -74,7 +74,7 @@ def field_error(one: Mapping[str, Any], request: AnyRequest) -> FieldError:
 
 
 def missing_field(name: str) -> ValidationException:
-    """What the framework raises for a field that is not there, for one that only some callers may leave out."""
+    """Return the framework's exception for a field that only some callers may leave out."""
     found = {"message": f"Object missing required field `{name}`", "key": "data", "source": "body"}
     return ValidationException(extra=[found])
 
@@ -82,7 +82,7 @@ def missing_field(name: str) -> ValidationException:
 def _of_field(name: str, fault: str, fields: str) -> str:
     if fault == "missing required":
         return f"`{name}` is missing; this request takes {fields}."
-    return f"`{name}` is not a field of this request: {fields} are."
+    return f"`{name}` is not a field of this request; it takes {fields}."
 
 
 def _of_parameter(name: str, message: str, request: AnyRequest) -> str:
@@ -105,10 +105,10 @@ def _of_value(name: str, message: str) -> str:
                 if found[2] == "1"
                 else f"`{name}` must have at least {found[2]}."
             )
-        return f"`{name}` must be at most {found[2]} characters long; it is longer."
+        return f"`{name}` must be at most {found[2]} characters long."
     if found := _TYPE.match(message):
         return f"`{name}` must be {_kind(found[1])}; {_kind(found[2])} was sent."
-    return f"`{name}` is not valid; /docs shows what it takes."
+    return f"`{name}` is not valid; see /docs for what it accepts."
 
 
 def _kind(named: str) -> str:

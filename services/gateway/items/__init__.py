@@ -1,1 +1,1 @@
-"""Everything that was read from the providers, in one shape."""
+"""The items of all providers, in one shape."""

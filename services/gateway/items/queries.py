@@ -1,4 +1,4 @@
-"""Items as they are read: the newest version per key, deletions kept as a guard against late, older versions."""
+"""Queries on items: the newest version per key; deletions stay as a guard against older ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from shared.contracts.vocabulary import SyncedAt
 from shared.db import BulkUpsert, CompiledSelect, KeyLookup
 
 _INSERT: Final = upsert(items)
-_SAME_CONTENT: Final = items.c.digest == _INSERT.excluded.digest  # a deletion has none
+_SAME_CONTENT: Final = items.c.digest == _INSERT.excluded.digest  # a deletion has no digest
 GUARDED: Final = _INSERT.on_conflict_do_update(
     index_elements=["connection_id", "resource", "id"],
     set_={
@@ -39,7 +39,8 @@ GUARDED: Final = _INSERT.on_conflict_do_update(
             for column in items.columns
             if not column.primary_key
         },
-        # It tells when the present content was stored: what was read again and found unchanged keeps its time.
+        # `synced_at` is when the present content was stored: an item read again unchanged keeps its
+        # time.
         "synced_at": case((_SAME_CONTENT, items.c.synced_at), else_=_INSERT.excluded.synced_at),
     },
     where=items.c.version < _INSERT.excluded.version,
@@ -48,9 +49,8 @@ _GUARDED_ALL: Final = BulkUpsert(GUARDED)
 _IN_ORDER: Final = itemgetter(*_GUARDED_ALL.columns)
 _KEY: Final = ("connection_id", "resource", "id")
 _AFTER: Final = ("after_connection_id", "after_resource", "after_id")
-_LIMIT: Final = text("LIMIT :limit").bindparams(
-    bindparam("limit", type_=BigInteger)
-)  # SQLAlchemy's own adds an offset
+# SQLAlchemy's own limit() adds an offset.
+_LIMIT: Final = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))
 _LIKE: Final = re.compile("[/%_]")
 _WEB_LINK: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 Key = tuple[str, str, str]
@@ -67,8 +67,9 @@ class SyncedItem(Item, frozen=True, kw_only=True):
         return self.connection_id, self.resource, self.id
 
 
-BLANK: Final = {
-    column.name: None if column.nullable else column.type.python_type() for column in items.columns
+BLANK: Final[dict[str, Any]] = {
+    **{column.name: column.type.python_type() for column in items.columns},
+    **{column.name: None for column in items.columns if column.nullable},
 }
 """The row of an item of which nothing is known."""
 _FIELDS: Final = SyncedItem.__struct_fields__
@@ -78,7 +79,11 @@ _RAW: Final = _FIELDS.index("raw")
 
 
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
-    """``q`` is a part of the name in any case, ``synced_since`` RFC 3339, ``after`` a key to go on behind."""
+    """Filters of a page of items.
+
+    ``q`` is a part of the name, ignoring case; ``synced_since`` is RFC 3339; ``after`` is the key
+    to continue after.
+    """
 
     connections: Sequence[str] | None = None
     org_id: str | None = None
@@ -91,20 +96,20 @@ class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def web_link(url: str | None) -> str | None:
-    """Return the URL if it may be a link; None for ``javascript:`` and its like, which an item could carry."""
+    """Return the URL if it is safe to link, None for ``javascript:`` and the like."""
     return url if url and _WEB_LINK.match(url) else None
 
 
 async def write(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> int:
-    """Upsert rows that are sorted by key; an older version than the stored one changes nothing.
+    """Upsert rows that are sorted by key. A version older than the stored one changes nothing.
 
-    Returns how many were written.
+    Return the number of rows written.
     """
     return await _GUARDED_ALL.run(db, [_IN_ORDER(row) for row in rows])
 
 
 async def stale_appends(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[Key]:
-    """The keys of those rows that stand behind a newer version on the topic."""
+    """Return the keys of the rows that come after a newer version on the topic."""
     mine = {key(row): row for row in rows}
     found: set[Key] = set()
     async for stored, version, offset in _stored_versions(db, mine):
@@ -114,14 +119,14 @@ async def stale_appends(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> 
 
 
 async def versions(db: AsyncConnection, keys: Collection[Key]) -> dict[Key, int]:
-    """Return the versions that are stored of these keys, deletions included."""
+    """Return the stored versions of these keys, deletions included."""
     return {stored: version async for stored, version, _ in _stored_versions(db, keys)}
 
 
 async def _stored_versions(
     db: AsyncConnection, keys: Collection[Key]
 ) -> AsyncIterator[tuple[Key, int, int]]:
-    """Yield key, version and offset of what is stored of these keys."""
+    """Yield key, version and offset of the stored rows with these keys."""
     lanes: dict[tuple[str, str], list[str]] = {}
     for connection_id, resource, id_ in keys:
         lanes.setdefault((connection_id, resource), []).append(id_)
@@ -137,9 +142,10 @@ def key(row: Mapping[str, Any]) -> Key:
 
 
 async def page(db: AsyncConnection, query: ItemQuery) -> list[SyncedItem]:
-    """The next ``limit`` items in key order (connection, resource, id).
+    """Return the next ``limit`` items in the order of connection, resource and id.
 
-    Named connections are read one after the other, so that the database seeks to the page whatever its depth.
+    The connections are read one after the other, so that the database seeks to the page however
+    deep it is.
     """
     if query.connections is None:
         return await _rows(db, query, connection_id=None, limit=query.limit)
@@ -185,7 +191,7 @@ async def get(db: AsyncConnection, key: Key) -> SyncedItem | None:
 
 
 async def outlines(db: AsyncConnection, connection_id: str, resource: str) -> list[Row[Any]]:
-    """Every item of a resource without its raw record, by parent, then id."""
+    """Return every item of a resource without its raw record, by parent, then id."""
     columns = ("id", "name", "parent_id", "url", "created_at", "modified_at")
     query = select(*(items.c[name] for name in columns)).where(
         items.c.connection_id == connection_id,
@@ -197,9 +203,10 @@ async def outlines(db: AsyncConnection, connection_id: str, resource: str) -> li
 
 
 async def drop_generations(db: AsyncConnection, connection_id: str, *, up_to: int) -> None:
-    """Forget the items of a connection that was disconnected, as far as its closed generation goes.
+    """Delete the items of a disconnected connection, up to the given generation.
 
-    Deletions stay: without them nobody would notice an item that is appended behind its own deletion.
+    Rows of deletions stay: without them nobody would notice an item that is appended after its own
+    deletion.
     """
     closed = (
         (items.c.connection_id == connection_id) & (items.c.generation <= up_to) & ~items.c.deleted
@@ -209,7 +216,7 @@ async def drop_generations(db: AsyncConnection, connection_id: str, *, up_to: in
 
 @lru_cache(maxsize=512)
 def _statement(given: frozenset[str]) -> CompiledSelect:
-    """The page's statement with the parameters that are given: as many shapes as there are sets of filters."""
+    """Return the page's statement. There are as many shapes as there are sets of filters."""
     conditions = {
         **{
             name: items.c[name] == bindparam(name)
@@ -229,7 +236,10 @@ def _statement(given: frozenset[str]) -> CompiledSelect:
 
 
 def _behind(given: frozenset[str]) -> ColumnElement[bool]:
-    """Behind the page token's key; what an equality fixes is left out of it, as SQLite seeks by one of the two."""
+    """Return the condition that continues after the page token's key.
+
+    Columns fixed by an equality are left out, as SQLite seeks by only one of the two.
+    """
     behind = dict(zip(_KEY, _AFTER, strict=True))
     free = {name: parameter for name, parameter in behind.items() if name not in given}
     types = {name: items.c[name].type for name in free}
@@ -239,12 +249,15 @@ def _behind(given: frozenset[str]) -> ColumnElement[bool]:
 
 
 def raw_json(item: SyncedItem) -> bytes:
-    """Return ``raw`` as JSON, ``null`` where there is none."""
+    """Return ``raw`` as JSON, ``null`` if there is none."""
     return bytes(cast("msgspec.Raw", item.raw))
 
 
 def _synced(row: Sequence[Any]) -> SyncedItem:
-    """Return a row as an item: its URL may be a link, and ``raw`` goes out as the bytes that came in."""
+    """Return a row as an item.
+
+    Its URL is safe to link, and ``raw`` is sent as the bytes that came in.
+    """
     *values, synced_at = row
     values[_URL] = web_link(values[_URL])
     values[_RAW] = msgspec.Raw(values[_RAW] or b"null")

@@ -1,4 +1,4 @@
-"""Everything that was loaded."""
+"""Routes for items."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ TAGS: Final = ["Items"]
 NamePart = Annotated[
     str,
     Meta(
-        description="A part of the item's name, in any case.",
+        description="A part of the item's name, ignoring case.",
         examples=["plan"],
         extra_json_schema={"pattern": r"^[^\x00-\x1f\x7f-\x9f]*$"},
     ),
@@ -35,7 +35,7 @@ NamePart = Annotated[
 SyncedSince = Annotated[
     str,
     Meta(
-        description="Only what was stored at this time or later, by our own clock (`synced_at`).",
+        description="Only items stored at this time or later, by our own clock (`synced_at`).",
         examples=["2026-01-31T09:30:00Z"],
         extra_json_schema={"format": "date-time"},
     ),
@@ -58,14 +58,14 @@ SyncedSince = Annotated[
     links=(
         Link(
             "get_item",
-            "Read one of them.",
+            "Get one of them.",
             {
                 "connection_id": "$response.body#/items/0/connection_id",
                 "resource": "$response.body#/items/0/resource",
                 "item_id": "$response.body#/items/0/id",
             },
         ),
-        Link("get_items", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),
+        Link("get_items", "Get the next page.", {"page_token": "$response.body#/next_page_token"}),
     ),
 )
 async def get_items(
@@ -80,7 +80,7 @@ async def get_items(
     page_size: Annotated[PageSize, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
     page_token: FromQuery[PageToken | None] = None,
 ) -> ItemPage:
-    """In a stable order: items that come or go while you page do not move the others."""
+    """List items in a stable order: items that come or go while you page do not move the others."""
     return await list_items(
         connection_id=connection_id,
         org_id=org_id,
@@ -106,7 +106,7 @@ async def get_item(
     item_id: FromPath[ItemId],
     context: InjectedContext,
 ) -> SyncedItem:
-    """The item's id may hold slashes, as they are or percent-encoded."""
+    """Return an item. Its id may contain slashes, plain or percent-encoded."""
     return await read_item(connection_id, resource, item_id.removeprefix("/"), context=context)
 
 

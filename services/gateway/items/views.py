@@ -1,4 +1,4 @@
-"""Items as clients see them: a stable order, and page tokens that only we can write."""
+"""Items as clients see them."""
 
 from __future__ import annotations
 
@@ -48,12 +48,12 @@ async def list_items(
     page_token: str | None = None,
     context: GatewayContext,
 ) -> ItemPage:
-    """In the order of connection, resource and id, which items do not leave while others come and go.
+    """Return a page of items in the order of connection, resource and id.
 
-    ``q`` is a part of the name in any case.
+    An item never changes its place in that order. ``q`` is a part of the name, ignoring case.
 
-    Raises ``BadRequest`` for a filter that cannot be meant, ``NotFound`` for an unknown connection, ``BadToken`` for a
-    page token that was not given out for these filters.
+    Raises ``BadRequest`` for an invalid filter, ``NotFound`` for an unknown connection, and
+    ``BadToken`` for a page token that was not issued for these filters.
     """
     _check(provider, resource, q, page_size, context)
     since = None if synced_since is None else _moment(synced_since)
@@ -96,7 +96,7 @@ async def list_items(
 async def read_item(
     connection_id: str, resource: str, item_id: str, *, context: GatewayContext
 ) -> SyncedItem:
-    """Raises ``NotFound``."""
+    """Return an item. Raises ``NotFound``."""
     async with context.database.read() as db:
         row = await items.get(db, (connection_id, resource, item_id))
     if row is None or context.org not in {None, row.org_id}:
@@ -105,7 +105,10 @@ async def read_item(
 
 
 async def _within(db: AsyncConnection, query: ItemQuery, context: GatewayContext) -> ItemQuery:
-    """The same items, sought through the organisation's own connections: past everyone else's would be a long way."""
+    """Return the filters, limited to the organisation's own connections.
+
+    The same items would be found without them, but past everyone else's.
+    """
     if context.org is None or query.connections is not None:
         return query
     own = await connections.find(db, org_id=context.org, provider=query.provider)
@@ -121,10 +124,10 @@ def _check(
 ) -> None:
     check_page_size(page_size)
     if q is not None and len(q) > LONGEST_SEARCH:
-        raise BadRequest(f"q has to be at most {LONGEST_SEARCH} characters.", code="bad_search")
+        raise BadRequest(f"q must be at most {LONGEST_SEARCH} characters.", code="bad_search")
     if q is not None and any(category(one) in {"Cc", "Cs"} for one in q):
         raise BadRequest(
-            "q has to be plain text: it has a control character, which no name has.",
+            "q must be plain text: it contains a control character, which no name has.",
             code="bad_search",
         )
     providers = context.settings.providers
@@ -138,10 +141,13 @@ def _check(
 
 
 def _moment(text: str) -> str:
-    """An RFC 3339 time in the form the rows have it; the plus sign of an offset may have come as a space."""
+    """Return an RFC 3339 time as the rows have it.
+
+    The plus sign of an offset may arrive as a space.
+    """
     if _RFC3339.fullmatch(text):
         with suppress(ValueError, OverflowError):
             return timestamp(datetime.fromisoformat(text.replace(" ", "+")).timestamp())
     raise BadRequest(
-        "synced_since has to be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time"
+        "synced_since must be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time"
     )

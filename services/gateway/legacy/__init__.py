@@ -1,1 +1,1 @@
-"""The API of the original app, for clients written against it. New ones use /v1."""
+"""The API of the original app, for clients written against it. New clients use /v1."""

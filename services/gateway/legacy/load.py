@@ -1,4 +1,4 @@
-"""Load all that a connection holds in the shape of the original app, and the handle that its client keeps."""
+"""Load a connection's items in the shape of the original app; issue and open handles."""
 
 from __future__ import annotations
 
@@ -40,19 +40,24 @@ class OriginalItem(msgspec.Struct, frozen=True, kw_only=True):
     id: Annotated[
         str | None,
         Meta(
-            description="The provider's id, with the resource where that is not unique.",
+            description="The provider's id, with the resource where the id alone is not unique.",
             examples=["1f2e3d4c_Page"],
         ),
     ] = None
-    type: Annotated[str | None, Meta(description="The kind of object.", examples=["Page"])] = None
+    type: Annotated[str | None, Meta(description="The type of the object.", examples=["Page"])] = (
+        None
+    )
     directory: Annotated[bool, Meta(description="Always false.", examples=[False])] = False
     parent_path_or_name: Annotated[
-        str | None, Meta(description="The name of the object that holds it.", examples=["Plans"])
+        str | None, Meta(description="The name of the object that contains it.", examples=["Plans"])
     ] = None
     parent_id: Annotated[
-        str | None, Meta(description="The id of the object that holds it.", examples=["9a8b7c6d"])
+        str | None,
+        Meta(description="The id of the object that contains it.", examples=["9a8b7c6d"]),
     ] = None
-    name: Annotated[str | None, Meta(description="Its name.", examples=["Launch plan"])] = None
+    name: Annotated[str | None, Meta(description="The item's name.", examples=["Launch plan"])] = (
+        None
+    )
     creation_time: Annotated[
         str | None,
         Meta(
@@ -87,7 +92,7 @@ class OriginalItem(msgspec.Struct, frozen=True, kw_only=True):
 async def original_rows(
     db: AsyncConnection, connection_id: str, provider: Provider
 ) -> list[OriginalItem]:
-    """One row per item of every resource, in resource order, then parent, then id."""
+    """Return one row per item of every resource, in resource order, then by parent, then by id."""
     parents = {one.original.parent_resource for one in provider.resources}
     names: dict[str, dict[str, str]] = {}
     rows: list[OriginalItem] = []
@@ -130,7 +135,7 @@ def _last(id_: str | None) -> str | None:
 
 
 def _filled(template: str | None, known: Mapping[str, str | None]) -> str | None:
-    """None when the template, or anything it names, is absent."""
+    """Return the text of a template, None if it is absent or names anything absent."""
     if template is None or any(
         value is None and f"{{{name}}}" in template for name, value in known.items()
     ):
@@ -141,9 +146,9 @@ def _filled(template: str | None, known: Mapping[str, str | None]) -> str | None
 async def newest_connection(
     *, provider: str, org_id: str, user_id: str, context: GatewayContext
 ) -> Connection | None:
-    """The connection of that user that was consented to last, of those that can be loaded.
+    """Return the user's connection that was consented to last, of those that can be synced.
 
-    Raises ``Forbidden`` for another organisation than the caller's.
+    Raises ``Forbidden`` for an organisation that is not the caller's.
     """
     context.check_org(org_id)
     async with context.database.read() as db:
@@ -154,7 +159,7 @@ async def newest_connection(
 
 
 def _consented(connection: Connection) -> tuple[str, str, str]:
-    """``sync_id`` is the UUIDv7 of the last consent's event, so it sorts by its time."""
+    """Return a sort key: ``sync_id`` is the UUIDv7 of the last consent's event."""
     return connection.sync_id or "", connection.created_at, connection.id
 
 
@@ -165,10 +170,11 @@ async def load_everything(
     wait_s: float = WAIT_S,
     fresh_s: float = FRESH_S,
 ) -> list[OriginalItem]:
-    """Wait for what loads already; join it if it is whole, else take a good result that is not old, or start one.
+    """Sync everything and wait for it.
 
-    Raises ``Conflict`` when the account must be connected again, ``TimedOut`` with the counts so far, ``Upstream``
-    naming each resource that failed and why.
+    A whole sync that is running is joined; a recent good result is reused; otherwise a new sync
+    starts. Raises ``Conflict`` when the account must be connected again, ``TimedOut`` with the
+    counts so far, and ``Upstream`` naming each resource that failed and why.
     """
     provider = configured_for(connection.provider, context.settings.providers).provider
     deadline = time.monotonic() + wait_s
@@ -186,18 +192,18 @@ async def load_everything(
         now = await connections.get(db, connection.id)
         if now is None or now.status == "disconnected":
             raise Conflict(
-                "The account was disconnected while it was loading.", code="disconnected"
+                "The account was disconnected while it was syncing.", code="disconnected"
             )
         return await original_rows(db, connection.id, provider)
 
 
 async def _ended(sync: Sync, deadline: float, context: GatewayContext) -> SyncView:
-    """Raises ``TimedOut`` when it still runs at ``deadline``, in monotonic seconds."""
+    """Return the finished sync. Raise ``TimedOut`` at ``deadline``, in monotonic seconds."""
     while (shown := await describe_sync(sync.id, context=context)).state not in FINAL:
         left = deadline - time.monotonic()
         if left <= 0:
             raise TimedOut(
-                f"Still loading: {_counts(shown)}. Ask again to go on waiting; nothing is lost."
+                f"Still syncing: {_counts(shown)}. Ask again to keep waiting; nothing is lost."
             )
         await context.watch.wait(min(left, 0.5))
     return shown
@@ -221,19 +227,20 @@ async def _join_or_start(
 
 
 def _counts(shown: SyncView) -> str:
-    return ", ".join(
-        f"{one.resource} {one.items}{f' of {one.expected}' if one.expected is not None else ''} ({one.state})"
-        for one in shown.resources
-    )
+    counts = []
+    for one in shown.resources:
+        total = "" if one.expected is None else f" of {one.expected}"
+        counts.append(f"{one.resource} {one.items}{total} ({one.state})")
+    return ", ".join(counts)
 
 
 def _failures(shown: SyncView, provider: Provider) -> str:
-    wrong = (
-        f"{one.resource} {one.state}: {one.error.detail if one.error else 'no reason was given'}"
-        for one in shown.resources
-        if one.state != "done"
-    )
-    return f"{provider.name} could not be loaded completely. " + " ".join(wrong)
+    sentences = [f"{provider.name} could not be synced completely."]
+    for one in shown.resources:
+        if one.state != "done":
+            reason = one.error.detail if one.error else "no reason was given"
+            sentences.append(f"{one.resource} {one.state}: {reason}")
+    return " ".join(sentences)
 
 
 class Handle(msgspec.Struct, frozen=True, kw_only=True):
@@ -246,12 +253,15 @@ def handle_for(connection: Connection, *, context: GatewayContext) -> dict[str, 
 
 
 async def given_handle(text: str, *, provider: str, context: GatewayContext) -> Connection:
-    """The connection that a handle, as JSON text, was given out for. Raises ``BadRequest`` or ``BadToken``."""
+    """Return the connection of a handle, given as JSON text.
+
+    Raise ``BadRequest`` or ``BadToken``.
+    """
     try:
         handle = msgspec.json.decode(text, type=Handle)
     except (msgspec.DecodeError, RecursionError, UnicodeError):
         raise BadRequest(
-            "credentials has to be the JSON that /credentials answered.", code="bad_handle"
+            "credentials must be the JSON that /credentials returned.", code="bad_handle"
         ) from None
     id_ = context.handles.verify(handle.connection, provider).decode()
     async with context.database.read() as db:
@@ -264,12 +274,14 @@ async def given_handle(text: str, *, provider: str, context: GatewayContext) -> 
 async def pending_handle(
     *, provider: str, org_id: str, user_id: str, context: GatewayContext
 ) -> dict[str, str]:
-    """The handle of the newest active connection.
+    """Return the handle of the newest active connection.
 
-    Without one it waits up to five seconds, but only while a consent of that user is on its way: the original client
-    asks once, and may ask too early when a page of the popup's way cut the popup off from its opener.
+    If there is none, wait up to five seconds, but only while a consent of that user is pending. The
+    original client asks only once, and may ask too early when a page of the provider cuts the popup
+    off from its opener.
 
-    Raises ``BadRequest`` when there is none, ``Forbidden`` for another organisation than the caller's.
+    Raises ``BadRequest`` when there is none, and ``Forbidden`` for an organisation that is not the
+    caller's.
     """
     context.check_org(org_id)
     deadline = time.monotonic() + CONSENT_WAIT_S

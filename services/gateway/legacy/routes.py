@@ -1,4 +1,4 @@
-"""The routes of the original app, and their forms: multipart as browsers send them, or URL-encoded."""
+"""The routes of the original app. Their forms may be multipart or URL-encoded."""
 
 from __future__ import annotations
 
@@ -36,11 +36,14 @@ PATH: Final = "/integrations/{provider:str}"
 async def form_text(
     request: AnyRequest, *required: str, optional: tuple[str, ...] = ()
 ) -> dict[str, str]:
-    """The named fields that are there. Raises ``BadRequest`` for a required one that is absent or empty, or a file."""
+    """Return the named fields that are present.
+
+    Raises ``BadRequest`` for a file, or for a required field that is absent or empty.
+    """
     try:
         form = await request.form()
     except UnicodeDecodeError:
-        raise BadRequest("The form's fields have to be UTF-8.", code="bad_form") from None
+        raise BadRequest("The form's fields must be UTF-8.", code="bad_form") from None
     found: dict[str, str] = {}
     for name in (*required, *optional):
         value = form.get(name)
@@ -49,7 +52,7 @@ async def form_text(
             or len(str(value or "")) > LONGEST
             or "\0" in str(value or "")
         ):
-            raise BadRequest(f"{name} has to be a short text.", code="bad_form")
+            raise BadRequest(f"{name} must be a short text.", code="bad_form")
         if value:
             found[name] = str(value)
     missing = [name for name in required if not found.get(name, "").strip()]
@@ -67,7 +70,7 @@ UserName = Annotated[
     Meta(
         min_length=1,
         max_length=256,
-        description="Who connects.",
+        description="The person who connects the account.",
         examples=["demo"],
         extra_json_schema=NAMED,
     ),
@@ -77,7 +80,7 @@ OrgName = Annotated[
     Meta(
         min_length=1,
         max_length=256,
-        description="For which organisation.",
+        description="The organisation that the account is connected for.",
         examples=["demo"],
         extra_json_schema=NAMED,
     ),
@@ -85,14 +88,14 @@ OrgName = Annotated[
 
 
 class AccountForm(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose account it is."""
+    """The owner of the account."""
 
     user_id: UserName
     org_id: OrgName
 
 
 class LoadForm(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose account it is: either ``user_id`` and ``org_id``, or ``credentials``."""
+    """The owner of the account: either ``user_id`` and ``org_id``, or ``credentials``."""
 
     user_id: UserName | msgspec.UnsetType = msgspec.UNSET
     org_id: OrgName | msgspec.UnsetType = msgspec.UNSET
@@ -101,7 +104,7 @@ class LoadForm(msgspec.Struct, frozen=True, kw_only=True):
             str,
             Meta(
                 max_length=LONGEST,
-                description="What `/credentials` answered, as it is.",
+                description="The answer of `/credentials`, unchanged.",
                 examples=[
                     '{"connection": "MDE5YWM.Zk3xkQ", "provider": "acme", "status": "active"}'
                 ],
@@ -112,7 +115,7 @@ class LoadForm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ConnectionHandle(msgspec.Struct, frozen=True, kw_only=True):
-    """An opaque handle of a connection. It opens nothing but `/load`."""
+    """An opaque handle of a connection. It is only good for `/load`."""
 
     connection: Annotated[str, Meta(description="The signed handle.", examples=["MDE5YWM.Zk3xkQ"])]
     provider: ProviderSlug
@@ -143,7 +146,7 @@ AuthorizeLink = Annotated[
 async def post_authorize(
     provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
 ) -> Response[bytes]:
-    """The answer is a bare JSON string. Use `POST /v1/connect` instead."""
+    """Return the link as a bare JSON string. Use `POST /v1/connect` instead."""
     _known(provider, context)
     form = await form_text(request, "user_id", "org_id")
     flow = await start_connect(
@@ -158,7 +161,7 @@ async def post_authorize(
     f"{PATH}/credentials",
     status_code=200,
     tags=TAGS,
-    summary="Get a handle of a connection",
+    summary="Get a connection's handle",
     deprecated=True,
     form=AccountForm,
     answers={200: Answer("The handle.", {JSON: ConnectionHandle})},
@@ -168,7 +171,10 @@ async def post_authorize(
 async def post_credentials(
     provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
 ) -> dict[str, str]:
-    """It is of the newest active connection; tokens never leave the server. Use `GET /v1/connections` instead."""
+    """Return a handle of the newest active connection; tokens never leave the server.
+
+    Use `GET /v1/connections` instead.
+    """
     _known(provider, context)
     form = await form_text(request, "user_id", "org_id")
     return await pending_handle(
@@ -201,7 +207,10 @@ async def post_credentials(
 async def post_load(
     provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
 ) -> list[OriginalItem]:
-    """Of the newest active connection. Use `POST /v1/connections/{connection_id}/syncs` and `GET /v1/items` instead."""
+    """Sync the newest active connection and return its items.
+
+    Use `POST /v1/connections/{connection_id}/syncs` and `GET /v1/items` instead.
+    """
     _known(provider, context)
     connection = await _connection(provider, request, context)
     return await load_everything(connection, context=context)
@@ -226,7 +235,7 @@ async def _connection(provider: str, request: AnyRequest, context: GatewayContex
 
 
 async def ping(request: Request[Any, Any, Any]) -> Response[dict[str, str]] | None:
-    """A ``before_request`` hook of the console's first page: a program gets what the original answered there."""
+    """Answer a program at ``/`` as the original app did: a ``before_request`` hook."""
     if not wants_json(request):
         return None
     return Response({"Ping": "Pong"}, status_code=200, media_type="application/json")

@@ -1,1 +1,1 @@
-"""Who may call which route, and whose data they see."""
+"""Authentication and permissions: API keys, sessions, and what each route requires."""

@@ -1,4 +1,4 @@
-"""How a browser is told apart: its session's cookie, where its requests come from, and the way to sign in."""
+"""Tell browsers apart: the session cookie, the origin of requests, and the redirect to sign in."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _READING: Final = {None, "same-origin", "none"}
 """``none`` is a person who typed the address."""
 SIGN_IN: Final = "/console/sign-in"
 _PARTS: Final = {"/console/cards", "/console/items"}
-"""Of the first page, and no pages themselves."""
+"""The parts of the first page, which are not pages themselves."""
 
 
 def session_token(connection: AnyConnection, settings: GatewaySettings) -> str | None:
@@ -28,10 +28,11 @@ def session_token(connection: AnyConnection, settings: GatewaySettings) -> str |
 
 
 def session_cookie(token: str, settings: GatewaySettings) -> str:
-    """The ``Set-Cookie``; an empty token takes it away.
+    """Return the session's ``Set-Cookie``; an empty token removes the cookie.
 
-    Lax, because the way back from a provider ends on a page of ours; it lives as long as the browser, the session
-    itself ends at the server. Browsers take ``__Host-`` cookies on plain http not everywhere, not even for localhost.
+    Lax, because the way back from a provider ends on a page of ours. The cookie lives as long as
+    the browser; the server ends the session. Some browsers reject ``__Host-`` cookies over plain
+    HTTP, even on localhost.
     """
     parts = [f"{_name(settings)}={token}", "Path=/", "HttpOnly", "SameSite=Lax"]
     if not token:
@@ -50,9 +51,10 @@ def _secure(settings: GatewaySettings) -> bool:
 
 
 def own_page(connection: AnyConnection, *, must_tell: bool) -> bool:
-    """Whether it stood on this very origin. A request that says nothing counts only when it need not tell.
+    """Return True if the request comes from this very origin.
 
-    The Host that the Origin is compared with was checked before (``shared.web.HostGuard``).
+    A request without any header that says so counts only if it need not have one. The Host that the
+    Origin is compared with has already been checked (``shared.web.HostGuard``).
     """
     site = connection.headers.get("sec-fetch-site")
     origin = connection.headers.get("origin")
@@ -67,9 +69,9 @@ def own_page(connection: AnyConnection, *, must_tell: bool) -> bool:
 
 
 def followed(connection: AnyConnection) -> bool:
-    """Whether a person came by a link, from wherever; a script that asks so cannot read the answer.
+    """Return True if a person followed a link, from any site.
 
-    Browsers send no Origin when they go to a page.
+    A script that does so cannot read the answer. Browsers send no Origin when they navigate.
     """
     return connection.headers.get("origin") is None and connection.headers.get(
         "sec-fetch-mode"
@@ -77,9 +79,9 @@ def followed(connection: AnyConnection) -> bool:
 
 
 def same_origin(connection: AnyConnection, _: BaseRouteHandler) -> None:
-    """A form counts only when the browser says that it stood on this very origin; a request that says nothing does not.
+    """Refuse a form unless the browser says that it comes from this very origin.
 
-    The Host that the Origin is compared with was checked before (``shared.web.HostGuard``).
+    The Host that the Origin is compared with has already been checked (``shared.web.HostGuard``).
     """
     if not own_page(connection, must_tell=True):
         raise Forbidden(
@@ -88,7 +90,10 @@ def same_origin(connection: AnyConnection, _: BaseRouteHandler) -> None:
 
 
 class SignInFirst(Unauthorized):
-    """Nobody is signed in, or no longer: ``location`` is where to, ``cookie`` takes away what opens nothing."""
+    """Nobody is signed in.
+
+    ``location`` is the sign-in page; ``cookie`` removes an invalid session cookie.
+    """
 
     def __init__(self, connection: AnyConnection, settings: GatewaySettings) -> None:
         super().__init__()
@@ -97,7 +102,7 @@ class SignInFirst(Unauthorized):
 
 
 def is_page(connection: AnyConnection) -> bool:
-    """Whether it is asked for as a page of the console; a program that asks for JSON is told in JSON."""
+    """Return True for a page of the console; a program that asks for JSON gets JSON."""
     path = connection.url.path
     return (path == "/" or path.startswith("/console/")) and "text/html" in connection.headers.get(
         "accept", ""
@@ -112,7 +117,7 @@ def on_sign_in_first(_: Request[Any, Any, Any], first: SignInFirst) -> Response[
 
 
 def _way_back(connection: AnyConnection) -> str:
-    """What only reads can be come back to."""
+    """Return the sign-in address. Only GET pages can be returned to after signing in."""
     query = f"?{connection.url.query}" if connection.url.query else ""
     path = ("/" if connection.url.path in _PARTS else connection.url.path) + query
     return (

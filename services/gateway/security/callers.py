@@ -1,4 +1,4 @@
-"""Find out who asks: a program by its key, a browser by the session that it signed in to."""
+"""Find out who is calling: a program by its key, a browser by its session."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from shared.db import Database
 from shared.errors import TributaryError
 
 NO_KEY: Final = (
-    "This needs an API key: send a header `Authorization: Bearer trb_…`. "
-    "A key that is missing, unknown, expired or revoked gets this same answer."
+    "This needs an API key: send a header `Authorization: Bearer trb_…`. The answer is the "
+    "same for a key that is missing, unknown, expired or revoked."
 )
 
 KEY_COARSE_S: Final = 600.0
-"""``last_used_at`` is this coarse, so that reading stays reading."""
+"""Seconds. ``last_used_at`` is only this precise, so that most reads need no write."""
 _NOBODYS: Final = hash_token("")
 IDLE_S: Final = 12 * 3_600.0
 SESSION_COARSE_S: Final = 300.0
@@ -40,9 +40,9 @@ class Unauthorized(TributaryError):
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """``org`` None is everyone's: a gateway that needs no keys.
+    """A caller. ``org`` None is a gateway without keys, where everyone sees everything.
 
-    ``csrf`` and ``session``, the digest of what the browser holds, are set when a browser's session asks.
+    ``csrf`` and ``session`` (the digest of the browser's token) are set for a browser's session.
     """
 
     org: str | None
@@ -74,9 +74,10 @@ def caller_with(key: ApiKey, *, csrf: str | None = None, session: str | None = N
 async def authenticate(
     text: str, *, address: str | None, throttle: Throttle, database: Database
 ) -> ApiKey:
-    """Does the same work for a prefix that exists and one that does not.
+    """Return the caller with this key.
 
-    Raises ``Unauthorized``, or ``TooManyFailures`` for a wrong key after too many wrong ones.
+    It takes the same time whether the prefix exists or not. Raises ``Unauthorized``, or
+    ``TooManyFailures`` for a wrong key after too many wrong ones.
     """
     given = parse_key(text)
     sources = [address_source(address), *([f"prefix {given.prefix}"] if given else [])]
@@ -94,7 +95,7 @@ async def authenticate(
 
 
 async def opens(prefix: str, *, session: str | None = None, database: Database) -> bool:
-    """Whether a key that was good a while ago still is, and the session that it was used by, if any, is not over."""
+    """Return True while a key is still valid, and so is the session that it was used by, if any."""
     async with database.read() as db:
         key = await queries.get_key(db, prefix)
         ended = session is not None and await queries.get_session(db, session) is None
@@ -104,9 +105,9 @@ async def opens(prefix: str, *, session: str | None = None, database: Database) 
 async def sign_in(
     text: str, *, replaces: str | None, address: str | None, throttle: Throttle, database: Database
 ) -> str:
-    """What the browser is to hold: always new, whatever it held before, which ends here.
+    """Sign a browser in, and return the token of its new session.
 
-    Raises ``Unauthorized`` or ``TooManyFailures``.
+    The session that it had before ends. Raises ``Unauthorized`` or ``TooManyFailures``.
     """
     key = await authenticate(text.strip(), address=address, throttle=throttle, database=database)
     token, now = secrets.token_urlsafe(32), clock.now()
@@ -133,9 +134,9 @@ async def session_caller(
     database: Database,
     now: float | None = None,
 ) -> Caller | None:
-    """None for a session that is over or never was; only the latter counts as a try.
+    """Return the caller of a session, None if it is over or never existed.
 
-    Raises ``TooManyFailures``.
+    Only a token that never existed counts as a failed try. Raises ``TooManyFailures``.
     """
     sources, id_ = [address_source(address)], hash_token(token[:_LONGEST])
     now = clock.now() if now is None else now
@@ -155,5 +156,8 @@ async def session_caller(
 
 
 def csrf_token(token: str) -> str:
-    """What the session's own pages know and another site's cannot; it opens nothing by itself."""
+    """Return the session's CSRF token.
+
+    Only the session's own pages know it, and it opens nothing by itself.
+    """
     return hash_token(f"csrf {token}")

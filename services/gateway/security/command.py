@@ -1,4 +1,4 @@
-"""``python -m services.gateway keys``: makes, lists and revokes keys beside a gateway that runs."""
+"""``python -m services.gateway keys``: create, list and revoke keys beside a running gateway."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from shared.settings import Settings
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Return the exit code.
+    """Run the command and return its exit code.
 
-    A new key is the only thing on standard output; words about it go to standard error.
+    Only a new key is printed on standard output; everything else goes to standard error.
     """
     asked = _parser().parse_args(arguments)
     return run_command(lambda settings: _run(asked, settings), needs="The database")
@@ -28,20 +28,21 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m services.gateway keys", description="The gateway's API keys."
     )
     commands = parser.add_subparsers(dest="command", required=True)
-    create = commands.add_parser("create", help="make a key and show it, once")
+    create = commands.add_parser("create", help="create a key and show it once")
     create.add_argument("--org", required=True, help="the organisation whose data it opens")
     create.add_argument(
         "--scope", choices=SCOPES, default="read", help="each includes those before it"
     )
     create.add_argument("--name", default="", help="what it is for")
     create.add_argument(
-        "--expires-in-days", type=int, metavar="DAYS", help="without it, the key never expires"
+        "--expires-in-days",
+        type=int,
+        metavar="DAYS",
+        help="days until it expires; by default it never does",
     )
-    listing = commands.add_parser("list", help="show the keys, without what opens")
+    listing = commands.add_parser("list", help="list the keys, without their secrets")
     listing.add_argument("--org", help="only those of this organisation")
-    revoke = commands.add_parser(
-        "revoke", help="end a key, and the sessions that were opened with it, at once"
-    )
+    revoke = commands.add_parser("revoke", help="revoke a key, and end its sessions, at once")
     revoke.add_argument("prefix", help="the part between the first and the second underscore")
     return parser
 
@@ -60,7 +61,7 @@ async def _run(asked: argparse.Namespace, settings: Settings) -> int:
                 revoked = key_view(
                     await revoke_key(_prefix(asked.prefix), org=None, database=database)
                 )
-                sys.stderr.write(f"{revoked.prefix} of {revoked.org_id} opens nothing any more.\n")
+                sys.stderr.write(f"{revoked.prefix} of {revoked.org_id} is revoked.\n")
     finally:
         await database.close()
     return 0
@@ -76,7 +77,8 @@ async def _create(asked: argparse.Namespace, database: Database) -> None:
     )
     until = key_view(made.key).expires_at or "it is revoked"
     sys.stderr.write(
-        f"A {made.key.scope} key for {made.key.org_id}, good until {until}. It is not shown again:\n"
+        f"A {made.key.scope} key for {made.key.org_id}, valid until {until}. It is not shown "
+        "again:\n"
     )
     sys.stdout.write(f"{made.written.reveal()}\n")
 
@@ -88,13 +90,13 @@ def _show(found: Sequence[KeyView]) -> None:
     for one in found:
         times = (one.created_at, one.expires_at or "-", one.last_used_at or "-")
         rows.append((one.prefix, one.org_id, one.scope, one.status, *times, one.name))
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
-        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        line = "  ".join(map(str.ljust, row, widths))
         sys.stdout.write(f"{line.rstrip()}\n")
 
 
 def _prefix(given: str) -> str:
-    """The prefix, also out of a whole key that was pasted."""
+    """Return the prefix, also from a whole key that was pasted."""
     parts = given.split("_")
     return parts[1] if len(parts) > 1 and parts[0] == "trb" else given

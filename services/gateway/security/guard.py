@@ -1,4 +1,4 @@
-"""Lets in who may: a program by its key, a browser by its session. Stands before every route."""
+"""Let callers in: a program by its key, a browser by its session. The guard of every route."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _READS: Final = {"GET", "HEAD", "OPTIONS"}
 
 
 def key_guard(context: Callable[[], GatewayContext], *, keys_required: bool) -> Guard:
-    """A Litestar guard. Where no keys are required, everyone may do everything."""
+    """Return a Litestar guard. Where no keys are required, everyone may do everything."""
 
     async def guard(connection: AnyConnection, _: BaseRouteHandler) -> None:
         keep_caller(connection, await _caller(connection, context) if keys_required else ANYONE)
@@ -52,7 +52,10 @@ def key_guard(context: Callable[[], GatewayContext], *, keys_required: bool) -> 
 async def _caller(
     connection: AnyConnection, context: Callable[[], GatewayContext]
 ) -> Caller | None:
-    """Raises ``Unauthorized``, ``TooManyFailures``, or ``Forbidden`` for a key that may not do this."""
+    """Return the caller.
+
+    Raise ``Unauthorized``, ``TooManyFailures``, or ``Forbidden`` for too small a scope.
+    """
     permission = required_permission(
         str(connection.scope.get("method")), str(connection.scope.get("path_template"))
     )
@@ -68,7 +71,7 @@ async def _caller(
         raise SignInFirst(connection, context().settings) if is_page(connection) else Unauthorized()
     if not caller.may(permission):
         raise Forbidden(
-            f"This takes a key of scope {permission}; this one has {caller.scope}.",
+            f"This needs a key with scope {permission}; this one has {caller.scope}.",
             code="scope_too_small",
         )
     return caller
@@ -86,9 +89,10 @@ async def _by_key(given: str, connection: AnyConnection, context: GatewayContext
 
 
 async def _by_session(connection: AnyConnection, context: GatewayContext) -> Caller | None:
-    """A session counts only for our own pages: a page of an allowed origin has no part in it.
+    """Return the caller of a browser's session.
 
-    Raises ``Forbidden`` for a form of another site; the session stays as it is.
+    It counts only on our own pages, not on allowed origins. Raises ``Forbidden`` for a form of
+    another site; the session stays as it is.
     """
     token = session_token(connection, context.settings)
     if token is None:
@@ -112,7 +116,7 @@ async def _by_session(connection: AnyConnection, context: GatewayContext) -> Cal
         and not same(await _csrf_given(connection), caller.csrf)
     ):
         raise Forbidden(
-            "This page is of an earlier sign-in. Load it again, then repeat this.", code="csrf"
+            "This page is from an earlier sign-in. Reload it, then try again.", code="csrf"
         )
     return caller
 
@@ -130,7 +134,7 @@ async def _csrf_given(connection: AnyConnection) -> str:
 
 
 def _address(connection: AnyConnection) -> str | None:
-    """The other end of the socket: what a header says of it, anyone can write."""
+    """Return the other end of the socket; anyone can forge headers that say otherwise."""
     return connection.client.host if connection.client else None
 
 
@@ -139,13 +143,19 @@ def keep_caller(connection: AnyConnection, caller: Caller | None) -> None:
 
 
 def caller_of(connection: AnyConnection) -> Caller | None:
-    """None on a public route. Raises ``AttributeError`` where no guard stood before the route."""
+    """Return the caller, None on a public route.
+
+    Raises ``AttributeError`` on a route without a guard.
+    """
     caller: Caller | None = connection.state.caller
     return caller
 
 
 async def still_let_in(connection: AnyConnection, context: GatewayContext) -> bool:
-    """Asked by what goes on for long: whether the key was revoked or has expired, or somebody signed out meanwhile."""
+    """Return True while the caller may go on.
+
+    Long answers ask again and again: the key or session may end meanwhile.
+    """
     caller = caller_of(connection)
     if caller is None or caller.prefix is None:
         return True
@@ -153,7 +163,7 @@ async def still_let_in(connection: AnyConnection, context: GatewayContext) -> bo
 
 
 def provide_context(context: Callable[[], GatewayContext]) -> Provide:
-    """Return what hands a handler the context within the walls of the caller's organisation."""
+    """Return the dependency that gives a handler the context of the caller's organisation."""
 
     def within(request: Request[Any, Any, Any]) -> GatewayContext:
         caller = caller_of(request)
@@ -167,7 +177,7 @@ def provide_context(context: Callable[[], GatewayContext]) -> Provide:
 
 
 def on_refused(request: AnyRequest, error: Unauthorized | TooManyFailures) -> Response[bytes]:
-    """Answer who is not let in, with the header that says what would help: a key, or waiting."""
+    """Answer a refused caller, with the header that says what would help: a key, or waiting."""
     return answer(
         request, error.status, code=error.code, detail=error.detail, headers=error.headers
     )

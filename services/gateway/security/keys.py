@@ -1,4 +1,4 @@
-"""API keys: how one is written, make, list and revoke them."""
+"""API keys: their format, and how to create, list and revoke them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ _DAY_S: Final = 86_400.0
 
 
 class KeyText(NamedTuple):
-    """``prefix`` is public, it names the key in lists and logs; ``secret`` is not, and its ``repr`` hides it."""
+    """A key as written.
+
+    ``prefix`` is public and names it in lists and logs; ``repr`` hides ``secret``.
+    """
 
     prefix: str
     secret: str
@@ -54,7 +57,7 @@ def new_key_text() -> KeyText:
 
 
 def parse_key(text: str) -> KeyText | None:
-    """None for what was never a key of ours."""
+    """Return the key's parts, None for a text that is no key of ours."""
     found = _KEY.fullmatch(text)
     return KeyText(found[1], found[2]) if found else None
 
@@ -64,7 +67,7 @@ def _random(length: int) -> str:
 
 
 class KeyView(msgspec.Struct, frozen=True, kw_only=True):
-    """What can be seen of an API key. One that is not ``active`` opens nothing any more."""
+    """The public facts of an API key."""
 
     prefix: KeyPrefix
     org_id: Annotated[
@@ -79,7 +82,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     ]
     status: Annotated[
         Literal["active", "expired", "revoked"],
-        Meta(description="Whether it still opens anything.", examples=["active"]),
+        Meta(description="Whether it is still valid.", examples=["active"]),
     ]
     created_at: Annotated[
         str,
@@ -92,7 +95,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     expires_at: Annotated[
         str | None,
         Meta(
-            description="When it stops being good; null if only revoking ends it.",
+            description="When it expires; null if it never does.",
             examples=["2026-05-01T09:00:00.000Z"],
             extra_json_schema=TIME,
         ),
@@ -100,7 +103,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
     last_used_at: Annotated[
         str | None,
         Meta(
-            description="When it was last used, up to ten minutes late; null if it never was.",
+            description="When it was last used, up to ten minutes late; null if never.",
             examples=["2026-01-31T09:30:00.000Z"],
             extra_json_schema=TIME,
         ),
@@ -125,7 +128,7 @@ class KeyPage(msgspec.Struct, frozen=True, kw_only=True):
 async def list_key_page(
     *, org: str, page_size: int = 50, page_token: str | None = None, context: GatewayContext
 ) -> KeyPage:
-    """One page of an organisation's keys, oldest first. Raises ``BadToken``."""
+    """Return a page of an organisation's keys, oldest first. Raises ``BadToken``."""
     check_page_size(page_size)
     tokens = PageTokens(context.page_tokens, "keys", org)
     after = tokens.read(page_token, Position)
@@ -136,7 +139,7 @@ async def list_key_page(
 
 
 async def list_keys(*, org: str | None, database: Database) -> list[KeyView]:
-    """Oldest first; of every organisation for None."""
+    """Return all keys, oldest first; those of every organisation for None."""
     async with database.read() as db:
         return [key_view(key) for key in await queries.find_keys(db, org=org)]
 
@@ -164,7 +167,7 @@ def _time(at: float | None) -> str | None:
 
 
 class CreatedKey(msgspec.Struct, frozen=True, kw_only=True):
-    """``written`` is the key as its holder sends it: nobody can read it again."""
+    """A new key. ``written`` is the key as its holder sends it; it cannot be read again."""
 
     key: ApiKey
     written: SecretStr
@@ -178,7 +181,7 @@ async def create_key(
     expires_in_days: int | None = None,
     database: Database,
 ) -> CreatedKey:
-    """Raises ``BadRequest``."""
+    """Create a key. Raises ``BadRequest``."""
     _check(org, scope, name, expires_in_days)
     text, now = new_key_text(), clock.now()
     key = ApiKey(
@@ -198,26 +201,27 @@ async def create_key(
 def _check(org: str, scope: str, name: str, days: int | None) -> None:
     if not org.strip() or len(org) > LONGEST_ORG or not org.isprintable():
         raise BadRequest(
-            f"The organisation has to be a name of 1 to {LONGEST_ORG} characters.", code="bad_org"
+            f"The organisation must be a name of 1 to {LONGEST_ORG} characters.", code="bad_org"
         )
     if scope not in SCOPES:
         raise BadRequest(
-            f"There is no such scope. There are: {', '.join(SCOPES)}.", code="unknown_scope"
+            f"There is no such scope. Choose one of: {', '.join(SCOPES)}.", code="unknown_scope"
         )
     if len(name) > LONGEST_NAME or not name.isprintable():
         raise BadRequest(
-            f"The name has to be plain text of at most {LONGEST_NAME} characters.", code="bad_name"
+            f"The name must be plain text of at most {LONGEST_NAME} characters.", code="bad_name"
         )
     if days is not None and not 1 <= days <= LONGEST_DAYS:
         raise BadRequest(
-            f"A key can be good for 1 to {LONGEST_DAYS} days; {days} is not.", code="bad_expiry"
+            f"A key can be valid for 1 to {LONGEST_DAYS} days; {days} is not.", code="bad_expiry"
         )
 
 
 async def revoke_key(prefix: str, *, org: str | None, database: Database) -> ApiKey:
-    """From its commit on the key opens nothing. Done again it gives the same answer.
+    """Revoke a key: it is invalid from the commit on. Repeating it gives the same answer.
 
-    Raises ``NotFound``, also for a key of another organisation than ``org``; None is whoever runs the gateway.
+    Raises ``NotFound``, also for a key of another organisation than ``org``; None is whoever runs
+    the gateway.
     """
     async with database.write() as db:
         key = await queries.get_key(db, prefix)

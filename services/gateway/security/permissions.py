@@ -1,8 +1,9 @@
-"""What each route asks of its caller, all in one place. A route that is not here asks for the most.
+"""The permission that each route requires, in one table.
 
-Public are: what a provider or a customer's browser opens, which have no key (the short link and the callback are bound
-to one browser by a cookie, and to one consent by a state that works once); documentation; health, which says nothing of
-anybody's data; the page to sign in on; and the colours of pages.
+A route that is not in it requires the most. These are public: what a provider or a customer's
+browser opens without a key (the short link and the callback are bound to one browser by a cookie,
+and to one consent by a state that works once); the documentation; health, which says nothing about
+anybody's data; the sign-in page; and the theme.
 """
 
 from __future__ import annotations
@@ -66,5 +67,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
 
 
 def required_permission(method: str, template: str) -> Permission:
-    """``template`` is the path with its parameters' names. OPTIONS only lists methods, whatever the route."""
+    """Return the permission for a route, whose ``template`` is the path with its parameters' names.
+
+    OPTIONS only lists methods, so it is public everywhere.
+    """
     return "public" if method == "OPTIONS" else PERMISSIONS.get(f"{method} {template}", "admin")

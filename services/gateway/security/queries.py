@@ -1,4 +1,4 @@
-"""API keys and the console's sessions: never a secret, only its digest. Times are epoch seconds."""
+"""Queries on API keys and sessions. Only digests of secrets are stored. Times are epoch seconds."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Scope = Literal["read", "write", "admin"]
 SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
 """Each includes those before it."""
 Position = tuple[str, float, str]
-"""Organisation, time and prefix of a key: where it stands among the others."""
+"""Organisation, time and prefix of a key: its position in a listing."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
-    """``prefix`` is public and names the key; ``digest`` is the SHA-256 of its secret."""
+    """A stored key. ``prefix`` is public and names it; ``digest`` is the SHA-256 of its secret."""
 
     prefix: str
     digest: str
@@ -50,7 +50,7 @@ async def find_keys(
     after: Position | None = None,
     limit: int | None = None,
 ) -> list[ApiKey]:
-    """Oldest first, revoked ones too; those of one organisation, or all, organisation by organisation."""
+    """Return keys, oldest first, including revoked ones; None goes organisation by organisation."""
     order = (api_keys.c.org_id, api_keys.c.created_at, api_keys.c.prefix)
     query = select(api_keys).order_by(*order).limit(limit)
     if org is not None:
@@ -61,13 +61,13 @@ async def find_keys(
 
 
 async def mark_revoked(db: AsyncConnection, prefix: str, *, now: float) -> None:
-    """Once revoked it stays as it is."""
+    """Revoke a key; a key that is already revoked keeps its time."""
     live = (api_keys.c.prefix == prefix) & api_keys.c.revoked_at.is_(None)
     await db.execute(update(api_keys).where(live).values(revoked_at=now))
 
 
 async def touch_key(db: AsyncConnection, prefix: str, *, now: float, older_than: float) -> None:
-    """``last_used_at``, unless somebody wrote one after ``older_than`` meanwhile."""
+    """Set ``last_used_at``, unless somebody has set it after ``older_than`` meanwhile."""
     stale = or_(api_keys.c.last_used_at.is_(None), api_keys.c.last_used_at < older_than)
     await db.execute(
         update(api_keys).where(api_keys.c.prefix == prefix, stale).values(last_used_at=now)
@@ -75,7 +75,7 @@ async def touch_key(db: AsyncConnection, prefix: str, *, now: float, older_than:
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """``prefix`` names the key it was opened with."""
+    """A session of the console. ``prefix`` names the key that it was opened with."""
 
     id: str
     prefix: str
@@ -93,7 +93,7 @@ async def get_session(db: AsyncConnection, id_: str) -> Session | None:
 
 
 async def touch_session(db: AsyncConnection, id_: str, *, now: float, older_than: float) -> None:
-    """``used``, unless somebody wrote one after ``older_than`` meanwhile."""
+    """Set ``used``, unless somebody has set it after ``older_than`` meanwhile."""
     stale = (sessions.c.id == id_) & (sessions.c.used_at < older_than)
     await db.execute(update(sessions).where(stale).values(used_at=now))
 
@@ -107,5 +107,5 @@ async def end_sessions_of_key(db: AsyncConnection, prefix: str) -> None:
 
 
 async def forget_sessions(db: AsyncConnection, *, before: float) -> None:
-    """Those that nobody has used since."""
+    """Delete the sessions that nobody has used since."""
     await db.execute(delete(sessions).where(sessions.c.used_at < before))

@@ -1,4 +1,4 @@
-"""API keys of the caller's own organisation."""
+"""Routes for the API keys of the caller's own organisation."""
 
 from __future__ import annotations
 
@@ -30,12 +30,13 @@ TAGS: Final = ["API keys"]
 
 
 class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a new key may do, and for how long."""
+    """The scope, name and lifetime of a new key."""
 
     scope: Annotated[
         Scope,
         Meta(
-            description="What it may do; each scope includes those before it: read, write, admin. `read` without it.",
+            description="What it may do; each scope includes those before it: read, write, "
+            "admin. The default is `read`.",
             examples=["read"],
         ),
     ] = "read"
@@ -50,7 +51,8 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     expires_in_days: Annotated[
         Annotated[int, Meta(ge=1, le=LONGEST_DAYS)] | None,
         Meta(
-            description="For how many days it is good; without it, until it is revoked.",
+            description="The days until it expires; without it, the key is valid until it is "
+            "revoked.",
             examples=[90],
         ),
     ] = None
@@ -62,11 +64,11 @@ class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
     key: Annotated[
         str,
         Meta(
-            description="What its holder sends. It is shown this once.",
+            description="The key, as its holder sends it. It is shown only this once.",
             examples=["trb_Agbj6P8TTwFR_7cMFBdyiVLNcr7Pen1Aq1MIvjtPRfA9eNTmWixhK"],
         ),
     ]
-    about: Annotated[KeyView, Meta(description="What can be seen of it later.")]
+    about: Annotated[KeyView, Meta(description="The public facts of the key.")]
 
 
 @get(
@@ -76,7 +78,7 @@ class MadeKey(msgspec.Struct, frozen=True, kw_only=True):
     response_description="The keys, oldest first.",
     errors=("keys_not_required", "bad_token"),
     links=(
-        Link("get_keys", "Read the next page.", {"page_token": "$response.body#/next_page_token"}),
+        Link("get_keys", "Get the next page.", {"page_token": "$response.body#/next_page_token"}),
     ),
 )
 async def get_keys(
@@ -85,7 +87,7 @@ async def get_keys(
     page_size: Annotated[PageSize, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
     page_token: FromQuery[PageToken | None] = None,
 ) -> KeyPage:
-    """Those of your own organisation, revoked and expired ones too."""
+    """List your own organisation's keys, including revoked and expired ones."""
     return await list_key_page(
         org=_org(context), page_size=page_size, page_token=page_token, context=context
     )
@@ -96,13 +98,13 @@ async def get_keys(
     status_code=201,
     tags=TAGS,
     summary="Create an API key",
-    response_description="The key, this once.",
-    headers={"Location": "The key's own address."},
+    response_description="The key, shown only this once.",
+    headers={"Location": "The key's address."},
     errors=("keys_not_required", "bad_name"),
     links=(Link("delete_key", "Revoke it.", {"prefix": "$response.body#/about/prefix"}),),
 )
 async def post_key(data: JSONBody[NewKey], context: InjectedContext) -> Response[MadeKey]:
-    """It is for your own organisation."""
+    """Create a key for your own organisation."""
     made = await create_key(
         org=_org(context),
         scope=data.scope,
@@ -119,19 +121,22 @@ async def post_key(data: JSONBody[NewKey], context: InjectedContext) -> Response
     status_code=200,
     tags=TAGS,
     summary="Revoke an API key",
-    response_description="The key, revoked.",
+    response_description="The key, now revoked.",
     errors=("keys_not_required",),
 )
 async def delete_key(prefix: FromPath[KeyPrefix], context: InjectedContext) -> KeyView:
-    """At once, with the console's sessions that were opened with it. Done again it answers the same."""
+    """Revoke a key and end the console's sessions that were opened with it, at once.
+
+    Repeating it gives the same answer.
+    """
     return key_view(await revoke_key(prefix, org=_org(context), database=context.database))
 
 
 def _org(context: GatewayContext) -> str:
     if context.org is None:
         raise Forbidden(
-            "This gateway listens on this machine only and asks for no keys. To make one for later, use its command: "
-            "python -m services.gateway keys create.",
+            "This gateway listens on this machine only and does not ask for keys. To create "
+            "one for later, use the command: python -m services.gateway keys create.",
             code="keys_not_required",
         )
     return context.org

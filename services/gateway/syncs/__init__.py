@@ -1,1 +1,1 @@
-"""Syncs: asking for one, and how far it has come."""
+"""Syncs: requesting one, and its progress."""

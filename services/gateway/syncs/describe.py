@@ -1,4 +1,4 @@
-"""How far a sync has come, resource by resource."""
+"""The progress of a sync, resource by resource."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ from shared.errors import NotFound
 
 
 class ResourceState(msgspec.Struct, frozen=True, kw_only=True):
-    """How far one resource of a sync has come. It is not over before all of its items can be read here."""
+    """The progress of one resource of a sync.
+
+    It ends only when all of its items can be read here.
+    """
 
     resource: ResourceSlug
     state: SyncState
@@ -49,7 +52,7 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     receipt: Annotated[
         Receipt | None,
-        Meta(description="What was counted, read, sent and dropped; null before it is over."),
+        Meta(description="What was counted, read, sent and dropped; null until it ends."),
     ] = None
     started_at: StartedAt = None
     ended_at: EndedAt = None
@@ -58,8 +61,9 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True):
 class SyncView(msgspec.Struct, frozen=True, kw_only=True):
     """A sync, resource by resource.
 
-    It is ``queued`` until the first page of any resource was read, ``waiting`` while nothing runs and something waits,
-    ``incomplete`` when some of it was not read, ``failed`` when no resource could be read.
+    It is ``queued`` until the first page of any resource was read, ``waiting`` while nothing runs
+    and something waits, ``incomplete`` when some of it was not read, and ``failed`` when no
+    resource could be read.
     """
 
     id: SyncId
@@ -71,23 +75,23 @@ class SyncView(msgspec.Struct, frozen=True, kw_only=True):
     waiting_until: WaitingUntil = None
     resources: Annotated[
         tuple[ResourceState, ...],
-        Meta(description="How far each resource has come, in the provider's order."),
+        Meta(description="The progress of each resource, in the provider's order."),
     ]
     requested_at: RequestedAt
     ended_at: EndedAt = None
 
 
 async def describe_sync(sync_id: str, *, context: GatewayContext) -> SyncView:
-    """Raises ``NotFound``."""
+    """Return a sync. Raises ``NotFound``."""
     async with context.database.read() as db:
         sync = await _seen(db, sync_id, context)
         return await view(db, sync)
 
 
 async def newest_event(sync_id: str, *, context: GatewayContext) -> int:
-    """The highest revision there is, of any sync: an event id above it was given out before the rows were made anew.
+    """Return the highest revision of any sync.
 
-    Raises ``NotFound``.
+    A higher event id is from before the rows were rebuilt. Raises ``NotFound``.
     """
     async with context.database.read() as db:
         await _seen(db, sync_id, context)
@@ -97,9 +101,9 @@ async def newest_event(sync_id: str, *, context: GatewayContext) -> int:
 async def progress_since(
     sync_id: str, after: int, *, context: GatewayContext
 ) -> tuple[SyncView, list[Progress]]:
-    """The sync and, of the same moment, what became known of its jobs behind revision ``after``, in order.
+    """Return the sync, and the changes of its jobs after revision ``after``, in order.
 
-    Raises ``NotFound``.
+    Both are of the same moment. Raises ``NotFound``.
     """
     async with context.database.read() as db:
         sync = await _seen(db, sync_id, context)
@@ -107,7 +111,7 @@ async def progress_since(
 
 
 async def _seen(db: AsyncConnection, sync_id: str, context: GatewayContext) -> Sync:
-    """A sync has the organisation of its connection. Raises ``NotFound``."""
+    """Return the sync if its connection belongs to the organisation. Raises ``NotFound``."""
     sync = await syncs.get(db, sync_id)
     if sync is None or (
         context.org is not None
@@ -173,6 +177,6 @@ def _state(resources: Sequence[ResourceState]) -> SyncState:
 
 
 def _next_to_go_on(resources: Iterable[ResourceState]) -> ResourceState:
-    """Return the waiting resource that goes on first; one that tells no time comes last."""
+    """Return the waiting resource that goes on first; one without a time comes last."""
     waiting = (resource for resource in resources if resource.state == "waiting")
     return min(waiting, key=lambda resource: resource.waiting_until or "~")

@@ -1,4 +1,4 @@
-"""Syncs and, per resource, the newest that is known of its job."""
+"""Queries on syncs and the newest progress of their jobs."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NEWEST: Final = select(func.coalesce(func.max(sync_jobs.c.revision), 0))
 class Sync(msgspec.Struct, frozen=True, kw_only=True):
     """One request to bring a connection up to date.
 
-    ``whole`` when it asked for every resource; times are epoch seconds.
+    ``whole`` means that it asked for every resource; times are epoch seconds.
     """
 
     id: str
@@ -54,7 +54,7 @@ class Sync(msgspec.Struct, frozen=True, kw_only=True):
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """A job's newest progress. ``over``: it ended, and all its items can be read.
 
-    ``revision`` rises with every change of any job: a stream resumes behind the last one it showed.
+    ``revision`` rises with every change of any job: a stream resumes after the last one it sent.
     """
 
     body: JobProgress
@@ -63,11 +63,11 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def add(db: AsyncConnection, sync: Sync) -> bool:
-    """Write a new sync; False when it is known already."""
+    """Write a new sync. Return False if it is already known."""
     row = msgspec.structs.asdict(sync) | {"resources": msgspec.json.encode(sync.resources)}
     if (await db.execute(upsert(syncs).values(row).on_conflict_do_nothing())).rowcount != 1:
         return False
-    await _end(db, sync.id)  # its jobs may have been heard of, and ended, before it was
+    await _end(db, sync.id)  # its jobs may have been heard of, and ended, before the sync itself
     return True
 
 
@@ -77,7 +77,7 @@ async def get(db: AsyncConnection, id_: str) -> Sync | None:
 
 
 async def unfinished(db: AsyncConnection, connection_id: str) -> list[Sync]:
-    """Those that have not ended, newest first, whatever they asked for."""
+    """Return the syncs that have not ended, newest first, whatever they asked for."""
     query = select(syncs).where(syncs.c.connection_id == connection_id, syncs.c.ended_at.is_(None))
     return await _newest(db, query, None)
 
@@ -87,7 +87,7 @@ async def newest(db: AsyncConnection, connection_id: str, *, limit: int = 1) -> 
 
 
 async def newest_whole(db: AsyncConnection, connection_id: str) -> Sync | None:
-    """The newest one that asked for every resource."""
+    """Return the newest sync that asked for every resource."""
     whole = syncs.c.whole == True  # noqa: E712  # SQL
     found = await _newest(db, select(syncs).where(syncs.c.connection_id == connection_id, whole), 1)
     return found[0] if found else None
@@ -121,15 +121,15 @@ async def save_progress(db: AsyncConnection, bodies: Sequence[JobProgress]) -> N
 
 
 async def progress(db: AsyncConnection, sync_id: str, *, after: int = 0) -> list[Progress]:
-    """What is known of the jobs of a sync, in the order it became known; only what is newer than ``after``."""
+    """Return the progress of a sync's jobs in the order of its arrival, if newer than ``after``."""
     query = select(sync_jobs).where(sync_jobs.c.sync_id == sync_id, sync_jobs.c.revision > after)
     return [_progress(row) for row in await db.execute(query.order_by(sync_jobs.c.revision))]
 
 
 async def settle(db: AsyncConnection, *, log_id: str) -> None:
-    """Mark the ended jobs whose items have all been read by now, and end the syncs that have no other jobs left.
+    """Mark ended jobs whose items have all been read, and end syncs without other jobs.
 
-    Belongs in the transaction that moved the positions.
+    This belongs in the transaction that moved the positions.
     """
     ended = [_progress(row) for row in await db.execute(_UNREADABLE)]
     if not ended:
@@ -166,7 +166,7 @@ async def newest_revision(db: AsyncConnection) -> int:
 
 
 def moment(text: str) -> float:
-    """Epoch seconds of an RFC 3339 time. Raises ``ValueError``."""
+    """Return the epoch seconds of an RFC 3339 time. Raises ``ValueError``."""
     return datetime.fromisoformat(text).timestamp()
 
 

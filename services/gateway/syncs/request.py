@@ -1,4 +1,4 @@
-"""Ask for a connection to be loaded."""
+"""Request a sync of a connection."""
 
 from __future__ import annotations
 
@@ -33,12 +33,13 @@ async def request_sync(
     background: bool = False,
     context: GatewayContext,
 ) -> Sync:
-    """Committed when this returns: the request outlives a crash. What it can join is decided by whoever loads.
+    """Request a sync. It is committed when this returns, so it survives a crash.
 
-    ``resources`` None means all of them; ``background``: everything else goes first.
+    The fetcher decides which running work it joins. ``resources`` None means all of them; a
+    ``background`` sync lets everything else go first.
 
-    Raises ``NotFound``, ``BadRequest`` for a mode or resource that does not exist, ``Conflict`` for a connection that
-    was disconnected or has to be connected again.
+    Raises ``NotFound``, ``BadRequest`` for a mode or resource that does not exist, and ``Conflict``
+    for a connection that was disconnected or must be connected again.
     """
     _check_mode(mode)
     async with context.database.write(lock=READ_MODEL) as db:
@@ -65,7 +66,7 @@ async def add_sync(
     trigger: Trigger,
     background: bool = False,
 ) -> Sync:
-    """The sync's row and its event, in the caller's transaction."""
+    """Add the sync's row and its event in the caller's transaction."""
     whole = len(resources) == len(provider.resources)
     sync = Sync(
         id=new_id(),
@@ -74,9 +75,8 @@ async def add_sync(
         resources=resources,
         whole=whole,
         trigger=trigger,
-        requested_at=round(
-            clock.now(), 3
-        ),  # as exact as the event says it, so that a rebuilt row is the same
+        # As precise as the event, so that a rebuilt row is the same.
+        requested_at=round(clock.now(), 3),
     )
     asked = SyncRequested(
         sync_id=sync.id,
@@ -102,7 +102,7 @@ async def add_sync(
 
 
 def chosen_resources(wanted: Sequence[str] | None, provider: Provider) -> tuple[str, ...]:
-    """The resources in the provider's order, each once. Raises ``BadRequest``."""
+    """Return the resources in the provider's order, each once. Raises ``BadRequest``."""
     known = [resource.slug for resource in provider.resources]
     if wanted is None:
         return tuple(known)
@@ -116,10 +116,10 @@ def chosen_resources(wanted: Sequence[str] | None, provider: Provider) -> tuple[
 
 
 def check_loadable(connection: Connection, provider: Provider) -> None:
-    """Raises ``Conflict``."""
+    """Raise ``Conflict`` for a connection that cannot be synced."""
     if connection.status == "disconnected":
         raise Conflict(
-            "This account was disconnected. Connect it again to load it.", code="disconnected"
+            "This account was disconnected. Connect it again to sync it.", code="disconnected"
         )
     if connection.status == "reauth_required":
         raise Conflict(
@@ -130,6 +130,6 @@ def check_loadable(connection: Connection, provider: Provider) -> None:
 
 def _check_mode(mode: str | None) -> None:
     if mode == "incremental":
-        raise BadRequest("The mode incremental does not exist yet; full does.", code="unknown_mode")
+        raise BadRequest("The mode incremental does not exist yet; use full.", code="unknown_mode")
     if mode not in {None, "full"}:
         raise BadRequest("There is no such mode. The only one is full.", code="unknown_mode")

@@ -1,4 +1,4 @@
-"""Syncs of a connection: ask for one, see how far it has come, follow it as a stream of server-sent events."""
+"""Routes for syncs: request one, get its progress, follow it as a stream of server-sent events."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from shared.errors import BadRequest
 
 TAGS: Final = ["Syncs"]
 PAUSE_S: Final = 0.25
-"""Between two looks that found something: at most four events a second per resource."""
+"""Seconds between two looks that found something: at most four events a second per resource."""
 COMMENT_S: Final = 15.0
 _EVENT_ID: Final = re.compile(r"[0-9]{1,18}")
 _START: Final = {
@@ -50,7 +50,7 @@ Allowed = Callable[[], Awaitable[bool]]
 LastEventId = Annotated[
     str,
     Meta(
-        description="Resume behind the event that has this id.",
+        description="Resume after the event with this id.",
         examples=["7"],
         extra_json_schema={"pattern": "^[0-9]{1,18}$"},
     ),
@@ -60,8 +60,8 @@ LastEventId = Annotated[
 class SyncEvent(msgspec.Struct, frozen=True, kw_only=True):
     """One event of the stream.
 
-    ``progress`` carries a ResourceState, whenever one changes. ``done`` carries the whole SyncView, once all of its
-    items can be read, and ends the stream.
+    ``progress`` carries a ResourceState whenever one changes. ``done`` carries the whole SyncView
+    once all of its items can be read, and ends the stream.
     """
 
     event: Annotated[
@@ -69,7 +69,10 @@ class SyncEvent(msgspec.Struct, frozen=True, kw_only=True):
     ]
     id: Annotated[
         str,
-        Meta(description="Send it as Last-Event-ID to resume behind this event.", examples=["7"]),
+        Meta(
+            description="The id to send as Last-Event-ID to resume after this event.",
+            examples=["7"],
+        ),
     ]
     data: Annotated[
         str,
@@ -82,24 +85,25 @@ class SyncEvent(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What to sync, and how."""
+    """The resources to sync, and how."""
 
     mode: Annotated[
         str | None,
         Meta(
-            description="`full`, the only one there is, reads every object again.",
+            description="`full`, the only mode so far, reads every object again.",
             examples=["full"],
             extra_json_schema={"enum": ["full"]},
         ),
     ] = None
     resources: Annotated[
         Annotated[list[KnownResource], Meta(min_length=1)] | None,
-        Meta(description="What to read; without it, all that the provider has."),
+        Meta(description="The resources to sync; without it, all that the provider has."),
     ] = None
     background: Annotated[
         bool,
         Meta(
-            description="True when nobody waits for it: everything else goes first. False without it.",
+            description="True if nobody waits for it: everything else goes first. The default is "
+            "false.",
             examples=[False],
         ),
     ] = False
@@ -110,12 +114,12 @@ class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     status_code=202,
     tags=TAGS,
     summary="Sync a connection",
-    response_description="The sync, which has begun or will.",
-    headers={"Location": "Where to see how far it has come."},
+    response_description="The sync, running or about to.",
+    headers={"Location": "The address of its progress."},
     errors=("unknown_mode", "unknown_resource", "disconnected", "reauth_required"),
     links=(
-        Link("get_sync", "See how far it has come.", {"sync_id": "$response.body#/id"}),
-        Link("get_events", "Follow it as a stream.", {"sync_id": "$response.body#/id"}),
+        Link("get_sync", "Get its progress.", {"sync_id": "$response.body#/id"}),
+        Link("get_events", "Follow its progress as a stream.", {"sync_id": "$response.body#/id"}),
     ),
 )
 async def post_sync(
@@ -123,7 +127,10 @@ async def post_sync(
     context: InjectedContext,
     data: JSONBody[StartSync | None] = None,
 ) -> Response[SyncView]:
-    """Answered once the request is kept for good; work that already runs or waits is joined, not doubled."""
+    """Request a sync. The answer comes once the request is stored durably.
+
+    Work that is already running or waiting is joined, not repeated.
+    """
     asked = data or StartSync()
     sync = await request_sync(
         connection_id,
@@ -140,21 +147,19 @@ async def post_sync(
     "/syncs/{sync_id:str}",
     tags=TAGS,
     summary="Get a sync",
-    response_description="How far it has come.",
+    response_description="The progress of the sync.",
     links=(
         Link("get_events", "Follow it as a stream.", {"sync_id": "$response.body#/id"}),
         Link(
             "get_connection",
-            "Read its connection.",
+            "Get its connection.",
             {"connection_id": "$response.body#/connection_id"},
         ),
-        Link(
-            "get_items", "Read what it brought.", {"connection_id": "$response.body#/connection_id"}
-        ),
+        Link("get_items", "List its items.", {"connection_id": "$response.body#/connection_id"}),
     ),
 )
 async def get_sync(sync_id: FromPath[SyncId], context: InjectedContext) -> SyncView:
-    """Resource by resource. It is over once all of its items can be read."""
+    """Return a sync, resource by resource. It ends only when all of its items can be read."""
     return await describe_sync(sync_id, context=context)
 
 
@@ -172,11 +177,14 @@ async def get_events(
     context: InjectedContext,
     last_event_id: Annotated[LastEventId | None, HeaderParameter(name="Last-Event-ID")] = None,
 ) -> ASGIApp:
-    """Server-sent events; a comment every 15 s. The stream ends after `done`."""
+    """Stream a sync's progress as server-sent events, with a comment every 15 s.
+
+    The stream ends after `done`.
+    """
     newest = await newest_event(sync_id, context=context)
     if last_event_id is not None and not _EVENT_ID.fullmatch(last_event_id):
         raise BadRequest(
-            "Last-Event-ID has to be the id of an event of this stream.", code="bad_event_id"
+            "Last-Event-ID must be the id of an event of this stream.", code="bad_event_id"
         )
     seen = int(last_event_id or 0)
     return EventStream(
@@ -189,9 +197,10 @@ async def get_events(
 
 @final
 class EventStream:
-    """An ASGI response that ends with its reader: nothing of it runs on once the reader is gone.
+    """An ASGI response that stops running once its reader is gone.
 
-    It also ends, without ``done``, once the reader is no longer ``allowed``, which is asked every ``comment_s``.
+    It also ends, without ``done``, once the reader is no longer ``allowed``, which is checked every
+    ``comment_s``.
     """
 
     def __init__(
@@ -245,7 +254,7 @@ class EventStream:
                 await self._say(send, ": still here\n\n")
 
     async def _forbidden(self) -> None:
-        """Returns once the reader is no longer allowed to read."""
+        """Return once the reader is no longer allowed to read."""
         while True:
             await asyncio.sleep(self._comment_s)
             if self._allowed is not None and not await self._allowed():
@@ -263,7 +272,7 @@ def _events(news: Iterable[Progress]) -> Iterable[str]:
 
 
 def _event(kind: str, id_: int, body: msgspec.Struct | SyncView) -> str:
-    """JSON has no bare line ends, so one ``data`` line holds it."""
+    """Return one event. JSON contains no bare line ends, so one ``data`` line holds it."""
     return f"event: {kind}\nid: {id_}\ndata: {msgspec.json.encode(body).decode()}\n\n"
 
 

@@ -26,6 +26,6 @@ async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
-    """One gateway for a module whose tests do not get in one another's way; they run in the module's loop."""
+    """One gateway for all tests of a module, in the module's event loop."""
     async with _gateway(tmp_path_factory.mktemp("gateway")) as gateway:
         yield gateway

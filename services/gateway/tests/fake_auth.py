@@ -1,4 +1,4 @@
-"""An auth service that keeps the contract strictly and knows one provider answer: the code is the account's name."""
+"""An auth service that keeps the contract strictly. An authorization code is the account's name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ PROVIDERS = load_providers()
 
 
 class FakeAuth:
-    """``calls`` are the callbacks it got. ``delay_s`` is how long an exchange takes."""
+    """The service.
+
+    ``calls`` are the callbacks it received; ``delay_s`` is the time of an exchange.
+    """
 
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret

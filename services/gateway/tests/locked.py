@@ -28,7 +28,7 @@ _ADDRESSES = itertools.count(2)
 
 @dataclass
 class Locked:
-    """``own`` and ``other`` are a loaded connection of each organisation."""
+    """A gateway with keys; ``own`` and ``other`` are a synced connection of each organisation."""
 
     gateway: Gateway
     database: Database
@@ -56,14 +56,14 @@ class Locked:
         return key
 
     async def session(self, key: str) -> str:
-        """The ``Cookie`` header of a browser that signed in with the key."""
+        """Return the ``Cookie`` header of a browser that signed in with the key."""
         async with self.somewhere() as http:
             answer = await http.post("/console/sign-in", data={"key": key}, headers=self.here())
         assert answer.status_code == 303, answer.text
         return str(answer.headers["set-cookie"].partition(";")[0])
 
     async def idle(self, cookie: str, *, hours: float) -> None:
-        """Nobody has used the session for that long."""
+        """Make the session look unused for that long."""
         id_ = hash_token(cookie.partition("=")[2])
         async with self.database.write() as db:
             past = (
@@ -74,12 +74,12 @@ class Locked:
             assert (await db.execute(past)).rowcount == 1
 
     def here(self) -> dict[str, str]:
-        """What a browser says of a form on our own page."""
+        """Return the headers that a browser sends with a form of our own page."""
         return {"origin": self.gateway.url, "sec-fetch-site": "same-origin"}
 
     @asynccontextmanager
     async def somewhere(self) -> AsyncIterator[httpx.AsyncClient]:
-        """A client at an address that no other has: failures are counted per address."""
+        """Return a client at an address of its own, since failures are counted per address."""
         number = next(_ADDRESSES)
         transport = httpx.AsyncHTTPTransport(
             local_address=f"127.0.{number // 250}.{number % 250 + 2}"
@@ -118,7 +118,7 @@ async def running_locked(folder: Path, **change: Any) -> AsyncIterator[Locked]:
 
 
 async def connected(gateway: Gateway, org: str, key: str) -> Connection:
-    """Consented to and loaded."""
+    """Connect an account and sync it."""
     body = {"provider": "notion", "user_id": "demo"}
     started = await gateway.http.post("/v1/connect", json=body, headers=bearer(key))
     assert started.status_code == 200, started.text
@@ -132,13 +132,13 @@ async def connected(gateway: Gateway, org: str, key: str) -> Connection:
 
 
 async def kept_sessions(database: Database) -> dict[str, float]:
-    """What is stored of each session → when it was used."""
+    """Return stored session id → time of its last use."""
     async with database.read() as db:
         return {row.id: row.used_at for row in await db.execute(select(sessions))}
 
 
 async def leave_idle(database: Database, *, hours: float) -> None:
-    """Nobody has used any session for that long."""
+    """Make all sessions look unused for that long."""
     async with database.write() as db:
         await db.execute(update(sessions).values(used_at=time.time() - hours * 3600))
 

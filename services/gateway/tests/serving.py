@@ -1,4 +1,4 @@
-"""The gateway on real sockets: the local broker, an auth service that keeps the contract, and the service itself."""
+"""The gateway on real sockets, with the local broker and a fake auth service."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ Fields = Mapping[str, Any]
 
 @dataclass
 class Gateway:
-    """A running gateway. ``http`` calls it as a program does: no cookies are kept, no redirect is followed."""
+    """A running gateway. ``http`` calls it as a program does, without cookies or redirects."""
 
     url: str
     http: httpx.AsyncClient
@@ -75,7 +75,7 @@ class Gateway:
     async def publish(
         self, connection: Connection, resource: str, items: Sequence[Fields], *, version: int = 1
     ) -> Any:
-        """Items as the fetcher sends them; where they ended up in the log."""
+        """Send items as the fetcher does, and return their positions in the log."""
         return await self.producer.send_all(
             [item(connection, resource, version=version, **one) for one in items]
         )
@@ -99,7 +99,7 @@ class Gateway:
     async def load(
         self, sync: str, connection: Connection, found: Mapping[str, Sequence[Fields]]
     ) -> None:
-        """A whole load, as the fetcher would tell it: every resource of the provider, empty where none is given."""
+        """Report a whole sync as the fetcher does: every resource, empty where none is given."""
         for resource in PROVIDERS[connection.provider].resources:
             items = found.get(resource.slug, ())
             at = await self.publish(connection, resource.slug, items)
@@ -120,7 +120,7 @@ class Gateway:
         )
 
     async def until(self, path: str, seen: Callable[[Any], bool]) -> Any:
-        """The JSON at ``path`` once it is as wanted."""
+        """Return the JSON at ``path`` once it is as wanted."""
 
         async def found() -> list[Any]:
             answer = (await self.http.get(path)).json()
@@ -129,7 +129,7 @@ class Gateway:
         return (await until(found))[0]
 
     async def whole(self, connection: Connection, found: Mapping[str, Sequence[Fields]]) -> Any:
-        """Load and wait until it can be read."""
+        """Sync, and wait until everything can be read."""
         assert connection.sync_id
         await self.load(connection.sync_id, connection, found)
         return await self.until(
@@ -165,7 +165,7 @@ def gone(connection: Connection, resource: str, id_: str, *, version: int) -> Me
 
 @asynccontextmanager
 async def running_broker(folder: Path) -> AsyncIterator[tuple[str, Producer]]:
-    """The broker's address, and a producer that stands for the other services."""
+    """Yield the broker's address, and a producer that stands for the other services."""
     async with local_kafka(folder / "log") as bootstrap:
         producer = Producer(Cluster(bootstrap=bootstrap), client_id="test")
         await producer.start()
@@ -218,7 +218,7 @@ def settings_for(
 
 
 async def read_topic(bootstrap: str, topic: str, *, key: str, count: int) -> list[Any]:
-    """The first ``count`` records with that key, as any Kafka client reads them."""
+    """Return the first ``count`` records with that key, as any Kafka client reads them."""
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=bootstrap, auto_offset_reset="earliest")
     await consumer.start()
     found: list[Any] = []

@@ -1,4 +1,4 @@
-"""Every route times every kind of caller: what each may, said once, in the open."""
+"""Every route against every kind of caller, in one table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,11 @@ from services.gateway.tests.locked import OTHER, OWN, Locked, bearer, prefix, ru
 from services.gateway.tests.serving import settings_for
 
 CALLERS = ("anonymous", "revoked", "expired", "read", "write", "admin", "other")
-"""``expired`` is a browser whose session nobody used for 13 hours, ``other`` an admin of another organisation."""
+"""The callers.
+
+``expired`` is a browser whose session nobody used for 13 hours; ``other`` is an admin of another
+organisation.
+"""
 EXPECTED = {
     "GET /health/live": "200 200 200 200 200 200 200",
     "GET /health/ready": "200 200 200 200 200 200 200",
@@ -69,7 +73,7 @@ EXPECTED = {
     "GET /console/static/{name}": "200 200 200 200 200 200 200",
 }
 ENDS = {"DELETE /v1/connections/{connection_id}", "POST /console/connections/{id_}/disconnect"}
-"""The first caller who may ends it; the console knows nothing of it afterwards."""
+"""Routes that end the connection: after the first success, the console no longer knows it."""
 WORDS = {
     "name": "start.js",
     "path": "x",
@@ -82,7 +86,7 @@ ABSENT = "0" * 32
 
 
 def routes(folder: Path) -> set[str]:
-    """Method and path of everything that the gateway answers, read off its router."""
+    """Return method and path of all the gateway's routes, read off its router."""
     app: Any = create_app(
         settings_for(folder, "127.0.0.1:9", "http://127.0.0.1:9", "http://localhost:8000")
     )
@@ -150,7 +154,7 @@ async def callers(locked: Locked) -> dict[str, dict[str, str]]:
 
 
 async def names(locked: Locked, *, ends: bool) -> dict[str, str]:
-    """Ids of the own organisation's things, by the names that paths have for them."""
+    """Return the ids of the own organisation's things, by their names in paths."""
     key = await locked.key("admin")
     body = {"provider": "notion", "org_id": OWN, "user_id": "ends" if ends else "demo"}
     async with locked.somewhere() as http:
@@ -181,7 +185,7 @@ def filled(template: str, known: dict[str, str]) -> str:
 async def call(
     http: httpx.AsyncClient, method: str, path: str, known: dict[str, str], headers: dict[str, str]
 ) -> httpx.Response:
-    """As a program, on console pages as a browser; with a body that is right for the own organisation."""
+    """Call a route as a program, or a console page as a browser, with a valid body."""
     who = {"org_id": OWN, "user_id": "demo" if "credentials" in path else "nobody"}
     sent: dict[str, Any] = {}
     if path == "/v1/connect":
@@ -206,7 +210,7 @@ async def call(
 
 
 def same_but_for_names(answer: httpx.Response, known: dict[str, str]) -> tuple[int, str]:
-    """What differs between any two requests for different ids is no difference."""
+    """Remove what differs between any two requests with different ids."""
     text = answer.text.replace(answer.headers["x-request-id"], "<request>")
     for name in (*known.values(), ABSENT):
         text = text.replace(name, "<id>") if name else text

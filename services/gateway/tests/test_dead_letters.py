@@ -57,7 +57,7 @@ async def keep(producer: Producer, *letters: ConsumedRecord, service: str = "fet
 
 
 async def keep_record(producer: Producer, *, org: bytes = b"demo") -> None:
-    """As the fetcher keeps a record of a page that it could not read."""
+    """Keep a record as the fetcher keeps one of a page that it could not read."""
     headers = (
         ("dlq_error", b"malformed_record: no id"),
         ("dlq_pointer", b"/results/3"),
@@ -71,7 +71,7 @@ async def keep_record(producer: Producer, *, org: bytes = b"demo") -> None:
 
 
 async def listed(gateway: Gateway, **query: Any) -> list[dict[str, Any]]:
-    """All pages."""
+    """Return the dead letters of all pages."""
     found: list[dict[str, Any]] = []
     while True:
         answer = await gateway.http.get(URL, params=query)
@@ -194,7 +194,7 @@ async def test_R6_a_replay_puts_the_original_back_once_on_the_partition_it_came_
     assert (again.partition, again.offset) == (first.partition, answers[0].json()["offset"])
     assert (again.key, again.value) == (sent.key, sent.value)
     assert again.headers == (("version", b"1"), ("dlq_replay", letter["id"].encode()))
-    # It fails again, which makes another letter: that one has not been replayed.
+    # It fails again, which makes another dead letter; that one has not been replayed.
     newer, older = await eventually_listed(gateway, 2)
     assert (older["replayed_at"], newer["replayed_at"]) == (answers[0].json()["replayed_at"], None)
     assert (newer["offset"], older["id"]) == (again.offset, letter["id"])
@@ -218,7 +218,7 @@ async def test_a_record_of_a_page_is_no_message_and_says_to_load_again(gateway: 
     )
     answer = await gateway.http.post(f"{URL}/{letter['id']}/replay")
     assert (answer.status_code, answer.json()["code"]) == (409, "not_replayable")
-    assert "Load the connection again" in answer.json()["detail"]
+    assert "Sync the connection again" in answer.json()["detail"]
 
 
 async def test_a_letter_that_was_cut_is_not_replayed(gateway: Gateway) -> None:
@@ -289,11 +289,11 @@ async def test_two_replays_at_once_send_one_copy(gateway: Gateway) -> None:
     assert again.json() == first.json()
     assert (
         len(await eventually_listed(gateway, 2)) == 2
-    )  # the gateway cannot read the copy either: one more letter
+    )  # the gateway cannot read the copy either: one more dead letter
 
 
 async def unrecord(gateway: Gateway, *, begun_at: float) -> None:
-    """As if the process had died before it could write that the message was sent."""
+    """Act as if the process had died before it recorded that the message was sent."""
     assert isinstance(gateway.settings.database, Path)
     database = Database(gateway.settings.database)
     async with database.write() as db:
@@ -431,18 +431,18 @@ async def test_the_command_lists_shows_and_replays(
         assert code == 0
         assert out.endswith("\n\n{secret\n")
         code, first, _ = await command("replay", id_)
-        assert (code, f"is at {CONNECTIONS}, partition" in first) == (0, True)
+        assert (code, f"replayed to {CONNECTIONS}, partition" in first) == (0, True)
         assert (await command("replay", id_))[:2] == (0, first)
 
         code, out, err = await command("replay", "--topic", CONNECTIONS, "--all")
         assert (code, len(out.splitlines())) == (0, 4)
-        assert "4 replayed, 0 failed, 1 left as they were." in err
+        assert "4 replayed, 0 failed, 1 skipped." in err
         assert (await command("replay", "--topic", CONNECTIONS, "--all"))[1] == ""
         assert (await command("show", "nothing"))[0] == 1
         assert (await command("replay", "--all"))[0] == 2
         _, out, _ = await command("list", "--topic", ITEMS)
         code, _, err = await command("replay", out.splitlines()[1].split()[0])
-        assert (code, "Load the connection again" in err) == (1, True)
+        assert (code, "Sync the connection again" in err) == (1, True)
 
 
 async def test_replaying_all_keeps_the_order_of_a_key(

@@ -1,4 +1,4 @@
-"""Who may call, and how errors look."""
+"""The public door: who may call, and what errors look like."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ async def test_T41_a_page_size_out_of_range_is_refused_and_never_clamped(
         (
             "POST /v1/connect",
             b"{",
-            "The request's body is not valid JSON. Send a JSON object in UTF-8; /docs ",
+            "The request body is not valid JSON. Send a JSON object in UTF-8; /docs ",
             None,
         ),
         (
@@ -259,7 +259,7 @@ async def test_T41_a_page_size_out_of_range_is_refused_and_never_clamped(
         (
             "POST /v1/connect",
             b'{"provider": "notion", "org_id": "o", "user_id": "u", "color": 1}',
-            "`color` is not a field of this request: provider, org_id, user_id, return_url are.",
+            "`color` is not a field of this request; it takes provider, org_id, user_id, ",
             "/color",
         ),
         (

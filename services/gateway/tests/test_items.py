@@ -20,7 +20,7 @@ async def listed(api: Gateway, **params: str | int) -> list[dict[str, Any]]:
 
 
 async def walk(api: Gateway, **params: str | int) -> list[str]:
-    """Every id, page by page."""
+    """Return all ids, page by page."""
     found, token = [], None
     while True:
         page = (
@@ -75,7 +75,7 @@ async def test_an_item_has_what_the_fetcher_sent_and_its_raw_record_unchanged(ap
 
 
 NOT_SHOWN: frozenset[str] = frozenset()
-"""Fields of the contract that the API keeps to itself."""
+"""Fields of the contract that the API does not show."""
 FULL: dict[str, Any] = {
     "id": "full",
     "name": "Plan",

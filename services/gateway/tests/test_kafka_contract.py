@@ -1,4 +1,4 @@
-"""The Kafka contract as a product: every field and header has a meaning, a type and an example, and is what is sent."""
+"""The Kafka contract describes every field and header, and is what is sent."""
 
 from __future__ import annotations
 
@@ -23,10 +23,8 @@ from shared.contracts.topics import CONNECTIONS, PUBLIC
 DOCUMENT: Any = json.loads(generate.FILES["docs/asyncapi.json"](""))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 MESSAGES: dict[str, Any] = DOCUMENT["components"]["messages"]
-SHAPES = {
-    shape.__name__: shape
-    for shape in structs(one for kinds in KINDS.values() for one in kinds.values())
-}
+VALUES = [value for kinds in KINDS.values() for value in kinds.values()]
+SHAPES = {shape.__name__: shape for shape in structs(VALUES)}
 REF = items.ItemRef(connection_id="c", resource="pages", id="1")
 
 
@@ -40,7 +38,7 @@ def fields() -> Iterator[Any]:
 
 
 def sent(kind: str) -> Message:
-    """A message of that kind, made by the code that sends it."""
+    """Return a message of that kind, made by the code that sends it."""
     shape = next(kinds[kind] for kinds in KINDS.values() if kind in kinds)
     if kind == "ItemDeleted":
         return items.deletion(
@@ -105,7 +103,7 @@ def test_every_kind_of_message_of_every_topic_is_documented() -> None:
 
 
 class Rows(HTMLParser):
-    """The lines of all tables, as the texts of their cells."""
+    """Return the lines of all tables, as the texts of their cells."""
 
     def __init__(self, page: str) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""API keys over HTTP: who gets in, what they see, and what happens to who guesses."""
+"""API keys over HTTP: who gets in, what they see, and what slows down a guesser."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 @pytest.fixture(scope="module", params=["sqlite", "postgresql"])
 def tables(request: pytest.FixtureRequest) -> Mapping[str, Schema]:
-    """Where the gateway keeps them, when it is not the usual file."""
+    """Return the location of the gateway's tables; another one instead of the usual file."""
     if request.param == "sqlite":
         return {}
     return {
@@ -41,7 +41,7 @@ async def locked(
 
 
 def wrong(key: str) -> str:
-    """The same prefix with another secret."""
+    """Return a key with the same prefix and another secret."""
     return key[:-4] + ("AAAA" if key[-4:] != "AAAA" else "BBBB")
 
 

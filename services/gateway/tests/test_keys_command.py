@@ -1,4 +1,4 @@
-"""The command that makes, lists and revokes keys, as its user sees it."""
+"""The command that creates, lists and revokes keys, as its user sees it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from services.gateway.security.command import main
 
 @pytest.fixture(autouse=True)
 def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder that is not there yet, and a place without a .env."""
+    """Return a folder that does not exist yet, in a directory without a .env."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TRIBUTARY_DATA_DIR", str(tmp_path / "data"))
     return tmp_path / "data"

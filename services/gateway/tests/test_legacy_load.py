@@ -1,4 +1,4 @@
-"""Loading everything, and waiting for it: no server, no broker."""
+"""Sync everything and wait for it, without a server or a broker."""
 
 from __future__ import annotations
 
@@ -79,20 +79,21 @@ async def connection(context: GatewayContext) -> Connection:
 
 
 async def tell(context: GatewayContext, sync: str, connection: Connection, **states: Any) -> None:
-    """Progress of some resources: their state, or the problem they failed with."""
-    bodies = [
-        JobProgress(
+    """Report the progress of some resources: a state, or the error that they failed with."""
+    bodies = []
+    for resource, state in states.items():
+        failed = isinstance(state, JobError)
+        progress = JobProgress(
             sync_id=sync,
             job_id=f"{sync}-{resource}",
             step=1,
             connection_id=connection.id,
             resource=resource,
             items=3,
-            state="failed" if isinstance(state, JobError) else state,
-            error=state if isinstance(state, JobError) else None,
+            state="failed" if failed else state,
+            error=state if failed else None,
         )
-        for resource, state in states.items()
-    ]
+        bodies.append(progress)
     async with context.database.write() as db:
         await syncs.save_progress(db, bodies)
         await syncs.settle(db, log_id=context.log_ids[ITEMS])

@@ -1,4 +1,4 @@
-"""What the gateway's ``/metrics`` shows while it projects, and to whom."""
+"""The gateway's ``/metrics`` while it projects, and who may read it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ async def scrape(gateway: Gateway) -> Metrics:
 
 
 async def seen(gateway: Gateway, name: str, value: float, **labels: str) -> Metrics:
-    """The first scrape that shows ``value``."""
+    """Return the first scrape that shows ``value``."""
     async with asyncio.timeout(15):
         while (values := await scrape(gateway)).get(name, **labels) != value:  # noqa: ASYNC110  # scraped, as it is
             await asyncio.sleep(0.02)
@@ -105,6 +105,6 @@ async def test_a_gateway_that_asks_for_keys_is_scraped_by_its_containers_name_wi
 
 
 async def read_more(gateway: Gateway, before: Metrics, topic: str) -> Metrics:
-    """Once one message more of the topic was read."""
+    """Return a scrape from after one more message of the topic was read."""
     wanted = before("tributary_messages_read_total", topic=topic) + 1
     return await seen(gateway, "tributary_messages_read_total", wanted, topic=topic)

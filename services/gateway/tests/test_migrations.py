@@ -1,4 +1,4 @@
-"""What a former version stored is there after the upgrade, or is read again."""
+"""An upgrade keeps what a former version stored, or reads it again."""
 
 from __future__ import annotations
 

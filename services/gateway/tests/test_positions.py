@@ -1,4 +1,4 @@
-"""How far a topic was read never goes back on the same log."""
+"""The position in a topic never goes back on the same log."""
 
 from __future__ import annotations
 

@@ -28,17 +28,16 @@ READ_MODEL = (items, positions, connections, syncs, sync_jobs)
 
 
 async def rows(path: Path) -> dict[str, list[dict[str, Any]]]:
-    """All of the read model, but for what only guards against late items and how the changes of jobs are numbered."""
+    """Return the read model, without guards against late items and the numbers of changes."""
     database = Database(path)
     found = {}
     async with database.read() as db:
         for table in READ_MODEL:
             kept = select(table).order_by(*table.primary_key)
             kept = kept.where(items.c.deleted.is_(False)) if table is items else kept
-            shown = (await db.execute(kept)).mappings()
-            found[table.name] = [
-                {name: row[name] for name in row if name != "revision"} for row in shown
-            ]
+            found[table.name] = [dict(row) for row in (await db.execute(kept)).mappings()]
+            for row in found[table.name]:
+                row.pop("revision", None)
     await database.close()
     return found
 
@@ -104,7 +103,7 @@ async def test_rebuilding_the_read_model_from_the_topics_gives_the_same_rows(
 
 
 async def all_was_read(gateway: Gateway, folder: Path) -> None:
-    """Wait until the gateway stands at the end of every topic."""
+    """Wait until the gateway has read every topic to its end."""
     topics = (ITEMS, PROGRESS, CONNECTIONS, SYNCS)
     consumer = AIOKafkaConsumer(*topics, bootstrap_servers=gateway.settings.kafka.bootstrap)
     await consumer.start()
@@ -176,7 +175,8 @@ async def test_a_topic_that_was_made_anew_is_read_from_its_beginning(tmp_path: P
         await admin.delete_topics([ITEMS])
         await admin.close()
         await ensure_topics(cluster, local=True)
-        # More than the old one held: a reader that went on from there would pass over the first of them.
+        # More than the old log held: a reader that continued from its old position would skip the
+        # first ones.
         await producer.send_all(
             [item(connection, "pages", version=9, id=f"after-{n}") for n in range(30)]
         )

@@ -1,4 +1,4 @@
-"""The REST contract as a product: each of these rules holds for every operation, parameter, field and error."""
+"""The REST contract: each rule holds for every operation, parameter, field and error."""
 
 from __future__ import annotations
 
@@ -30,18 +30,15 @@ OPERATIONS = {
     for method, operation in methods.items()
 }
 SERVED = list(operations_of(bare_app(), required_permission))
-SHAPES = {
-    shape.__name__: shape
-    for shape in structs(
-        [ProblemDetails, *(kind for one in SERVED for kind in (*taken(one), *given(one)))]
-    )
-}
-READ = {shape.__name__ for shape in structs(kind for one in SERVED for kind in taken(one))}
+TAKEN = [kind for one in SERVED for kind in taken(one)]
+GIVEN = [kind for one in SERVED for kind in given(one)]
+SHAPES = {shape.__name__: shape for shape in structs([ProblemDetails, *TAKEN, *GIVEN])}
+READ = {shape.__name__ for shape in structs(TAKEN)}
 ROOT = Path(__file__).parents[3]
 LEGACY = "/integrations/"
 CALLBACK = "get_callback"
 OF_COMMANDS = {"bad_org", "unknown_scope", "bad_expiry"}
-"""Raised for what only a command line can say: REST's schema rules it out."""
+"""Raised only for commands: REST's schema rules these cases out."""
 OF_PAGES = {"csrf", "bad_page_size"}
 OPEN = [
     ("status", [400]),
@@ -51,7 +48,7 @@ OPEN = [
     ("scope", ["data.records:read"]),
     ("reason", ["The grant was revoked."]),
 ]
-"""Fields with these names that are words of a provider, of people, or of a list that grows: (name, examples)."""
+"""Fields without an enum, since their values come from providers, people or a growing list."""
 
 
 def fields() -> Iterator[Any]:
@@ -76,7 +73,7 @@ def answers() -> Iterator[Any]:
 
 
 def has(schema: Any, keyword: str) -> Any:
-    """The keyword's value, also where it stands in one branch of a choice."""
+    """Return the keyword's value, also from one branch of ``anyOf``."""
     return schema.get(keyword) or next(
         (has(one, keyword) for one in schema.get("anyOf", ()) if has(one, keyword)), None
     )

@@ -1,4 +1,4 @@
-"""What a paused worker appends too late is noticed and read again: on the topic it would be the last word."""
+"""An item that a paused worker appends too late is noticed and fetched again."""
 
 from __future__ import annotations
 

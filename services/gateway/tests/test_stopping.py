@@ -1,4 +1,4 @@
-"""Requests that wait while the server is told to stop."""
+"""Requests that still wait when the server is told to stop."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ async def test_a_load_that_waits_is_told_that_the_server_stops_and_a_stream_is_e
         answer = await waiting
     assert answer.status_code == 503
     assert answer.headers["content-type"] == "application/problem+json"
-    assert answer.json()["detail"] == "Tributary is stopping; ask again in a moment."
+    assert answer.json()["detail"] == "Tributary is shutting down; try again in a moment."
     assert answer.json()["code"] == "stopping"
     assert answer.headers["retry-after"] == "1"
     assert answer.headers["access-control-allow-origin"] == ALLOWED

@@ -1,4 +1,4 @@
-"""The read model is the same on SQLite and on PostgreSQL: its order, its search, and the end of every sync."""
+"""The read model is the same on SQLite and PostgreSQL: order, search, and the end of syncs."""
 
 from __future__ import annotations
 
@@ -151,12 +151,12 @@ async def test_a_search_finds_a_part_of_the_name_in_any_case_and_takes_no_charac
 async def test_batches_with_the_same_keys_in_any_order_do_not_hold_one_another_up(
     database: Database, another: Database
 ) -> None:
-    """Without the order of keys two of them would wait for each other's rows."""
+    """Rows are written in the order of keys: otherwise two batches would wait for each other."""
 
     async def write(one: Database, version: int) -> None:
         rows = [row(f"{n:03}", version=version, offset=version * 1000 + n) for n in range(150)]
         CHANCE.shuffle(rows)
-        async with one.write() as db:  # without the lock: the rows alone keep them apart
+        async with one.write() as db:  # without the lock, only the rows keep them apart
             await on_items(db, rows)
 
     await asyncio.gather(
@@ -208,7 +208,7 @@ def ended(sync: str, resource: str, partition: int, offset: int, step: int = 3) 
 async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
     database: Database, another: Database
 ) -> None:
-    """The two topics are read side by side; the last of both sees what the other one wrote."""
+    """The two topics are read side by side; whoever is last sees what the other one wrote."""
     count, resources = 12, ("pages", "users")
     async with database.write(lock=READ_MODEL) as db:
         for number in range(count):

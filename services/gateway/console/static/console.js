@@ -1,22 +1,22 @@
-// Only makes the page quicker: everything here is also a link or a form that works without it.
+// This script only makes the page quicker: every link and form works without it.
 
 const $ = (selector, root = document) => root.querySelector(selector);
 const $$ = (selector, root = document) => [...root.querySelectorAll(selector)];
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
-const REFRESH_MS = 300; // between two looks at the cards while something loads
-const IDLE_MS = 15000; // another tab or program may have changed something
-const SAY_MS = 5000; // a screen reader is told of progress at most this often
+const REFRESH_MS = 300; // between two refreshes of the cards while a sync runs
+const IDLE_MS = 15000; // between refreshes otherwise: another tab or program may have changed something
+const SAY_MS = 5000; // the shortest time between two announcements of progress to a screen reader
 const POLL_MS = 400;
 const FLOW_MS = 600000; // how long a consent may take
 const SIGN_IN = "/console/sign-in";
 
 // ---- parts of the page -----------------------------------------------------------------------------------------
 
-// The session is over: go where another begins, and come back here.
+// The session is over: sign in again, then come back here.
 function signIn() {
   location.assign(`${SIGN_IN}?next=${encodeURIComponent(location.pathname + location.search)}`);
-  return new Promise(() => {}); // nothing goes on here
+  return new Promise(() => {}); // never resolves: the page is being left
 }
 
 async function load(url, options = {}) {
@@ -28,7 +28,7 @@ async function load(url, options = {}) {
   return page;
 }
 
-// Changes what differs and keeps the rest: focus, selection and running transitions survive a refresh.
+// Change only what differs, so that focus, selection and running transitions survive a refresh.
 function morph(old, fresh) {
   if (old.nodeName !== fresh.nodeName || old.id !== fresh.id) {
     old.replaceWith(document.adoptNode(fresh));
@@ -67,7 +67,7 @@ function countDown(root = document) {
   }
 }
 
-// ---- what is said ----------------------------------------------------------------------------------------------
+// ---- announcements and notices -----------------------------------------------------------------------------------------
 
 let said = 0;
 function announce(text, urgent = false) {
@@ -87,7 +87,7 @@ function notify(kind, title, detail, again) {
   $("#notice")?.replaceChildren(note);
 }
 
-const trouble = () => notify("bad", "The console cannot reach its server.", "Check that it still runs. This page goes on by itself when it is back.");
+const trouble = () => notify("bad", "The console cannot reach its server.", "Check that it is still running. This page will catch up by itself once it is back.");
 
 // ---- cards, followed live --------------------------------------------------------------------------------------
 
@@ -115,15 +115,15 @@ async function refresh() {
       lost = true;
     }
     follow();
-    await sleep(Math.max(REFRESH_MS, 3 * (performance.now() - began))); // however large the tables are
+    await sleep(Math.max(REFRESH_MS, 3 * (performance.now() - began))); // a large table must not keep the server busy
   } while (wanted);
   busy = false;
 }
 
 function finished() {
   const ends = $$(".account").map((one) => `${one.dataset.account}: ${$(".figure strong", one).textContent} items`);
-  announce(`Loading ended. ${ends.join(". ")}`, true);
-  listed = 0; // however busy the server was, the last rows are shown
+  announce(`Sync finished. ${ends.join(". ")}`, true);
+  listed = 0; // show the last rows, however busy the server was
   refreshItems(0);
 }
 
@@ -132,8 +132,8 @@ function tell() {
   if (lines.length) announce(lines.join(", "));
 }
 
-// One stream at most: a browser opens six connections to a host, for all tabs together. It tells that something
-// changed; the cards of every account are then read at once.
+// Follow one stream at most: a browser opens six connections to a host, all tabs together. An event means that
+// something changed, and the cards of all accounts are fetched again.
 let stream = null;
 function follow() {
   const sync = $("[data-stream]")?.dataset.stream;
@@ -160,7 +160,7 @@ let latest = 0;
 let listed = 0;
 async function showItems(query, { remember = true } = {}) {
   const turn = ++latest;
-  // At once: a refresh that begins before the answer has to ask for the same.
+  // Before the answer comes: a refresh that begins meanwhile must ask for the same page.
   if (remember) history.replaceState(null, "", `/${query === "?" ? "" : query}`);
   try {
     const page = await load(`/console/items${query}`);
@@ -174,7 +174,7 @@ async function showItems(query, { remember = true } = {}) {
   }
 }
 
-// Rows arrive while a load runs; whoever reads on a later page or in a drawer is left in peace.
+// New rows arrive while a sync runs. They do not disturb a reader on a later page or in the drawer.
 function refreshItems(rest = 1000) {
   const now = new URLSearchParams(location.search);
   if (now.has("after") || Date.now() < listed + rest) return;
@@ -234,28 +234,28 @@ drawer?.addEventListener("close", () => {
 // ---- connecting ------------------------------------------------------------------------------------------------
 
 const NEXT = {
-  window_closed: "The window was closed before the account was connected. If you did allow it, the card turns green by itself.",
-  expired: "The window was open for too long, so its link is no longer good.",
+  window_closed: "The window was closed before the account was connected. If you did allow access, the card will turn green by itself.",
+  expired: "The window was open for too long, so its link has expired.",
 };
 
 async function connect(provider, user = document.body.dataset.user) {
   const again = () => connect(provider, user);
   const name = $(`#name-${provider}`)?.firstChild.textContent.trim() ?? provider;
-  // Opened by the click itself: after waiting for an answer a browser would block it.
+  // Open the window in the click itself: after waiting for an answer, a browser would block it.
   const popup = window.open("", "_blank", "popup,width=560,height=720");
   try {
     const flow = await begin(provider, user, popup);
     if (!popup) {
-      location.assign(flow.authorize_url); // the browser blocks windows: go on in this tab
+      location.assign(flow.authorize_url); // the browser blocks popups: continue in this tab
       return;
     }
     popup.location.replace(flow.authorize_url);
-    announce(`A window of ${name} has opened.`, true);
+    announce(`A ${name} window has opened.`, true);
     const end = await ended(flow.flow_id, popup, () => notify("mild", `${name} is not connected yet.`, NEXT.window_closed, again));
     if (end.status === "connected") {
       if (!popup.closed) popup.close();
       $("#notice").replaceChildren();
-      announce(`${name} is connected. Loading.`, true);
+      announce(`${name} is connected. Syncing.`, true);
       await refresh();
       if (document.activeElement === document.body) $(`#name-${provider}`)?.focus();
     } else notify("bad", `${name} was not connected.`, end.error?.detail ?? NEXT.expired, again);
@@ -282,9 +282,8 @@ async function begin(provider, user, popup) {
   return body;
 }
 
-// A provider's page may cut the tie between the windows, which looks as if the popup had been closed: so it is said,
-// and the flow is looked at further.
-// The server alone says how it went: no message from another window is listened to.
+// A provider's page may cut the popup off from this window (COOP), which looks as if the popup had been closed. So tell
+// the person, and keep polling the flow. Only the server says how it went: messages from other windows are ignored.
 async function ended(id, popup, onClosed) {
   const until = Date.now() + FLOW_MS;
   let told = false;
@@ -356,7 +355,7 @@ if (drawer) {
   document.addEventListener("visibilitychange", () => (document.hidden ? follow() : refresh()));
   setInterval(countDown, 1000);
   setInterval(() => !document.hidden && refresh(), IDLE_MS);
-  // Beside the stream, which follows one account: the others move too, and all of them when it cannot be had.
+  // The stream follows one account. Poll for the others, and for all of them while there is no stream.
   const followed = () => (stream?.source.readyState === EventSource.OPEN ? 1 : 0);
   setInterval(() => !document.hidden && $$("[data-stream]").length > followed() && refresh(), 1000);
   localise(document);

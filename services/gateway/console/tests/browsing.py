@@ -1,4 +1,4 @@
-"""A person at a browser: Debian's chromium on a gateway whose provider asks for consent on a page of its own."""
+"""A person at a browser: Chromium, and a gateway whose provider has its own consent page."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-backg
 
 
 class AskingAuth(FakeAuth):
-    """Its provider's consent page is really there."""
+    """A person whose provider serves a real consent page."""
 
     consent_url = ""
 
@@ -54,7 +54,11 @@ class AskingAuth(FakeAuth):
 
 @dataclass
 class Person:
-    """``troubles`` are script errors, console errors (violations of the policy among them) and dialogs."""
+    """A person at the browser.
+
+    ``troubles`` are script errors, console errors (violations of the policy among them) and
+    dialogs.
+    """
 
     context: BrowserContext
     page: Page

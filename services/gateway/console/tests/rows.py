@@ -118,7 +118,7 @@ async def add_connection(context: GatewayContext, made: Connection) -> None:
 async def add_items(
     context: GatewayContext, made: Connection, resource: str, rows: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    """``rows`` maps id to what differs from an ordinary item."""
+    """Store an ordinary item for each id in ``rows``, changed as it says."""
     ordinary = {
         "connection_id": made.id,
         "resource": resource,
@@ -148,7 +148,7 @@ async def add_items(
 async def add_sync(
     context: GatewayContext, made: Connection, jobs: Mapping[str, Mapping[str, Any]]
 ) -> str:
-    """A whole sync; ``jobs`` maps resource to what is known of its job (nothing yet for the resources left out)."""
+    """Store a whole sync. ``jobs`` maps resource to its job's progress; others have none yet."""
     id_ = f"sync-{made.id}"
     resources = tuple(
         one.slug

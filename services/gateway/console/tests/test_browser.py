@@ -44,7 +44,7 @@ async def person(gateway: Gateway) -> AsyncIterator[Person]:
 async def connected(
     person: Person, provider: str = "hubspot", name: str = "HubSpot"
 ) -> tuple[str, Connection]:
-    """Connect in the popup; the new sync's id and the connection."""
+    """Connect in the popup; return the new sync's id and the connection."""
     await person.connect(name)
     await expect(person.page.locator(f"#card-{provider} .who")).to_contain_text("Rivermouth")
     known = person.gateway.auth.connections
@@ -100,14 +100,14 @@ async def test_connect_watch_search_look_and_disconnect(person: Person) -> None:
     await expect(page.get_by_role("link", name="Company 042")).to_be_focused()
 
     await card.get_by_role("link", name="Disconnect").click()
-    await expect(drawer).to_contain_text("deletes 60 items")
+    await expect(drawer).to_contain_text("deletes its 60 items")
     await drawer.get_by_role("button", name="Disconnect and delete items").click()
     await expect(card).to_contain_text("Not connected")
     await expect(page.locator("#items")).to_contain_text("Nothing has flowed in yet")
     assert (await gateway.http.get("/v1/items")).json()["items"] == []
 
 
-async def test_reload_paging_filters_and_a_cleared_view(person: Person) -> None:
+async def test_sync_paging_filters_and_a_cleared_view(person: Person) -> None:
     page, gateway = person.page, person.gateway
     await person.open()
     _, connection = await connected(person)
@@ -128,7 +128,7 @@ async def test_reload_paging_filters_and_a_cleared_view(person: Person) -> None:
     await page.get_by_role("link", name="Show the items again").click()
     await expect(pages).to_have_text("1\N{EN DASH}1 of 1")
 
-    await card.get_by_role("button", name="Reload").click()
+    await card.get_by_role("button", name="Sync now").click()
     await expect(card.get_by_text("Queued")).to_have_count(3)
     newest = (await gateway.http.get("/v1/connections")).json()["connections"][0]["sync_id"]
     for resource in ("companies", "contacts"):
@@ -139,7 +139,7 @@ async def test_reload_paging_filters_and_a_cleared_view(person: Person) -> None:
         "scope": "crm.objects.deals.read",
     }
     await gateway.progress(newest, connection, "deals", step=1, state="failed", error=error)
-    await expect(card).to_contain_text("Partly loaded")
+    await expect(card).to_contain_text("Partly synced")
     await expect(card).to_contain_text("crm.objects.deals.read")
     await expect(card.get_by_role("button", name="Reconnect")).to_be_visible()
 
@@ -157,7 +157,8 @@ async def test_a_denied_and_a_closed_window_say_what_to_do_next(person: Person) 
     await (await opening.value).close()
     await expect(notice).to_contain_text("The window was closed before the account was connected.")
     await expect(notice.get_by_role("button", name="Try again")).to_be_visible()
-    person.troubles.clear()  # the callback page that says no is a 400, which the browser's console repeats
+    # the callback page of a denial is a 400, which the browser reports on its console
+    person.troubles.clear()
 
 
 async def test_T38_messages_of_other_windows_connect_nothing(person: Person) -> None:
@@ -182,7 +183,7 @@ async def test_T38_messages_of_other_windows_connect_nothing(person: Person) -> 
 async def test_a_blocked_popup_goes_on_in_the_same_tab(person: Person) -> None:
     await person.page.add_init_script(
         "window.open = () => null"
-    )  # what a browser that blocks windows answers
+    )  # the result in a browser that blocks popups
     await person.open()
     await person.page.get_by_role("button", name="Connect Airtable").click()
     await person.page.get_by_role("link", name="Allow").click()
@@ -205,7 +206,7 @@ async def test_everything_works_without_javascript(gateway: Gateway) -> None:
         )
         await expect(page.locator("#card-notion .figure")).to_contain_text(
             "30 items"
-        )  # it looks again by itself
+        )  # the page refreshes by itself
         await page.get_by_role("searchbox").fill("page 2")
         await page.get_by_role("searchbox").press("Enter")
         await expect(page.locator("tbody tr")).to_have_count(10)
@@ -216,7 +217,7 @@ async def test_everything_works_without_javascript(gateway: Gateway) -> None:
         await expect(page.locator("tbody tr")).to_have_count(5)
         await page.get_by_role("button", name="Dark").click()
         await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
-        await page.get_by_role("button", name="Reload").click()
+        await page.get_by_role("button", name="Sync now").click()
         await expect(page.get_by_text("Queued")).to_have_count(3)
         await page.get_by_role("link", name="Disconnect").click()
         await page.get_by_role("button", name="Disconnect and delete items").click()

@@ -1,4 +1,4 @@
-"""The console's pages as a browser without JavaScript gets them."""
+"""The console's pages, as a browser without JavaScript gets them."""
 
 import re
 from pathlib import Path
@@ -172,7 +172,7 @@ async def test_a_load_that_ended_shows_the_counts_of_the_read_model(
     assert "<strong>2</strong> <span>items</span>" in page
     assert '<span class="count">2</span>' in page
     assert "data-stream" not in page
-    assert "Loaded <time" in page
+    assert "Last synced <time" in page
 
 
 async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
@@ -188,7 +188,7 @@ async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
     failed = {"state": "failed", "ended_at": timestamp(), "error": error}
     await add_sync(context, made, {"companies": DONE, "contacts": DONE, "deals": failed})
     page = await text(http, "/console/cards")
-    assert "Partly loaded" in page
+    assert "Partly synced" in page
     assert (
         "It may not be listed.</bdi> Missing permission: <code>crm.objects.deals.read</code>"
         in page
@@ -196,7 +196,7 @@ async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
     assert "Reconnect<span" in page
 
 
-async def test_a_dead_grant_is_reconnected_not_reloaded(
+async def test_a_dead_grant_is_reconnected_not_synced(
     http: httpx.AsyncClient, context: GatewayContext
 ) -> None:
     await add_connection(
@@ -216,7 +216,7 @@ async def test_the_question_before_a_disconnect_says_what_is_deleted(
     await add_connection(context, made)
     await add_items(context, made, "pages", {"1": {}, "2": {}})
     page = await text(http, "/console/connections/c1/disconnect")
-    assert "deletes 2 items of it here" in page
+    assert "deletes its 2 items here" in page
     assert 'method="post" action="/console/connections/c1/disconnect"' in page
 
 
@@ -234,7 +234,7 @@ async def test_what_is_not_the_consoles_own_is_not_found(
     await add_items(context, made, "pages", {"1": {}})
     answer = await http.get(path)
     assert answer.status_code == 404
-    assert "To the console" in answer.text
+    assert "Back to the console" in answer.text
 
 
 async def test_an_id_with_slashes_has_a_page(
@@ -303,7 +303,7 @@ async def test_connecting_says_when_it_cannot_begin(http: httpx.AsyncClient) -> 
     own = {"origin": "http://localhost:8000", "sec-fetch-site": "same-origin"}
     away = await http.post("/console/connect", data={"provider": "notion"}, headers=own)
     assert away.status_code == 503
-    assert "Connecting did not begin.</strong> The auth service does not answer." in away.text
+    assert "The connection was not started.</strong> The auth service does not answer." in away.text
     unknown = await http.post("/console/connect", data={"provider": "nobody"}, headers=own)
     assert unknown.status_code == 400
 

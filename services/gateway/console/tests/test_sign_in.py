@@ -55,7 +55,7 @@ async def sign_in(http: httpx.AsyncClient, text: str, **more: str) -> httpx.Resp
 
 
 async def signed_in(http: httpx.AsyncClient, context: GatewayContext, scope: str = "write") -> str:
-    """The key."""
+    """Create a key."""
     text = await key(context, scope)
     assert (await sign_in(http, text)).status_code == 303
     return text
@@ -68,7 +68,7 @@ def csrf(page: httpx.Response) -> str:
 
 
 async def accounts(context: GatewayContext) -> None:
-    """One of a user of ours, one of another organisation."""
+    """Store a connection of one of our users, and one of another organisation."""
     mine, theirs = (
         connection("c1", "notion", org_id="acme", user_id="ada"),
         connection("c2", "notion", org_id="other"),
@@ -273,7 +273,7 @@ async def test_a_wrong_key_is_said_on_the_page_and_never_repeated(
     for wrong in (text, '"><script>', ""):
         answer = await sign_in(http, wrong, next="/docs")
         assert answer.status_code == 401
-        assert "This key opens nothing here" in answer.text
+        assert "This key is not valid" in answer.text
         assert "set-cookie" not in answer.headers
         assert not wrong or wrong not in answer.text
         assert 'name="next" value="/docs"' in answer.text

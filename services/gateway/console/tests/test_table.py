@@ -1,4 +1,4 @@
-"""The items table: every row once, whatever the way through it."""
+"""The items table shows every row once, whichever way a person pages."""
 
 import html
 import re

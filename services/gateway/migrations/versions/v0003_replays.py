@@ -1,4 +1,4 @@
-"""Which dead letters were put back on their topics."""
+"""Replays of dead letters."""
 
 import sqlalchemy as sa
 from alembic import op

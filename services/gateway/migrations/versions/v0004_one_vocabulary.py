@@ -1,6 +1,6 @@
-"""Columns take the names that the contracts have.
+"""Rename columns to the names in the contracts.
 
-API keys and sessions are kept. All else is read from the topics again.
+API keys and sessions are kept. Everything else is read from the topics again.
 """
 
 from typing import Final

@@ -1,4 +1,4 @@
-"""The command, on the database of the settings."""
+"""The ``keys`` command, on the database of the settings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Captured = pytest.CaptureFixture[str]
 def tables(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Path | Schema:
-    """Where the settings say that the gateway's tables are."""
+    """Return the location of the gateway's tables in the settings."""
     monkeypatch.setenv("TRIBUTARY_DATA_DIR", str(tmp_path))
     if request.param == "sqlite":
         return tmp_path / "gateway.db"
@@ -37,7 +37,7 @@ def created(capsys: Captured, *arguments: str) -> str:
 
 
 def held(key: str, tables: Path | Schema) -> ApiKey:
-    """What the gateway finds for the key. Raises ``Unauthorized``."""
+    """Return the caller that the gateway finds for the key. Raises ``Unauthorized``."""
 
     async def look() -> ApiKey:
         database = Database(tables)
@@ -88,7 +88,7 @@ def test_a_revoked_key_opens_nothing_whether_it_was_named_whole_or_by_prefix(
 ) -> None:
     key = created(capsys, "--org", "acme")
     assert main(["revoke", key if whole else prefix(key)]) == 0
-    assert "opens nothing any more" in capsys.readouterr().err
+    assert "is revoked" in capsys.readouterr().err
     with pytest.raises(Unauthorized):
         held(key, tables)
     assert main(["revoke", prefix(key)]) == 0
@@ -98,12 +98,12 @@ def test_a_revoked_key_opens_nothing_whether_it_was_named_whole_or_by_prefix(
     ("arguments", "said"),
     [
         (["revoke", "nothing"], "There is no such key."),
-        (["create", "--org", " "], "The organisation has to be a name"),
-        (["create", "--org", "a\x1b[31m"], "The organisation has to be a name"),
-        (["create", "--org", "a", "--name", "x\n"], "The name has to be plain text"),
+        (["create", "--org", " "], "The organisation must be a name"),
+        (["create", "--org", "a\x1b[31m"], "The organisation must be a name"),
+        (["create", "--org", "a", "--name", "x\n"], "The name must be plain text"),
         (
             ["create", "--org", "a", "--expires-in-days", "0"],
-            "A key can be good for 1 to 3650 days",
+            "A key can be valid for 1 to 3650 days",
         ),
     ],
 )

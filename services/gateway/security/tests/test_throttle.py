@@ -21,7 +21,7 @@ class Clock:
 
 
 def wait(throttle: Throttle, *sources: str) -> int:
-    """Tries a wrong key: how many seconds it is to wait, 0 when it was only counted."""
+    """Try a wrong key. Return the seconds to wait, 0 when it was only counted."""
     try:
         throttle.failed(sources)
     except TooManyFailures as refused:
