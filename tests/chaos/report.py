@@ -56,16 +56,14 @@ FAULTS = {
 }
 LEFT_OUT = {
     "F16": (
-        "The offset of a `RunJob` is committed at the claim and the run goes on beside the "
-        "consumer, so no handler is "
-        "slow; there is nothing that a test could set to make one so."
+        "The offset of a `RunJob` is committed at the claim, and the run continues beside the "
+        "consumer. No handler is slow, and there is nothing that a test could set to make one slow."
     ),
     "F32": (
-        "Needs a preloaded clock library that is no part of the system. The movable clocks of "
-        "auth's and the sandbox's "
-        "tests show expiry and leases by one clock."
+        "It takes a preloaded clock library that is no part of the system. The movable clock of "
+        "the tests shows expiry and leases by one clock."
     ),
-    "F34": "There is one version so far. Upgrades of the schema are tested with the migrations.",
+    "F34": "There is one version so far. The migrations' tests cover upgrades of the schema.",
 }
 
 
@@ -85,25 +83,15 @@ def render() -> None:
 
 def _intro() -> list[str]:
     return [
-        (
-            "Written by `make chaos` (`python -m tests.chaos`). Every process runs on its own, "
-            "behind TCP proxies of ours."
-        ),
-        (
-            "The checker compares the provider's ledger, the items topic read from offset 0 (the "
-            "last record of each key,"
-        ),
-        "as compaction keeps it) and the read model: lost, doubled, stale or phantom items.",
+        "`make chaos` (`python -m tests.chaos`) writes this page. Every process runs on its own,",
+        "behind TCP proxies that disturb it. A checker compares the provider's ledger, the items",
+        "topic read from offset 0 (the last record of each key, as compaction keeps it) and the",
+        "read model, and counts lost, doubled, stale and phantom items.",
         "",
-        (
-            "One scenario: `make test TESTS='tests/chaos -k F17'`; on real servers `make "
-            "stack-test`. One seed again:"
-        ),
-        (
-            '`python -m tests.chaos --seeds 1 --first 17 --figures ""`. What is random is drawn '
-            "from the seed; how the"
-        ),
-        "processes interleave is not.",
+        "To run one scenario: `make test TESTS='tests/chaos -k F17'`; on real servers:",
+        "`make stack-test`. To repeat one seed:",
+        '`python -m tests.chaos --seeds 1 --first 17 --figures ""`. The seed decides everything',
+        "that is random, except how the processes interleave.",
         "",
     ]
 

@@ -33,7 +33,7 @@ rm -rf /
 <!-- in the browser: allow -->
 """
 RUN_ELSEWHERE = {"docs/guides/add-a-provider.md"}
-"""Its commands make files; tests/conformance runs them in a copy of the checkout."""
+"""Run by tests/conformance in a copy of the checkout, because the commands make files."""
 
 
 @pytest.fixture
