@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 
 import pytest
 
 from shared import clock
+from shared.process import read_settings
+from shared.settings import SettingsError
 from tests.support.clock import MovableClock
 
 DAY_S = 86_400.0
@@ -95,6 +98,23 @@ async def test_what_ends_within_a_timeout_leaves_nothing_behind(
         movable_clock.move(days=2)
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def test_beyond_loopback_no_clock_can_be_moved(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TRIBUTARY_HOST", "0.0.0.0")  # nothing listens
+    monkeypatch.setenv(clock.VARIABLE, str(tmp_path / "clock"))
+    with pytest.raises(SettingsError, match="loopback"):
+        read_settings()
+    assert not clock.movable()
+    monkeypatch.setenv("TRIBUTARY_HOST", "localhost")
+    try:
+        read_settings()
+        assert clock.movable()
+    finally:
+        clock.arm_clock("")
 
 
 async def test_real_time_passes_too(movable_clock: MovableClock) -> None:

@@ -1,4 +1,4 @@
-"""Move the clock of the whole product by an hour, a day or two months: what is due happens at once."""
+"""Move the whole product by an hour, a day or two months: what is due happens at once."""
 
 from __future__ import annotations
 

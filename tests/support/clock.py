@@ -30,7 +30,7 @@ class MovableClock:
         return time.time() + self._ahead
 
     def move(self, *, seconds: float = 0.0, hours: float = 0.0, days: float = 0.0) -> None:
-        """Move forward. From now on every process reads the new time; what sleeps wakes within 50 ms."""
+        """Move forward: each process reads the new time at once, and sleepers wake in 50 ms."""
         step = seconds + 3_600 * hours + 86_400 * days
         if step < 0:
             raise ValueError("a clock is moved forward only")
@@ -39,7 +39,8 @@ class MovableClock:
         if self.file.exists():
             before = self.file.stat().st_mtime_ns
         new.write_text(repr(self._ahead))
-        # Readers tell two files apart by this time, which a file system keeps only to a few milliseconds.
+        # Readers tell files apart by this time. The kernel's own stamps are a few milliseconds
+        # apart, so two quick moves would look like one.
         written = max(time.time_ns(), before + 1)
         os.utime(new, ns=(written, written))
         new.replace(self.file)
@@ -47,16 +48,16 @@ class MovableClock:
 
 @pytest.fixture
 def movable_clock(tmp_path: Path) -> Iterator[MovableClock]:
-    """Make the clock of the tests' own process one that moves; to be asked for before a database."""
+    """Make the clock of the tests' own process movable; ask for it before a database."""
     with own_clock(tmp_path / "clock") as clock:
         yield clock
 
 
 @contextmanager
 def own_clock(file: Path) -> Iterator[MovableClock]:
-    """Make the clock of the tests' own process one that moves, until the end.
+    """Make the clock of the tests' own process movable until the end.
 
-    What a database connection has compiled before does not move.
+    Statements that a database has compiled before do not move.
     """
     clock = MovableClock(file)
     arm_clock(str(file))
