@@ -92,7 +92,7 @@ async def test_an_item_that_comes_behind_its_own_newer_version_is_counted_as_a_s
     )
 
 
-async def test_a_gateway_that_asks_for_keys_is_scraped_by_its_containers_name_with_one_of_scope_admin(
+async def test_a_gateway_with_keys_is_scraped_by_its_containers_name_with_an_admin_key(
     tmp_path: Path,
 ) -> None:
     async with running_locked(tmp_path) as locked:

@@ -81,6 +81,18 @@ async def test_connect_watch_search_look_and_disconnect(person: Person) -> None:
     assert (await gateway.http.get("/v1/connections")).json()["connections"][0]["items"] == 60
     await expect(page.locator("#items .pages")).to_contain_text("1\N{EN DASH}25 of 60")
 
+    await search_and_look(person)
+    drawer = page.get_by_role("dialog")
+    await card.get_by_role("link", name="Disconnect").click()
+    await expect(drawer).to_contain_text("deletes its 60 items")
+    await drawer.get_by_role("button", name="Disconnect and delete items").click()
+    await expect(card).to_contain_text("Not connected")
+    await expect(page.locator("#items")).to_contain_text("Nothing has flowed in yet")
+    assert (await gateway.http.get("/v1/items")).json()["items"] == []
+
+
+async def search_and_look(person: Person) -> None:
+    page, gateway = person.page, person.gateway
     await page.get_by_role("searchbox").press_sequentially("pany 04")
     await expect(page.locator("tbody tr")).to_have_count(10)
     await expect(page).to_have_url(f"{gateway.url}/?q=pany+04")
@@ -98,13 +110,6 @@ async def test_connect_watch_search_look_and_disconnect(person: Person) -> None:
     await expect(drawer.locator("pre")).to_contain_text('"id": "042"')
     await drawer.get_by_role("button", name="Close").click()
     await expect(page.get_by_role("link", name="Company 042")).to_be_focused()
-
-    await card.get_by_role("link", name="Disconnect").click()
-    await expect(drawer).to_contain_text("deletes its 60 items")
-    await drawer.get_by_role("button", name="Disconnect and delete items").click()
-    await expect(card).to_contain_text("Not connected")
-    await expect(page.locator("#items")).to_contain_text("Nothing has flowed in yet")
-    assert (await gateway.http.get("/v1/items")).json()["items"] == []
 
 
 async def test_sync_paging_filters_and_a_cleared_view(person: Person) -> None:
@@ -172,7 +177,8 @@ async def test_T38_messages_of_other_windows_connect_nothing(person: Person) -> 
     for window in (page, popup):
         target = "window" if window is page else "window.opener"
         await window.evaluate(
-            f"id => {target}.postMessage({{type: 'tributary:connect', flow_id: id, status: 'connected'}}, '*')",
+            f"id => {target}.postMessage("
+            "{type: 'tributary:connect', flow_id: id, status: 'connected'}, '*')",
             flow,
         )
     await expect(page.locator("#card-notion")).to_contain_text("Not connected")

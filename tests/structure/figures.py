@@ -1,0 +1,63 @@
+"""``python -m tests.structure.figures``: how the code reads, folder by folder.
+
+Prints comment lines, docstrings, comprehensions and ternaries per 1,000 lines. The figures are
+looked at, not gated.
+"""
+
+import ast
+import io
+import sys
+import tokenize
+from collections import Counter
+from typing import Final
+
+from tests.structure.tree import name, text, tracked_files
+
+FOLDERS: Final = (
+    "services/auth",
+    "services/fetcher",
+    "services/gateway",
+    "shared",
+    "deploy",
+    "tests",
+)
+KINDS: Final = ("comments", "docstrings", "comprehensions", "ternaries")
+COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def counted(source: str) -> Counter[str]:
+    """Return the number of lines and of each of ``KINDS``; a ``noqa`` is no comment."""
+    found = Counter(lines=len(source.splitlines()))
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and "noqa" not in token.string:
+            found["comments"] += 1
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
+            found["docstrings"] += isinstance(node.value.value, str)
+        found["comprehensions"] += isinstance(node, COMPREHENSIONS)
+        found["ternaries"] += isinstance(node, ast.IfExp)
+    return found
+
+
+def figures() -> dict[str, Counter[str]]:
+    """Return folder → counts over its Python files; tests beside product code count with it."""
+    found = {folder: Counter[str]() for folder in FOLDERS}
+    for path in tracked_files():
+        if path.suffix == ".py":
+            for folder in FOLDERS:
+                if name(path).startswith(f"{folder}/"):
+                    found[folder] += counted(text(path))
+    return found
+
+
+def main() -> None:
+    sys.stdout.write(f"{'per 1,000 lines':18}{'lines':>8}")
+    sys.stdout.write("".join(f"{kind:>16}" for kind in KINDS) + "\n")
+    for folder, found in figures().items():
+        sys.stdout.write(f"{folder:18}{found['lines']:>8,}")
+        rates = [1000 * found[kind] / max(found["lines"], 1) for kind in KINDS]
+        sys.stdout.write("".join(f"{rate:>16.1f}" for rate in rates) + "\n")
+
+
+if __name__ == "__main__":
+    main()

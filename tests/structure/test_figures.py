@@ -1,0 +1,19 @@
+"""The figures of how the code reads count what they say."""
+
+from tests.structure.figures import FOLDERS, counted, figures
+
+
+def test_each_kind_is_counted() -> None:
+    source = '"""Doc."""\n# why\nx = [y for y in z]  # noqa: F821\nv = 1 if x else 2\n'
+    assert counted(source) == {
+        "lines": 4,
+        "comments": 1,
+        "docstrings": 1,
+        "comprehensions": 1,
+        "ternaries": 1,
+    }
+
+
+def test_every_folder_has_lines() -> None:
+    found = figures()
+    assert [folder for folder in FOLDERS if found[folder]["lines"] < 1_000] == []
