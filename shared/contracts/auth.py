@@ -1,4 +1,4 @@
-"""Calls that auth answers to the other services over HTTP (``Authorization: Bearer <service secret>``).
+"""Calls of the other services to auth over HTTP (``Authorization: Bearer <service secret>``).
 
 | call | body | answer |
 |---|---|---|

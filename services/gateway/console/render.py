@@ -40,7 +40,7 @@ SIGNED_IN: Final = "console"
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """A message about what just happened, shown above the cards; ``kind`` is ``good`` or ``bad``."""
+    """The latest event, shown above the cards; ``kind`` is ``good`` or ``bad``."""
 
     kind: str
     title: str

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -397,6 +397,17 @@ async def run(
     return code, shown.out, shown.err
 
 
+async def show_and_replay(
+    command: Callable[..., Awaitable[tuple[int, str, str]]], id_: str
+) -> None:
+    code, out, _ = await command("show", id_)
+    assert code == 0
+    assert out.endswith("\n\n{secret\n")
+    code, first, _ = await command("replay", id_)
+    assert (code, f"replayed to {CONNECTIONS}, partition" in first) == (0, True)
+    assert (await command("replay", id_))[:2] == (0, first)
+
+
 async def test_the_command_lists_shows_and_replays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -427,13 +438,7 @@ async def test_the_command_lists_shows_and_replays(
         assert "secret" not in out
         id_ = out.splitlines()[1].split()[0]
 
-        code, out, _ = await command("show", id_)
-        assert code == 0
-        assert out.endswith("\n\n{secret\n")
-        code, first, _ = await command("replay", id_)
-        assert (code, f"replayed to {CONNECTIONS}, partition" in first) == (0, True)
-        assert (await command("replay", id_))[:2] == (0, first)
-
+        await show_and_replay(command, id_)
         code, out, err = await command("replay", "--topic", CONNECTIONS, "--all")
         assert (code, len(out.splitlines())) == (0, 4)
         assert "4 replayed, 0 failed, 1 skipped." in err

@@ -20,6 +20,7 @@ from services.gateway.tests.serving import (
     running_broker,
     running_gateway,
 )
+from shared.contracts.connections import Connection
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS, dead_letters
 from shared.db import Database
 from shared.kafka import ensure_topics
@@ -42,37 +43,39 @@ async def rows(path: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+async def fill(gateway: Gateway) -> tuple[Connection, Connection]:
+    """Make two connections with items and syncs; the second one is disconnected."""
+    kept = await gateway.connect("notion", account="kept")
+    left = await gateway.connect("notion", account="left")
+    for connection in (kept, left):
+        await gateway.tell("Connected", connection)
+        await gateway.whole(connection, {"pages": [{"id": f"p{i}"} for i in range(30)]})
+    changes = [item(kept, "pages", version=i + 2, id=f"p{i}", name=f"again {i}") for i in range(10)]
+    await gateway.producer.send_all([*changes, gone(kept, "pages", "p20", version=50)])
+    await gateway.http.delete(f"/v1/connections/{left.id}")
+    await gateway.tell("Disconnected", gateway.auth.connections[left.id])
+    for body, reached in (
+        ({}, "done"),
+        ({"resources": ["users"]}, "done"),
+        ({"resources": ["pages"]}, None),
+    ):
+        asked = await gateway.http.post(f"/v1/connections/{kept.id}/syncs", json=body)
+        shown = asked.json()
+        for one in shown["resources"] if reached else ():
+            await gateway.progress(shown["id"], kept, one["resource"], step=3, state=reached)
+    await read_topic(gateway.settings.kafka.bootstrap, SYNCS, key=kept.id, count=3)
+    await gateway.until(f"/v1/connections/{kept.id}", lambda one: one["items"] == 29)
+    await gateway.until(f"/v1/items/{kept.id}/pages/p9", lambda one: one["version"] == 11)
+    return kept, left
+
+
 async def test_rebuilding_the_read_model_from_the_topics_gives_the_same_rows(
     tmp_path: Path,
 ) -> None:
     auth = FakeAuth(SECRET)
     async with running_broker(tmp_path) as (bootstrap, producer):
         async with running_gateway(tmp_path, bootstrap, producer, auth) as gateway:
-            kept = await gateway.connect("notion", account="kept")
-            left = await gateway.connect("notion", account="left")
-            for connection in (kept, left):
-                await gateway.tell("Connected", connection)
-                await gateway.whole(connection, {"pages": [{"id": f"p{i}"} for i in range(30)]})
-            changes = [
-                item(kept, "pages", version=i + 2, id=f"p{i}", name=f"again {i}") for i in range(10)
-            ]
-            await producer.send_all([*changes, gone(kept, "pages", "p20", version=50)])
-            await gateway.http.delete(f"/v1/connections/{left.id}")
-            await gateway.tell("Disconnected", auth.connections[left.id])
-            for body, reached in (
-                ({}, "done"),
-                ({"resources": ["users"]}, "done"),
-                ({"resources": ["pages"]}, None),
-            ):
-                asked = await gateway.http.post(f"/v1/connections/{kept.id}/syncs", json=body)
-                shown = asked.json()
-                for one in shown["resources"] if reached else ():
-                    await gateway.progress(
-                        shown["id"], kept, one["resource"], step=3, state=reached
-                    )
-            await read_topic(bootstrap, SYNCS, key=kept.id, count=3)
-            await gateway.until(f"/v1/connections/{kept.id}", lambda one: one["items"] == 29)
-            await gateway.until(f"/v1/items/{kept.id}/pages/p9", lambda one: one["version"] == 11)
+            kept, left = await fill(gateway)
             await all_was_read(gateway, tmp_path)
         before = await rows(tmp_path / "gateway.sqlite3")
         assert len(before["items"]) == 29

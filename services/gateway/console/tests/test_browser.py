@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from services.gateway.console.tests.browsing import (
     CHROMIUM,
@@ -213,14 +213,7 @@ async def test_everything_works_without_javascript(gateway: Gateway) -> None:
         await expect(page.locator("#card-notion .figure")).to_contain_text(
             "30 items"
         )  # the page refreshes by itself
-        await page.get_by_role("searchbox").fill("page 2")
-        await page.get_by_role("searchbox").press("Enter")
-        await expect(page.locator("tbody tr")).to_have_count(10)
-        await page.get_by_role("link", name="Page 21").click()
-        await expect(page.locator("pre")).to_contain_text('"p21"')
-        await page.get_by_role("link", name="Back to all items").click()
-        await page.get_by_role("link", name="Next").click()
-        await expect(page.locator("tbody tr")).to_have_count(5)
+        await search_and_turn_pages(page)
         await page.get_by_role("button", name="Dark").click()
         await expect(page.locator("html")).to_have_attribute("data-theme", "dark")
         await page.get_by_role("button", name="Sync now").click()
@@ -229,6 +222,17 @@ async def test_everything_works_without_javascript(gateway: Gateway) -> None:
         await page.get_by_role("button", name="Disconnect and delete items").click()
         await expect(page.locator("#card-notion")).to_contain_text("Not connected")
         assert person.troubles == []
+
+
+async def search_and_turn_pages(page: Page) -> None:
+    await page.get_by_role("searchbox").fill("page 2")
+    await page.get_by_role("searchbox").press("Enter")
+    await expect(page.locator("tbody tr")).to_have_count(10)
+    await page.get_by_role("link", name="Page 21").click()
+    await expect(page.locator("pre")).to_contain_text('"p21"')
+    await page.get_by_role("link", name="Back to all items").click()
+    await page.get_by_role("link", name="Next").click()
+    await expect(page.locator("tbody tr")).to_have_count(5)
 
 
 async def test_T13_nasty_names_stay_text_in_a_browser_and_a_phone_shows_them(

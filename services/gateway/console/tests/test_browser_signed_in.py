@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from services.gateway.console.tests.browsing import (
     CHROMIUM,
@@ -58,6 +58,14 @@ async def sign_in(person: Person, key: str) -> None:
     await person.page.get_by_role("button", name="Sign in").click()
 
 
+async def sync_and_look(page: Page) -> None:
+    await page.get_by_role("button", name="Sync now HubSpot").click()
+    await expect(page.locator("#card-hubspot").get_by_text("Queued")).to_have_count(3)
+    await page.get_by_role("link", name="Plan B").click()
+    await expect(page.locator("#drawer h1")).to_have_text("Plan B")
+    await page.get_by_role("button", name="Close").click()
+
+
 async def test_a_person_signs_in_connects_watches_and_signs_out(place: Place) -> None:
     async with person_at(place) as person:
         page = person.page
@@ -81,11 +89,7 @@ async def test_a_person_signs_in_connects_watches_and_signs_out(place: Place) ->
         await expect(bar).to_have_attribute("value", "20")
         await gateway.whole(made, {"companies": [{"id": "1", "name": "Plan B"}]})
         await expect(page.locator("#items tbody tr")).to_have_count(1)
-        await page.get_by_role("button", name="Sync now HubSpot").click()
-        await expect(page.locator("#card-hubspot").get_by_text("Queued")).to_have_count(3)
-        await page.get_by_role("link", name="Plan B").click()
-        await expect(page.locator("#drawer h1")).to_have_text("Plan B")
-        await page.get_by_role("button", name="Close").click()
+        await sync_and_look(page)
         await page.get_by_role("button", name="Sign out").click()
         await expect(page).to_have_title("Sign in · Tributary")
         await person.open()
