@@ -10,6 +10,7 @@ from services.fetcher.call import ProviderCall
 from services.fetcher.context import FetcherContext, SlotQueue
 from services.fetcher.jobs.queries import Job
 from services.fetcher.settings import Runtime
+from shared import clock
 from shared.connector import Connector
 from shared.contracts.connections import Connection
 from shared.contracts.items import version
@@ -45,7 +46,7 @@ class JobRun:
 
         People cannot follow more, and each costs a relay.
         """
-        now = asyncio.get_running_loop().time()
+        now = clock.monotonic()
         if now - self.told < TELL_S:
             return False
         self.told = now
@@ -54,7 +55,7 @@ class JobRun:
     @property
     def over(self) -> bool:
         """Return whether the time is over: it is shorter while somebody waits for a slot."""
-        lasted = asyncio.get_running_loop().time() - self.began
+        lasted = clock.monotonic() - self.began
         return lasted >= (SHORT_S if self.queue.waiting else RUN_S)
 
     @property
@@ -82,5 +83,5 @@ def open_run(job: Job, source: Connection, context: FetcherContext) -> JobRun:
         call=call,
         stopping=context.stopping,
         queue=context.queue,
-        began=asyncio.get_running_loop().time(),
+        began=clock.monotonic(),
     )

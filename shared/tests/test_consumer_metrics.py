@@ -13,6 +13,7 @@ from shared.kafka import ConsumedRecord, Consumers
 from shared.telemetry import Scrape
 from shared.tests.kafka_harness import Kafka, consuming
 from shared.tests.scraped import Metrics, rise
+from tests.support.waiting import until
 
 AWAY = OperationalError("select", {}, Exception("the disk is away"))
 LAG = "tributary_consumer_lag_messages"
@@ -48,10 +49,13 @@ async def scrape(consumers: Consumers) -> Metrics:
 
 async def seen(consumers: Consumers, name: str, value: float, **labels: str) -> Metrics:
     """Return the first scrape that shows ``value``."""
-    async with asyncio.timeout(10):
-        while (values := await scrape(consumers)).get(name, **labels) != value:  # noqa: ASYNC110  # scraped, as it is
-            await asyncio.sleep(0.01)
-    return values
+
+    async def shown() -> Metrics | None:
+        values = await scrape(consumers)
+        return values if values.get(name, **labels) == value else None
+
+    found: Metrics = await until(shown)
+    return found
 
 
 async def test_lag_is_what_is_not_settled_though_it_has_been_taken_from_kafka(kafka: Kafka) -> None:
@@ -175,6 +179,8 @@ def partitions(values: Metrics) -> int:
 
 async def until_shared(first: Consumers, second: Consumers) -> None:
     """Wait until each of the two reads half of the four partitions."""
-    async with asyncio.timeout(10):
-        while [partitions(await scrape(one)) for one in (first, second)] != [2, 2]:  # noqa: ASYNC110  # as above
-            await asyncio.sleep(0.01)
+
+    async def shared() -> bool:
+        return [partitions(await scrape(one)) for one in (first, second)] == [2, 2]
+
+    await until(shared)

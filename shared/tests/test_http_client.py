@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from shared.http import BadBody, BodyTooLarge, HttpClient, HttpError, Unreachable
 from shared.http import pool as http_pool
-from tests.support.waiting import PATIENCE_S, until
+from tests.support.waiting import PATIENCE_S, turns, until
 
 Answer = Callable[[str, asyncio.StreamWriter], Awaitable[None]]
 SMALL_CAP = 1 << 20
@@ -68,9 +68,7 @@ async def serving(answer: Answer, tls: ssl.SSLContext | None = None) -> AsyncIte
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.sleep(
-            0
-        )  # an aborted transport closes its socket in the next turn of the loop
+        await turns()  # an aborted transport closes its socket in the next turn of the loop
 
 
 @pytest.fixture
@@ -216,8 +214,7 @@ async def test_a_good_request_works_at_once_after_cancellations_at_every_moment(
         for turn in range(120):
             path = "slow" if turn % 2 else "good"
             task = asyncio.create_task(client.request("GET", f"{server.url}/{path}", timeout_s=30))
-            for _ in range(turn % 30):
-                await asyncio.sleep(0)
+            await turns(turn % 30)
             task.cancel()
             await asyncio.wait([task])
         before = len(server.heads)
@@ -252,7 +249,7 @@ async def test_closing_ends_what_is_under_way() -> None:
         client = HttpClient()
         task = asyncio.create_task(client.request("GET", server.url, timeout_s=30))
         await server.asked.wait()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(PATIENCE_S):
             await client.aclose()
         with pytest.raises(Unreachable):
             await task

@@ -26,6 +26,7 @@ from shared.telemetry import (
 )
 from shared.tests.scraped import Metrics, rise
 from shared.web import HostGuard, error_body, metrics, services_only
+from tests.support.waiting import turns
 
 APPLES = Counter("test_apples", "Apples eaten.", "colour")
 
@@ -143,8 +144,7 @@ async def test_a_part_that_hangs_is_not_waited_for_and_not_asked_twice_at_once()
         assert asked == 1
     finally:
         free.set()
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await turns(2)
     values = Metrics((await scrape.text()).decode())
     assert (asked, values("tributary_scrape_collector_failed", collector="hanging")) == (2, 0)
 

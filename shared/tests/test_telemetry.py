@@ -24,6 +24,7 @@ from shared.telemetry import (
     redact,
     redact_text,
 )
+from tests.support.waiting import turns
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 NASTY = 'x\n{"event":"forged"}\r\x1b[31mred\x9b\u202e\u2028\x7f'
@@ -356,7 +357,7 @@ async def test_requests_at_the_same_time_do_not_mix_their_ids(out: io.StringIO) 
     configure_logging("info", "json", out)
 
     async def slow(scope: Any, receive: Any, send: Any) -> None:
-        await asyncio.sleep(0)
+        await turns()
         await hello(scope, receive, send)
 
     app = RequestContextMiddleware(slow, "gateway")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from tests.chaos.hostile import ANSWERS, hostile
@@ -25,10 +23,8 @@ def test_R9_a_page_that_would_fill_the_memory_is_a_typed_error(running: Stack, k
         fetcher = running["fetcher1"]
         fetcher.start({"TRIBUTARY_HUBSPOT_API_URL": f"{url}/hubspot"})
         forget_peak(fetcher)
-        started = time.monotonic()
         load = begin(running, {"companies": 100, "contacts": 100, "deals": 100})
         ended = running.client.synced(load.sync, within=WITHIN_S)
-        took = time.monotonic() - started
         peak = peak_mib(fetcher)
     failed = next(row for row in ended["resources"] if row["resource"] == "contacts")
     assert failed["state"] == "failed"
@@ -36,5 +32,4 @@ def test_R9_a_page_that_would_fill_the_memory_is_a_typed_error(running: Stack, k
         failed["error"]
     )
     assert {row["state"] for row in ended["resources"] if row["resource"] != "contacts"} == {"done"}
-    assert took <= WITHIN_S
     assert peak <= MOST_MIB

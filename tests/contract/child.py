@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from shared.db.leader import leader_lock
 from shared.outbox import Relay, append
 from shared.settings import SecretStr
 from tests.contract.tables import counters, outbox
+from tests.support.waiting import turns, until
 
 PLACE = "CONTRACT_PLACE"
 
@@ -84,7 +86,7 @@ class FileLog:
                 self._file.fileno(),
                 f"{message.key.decode()} {(message.value or b'').decode()}\n".encode(),
             )
-        await asyncio.sleep(0)
+        await turns()
         return {}
 
     def close(self) -> None:
@@ -105,7 +107,9 @@ async def _lead(idle_s: float) -> None:
     """Print each change of what it believes, and ask again at once: it never gives up by itself."""
     mine = leader_lock(_place(), lambda: None, idle_s=idle_s)
     believed: bool | None = None
-    while True:
+
+    async def ask() -> None:
+        nonlocal believed
         try:
             now = await mine.acquire()
         except Exception:  # noqa: BLE001  # the session was ended while we were stopped
@@ -113,7 +117,8 @@ async def _lead(idle_s: float) -> None:
         if now != believed:
             say("leads" if now else "stands by")
         believed = now
-        await asyncio.sleep(0.02)
+
+    await until(ask, within=math.inf, every=0.02)
 
 
 async def _run(what: str, arguments: list[str]) -> None:

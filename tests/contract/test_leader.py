@@ -15,7 +15,7 @@ from shared.settings import SecretStr
 from tests.contract.children import child, done, says
 from tests.contract.tables import metadata
 from tests.servers.places import tables_of
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 IDLE_S = 1.5
 
@@ -40,7 +40,7 @@ async def test_when_the_leading_process_dies_another_one_leads(
         assert await says(other) == "leads"
         assert not await database.leader.acquire()
         other.kill()
-        await asyncio.wait_for(other.wait(), 20)
+        await other.wait()
         await until(database.leader.acquire)
 
 
@@ -62,8 +62,7 @@ async def test_a_leader_is_not_certain_for_long_without_asking(schema: Schema) -
     mine = leader_lock(schema, lambda: None, idle_s=0.5)
     assert await mine.acquire()
     assert mine.is_certain()
-    await asyncio.sleep(0.25)
-    assert not mine.is_certain(), "well before another one could lead"
+    await until(lambda: not mine.is_certain())
     assert await mine.acquire()
     assert mine.is_certain()
     await mine.close()
@@ -97,15 +96,15 @@ async def test_notifications_of_other_processes_reach_whoever_has_tried_to_lead(
         assert await listening.leader.acquire()
         async with writing.write():
             pass
-        async with asyncio.timeout(20), writing.write() as db:
+        async with asyncio.timeout(PATIENCE_S), writing.write() as db:
             notify_on_commit(db)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await heard.wait()
         heard.clear()
         writing.notifies_others = False
         async with writing.write() as db:
             notify_on_commit(db)
-        async with asyncio.timeout(20), writing.read() as db:
+        async with asyncio.timeout(PATIENCE_S), writing.read() as db:
             await db.exec_driver_sql("SELECT 1")
         assert not heard.is_set(), "who acts on its own notifications need not tell others"
     finally:
@@ -120,7 +119,7 @@ async def test_notifications_of_a_separate_process_too(schema: Schema) -> None:
         assert await database.leader.acquire()
         async with child(schema, "put", "k", "0", "1") as other:
             await done(other)
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             await heard.wait()
 
 

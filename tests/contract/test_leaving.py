@@ -9,6 +9,7 @@ from shared.contracts.envelope import Message
 from shared.db import Database
 from shared.outbox import Relay, append
 from tests.contract.tables import outbox
+from tests.support.waiting import until
 
 
 class Slow:
@@ -30,9 +31,7 @@ async def test_nobody_else_leads_before_the_producer_is_closed(
         await append(db, outbox, [Message(topic="t", key=b"k", value=b"v", headers=())])
     relay = Relay(database, outbox, slow)  # type: ignore[arg-type]
     relay.start()
-    async with asyncio.timeout(10):
-        while not slow.taken:  # noqa: ASYNC110  # nothing tells of it
-            await asyncio.sleep(0.01)
+    await until(lambda: slow.taken)
     await relay.stop()
     assert not await another.leader.acquire()
     await database.close()

@@ -17,11 +17,10 @@ from tests.contract.child import put
 from tests.contract.children import child, done, says
 from tests.contract.tables import metadata, outbox
 from tests.servers.places import tables_of
-from tests.support.waiting import until
+from tests.support.waiting import turns, until
 
 KEYS = tuple("abcdef")
 EACH = 40
-CHANCE = random.Random(5)
 
 
 class Log:
@@ -29,14 +28,16 @@ class Log:
 
     def __init__(self) -> None:
         self.messages: list[Message] = []
+        self.asked = 0
         self.dies = False
         self.full: asyncio.Event | None = None
         """While it is there and not set, nothing is taken."""
 
     async def send_all(self, messages: Sequence[Message]) -> dict[int, int]:
+        self.asked += 1
         if self.full is not None:
             await self.full.wait()
-        await asyncio.sleep(CHANCE.random() / 200)
+        await turns(len(self.messages) % 7)
         self.messages += messages
         if self.dies:
             self.dies = False
@@ -66,14 +67,14 @@ async def until_empty(database: Database) -> None:
 
 
 async def test_two_relays_send_each_message_once_and_in_the_order_of_its_key(
-    database: Database, another: Database
+    database: Database, another: Database, chance: random.Random
 ) -> None:
     log = Log()
     relays = [relay_of(database, log), relay_of(another, log)]
     for relay in relays:
         relay.start()
     await asyncio.gather(
-        *(put(CHANCE.choice((database, another)), key, 0, EACH, per=3) for key in KEYS)
+        *(put(chance.choice((database, another)), key, 0, EACH, per=3) for key in KEYS)
     )
     await until_empty(database)
     for relay in relays:
@@ -189,7 +190,7 @@ async def test_a_row_that_becomes_visible_late_is_neither_skipped_nor_deleted(
             log.full = asyncio.Event()
             await put(database, "early", 3, 2)
             sending = asyncio.create_task(relay.send_due())
-            await asyncio.sleep(0.1)  # its rows are read, they are on their way
+            await until(lambda: log.asked == 2)
         log.full.set()
         assert await sending == 2
         assert await left(database) == 1

@@ -17,7 +17,6 @@ REAL_TIME = {
     "shared/kafka/log_ids.py": "a cluster settles in real time",
     "shared/kafka/poll.py": "readiness tells what Kafka answers now",
     "shared/process.py": "what is away just now is waited for at a start",
-    "services/fetcher/run.py": "a run is a share of a worker's real time",
     "services/gateway/legacy/load.py": "an HTTP request is held open that long; freshness is ours",
     "services/gateway/syncs/routes.py": "a silent stream is closed by proxies in real time",
     "deploy/native/supervise.py": "processes start and end in real time",

@@ -1,4 +1,4 @@
-"""Wait for something to become true: the only place where tests sleep."""
+"""Wait for something to become true. Tests sleep here and nowhere else (see tests/structure/test_tests.py)."""
 
 from __future__ import annotations
 
@@ -30,6 +30,19 @@ async def until(
         _give_up(end, within, found)
         await asyncio.sleep(every)
     return found
+
+
+async def turns(count: int = 1) -> None:
+    """Let the other tasks of the event loop run, ``count`` turns; no time has to pass."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def next_millisecond() -> None:
+    """Return when the machine's clock shows another millisecond, for times that are kept no finer."""
+    now = time.time_ns() // 1_000_000
+    while time.time_ns() // 1_000_000 == now:  # noqa: ASYNC110  # nothing tells of the time
+        await asyncio.sleep(0.000_2)
 
 
 async def _answer(check: Callable[[], Any]) -> Any:

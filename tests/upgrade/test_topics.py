@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ from shared.contracts.topics import CONNECTIONS, INSTALLATION, ITEMS, TOPICS
 from shared.kafka import ClusterUnsuitable, check_topics, drop_topics, ensure_topics, topics_layout
 from shared.layout import LAYOUT, LayoutRefused
 from shared.settings import Cluster
+from tests.support.waiting import until
 
 OLD = (CONNECTIONS, ITEMS, *FORMER_TOPICS)
 GROUP = "tributary.fetcher.connections"
@@ -61,15 +61,21 @@ async def names(cluster: Cluster) -> set[str]:
 
 async def known(cluster: Cluster, *topics: str) -> None:
     """Return when the broker tells of them: it may lag behind the controller that has made them."""
-    while not set(topics) <= await names(cluster):  # noqa: ASYNC110  # of another process
-        await asyncio.sleep(0.05)
+
+    async def told() -> bool:
+        return set(topics) <= await names(cluster)
+
+    await until(told)
 
 
 async def delete(cluster: Cluster, topic: str) -> None:
     async with administered(cluster) as admin:
         await admin.delete_topics([topic])
-    while topic in await names(cluster):  # noqa: ASYNC110  # of another process
-        await asyncio.sleep(0.05)
+
+    async def gone() -> bool:
+        return topic not in await names(cluster)
+
+    await until(gone)
 
 
 async def append(cluster: Cluster, topic: str, value: bytes | None) -> None:

@@ -25,6 +25,7 @@ from deploy.localkafka.tests.harness import (
     create_topic,
     producer,
 )
+from tests.support.waiting import turns
 
 
 async def test_records_come_back_with_key_headers_and_null_values(
@@ -160,10 +161,11 @@ async def test_a_reader_that_waits_is_woken_by_an_append(address: str) -> None:
         consumer(address, "things", fetch_max_wait_ms=60_000) as reader,
         producer(address) as writer,
     ):
-        waiting = asyncio.create_task(reader.getone())
-        await asyncio.sleep(0.3)  # the fetch is on its way
-        await writer.send_and_wait("things", b"v")
-        assert (await asyncio.wait_for(waiting, 5)).value == b"v"
+        for number in range(20):  # at least one of them comes while a fetch is on its way
+            waiting = asyncio.create_task(reader.getone())
+            await turns(number)
+            await writer.send_and_wait("things", b"%d" % number)
+            assert (await asyncio.wait_for(waiting, 50)).value == b"%d" % number
 
 
 async def test_a_large_record_arrives_although_it_exceeds_what_was_asked_for(address: str) -> None:

@@ -25,6 +25,7 @@ from deploy.localkafka.tests.harness import (
     values,
 )
 from deploy.localkafka.upkeep import Upkeep
+from tests.support.waiting import turns
 
 DAY = 24 * 3600 * 1000
 COMPACT = {"cleanup_policy": "compact", "segment_bytes": "2000"}
@@ -187,7 +188,7 @@ async def test_reading_and_writing_go_on_meanwhile(broker: Broker, address: str)
     async def compact() -> None:
         while not done.is_set():
             await broker.tidy(thorough=True)
-            await asyncio.sleep(0.005)
+            await turns()
 
     compacting = asyncio.create_task(compact())
     async with producer(address) as writer, consumer(address, "items") as reader:

@@ -23,6 +23,7 @@ from deploy.localkafka.tests.harness import (
     producer,
     run_python,
 )
+from tests.support.waiting import until
 
 MEMBER = ("-m", "deploy.localkafka.tests.member")
 
@@ -78,7 +79,6 @@ async def test_when_a_member_is_killed_the_other_takes_over_and_nothing_is_lost(
         for number in count():
             await sender.send_and_wait("things", str(number).encode(), partition=number % 4)
             written.add(str(number))
-            await asyncio.sleep(0.005)
 
     async with producer(address) as sender:
         writing = asyncio.create_task(write_for_ever(sender))
@@ -193,10 +193,12 @@ async def _commit(reader: AIOKafkaConsumer) -> None:
 
     A commit in the middle of a rebalance is refused, by Apache Kafka too; the next one is not.
     """
-    while True:
+
+    async def committed() -> bool:
         try:
             await reader.commit()
         except CommitFailedError:
-            await asyncio.sleep(0.05)
-        else:
-            return
+            return False
+        return True
+
+    await until(committed)

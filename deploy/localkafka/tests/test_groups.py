@@ -10,6 +10,7 @@ from deploy.localkafka.group import Group, State
 from deploy.localkafka.groups import Groups
 from deploy.localkafka.member import Joined, Joining
 from deploy.localkafka.offsets import Position
+from tests.support.waiting import PATIENCE_S, turns
 
 
 def joining(name: str = "a", member_id: str = "", **changes: object) -> Joining:
@@ -37,7 +38,9 @@ async def assign(group: Group, *members: Joined) -> list[bytes]:
 
 
 async def together(group: Group, *wanted: Joining) -> list[Joined]:
-    return await asyncio.wait_for(asyncio.gather(*(group.join(item) for item in wanted)), 5)
+    return await asyncio.wait_for(
+        asyncio.gather(*(group.join(item) for item in wanted)), PATIENCE_S
+    )
 
 
 def code(error: pytest.ExceptionInfo[Refused]) -> Code:
@@ -63,7 +66,7 @@ async def test_a_newcomer_makes_everyone_join_again() -> None:
     (first,) = await together(group, joining("a"))
     await assign(group, first)
     newcomer = asyncio.create_task(group.join(joining("b")))
-    await asyncio.sleep(0)
+    await turns()
     with pytest.raises(Refused) as caught:
         group.heartbeat(first.member_id, 1)
     assert code(caught) is Code.REBALANCE_IN_PROGRESS
@@ -81,7 +84,7 @@ async def test_a_silent_member_is_removed_after_its_session_timeout() -> None:
     first, second = await together(group, joining("a", session_timeout=0.05), joining("b"))
     await assign(group, first, second)
     other_topics = joining("b", second.member_id, protocols={"range": b"other topics"})
-    again = await asyncio.wait_for(group.join(other_topics), 5)
+    again = await asyncio.wait_for(group.join(other_topics), PATIENCE_S)
     assert [item[0] for item in again.members] == [second.member_id]
     with pytest.raises(Refused) as caught:
         group.heartbeat(first.member_id, 1)
@@ -93,7 +96,7 @@ async def test_a_member_that_misses_a_rebalance_is_left_behind() -> None:
     group = Group("g")
     (first,) = await together(group, joining("a", rebalance_timeout=0.05))
     await assign(group, first)
-    newcomer = await asyncio.wait_for(group.join(joining("b", rebalance_timeout=0.05)), 5)
+    newcomer = await asyncio.wait_for(group.join(joining("b", rebalance_timeout=0.05)), PATIENCE_S)
     assert list(group.members) == [newcomer.member_id]
     group.close()
 
@@ -103,7 +106,7 @@ async def test_leaving_hands_the_partitions_over_at_once() -> None:
     first, second = await together(group, joining("a"), joining("b"))
     await assign(group, first, second)
     group.leave(first.member_id)
-    again = await asyncio.wait_for(group.join(joining("b", second.member_id)), 5)
+    again = await asyncio.wait_for(group.join(joining("b", second.member_id)), PATIENCE_S)
     assert again.leader == second.member_id
     group.leave(second.member_id)
     assert (group.state, group.members) == (State.EMPTY, {})
@@ -113,7 +116,7 @@ async def test_leaving_hands_the_partitions_over_at_once() -> None:
 async def test_a_member_whose_connection_breaks_while_it_joins_holds_nobody_up() -> None:
     group = Group("g")
     gone = asyncio.create_task(group.join(joining("a")))
-    await asyncio.sleep(0)
+    await turns()
     gone.cancel()
     await asyncio.wait([gone])
     (member,) = await together(group, joining("b"))
@@ -129,7 +132,7 @@ async def test_a_static_member_that_restarts_keeps_its_assignment_without_a_reba
     await assign(group, first, second)
     for former in (first, second):
         instance = "one" if former is first else "two"
-        back = await asyncio.wait_for(group.join(joining("x", instance_id=instance)), 5)
+        back = await asyncio.wait_for(group.join(joining("x", instance_id=instance)), PATIENCE_S)
         assert (back.generation, back.members, back.member_id == former.member_id) == (1, [], False)
         assert await group.sync(back.member_id, 1, {}) == former.member_id.encode()
         with pytest.raises(Refused) as caught:
@@ -143,7 +146,7 @@ async def test_a_leader_that_joins_again_deals_the_partitions_anew() -> None:
     group = Group("g")
     (first,) = await together(group, joining("a"))
     await assign(group, first)
-    again = await asyncio.wait_for(group.join(joining("a", first.member_id)), 5)
+    again = await asyncio.wait_for(group.join(joining("a", first.member_id)), PATIENCE_S)
     assert (again.generation, len(again.members)) == (2, 1)
     group.close()
 

@@ -15,6 +15,7 @@ from deploy.localkafka.node import Client, Node
 from deploy.localkafka.tests.harness import batch, values
 from deploy.localkafka.topics import Topics
 from deploy.localkafka.wire import Fields
+from tests.support.waiting import PATIENCE_S, turns, until
 
 SOMEBODY = Client("", "")
 
@@ -28,7 +29,7 @@ class SlowDisk:
 
     def sync(self, _: int) -> None:
         self.calls += 1
-        if not self.working.acquire(timeout=5):
+        if not self.working.acquire(timeout=PATIENCE_S):
             raise OSError(errno.ETIMEDOUT, "the test has forgotten this disk")
 
 
@@ -62,8 +63,8 @@ async def test_nothing_is_acknowledged_or_read_before_the_disk_has_it(tmp_path: 
     async with node(tmp_path, disk.sync) as here:
         log = here.topics.log("things", 0)
         answer = asyncio.create_task(producing.produce(here, SOMEBODY, request(b"1", acks=1)))
-        done, _ = await asyncio.wait([answer], timeout=0.1)
-        assert (done, log.end_offset, values(log)) == (set(), 1, [])
+        await until(lambda: disk.calls == 1)
+        assert (answer.done(), log.end_offset, values(log)) == (False, 1, [])
         disk.working.release()
         assert outcome(await answer) == (Code.NONE, 0)
         assert values(log) == [b"1"]
@@ -76,12 +77,12 @@ async def test_all_that_waits_for_the_disk_shares_the_next_sync(tmp_path: Path) 
             asyncio.create_task(producing.produce(here, SOMEBODY, request(b"%d" % n)))
             for n in range(1)
         ]
-        await asyncio.sleep(0.05)  # the first sync is running
+        await until(lambda: disk.calls == 1)
         answers += [
             asyncio.create_task(producing.produce(here, SOMEBODY, request(b"%d" % n)))
             for n in range(1, 50)
         ]
-        await asyncio.sleep(0)
+        await turns()
         disk.working.release(2)
         assert [outcome(answer) for answer in await asyncio.gather(*answers)] == [
             (0, n) for n in range(50)
@@ -99,8 +100,9 @@ async def test_a_repeated_batch_is_not_acknowledged_before_the_first_is_on_the_d
             (b"k", b"1"), producer=7, sequence=0
         )
         answers = [asyncio.create_task(producing.produce(here, SOMEBODY, again)) for _ in range(2)]
-        done, _ = await asyncio.wait(answers, timeout=0.1)
-        assert done == set()
+        await until(lambda: disk.calls == 1)
+        await turns(20)
+        assert not any(answer.done() for answer in answers)
         disk.working.release(2)
         assert [outcome(answer) for answer in await asyncio.gather(*answers)] == [(0, 0), (0, 0)]
 
@@ -111,7 +113,7 @@ async def test_a_client_that_hangs_up_does_not_disturb_the_others(tmp_path: Path
         gone, stays = (
             asyncio.create_task(producing.produce(here, SOMEBODY, request(b"v"))) for _ in range(2)
         )
-        await asyncio.sleep(0.05)  # both wait for the disk
+        await until(lambda: disk.calls == 1)
         gone.cancel()
         await asyncio.wait([gone])
         disk.working.release()

@@ -43,6 +43,7 @@ from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import BACKGROUND_JOBS, ITEMS, JOBS, PROGRESS
 from shared.db import Database, Schema
 from shared.outbox import Relay
+from tests.support.waiting import turns
 
 RESOURCES = ("apples", "pears")
 PAGE = 3
@@ -157,7 +158,7 @@ class Orchard:
     async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
         self._crashes.moment()
         self.asked.append((resource, cursor))
-        await asyncio.sleep(0)
+        await turns()
         if self.gate is not None:
             await self.gate.wait()
         if resource in self.script:
@@ -267,7 +268,7 @@ class Fetcher:
         """Wait for the runs to end."""
         if self.worker.runs:
             await asyncio.wait(self.worker.runs)
-        await asyncio.sleep(0)
+        await turns()
 
     async def connect(
         self,

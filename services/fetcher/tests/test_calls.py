@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -16,6 +15,7 @@ from services.fetcher.tests.stall import Market
 from shared.contracts.auth import ErrorBody
 from shared.contracts.progress import JobProgress
 from shared.contracts.topics import ITEMS, JOBS
+from tests.support.waiting import turns, until
 
 Answers = Callable[[], httpx.Response]
 
@@ -190,10 +190,8 @@ async def test_a_short_429_is_waited_out_and_nobody_asks_before(market: Market) 
     await market.fetcher.connect(1)
     await market.fetcher.relay_once()
     await market.fetcher.deliver()
-    while not market.stall.asked:  # noqa: ASYNC110  # turns the loop, waits for no time
-        await asyncio.sleep(0)
-    for _ in range(20):
-        await asyncio.sleep(0)
+    await until(lambda: market.stall.asked, every=0)
+    await turns(20)
     await market.fetcher.run_until_over()
     assert {one.state for one in market.fetcher.newest_progress().values()} == {"done"}
     (refused, _, status), *later = market.stall.asked
@@ -215,8 +213,11 @@ async def test_a_request_that_waits_for_its_turn_is_stopped_by_a_429_meanwhile(
     await market.fetcher.relay_once()
     while market.fetcher.read < len(market.fetcher.log.of(JOBS)):
         await market.fetcher.deliver()
-    while await market.redis.zcard(f"quota:{key}") < 2:  # noqa: ASYNC110  # both wait for their time
-        await asyncio.sleep(0)
+
+    async def both_wait() -> bool:
+        return await market.redis.zcard(f"quota:{key}") == 2
+
+    await until(both_wait, every=0)
     await quota.close([key], 20.0)
     await market.fetcher.settle()
     assert market.stall.asked == []

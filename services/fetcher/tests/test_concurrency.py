@@ -13,6 +13,7 @@ import pytest
 from services.fetcher import store
 from services.fetcher.jobs.queries import Job, new_job, run_job
 from services.fetcher.plan import plan_connection, plan_refetch, plan_sync
+from services.fetcher.run import SHORT_S
 from services.fetcher.tests.crashing import Fetcher, orchard_of
 from services.fetcher.worker import Worker
 from shared.connector import Cursor, Page, Record, RetryLater
@@ -21,6 +22,7 @@ from shared.contracts.jobs import RunJob
 from shared.contracts.syncs import RefetchItems, SyncRequested
 from shared.contracts.topics import BACKGROUND_JOBS, ITEMS, JOBS
 from shared.db import Schema
+from tests.support.clock import MovableClock
 from tests.support.waiting import until
 
 TREES = {f"tree-{number:02}": 7 for number in range(50)}
@@ -220,15 +222,13 @@ async def test_background_work_has_a_quarter_of_the_slots_at_most(
     jobs = await fetcher.unfinished()
     behind = [asyncio.create_task(take(worker, job, background=True)) for job in jobs[:5]]
     await until(lambda: worker.busy == 2)
-    await asyncio.sleep(0.05)
-    assert worker.busy == 2
+    for job in jobs[10:16]:  # behind all five
+        await take(worker, job)
     assert [task.done() for task in behind].count(True) == 2
-    for job in jobs[10:16]:
-        await asyncio.wait_for(take(worker, job), 20)
     assert worker.busy == 8
     assert fetcher.orchard.gate is not None
     fetcher.orchard.gate.set()
-    await asyncio.wait_for(asyncio.gather(*behind), 20)
+    await asyncio.gather(*behind)
 
 
 async def test_waiting_background_work_does_not_make_others_slices_short(
@@ -238,22 +238,21 @@ async def test_waiting_background_work_does_not_make_others_slices_short(
     jobs = await fetcher.unfinished()
     behind = [asyncio.create_task(take(worker, job, background=True)) for job in jobs[:4]]
     await until(lambda: worker.busy == 2)
-    await asyncio.sleep(0.05)
+    await take(worker, jobs[10])  # behind all four
     assert fetcher.context.queue.waiting == 0
     assert fetcher.orchard.gate is not None
     fetcher.orchard.gate.set()
-    await asyncio.wait_for(asyncio.gather(*behind), 20)
+    await asyncio.gather(*behind)
 
 
 async def test_a_run_ends_at_its_next_page_border_when_somebody_waits_for_a_slot(
-    tmp_path: Path,
+    tmp_path: Path, movable_clock: MovableClock
 ) -> None:
     fetcher = Fetcher(tmp_path, {"apples": 0, "pears": 2})
     await fetcher.boot()
     await fetcher.connect(1)
     worker = Worker(fetcher.context, slots=1)
     apples, pears = sorted(await fetcher.unfinished(), key=lambda job: job.resource)
-    begun = asyncio.get_running_loop().time()
 
     def endless(cursor: Cursor | None) -> Page:
         number = cursor["n"] + 1 if cursor else 0
@@ -261,12 +260,15 @@ async def test_a_run_ends_at_its_next_page_border_when_somebody_waits_for_a_slot
 
     fetcher.orchard.script = {"apples": endless}
     await take(worker, apples)
-    await asyncio.sleep(0.1)
-    assert worker.busy == 1
-    await asyncio.wait_for(take(worker, pears), 20)
-    assert asyncio.get_running_loop().time() - begun < 4, (
-        "a run nobody waits for lasts five seconds"
-    )
+    await until(lambda: asked_for_apples(fetcher) > 0)
+    movable_clock.move(seconds=2 * SHORT_S)
+    goes_on = asked_for_apples(fetcher) + 3
+    await until(lambda: asked_for_apples(fetcher) >= goes_on)  # nobody waits
+    taking = asyncio.create_task(take(worker, pears))
+    await until(lambda: fetcher.context.queue.waiting, every=0)
+    before = asked_for_apples(fetcher)
+    await taking
+    assert asked_for_apples(fetcher) <= before + 2, "the page under way, and one that had begun"
     (left,) = [job for job in await fetcher.unfinished() if job.resource == "apples"]
     assert left.state == "ready"
     assert left.pages > 1
@@ -293,6 +295,10 @@ async def test_a_read_that_comes_after_the_disconnect_deletes_again(home: Path |
     await fetcher.run_until_over()
     assert fetcher.sent(ITEMS, since) == {"apples-001": [False], "apples-zombie": [False]}
     await fetcher.database.close()
+
+
+def asked_for_apples(fetcher: Fetcher) -> int:
+    return [resource for resource, _ in fetcher.orchard.asked].count("apples")
 
 
 async def take(worker: Worker, job: Job, *, background: bool = False) -> None:

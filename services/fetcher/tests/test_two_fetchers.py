@@ -27,17 +27,17 @@ from shared.contracts.items import parse_key
 from shared.contracts.jobs import RunJob
 from shared.contracts.topics import ITEMS, JOBS
 from shared.db import Database, Schema
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, turns, until
 
 COUNTS = {f"fruit-{number}": 7 for number in range(12)}
-CHANCE = random.Random(17)
 
 
 class Watched(Orchard):
     """Tells when two pages of a lane are asked for at once, and takes its time."""
 
-    def __init__(self, crashes: Crashes, counts: dict[str, int]) -> None:
+    def __init__(self, crashes: Crashes, counts: dict[str, int], chance: random.Random) -> None:
         super().__init__(crashes, counts)
+        self._chance = chance
         self.open: Counter[str] = Counter()
         self.twice: list[str] = []
 
@@ -47,7 +47,7 @@ class Watched(Orchard):
         if self.open[resource] > 1:
             self.twice.append(resource)
         try:
-            await asyncio.sleep(CHANCE.random() / 100)
+            await turns(self._chance.randrange(30))
             return await super().page(call, resource, cursor)
         finally:
             self.open[resource] -= 1
@@ -70,9 +70,9 @@ class Second:
 
 
 @pytest.fixture
-async def fetcher(home: Path | Schema) -> AsyncIterator[Fetcher]:
+async def fetcher(home: Path | Schema, chance: random.Random) -> AsyncIterator[Fetcher]:
     fetcher = Fetcher(home, COUNTS, provider=orchard_of(COUNTS, parallel=100))
-    watched = Watched(fetcher.crashes, COUNTS)
+    watched = Watched(fetcher.crashes, COUNTS, chance)
     fetcher.orchard = watched
     await fetcher.boot()
     yield fetcher
@@ -96,14 +96,14 @@ def run_jobs(fetcher: Fetcher) -> list[RunJob]:
 
 
 async def test_one_message_that_comes_to_many_is_one_claim(
-    fetcher: Fetcher, second: Second
+    fetcher: Fetcher, second: Second, chance: random.Random
 ) -> None:
     await fetcher.connect(1)
     waiting = [job for job in await fetcher.unfinished() if job.state == "ready"]
     assert len(waiting) == len(COUNTS)
 
     async def claim(database: Database, job: Job, worker: str) -> Job | None:
-        await asyncio.sleep(CHANCE.random() / 200)
+        await turns(chance.randrange(10))
         async with database.write(lock=job.connection_id) as db:
             return await transitions.claim(
                 db, job_id=job.id, dispatch=job.dispatch, worker_id=worker
@@ -122,7 +122,7 @@ async def test_one_message_that_comes_to_many_is_one_claim(
 
 
 async def test_two_fetchers_never_work_on_one_lane_at_once(
-    fetcher: Fetcher, second: Second
+    fetcher: Fetcher, second: Second, chance: random.Random
 ) -> None:
     """Messages come late, twice, to the wrong one, and old ones again; loads are asked for on top of one another."""
     await fetcher.connect(1)
@@ -134,9 +134,9 @@ async def test_two_fetchers_never_work_on_one_lane_at_once(
         await fetcher.relay_once()
         fresh = run_jobs(fetcher)
         old += fresh
-        coming = [*fresh, *CHANCE.sample(old, min(4, len(old)))]
-        CHANCE.shuffle(coming)
-        takers = [CHANCE.choice((fetcher.worker, second.worker)) for _ in coming]
+        coming = [*fresh, *chance.sample(old, min(4, len(old)))]
+        chance.shuffle(coming)
+        takers = [chance.choice((fetcher.worker, second.worker)) for _ in coming]
         takes = (
             one.take(run_job, connection_id="conn")
             for one, run_job in zip(takers, coming, strict=True)
@@ -205,7 +205,7 @@ async def test_a_worker_that_the_others_gave_up_is_told_and_a_live_one_is_not(
     beating = asyncio.create_task(
         keep_alive(second.database, second.worker.id, died=lambda: told.append("second"))
     )
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE_S):
         await keep_alive(fetcher.database, fetcher.worker.id, died=lambda: told.append("first"))
     assert told == ["first"]
     async with fetcher.database.read() as db:

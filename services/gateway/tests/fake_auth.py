@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from typing import Any
 
@@ -22,10 +21,7 @@ PROVIDERS = load_providers()
 
 
 class FakeAuth:
-    """The service.
-
-    ``calls`` are the callbacks it received; ``delay_s`` is the time of an exchange.
-    """
+    """Keeps the contract of auth; ``calls`` are the callbacks it received."""
 
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret
@@ -35,7 +31,6 @@ class FakeAuth:
         self.cookies: dict[str, str] = {}
         self.connections: dict[str, Connection] = {}
         self.calls: list[Callback] = []
-        self.delay_s = 0.0
 
     def app(self) -> Litestar:
         return Litestar(
@@ -61,7 +56,6 @@ class FakeAuth:
 
         @post("/callback", status_code=200)
         async def callback(data: JSONBody[dict[str, Any]]) -> CallbackResult:
-            await asyncio.sleep(self.delay_s)
             return self.finish(msgspec.convert(data, Callback))
 
         @delete("/connections/{id_:str}", status_code=200)

@@ -36,6 +36,7 @@ from shared.errors import NotFound
 from shared.kafka import ConsumedRecord, DeadLetterLimit, Producer, log_ids
 from shared.kafka.dead_letters import DeadLetters
 from shared.settings import Cluster
+from tests.support.waiting import next_millisecond, until
 
 URL = "/v1/dead-letters"
 
@@ -89,7 +90,7 @@ async def test_letters_are_listed_newest_first_without_what_they_hold(gateway: G
         await keep(
             gateway.producer, record(n, value=b"{customer", topic=(SYNCS, CONNECTIONS)[n % 2])
         )
-        await asyncio.sleep(0.002)  # Kafka's clock has milliseconds
+        await next_millisecond()  # Kafka's clock has no finer ones
     pages = await listed(gateway, page_size=5)
     assert [one["offset"] for one in pages] == list(range(11, -1, -1))
     assert pages == await listed(gateway)
@@ -201,10 +202,12 @@ async def test_R6_a_replay_puts_the_original_back_once_on_the_partition_it_came_
 
 
 async def eventually_listed(gateway: Gateway, count: int) -> list[dict[str, Any]]:
-    async with asyncio.timeout(15):
-        while len(found := await listed(gateway)) < count:  # noqa: ASYNC110  # as a client would
-            await asyncio.sleep(0.05)
-    return found
+    async def found() -> list[dict[str, Any]]:
+        letters = await listed(gateway)
+        return letters if len(letters) >= count else []
+
+    letters: list[dict[str, Any]] = await until(found)
+    return letters
 
 
 async def test_a_record_of_a_page_is_no_message_and_says_to_load_again(gateway: Gateway) -> None:

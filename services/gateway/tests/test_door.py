@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from services.gateway.tests.serving import ALLOWED, Gateway
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 RELEASE = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text("utf-8"))[
@@ -369,7 +370,7 @@ async def test_head_answers_what_get_does_without_the_body(api: Gateway, path: s
 
 async def test_head_of_a_stream_ends(api: Gateway) -> None:
     connection = await api.connect("notion", user="head")
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         head = await api.http.head(f"/v1/syncs/{connection.sync_id}/events")
     assert (head.status_code, head.headers["content-type"]) == (
         200,

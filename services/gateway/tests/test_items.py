@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -9,6 +8,7 @@ import pytest
 from services.gateway.tests.serving import Gateway, gone, item
 from shared.contracts.connections import Connection
 from shared.contracts.items import Item
+from tests.support.waiting import next_millisecond
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -106,7 +106,7 @@ async def test_an_item_that_is_read_again_unchanged_keeps_the_time_it_was_synced
     first = (await api.http.get(url)).json()["synced_at"]
 
     async def synced_at(version: int, **fields: str) -> Any:
-        await asyncio.sleep(0.002)  # the time has milliseconds
+        await next_millisecond()
         await api.publish(connection, "pages", [{"id": "p1", **fields}], version=version)
         return (await api.until(url, lambda one: one.get("version") == version))["synced_at"]
 

@@ -31,6 +31,7 @@ from shared.db import Database
 from shared.errors import Conflict, TimedOut, Upstream
 from shared.http import HttpClient
 from shared.kafka import ConsumedRecord
+from tests.support.waiting import turns
 
 SLUGS = ("pages", "data_sources", "users")
 
@@ -153,7 +154,7 @@ async def test_it_names_each_resource_that_failed_and_why(
     context: GatewayContext, connection: Connection
 ) -> None:
     asked = asyncio.create_task(load_everything(connection, context=context))
-    await asyncio.sleep(0)
+    await turns()
     await tell(
         context, connection.sync_id or "", connection, data_sources="incomplete", pages="done"
     )
@@ -283,7 +284,7 @@ async def test_an_account_that_was_disconnected_meanwhile_is_a_conflict(
     context: GatewayContext, connection: Connection
 ) -> None:
     asked = asyncio.create_task(load_everything(connection, context=context))
-    await asyncio.sleep(0)
+    await turns()
     async with context.database.write() as db:
         await apply_connection(
             db, replace(connection, version=2, status="disconnected"), provider=PROVIDERS["notion"]

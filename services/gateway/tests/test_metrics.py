@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +11,7 @@ from services.gateway.tests.serving import Gateway
 from shared.contracts.envelope import Message
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS, dead_letters
 from shared.tests.scraped import Metrics, rise
+from tests.support.waiting import until
 
 LAG = "tributary_consumer_lag_messages"
 STATE = "tributary_consumer_state"
@@ -27,10 +27,13 @@ async def scrape(gateway: Gateway) -> Metrics:
 
 async def seen(gateway: Gateway, name: str, value: float, **labels: str) -> Metrics:
     """Return the first scrape that shows ``value``."""
-    async with asyncio.timeout(15):
-        while (values := await scrape(gateway)).get(name, **labels) != value:  # noqa: ASYNC110  # scraped, as it is
-            await asyncio.sleep(0.02)
-    return values
+
+    async def shown() -> Metrics | None:
+        values = await scrape(gateway)
+        return values if values.get(name, **labels) == value else None
+
+    found: Metrics = await until(shown)
+    return found
 
 
 def run(database: Path, statement: str) -> None:

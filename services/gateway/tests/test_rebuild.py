@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from shared.contracts.connections import Connection
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS, dead_letters
 from shared.db import Database
 from shared.kafka import ensure_topics
+from tests.support.waiting import until
 
 READ_MODEL = (items, positions, connections, syncs, sync_jobs)
 
@@ -121,9 +121,11 @@ async def all_was_read(gateway: Gateway, folder: Path) -> None:
         if end
     }
     await consumer.stop()
-    async with asyncio.timeout(15):
-        while ends != await standing(folder):  # noqa: ASYNC110  # nothing outside tells of it
-            await asyncio.sleep(0.02)
+
+    async def all_read() -> bool:
+        return ends == await standing(folder)
+
+    await until(all_read)
 
 
 async def standing(folder: Path) -> dict[tuple[str, int], int]:

@@ -23,6 +23,7 @@ from services.gateway.tests.test_stale_appends import row
 from shared.contracts.progress import JobProgress, Receipt
 from shared.contracts.topics import ITEMS, PROGRESS
 from shared.db import Database, Schema
+from tests.support.waiting import turns
 
 IDS = [
     "a",
@@ -47,7 +48,6 @@ IDS = [
     "~",
     "日",
 ]
-CHANCE = random.Random(23)
 
 
 @pytest.fixture
@@ -80,14 +80,14 @@ async def take(database: Database, *rows: dict[str, Any]) -> None:
 
 
 async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(
-    database: Database,
+    database: Database, chance: random.Random
 ) -> None:
     rows = [
         named(id_, id_, offset=n, connection=connection)
         for connection in ("c", "C", "ç")
         for n, id_ in enumerate(IDS)
     ]
-    CHANCE.shuffle(rows)
+    chance.shuffle(rows)
     await take(database, *rows)
     for connections in (None, ["c"], ["ç", "C", "c"]):
         found: list[tuple[str, str, str]] = []
@@ -149,14 +149,14 @@ async def test_a_search_finds_a_part_of_the_name_in_any_case_and_takes_no_charac
 
 
 async def test_batches_with_the_same_keys_in_any_order_do_not_hold_one_another_up(
-    database: Database, another: Database
+    database: Database, another: Database, chance: random.Random
 ) -> None:
     """Rows are written in the order of keys: otherwise two batches would wait for each other."""
 
     async def write(one: Database, version: int) -> None:
         rows = [row(f"{n:03}", version=version, offset=version * 1000 + n) for n in range(150)]
-        CHANCE.shuffle(rows)
-        async with one.write() as db:  # without the lock, only the rows keep them apart
+        chance.shuffle(rows)
+        async with one.write() as db:  # without the lock: the rows alone keep them apart
             await on_items(db, rows)
 
     await asyncio.gather(
@@ -206,7 +206,7 @@ def ended(sync: str, resource: str, partition: int, offset: int, step: int = 3) 
 
 
 async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
-    database: Database, another: Database
+    database: Database, another: Database, chance: random.Random
 ) -> None:
     """The two topics are read side by side; whoever is last sees what the other one wrote."""
     count, resources = 12, ("pages", "users")
@@ -226,7 +226,7 @@ async def test_whichever_of_items_and_progress_comes_first_every_sync_ends(
     async def folded(
         one: Database, topic: str, fold: Any, batch: list[Any], read: dict[int, int]
     ) -> None:
-        await asyncio.sleep(CHANCE.random() / 100)
+        await turns(chance.randrange(20))
         async with one.write(lock=READ_MODEL) as db:
             await fold(db, batch)
             await store.save_positions(db, topic, "log", read)
