@@ -1,4 +1,4 @@
-# Everything a person does with a checkout. Needs make, sh and Python 3.11 or newer; nothing else.
+# Everything you do with a checkout. Needs only make, sh and Python 3.11 or newer.
 # PYTHON names another interpreter, TESTS picks tests, WORKERS sets how many run at once.
 .POSIX:
 .SUFFIXES:
@@ -24,21 +24,21 @@ NPM_LOCK = npm install --prefix tests/strangers --package-lock-only --omit-lockf
 
 help:
 	@printf '%s\n' \
-	  'make run          the whole product on this machine: http://localhost:8000' \
-	  'make stack        the same on a real Kafka, PostgreSQL and Redis, in processes of their own (FETCHERS=2)' \
-	  'make upgrade      an older data folder to the layout of this version; says first what is kept (YES=--yes: does not ask)' \
-	  'make test         lint, types, import rules and every test (TESTS=path picks some)' \
-	  'make test-one     one test or file: make test-one T=shared/tests/test_settings.py::test_name' \
-	  'make conformance  what every provider has to pass, in seconds (PROVIDER=slug checks one)' \
-	  'make stack-test   the suites that need real servers' \
-	  'make chaos        long fault runs, here and on real Kafka; writes docs/reliability.md' \
-	  'make lint         lint, types, import rules and generated files only' \
-	  'make fmt          formats the code and makes the fixes that are safe' \
-	  'make check        make lint, and figures of the code for each folder' \
-	  'make bench        what loading and reading cost (PARTS="load reads" picks some; all takes long)' \
-	  'make screenshots  pictures of the console for the README' \
-	  'make lock         writes the lock files (UPGRADE=--upgrade for newer versions)' \
-	  'make clean        removes what make installed and cached; data in .tributary stays'
+	  'make run          run the whole product on this machine: http://localhost:8000' \
+	  'make stack        run it on a real Kafka, PostgreSQL and Redis, each process by itself (FETCHERS=2)' \
+	  'make upgrade      bring an older data folder to this version; asks first (YES=--yes: does not ask)' \
+	  'make test         run lint, types, import rules and all tests (TESTS=path picks some)' \
+	  'make test-one     run one test or file: make test-one T=shared/tests/test_settings.py::test_name' \
+	  'make conformance  run the tests that every provider has to pass (PROVIDER=slug picks one)' \
+	  'make stack-test   run the suites that need real servers' \
+	  'make chaos        run long fault tests, here and on real Kafka; writes docs/reliability.md' \
+	  'make lint         check lint, types, import rules and generated files' \
+	  'make fmt          format the code and apply safe fixes' \
+	  'make check        run make lint, and print figures of the code for each folder' \
+	  'make bench        measure loading and reading (PARTS="load reads" picks some; all takes long)' \
+	  'make screenshots  take the pictures of the console for the README' \
+	  'make lock         write the lock files (UPGRADE=--upgrade for newer versions)' \
+	  'make clean        remove what make installed and cached; data in .tributary stays'
 
 run:
 	@sh deploy/bootstrap.sh .venv requirements-local.lock
@@ -100,7 +100,7 @@ lock: dev
 	$(COMPILE) pyproject.toml --group local --constraints requirements.lock --output-file requirements-local.lock
 	$(COMPILE) pyproject.toml --group dev --constraints requirements-local.lock --output-file requirements-dev.lock
 	$(COMPILE) --group pyproject.toml:strangers --output-file requirements-strangers.lock
-	@if command -v npm >/dev/null 2>&1; then $(NPM_LOCK); else echo 'no npm here: package-lock.json is as it was'; fi
+	@if command -v npm >/dev/null 2>&1; then $(NPM_LOCK); else echo 'There is no npm here: package-lock.json stays as it was.'; fi
 
 clean:
 	rm -rf .venv .venv-dev .venv-strangers .cache .hypothesis

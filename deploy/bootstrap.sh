@@ -1,6 +1,6 @@
 #!/bin/sh
-# bootstrap.sh VENV LOCK: makes VENV hold exactly what LOCK says. Does nothing when it already does.
-# The copy of the lock inside VENV is written last: without it the folder counts as unfinished and is made anew.
+# bootstrap.sh VENV LOCK: make VENV hold exactly the packages of LOCK. Does nothing if it does already.
+# The copy of LOCK inside VENV is written last: a folder without it is unfinished, and is made again.
 set -eu
 
 venv=$1
@@ -20,7 +20,7 @@ find_python() {
     done
     found=$("${PYTHON:-python3}" -c 'import platform; print(platform.python_version())' 2>/dev/null) || found=none
     say "Tributary needs Python 3.11 or newer; ${PYTHON:-python3} here is: $found."
-    say "Install one, or name one you have: make run PYTHON=/path/to/python3.12"
+    say "Install one, or name one that you have: make run PYTHON=/path/to/python3.12"
     return 1
 }
 
@@ -31,9 +31,9 @@ complete_python() {
         export DEBIAN_FRONTEND=noninteractive
         { apt-get update -qq && apt-get install -y -qq python3-venv; } </dev/null >&2 || true
         has_venv "$1" && return
-        say "Still incomplete for $1: install the venv package of that very Python, then run make again."
+        say "It is still incomplete for $1: install the venv package of that very Python, then run make again."
     else
-        say "sudo apt-get install python3-venv"
+        say "Python's venv module is incomplete here. Install it, then run make again: sudo apt-get install python3-venv"
     fi
     return 1
 }
@@ -44,11 +44,11 @@ fi
 python=$(find_python)
 complete_python "$python"
 rm -rf "$venv"
-say "Installing the packages of $lock into $venv (only when that file changes; under a minute)."
+say "Installing the packages of $lock into $venv (only when that file changes; takes under a minute)."
 "$python" -m venv "$venv"
 if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
     --require-hashes --requirement "$lock" </dev/null; then
-    say "The packages could not be installed, for the reason above (is the network reachable?). Run make again."
+    say "The packages could not be installed for the reason above. Is the network reachable? Then run make again."
     exit 1
 fi
 cp "$lock" "$done_mark.part"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The browser tests drive Debian's chromium. Installs it when that is possible without asking; says so when it is not.
+# Install Debian's chromium, which the browser tests drive, if that is possible without asking.
 # Never fails: without a browser those tests are skipped and say why.
 set -u
 
@@ -12,5 +12,5 @@ fi
 say "Installing chromium for the browser tests (once)."
 export DEBIAN_FRONTEND=noninteractive
 { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core fonts-noto-color-emoji; } \
-    </dev/null >/dev/null || say "Browser tests are skipped: chromium could not be installed, for the reason above."
+    </dev/null >/dev/null || say "Browser tests are skipped: chromium could not be installed for the reason above."
 exit 0

@@ -1,4 +1,7 @@
-"""``python -m deploy.health URL``: exits 0 if that answers 200, else 1 with the reason; for images without curl."""
+"""``python -m deploy.health URL``: exit with 0 if the URL answers 200, else with 1 and the reason.
+
+For images without curl.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +13,17 @@ from urllib.parse import urlsplit
 
 TIMEOUT_S: Final = 4
 SHOWN: Final = 500
-"""Bytes of the answer that are shown when it is not 200."""
+"""Bytes of the answer that are shown if it is not 200."""
 
 
 def health(url: str, timeout: float = TIMEOUT_S) -> str | None:
-    """What is wrong, None when nothing is. ``timeout`` is in seconds, for each step of the exchange."""
+    """Return the problem, None if there is none.
+
+    ``timeout`` is in seconds, for each step of the exchange.
+    """
     place = urlsplit(url)
     if place.scheme != "http" or not place.hostname:
-        return f"{url} is no http:// address"
+        return f"{url} is no http:// address. Write one like http://127.0.0.1:8000/health/ready"
     connection = http.client.HTTPConnection(place.hostname, place.port, timeout=timeout)
     try:
         connection.request("GET", place.path or "/", headers={"Connection": "close"})

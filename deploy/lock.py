@@ -1,4 +1,4 @@
-"""One installation at a time works on a data folder, in one process or in many."""
+"""Let one installation at a time work on a data folder, in one process or in many."""
 
 from __future__ import annotations
 
@@ -14,16 +14,23 @@ class AlreadyRunning(Misuse):
 
 
 def locked(data_dir: Path) -> TextIO:
-    """Held while the file is open; the kernel lets go of it when the process is killed. Raises ``AlreadyRunning``."""
+    """Hold the data folder while the returned file is open.
+
+    The kernel releases it when the process is killed. Raises ``AlreadyRunning``.
+    """
     data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     return hold(
         data_dir / "lock",
-        f"Another Tributary is running on {data_dir}. Stop it, or choose another folder with TRIBUTARY_DATA_DIR.",
+        f"Another Tributary is running on {data_dir}. Stop it, or choose another folder with "
+        "TRIBUTARY_DATA_DIR.",
     )
 
 
 def hold(path: Path, refusal: str) -> TextIO:
-    """Hold the lock file at ``path`` as ``locked`` does. Raises ``AlreadyRunning`` with ``refusal``."""
+    """Hold the lock file at ``path`` as ``locked`` does.
+
+    Raises ``AlreadyRunning`` with ``refusal``.
+    """
     file = path.open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,6 +1,7 @@
-"""``python -m deploy.setup``: what has to be there before the services start, made where it is missing.
+"""``python -m deploy.setup``: create what the services need before they start.
 
-The secrets of the data folder, the schemas of the three services, and the topics. Running it again changes nothing.
+That is the secrets of the data folder, the schemas of the three services, and the topics. Running
+it again changes nothing.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--local-broker",
         action="store_true",
-        help="topics of the size that the built-in broker is made for",
+        help="create topics with the local broker's small partition counts",
     )
     given = parser.parse_args(arguments)
     return exit_code(lambda: asyncio.run(_set_up(read_settings(), local=given.local_broker)))
@@ -37,9 +38,8 @@ async def _set_up(settings: Settings, *, local: bool) -> None:
     await check_topics_layout(settings.kafka)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     for slug in settings.providers:
-        sandbox_client(
-            settings.data_dir, slug
-        )  # the secret has to be there where services may not write
+        # Makes the sandbox's secret: where services may only read the folder, nobody else can.
+        sandbox_client(settings.data_dir, slug)
     locations: dict[str, Location] = {
         "auth": auth_settings(settings).database,
         "fetcher": fetcher_settings(settings, alone=False).database,
@@ -52,7 +52,7 @@ async def _set_up(settings: Settings, *, local: bool) -> None:
         finally:
             await database.close()
     await ensure_topics(settings.kafka, local=local)
-    print("Secrets, schemas and topics are there.")
+    print("Secrets, schemas and topics are ready.")
 
 
 if __name__ == "__main__":

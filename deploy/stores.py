@@ -1,4 +1,4 @@
-"""The stores of an installation that can be looked at while nothing runs, and the layout of each."""
+"""Find the stores of an installation that can be read while nothing runs, and their layouts."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ def sandbox_state(settings: Settings) -> Path:
 
 
 async def stored_layouts(settings: Settings) -> dict[str, int]:
-    """Return store, as people are told of it → its layout; without those that are not there yet. Nothing is written."""
+    """Return store, by its name for people → its layout. Nothing is written.
+
+    Stores that do not exist yet are left out.
+    """
     found = {
         store_name(location): await stored_layout(location)
         for location in databases(settings).values()
@@ -34,6 +37,9 @@ async def stored_layouts(settings: Settings) -> dict[str, int]:
 
 
 async def check_stores(settings: Settings) -> None:
-    """Raise ``LayoutRefused`` if the databases or the sandbox's state have another layout. Nothing is written."""
+    """Raise ``LayoutRefused`` if a database or the sandbox's state has another layout.
+
+    Nothing is written.
+    """
     for store, layout in (await stored_layouts(settings)).items():
         require_layout(layout, store)

@@ -1,6 +1,7 @@
-"""``python -m deploy.compose.password FILE``: makes FILE hold a random password, unless it is there already.
+"""``python -m deploy.compose.password FILE``: write a random password to FILE unless it exists.
 
-PostgreSQL takes it when it initialises its volume, the services when they connect; so it lives as long as that volume.
+PostgreSQL takes it when it initialises its volume, the services when they connect; so it lives as
+long as that volume.
 """
 
 from __future__ import annotations
@@ -18,7 +19,11 @@ MODE: Final = 0o440
 
 
 def make_password(path: Path) -> bool:
-    """Whether it was made now. Complete or absent, whenever the power goes; whoever comes second keeps the first's."""
+    """Write the password; return True if it did not exist before.
+
+    The file is complete or absent, even if the power fails. If two processes do this at once, both
+    use the first one's.
+    """
     if path.exists():
         return False
     draft = path.with_name(f".{path.name}.{secrets.token_hex(6)}")
@@ -50,7 +55,7 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m deploy.compose.password", description=__doc__)
     parser.add_argument("file", type=Path)
     made = make_password(parser.parse_args(arguments).file)
-    print("A password for the database was made." if made else "The database's password is there.")
+    print("Made the database's password." if made else "The database's password exists.")
     return 0
 
 

@@ -1,4 +1,7 @@
-"""``python -m deploy.kafka FOLDER``: one Kafka node until Ctrl-C or SIGTERM; its data stay in the folder."""
+"""``python -m deploy.kafka FOLDER``: run one Kafka node until Ctrl-C or SIGTERM.
+
+Its data stays in the folder.
+"""
 
 from __future__ import annotations
 
@@ -15,8 +18,10 @@ from shared.exit_codes import Misuse, exit_code
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m deploy.kafka", description=__doc__)
-    parser.add_argument("folder", type=Path, help="configuration and log")
-    parser.add_argument("--port", type=int, default=9092, help="0 takes a free one (default: 9092)")
+    parser.add_argument("folder", type=Path, help="the folder of its configuration and log")
+    parser.add_argument(
+        "--port", type=int, default=9092, help="0 takes a free port (default: 9092)"
+    )
     given = parser.parse_args(arguments)
     return exit_code(lambda: _serve(given.folder, given.port))
 
@@ -26,7 +31,7 @@ def _serve(folder: Path, port: int) -> None:
         kafka = Kafka(folder, port=port, sink=lambda line: print(line, file=sys.stderr), tied=True)
     except OSError as error:
         raise Misuse(
-            f"Port {port} cannot be taken ({error.strerror}): choose another with --port."
+            f"Port {port} cannot be used ({error.strerror}). Choose another with --port."
         ) from None
     try:
         _run(kafka)
@@ -42,7 +47,7 @@ def _run(kafka: Kafka) -> None:
     print(f"Kafka bootstrap {kafka.bootstrap}", flush=True)
     while not stop.wait(0.2):
         if not kafka.alive:
-            raise Ended(f"Kafka ended with status {kafka.status}.")
+            raise Ended(f"Kafka ended with status {kafka.status}:\n{kafka.tail()}")
 
 
 if __name__ == "__main__":

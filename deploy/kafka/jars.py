@@ -1,4 +1,4 @@
-"""Kafka's jars, fetched once by Maven as ``pom.xml`` says."""
+"""Fetch Kafka's jars, once, with Maven as ``pom.xml`` says."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def version() -> str:
 
 @cache
 def class_path() -> str:
-    """Of all jars, as Java takes it. Several processes may ask at once: one fetches, the others wait.
+    """Return the path of all jars, as Java takes it.
+
+    Several processes may ask at once: one fetches, the others wait.
 
     Raises:
         ProgramUnavailable: there is no Maven, or it could not fetch them.
@@ -42,14 +44,14 @@ def class_path() -> str:
 
 
 def _complete(folder: Path) -> bool:
-    """The copy of the pom is put there last."""
+    """Return True if all jars are there: the copy of the pom is written last."""
     mark = folder / POM.name
     return mark.exists() and mark.read_bytes() == POM.read_bytes()
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """The only process that writes into the cache."""
+    """Be the only process that writes to the cache."""
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
@@ -70,9 +72,10 @@ def _fetch(folder: Path) -> None:
         check=False,
     )
     if ended.returncode:
-        first = next(
-            (line for line in ended.stdout.splitlines() if "ERROR" in line), ended.stderr.strip()
+        errors = [line for line in ended.stdout.splitlines() if "ERROR" in line]
+        reason = errors[0] if errors else ended.stderr.strip()
+        raise ProgramUnavailable(
+            f"Maven could not fetch Kafka {version()}: {reason}. Is its repository reachable?"
         )
-        raise ProgramUnavailable(f"Maven could not fetch Kafka {version()}: {first}")
     shutil.copy(POM, unfinished / POM.name)
     unfinished.rename(folder)

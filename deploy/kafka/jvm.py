@@ -1,4 +1,4 @@
-"""The Java that runs Kafka, and how it is told to start quickly."""
+"""Run Kafka's Java, and make it start quickly."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ LOGGING: Final = (
 )
 
 QUIET: Final = ("-Xlog:cds=off", "-Xlog:cds+dynamic=off")
-"""A folder that was moved has an archive that does not fit: the start is slower, and that is all."""
+"""Stay silent about an archive that does not fit because the folder was moved: the start is only
+slower."""
 
 
 class Java(NamedTuple):
@@ -30,7 +31,7 @@ class Java(NamedTuple):
 
 @cache
 def java() -> Java:
-    """Raises ``ProgramUnavailable`` when there is none, or only an older one."""
+    """Return the Java to use. Raise ``ProgramUnavailable`` if there is none, or it is too old."""
     found = installed("java", ["default-jre-headless"])
     told = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
     number = re.search(r'version "((\d+)[^"]*)"', told)
@@ -43,14 +44,19 @@ def java() -> Java:
 
 
 def archive() -> Path:
-    """Of the classes Kafka loads, as this very Java lays them out: saves two seconds of CPU a start."""
+    """Return the file of the archived classes that Kafka loads.
+
+    It fits this very Java only, and saves two seconds of CPU at each start.
+    """
     return CACHE / version() / f"classes-{java().version}.jsa"
 
 
 def run(
     main: str, *arguments: str, heap_mb: int, brief: bool, archive_to: Path | None = None
 ) -> list[str]:
-    """The command. ``brief``: compiles less, which starts sooner and runs slower.
+    """Return the command that runs ``main``.
+
+    ``brief`` compiles less, which starts sooner and runs slower.
 
     Raises:
         ProgramUnavailable: no Java, or no jars.

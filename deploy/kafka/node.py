@@ -1,4 +1,4 @@
-"""A single-node Kafka as a child process."""
+"""Run a single-node Kafka as a child process."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ from deploy.servers.child import Child, Ended, Sink
 from deploy.servers.ports import Port, exchange
 
 API_VERSIONS: Final = struct.pack(">ihhih", 10, 18, 0, 1, -1)
-"""The one request that needs no sign-in: size, key, version, correlation, no client id."""
+"""The one request that needs no sign-in: size, key, version, correlation id, no client id."""
 
 
 class Kafka(Child):
-    """``bootstrap`` for clients; ``signed_in`` for those who sign in; ``direct`` past what ``advertised`` names.
+    """A Kafka node.
 
-    Data and ports stay over restarts, also after ``kill``. ``close`` stops it and frees the ports.
+    Clients use ``bootstrap``, those who sign in use ``signed_in``, and ``direct`` bypasses what
+    ``advertised`` names. Data and ports survive restarts, even after ``kill``. ``close`` stops it
+    and frees the ports.
     """
 
     stop_within_s = 30.0
@@ -49,10 +51,12 @@ class Kafka(Child):
         sink: Sink | None = None,
         tied: bool = False,
     ) -> None:
-        """``advertised`` is the host:port of a proxy that clients stay behind. ``users`` open a SASL listener.
+        """Take the settings of the node.
 
-        ``extra`` are lines of ``server.properties`` and win over ours. ``brief`` starts sooner and runs slower.
-        ``archive_to``: what it loads is written there when it ends, for a faster start of all others.
+        ``advertised`` is the host:port of a proxy that clients stay behind. ``users`` open a SASL
+        listener. ``extra`` are lines of ``server.properties`` and win over ours. ``brief`` starts
+        sooner and runs slower. ``archive_to`` is written when the node ends: the classes it loaded,
+        for a faster start of all others.
         """
         super().__init__(name, sink=sink, tied=tied)
         self.directory = folder.absolute()
@@ -95,9 +99,9 @@ class Kafka(Child):
             _make_archive()
         self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         lines = "".join(f"{name}={value}\n" for name, value in self._node.properties().items())
-        with os.fdopen(
-            os.open(self._configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w"
-        ) as file:
+        # For the owner only: it may hold passwords of SASL users.
+        handle = os.open(self._configuration, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(handle, "w") as file:
             file.write(lines)
         if not (self._node.log / "meta.properties").exists():
             self._format()
@@ -115,7 +119,7 @@ class Kafka(Child):
             check=False,
         )
         if ended.returncode:
-            raise Ended(f"{self.name}: its storage could not be formatted: {ended.stderr.strip()}")
+            raise Ended(f"{self.name}: could not format its storage: {ended.stderr.strip()}")
 
     @override
     def command(self) -> list[str]:
@@ -129,7 +133,7 @@ class Kafka(Child):
 
     @override
     def answers(self) -> bool:
-        """Clients are let in once the node has recovered its log and leads its partitions."""
+        """Return True once the node has recovered its log and leads its partitions."""
         return len(exchange(self.port.number, API_VERSIONS)) > len(API_VERSIONS)
 
     def close(self) -> None:
@@ -139,7 +143,10 @@ class Kafka(Child):
 
 
 def _make_archive() -> None:
-    """Once per Java and Kafka, by a node that starts and stops: Java writes the archive when it ends."""
+    """Make the archive of classes, once per Java and Kafka.
+
+    Java writes it when it ends, so a node is started and stopped for it.
+    """
     if jvm.archive().exists():
         return
     with alone(), TemporaryDirectory(dir=CACHE, prefix="archiving-") as folder:

@@ -1,4 +1,4 @@
-"""``server.properties`` of a single node that is broker and controller."""
+"""Write ``server.properties`` of a single node that is both broker and controller."""
 
 from __future__ import annotations
 
@@ -29,10 +29,11 @@ SINGLE_NODE: Final = {
     "share.coordinator.state.topic.num.partitions": "1",
     "group.initial.rebalance.delay.ms": "0",
     "group.min.session.timeout.ms": "500",
-    # After kill -9 a node waits until its earlier self has expired: nine seconds, unless told otherwise.
+    # After kill -9 a node waits until its earlier self has expired: nine seconds by default.
     "broker.session.timeout.ms": "3000",
     "broker.heartbeat.interval.ms": "500",
-    # Records of a clock that a test has moved come from the future; the default refuses more than an hour.
+    # If a test has moved the clock, records come from the future; the default refuses more than
+    # an hour.
     "log.message.timestamp.after.max.ms": str(2**63 - 1),
     # The cleaner's default buffer is a quarter of our heap.
     "log.cleaner.dedupe.buffer.size": str(16 * 1024 * 1024),
@@ -44,7 +45,10 @@ SINGLE_NODE: Final = {
 
 @dataclass(frozen=True)
 class Listener:
-    """``advertised`` is where clients are sent after their first question: a proxy before it, say."""
+    """A listener.
+
+    ``advertised`` is where clients connect after their first request: a proxy in front of it, say.
+    """
 
     name: str
     address: str
@@ -54,7 +58,10 @@ class Listener:
 
 @dataclass(frozen=True)
 class NodeProperties:
-    """What makes one node differ from another. ``users`` are names and passwords of the SASL listener."""
+    """The properties in which nodes differ.
+
+    ``users`` are names and passwords of the SASL listener.
+    """
 
     log: Path
     controller: str
@@ -86,7 +93,10 @@ class NodeProperties:
         }
 
     def _sign_in(self) -> dict[str, str]:
-        """Users of PLAIN stand here; those of SCRAM are written into the log when it is formatted."""
+        """Return the properties of signing in.
+
+        PLAIN has its users here; SCRAM's are written into the log when it is formatted (KIP-900).
+        """
         if not self.users:
             return {}
         known = " ".join(f'user_{name}="{password}"' for name, password in self.users.items())
@@ -104,7 +114,7 @@ class NodeProperties:
         }
 
     def credentials(self) -> list[str]:
-        """Arguments of the formatting tool."""
+        """Return the arguments of the formatting tool that add SCRAM users."""
         pairs = [(mechanism, *user) for mechanism in MECHANISMS[1:] for user in self.users.items()]
         return [
             word

@@ -1,4 +1,4 @@
-"""From what the person set to what each service is given, all of them in one process."""
+"""Derive the settings of each service from what the operator set, for one process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HOST: Final = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Composition:
-    """Everything the one-process stack is made of."""
+    """Everything the one-process stack consists of."""
 
     settings: Settings
     auth: AuthSettings
@@ -33,19 +33,17 @@ class Composition:
 
 
 def broker_folder(settings: Settings) -> Path | None:
-    """Return where the broker of this process keeps its log; None if another Kafka was named."""
-    return (
-        settings.data_dir / "kafka"
-        if settings.kafka.bootstrap == f"{HOST}:{settings.kafka_port}"
-        else None
-    )
+    """Return the folder of this process's broker, None if another Kafka was named."""
+    if settings.kafka.bootstrap != f"{HOST}:{settings.kafka_port}":
+        return None
+    return settings.data_dir / "kafka"
 
 
 def compose(settings: Settings) -> Composition:
-    """Make or read the keys and secrets of the data folder and give each service its part.
+    """Make or read the keys and secrets of the data folder, and give each service its part.
 
     Raises:
-        SecretFileRefused: a file of the data folder is not safe or not sound.
+        SecretFileRefused: a file of the data folder is unsafe or damaged.
     """
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     ports = (settings.auth_port, settings.fetcher_port)

@@ -1,4 +1,7 @@
-"""The whole product in one process: broker, sandbox, auth, fetcher, gateway, in this order; stopped in reverse."""
+"""Run the whole product in one process.
+
+Broker, sandbox, auth, fetcher and gateway start in this order, and stop in reverse.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ from shared.settings import SecretStr
 
 @asynccontextmanager
 async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[None]:
-    """Everything answers while the context is open; the gateway listens last.
+    """Run everything while the context is open; the gateway listens last.
 
     Raises:
         PortBusy: names the port and its setting.
@@ -36,10 +39,10 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
     settings = made.settings
     async with AsyncExitStack() as stack:
         stack.callback(locked(settings.data_dir).close)
-        sockets = {
-            name: _taken(made, name)
-            for name in ("auth", "fetcher", "gateway", *(["sandbox"] * sandbox))
-        }
+        listeners = ["auth", "fetcher", "gateway"]
+        if sandbox:
+            listeners.append("sandbox")
+        sockets = {name: _taken(made, name) for name in listeners}
         await _start_broker(made, stack)
         redis = _open_redis(settings.redis_url)
         stack.push_async_callback(redis.aclose)
@@ -58,19 +61,28 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
 
 
 def _open_redis(url: SecretStr | None) -> Redis:
-    """Return the server at ``url``, else one inside this process: all that would use it is here."""
+    """Return the server at ``url``, else one inside this process.
+
+    Everything that would use it is in this process too.
+    """
     return FakeRedis(server=FakeServer()) if url is None else open_redis(url)
 
 
 def _taken(made: Composition, name: str) -> list[socket.socket]:
-    """Services are reached at 127.0.0.1; only the gateway may listen elsewhere on loopback."""
+    """Take the port of a service.
+
+    Services are reached at 127.0.0.1; only the gateway may listen elsewhere.
+    """
     settings = made.settings
     port, setting = getattr(settings, f"{name}_port"), f"TRIBUTARY_{name.upper()}_PORT"
     return bind(port, what=name, setting=setting, host=settings.host if name == "gateway" else HOST)
 
 
 async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
-    """None when another Kafka was named: then its topics are checked, and made where they are missing."""
+    """Start the local broker, unless another Kafka was named.
+
+    Then that one's topics are checked, and created where they are missing.
+    """
     folder, port = broker_folder(made.settings), made.settings.kafka_port
     if folder is None:
         await ensure_topics(made.kafka, local=False)

@@ -1,4 +1,4 @@
-"""The local broker, opened for an upgrade while nothing else runs."""
+"""Open the local broker for an upgrade while nothing else runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from shared.settings import Cluster, Settings
 
 @dataclass(frozen=True)
 class WithLocalBroker:
-    """An installation whose topics are in ``folder``. See ``deploy.upgrade.installation.Installation``."""
+    """An ``Installation`` (see ``deploy.upgrade.installation``) whose topics are in ``folder``."""
 
     settings: Settings
     folder: Path
@@ -33,7 +33,10 @@ class WithLocalBroker:
 
     @asynccontextmanager
     async def kafka(self) -> AsyncIterator[Cluster]:
-        """Opened at a port that nobody else knows. Raises ``BrokerError`` if a broker runs on the folder."""
+        """Open the broker at a port that nobody else knows.
+
+        Raises ``BrokerError`` if a broker runs on the folder.
+        """
         broker = Broker(self.folder, port=0, upgrade=True)
         await broker.start()
         try:

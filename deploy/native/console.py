@@ -1,4 +1,4 @@
-"""Sort what the processes of a stack write: everything into files, what matters onto the terminal."""
+"""Sort the output of a stack: everything into files, what matters onto the terminal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _LEVELS: Final = (
     re.compile(r"\b(LOG|INFO|WARN|WARNING|ERROR|FATAL|PANIC)\b"),  # Kafka and PostgreSQL
 )
 _LOUD: Final = frozenset({"warning", "error", "critical", "ERROR", "FATAL", "PANIC"})
-"""Kafka and PostgreSQL warn about things that are as intended here: those stay in the files."""
+"""Kafka and PostgreSQL warn about things that are intended here; those stay in the files."""
 _CHATTY: Final = re.compile(r'"logger": "aiokafka\b|\baiokafka\.')
-"""aiokafka warns of every rebalance. Our consumers say themselves when they cannot go on."""
+"""aiokafka warns of every rebalance. Our consumers report by themselves when they cannot go on."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
 
@@ -31,7 +31,7 @@ class Console:
     """Write lines of several threads without tearing any of them."""
 
     def __init__(self, logs: Path) -> None:
-        """``logs`` is the folder in which each process gets a log file of its own."""
+        """Write into the folder ``logs``, a file for each process."""
         self._lock = threading.Lock()
         self._logs = logs
         self._files: list[LogFile] = []

@@ -1,4 +1,4 @@
-"""Run ``python -m services.gateway keys`` on the native stack's database, whether the stack runs or not.
+"""Run ``python -m services.gateway keys`` on the native stack's database, even if it is stopped.
 
 The stack's own PostgreSQL listens on another port after each start, so a command in another
 terminal cannot know its URL. While the stack runs, the port is in the server's ``postmaster.pid``;
@@ -22,7 +22,8 @@ from shared.installation import provider_defaults
 from shared.settings import Settings, load_settings
 
 PORT_LINE: Final = 3
-"""``postmaster.pid`` holds one value a line: pid, data folder, start, port (PostgreSQL, miscadmin.h)."""
+"""``postmaster.pid`` holds a value per line: pid, data folder, start, port (PostgreSQL's
+pidfile.h)."""
 
 
 def main(arguments: Sequence[str]) -> int:

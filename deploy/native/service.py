@@ -1,4 +1,4 @@
-"""Python processes of ours as children: a service, the sandbox, or a job that ends."""
+"""Run Python processes of ours as children: services, the sandbox, and jobs that end."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WILDCARDS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104, compared
 
 
 class Module(Child):
-    """``python -m`` with some arguments. ``environ`` is all it is told."""
+    """Run ``python -m`` with some arguments. ``environ`` is all it is told."""
 
     stop_within_s = 12.0
 
@@ -47,7 +47,10 @@ class Module(Child):
 
 
 class Service(Module):
-    """Serves HTTP at ``address``. ``reserved`` are sockets that keep its port: ``close`` stops it and closes them."""
+    """Serve HTTP at ``address``.
+
+    ``reserved`` are sockets that keep its port. ``close`` stops it and closes them.
+    """
 
     def __init__(
         self,
@@ -66,7 +69,7 @@ class Service(Module):
 
     @override
     def answers(self) -> bool:
-        """Whether it is ready; what it stands on has to be, too."""
+        """Return True if it is ready, which includes what it depends on."""
         with closing(http.client.HTTPConnection(*self.address, timeout=1)) as connection:
             try:
                 connection.request("GET", HEALTH)
@@ -81,14 +84,17 @@ class Service(Module):
 
 
 class OneShot(Module):
-    """Runs to its end."""
+    """Run to the end."""
 
     @override
     def answers(self) -> bool:
         return self.alive
 
     def run(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        """Returns when it has ended well, or when ``stopping`` says so. Raises ``Ended`` with its last lines."""
+        """Return when it has ended well, or when ``stopping`` says so.
+
+        Raises ``Ended`` with its last lines.
+        """
         self.spawn()
         while self.alive and not stopping():
             time.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""Which processes make up an installation, and what each is told."""
+"""List the processes of an installation, and tell each its settings."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from shared.serve import bind
 from shared.settings import Settings
 
 PORT_STEP: Final = 10
-"""The second fetcher answers ten ports above the first, and so on."""
+"""The second fetcher listens ten ports above the first, and so on."""
 OPTIONS: Final = ("log_checkpoints=off", "max_connections=200")
 
 Owned = TypeVar("Owned", Kafka, Postgres, Redis, Service)
 
 
 class Stack:
-    """``servers`` and ``services`` by name, in the order of their start. Servers that the settings name are not ours.
+    """Hold ``servers`` and ``services`` by name, in the order in which they start.
 
-    Processes keep their ports and data over restarts; leaving the context stops what runs and frees the ports.
+    Servers that the settings name are not ours. Processes keep their ports and data over restarts;
+    leaving the context stops what runs and frees the ports.
     """
 
     def __init__(
@@ -39,7 +40,10 @@ class Stack:
         brief: bool = False,
         tied: bool = False,
     ) -> None:
-        """``environ`` is what ``settings`` were read from. ``brief``: a Kafka that starts sooner and runs slower.
+        """Take all ports; start nothing.
+
+        ``environ`` is what ``settings`` were read from. ``brief`` means a Kafka that starts sooner
+        and runs slower.
 
         Raises:
             PortBusy: names the port and its setting.
@@ -73,7 +77,7 @@ class Stack:
         self._opened.close()
 
     def setup(self) -> OneShot:
-        """Secrets, schemas and topics; to be run when the servers answer."""
+        """Return the job that makes secrets, schemas and topics. The servers have to answer."""
         return OneShot(
             "setup", ["deploy.setup"], environ=self._told, sink=self._sink("setup"), tied=self._tied
         )

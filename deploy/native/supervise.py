@@ -1,4 +1,4 @@
-"""Starts the processes of a stack in order, restarts what dies, and stops all of it in order."""
+"""Start the processes of a stack in order, restart what dies, and stop everything in order."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from deploy.servers import Child, Ended, ProgramUnavailable
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 15.0
 SETTLED_S: Final = 30.0
-"""Who has lived this long starts again without a pause."""
+"""A process that has lived this long starts again after the first, short pause."""
 POLL_S: Final = 0.2
 STOP_WITHIN_S: Final = (10.0, 5.0)
 
 
 class Processes(Protocol):
-    """``servers`` and ``services`` by name, in the order of their start; ``setup`` runs between the two."""
+    """Hold ``servers`` and ``services`` by name, in the order in which they start.
+
+    ``setup`` runs between the two.
+    """
 
     @property
     def servers(self) -> Mapping[str, Child]: ...
@@ -33,7 +36,7 @@ class Processes(Protocol):
 
 @dataclass
 class Care:
-    """What the supervisor knows about one child; times are of the monotonic clock."""
+    """The supervisor's notes about one child. Times are of the monotonic clock."""
 
     since: float
     pause: float = 0.0
@@ -42,7 +45,10 @@ class Care:
 
 
 class Supervisor:
-    """``say`` takes sentences for the person at the terminal; ``stopping`` ends every wait."""
+    """Supervise a stack.
+
+    ``say`` takes sentences for the person at the terminal; ``stopping`` ends every wait.
+    """
 
     def __init__(
         self,
@@ -52,7 +58,7 @@ class Supervisor:
         stopping: Callable[[], bool],
         stop_within_s: tuple[float, float] = STOP_WITHIN_S,
     ) -> None:
-        """``stop_within_s``: what the services and what the servers are given."""
+        """Give services and servers these times to stop: ``stop_within_s``."""
         self._stack = stack
         self._stop_within_s = stop_within_s
         self._say = say
@@ -60,11 +66,11 @@ class Supervisor:
         self._cares: dict[str, Care] = {}
 
     def start(self) -> None:
-        """Servers, setup, services; returns when all of them answer, or at once when it is to stop.
+        """Start servers, setup and services; return when all answer, or when it is to stop.
 
         Raises:
-            ProgramUnavailable: a server cannot be had here.
-            Ended: something did not come up; its last lines say why.
+            ProgramUnavailable: a server is not available here.
+            Ended: something did not start; its last lines say why.
         """
         self._start(self._stack.servers.values())
         if not self._stopping():
@@ -72,7 +78,7 @@ class Supervisor:
         self._start(self._stack.services.values())
 
     def _start(self, children: Iterable[Child]) -> None:
-        """Side by side; what was started before is looked after meanwhile."""
+        """Start these side by side, and look after those that were started before."""
         waiting = [child for child in children if not self._stopping()]
         for child in waiting:
             child.spawn()
@@ -85,25 +91,28 @@ class Supervisor:
             time.sleep(POLL_S)
 
     def _refuse(self, child: Child) -> None:
-        """Whoever ends by itself while all servers answer has a reason that will not pass. Raises ``Ended``."""
+        """Raise ``Ended`` if the child will never start.
+
+        A child that ends by itself, or is late, while all servers answer has a reason that will not
+        pass.
+        """
         ended = not child.alive and (child.status or 0) > 0
         late = (
             child.alive and time.monotonic() - self._cares[child.name].since > child.start_within_s
         )
-        if not (ended or late) or not all(
-            server.ready() for server in self._stack.servers.values() if server != child
-        ):
+        if not (ended or late):
             return
-        how = (
-            f"ended with status {child.status}"
-            if ended
-            else f"does not answer after {child.start_within_s:.0f} s"
-        )
+        others = [server for server in self._stack.servers.values() if server != child]
+        if not all(server.ready() for server in others):
+            return
+        how = f"does not answer after {child.start_within_s:.0f} s"
+        if ended:
+            how = f"ended with status {child.status}"
         child.kill()
         raise Ended(f"{child.name} {how}:\n{child.tail()}")
 
     def watch(self) -> None:
-        """Until it is to stop."""
+        """Restart what dies, until it is to stop."""
         while not self._stopping():
             self._look_after_all()
             time.sleep(POLL_S)
@@ -114,15 +123,13 @@ class Supervisor:
                 self._look_after(child)
 
     def _look_after(self, child: Child) -> None:
-        """One look: notices a death, starts again what is due, and tells when it answers."""
+        """Notice a death, restart what is due, and say when it answers again."""
         care, now = self._cares[child.name], time.monotonic()
         if not child.alive and care.due is None:
             care.pause = FIRST_PAUSE_S if now - care.since > SETTLED_S else _longer(care.pause)
             care.due = now + care.pause
             care.died = care.died or now
-            self._say(
-                f"{child.name} {_how(child.status)}; it is started again in {care.pause:g} s."
-            )
+            self._say(f"{child.name} {_how(child.status)}; it starts again in {care.pause:g} s.")
         elif care.due is not None and now >= care.due:
             care.due, care.since = None, now
             self._spawn(child)
@@ -137,9 +144,10 @@ class Supervisor:
             self._say(f"{child.name} cannot be started: {reason}")
 
     def stop(self) -> None:
-        """The gateway first, so that nobody is let in; the servers last, so that everyone can finish.
+        """Stop the gateway first, so that nobody is let in, and the servers last.
 
-        Whoever takes too long is killed: all of them are made for that.
+        So everyone can finish. Whoever takes too long is killed: all of them are built to survive
+        that.
         """
         services, servers = self._stop_within_s
         self._stop(list(self._stack.services.values()), services)
@@ -151,7 +159,7 @@ class Supervisor:
             child.ask_to_stop()
         for child in children:
             if not child.wait(max(0.0, end - time.monotonic())):
-                self._say(f"{child.name} did not stop in time and is killed.")
+                self._say(f"{child.name} did not stop in time and was killed.")
             child.kill()
 
 
@@ -162,8 +170,6 @@ def _longer(pause: float) -> float:
 def _how(status: int | None) -> str:
     if status is None:
         return "could not be started"
-    return (
-        f"was ended by {signal.Signals(-status).name}"
-        if status < 0
-        else f"ended with status {status}"
-    )
+    if status < 0:
+        return f"was ended by {signal.Signals(-status).name}"
+    return f"ended with status {status}"

@@ -1,4 +1,4 @@
-"""The servers of the native stack, started for an upgrade while no service runs."""
+"""Start the servers of the native stack for an upgrade, while no service runs."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from shared.settings import SecretStr, Settings
 
 @contextmanager
 def servers_started(settings: Settings) -> Iterator[ServersRun]:
-    """Kafka and PostgreSQL run while the context is open.
+    """Run Kafka and PostgreSQL while the context is open.
 
     Raises:
-        Refusal: a server cannot be had here, or does not come up.
+        Refusal: a server is not available here, or does not start.
         PortBusy: a service of the stack runs.
     """
     with Stack(settings, sandbox=False, tied=True) as stack:

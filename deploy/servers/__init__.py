@@ -1,4 +1,4 @@
-"""Servers as child processes on this machine: PostgreSQL and Redis from the system's packages."""
+"""Run servers as child processes: PostgreSQL and Redis from the system's packages."""
 
 from deploy.servers.child import Child, Ended, Sink
 from deploy.servers.commands import ProgramUnavailable

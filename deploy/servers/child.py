@@ -1,4 +1,8 @@
-"""One child process: started until it answers, killed, paused, stopped, and started again on the same port and data."""
+"""Run one child process.
+
+It can be started until it answers, killed, paused, stopped, and started again on the same port and
+data.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +23,21 @@ from deploy.servers.family import family, signal_all, stopped
 from shared.exit_codes import Refusal
 
 Sink = Callable[[str], None]
-"""Takes each line a child writes, without its end."""
+"""Takes each line that a child writes, without its end."""
 
 TAIL_LINES: Final = 15
 POLL_S: Final = 0.05
 
 
 class Ended(Refusal):
-    """A child ended, or did not answer in time; the last lines it wrote are part of the message."""
+    """A child ended, or did not answer in time. The message includes the last lines it wrote."""
 
 
 class Child(ABC):
-    """What all have in common. Not for several threads at once.
+    """The behaviour that all children share. Not safe for several threads at once.
 
-    Each child leads a session of its own: Ctrl-C at a terminal reaches only us, and we stop the others in order.
+    Each child leads a session of its own: Ctrl-C at a terminal reaches only us, and we stop the
+    others in order.
     """
 
     stop_signal = signal.SIGTERM
@@ -42,7 +47,11 @@ class Child(ABC):
     def __init__(
         self, name: str, *, sink: Sink | None = None, user: str | None = None, tied: bool = False
     ) -> None:
-        """``user`` to run as when we are root. ``tied``: it ends with the thread that started it, even by kill -9."""
+        """Take the settings of a child.
+
+        It runs as ``user`` if we are root. If ``tied``, it ends with the thread that started it,
+        even by kill -9.
+        """
         self.name = name
         self._user = user
         self._tied = tied
@@ -56,24 +65,27 @@ class Child(ABC):
 
     @abstractmethod
     def answers(self) -> bool:
-        """Whether it does its work now; takes a second at most and raises only ``OSError``, which means no."""
+        """Return True if it does its work now.
+
+        Takes a second at most, and raises only ``OSError``, which means no.
+        """
 
     def prepare(self) -> None:  # noqa: B027, most have nothing to do
-        """Called before every start: makes what is missing."""
+        """Make what is missing. Called before every start."""
 
     def environment(self) -> Mapping[str, str]:
         return os.environ
 
     def folder(self) -> Path | None:
-        """Where it runs; not given, where we do."""
+        """Return the folder in which it runs, None for our own."""
         return None
 
     def handles(self) -> tuple[int, ...]:
-        """Open files it inherits."""
+        """Return the open files that it inherits."""
         return ()
 
     def input(self) -> str | None:
-        """What it reads from its standard input."""
+        """Return what it reads from its standard input."""
         return None
 
     @property
@@ -86,24 +98,27 @@ class Child(ABC):
 
     @property
     def status(self) -> int | None:
-        """How it ended: an exit status, or minus the number of a signal. None while it runs or before it has."""
+        """Return its exit status, or minus the number of the signal that ended it.
+
+        None while it runs, and before it has.
+        """
         return self._process.poll() if self._process is not None else None
 
     def tail(self) -> str:
         return "\n".join(self._tail)
 
     def start(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        """Returns when it answers, or when ``stopping`` says so.
+        """Start it; return when it answers, or when ``stopping`` says so.
 
         Raises:
-            ProgramUnavailable: it cannot be had here.
-            Ended: it did not come up.
+            ProgramUnavailable: it is not available here.
+            Ended: it did not start.
         """
         self.spawn()
         self.wait_ready(stopping)
 
     def wait_ready(self, stopping: Callable[[], bool] = lambda: False) -> None:
-        """As ``start``, of what was spawned."""
+        """Wait as ``start`` does, after ``spawn``."""
         end = time.monotonic() + self.start_within_s
         while not self.ready() and not stopping():
             if not self.alive:
@@ -123,9 +138,9 @@ class Child(ABC):
             return False
 
     def spawn(self) -> None:
-        """Start it and do not wait."""
+        """Start it without waiting."""
         if self.alive:
-            raise Ended(f"{self.name} runs already")
+            raise Ended(f"{self.name} is running already")
         self._reap()
         self.prepare()
         given = self.input()
@@ -154,13 +169,13 @@ class Child(ABC):
                 self._sink(line.rstrip("\n"))
 
     def kill(self) -> None:
-        """By SIGKILL, with everything it has started; returns when it is gone."""
+        """Kill it with SIGKILL, with everything it has started; return when it is gone."""
         if self.alive:
             signal_all(family(self.pid), signal.SIGKILL)
         self._reap()
 
     def pause(self) -> None:
-        """Returns when it stands still; its connections stay open."""
+        """Return when it stands still; its connections stay open."""
         signal_all(family(self.pid), signal.SIGSTOP)
         while self.alive and not stopped(self.pid):
             time.sleep(0.001)
@@ -169,20 +184,20 @@ class Child(ABC):
         signal_all(list(reversed(family(self.pid))), signal.SIGCONT)
 
     def ask_to_stop(self) -> None:
-        """Does not wait; a paused one is woken, or it would not hear."""
+        """Ask it to stop without waiting. A paused one is resumed, or it would not notice."""
         if self.alive:
             signal_all([self.pid], self.stop_signal)
             self.resume()
 
     def stop(self) -> bool:
-        """Ask it to stop, and kill it when it does not in time; returns whether it did by itself."""
+        """Ask it to stop, kill it if it is late; return True if it stopped by itself."""
         self.ask_to_stop()
         by_itself = self.wait(self.stop_within_s)
         self.kill()
         return by_itself
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended, at the latest after ``seconds``."""
+        """Return True once it has ended, False if that takes more than ``seconds``."""
         if self._process is None:
             return True
         try:

@@ -1,4 +1,4 @@
-"""A data folder of PostgreSQL, made once; and where its commands are."""
+"""Create a data folder of PostgreSQL, and find PostgreSQL's commands."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ ACCESS: Final = f"host all all {HOST}/32 scram-sha-256\n"
 
 
 class DataFolder:
-    """A folder held open, under a path that its holders may use.
+    """Hold a folder open, under a path that its holders may use.
 
-    PostgreSQL refuses to be root, and its own user may not be let through the folders above: their modes do not
-    matter to who goes through an open handle.
+    PostgreSQL refuses to run as root, and its own user may not have access to the folders above.
+    Their modes do not matter to a process that goes through an open handle.
     """
 
     def __init__(self, path: Path) -> None:
@@ -38,10 +38,11 @@ class DataFolder:
 
 
 def make(data: Path, password: str) -> None:
-    """Nothing to do when it is there. It gets its name when it is complete.
+    """Create the folder, unless it exists. It gets its name only when it is complete.
 
     Raises:
-        ProgramUnavailable: there is no PostgreSQL, or another version than the one that made the folder.
+        ProgramUnavailable: there is no PostgreSQL, or another version than the one that made the
+            folder.
     """
     here = binaries()
     if data.exists():
@@ -54,21 +55,8 @@ def make(data: Path, password: str) -> None:
         shutil.chown(unfinished, USER, USER)
     with closing(DataFolder(unfinished)) as folder:
         where = ["-D", folder.path]
-        _run(
-            folder,
-            [
-                f"{here}/initdb",
-                *where,
-                "-U",
-                ROLE,
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-                "--no-locale",
-                "--no-sync",
-            ],
-        )
+        options = f"-U {ROLE} -A trust -E UTF8 --no-locale --no-sync".split()
+        _run(folder, [f"{here}/initdb", *where, *options])
         statements = f"ALTER ROLE {ROLE} PASSWORD '{password}';\nCREATE DATABASE {DATABASE};\n"
         _run(
             folder,
@@ -91,7 +79,7 @@ def _run(folder: DataFolder, command: list[str], given: str = "") -> None:
     )
     if ended.returncode or "ERROR" in ended.stderr:
         raise ProgramUnavailable(
-            f"PostgreSQL's data folder could not be made: {ended.stderr.strip()}"
+            f"Could not create PostgreSQL's data folder: {ended.stderr.strip()}"
         )
 
 
@@ -100,13 +88,16 @@ def _check_version(data: Path, here: str) -> None:
     version = Path(here).parent.name
     if version != made_by and version.replace(".", "").isdigit():
         raise ProgramUnavailable(
-            f"{data} was made by PostgreSQL {made_by}, and here is {version}: "
-            "dump it with the old one and restore it, or move the folder away."
+            f"{data} was made by PostgreSQL {made_by}, but version {version} is installed here. "
+            "Dump it with the old version and restore it, or move the folder away."
         )
 
 
 def binaries() -> str:
-    """The folder of the newest version's commands: Debian keeps them off the path. Raises ``ProgramUnavailable``."""
+    """Return the folder of the newest version's commands, which Debian keeps off the path.
+
+    Raises ``ProgramUnavailable``.
+    """
     found = _found()
     if found is None:
         install("PostgreSQL", ["postgresql"])

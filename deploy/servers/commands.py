@@ -1,4 +1,4 @@
-"""Commands of the system, installed where that is possible without asking."""
+"""Find commands of the system, and install them if that is possible without asking."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ POLICY: Final = Path("/usr/sbin/policy-rc.d")
 
 
 class ProgramUnavailable(Refusal):
-    """A server cannot be had on this machine; the message says why and what would help."""
+    """A server is not available on this machine; the message says why and what would help."""
 
 
 def as_user(user: str | None, *, tied: signal.Signals | None = None) -> list[str]:
-    """What goes before a command, so that it runs as ``user`` if we are root, and gets ``tied`` when our thread ends.
+    """Return the words to put before a command.
 
-    ``setpriv`` replaces itself by the command: the process id is the command's own.
+    It then runs as ``user`` if we are root, and gets the signal ``tied`` when our thread ends.
+    ``setpriv`` replaces itself by the command, so the process id is the command's own.
     """
     options: list[str] = []
     if user is not None and os.geteuid() == 0:
@@ -35,10 +36,10 @@ def as_user(user: str | None, *, tied: signal.Signals | None = None) -> list[str
 
 
 def installed(what: str, packages: list[str], path: str | None = None) -> str:
-    """The path of a command, after its Debian packages were installed when we may.
+    """Return the path of a command, after installing its Debian packages if we may.
 
     Raises:
-        ProgramUnavailable: it is not there and cannot be installed.
+        ProgramUnavailable: it is missing and cannot be installed.
     """
     return shutil.which(what, path=path) or _after_installing(what, packages, path)
 
@@ -54,10 +55,12 @@ def _after_installing(what: str, packages: list[str], path: str | None) -> str:
 
 
 def install(what: str, packages: list[str]) -> None:
-    """Raises ``ProgramUnavailable``."""
+    """Install Debian packages. Raise ``ProgramUnavailable`` if that is not possible."""
     wanted = " ".join(packages)
     if shutil.which("apt-get") is None:
-        raise ProgramUnavailable(f"There is no {what} here, and no apt-get to install {wanted}.")
+        raise ProgramUnavailable(
+            f"There is no {what} here, and no apt-get to install {wanted}. Install {what} yourself."
+        )
     if os.geteuid() != 0:
         raise ProgramUnavailable(
             f"There is no {what} here, and only root can install it: sudo apt-get install {wanted}"
@@ -81,7 +84,7 @@ def install(what: str, packages: list[str]) -> None:
 
 @contextmanager
 def _services_stay_off() -> Iterator[None]:
-    """Debian starts what it installs, unless this file forbids it."""
+    """Keep Debian from starting the servers that it installs."""
     if POLICY.exists():
         yield
         return

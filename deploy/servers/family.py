@@ -1,4 +1,4 @@
-"""A process and everything it has started, for the signals that must reach all of them."""
+"""Find a process and everything it has started, for signals that must reach all of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from pathlib import Path
 
 
 def family(pid: int) -> list[int]:
-    """``pid`` first, then its descendants. PostgreSQL's leave its process group, so the group is not enough."""
+    """Return ``pid``, then its descendants.
+
+    PostgreSQL's leave its process group, so signalling the group is not enough.
+    """
     children: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and (parent := _parent(entry)) is not None:
@@ -21,7 +24,7 @@ def family(pid: int) -> list[int]:
 
 
 def stopped(pid: int) -> bool:
-    """Whether a SIGSTOP has reached it."""
+    """Return True if a SIGSTOP has reached it."""
     return _stat(Path(f"/proc/{pid}"))[:1] == ["T"]
 
 
@@ -31,7 +34,7 @@ def _parent(entry: Path) -> int | None:
 
 
 def _stat(entry: Path) -> list[str]:
-    """State, parent and so on; empty when the process is gone."""
+    """Return its state, parent and so on; empty if the process is gone."""
     try:
         stat = (entry / "stat").read_text("utf-8", errors="replace")
     except OSError:

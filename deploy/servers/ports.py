@@ -1,4 +1,4 @@
-"""A port that stays ours while nobody listens on it."""
+"""Reserve a port that stays ours while nobody listens on it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,13 @@ HOST: Final = "127.0.0.1"
 
 
 class Port:
-    """Bound and never listening: the server can listen on it, time and again, and nobody else is given it."""
+    """A socket that is bound and never listens.
+
+    The server can listen on the port again and again, and nobody else is given it.
+    """
 
     def __init__(self, number: int = 0) -> None:
-        """``0`` takes a free one. Raises ``OSError`` when the number is taken."""
+        """Reserve the port; ``0`` takes a free one. Raise ``OSError`` if it is taken."""
         self._socket = socket.socket()
         try:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -32,7 +35,10 @@ class Port:
 
 
 def exchange(port: int, request: bytes, *, within: float = 1.0) -> bytes:
-    """The first bytes of the answer to ``request``; empty when the other side hangs up. Raises ``OSError``."""
+    """Return the first bytes of the answer to ``request``.
+
+    Empty if the other side hangs up. Raises ``OSError``.
+    """
     with closing(socket.create_connection((HOST, port), within)) as connection:
         connection.settimeout(within)
         connection.sendall(request)

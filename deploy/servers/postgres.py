@@ -1,4 +1,4 @@
-"""PostgreSQL of the system, on a data folder of ours."""
+"""Run the system's PostgreSQL on a data folder of ours."""
 
 from __future__ import annotations
 
@@ -19,11 +19,14 @@ RELAXED: Final = ("fsync=off", "full_page_writes=off")
 
 
 class Postgres(Child):
-    """``url`` is a database named ``tributary``, owned by the role it names. ``close`` stops it and frees the port."""
+    """A PostgreSQL server.
 
-    stop_signal = (
-        signal.SIGINT
-    )  # its "fast": open transactions are rolled back, clients are sent away
+    ``url`` is a database named ``tributary``, owned by the role in the URL. ``close`` stops it and
+    frees the port.
+    """
+
+    # PostgreSQL's "fast" shutdown: open transactions are rolled back, clients disconnected.
+    stop_signal = signal.SIGINT
 
     def __init__(
         self,
@@ -36,7 +39,10 @@ class Postgres(Child):
         sink: Sink | None = None,
         tied: bool = False,
     ) -> None:
-        """``durable=False`` survives kill -9 of the server, not of the machine. ``options`` are ``name=value``."""
+        """Take the settings of the server; ``options`` are ``name=value``.
+
+        With ``durable=False`` data survives kill -9 of the server, but not a crash of the machine.
+        """
         super().__init__(name, sink=sink, user=USER, tied=tied)
         self.data = data.absolute()
         self.port = Port(port)
@@ -83,7 +89,10 @@ class Postgres(Child):
 
     @override
     def answers(self) -> bool:
-        """It asks for a password only when it takes connections; before, and while it recovers, it sends an error."""
+        """Return True if it asks for a password.
+
+        It does so only when it takes connections; before, and while it recovers, it sends an error.
+        """
         parameters = f"user\0{ROLE}\0database\0{DATABASE}\0\0".encode()
         return (
             exchange(

@@ -1,4 +1,4 @@
-"""Redis of the system, in memory only: what it holds may be forgotten."""
+"""Run the system's Redis, in memory only: its data may be forgotten."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DATABASES: Final = 64
 
 
 class Redis(Child):
-    """Its password lives as long as this object. ``close`` lets go of the port."""
+    """A Redis server. Its password lives as long as this object. ``close`` frees the port."""
 
     def __init__(
         self,
@@ -27,7 +27,7 @@ class Redis(Child):
         sink: Sink | None = None,
         tied: bool = False,
     ) -> None:
-        """``options`` are further lines of its configuration, such as ``maxmemory 1mb``."""
+        """Take the settings; ``options`` are lines of configuration, such as ``maxmemory 1mb``."""
         super().__init__(name, sink=sink, user="redis", tied=tied)
         self.port = Port(port)
         self._password = secrets.token_urlsafe(24)
@@ -52,9 +52,13 @@ class Redis(Child):
 
     @override
     def input(self) -> str:
-        """The configuration: on the command line, everybody could read the password."""
+        """Return the configuration.
+
+        On the command line, everybody could read the password.
+        """
         return (
-            f"bind {HOST}\nport {self.port.number}\nrequirepass {self._password}\ndatabases {DATABASES}\n"
+            f"bind {HOST}\nport {self.port.number}\nrequirepass {self._password}\n"
+            f"databases {DATABASES}\n"
             f'save ""\nappendonly no\nloglevel warning\n{self._options}\n'
         )
 

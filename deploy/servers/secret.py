@@ -1,4 +1,4 @@
-"""A password that is made once and kept beside the data it opens."""
+"""Make a password once, and keep it beside the data that it opens."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def kept_password(file: Path) -> str:
-    """URL-safe; the file is for its owner only."""
+    """Return the password in ``file``, which is made if missing, for its owner only. URL-safe."""
     file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -1,6 +1,7 @@
-"""``python -m deploy.upgrade``: bring a stopped installation from an older layout to this version's, once.
+"""``python -m deploy.upgrade``: bring a stopped installation to the layout of this version.
 
-It says first what is kept and what is dropped and loaded again. It can be killed at any moment and run again.
+It first says what is kept, and what is dropped and synced again. It can be killed at any moment and
+run again.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from shared.process import read_settings
 from shared.settings import Settings
 
 WHOLE: Final = """
-Kept, changed in place:  connections with their consents and tokens, the sealing keys, API keys, console sign-ins
-Dropped, loaded again:   all items, from the providers, by itself after the next start
-Dropped for good:        dead letters, the history of syncs, and what else the topics tributary.* hold;
-                         programs that read these topics have to begin anew
+Kept, changed in place:  connections with their consents and tokens, the sealing keys, API keys,
+                         console sign-ins
+Dropped, synced again:   all items, from the providers, automatically after the next start
+Dropped for good:        dead letters, the history of syncs, and everything else on the topics
+                         tributary.*; programs that read these topics have to start over
 """
 SANDBOX_ALONE: Final = (
     "\nThe state of the simulated providers is changed in place. Nothing is dropped.\n"
@@ -39,7 +41,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--local-broker",
         action="store_true",
-        help="topics of the size that the built-in broker is made for",
+        help="create topics with the local broker's small partition counts",
     )
     parser.add_argument(
         "--broker-dir",
@@ -67,17 +69,13 @@ async def _upgrade(installation: Installation, *, yes: bool) -> None:
     settings = installation.settings
     async with AsyncExitStack() as stack:
         await hold_alone(settings, stack)
-        stored = await stored_layouts(settings)
-        other = {
-            store: found
-            for store, found in {**stored, **await installation.kafka_layouts()}.items()
-            if found != LAYOUT
-        }
+        stored = {**await stored_layouts(settings), **await installation.kafka_layouts()}
+        other = {store: found for store, found in stored.items() if found != LAYOUT}
         for store, found in other.items():
             if found > LAYOUT:
                 require_layout(found, store)
         if not other:
-            print(f"There is nothing to upgrade: what is there has layout {LAYOUT}.")
+            print(f"There is nothing to upgrade: all stores have layout {LAYOUT}.")
             return
         state = sandbox_state(settings)
         old_state = sqlite_layout(state) not in {None, LAYOUT}
@@ -87,16 +85,15 @@ async def _upgrade(installation: Installation, *, yes: bool) -> None:
             mark_sqlite(state)
         if whole:
             loaded = await _upgrade_all(installation)
-            print(f"At the next start {loaded} connections are loaded again by themselves.")
+            print(f"{loaded} connections will be synced again automatically at the next start.")
     print(f"Upgraded to layout {LAYOUT}.")
 
 
 def _told(other: dict[str, int]) -> str:
-    lines = [f"This version needs layout {LAYOUT} of every store. Another one has:"]
+    lines = [f"This version needs layout {LAYOUT} in every store. These have another one:"]
     for store, found in other.items():
-        lines.append(
-            f"  {store}: {'an upgrade that was interrupted' if found == UPGRADING else f'layout {found}'}"
-        )
+        layout = "an interrupted upgrade" if found == UPGRADING else f"layout {found}"
+        lines.append(f"  {store}: {layout}")
     return "\n".join(lines) + "\n"
 
 
@@ -107,12 +104,11 @@ def _agree(plan: str, *, yes: bool) -> None:
         return
     if not sys.stdin.isatty():
         raise Refusal(
-            "Nothing was changed. To go on without being asked, add --yes (make upgrade YES=--yes)."
+            "Nothing was changed. To upgrade without being asked, add --yes "
+            "(make upgrade YES=--yes)."
         )
-    if input("Is there a backup, and is it to be done now? [y/N] ").strip().lower() not in {
-        "y",
-        "yes",
-    }:
+    answer = input("Have you made a backup, and do you want to upgrade now? [y/N] ")
+    if answer.strip().lower() not in {"y", "yes"}:
         raise Refusal("Nothing was changed.")
 
 

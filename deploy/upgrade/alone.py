@@ -1,4 +1,4 @@
-"""Proof that no service of the installation runs while its stores are changed."""
+"""Make sure that no service of the installation runs while its stores are changed."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shared.exit_codes import Refusal
 from shared.settings import Settings
 
 SETTLE_S: Final = 5.0
-"""How long sessions of services that have just been stopped may still be there."""
+"""How long the sessions of services that were just stopped may linger."""
 POLL_S: Final = 0.2
 STOP_FIRST: Final = "Stop all services of this installation first, on every machine, then repeat."
 
 
 async def hold_alone(settings: Settings, stack: AsyncExitStack) -> None:
-    """Take the locks that running services have, until ``stack`` ends.
+    """Take the locks of running services, until ``stack`` ends.
 
     Raises:
         Refusal: a service runs.
@@ -49,6 +49,7 @@ async def _no_sessions(schema: Schema) -> None:
     while found := await other_sessions(schema):
         if time.monotonic() > end:
             raise Refusal(
-                f"Services are running: {found} of their connections to the database are open. {STOP_FIRST}"
+                f"Services are running: {found} of their connections to the database are open. "
+                f"{STOP_FIRST}"
             )
         await asyncio.sleep(POLL_S)

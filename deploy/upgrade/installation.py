@@ -1,4 +1,7 @@
-"""Which installations share a data folder, and how the Kafka of each is reached while its services stand still."""
+"""Find the installations that share a data folder, and reach the Kafka of each.
+
+Their services are stopped meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +26,11 @@ LOOPBACK: Final = "127.0.0.1"
 
 
 class Installation(Protocol):
-    """``settings`` say where the databases are; ``local``: topics of the size that the local broker is made for."""
+    """An installation to upgrade.
+
+    ``settings`` say where its databases are. ``local`` means topics with the local broker's small
+    partition counts.
+    """
 
     @property
     def settings(self) -> Settings: ...
@@ -32,17 +39,17 @@ class Installation(Protocol):
     def local(self) -> bool: ...
 
     async def kafka_layouts(self) -> dict[str, int]:
-        """Return store, as people are told of it → its layout; nothing is written."""
+        """Return store, by its name for people → its layout. Nothing is written."""
         ...
 
     def kafka(self) -> AbstractAsyncContextManager[Cluster]:
-        """Its topics can be changed while the context is open."""
+        """Yield the cluster, whose topics may be changed while the context is open."""
         ...
 
 
 @dataclass(frozen=True)
 class ServersRun:
-    """Kafka runs already, whoever started it."""
+    """An installation whose Kafka runs already, whoever started it."""
 
     settings: Settings
     local: bool = False
@@ -59,9 +66,10 @@ class ServersRun:
 def installations(
     settings: Settings, broker_dir: Path, *, local: bool
 ) -> Iterator[AbstractContextManager[Installation]]:
-    """Yield a context for each; what it starts runs while it is open. ``broker_dir`` is the local broker's folder.
+    """Yield a context for each installation; what it starts runs while the context is open.
 
-    One process and native stack can have the same data folder: both are upgraded.
+    ``broker_dir`` is the local broker's folder. ``make run`` and ``make stack`` may have used the
+    same data folder: both installations are upgraded.
     """
     data, port = settings.data_dir, settings.kafka_port
     default_kafka = settings.kafka.bootstrap == f"{LOOPBACK}:{port}"

@@ -1,13 +1,14 @@
-"""What an upgrade does to the stores, in the order in which it can be killed anywhere and begun again.
+"""Upgrade the stores in steps, each of which can be killed anywhere and repeated.
 
-begin      auth's tables are migrated; their layout is "being upgraded", which nothing starts with
-topics     all of ours are deleted with what they hold, and made anew
-fetcher    its tables are dropped and made anew: nothing is known to have been sent
-gateway    API keys and sign-ins are migrated; what was read from the topics is emptied
-finish     every connection is in auth's outbox again, and auth's tables have today's layout: one transaction
+  begin      auth's tables are migrated; their layout becomes "being upgraded", so nothing starts
+  topics     all of ours are deleted with their records, and created again
+  fetcher    its tables are dropped and created again: nothing counts as sent
+  gateway    API keys and sign-ins are migrated; what was read from the topics is emptied
+  finish     every connection is put into auth's outbox, and auth's tables get the new layout:
+             one transaction
 
-Until the last one everything refuses to start, and each one can be done twice. Rows that older outboxes still hold are
-dropped: they speak an older contract, and every connection is sent whole.
+Until the last one everything refuses to start. Rows in older outboxes are dropped: they follow an
+older contract, and every connection is sent as a whole anyway.
 """
 
 from __future__ import annotations
@@ -32,7 +33,11 @@ FORMER_TOPICS: Final = (*_FORMER, *(dead_letters(topic) for topic in _FORMER))
 
 
 async def begin(settings: Settings) -> None:
-    """Raise ``DecryptFailed`` or ``UnknownKey``, and change nothing, if the keys are not those of the stored tokens."""
+    """Migrate auth's tables and mark them as being upgraded.
+
+    Raise ``DecryptFailed`` or ``UnknownKey``, and change nothing, if the keys are not those of the
+    stored tokens.
+    """
     keyring = auth_settings(settings).keyring
     database = Database(database_location(settings, "auth"), durable=True)
     try:
@@ -46,7 +51,7 @@ async def begin(settings: Settings) -> None:
 
 
 async def remake_topics(cluster: Cluster, *, local: bool) -> None:
-    """``local`` takes the small partition counts of the embedded broker."""
+    """Create all topics anew; ``local`` means the local broker's small partition counts."""
     await drop_topics(cluster, *FORMER_TOPICS)
     failpoint("topics_dropped")
     await ensure_topics(cluster, local=local)
@@ -78,7 +83,7 @@ async def upgrade_gateway(settings: Settings) -> None:
 
 
 async def finish(settings: Settings) -> int:
-    """Return how many connections are loaded again at the next start."""
+    """Return how many connections are synced again at the next start."""
     database = Database(database_location(settings, "auth"), durable=True)
     try:
         async with database.changing() as db:

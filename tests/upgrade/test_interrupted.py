@@ -25,7 +25,7 @@ def test_killed_after_each_step_in_turn_and_repeated(tmp_path: Path) -> None:
         for failpoint in FAILPOINTS:
             one.kill_upgrade_at(failpoint)
             assert "in the middle of an upgrade" in one.refusal("deploy.local"), failpoint
-        assert "3 connections are loaded again" in one.upgrade()
+        assert "3 connections will be synced again" in one.upgrade()
         one.start()
         for provider, account in restored.connections.items():
             one.loaded(provider, account)
@@ -40,7 +40,7 @@ def done_again_whole(one: Installation) -> None:
     one.write("auth", "UPDATE layout SET version = ?", UPGRADING)
     counted = "SELECT (SELECT count(*) FROM items), (SELECT count(*) FROM positions), (SELECT count(*) FROM api_keys)"
     assert 0 not in one.rows("gateway", counted)[0]
-    assert "3 connections are loaded again" in one.upgrade()
+    assert "3 connections will be synced again" in one.upgrade()
     assert one.rows("gateway", counted) == [(0, 0, 1)]
     assert one.rows("fetcher", "SELECT count(*) FROM known_items") == [(0,)]
     assert one.rows("auth", "SELECT count(*) FROM outbox") == [(4,)]

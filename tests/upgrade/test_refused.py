@@ -88,7 +88,7 @@ def test_a_new_folder_has_the_version_in_every_store(fresh: Installation) -> Non
         DATABASES
     )
     assert (fresh.data / "kafka" / "layout").read_text() == f"{LAYOUT}\n"
-    assert fresh.upgrade() == f"There is nothing to upgrade: what is there has layout {LAYOUT}.\n"
+    assert fresh.upgrade() == f"There is nothing to upgrade: all stores have layout {LAYOUT}.\n"
 
 
 @pytest.mark.parametrize("database", DATABASES)

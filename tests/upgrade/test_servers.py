@@ -143,7 +143,7 @@ async def test_a_cluster_of_services_is_upgraded_and_everything_is_loaded_again(
 ) -> None:
     said = await asyncio.to_thread(one.refusal, "deploy.setup")
     assert "The schema auth of the database has layout 1" in said
-    assert "3 connections are loaded again" in await asyncio.to_thread(one.upgrade)
+    assert "3 connections will be synced again" in await asyncio.to_thread(one.upgrade)
     assert [await stored_layout(one.location(service)) for service in SERVICES] == [LAYOUT] * 3
     await check_topics(one.cluster)
     await asyncio.to_thread(one.start)
@@ -187,7 +187,7 @@ async def test_the_servers_of_the_native_stack_are_started_for_it(tmp_path: Path
             for service in SERVICES:
                 await take_over(one.data / f"{service}.db", databases(running)[service])
             await make(running.kafka, *OLD)
-        assert "3 connections are loaded again" in await asyncio.to_thread(one.upgrade)
+        assert "3 connections will be synced again" in await asyncio.to_thread(one.upgrade)
         async with natively(settings) as running:
             assert [await stored_layout(location) for location in databases(running).values()] == [
                 LAYOUT

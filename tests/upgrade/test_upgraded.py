@@ -56,7 +56,7 @@ def test_it_says_what_is_kept_and_what_is_dropped(upgraded: Upgraded) -> None:
         "dead letters",
     ):
         assert told in upgraded.said
-    assert "3 connections are loaded again by themselves" in upgraded.said
+    assert "3 connections will be synced again automatically" in upgraded.said
 
 
 @pytest.mark.parametrize("provider", RESOURCES)

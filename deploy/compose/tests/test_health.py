@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[3]
 
 @contextmanager
 def answering(status: int) -> Iterator[str]:
-    """A server that answers everything with ``status`` and its path."""
+    """Run a server that answers everything with ``status`` and its path."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

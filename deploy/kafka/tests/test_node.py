@@ -1,4 +1,4 @@
-"""A real node: what it keeps, whom it lets in, and what it does not do by itself."""
+"""A real node: it keeps its data, checks who signs in, and does nothing uninvited."""
 
 from __future__ import annotations
 

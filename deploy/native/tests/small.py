@@ -1,4 +1,4 @@
-"""Processes that do nothing but start, note what happens to them, and end."""
+"""Processes that only start, note what happens to them, and end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,11 @@ while True:
 
 
 class Small(Child):
-    """``manner``: ``deaf`` does not end when asked, ``dies`` ends at once with status 1, ``falls`` is killed once."""
+    """A small process of a certain ``manner``.
+
+    ``deaf`` does not end when asked to, ``dies`` ends at once with status 1, ``falls`` is killed
+    once.
+    """
 
     start_within_s = 20.0
 

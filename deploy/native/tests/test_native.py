@@ -1,4 +1,4 @@
-"""The full stack as one command: it greets, it heals, it ends, and it leaves nothing behind."""
+"""The full stack as one command: it greets, heals, ends, and leaves nothing behind."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Native:
         return psutil.Process(self.process.pid).children()
 
     def heals(self, name: str) -> None:
-        """kill -9, until the supervisor says that it answers again."""
+        """Kill a process with kill -9, and wait until the supervisor says that it answers again."""
         self.child(name).kill()
         said = f"{name} answers again"
         before = self.log.read_text().count(said)
@@ -131,7 +131,7 @@ def test_each_process_has_a_log_of_its_own_and_the_terminal_stays_quiet(native: 
 
 
 def keys_listed_after_making_one(native: Native) -> list[str]:
-    """Make a key as another terminal would, which knows nothing of the stack but its data folder."""
+    """Make a key as another terminal would, which knows only the data folder of the stack."""
     keys = [sys.executable, "-m", "deploy.native", "keys"]
     environ = {**clean(os.environ), "TRIBUTARY_DATA_DIR": native.settings["TRIBUTARY_DATA_DIR"]}
     said = []

@@ -1,4 +1,4 @@
-"""The supervisor's manners, shown on processes that do nothing."""
+"""The supervisor's behaviour, shown on processes that do nothing."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_who_is_killed_is_started_again_and_both_are_said(stack: SmallStack, nam
         os.kill(before, signal.SIGKILL)
         eventually(lambda: watched.says(f"{name} answers again"), within=20)
         assert killed.pid != before
-    assert watched.said[0] == f"{name} was ended by SIGKILL; it is started again in 0.5 s."
+    assert watched.said[0] == f"{name} was ended by SIGKILL; it starts again in 0.5 s."
     assert stack.notes().count(f"{name} starts") == 2
     assert stack.notes().count("worker starts") == 1
 
@@ -106,7 +106,7 @@ def test_one_that_is_killed_while_the_others_start_is_started_again(tmp_path: Pa
     watched = Watched(stack)
     try:
         watched.supervisor.start()
-        assert watched.says("worker was ended by SIGKILL; it is started again")
+        assert watched.says("worker was ended by SIGKILL; it starts again")
         assert stack.notes().count("worker starts") == 2
     finally:
         stack.close()
@@ -120,7 +120,7 @@ def test_one_that_does_not_end_when_asked_is_killed_and_named(tmp_path: Path) ->
         watched.supervisor.stop()
     finally:
         stack.close()
-    assert watched.said == ["worker did not stop in time and is killed."]
+    assert watched.said == ["worker did not stop in time and was killed."]
     assert stack.services["worker"].status == -signal.SIGKILL
 
 

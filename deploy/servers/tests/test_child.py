@@ -1,4 +1,4 @@
-"""A child process: what becomes of it and of those it has started."""
+"""A child process: what happens to it and to those it has started."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Shell(Child):
 
 
 def runs(pid: int) -> bool:
-    """Not gone, and not only waiting to be noticed by its parent."""
+    """Return True if the process is not gone, and not a zombie either."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -84,7 +84,8 @@ def test_every_line_reaches_the_sink_and_the_last_ones_the_error() -> None:
 def test_a_tied_one_ends_with_its_parent_even_by_kill_9() -> None:
     program = (
         "from deploy.servers.tests.test_child import Shell; import time;"
-        "c = Shell('echo ready; exec sleep 60', tied=True); c.start(); print(c.pid, flush=True); time.sleep(60)"
+        "c = Shell('echo ready; exec sleep 60', tied=True); c.start();"
+        "print(c.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -108,7 +109,10 @@ def test_a_server_may_listen_on_a_held_port_and_a_busy_one_is_refused() -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody who is not")
 def test_a_command_that_only_root_could_install_is_named_with_what_would_help() -> None:
-    program = "from deploy.servers.commands import installed; installed('no-such-command', ['its-package'])"
+    program = (
+        "from deploy.servers.commands import installed; "
+        "installed('no-such-command', ['its-package'])"
+    )
     ended = subprocess.run(
         ["setpriv", "--reuid=65534", "--clear-groups", sys.executable, "-c", program],
         cwd=ROOT,

@@ -1,4 +1,4 @@
-"""PostgreSQL and Redis of the system: what they keep, and whom they let in."""
+"""The system's PostgreSQL and Redis: data that stays, and passwords that are checked."""
 
 from __future__ import annotations
 
