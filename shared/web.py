@@ -28,9 +28,9 @@ LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 HEALTH: Final = ("/health/live", "/health/ready")
 METRICS: Final = "/metrics"
 PROBED: Final = (*HEALTH, METRICS)
-"""Also answered at an address or a container's name: probes and scrapers know no other."""
+"""Answered at an address or a container's name as well: probes and scrapers know no other."""
 Checks = Callable[[], Awaitable[Mapping[str, str]]]
-"""Returns problems: part → what is wrong with it, in words. Empty when ready."""
+"""Return problems: part → the words for it. Empty when ready."""
 
 Resources = TypeVar("Resources")
 

@@ -15,7 +15,7 @@ from shared.exit_codes import Refusal
 from shared.settings import Settings
 
 SETTLE_S: Final = 5.0
-"""How long the sessions of services that were just stopped may linger."""
+"""The time for which sessions of services that were just stopped may linger."""
 POLL_S: Final = 0.2
 STOP_FIRST: Final = "Stop all services of this installation first, on every machine, then repeat."
 

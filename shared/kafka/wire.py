@@ -32,8 +32,8 @@ from typing_extensions import override
 
 API_KEY: Final = 3
 FLEXIBLE_SINCE: Final = 9
-"""From this version on strings and lists are compact, and every structure ends in tagged fields
-(KIP-482)."""
+"""The first version in which strings and lists are compact, and every structure ends in tagged
+fields (KIP-482)."""
 IDS_SINCE: Final = 10
 NEWEST: Final = 12
 NO_ID: Final = UUID(int=0)

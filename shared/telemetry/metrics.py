@@ -24,7 +24,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from shared.telemetry.context import current_service
 
 PATIENCE_S: Final = 2.0
-"""How long a scrape waits for each collector. Prometheus gives up on it after ten seconds."""
+"""The longest wait of a scrape for each collector. Prometheus gives up after ten seconds."""
 Collector = Callable[[], Awaitable[Iterable[Metric]]]
 """Reads gauges at the moment of a scrape."""
 At = TypeVar("At", bound=tuple[str, ...])

@@ -113,7 +113,7 @@ def test_a_newer_log_of_the_local_broker_is_refused_too(fresh: Installation) -> 
 def test_an_interrupted_upgrade_is_told_from_an_older_layout(fresh: Installation) -> None:
     fresh.write("auth", "UPDATE layout SET version = ?", UPGRADING)
     for command in ("deploy.local", "services.auth"):
-        assert "in the middle of an upgrade that did not come to its end" in fresh.refusal(command)
+        assert "in the middle of an upgrade that was interrupted" in fresh.refusal(command)
     fresh.write("auth", "UPDATE layout SET version = ?", LAYOUT)
 
 

@@ -134,7 +134,7 @@ async def test_topics_of_a_newer_version_are_refused(cluster: Cluster) -> None:
 async def test_a_record_that_is_not_ours_is_refused(cluster: Cluster, value: bytes | None) -> None:
     await ensure_topics(cluster, local=True)
     await append(cluster, INSTALLATION, value)
-    with pytest.raises(LayoutRefused, match="holds a record that is not ours"):
+    with pytest.raises(LayoutRefused, match="holds a record that Tributary did not write"):
         await check_topics(cluster)
 
 
@@ -150,7 +150,7 @@ async def test_a_start_that_was_killed_between_topic_and_record_is_finished(
 ) -> None:
     await make(cluster, INSTALLATION)
     await known(cluster, INSTALLATION)
-    with pytest.raises(ClusterUnsuitable, match="Make the topics"):
+    with pytest.raises(ClusterUnsuitable, match="Create the topics"):
         await check_topics(cluster)
     await ensure_topics(cluster, local=True)
     await check_topics(cluster)

@@ -66,7 +66,10 @@ def test_a_server_that_says_nothing_is_given_up_on() -> None:
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "127.0.0.1:8000", "http:///health"])
 def test_what_is_no_address_is_not_healthy(url: str) -> None:
-    assert health(url) == f"{url} is no http:// address"
+    assert (
+        health(url)
+        == f"{url} is no http:// address. Write one like http://127.0.0.1:8000/health/ready"
+    )
 
 
 def test_the_exit_status_is_what_a_container_sees() -> None:

@@ -89,7 +89,7 @@ def test_who_keeps_dying_is_left_alone_for_longer_each_time(stack: SmallStack) -
         for pause in ("0.5", "1", "2"):
             assert eventually(door.ready, within=20)
             os.kill(door.pid, signal.SIGKILL)
-            eventually(lambda pause=pause: watched.says(f"started again in {pause} s"), within=20)
+            eventually(lambda pause=pause: watched.says(f"starts again in {pause} s"), within=20)
 
 
 def test_one_that_does_not_come_up_ends_the_start_with_its_last_words(tmp_path: Path) -> None:
