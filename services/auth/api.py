@@ -1,4 +1,4 @@
-"""The doors of auth for the other services: each parses, calls one verb, answers.
+"""Serve auth's API to the other services: each route parses, calls one verb and answers.
 
 Paths and shapes are in ``shared.contracts.auth``; errors are ``{"code", "detail"}``, mapped once.
 """
@@ -121,27 +121,21 @@ def _answer(status: int, code: str, detail: str) -> Response[ErrorBody]:
 
 
 def _not_understood(_: Request[Any, Any, Any], error: ValidationException) -> Response[ErrorBody]:
-    """Names and reasons of the fields, never their values."""
+    """Answer with the names of the bad fields and what is wrong, never with their values."""
     found = error.extra if isinstance(error.extra, list) else []
     fields = [
         f"{item.get('key', 'body')}: {item.get('message', '')}"
         for item in found
         if isinstance(item, dict)
     ]
-    return _answer(
-        400,
-        "bad_request",
-        "; ".join(fields)[:500] or "The request does not have the expected shape.",
-    )
+    detail = "; ".join(fields)[:500] or "The request does not have the expected shape."
+    return _answer(400, "bad_request", detail)
 
 
 def _http_error(_: Request[Any, Any, Any], error: HTTPException) -> Response[ErrorBody]:
     status = error.status_code
-    return _answer(
-        status,
-        _CODES.get(status, "bad_request" if status < 500 else "internal"),
-        error.detail[:500],
-    )
+    otherwise = "bad_request" if status < 500 else "internal"
+    return _answer(status, _CODES.get(status, otherwise), error.detail[:500])
 
 
 def _too_deep(_: Request[Any, Any, Any], __: RecursionError) -> Response[ErrorBody]:
@@ -153,7 +147,9 @@ def _unforeseen(_: Request[Any, Any, Any], error: Exception) -> Response[ErrorBo
         log.warning("database_away", error=type(error).__name__)
         return _answer(503, "unavailable", "The database does not answer. Try again in a moment.")
     log.error("request_failed", exc_info=error)
-    return _answer(500, "internal", "Something failed here. It is in the log; try again.")
+    return _answer(
+        500, "internal", "Something failed in the auth service; its log says what. Try again."
+    )
 
 
 def exception_handlers() -> dict[int | type[Exception], Any]:

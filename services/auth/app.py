@@ -26,13 +26,15 @@ from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OpenResources, health, metrics, services_only
 
 BODY_CAP: Final = 1_048_576
-"""Room for whatever a provider puts into a callback's query: it is refused in words, not by its size."""
+"""Bytes of a request: 1 MiB, so that whatever a provider puts into a callback's query gets in and
+is refused with a sentence."""
 _REPLY_CAP: Final = 1_048_576
+"""Bytes of a provider's reply: 1 MiB. A token reply has about 2 kB."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Resources:
-    """Open from the start of the lifespan to its end."""
+    """Everything that is open from the start of the lifespan to its end."""
 
     context: AuthContext
     coordinator: RefreshCoordinator
@@ -41,14 +43,16 @@ class Resources:
 def create_app(
     settings: AuthSettings, *, make_producer: Callable[[], Producer] | None = None
 ) -> App:
-    """Nothing is opened before the lifespan. ``make_producer`` replaces the connection to Kafka.
+    """Return auth as an ASGI application. It opens nothing before its lifespan starts.
 
-    The lifespan raises ``DecryptFailed`` or ``UnknownKey`` when the keys are not those of the stored tokens.
+    ``make_producer`` replaces the connection to Kafka. The lifespan raises ``DecryptFailed`` or
+    ``UnknownKey`` when the keys are not those that sealed the stored tokens.
     """
     opened = OpenResources(lambda _: open_resources(settings, make_producer=make_producer))
 
     async def checks() -> Mapping[str, str]:
-        """Tell whether the database can be written: the producer has started before the server takes requests."""
+        """Return what is wrong, by component; nothing when the database can be written."""
+        # The producer needs no check: the lifespan starts it before the server takes requests.
         if opened.resources is None:
             return {"auth": "still starting"}
         return await opened.resources.context.database.trouble()
@@ -76,7 +80,11 @@ def create_app(
 async def open_resources(
     settings: AuthSettings, *, make_producer: Callable[[], Producer] | None = None
 ) -> AsyncIterator[Resources]:
-    """Open in order what auth needs; close it in reverse. Raises ``DecryptFailed`` or ``UnknownKey``."""
+    """Open what auth needs in order, and close it in reverse.
+
+    Raises:
+        DecryptFailed, UnknownKey: the keys are not those that sealed the stored tokens.
+    """
     async with AsyncExitStack() as stack:
         init_series(settings.providers)
         await check_layout(settings.database)
@@ -87,11 +95,10 @@ async def open_resources(
         await database.migrate("services.auth:migrations")
         async with database.write() as db:
             await store.prove_keys(db, settings.keyring)
-        producer = (
-            make_producer()
-            if make_producer
-            else Producer(settings.kafka, client_id="tributary-auth")
-        )
+        if make_producer is None:
+            producer = Producer(settings.kafka, client_id="tributary-auth")
+        else:
+            producer = make_producer()
         stack.push_async_callback(producer.stop)
         await producer.start()
         relay = store.relay(database, producer)
@@ -127,7 +134,9 @@ def _start_sweeper(
     )
 
     async def stop() -> None:
-        """A pass under way waits for its refreshes; those end by themselves or stand in the journal."""
+        """Cancel the sweeper."""
+        # Its refreshes are the coordinator's tasks: they go on until the coordinator stops, and one
+        # that is cut off stands in the journal.
         stopping.set()
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

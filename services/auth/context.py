@@ -1,4 +1,7 @@
-"""The context that every verb of auth is handed."""
+"""Define the context that every verb of auth is handed.
+
+Verbs take it as an argument, so that a test can run one without the application.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,10 @@ from shared.db import Database
 
 @dataclass(frozen=True, kw_only=True)
 class AuthContext:
-    """``endpoints`` by provider slug; ``clock`` gives epoch seconds; ``public_url`` is the gateway's origin."""
+    """Everything that a verb may use. ``endpoints`` are by provider slug.
+
+    ``clock`` returns epoch seconds. ``public_url`` is the gateway's origin as browsers see it.
+    """
 
     database: Database
     keyring: KeyRing = field(repr=False)

@@ -1,4 +1,7 @@
-"""The sealed tokens of a connection, and the journal of their refresh."""
+"""Keep the sealed tokens of a connection, and the journal of their refresh.
+
+Every function works in the caller's transaction and never commits.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,10 @@ _c = tables.connections
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """What a provider gave: tokens, and when they end (epoch seconds, None where it does not say)."""
+    """The tokens that a provider gave.
+
+    They expire at these epoch seconds; None means that the provider did not say.
+    """
 
     access: SecretStr
     refresh: SecretStr | None
@@ -41,7 +47,7 @@ class Credential(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sealed(connection: Connection, pair: Pair, keyring: KeyRing) -> Credential:
-    """A fresh credential without any journal; it opens only for this org and connection."""
+    """Return a credential with an empty journal, which opens only for this org and connection."""
     bound_to = (connection.org_id, connection.id)
     refresh = pair.refresh.reveal() if pair.refresh else None
     return Credential(
@@ -55,7 +61,12 @@ def sealed(connection: Connection, pair: Pair, keyring: KeyRing) -> Credential:
 
 
 def opened(connection: Connection, credential: Credential, keyring: KeyRing) -> Pair:
-    """Raises ``DecryptFailed`` or ``UnknownKey``."""
+    """Return the tokens of a credential.
+
+    Raises:
+        DecryptFailed: they were altered, or moved from another connection.
+        UnknownKey: the key that sealed them is missing.
+    """
     bound_to = (connection.org_id, connection.id)
     refresh = credential.refresh_sealed
     return Pair(
@@ -74,7 +85,10 @@ async def get(db: AsyncConnection, connection_id: str) -> Credential | None:
 
 
 async def put(db: AsyncConnection, credential: Credential) -> None:
-    """The old tokens and any refresh of them end here."""
+    """Replace the tokens of a connection.
+
+    A refresh of the old ones can no longer store its result.
+    """
     await db.execute(delete(_t).where(_t.c.connection_id == credential.connection_id))
     await db.execute(insert(_t).values(msgspec.structs.asdict(credential)))
 
@@ -84,7 +98,12 @@ async def drop(db: AsyncConnection, connection_id: str) -> None:
 
 
 async def exchange(db: AsyncConnection, credential: Credential, *, made_from: str) -> bool:
-    """Put the pair in only where the refresh token it was made from still stands."""
+    """Store a refreshed pair if the row still holds the refresh token it was made from.
+
+    Return whether it did.
+    """
+    # However late an answer comes, the pair it brings is the only good one, so no attempt id is
+    # compared here. After another consent the fingerprint is another one.
     still = (_t.c.connection_id == credential.connection_id) & (_t.c.fingerprint == made_from)
     values = msgspec.structs.asdict(credential)
     del values["last_used_at"]
@@ -94,7 +113,7 @@ async def exchange(db: AsyncConnection, credential: Credential, *, made_from: st
 async def claim(
     db: AsyncConnection, seen: Credential, attempt_id: str, *, until: float, replays: int
 ) -> bool:
-    """Journal an attempt, if nobody else did since ``seen`` was read."""
+    """Journal an attempt. Return False when somebody else did so since ``seen`` was read."""
     unchanged = (
         (_t.c.connection_id == seen.connection_id)
         & _t.c.fingerprint.is_not_distinct_from(seen.fingerprint)
@@ -123,9 +142,10 @@ async def settle(
     retry_at: float,
     replays: int = 0,
 ) -> bool:
-    """End an attempt that brought no tokens; ``replays`` counts those of it whose outcome nobody knows.
+    """End an attempt that brought no tokens; return False when it was no longer the current one.
 
-    ``known`` False keeps it in the journal: it, or one before it, may have had its effect.
+    ``replays`` counts the tries whose outcome nobody knows. ``known`` False keeps the attempt in
+    the journal: it, or one before it, may have had its effect.
     """
     own = (_t.c.connection_id == connection_id) & (_t.c.attempt_id == attempt_id)
     ended = {"attempt_id": None, "attempt_fingerprint": None} if known else {}
@@ -137,7 +157,7 @@ async def settle(
 async def touch(
     db: AsyncConnection, connection_id: str, *, now: float, stale_before: float
 ) -> None:
-    """Note that the token was asked for; of many who do so at once, one writes."""
+    """Note that the token was asked for. Of many who ask at the same time, one writes."""
     stale = (_t.c.connection_id == connection_id) & (_t.c.last_used_at < stale_before)
     await db.execute(update(_t).where(stale).values(last_used_at=now))
 
@@ -150,9 +170,10 @@ async def due(
     used_since: float,
     refresh_before: float,
 ) -> list[tuple[str, int]]:
-    """(connection, token_version) of what should be refreshed without being asked, soonest to end first.
+    """Return (connection, token version) of what to refresh unasked, the soonest to expire first.
 
-    That is: in use and about to expire, holding a refresh token about to die, or left by an attempt that never ended.
+    These are tokens in use that are about to expire, refresh tokens about to die, and attempts that
+    never ended.
     """
     expiring = (_t.c.access_expires_at < access_before) & (_t.c.last_used_at >= used_since)
     unresolved = _t.c.attempt_id.is_not(None) & (_t.c.refresh_until < now)

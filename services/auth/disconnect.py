@@ -1,4 +1,7 @@
-"""End a connection: here at once, at the provider if that can be done."""
+"""End a connection: here at once, and at the provider if possible.
+
+Deleting our tokens must not depend on a provider that is away, so revoking comes afterwards.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +22,12 @@ log = structlog.get_logger()
 
 
 async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
-    """Done again it gives the same answer. Whatever the provider says to the revocation, the tokens are deleted here.
+    """Delete the tokens, publish ``Disconnected`` and revoke the grant. Idempotent.
 
-    Raises ``NotFound``.
+    The tokens are deleted here whatever the provider answers.
+
+    Raises:
+        NotFound: there is no such connection.
     """
     async with context.database.write() as db:
         connection = await store.get_connection(db, connection_id)
@@ -48,16 +54,15 @@ async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
 async def _unshared_tokens(
     db: AsyncConnection, connection: Connection, context: AuthContext
 ) -> Pair | None:
-    """None when another live connection stands on the same grant: revoking would end that one too."""
+    """Return the tokens to revoke, None when another live connection uses the same grant."""
+    # Revoking ends the whole grant, and with it the other connection.
     credential = await credentials.get(db, connection.id)
     if credential is None or await store.shares_grant(db, connection):
         return None
     try:
         return credentials.opened(connection, credential, context.keyring)
     except (DecryptFailed, UnknownKey):
-        log.warning(
-            "not_revoked", connection_id=connection.id, reason="the stored tokens cannot be opened"
-        )
+        log.warning("not_revoked", connection_id=connection.id, reason="stored tokens unreadable")
         return None
 
 

@@ -1,4 +1,4 @@
-"""What auth counts, and what it shows of its tables."""
+"""Count refreshes, and read gauges from auth's tables."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from shared.db import Database
 from shared.telemetry import Collector, Counter, gauge
 
 REFRESHES: Final = Counter(
-    "tributary_refreshes", "Refreshes of tokens, by how they ended.", "provider", "outcome"
+    "tributary_refreshes", "Token refreshes, by outcome.", "provider", "outcome"
 )
 OUTCOMES: Final = (
     "refreshed",
-    "unwanted",  # the connection had ended, or been consented to again, before the answer came
+    "unwanted",  # before the answer came, somebody had disconnected or consented again
     "dead_grant",
     "bad_client",
     "refused",

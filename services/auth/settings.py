@@ -1,4 +1,7 @@
-"""What auth needs to run; the composer builds it, nothing here reads the environment."""
+"""Define the settings of auth, and pick them from those of the installation.
+
+Nothing here reads the environment: the composer does.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from shared.web import LOOPBACK
 
 
 class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``public_url`` is the gateway's origin as browsers see it; ``providers`` by slug.
+    """The settings of auth. ``public_url`` is the gateway's origin, ``providers`` are by slug.
 
     ``hosts`` are the names that a request may be addressed to, without port.
     """
@@ -35,10 +38,10 @@ class AuthSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def auth_settings(settings: Settings) -> AuthSettings:
-    """Auth's part of what the person set.
+    """Return auth's part of the installation's settings.
 
     Raises:
-        SecretFileRefused: a file of the data folder is not safe or not sound.
+        SecretFileRefused: a secret's file can be read by others, or is damaged.
     """
     return AuthSettings(
         database=database_location(settings, "auth"),

@@ -1,4 +1,4 @@
-"""The door to the tables of flows and connections, and to the proof of the keys; the tokens have their own.
+"""Read and write flows and connections, and prove the keys. ``credentials`` keeps the tokens.
 
 Every function works in the caller's transaction and never commits.
 """
@@ -25,7 +25,10 @@ from shared.telemetry import current_traceparent
 
 
 class FlowRow(msgspec.Struct, frozen=True, kw_only=True):
-    """``state_sealed`` and ``verifier_sealed`` open with (org, flow, ``state`` or ``verifier``)."""
+    """A consent on its way.
+
+    Its sealed values are bound to (org, flow, ``state`` or ``verifier``).
+    """
 
     id: str
     provider: str
@@ -64,7 +67,9 @@ async def bind_flow(db: AsyncConnection, flow_id: str, nonce_hash: str) -> None:
 
 
 async def spend_flow(db: AsyncConnection, flow: FlowRow, *, now: float, finish_by: float) -> bool:
-    """Return True to exactly one caller, while the flow lives and its nonce is still the one that was checked."""
+    """Return True to exactly one caller, and only before the flow expires."""
+    # Another browser may have opened the link since the cookie was checked: compare the nonce
+    # again.
     unspent = (
         (flows.c.id == flow.id)
         & (flows.c.used == 0)
@@ -111,7 +116,10 @@ async def get_connection(db: AsyncConnection, connection_id: str) -> Connection 
 
 
 async def connection_by_identity(db: AsyncConnection, like: Connection) -> Connection | None:
-    """Return the connection of the same org, user, provider, client, account and grantee, disconnected or not."""
+    """Return the connection of the same identity, disconnected or not.
+
+    That is the same org, user, provider, client, account and grantee.
+    """
     same = (
         _same_grant(like)
         & (connections.c.org_id == like.org_id)
@@ -122,7 +130,7 @@ async def connection_by_identity(db: AsyncConnection, like: Connection) -> Conne
 
 
 async def shares_grant(db: AsyncConnection, connection: Connection) -> bool:
-    """Return whether another connection that is not disconnected stands on the same consent at the provider."""
+    """Return whether another live connection uses the same grant at the provider."""
     others = (
         _same_grant(connection)
         & (connections.c.id != connection.id)
@@ -138,7 +146,7 @@ async def find_connections(
     user_id: str | None = None,
     provider: str | None = None,
 ) -> tuple[Connection, ...]:
-    """Return those that are not disconnected, oldest first; a filter that is None does not apply."""
+    """Return the connections that are not disconnected, oldest first. None means no filter."""
     wanted: ColumnElement[bool] = true()
     for column, value in (
         (connections.c.org_id, org_id),
@@ -167,9 +175,12 @@ async def forget_unsent(db: AsyncConnection) -> None:
 
 
 async def publish(db: AsyncConnection, connection: Connection, kind: str) -> None:
-    """Write the snapshot and append its event. Version 1 is a new row, any other follows the version before it.
+    """Write the snapshot and append its event to the outbox.
 
-    Raises ``Conflict`` when another change came first.
+    Version 1 is a new row. Any other replaces the version before it.
+
+    Raises:
+        Conflict: another change came first.
     """
     values = _values(connection)
     if connection.version == 1:
@@ -179,9 +190,7 @@ async def publish(db: AsyncConnection, connection: Connection, kind: str) -> Non
             connections.c.version == connection.version - 1
         )
         if (await db.execute(update(connections).where(before).values(values))).rowcount != 1:
-            raise Conflict(
-                "The connection was changed by someone else at the same moment. Try again."
-            )
+            raise Conflict("Somebody else changed the connection at the same moment. Try again.")
     message = event(
         CONNECTIONS,
         key=connection.id,
@@ -225,7 +234,7 @@ def _snapshot(row: RowMapping) -> Connection:
 
 
 async def prove_keys(db: AsyncConnection, keyring: KeyRing) -> None:
-    """Check that the keys of this start are those that sealed the data; the first start leaves the proof.
+    """Check that the keys are those that sealed the data. The first start leaves the proof.
 
     Raises:
         DecryptFailed, UnknownKey: they are not.

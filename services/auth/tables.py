@@ -1,4 +1,7 @@
-"""The rows of auth. ``created_at`` and ``updated_at`` of a connection are RFC 3339, all other times epoch seconds."""
+"""Define the tables of auth.
+
+``created_at`` and ``updated_at`` of a connection are RFC 3339; all other times are epoch seconds.
+"""
 
 from __future__ import annotations
 
@@ -56,8 +59,9 @@ connections = Table(
     Index("connections_of_a_grant", "provider", "client_id", "account_id", "grantee"),
 )
 
-# ``attempt_*``, ``refresh_until`` and ``replays`` are the journal of the refresh under way: ``attempt_id`` stays until
-# its outcome is known, ``refresh_until`` is how long others have to keep away.
+# ``attempt_*``, ``refresh_until`` and ``replays`` are the journal of a refresh under way:
+# ``attempt_id`` stays until the outcome is known, and nobody else refreshes before
+# ``refresh_until``.
 credentials = Table(
     "credentials",
     metadata,

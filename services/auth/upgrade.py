@@ -1,4 +1,7 @@
-"""What auth does when all topics are made anew: whoever reads them has to hear of every connection again."""
+"""Send every connection again after the topics were created anew.
+
+Whoever reads the new topics has not heard of a single connection.
+"""
 
 from __future__ import annotations
 
@@ -22,10 +25,10 @@ KINDS: Final[Mapping[ConnectionStatus, str]] = {
 
 
 async def send_connections_again(db: AsyncConnection) -> int:
-    """Put every connection's whole snapshot into the outbox, instead of what was in it before.
+    """Replace the outbox with every connection's snapshot; return how many will be synced.
 
-    An active one has a new sync, as after a consent. A fetcher that has never heard of the sync of any of them loads
-    it, so all are loaded that can be. Return how many those are.
+    Those are the active and the degraded ones. A connection that announces a sync gets a new one,
+    as after a consent; the fetcher runs every sync that it has not heard of.
     """
     await store.forget_unsent(db)
     found = await store.every_connection(db)

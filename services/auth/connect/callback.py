@@ -1,6 +1,7 @@
-"""Finish a consent: the provider sent the browser back, and a connection comes of it.
+"""Finish a consent: the provider sent the browser back, and it becomes a connection.
 
-Taken once, exchanged for a grant, asked which account that opens, and saved in one transaction.
+Take the flow once, exchange the code for a grant, ask which account it opens, and save everything
+in one transaction.
 """
 
 from __future__ import annotations
@@ -35,9 +36,10 @@ from shared.crypto import hash_token, same
 from shared.settings import configured_for
 
 FINISH_S: Final = 60.0
-"""How long a spent flow may stay pending: longer than all calls to the provider together."""
+"""A spent flow may stay pending so long: longer than all calls to the provider together."""
+# Ours has 43 characters. Anything longer is cut before it is hashed, and then matches nothing.
 _LONGEST_STATE: Final = 1024
-# RFC 6749 §4.1.2.1, and what the OpenID and RFC 6749 extensions add for the same events.
+# RFC 6749 §4.1.2.1, with the codes that OpenID Connect and other extensions add.
 _CALLBACK_ERRORS: Final = {
     "access_denied": "access_denied",
     "consent_required": "access_denied",
@@ -63,11 +65,10 @@ class _Failed(Exception):
 
 
 async def finish_flow(callback: Callback, *, context: AuthContext) -> CallbackResult:
-    """Never raises for what browser or provider did: ``error`` says it.
-
-    A state is checked against provider and cookie before it is spent, so that nobody without the cookie can end another
-    person's consent; it is spent before its code is exchanged, so that of many replays one goes on.
-    """
+    """Finish the flow of a callback. What the browser or provider did wrong is in ``error``."""
+    # The state is checked against provider and cookie before it is spent, or somebody without the
+    # cookie could end another person's consent. It is spent before its code is exchanged, so that
+    # only one of many replays goes on.
     flow: FlowRow | None = None
     try:
         flow = await _take(callback, context)
@@ -93,7 +94,8 @@ async def finish_flow(callback: Callback, *, context: AuthContext) -> CallbackRe
 
 
 async def _failure(error: ErrorBody, flow: FlowRow | None, context: AuthContext) -> CallbackResult:
-    """A flow that was not taken is not shown: whoever called may not be its owner."""
+    """Record the error, and show the flow only when it was taken."""
+    # Until then, whoever called may not be its owner.
     if flow is None:
         return CallbackResult(flow=None, error=error)
     async with context.database.write() as db:
@@ -106,6 +108,7 @@ async def _take(callback: Callback, context: AuthContext) -> FlowRow:
     now = context.clock()
     async with context.database.write() as db:
         flow = await store.flow_by_state(db, digest)
+        # Compared once more in constant time: the index lookup may tell by its time.
         if flow is None or not same(flow.state_hash, digest) or flow.provider != callback.provider:
             raise _Failed(problem("state_invalid"))
         cookie = callback.cookies.get(flow.id, "")
@@ -127,7 +130,8 @@ async def _consented(
     callback: Callback, flow: FlowRow, endpoint: TokenEndpoint, context: AuthContext
 ) -> tuple[Grant, Identified]:
     name = endpoint.provider.name
-    if error := callback.params.get("error"):
+    error = callback.params.get("error")
+    if error:
         log.info("consent_refused", flow_id=flow.id, provider=flow.provider, error_code=error[:64])
         raise _Failed(problem(_CALLBACK_ERRORS.get(error, "provider_refused"), name))
     code = callback.params.get("code")
@@ -167,7 +171,11 @@ def _code_of(failure: ProviderFailure) -> str:
 
 
 async def identified(grant: Grant, *, endpoint: TokenEndpoint) -> Identified | None:
-    """None when the provider did not say which account. Raises ``ProviderFailure``, for the identity call only."""
+    """Return the account and grantee, None when the provider does not say which account it is.
+
+    Raises:
+        ProviderFailure: the identity call failed.
+    """
     reply, introspected = await asyncio.gather(
         _identity(grant, endpoint), _introspection(grant, endpoint)
     )
@@ -175,7 +183,8 @@ async def identified(grant: Grant, *, endpoint: TokenEndpoint) -> Identified | N
 
 
 async def _identity(grant: Grant, endpoint: TokenEndpoint) -> object:
-    """Once more after a failure of theirs: the code is spent, and the person would have to consent again."""
+    """Make the identity call, twice when the provider is away."""
+    # The code is spent: to give up here would send the person through the consent again.
     try:
         return await endpoint.identity(grant.pair.access)
     except Away:
@@ -183,7 +192,8 @@ async def _identity(grant: Grant, endpoint: TokenEndpoint) -> object:
 
 
 async def _introspection(grant: Grant, endpoint: TokenEndpoint) -> object:
-    """A better name is not worth a failed consent: whatever goes wrong, the next path is taken."""
+    """Return what introspection says of the new token, None when it is not needed or fails."""
+    # It only gives a better name, and that is not worth a failed consent.
     if not needs_introspection(endpoint.provider.oauth.identity, grant):
         return None
     try:
@@ -208,7 +218,7 @@ async def save_connection(
     endpoint: TokenEndpoint,
     context: AuthContext,
 ) -> tuple[Connection, str]:
-    """Connection, tokens and event in the caller's transaction; returns the snapshot and the kind of its event."""
+    """Write connection, tokens and event; return the snapshot and the kind of its event."""
     fresh = _fresh(flow, grant, who, endpoint, timestamp(context.clock()))
     old = await store.connection_by_identity(db, fresh)
     connection, kind = (fresh, "Connected") if old is None else _again(old, fresh)
@@ -243,7 +253,8 @@ def _fresh(
 
 
 def _again(old: Connection, fresh: Connection) -> tuple[Connection, str]:
-    """Token versions never repeat, so that a token cached before a disconnect is not taken for the new one."""
+    """Return ``old`` as consented to again, and the kind of its event."""
+    # Token versions never repeat, or a token cached before a disconnect would pass for the new one.
     returned = old.status == "disconnected"
     connection = msgspec.structs.replace(
         fresh,

@@ -1,4 +1,7 @@
-"""A consent from its start until it comes back: started here, handed to a browser, shown to whoever asks."""
+"""Start a consent, hand it to a browser, and show how it stands.
+
+``callback`` finishes it.
+"""
 
 from __future__ import annotations
 
@@ -16,30 +19,47 @@ from shared.crypto import hash_token
 from shared.errors import BadRequest, NotFound, TributaryError
 from shared.settings import configured_for
 
+# Ten minutes, as long as providers keep a code: time to sign in and read the consent page.
 LIFETIME_S: Final = 600
 _LONGEST: Final = 256
 _MESSAGES: Final = {
-    "state_invalid": "This link was used already, or was not given out by us. Start connecting again.",
+    "state_invalid": (
+        "This link was used already, or Tributary did not issue it. Start connecting again."
+    ),
     "flow_mismatch": (
-        "This consent was started in another browser, or this browser keeps no cookies. "
-        "Start connecting again, and stay in one browser window."
+        "This consent was started in another browser, or this browser blocks cookies. "
+        "Start connecting again and stay in one browser window."
     ),
-    "flow_expired": "This link is no longer good: it lives for 10 minutes. Start connecting again.",
+    "flow_expired": "This link has expired: links last for 10 minutes. Start connecting again.",
     "code_missing": "{name} sent you back without saying yes or no. Start connecting again.",
-    "access_denied": "{name} was not connected: access was declined there. Start again if you change your mind.",
-    "code_expired": "{name} does not accept this consent any more: it is too old, or was used. Start connecting again.",
-    "provider_config": (
-        "{name} does not accept this installation's own settings. "
-        "Whoever runs it has to check the client id, client secret, scopes and redirect URI."
+    "access_denied": (
+        "{name} was not connected: access was declined there. Start again if you change your mind."
     ),
-    "provider_unavailable": "{name} could not be reached or had a problem of its own. Start again in a few minutes.",
+    "code_expired": (
+        "{name} no longer accepts this consent: it is too old or was used already. "
+        "Start connecting again."
+    ),
+    "provider_config": (
+        "{name} does not accept this installation's settings. Ask whoever runs it to check the "
+        "client id, client secret, scopes and redirect URI."
+    ),
+    "provider_unavailable": (
+        "{name} could not be reached or has a problem of its own. Start again in a few minutes."
+    ),
     "provider_refused": "{name} refused to connect this account. Start connecting again.",
-    "identity_missing": "{name} did not say which account was connected, so nothing was kept. Start connecting again.",
+    "identity_missing": (
+        "{name} did not say which account was connected, so nothing was saved. "
+        "Start connecting again."
+    ),
 }
 
 
 async def start_flow(start: StartFlow, *, context: AuthContext) -> Flow:
-    """Any number at once, also for one user. Raises ``BadRequest``."""
+    """Start a consent. A user may have several at once.
+
+    Raises:
+        BadRequest: the provider is not set up, or an id is empty or too long.
+    """
     configured_for(start.provider, context.endpoints)
     _check_name("org_id", start.org_id)
     _check_name("user_id", start.user_id)
@@ -50,7 +70,7 @@ async def start_flow(start: StartFlow, *, context: AuthContext) -> Flow:
 
 
 def _new_row(start: StartFlow, context: AuthContext) -> FlowRow:
-    """State and verifier only of ``A-Z a-z 0-9 - _``: some servers refuse what the RFC would allow."""
+    # Made of A-Z a-z 0-9 - _ only: some servers refuse characters that RFC 7636 allows ("~").
     flow_id, state, verifier = new_id(), secrets.token_urlsafe(32), secrets.token_urlsafe(48)
     bound_to = (start.org_id, flow_id)
     now = context.clock()
@@ -71,13 +91,17 @@ def _new_row(start: StartFlow, context: AuthContext) -> FlowRow:
 
 def _check_name(field: str, value: str) -> None:
     if not value.strip() or len(value) > _LONGEST or "\0" in value:
-        raise BadRequest(f"{field} has to be a text of 1 to {_LONGEST} characters.")
+        raise BadRequest(f"{field} must be a text of 1 to {_LONGEST} characters.")
 
 
 async def open_flow(flow_id: str, *, context: AuthContext) -> OpenedFlow:
-    """The browser that opened the link last is the one that may finish it.
+    """Bind a flow to the browser that opens its link, and return where to send that browser.
 
-    Raises ``NotFound``, or ``TributaryError`` with status 410 when the flow is done or too old.
+    Of several browsers, the one that opened the link last may finish the flow.
+
+    Raises:
+        NotFound: there is no such flow.
+        TributaryError: the flow is done or too old (status 410).
     """
     flow = await get_flow(flow_id, context=context)
     if flow.error is not None:
@@ -110,18 +134,25 @@ def _authorize_url(row: FlowRow, context: AuthContext) -> str:
 
 
 async def get_flow(flow_id: str, *, context: AuthContext) -> Flow:
-    """Raises ``NotFound``, also for what was forgotten after a day."""
+    """Return how a flow stands.
+
+    Raises:
+        NotFound: there is no such flow, or it was forgotten after a day.
+    """
     async with context.database.read() as db:
         row = await store.get_flow(db, flow_id)
     if row is None:
         raise NotFound(
-            "There is no such connect link; links are forgotten after a day. Start connecting again."
+            "There is no such connect link. Links are forgotten after a day. "
+            "Start connecting again."
         )
     return view(row, context)
 
 
 def view(row: FlowRow, context: AuthContext) -> Flow:
-    """Pending beyond its time is failed: also what a crash interrupted after the state was spent."""
+    """Return a row as others see it."""
+    # One that is pending past its time has failed: also when a crash interrupted it after its state
+    # was spent.
     status, error = row.status, None
     if row.error_code is not None:
         error = ErrorBody(code=row.error_code, detail=row.error_detail or "")
@@ -142,8 +173,9 @@ def view(row: FlowRow, context: AuthContext) -> Flow:
 
 
 def problem(code: str, name: str = "The provider") -> ErrorBody:
-    """Return what people are told: what happened and what to do. ``name`` is the provider's, as people know it.
+    """Return the error that people are shown: what happened and what to do.
 
-    Nothing that a provider or a browser sent is ever part of the words.
+    ``name`` is the provider's.
     """
+    # Never put into these words what a provider or a browser sent.
     return ErrorBody(code=code, detail=_MESSAGES[code].format(name=name))

@@ -1,4 +1,4 @@
-"""Calls to a provider's authorization server, in its own dialect of OAuth."""
+"""Call a provider's authorization server in its own dialect of OAuth."""
 
 from services.auth.oauth_client.endpoint import Grant, Identified, TokenEndpoint
 from services.auth.oauth_client.failures import (

@@ -1,11 +1,10 @@
-"""One provider's authorization server, as this installation is registered there, and how its answers are read."""
+"""Call one provider's authorization server as this installation's app, and read its answers."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 from collections.abc import Callable, Mapping
-from itertools import chain, takewhile
 from typing import Any, Final, Literal, final
 from urllib.parse import urlencode, urlsplit
 
@@ -25,17 +24,25 @@ from shared.http import HttpClient, HttpError, HttpResponse
 from shared.installation import ProviderRuntime
 from shared.settings import SecretStr
 
+# Half of the time for which an attempt is protected (refresh/attempt.py).
 DEADLINE_S: Final = 10.0
+# A person waits for a disconnect, and revoking is only a courtesy by then.
 REVOKE_S: Final = 5.0
+# Airtable allows 10 requests a second for a token; after an outage many connections refresh at
+# once.
 AT_ONCE: Final = 8
 
 
 class Unreadable(Exception):
-    """A reply with a good status that is no token reply."""
+    """A reply has a good status but is no token reply."""
 
 
 class Grant(msgspec.Struct, frozen=True, kw_only=True):
-    """``scopes`` None: the provider did not say, so what was asked for stands. ``facts``: the reply without tokens."""
+    """The outcome of a consent or refresh. ``facts`` is the token reply without its tokens.
+
+    ``scopes`` None means that the provider did not say: all that was asked for is granted
+    (RFC 6749 §5.1).
+    """
 
     pair: Pair
     scopes: tuple[str, ...] | None
@@ -50,9 +57,10 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
 
 @final
 class TokenEndpoint:
-    """``refresh_permits`` lets at most 8 refreshes of the provider run at once.
+    """One provider's authorization server.
 
-    Closes nothing: the client is the composer's.
+    ``refresh_permits`` lets at most 8 refreshes run at once. The HTTP client is the composer's to
+    close.
     """
 
     def __init__(
@@ -70,27 +78,44 @@ class TokenEndpoint:
             "client_id": self.runtime.client_id,
             "redirect_uri": redirect_uri,
             "response_type": "code",
-            **({"scope": " ".join(self.runtime.scopes)} if self.runtime.scopes else {}),
             "state": state,
-            **({"code_challenge": challenge, "code_challenge_method": "S256"} if challenge else {}),
-            **self._oauth.authorize_params,
         }
+        if self.runtime.scopes:
+            params["scope"] = " ".join(self.runtime.scopes)
+        if challenge:
+            params |= {"code_challenge": challenge, "code_challenge_method": "S256"}
+        params |= self._oauth.authorize_params
         base = self.runtime.authorize_url
-        return f"{base}{'&' if urlsplit(base).query else '?'}{urlencode(params)}"
+        separator = "&" if urlsplit(base).query else "?"
+        return f"{base}{separator}{urlencode(params)}"
 
     async def exchange(self, code: str, *, redirect_uri: str, verifier: str | None) -> Grant:
-        """Raises ``ProviderFailure``; the code is spent either way."""
+        """Exchange a code for a grant. The code is spent even when this fails.
+
+        Raises:
+            ProviderFailure: there is no grant.
+        """
         body = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
-        return await self._grant({**body, **({"code_verifier": verifier} if verifier else {})})
+        if verifier:
+            body["code_verifier"] = verifier
+        return await self._grant(body)
 
     async def refresh(self, refresh_token: SecretStr) -> Grant:
-        """Raises ``ProviderFailure``; after ``Lost`` nobody knows which pair is good."""
+        """Exchange a refresh token for a new pair.
+
+        Raises:
+            ProviderFailure: there is no new pair. After ``Lost``, nobody knows which pair is good.
+        """
         return await self._grant(
             {"grant_type": "refresh_token", "refresh_token": refresh_token.reveal()}
         )
 
     async def identity(self, access: SecretStr) -> Any:
-        """The identity call's JSON, None where the provider's data names no such call. Raises ``ProviderFailure``."""
+        """Return the identity call's JSON, None where the provider has no such call.
+
+        Raises:
+            ProviderFailure: the call failed.
+        """
         if self._oauth.identity.url is None:
             return None
         response = await self._whoami(access)
@@ -102,9 +127,12 @@ class TokenEndpoint:
             raise Away(error.code, status=response.status) from None
 
     async def introspection(self, access: SecretStr) -> Mapping[str, Any] | None:
-        """What RFC 7662 §2.2 tells of a token; None for an inactive one, and where there is no such call.
+        """Return what introspection says of a token (RFC 7662 §2.2).
 
-        Raises ``ProviderFailure``.
+        None for an inactive token, and where the provider has no such call.
+
+        Raises:
+            ProviderFailure: the call failed.
         """
         if self._oauth.introspect_url is None:
             return None
@@ -121,7 +149,7 @@ class TokenEndpoint:
         return told if isinstance(told, Mapping) and told.get("active") is True else None
 
     async def probe(self, access: SecretStr) -> Literal["lives", "refused", "undecided"]:
-        """Whether an access token still opens the identity call. Raises nothing."""
+        """Return whether an access token still opens the identity call. Never raises."""
         try:
             status = (await self._whoami(access)).status
         except ProviderFailure:
@@ -135,11 +163,16 @@ class TokenEndpoint:
         return self._oauth.identity.url is not None
 
     async def revoke(self, pair: Pair) -> None:
-        """Nothing where the provider has no such call. Raises ``ProviderFailure``."""
+        """Revoke the grant, if the provider has a call for it (RFC 7009).
+
+        Raises:
+            ProviderFailure: the call failed.
+        """
         if self._oauth.revoke_url is None:
             return
-        access_only = self._oauth.revoke_token == "access_token" or pair.refresh is None
-        token = pair.access if access_only or pair.refresh is None else pair.refresh
+        token = pair.access
+        if self._oauth.revoke_token == "refresh_token" and pair.refresh is not None:
+            token = pair.refresh
         url = self._complete(self._oauth.revoke_url)
         response = await self._post(
             url, {"token": token.reveal(), **self._oauth.revoke_params}, REVOKE_S
@@ -182,9 +215,10 @@ class TokenEndpoint:
             raise transport_failure(error) from None
 
     def _authenticated(self, body: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-        """A public client has no secret to authenticate with: it names itself in the body (RFC 6749 §3.2.1)."""
+        """Return headers and body with the client's authentication."""
         headers = dict(self._oauth.token_headers)
         client_id, secret = self.runtime.client_id, self.runtime.client_secret
+        # A public client has no secret: it names itself in the body (RFC 6749 §3.2.1).
         if secret is None:
             return headers, {**body, "client_id": client_id}
         if self._oauth.client_auth == "body":
@@ -197,7 +231,13 @@ class TokenEndpoint:
 
 
 def read_grant(body: Any, *, now: float) -> Grant:
-    """``now`` is when the request was sent: a token is never taken to live longer than it does. Raises Unreadable."""
+    """Return the grant in a token reply.
+
+    ``now`` is when the request was sent, so that no token is thought to live longer than it does.
+
+    Raises:
+        Unreadable: it is no token reply.
+    """
     access = body.get("access_token") if isinstance(body, dict) else None
     if not isinstance(access, str) or not access:
         raise Unreadable
@@ -214,17 +254,24 @@ def read_grant(body: Any, *, now: float) -> Grant:
 
 
 def needs_introspection(identity: Identity, grant: Grant) -> bool:
-    """Whether one of its paths could win: none before it is present in the token reply."""
+    """Return whether introspection could tell what the token reply does not.
+
+    Its path counts only while no path before it is present in the token reply.
+    """
     told = {"token": grant.facts}
-    fields = (identity.account_id, identity.account_name, identity.grantee)
-    reached = (takewhile(lambda path: _first(told, (path,)) is None, paths) for paths in fields)
-    return any(path.startswith("introspection.") for path in chain.from_iterable(reached))
+    for paths in (identity.account_id, identity.account_name, identity.grantee):
+        for path in paths:
+            if path.startswith("introspection."):
+                return True
+            if _first(told, (path,)) is not None:
+                break
+    return False
 
 
 def identify(
     identity: Identity, grant: Grant, *, reply: Any, introspected: Any
 ) -> Identified | None:
-    """None when no account id is where the provider's data says it is."""
+    """Return who connected, None when no account id is where the provider's data says it is."""
     sources = {"token": grant.facts, "identity": reply, "introspection": introspected}
     account_id = _first(sources, identity.account_id)
     if account_id is None:
@@ -256,12 +303,16 @@ def _at(value: Any, steps: list[str]) -> str | None:
 
 
 def _moment(seconds: Any, now: float) -> float | None:
-    """Some servers write the number as a string."""
+    """Return when a lifetime in seconds ends, None when there is none or it makes no sense."""
+    if isinstance(seconds, bool):
+        return None
     try:
-        lifetime = None if seconds is None or isinstance(seconds, bool) else float(seconds)
+        lifetime = float(seconds)  # some servers write the number as a string
     except (TypeError, ValueError):
-        lifetime = None
-    return now + lifetime if lifetime is not None and 0 < lifetime < 1e9 else None
+        return None
+    # A thousand million seconds are 32 years; beyond that it is no lifetime. NaN fails the test
+    # too.
+    return now + lifetime if 0 < lifetime < 1e9 else None
 
 
 def _scopes(body: Mapping[str, Any]) -> tuple[str, ...] | None:

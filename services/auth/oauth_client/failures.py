@@ -1,12 +1,12 @@
-"""How a call to an authorization server can end, besides success.
+"""Name every way in which a call to an authorization server can fail.
 
 ProviderFailure
-├── DeadGrant     the code or refresh token is no longer good; a person has to consent again
+├── DeadGrant     the code or refresh token is no longer valid; a person has to consent again
 ├── BadClient     our own id, secret or redirect URI is wrong; never a reason to end a connection
-├── Refused       any other answer of 4xx
+├── Refused       any other 4xx answer
 ├── Away          certainly without effect: not reached, too many calls, a failure on their side
-│   └── JustRefreshed  this refresh token was exchanged moments ago, by whomever
-└── Lost          sent, and no answer that can be read: it may have had its effect
+│   └── JustRefreshed  somebody exchanged this refresh token moments ago
+└── Lost          sent, but no readable answer came: it may have had its effect
 """
 
 from __future__ import annotations
@@ -28,7 +28,10 @@ _NEVER_SENT: Final = (
 
 
 class ProviderFailure(Exception):
-    """``code`` is the provider's own word, cut to 64 characters, for the log only; ``outcome`` is counted."""
+    """A call failed.
+
+    ``code`` is the provider's word for it, for the log; ``outcome`` is counted.
+    """
 
     outcome: ClassVar = "refused"
 
@@ -64,7 +67,8 @@ class Lost(ProviderFailure):
 
 
 def transport_failure(error: HttpError) -> ProviderFailure:
-    """``Unreachable`` stands for both; only a connection that was never made proves that nothing was sent."""
+    """Return ``Lost`` when the request may have arrived, else ``Away``."""
+    # Only a connection that was never made proves that nothing was sent.
     may_have_arrived = isinstance(error, Unreachable | BadBody | BodyTooLarge)
     if may_have_arrived and not isinstance(error.__context__, _NEVER_SENT):
         return Lost(error.code)
@@ -72,7 +76,7 @@ def transport_failure(error: HttpError) -> ProviderFailure:
 
 
 def answer_failure(response: HttpResponse, oauth: OAuth2) -> ProviderFailure:
-    """For a status of 300 and more."""
+    """Return what an answer with a status of 300 or more means."""
     codes = _codes(response, oauth.error_fields)
     code = next(iter(codes), "")
     if response.status in oauth.refreshed_moments_ago:
@@ -84,7 +88,9 @@ def answer_failure(response: HttpResponse, oauth: OAuth2) -> ProviderFailure:
     if oauth.dead_grant.intersection(codes):
         return DeadGrant(code, status=response.status)
     # RFC 6749 §5.2: 401 answers a client that failed to authenticate.
-    return (BadClient if response.status == 401 else Refused)(code, status=response.status)
+    if response.status == 401:
+        return BadClient(code, status=response.status)
+    return Refused(code, status=response.status)
 
 
 def _codes(response: HttpResponse, fields: tuple[str, ...]) -> list[str]:

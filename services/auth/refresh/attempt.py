@@ -1,4 +1,4 @@
-"""The transactions of a refresh: who may make it, and one function per way it can end."""
+"""Make the transactions of a refresh: one to begin it, and one for each way it can end."""
 
 from __future__ import annotations
 
@@ -17,14 +17,18 @@ from shared.contracts.connections import Connection
 from shared.contracts.envelope import new_id, timestamp
 
 ATTEMPT_S: Final = 20.0
-"""Twice the deadline of the call: nobody else starts while an answer may still come."""
+"""Twice the deadline of the call, so that nobody else starts while an answer may still come."""
 LIVE: Final = frozenset({"active", "degraded"})
+# Callers are told to try again in a minute.
 LONGEST_WAIT_S: Final = 60.0
 log = structlog.get_logger()
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """The right to send one refresh. ``unresolved``: the outcome of an earlier one with this token is not known."""
+    """The right to send one refresh.
+
+    ``unresolved`` says that nobody knows the outcome of an earlier one with this refresh token.
+    """
 
     connection: Connection
     credential: Credential
@@ -34,7 +38,7 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Busy(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody else is at it, until then at most (epoch seconds)."""
+    """Somebody else is refreshing, ``until`` then at most (epoch seconds)."""
 
     attempt_id: str
     until: float
@@ -43,9 +47,11 @@ class Busy(msgspec.Struct, frozen=True, kw_only=True):
 async def begin(
     connection_id: str, token_version: int, *, again: bool, context: AuthContext
 ) -> Claim | Busy | None:
-    """None: nothing to do (another token version already, no longer live, not refreshable) or too early to try again.
+    """Return the right to refresh, or who has it, or None when there is nothing to do.
 
-    ``again`` does not wait for the time set after a failure: the caller has just met it and goes on at once.
+    Nothing to do: the token version has moved on, the connection is no longer live or cannot be
+    refreshed, or it is too early to try again. ``again`` skips that last wait: the caller has just
+    met the failure and goes on at once.
     """
     now = context.clock()
     async with context.database.write() as db:
@@ -82,9 +88,10 @@ async def begin(
 
 
 async def keep(claim: Claim, grant: Grant, *, context: AuthContext) -> bool:
-    """Store the new pair wherever the row still holds the refresh token it was made from, however late it came.
+    """Store the new pair, however late it came; return whether it is of use.
 
-    False: consented again or disconnected meanwhile, and the pair is of no use.
+    It is of no use when somebody disconnected or consented again meanwhile: the row then no longer
+    holds the refresh token that the pair was made from.
     """
     async with context.database.write() as db:
         connection = await store.get_connection(db, claim.connection.id)
@@ -106,7 +113,8 @@ async def keep(claim: Claim, grant: Grant, *, context: AuthContext) -> bool:
 
 
 def _completed(pair: Pair, claim: Claim, context: AuthContext) -> Pair:
-    """RFC 6749 §6: without a new refresh token the old one goes on."""
+    """Return the pair with a refresh token in it."""
+    # RFC 6749 §6: without a new refresh token, the old one stays valid.
     if pair.refresh is not None:
         return pair
     old = credentials.opened(claim.connection, claim.credential, context.keyring)
@@ -132,7 +140,7 @@ def _renewed(connection: Connection, grant: Grant, kind: str, context: AuthConte
 
 
 async def give_up(claim: Claim, reason: str, *, context: AuthContext) -> None:
-    """The grant is dead, unless another attempt or another consent has changed the row since."""
+    """Mark the grant as dead, unless another attempt or consent has changed the row since."""
     async with context.database.write() as db:
         own = await credentials.settle(
             db, claim.connection.id, claim.attempt_id, known=True, retry_at=0.0
@@ -146,7 +154,7 @@ async def give_up(claim: Claim, reason: str, *, context: AuthContext) -> None:
 async def require_consent(
     db: AsyncConnection, connection: Connection, reason: str, *, context: AuthContext
 ) -> None:
-    """``reason`` is a sentence for people."""
+    """Mark a connection as needing a person. ``reason`` is the sentence that they are shown."""
     stopped = msgspec.structs.replace(
         connection,
         version=connection.version + 1,
@@ -171,7 +179,11 @@ async def retry_later(
     context: AuthContext,
     replays: int = 0,
 ) -> None:
-    """``known`` False: the attempt, or one before it, may have had its effect, and stays in the journal."""
+    """Set the time of the next try after a failure.
+
+    ``known`` False keeps the attempt in the journal: it, or one before it, may have had its effect.
+    """
+    # 1, 2, 4, … 60 seconds, or longer where the provider asks for it.
     growing = min(LONGEST_WAIT_S, 2.0 ** min(claim.credential.failures, 6))
     told = failure.after_s if failure is not None and failure.after_s is not None else 0.0
     retry_at = context.clock() + max(growing, told)
@@ -188,7 +200,7 @@ async def retry_later(
         "refresh_failed",
         connection_id=claim.connection.id,
         provider=claim.connection.provider,
-        failure=type(failure).__name__ if failure else "probe undecided",
+        failure=type(failure).__name__ if failure else "ProbeUndecided",
         status=failure.status if failure else 0,
         error_code=failure.code if failure else "",
         outcome_known=known,

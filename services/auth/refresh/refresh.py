@@ -1,4 +1,4 @@
-"""Refresh a connection once, and find out what became of a refresh whose answer was lost."""
+"""Refresh a connection once, and resolve a refresh whose answer was lost."""
 
 from __future__ import annotations
 
@@ -31,31 +31,41 @@ from shared.transient import is_transient
 
 ROUNDS: Final = 3
 """A refresh, the replay of a lost one, and the verdict when the replay is lost too."""
+# Others wait for a refresh that takes a few hundred milliseconds: look twenty times a second.
 _LOOK_S: Final = 0.05
 _AGAIN_S: Final = 0.5
-_LOST: Final = "The provider's answer to a token refresh was lost, and the old tokens are no longer accepted. Reconnect."
+_LOST: Final = (
+    "The provider's answer to a token refresh was lost, and it no longer accepts the old tokens. "
+    "Reconnect."
+)
 _DEAD: Final = (
-    "{name} no longer accepts this connection: access was withdrawn or has run out. Reconnect."
+    "{name} no longer accepts this connection: access was withdrawn or has expired. Reconnect."
 )
 UNREADABLE: Final = (
     "The stored tokens of this connection cannot be opened: they were altered or moved. Reconnect."
 )
+# Less than the ten seconds within which a process has to be gone.
 _STOP_S: Final = 3.0
 log = structlog.get_logger()
 
 
 @final
 class RefreshCoordinator:
-    """A refresh runs in a task of its own: a caller that goes away must not cut off an answer with new tokens in it."""
+    """Run one refresh per connection at a time, each in a task of its own.
+
+    A caller that goes away must not cut off an answer with new tokens in it.
+    """
 
     def __init__(self, context: AuthContext) -> None:
         self._context = context
         self._running: dict[str, asyncio.Task[None]] = {}
 
     async def run(self, connection: Connection) -> None:
-        """Refresh unless ``connection.token_version`` has passed already; joins what is under way.
+        """Refresh unless the token version has moved on already; join a refresh under way.
 
-        Raises ``BadRequest`` when the provider is no longer set up, ``UnknownKey`` when a key is missing.
+        Raises:
+            BadRequest: the provider is no longer set up.
+            UnknownKey: the key that sealed the tokens is missing.
         """
         task = self._running.get(connection.id)
         if task is None:
@@ -67,7 +77,10 @@ class RefreshCoordinator:
         await asyncio.shield(task)
 
     async def stop(self) -> None:
-        """Give running refreshes 3 s to store their answer; what is cut off then stands in the journal."""
+        """Give running refreshes 3 s to store their answer.
+
+        The journal has those that are cut off.
+        """
         running = list(self._running.values())
         if not running:
             return
@@ -85,7 +98,7 @@ class RefreshCoordinator:
 async def refresh(
     connection_id: str, token_version: int, endpoint: TokenEndpoint, *, context: AuthContext
 ) -> None:
-    """Raise the token version, mark the connection as needing a person, or set a later time for trying again."""
+    """Refresh a connection. It ends with new tokens, with a later try, or needing a person."""
     rounds = 0
     while rounds < ROUNDS:
         async with endpoint.refresh_permits:
@@ -110,7 +123,7 @@ async def _attempt(
         REFRESHES.add(slug, "unreadable")
         await attempt.give_up(claim, UNREADABLE, context=context)
         return "done"
-    except UnknownKey:  # an operator's mistake that can be mended: nothing is overwritten
+    except UnknownKey:  # the operator can still bring the key back, so overwrite nothing
         REFRESHES.add(slug, "unreadable")
         await attempt.retry_later(claim, None, known=not claim.unresolved, context=context)
         raise
@@ -132,7 +145,8 @@ async def _attempt(
 
 
 async def _kept(claim: Claim, grant: Grant, context: AuthContext) -> bool:
-    """Until it is written down, however long the database is away: the old tokens may be worth nothing by now."""
+    """Store a new pair, trying for as long as the database is away."""
+    # By now the old tokens may be worthless, and the only copy of the new ones is in this process.
     while True:
         try:
             return await attempt.keep(claim, grant, context=context)
@@ -148,7 +162,9 @@ async def _kept(claim: Claim, grant: Grant, context: AuthContext) -> bool:
 
 
 async def _may_send(claim: Claim, endpoint: TokenEndpoint, context: AuthContext) -> bool:
-    """A retired refresh token is shown once more at most: some providers end the whole grant for it."""
+    """Return whether the refresh token may be sent."""
+    # Some providers end the whole grant when they see a retired refresh token. So after an attempt
+    # of unknown outcome, probe with the old access token, and replay the refresh once at most.
     if not (claim.unresolved and endpoint.provider.oauth.rotates):
         return True
     match await _old_token(claim, endpoint, context):
@@ -171,9 +187,9 @@ async def _may_send(claim: Claim, endpoint: TokenEndpoint, context: AuthContext)
 async def _old_token(
     claim: Claim, endpoint: TokenEndpoint, context: AuthContext
 ) -> Literal["lives", "refused", "undecided"]:
-    """Probe the old access token.
+    """Return whether the provider still accepts the old access token.
 
-    An expired one is refused whatever happened, and where there is no call to ask with nothing is known.
+    An expired one counts as refused, and so does one for which there is no call to probe with.
     """
     expires = claim.credential.access_expires_at
     if not endpoint.can_probe or (expires is not None and expires <= context.clock()):
@@ -187,18 +203,18 @@ async def _failed(
 ) -> Literal["done", "again"]:
     lost = claim.unresolved and endpoint.provider.oauth.rotates
     match failure:
-        case JustRefreshed() if lost:  # by ourselves: nobody else has this token
+        case JustRefreshed() if lost:  # it was us: nobody else has this token
             await attempt.give_up(claim, _LOST, context=context)
         case DeadGrant():
-            await attempt.give_up(
-                claim, _LOST if lost else _DEAD.format(name=endpoint.provider.name), context=context
-            )
+            reason = _LOST if lost else _DEAD.format(name=endpoint.provider.name)
+            await attempt.give_up(claim, reason, context=context)
         case Lost() if endpoint.provider.oauth.rotates:
             replays = claim.credential.replays + claim.unresolved
             await attempt.retry_later(claim, failure, known=False, replays=replays, context=context)
             return "again"
         case Away() | Lost() | BadClient() | Refused() | ProviderFailure():
-            # Complete answers of failure resolve nothing that was unresolved before.
+            # A failure that is known to be one says nothing of an earlier attempt without an
+            # outcome.
             await attempt.retry_later(claim, failure, known=not claim.unresolved, context=context)
     return "done"
 
@@ -206,7 +222,7 @@ async def _failed(
 async def _forget_late(
     pair: credentials.Pair, claim: Claim, endpoint: TokenEndpoint, context: AuthContext
 ) -> None:
-    """A pair made for a connection that was disconnected meanwhile must not stay good at the provider."""
+    """Revoke a pair that came after its connection was disconnected."""
     async with context.database.read() as db:
         connection = await store.get_connection(db, claim.connection.id)
         wanted = connection is not None and connection.status != "disconnected"
@@ -221,6 +237,7 @@ async def _forget_late(
 async def _other_ended(
     connection_id: str, token_version: int, other: Busy, context: AuthContext
 ) -> None:
+    """Wait until another process has ended its refresh, or its time is over."""
     while context.clock() < other.until:
         await asyncio.sleep(_LOOK_S)
         async with context.database.read() as db:

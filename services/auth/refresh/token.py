@@ -1,4 +1,4 @@
-"""Answer an access token that is good now."""
+"""Hand out an access token that is valid now."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from shared.contracts.connections import Connection
 from shared.crypto import DecryptFailed
 from shared.errors import Conflict, NotFound, Unavailable
 
+# Longer than any run of the fetcher, so that a token does not expire in the middle of one.
 EARLY_S: Final = 300.0
+# The sweeper asks who was here within ten minutes; one write a minute is exact enough.
 _TOUCH_S: Final = 60.0
 
 
@@ -26,10 +28,15 @@ async def access_token(
     coordinator: RefreshCoordinator,
     context: AuthContext,
 ) -> AccessToken:
-    """Refresh within 5 minutes of the end, or when the provider refused the token of ``stale_version``.
+    """Return an access token, refreshed if it expires within 5 minutes or was refused.
 
-    A refresh that fails is no error while the token lives and was not refused. Raises ``NotFound``; ``Conflict`` with
-    code ``reauth_required``, ``disconnected`` or ``decrypt_failed``; ``Unavailable`` with ``provider_unavailable``.
+    ``stale_version`` is the token version that the provider refused. A refresh that fails is no
+    error while the token lives and was not refused.
+
+    Raises:
+        NotFound: there is no such connection.
+        Conflict: a person is needed (``reauth_required``, ``disconnected``, ``decrypt_failed``).
+        Unavailable: there is no valid token just now (``provider_unavailable``).
     """
     connection, credential = await _load(connection_id, context)
     if _wants_refresh(connection, credential, stale_version, context.clock()):
@@ -38,7 +45,8 @@ async def access_token(
     if stale_version == connection.token_version or _expired(credential, context.clock()):
         await _stop_if_final(connection, credential, context)
         raise Unavailable(
-            "A new access token could not be had: the provider is away or refuses just now. Try again in a minute.",
+            "Could not obtain a new access token: the provider is away or refuses for now. "
+            "Try again in a minute.",
             code="provider_unavailable",
         )
     return await _answer(connection, credential, context)
@@ -52,7 +60,7 @@ async def _load(connection_id: str, context: AuthContext) -> tuple[Connection, C
         raise NotFound("There is no such connection.")
     if connection.status == "disconnected" or credential is None:
         raise Conflict(
-            "This connection was disconnected; its tokens are deleted.", code="disconnected"
+            "This connection was disconnected and its tokens are deleted.", code="disconnected"
         )
     if connection.status not in LIVE:
         raise _reauthorize(connection.reason)
@@ -95,9 +103,12 @@ async def _answer(
 async def _stop_if_final(
     connection: Connection, credential: Credential, context: AuthContext
 ) -> None:
-    """Refused or expired, and nothing to refresh it with."""
+    """Ask for consent when a token was refused or has expired and nothing can refresh it."""
     if credential.refresh_sealed is None:
-        reason = "The provider no longer accepts this connection's token, and gave none to renew it with. Reconnect."
+        reason = (
+            "The provider no longer accepts this connection's token and gave none to refresh it "
+            "with. Reconnect."
+        )
         await _quarantine(connection, reason, context)
         raise _reauthorize(reason)
 

@@ -1,4 +1,4 @@
-"""A strict authorization server behind a transport: what it does not accept, it answers as RFC 6749 says."""
+"""Play a strict authorization server behind a transport, with the refusals of RFC 6749."""
 
 from __future__ import annotations
 
@@ -75,7 +75,9 @@ class Consent:
 
 @dataclass
 class FakeProvider(httpx.AsyncBaseTransport):
-    """``faults`` are taken one per request of their kind: ``lose`` (done, answer lost), ``unreachable``, ``garble``,
+    """``faults`` are taken one per request of their kind:
+
+    ``lose`` (done, answer lost), ``unreachable``, ``garble``,
     ``inactive`` (what an introspection says of a dead token), a status.
 
     While ``gate`` is closed requests arrive and are not answered.
@@ -99,14 +101,18 @@ class FakeProvider(httpx.AsyncBaseTransport):
         self.gate.set()
 
     async def arrived(self, kind: str, count: int = 1) -> None:
-        """Until that many requests of the kind have come in."""
+        """Wait until so many requests of this kind have come in."""
         async with self.news:
             await self.news.wait_for(lambda: self.seen[kind] >= count)
 
     def consent(
         self, authorize_url: str, *, account: str = "a1", decision: str = "allow"
     ) -> dict[str, str]:
-        """What the browser brings back after the person decided; AssertionError for a URL this provider refuses."""
+        """Return what the browser brings back after the person decided.
+
+        Raises:
+            AssertionError: this provider would refuse the URL.
+        """
         parts = urlsplit(authorize_url)
         pairs = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=True)
         query = dict(pairs)

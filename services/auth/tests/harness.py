@@ -1,4 +1,4 @@
-"""Auth without its HTTP door: verbs on a migrated database, a provider behind a transport, a clock that is moved."""
+"""Run auth's verbs on a migrated database, with a fake provider and a movable clock."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Auth:
         return self.fake.runtime.provider.slug
 
     def another_process(self) -> Auth:
-        """The same database and provider, nothing else shared."""
+        """Return another process's auth: the same database and provider, nothing else."""
         return replace(self, coordinator=RefreshCoordinator(self.context))
 
     async def start(self, org: str = "o1", user: str = "u1") -> Flow:
@@ -56,7 +56,10 @@ class Auth:
         )
 
     async def come_back(self, flow: Flow, **changes: Any) -> Callback:
-        """Open the link in a browser and consent; ``changes`` go to the provider (account, decision)."""
+        """Open the link in a browser and consent;
+
+        ``changes`` go to the provider (account, decision).
+        """
         opened = await open_flow(flow.flow_id, context=self.context)
         params = self.fake.consent(opened.authorize_url, **changes)
         return Callback(provider=self.slug, params=params, cookies={flow.flow_id: opened.cookie})
@@ -77,7 +80,7 @@ class Auth:
         )
 
     async def events(self) -> list[tuple[str, Connection]]:
-        """(kind, snapshot) of everything appended, in order."""
+        """Return (kind, snapshot) of everything appended, in order."""
         async with self.context.database.read() as db:
             rows = (await db.execute(select(outbox).order_by(outbox.c.id))).all()
         found = []

@@ -1,4 +1,4 @@
-"""The whole of auth on real sockets: the sandboxes, the local broker and the service, each on a free port."""
+"""Serve all of auth on real sockets: sandboxes, local broker and service, on free ports."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Stack:
     kafka: str
 
     async def consent(self, slug: str, org: str = "o1") -> dict[str, Any]:
-        """From the start of a flow to the callback's result."""
+        """Go from the start of a flow to the callback's result."""
         started = await self.auth.post(
             "/flows", json={"provider": slug, "org_id": org, "user_id": "u1"}
         )
@@ -76,7 +76,7 @@ class Stack:
         )
 
     async def asked(self, slug: str, path: str) -> int:
-        """How often the sandbox was asked for a path that ends so."""
+        """Return how often the sandbox was asked for a path that ends in this."""
         entries = (await self.control.get(f"/_sandbox/{slug}/requests")).json()["items"]
         return sum(entry["path"].rstrip("/").endswith(path) for entry in entries)
 
@@ -110,7 +110,7 @@ class SentNowhere:
 
 @asynccontextmanager
 async def open_door(folder: Path) -> AsyncIterator[str]:
-    """Auth alone, for what ends at its door; its base URL."""
+    """Serve auth alone, for requests that go no further; yield its base URL."""
     settings = _settings(folder, {"acme": runtime()}, kafka="")
     app = create_app(settings, make_producer=lambda: cast("Producer", SentNowhere()))
     async with served(lambda _: app) as url:

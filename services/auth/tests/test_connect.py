@@ -187,9 +187,15 @@ async def test_org_and_user_are_data_not_parts_of_an_address(auth: Auth) -> None
 
 @pytest.mark.parametrize(
     ("fault", "code"),
-    [(503, "provider_unavailable"), ("unreachable", "provider_unavailable"), ("lose", "provider_unavailable"),
-     (400, "provider_refused"), (401, "provider_config"), ("garble", "provider_unavailable")],
-)  # fmt: skip
+    [
+        (503, "provider_unavailable"),
+        ("unreachable", "provider_unavailable"),
+        ("lose", "provider_unavailable"),
+        (400, "provider_refused"),
+        (401, "provider_config"),
+        ("garble", "provider_unavailable"),
+    ],
+)
 async def test_a_failed_exchange_ends_the_flow_in_words(
     auth: Auth, fault: str | int, code: str
 ) -> None:

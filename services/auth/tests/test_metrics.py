@@ -1,4 +1,4 @@
-"""What auth's ``/metrics`` shows while connections are made, refreshed and ended."""
+"""Auth's ``/metrics`` follows connections as they are made, refreshed and ended."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 
 async def scrape(stack: Stack) -> Metrics:
-    """As Prometheus does: without the service secret."""
+    """Read the metrics as Prometheus does, without the service secret."""
     async with httpx.AsyncClient() as prometheus:
         answer = await prometheus.get(f"{stack.auth.base_url}/metrics")
     assert answer.status_code == 200, answer.text

@@ -1,4 +1,4 @@
-"""What a former version stored is there after the upgrade: a connection, its sealed tokens, a flow under way."""
+"""An upgrade keeps what a former version stored: connections, sealed tokens, open flows."""
 
 from __future__ import annotations
 

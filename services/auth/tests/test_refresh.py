@@ -24,7 +24,7 @@ async def status_of(auth: Auth, connection: Connection) -> Connection:
 
 
 async def crash_after_sending(auth: Auth, connection: Connection, *, answered: bool) -> None:
-    """What a killed process leaves: the journal row, and a provider that did or did not get the call."""
+    """Leave what a killed process leaves: a journal row, and perhaps a call at the provider."""
     claim = await begin(connection.id, connection.token_version, again=False, context=auth.context)
     assert isinstance(claim, Claim)
     if answered:
