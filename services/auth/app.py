@@ -29,7 +29,7 @@ BODY_CAP: Final = 1_048_576
 """Bytes of a request: 1 MiB, so that whatever a provider puts into a callback's query gets in and
 is refused with a sentence."""
 _REPLY_CAP: Final = 1_048_576
-"""Bytes of a provider's reply: 1 MiB. A token reply has about 2 kB."""
+"""Bytes of a provider's reply: 1 MiB. A token reply is far smaller."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""Composes the fetcher: opens what it needs in order, closes it in reverse."""
+"""Compose the fetcher: open what it needs in order, close it in reverse."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OpenResources, error_body, health, metrics, services_only
 
+# sysexits.h: an internal error. Whoever supervises the process starts it again.
 EX_SOFTWARE: Final = 70
 
 
@@ -60,7 +61,6 @@ async def open_resources(
         producer = Producer(settings.kafka, client_id="fetcher")
         await producer.start()
         stack.push_async_callback(producer.stop)
-        relay = open_relay(database, producer)
         if redis is not None:
             stack.push_async_callback(redis.aclose)
         context = await _context(settings, stack, database=database, producer=producer, redis=redis)
@@ -68,17 +68,31 @@ async def open_resources(
         consumers = Consumers(settings.kafka, service="fetcher", producer=producer)
         providers = {slug: runtime.provider for slug, runtime in settings.providers.items()}
         listen(consumers, database=database, worker=worker, providers=providers)
+        relay = open_relay(database, producer)
         await arrive(database, worker.id, alone=settings.alone)
-        relay.start()
-        stack.push_async_callback(relay.stop)
-        stack.push_async_callback(leave, database, worker.id)
-        beating = keep_alive(database, worker.id, died=leave_at_once)
-        stack.push_async_callback(_cancel, asyncio.create_task(beating, name="heartbeat"))
-        stack.push_async_callback(worker.stop)
-        await consumers.start()
-        stack.push_async_callback(consumers.stop)
-        stack.callback(context.stopping.set)  # runs end while the consumers do
+        await _start(stack, context, worker=worker, relay=relay, consumers=consumers)
         yield Resources(database, producer, consumers, relay, worker, context)
+
+
+async def _start(
+    stack: AsyncExitStack,
+    context: FetcherContext,
+    *,
+    worker: Worker,
+    relay: Relay,
+    consumers: Consumers,
+) -> None:
+    """Start relay, heartbeat and consumers; have ``stack`` stop them in reverse."""
+    relay.start()
+    stack.push_async_callback(relay.stop)
+    stack.push_async_callback(leave, context.database, worker.id)
+    beating = keep_alive(context.database, worker.id, died=leave_at_once)
+    stack.push_async_callback(_cancel, asyncio.create_task(beating, name="heartbeat"))
+    stack.push_async_callback(worker.stop)
+    await consumers.start()
+    stack.push_async_callback(consumers.stop)
+    # First of all, so that the runs end while the consumers are stopping.
+    stack.callback(context.stopping.set)
 
 
 async def _context(
@@ -107,7 +121,9 @@ async def _context(
 
 
 def leave_at_once() -> None:
-    """Without flushing: what the producer still holds is old by now, and appended late it would win compaction."""
+    """End this process without flushing its producer."""
+    # What the producer still holds is old by now. Appended late, it would win compaction over what
+    # another worker has sent since.
     os._exit(EX_SOFTWARE)
 
 
@@ -118,9 +134,9 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 
 
 def create_app(settings: FetcherSettings, *, redis: Redis | None) -> App:
-    """The fetcher's HTTP side is its health; its work begins and ends with the lifespan.
+    """Return the fetcher as an ASGI application that serves its health and metrics.
 
-    ``redis`` None: it shares no quota with others.
+    Its work begins and ends with the lifespan. Without ``redis`` it shares no quota with others.
     """
     opened = OpenResources(lambda _: open_resources(settings, redis))
 

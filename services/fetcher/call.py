@@ -1,4 +1,7 @@
-"""One call to a provider, as a connection: token, quota, deadline, and what the answer means."""
+"""Call a provider for a connection: with its token, within its quota, and read the answer.
+
+Everything that goes wrong leaves here as an ``Interruption``.
+"""
 
 from __future__ import annotations
 
@@ -18,25 +21,33 @@ from shared.http import HttpClient, HttpError, HttpResponse, MalformedBody, deco
 from shared.quota import Quota, Window, wait
 
 RATE_LIMIT_S: Final = 10.0
-"""The wait after a rate limit whose answer says none."""
+"""The wait after a rate limit whose answer names none."""
 EARLY_S: Final = 60.0
+"""Ask auth again a minute before a token expires. Auth itself refreshes five minutes before."""
 AUTH_AWAY: Final = "auth_unavailable"
 AWAY_S: Final = 3.0
+"""Try again soon: auth is usually back after a restart."""
 
 log = structlog.get_logger()
 Learned = dict[str, dict[str, Bucket]]
-"""Client and account → name → the bucket that the provider's last answer told of."""
+"""Client and account → name → the bucket that the provider's last answer stated."""
 
 
 class Tokens:
-    """``get`` answers from memory; ``stale_version`` asks for a newer token than the one the provider refused."""
+    """Ask auth for access tokens, and remember them until shortly before they expire."""
 
     def __init__(self, http: HttpClient, settings: FetcherSettings) -> None:
         self._http, self._settings = http, settings
         self._held: dict[str, tuple[AccessToken, float]] = {}
 
     async def get(self, connection_id: str, *, stale_version: int | None = None) -> AccessToken:
-        """Raise Reauthorize when the customer must consent again, RetryLater when auth cannot say now."""
+        """Return an access token, newer than ``stale_version`` where the provider refused that one.
+
+        Raises:
+            Reauthorize: the customer must consent again.
+            RetryLater: auth does not answer, or has no valid token just now.
+            Reject: the connection is gone.
+        """
         held = self._held.get(connection_id)
         if held and held[0].token_version != stale_version and clock.monotonic() < held[1]:
             return held[0]
@@ -55,10 +66,11 @@ class Tokens:
                 f"{self._settings.auth_url}/connections/{connection_id}/token",
                 headers={"authorization": f"Bearer {self._settings.service_secret.reveal()}"},
                 json=msgspec.to_builtins(TokenRequest(stale_version=stale_version)),
+                # A refresh may wait 20 s for a dead process's attempt to end, and then take 10 s.
                 timeout_s=35,
             )
         except HttpError as error:
-            raise _away("The auth service does not answer; going on when it does.") from error
+            raise _away("The auth service does not answer. Waiting until it does.") from error
         if answer.status < 300:
             return msgspec.json.decode(answer.body, type=AccessToken)
         self.forget(connection_id)
@@ -73,7 +85,7 @@ class Tokens:
 
 
 class ProviderCall:
-    """Calls in the name of one connection; satisfies ``shared.connector.Call``."""
+    """Call a provider for one connection; a ``shared.connector.Call``."""
 
     def __init__(
         self,
@@ -96,13 +108,15 @@ class ProviderCall:
         try:
             return await self._attempt(request, token)
         except Reauthorize:
-            # The provider ended the token early: one forced refresh, unless someone else has refreshed meanwhile.
+            # The provider ended the token early: refresh it, unless somebody else already has.
             fresh = await self._tokens.get(self._connection.id, stale_version=token.token_version)
         try:
             return await self._attempt(request, fresh)
         except Reauthorize as error:
-            # Were the grant dead, the refresh would have said so: this passes, or the attempts run out.
-            reason = f"{self._runtime.provider.name} refuses an access token that it has just given; trying again."
+            # If the grant were dead, the refresh would have said so. Try again, within the
+            # attempts.
+            name = self._runtime.provider.name
+            reason = f"{name} refuses an access token that it has just issued. Trying again."
             raise RetryLater(reason, code="fresh_token_refused") from error
 
     async def _attempt(self, request: Request, token: AccessToken) -> Response:
@@ -115,7 +129,7 @@ class ProviderCall:
         if problem is None:
             if response.body is None:
                 raise RetryLater(
-                    "The provider answered with something that is not JSON.", code="malformed_page"
+                    "The provider's answer is not JSON. Trying again.", code="malformed_page"
                 )
             return response
         if isinstance(problem, RetryLater) and problem.limit:
@@ -147,7 +161,7 @@ class ProviderCall:
         if permit.granted:
             _count_wait(self._connection.provider, permit.wait_s)
             await wait(permit.wait_s)
-            # While this request waited for its time, another one may have been told that nobody may ask.
+            # While this request waited for its turn, another one may have met a rate limit.
             left = (
                 await self._quota.closed([window.key for window in windows])
                 if permit.wait_s
@@ -155,7 +169,8 @@ class ProviderCall:
             )
         if left > 0:
             _count_wait(self._connection.provider, left)
-            reason = f"{self._runtime.provider.name}'s rate limit is used up; going on when it allows more."
+            name = self._runtime.provider.name
+            reason = f"{name}'s rate limit is used up. Waiting until it allows more calls."
             raise RetryLater(reason, code="rate_limited", after_s=left)
 
     def _windows(self, names: Sequence[str]) -> list[Window]:
@@ -178,7 +193,7 @@ def _body(answer: HttpResponse) -> object:
 
 
 def _count_wait(provider: str, seconds: float) -> None:
-    """Count a wait for quota; none of zero seconds."""
+    """Record a wait for quota. Zero seconds is not counted."""
     if seconds > 0:
         WAITS.add(provider)
         WAITED.add(provider, by=seconds)
@@ -192,4 +207,7 @@ def _error(body: bytes) -> ErrorBody:
     try:
         return msgspec.json.decode(body, type=ErrorBody)
     except msgspec.DecodeError:
-        return ErrorBody(code=AUTH_AWAY, detail="The auth service did not answer as expected.")
+        return ErrorBody(
+            code=AUTH_AWAY,
+            detail="The auth service gave an answer that cannot be read. Its log says more.",
+        )

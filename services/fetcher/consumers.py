@@ -1,4 +1,4 @@
-"""Listen to connections that come and go, to syncs that are asked for, and to the fetcher's own jobs."""
+"""Listen to connections that come and go, to requests for syncs, and to the fetcher's own jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carry what every run of a job needs."""
+"""Define the context that every run of a job is handed."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from shared.quota import Quota
 
 @dataclass
 class SlotQueue:
-    """How many ``RunJob``s wait for a slot of this worker."""
+    """The number of ``RunJob``s that wait for a slot of this worker."""
 
     waiting: int = 0
 
 
 @dataclass(frozen=True)
 class FetcherContext:
-    """Shared by all runs of a worker. ``stopping`` is set when the worker wants to leave at the next page border.
+    """Everything that the runs of a worker share.
 
-    ``learned`` holds the limits that the providers' answers told of.
+    ``stopping`` is set when the worker wants to leave at the next page border. ``learned`` holds
+    the limits that the providers' answers stated.
     """
 
     database: Database

@@ -1,4 +1,4 @@
-"""What a page's records become: messages for what is new or changed, a note for what is unchanged.
+"""Turn a page's records into messages: one for each item that is new or has changed.
 
 An object that could not be read is kept as a dead letter.
 """
@@ -27,15 +27,18 @@ from shared.kafka.metrics import count_dead_letters
 SORTED: Final = msgspec.json.Encoder(order="sorted")
 PLAIN: Final = msgspec.json.Encoder()
 LONGEST_NAME: Final = 10_000
+"""Characters of a name that travel with an item too large to travel whole."""
 MALFORMED: Final = "malformed_record"
-"""Why an object was dropped; its dead letter says more."""
+"""The receipt's reason for a dropped object; its dead letter says more."""
 _DEAD_LETTERS: Final = dead_letters(ITEMS)
 
 
 class Emission(msgspec.Struct, frozen=True, kw_only=True):
-    """``sent`` are the ids of ``messages``, ``known`` is what is known of the page's ids from now on.
+    """The messages of a page, and what they change in our records.
 
-    ``new`` counts ids not read before in this walk, ``receipt`` is the job's with this page added.
+    ``sent`` are the ids of ``messages``. ``known`` is what is known of the page's ids from now on.
+    ``new`` counts ids that this walk had not read before. ``receipt`` is the job's with this page
+    added.
     """
 
     messages: list[Message]
@@ -90,7 +93,7 @@ def _moved(url: str | None, web_url: str) -> str | None:
 
 
 async def send_dead_letters(run: JobRun, context: FetcherContext, page: Page) -> None:
-    """Keep the page's objects that could not be read: their bytes, and the place they had in the page."""
+    """Keep the unreadable objects of a page: their bytes and their place in it."""
     await context.producer.send_all(
         [
             Message(
@@ -115,9 +118,9 @@ async def send_dead_letters(run: JobRun, context: FetcherContext, page: Page) ->
 
 
 def content_digest(record: Record) -> bytes:
-    """Return 16 bytes that change when the record's content changes, whatever the order of its keys.
+    """Return 16 bytes that change when the record's content changes, whatever its order of keys.
 
-    Content is all of the record, and of ``raw`` what its connector calls content.
+    The content is all of the record, but of ``raw`` only what its connector calls content.
     """
     fields = msgspec.structs.asdict(record)
     content = fields.pop("content")

@@ -1,7 +1,8 @@
-"""After the last page of a complete walk: what was not read in it is deleted; then the receipt.
+"""Finish a complete walk: delete what it did not find, then close the job with its receipt.
 
-A walk that would delete more than a fifth of the lane (and more than a hundred items) holds the deletions back until a
-second one finds no more of them: an empty answer of a provider in trouble must not empty a customer's data.
+A walk that would delete more than a fifth of the lane (and more than a hundred items) holds the
+deletions back until a second walk finds no more of them. An empty answer from a provider in trouble
+must not empty a customer's data.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from shared.contracts.progress import JobError
 from shared.contracts.vocabulary import TombstoneReason
 
 FINISHING: Final = {"$walk": "complete"}
-"""Stands for a cursor when all pages are read and only deletions remain."""
+"""The cursor of a walk whose pages are all read and which only has deletions left."""
+# Above both, deletions are held back. People do delete a hundred items at once, or half of ten.
 HOLD_SHARE: Final = 0.2
 HOLD_COUNT: Final = 100
 
@@ -44,7 +46,7 @@ async def finish(run: JobRun, context: FetcherContext) -> None:
 
 
 async def _held(run: JobRun, db: AsyncConnection, floor: int) -> int | None:
-    """Return how many deletions have to be agreed to by a second walk; None when this one may delete."""
+    """Return how many deletions a second walk has to confirm, None when this one may delete."""
     job = run.job
     count = await known_items.count(db, job.connection_id, job.resource, before=floor)
     total = await known_items.count(db, job.connection_id, job.resource)
@@ -67,7 +69,7 @@ async def _delete(run: JobRun, context: FetcherContext, gone: list[str]) -> None
 async def send_deletions(
     run: JobRun, context: FetcherContext, ids: list[str], *, version: int, reason: TombstoneReason
 ) -> dict[int, int]:
-    """Send a tombstone per id and return the positions they got."""
+    """Send a tombstone for each id, and return the positions that they got."""
     job, org_id = run.job, run.source.org_id
     refs = [ItemRef(connection_id=job.connection_id, resource=job.resource, id=id_) for id_ in ids]
     return await context.producer.send_all(
@@ -93,13 +95,18 @@ async def _close(
 def _dropped(count: int) -> JobError:
     return JobError(
         code="records_dropped",
-        detail=f"{count} records could not be read and were kept as dead letters, which say why.",
+        detail=(
+            f"{count} records could not be read, so nothing was deleted. They are kept as dead "
+            "letters, which say why."
+        ),
     )
 
 
 def _holding(count: int) -> JobError:
     return JobError(
         code="deletions_held",
-        detail=f"{count} items were not found this time. That is so many that they are only deleted when a second load "
-        "agrees: load again to confirm.",
+        detail=(
+            f"{count} items were not found this time. That is so many that they are deleted only "
+            "when a second sync does not find them either. Sync again to confirm."
+        ),
     )

@@ -1,4 +1,4 @@
-"""Decide what becomes of a job whose page was not read: it tries again soon, waits, starts anew, or ends."""
+"""Decide what becomes of a job whose page was not read: try soon, wait, start again, or end."""
 
 from __future__ import annotations
 
@@ -18,19 +18,22 @@ from shared import clock
 from shared.connector import Interruption, Reauthorize, Reject, Restart, RetryLater
 from shared.contracts.progress import JobError
 
+# With the waits below, six attempts last half a minute: a provider's hiccup, not an outage.
 ATTEMPTS: Final = 6
+# A cursor that expires again and again will not get through; a few times may be bad luck.
 RESTARTS: Final = 5
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 60.0
+# A shorter wait costs less in the slot than giving the job back and claiming it again.
 DEFER_OVER_S: Final = 2.0
 UNCOUNTED: Final = frozenset({"rate_limited", AUTH_AWAY})
-"""A limit is no failure, and what is away on our own side is waited for as long as it takes."""
+"""Codes that count as no attempt: a limit is no failure, and auth is waited for however long."""
 
 log = structlog.get_logger()
 
 
 async def interrupted(run: JobRun, context: FetcherContext, error: Interruption) -> None:
-    """Write down what is next for the job; on return it is running (try again now), waiting or over."""
+    """Write what is next for the job. On return it is running (try again now), waiting or over."""
     log.info(
         "page_not_read",
         job_id=run.job.id,
@@ -58,7 +61,7 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
     if not error.limit and error.code not in UNCOUNTED:
         job.attempts += 1
         if job.attempts > ATTEMPTS:
-            detail = f"Given up after {ATTEMPTS} attempts. The last one: {error.reason}"
+            detail = f"Gave up after {ATTEMPTS} attempts. The last one: {error.reason}"
             await fail(job, context, JobError(code=error.code, detail=detail))
             return
     seconds = backoff(job.attempts) if error.after_s is None else error.after_s
@@ -69,7 +72,10 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
 
 
 async def _restart(run: JobRun, context: FetcherContext, error: Restart) -> None:
-    """Start the walk again. What was read keeps its version, so nothing is counted or sent twice."""
+    """Start the walk again.
+
+    What was read keeps its version, so nothing is counted or sent twice.
+    """
     job = run.job
     job.cursor, job.part, job.empty_pages = None, None, 0
     job.receipt = msgspec.structs.replace(job.receipt, restarts=job.receipt.restarts + 1)
@@ -91,7 +97,7 @@ async def fail(job: Job, context: FetcherContext, error: JobError) -> None:
 
 
 def backoff(attempt: int) -> float:
-    """Return the seconds before attempt number ``attempt`` + 1: doubling, capped, with full jitter above half."""
+    """Return the seconds to wait after ``attempt`` failures: doubled, capped, half random."""
     longest: float = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** max(0, attempt - 1))
     return longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries, guards nothing
 

@@ -1,4 +1,4 @@
-"""Remember which items of a lane readers have: id, digest of the content, and version when last read."""
+"""Remember which items of a lane readers have, so that unchanged ones are not sent again."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.fetcher.tables import known_items
 from shared.db import BulkUpsert, KeyLookup
 
+# The deletions of one checkpoint. A run may end between two of them.
 CHUNK: Final = 500
 
 
 class KnownItem(msgspec.Struct, frozen=True):
+    """An item's id, the digest of its content, and its version when it was last read."""
+
     id: str
     digest: bytes
     version: int
@@ -31,7 +34,7 @@ _RECORD: Final = BulkUpsert(
         where=known_items.c.version < _NEW.excluded.version,
     )
 )
-# One by one: of many at once PostgreSQL may make a walk through the whole lane, as in ``KeyLookup``.
+# One by one: for many at once PostgreSQL may scan the whole lane, as in ``KeyLookup``.
 _FORGET: Final = delete(known_items).where(
     *(column == bindparam(column.name) for column in known_items.primary_key)
 )
@@ -58,9 +61,9 @@ async def record(
 async def invalidate(
     db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]
 ) -> None:
-    """Note that readers may have these ids, and that nobody knows with which content.
+    """Note that readers may have these ids with content that nobody knows.
 
-    What comes again is sent again, whatever it holds; what does not come again is deleted.
+    Whatever is read next is sent, changed or not; what is not found is deleted.
     """
     if ids:
         rows = [
@@ -79,7 +82,7 @@ async def invalidate(
 async def count(
     db: AsyncConnection, connection_id: str, resource: str, *, before: int | None = None
 ) -> int:
-    """Return how many ids the lane has, or has not read since the version ``before``."""
+    """Return how many ids the lane has; with ``before``, how many were last read before it."""
     query = select(func.count()).where(
         known_items.c.connection_id == connection_id, known_items.c.resource == resource
     )
@@ -91,7 +94,7 @@ async def count(
 async def not_seen_since(
     db: AsyncConnection, connection_id: str, resource: str, *, version: int
 ) -> list[str]:
-    """Return the next ids that were not read at ``version`` or later, at most ``CHUNK``."""
+    """Return the next ids that were last read before ``version``, ``CHUNK`` at most."""
     query = select(known_items.c.id).where(
         known_items.c.connection_id == connection_id,
         known_items.c.resource == resource,

@@ -1,7 +1,7 @@
-"""Run a claimed job page by page: read, send, then one transaction for all that is known of the page.
+"""Run a claimed job page by page: read, send, then save all of the page in one transaction.
 
-A run ends when its time is over, at the end of the walk, or at an interruption; in each case the job's row says what
-is next.
+A run ends when its time is over, at the end of the walk, or at an interruption. In each case the
+job's row says what is next.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from shared.contracts.progress import JobError, Receipt
 from shared.failpoints import failpoint
 
 ASKED_PAGES: Final = 10
-"""For how many pages the provider is asked for its count again, when it did not answer."""
+"""The number of pages for which a provider that did not tell its count is asked again."""
 
 log = structlog.get_logger()
 
@@ -40,12 +40,12 @@ async def load(job: Job, context: FetcherContext) -> None:
     """Run a job that this worker has claimed, whatever its kind.
 
     Raises:
-        LostClaimError: someone else has the job now; nothing was written.
+        LostClaimError: somebody else has the job now, and nothing was written.
     """
     async with context.database.read() as db:
         source = await store.connection(db, job.connection_id)
     if source is None:
-        raise LookupError(f"job {job.id} is of a connection that is not known: {job.connection_id}")
+        raise LookupError(f"job {job.id} belongs to the unknown connection {job.connection_id}")
     run = open_run(job, source, context)
     if job.first_version is None:
         job.first_version = version(job.epoch, 0)
@@ -98,14 +98,14 @@ async def _read(run: JobRun) -> Page:
         page = await run.connector.page(run.call, job.resource, job.cursor)
         job.expected = await counting
     finally:
-        # Left alone it would go on asking the provider after the page was told to wait.
+        # Otherwise it would go on asking the provider after the page was told to wait.
         counting.cancel()
         await asyncio.wait([counting])
     return page
 
 
 async def _expected(run: JobRun) -> int | None:
-    """Return what the provider counts; unknown, and shown so, when it does not answer."""
+    """Return the provider's count of the records, None when it does not answer."""
     try:
         return await run.connector.expected(run.call, run.job.resource)
     except Interruption as error:
@@ -149,7 +149,11 @@ def _stuck(run: JobRun, page: Page) -> JobError | None:
     limit = run.runtime.provider.max_empty_pages
     if run.job.cursor == FINISHING or run.job.empty_pages <= limit or page.records:
         return None
-    detail = f"{run.runtime.provider.name} sent {run.job.empty_pages} empty pages in a row and says there are more."
+    name = run.runtime.provider.name
+    detail = (
+        f"{name} sent {run.job.empty_pages} empty pages in a row and says that there are more, "
+        "so the walk was stopped. Sync again."
+    )
     return JobError(code="cursor_loop", detail=detail)
 
 
@@ -161,19 +165,22 @@ async def _looping(db: AsyncConnection, job: Job) -> JobError | None:
         return None
     return JobError(
         code="cursor_loop",
-        detail="The provider sent the same cursor twice: the walk would never end.",
+        detail="The provider sent the same cursor twice, so the walk would never end. Sync again.",
     )
 
 
 def _limit_reached(limit: int) -> JobError:
     return JobError(
         code="max_pages",
-        detail=f"Stopped after {limit} pages, the limit that TRIBUTARY_MAX_PAGES sets: there may be more.",
+        detail=(
+            f"Stopped after {limit} pages, the limit set by TRIBUTARY_MAX_PAGES. "
+            "There may be more: raise the limit to read it."
+        ),
     )
 
 
 def _count_recorded(provider: str, job: Job, *, pages: int, receipt: Receipt) -> None:
-    """Count what ``job`` has more than before, when that is committed."""
+    """Count what a committed page has added to ``job``."""
     now = job.receipt
     more = (
         now.emitted - receipt.emitted,

@@ -1,4 +1,4 @@
-"""Count what the fetcher does, and show what its tables hold."""
+"""Count what the fetcher does, and read gauges from its tables."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from shared.telemetry import Collector, Counter, gauge
 PAGES: Final = Counter("tributary_pages", "Pages read from a provider and recorded.", "provider")
 ITEMS: Final = Counter(
     "tributary_items",
-    "Items of recorded pages and deletions: sent, unchanged, deleted, or dropped because they could not be read.",
+    "Items of recorded pages: sent, unchanged, deleted, or dropped because they could not be read.",
     "provider",
     "outcome",
 )
-ENDED: Final = Counter("tributary_jobs_ended", "Jobs that came to their end, by how.", "state")
+ENDED: Final = Counter("tributary_jobs_ended", "Jobs that ended, by outcome.", "state")
 WAITS: Final = Counter(
-    "tributary_quota_waits", "Calls that had to wait for a provider's quota.", "provider"
+    "tributary_quota_waits", "Calls that waited for a provider's quota.", "provider"
 )
 WAITED: Final = Counter(
     "tributary_quota_wait_seconds",
@@ -74,7 +74,9 @@ def collectors(
 
 
 async def _jobs(database: Database) -> Iterable[Metric]:
-    """Those that are over are counted as they end: the table keeps them, and this must stay cheap."""
+    """Read the number of jobs that are not over, by state."""
+    # The table keeps jobs that are over, and a scrape must stay cheap: they are counted as they
+    # end.
     async with database.read() as db:
         found = dict.fromkeys(((state,) for state in UNFINISHED), 0.0)
         found |= {(state,): count for state, count in await db.execute(_STATES)}
@@ -88,4 +90,4 @@ async def _jobs(database: Database) -> Iterable[Metric]:
 async def _workers(database: Database) -> Iterable[Metric]:
     async with database.read() as db:
         count = (await db.execute(select(func.count()).select_from(workers))).scalar_one()
-    return [gauge("tributary_workers", "Fetchers that give signs of life.", count)]
+    return [gauge("tributary_workers", "Fetchers whose heartbeat is recent.", count)]

@@ -1,4 +1,4 @@
-"""Make jobs of what was asked for: one per resource, joined where one already does the work."""
+"""Turn requests into jobs: one for each resource, or a job that already does the work."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from shared.contracts.connections import Connection
 from shared.contracts.progress import JobError
 from shared.contracts.syncs import RefetchItems, SyncRequested
 
+# Two topics have no order between them: a connection may arrive after its first request.
 UNKNOWN_CONNECTION_S: Final = 60.0
 Providers = Mapping[str, Provider]
 
@@ -22,12 +23,13 @@ Providers = Mapping[str, Provider]
 async def plan_connection(
     db: AsyncConnection, snapshot: Connection, *, providers: Providers
 ) -> None:
-    """Take in a connection's new snapshot: load it when it came, purge it when it went.
+    """Take in a connection's snapshot: sync what is new, purge what has gone.
 
-    An older snapshot than the known one changes nothing. Compaction keeps only the newest event of a connection, so
-    what happened is told by the snapshot itself, not by the kind of its event: a sync that was never planned is new,
-    and a generation whose end never came has ended.
+    A snapshot that is older than the known one changes nothing.
     """
+    # Compaction keeps only the newest event of a connection, so go by the snapshot rather than by
+    # the kind of its event: a sync that was never planned is new, and an older generation has ended
+    # even if its ``Disconnected`` never came.
     before = await store.connection(db, snapshot.id)
     provider = providers[snapshot.provider]
     if not await store.save_connection(db, snapshot, parallel=provider.parallel):
@@ -44,7 +46,7 @@ async def plan_connection(
 
 
 async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: Providers) -> None:
-    """Make or join a job per resource; a request for a connection not yet known waits a minute."""
+    """Create or join a job for each resource. With an unknown connection, wait for it a minute."""
     snapshot = await store.connection(db, request.connection_id)
     if snapshot is not None:
         await _load(
@@ -60,10 +62,10 @@ async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: P
 
 
 async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers: Providers) -> None:
-    """Make a job that reads these ids again; of a connection that is gone they are deleted again.
+    """Create a job that reads these ids again, or deletes them when the connection is gone.
 
-    Whatever says something of them next, this job, a purge or a later load, says it under a version above the one that
-    the gateway holds.
+    Whoever writes them next (this job, a purge or a later load) does so under a version above the
+    one that the gateway holds.
     """
     snapshot = await store.connection(db, request.connection_id)
     if (
@@ -84,13 +86,13 @@ async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers:
         job.cursor = {"ids": list(dict.fromkeys(request.ids))}
         await transitions.create(db, job)
     else:
-        # It cannot be read now: the next load of the lane sends it again, whatever it holds, or deletes it.
+        # They cannot be read now. The next load of the lane sends them again or deletes them.
         await known_items.invalidate(db, snapshot.id, request.resource, request.ids)
 
 
 async def give_up_unclaimed(db: AsyncConnection, connection_id: str) -> None:
-    """Requests whose connection never came: their syncs are told so, resource by resource."""
-    error = JobError(code="unknown_connection", detail="There is no such connection here.")
+    """Fail the requests whose connection never came, resource by resource."""
+    error = JobError(code="unknown_connection", detail="There is no such connection.")
     for request in await store.take_put_aside(db, connection_id):
         await store.first_time(db, request.sync_id, request.connection_id)
         for resource in request.resources or ("*",):
@@ -123,9 +125,9 @@ async def _load(
         )
         if error is not None:
             new.append(job)
-        elif (
-            other := _same_work(job, lanes.get(resource, []), loaded=resource in loaded)
-        ) is not None:
+            continue
+        other = _same_work(job, lanes.get(resource, []), loaded=resource in loaded)
+        if other is not None:
             joined.append(other)
         else:
             new.append(job)
@@ -154,7 +156,7 @@ def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
 def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> JobError | None:
     if snapshot.status == "disconnected":
         return JobError(
-            code="disconnected", detail="The account was disconnected. Connect it again to load it."
+            code="disconnected", detail="The account was disconnected. Connect it again to sync it."
         )
     if snapshot.status == "reauth_required":
         return JobError(
@@ -169,17 +171,15 @@ def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> Job
     scope = " ".join(missing)
     return JobError(
         code="missing_scope",
-        detail=f"{provider.name} did not grant {scope}: connect the account again and allow it.",
+        detail=f"{provider.name} did not grant {scope}. Connect the account again and allow it.",
         scope=scope or None,
     )
 
 
 async def _purge(db: AsyncConnection, snapshot: Connection, *, generation: int) -> None:
-    """End what waits on the connection's lanes and delete every item of theirs, lane by lane.
-
-    What runs finds the connection gone at its next checkpoint: ended here, the items of the page that is on its way
-    would come after their own deletion.
-    """
+    """End what waits on the connection's lanes, and delete their items, lane by lane."""
+    # A running job is left alone: it finds the connection gone at its next checkpoint. If it were
+    # ended here, the items of a page on its way would arrive after their own deletion.
     waits = [
         job
         for job in await queries.unfinished(db, snapshot.id)

@@ -1,4 +1,4 @@
-"""Delete every item of a disconnected lane, everywhere: a tombstone for each id that was ever sent."""
+"""Delete every item of a disconnected lane: send a tombstone for each id that was ever sent."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from services.fetcher.jobs import transitions
 from services.fetcher.run import JobRun
 
 ABOVE_ALL: Final = 1 << 62
+"""A version above every other: epochs stay below 2^33 and leave 20 bits for the page."""
 
 
 async def purge(run: JobRun, context: FetcherContext) -> None:

@@ -1,4 +1,4 @@
-"""Keep jobs moving when a worker dies: heartbeats, a reaper, a reconciler, and requests that nobody claimed."""
+"""Keep jobs moving when a worker dies, and when a message or a connection never comes."""
 
 from __future__ import annotations
 
@@ -15,27 +15,34 @@ from shared import clock
 from shared.db import Database
 
 BEAT_S: Final = 3.0
+# Three missed beats: fewer would bury a worker for a slow database.
 DEAD_AFTER_S: Final = 10.0
+# A RunJob is late by seconds when Kafka is slow. After ten minutes it must have been lost.
 FORGOTTEN_AFTER_S: Final = 600.0
 
 log = structlog.get_logger()
 
 
 async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], None]) -> None:
-    """Beat, and look after the others' jobs, until cancelled. ``died`` is called when the others have given us up."""
+    """Beat, and look after the others' jobs, until cancelled.
+
+    Call ``died`` when the others have given this worker up.
+    """
     while True:
         await clock.sleep(BEAT_S)
         try:
             async with database.write() as db:
                 missed = await store.silent(db, worker_id) > 2 * BEAT_S
                 alive = await store.beat(db, worker_id)
-                if not missed:  # else the database was away, and the others could not beat either: they come now
+                # If we missed a beat, the database was away and the others could not beat either:
+                # give them the time to do it now.
+                if not missed:
                     await store.forget_workers(db, silent_s=DEAD_AFTER_S)
             if not alive:
                 log.critical(
                     "declared_dead",
                     worker_id=worker_id,
-                    reason="it did not beat for too long; others have its jobs",
+                    reason="no heartbeat for too long, so others took its jobs",
                 )
                 died()
                 return
@@ -46,9 +53,9 @@ async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], N
 
 
 async def arrive(database: Database, worker_id: str, *, alone: bool) -> int:
-    """Beat for the first time, before anything is claimed. Whoever is alone finds only dead ones' claims.
+    """Beat for the first time, before anything is claimed; return how many jobs go on.
 
-    Returns how many jobs go on.
+    A fetcher that is ``alone`` knows that every claim it finds is a dead one's.
     """
     async with database.write() as db:
         if alone:
@@ -58,7 +65,7 @@ async def arrive(database: Database, worker_id: str, *, alone: bool) -> int:
 
 
 async def leave(database: Database, worker_id: str) -> None:
-    """Let what could not be given back in time go on elsewhere, or at the next start, without waiting for our death."""
+    """Sign off, so that jobs not given back in time go on elsewhere at once."""
     try:
         async with database.write() as db:
             await store.forget_workers(db, only=worker_id)
@@ -68,7 +75,10 @@ async def leave(database: Database, worker_id: str) -> None:
 
 
 async def reap(database: Database) -> int:
-    """Return dead workers' jobs to ready, and dispatch again what has been ready for too long."""
+    """Return dead workers' jobs to ready, and dispatch again what was ready for too long.
+
+    Return how many jobs that was.
+    """
     cutoff = clock.now() - FORGOTTEN_AFTER_S
     async with database.read() as db:
         live = await store.live_workers(db)
@@ -77,7 +87,7 @@ async def reap(database: Database) -> int:
         ]
         ready = await queries.in_state(db, "ready", unchanged_since=cutoff)
         waiting = await queries.in_state(db, "waiting", unchanged_since=cutoff)
-    # One that waits is only forgotten when its time has long come.
+    # A waiting job is forgotten only when its time has long come.
     forgotten = [*ready, *(job for job in waiting if (job.waiting_until or 0.0) < cutoff)]
     for job in orphaned:
         await _go_on(database, job, "worker_gone")
@@ -93,7 +103,7 @@ async def _go_on(database: Database, job: Job, event: Literal["worker_gone", "fo
 
 
 async def give_up_late(database: Database) -> None:
-    """Requests whose connection has not come in time."""
+    """Fail the requests whose connection has not come in time."""
     async with database.read() as db:
         connections = await store.waited_too_long(db)
     for connection in sorted(connections):

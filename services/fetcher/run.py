@@ -16,9 +16,11 @@ from shared.contracts.connections import Connection
 from shared.contracts.items import version
 
 RUN_S: Final = 5.0
+"""A run begins no page after so long: the other jobs want a turn."""
 TELL_S: Final = 0.3
+"""Pages that follow faster than this are not told one by one."""
 SHORT_S: Final = 0.5
-"""How long a run lasts at most, of the pages it has begun, while others wait for a slot."""
+"""The length of a run while others wait for a slot."""
 
 
 @dataclass
@@ -37,14 +39,14 @@ class JobRun:
     told: float = 0.0
 
     def next_version(self) -> int:
-        """Return the version of what the next page brings, taken when its request is sent."""
+        """Return the version of the items on the next page. Take it before the request is sent."""
         self.page += 1
         return version(self.job.epoch, self.page)
 
     def worth_telling(self) -> bool:
-        """Return whether ``TELL_S`` have passed since the last page that was told of.
+        """Return whether ``TELL_S`` have passed since progress was last told.
 
-        People cannot follow more, and each costs a relay.
+        People cannot follow more, and each message costs a relay.
         """
         now = clock.monotonic()
         if now - self.told < TELL_S:
@@ -54,7 +56,7 @@ class JobRun:
 
     @property
     def over(self) -> bool:
-        """Return whether the time is over: it is shorter while somebody waits for a slot."""
+        """Return whether the time is over. It is shorter while somebody waits for a slot."""
         lasted = clock.monotonic() - self.began
         return lasted >= (SHORT_S if self.queue.waiting else RUN_S)
 

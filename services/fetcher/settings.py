@@ -1,4 +1,4 @@
-"""Define what the fetcher is given by whoever composes it."""
+"""Define the settings of the fetcher, and pick them from those of the installation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from shared.web import LOOPBACK
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider as it is reached here: ``api_url`` is the real one, an override, or the sandbox's.
+    """A provider as this installation reaches it.
+
+    ``api_url`` is the real one, an override, or the sandbox's.
 
     ``web_url`` is where the sandbox shows records to people, None for a real provider.
     """
@@ -24,7 +26,11 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class FetcherSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """``alone``: no other fetcher shares the database, so at start every claim found is a dead one's."""
+    """The settings of the fetcher.
+
+    ``alone`` says that no other fetcher shares the database, so that at its start every claim it
+    finds is a dead one's.
+    """
 
     database: Location
     kafka: Cluster
@@ -38,10 +44,10 @@ class FetcherSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def fetcher_settings(settings: Settings, *, alone: bool) -> FetcherSettings:
-    """Return the fetcher's part of what the person set.
+    """Return the fetcher's part of the installation's settings.
 
     Raises:
-        SecretFileRefused: a file of the data folder is not safe or not sound.
+        SecretFileRefused: a secret's file can be read by others, or is damaged.
     """
     providers = {
         slug: Runtime(

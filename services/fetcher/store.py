@@ -1,4 +1,4 @@
-"""Read and write connections, their lanes, the cursors of walks, the syncs asked for, and the live workers."""
+"""Read and write connections, lanes, cursors of walks, requested syncs, and live workers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,11 @@ from shared.kafka import Producer
 from shared.outbox import Relay
 
 BELIEVED_UNTIL: Final = 8_000_000_000
-"""Epochs from a clock or a message stay below this (the year 2223), which leaves half a billion claims."""
+"""Epochs from a clock or a message stay below this (the year 2223).
+
+The 2^53 of an exact number in JavaScript, less 20 bits for pages, leaves half a billion claims
+above.
+"""
 
 _CURSOR: Final = upsert(cursors).on_conflict_do_nothing()
 _FORGET_CURSORS: Final = delete(cursors).where(
@@ -39,9 +43,9 @@ async def connection(db: AsyncConnection, connection_id: str) -> Connection | No
 
 
 async def save_connection(db: AsyncConnection, snapshot: Connection, *, parallel: int) -> bool:
-    """Keep the snapshot if it is newer than what is known; False when it is an old one.
+    """Save the snapshot if it is newer than the known one; return whether it was.
 
-    ``parallel`` is how many jobs of it may be dispatched at once.
+    ``parallel`` is how many of its jobs may be dispatched at once.
     """
     row = {
         "id": snapshot.id,
@@ -65,7 +69,7 @@ async def is_gone(db: AsyncConnection, connection_id: str, generation: int) -> b
 
 
 async def open_lanes(db: AsyncConnection, connection_id: str, resources: Sequence[str]) -> set[str]:
-    """Make the lanes that are new. Returns those that have ever been loaded to their end."""
+    """Create the lanes that are new; return those that were ever loaded to their end."""
     rows = [
         {"connection_id": connection_id, "resource": resource, "epoch": 0, "loaded": 0}
         for resource in resources
@@ -86,7 +90,7 @@ async def lanes_of(db: AsyncConnection, connection_id: str) -> list[str]:
 async def take_lane(
     db: AsyncConnection, connection_id: str, resource: str, *, job_id: str
 ) -> int | None:
-    """Take the lane under a new epoch and return that; None when another job has the lane."""
+    """Take the lane under a new epoch; return it, or None when another job has the lane."""
     lane = _lane(connection_id, resource)
     found = (
         await db.execute(select(lanes.c.job_id, lanes.c.epoch, db_now().label("now_s")).where(lane))
@@ -100,12 +104,12 @@ async def take_lane(
 
 
 def next_epoch(last: int, now_s: float) -> int:
-    """Return the epoch of a lane's next claim: above its last one, and not below the seconds since 1970.
-
-    The seconds are for a database that was lost, or restored from a copy: what it knows as the last epoch lies below
-    what it has sent, and readers would ignore whatever it sends from there. A clock that is set back costs nothing, as
-    the last epoch counts too; one that is far ahead is not believed, or no epoch would be left.
-    """
+    """Return the epoch of a lane's next claim: the last one + 1, or the seconds since 1970."""
+    # The seconds help a database that was lost or restored from a backup: the last epoch it knows
+    # is
+    # below what it has sent, and readers would ignore all that it sends from there. A clock that is
+    # set back does no harm, since the last epoch counts too. One that is far ahead is not believed,
+    # or there would be no epochs left.
     seconds = int(now_s)
     return max(last + 1, seconds if seconds < BELIEVED_UNTIL else 0)
 
@@ -113,10 +117,10 @@ def next_epoch(last: int, now_s: float) -> int:
 async def raise_epoch(
     db: AsyncConnection, connection_id: str, resource: str, *, version: int
 ) -> None:
-    """Order every later claim of the lane above ``version``, which readers hold of one of its items.
+    """Put every later claim of the lane above ``version``, which readers have of an item.
 
     Raises:
-        ValueError: no version of ours can be so high.
+        ValueError: no version of ours can be that high.
     """
     epoch = version // PAGES_PER_CLAIM
     if epoch >= BELIEVED_UNTIL:
@@ -131,7 +135,7 @@ async def free_lane(db: AsyncConnection, connection_id: str, resource: str, *, j
 
 
 async def free_lanes(db: AsyncConnection, connection_id: str, job_ids: Sequence[str]) -> None:
-    """Those that one of these jobs has."""
+    """Free the lanes that these jobs have."""
     theirs = (lanes.c.connection_id == connection_id) & in_array(
         lanes.c.job_id, bindparam("ids", type_=Text)
     )
@@ -146,7 +150,7 @@ async def lane_loaded(
 
 
 async def held_deletions(db: AsyncConnection, connection_id: str, resource: str) -> int | None:
-    """Return how many deletions the last walk held back, as there were so many; None when it held none back."""
+    """Return how many deletions the last walk held back, None when it held back none."""
     lane = _lane(connection_id, resource)
     held: int | None = (await db.execute(select(lanes.c.held_deletions).where(lane))).scalar_one()
     return held
@@ -160,7 +164,7 @@ async def hold_deletions(
 
 
 async def is_new_cursor(db: AsyncConnection, job_id: str, digest: bytes) -> bool:
-    """Remember the digest of a cursor of this job; False when the provider has given it before."""
+    """Remember a cursor's digest; return False when the provider has sent that cursor before."""
     return (await db.execute(_CURSOR, {"job_id": job_id, "digest": digest})).rowcount == 1
 
 
@@ -169,7 +173,7 @@ async def forget_cursors(db: AsyncConnection, *job_ids: str) -> None:
 
 
 async def first_time(db: AsyncConnection, sync_id: str, connection_id: str) -> bool:
-    """Register a sync; False when it was planned before (messages come at least once)."""
+    """Register a sync; return False when it was planned before (messages come at least once)."""
     row = {"id": sync_id, "connection_id": connection_id, "requested_at": clock.now()}
     return (await db.execute(upsert(syncs).values(row).on_conflict_do_nothing())).rowcount == 1
 
@@ -190,7 +194,7 @@ async def put_aside(db: AsyncConnection, request: SyncRequested, *, seconds: flo
 
 
 async def waited_too_long(db: AsyncConnection) -> set[str]:
-    """Connections that requests wait for, though they have waited their time."""
+    """Return the connections for which requests have waited too long."""
     return set(
         (
             await db.execute(
@@ -217,7 +221,7 @@ async def arrive(db: AsyncConnection, worker_id: str) -> None:
 
 
 async def beat(db: AsyncConnection, worker_id: str) -> bool:
-    """False when the others have given this worker up: its jobs are somebody else's now."""
+    """Beat; return False when the others have given this worker up and have its jobs."""
     return (
         await db.execute(
             update(workers).where(workers.c.id == worker_id).values(beat_at=machine_now())
@@ -226,7 +230,7 @@ async def beat(db: AsyncConnection, worker_id: str) -> bool:
 
 
 async def silent(db: AsyncConnection, worker_id: str) -> float:
-    """Seconds since the last beat of this worker."""
+    """Return the seconds since this worker's last beat."""
     since = select(machine_now() - workers.c.beat_at).where(workers.c.id == worker_id)
     return float((await db.execute(since)).scalar() or 0.0)
 
@@ -234,7 +238,7 @@ async def silent(db: AsyncConnection, worker_id: str) -> float:
 async def forget_workers(
     db: AsyncConnection, *, silent_s: float = 0.0, only: str | None = None
 ) -> None:
-    """Workers whose last beat is older than ``silent_s`` are dead; or ``only`` this one, which leaves."""
+    """Forget the workers silent for ``silent_s``, or ``only`` this one, which leaves."""
     dead = workers.c.beat_at <= machine_now() - silent_s if only is None else workers.c.id == only
     await db.execute(delete(workers).where(dead))
 

@@ -1,4 +1,7 @@
-"""The fetcher's rows. Times are epoch seconds; JSON columns hold msgspec-encoded text."""
+"""Define the tables of the fetcher.
+
+Times are epoch seconds. JSON columns hold text that msgspec encoded.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +25,7 @@ from shared.db import Big, Key
 from shared.outbox import outbox_table
 
 State = Literal["new", "ready", "running", "waiting", "awaiting_lane", "awaiting_slot", "over"]
-"""Of a job; ``new`` is one without a row. ``jobs/transitions.py`` draws what leads from one to another."""
+"""The states of a job; ``new`` has no row yet. ``jobs/transitions.py`` says what follows what."""
 UNFINISHED: Final[tuple[State, ...]] = (
     "ready",
     "running",

@@ -1,4 +1,4 @@
-"""A worker: N slots in which claimed jobs run, one run at a time."""
+"""Run claimed jobs in N slots, one run at a time in each."""
 
 from __future__ import annotations
 
@@ -22,16 +22,19 @@ from shared.failpoints import failpoint
 from shared.transient import is_transient
 
 LEAVE_S: Final = 1.5
-"""How long runs may go on to their next page border when the worker leaves."""
+"""The time that runs get to reach a page border when the worker leaves.
+
+All of it has ten seconds.
+"""
 GIVE_BACK_S: Final = 0.5
 BACKGROUND_SHARE: Final = 4
-"""Work that nobody waits for has this part of the slots at most."""
+"""Work that nobody waits for gets at most one slot in four."""
 
 log = structlog.get_logger()
 
 
 class Worker:
-    """Takes ``RunJob``s while it has a free slot; ``stop`` ends every run at its next page border."""
+    """Take ``RunJob``s while a slot is free; ``stop`` ends every run at its next page border."""
 
     def __init__(self, context: FetcherContext, *, slots: int) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
@@ -39,18 +42,19 @@ class Worker:
         self._free = asyncio.Semaphore(slots)
         self._background = asyncio.Semaphore(max(1, slots // BACKGROUND_SHARE))
         self.runs: set[asyncio.Task[None]] = set()
-        """Runs under way, a task each; it takes itself out when it ends."""
+        """The tasks of the runs under way."""
         self._at_work: set[tuple[str, int]] = set()
 
     @property
     def busy(self) -> int:
-        """Slots in use."""
+        """Return how many slots are in use."""
         return len(self.runs)
 
     async def take(self, run_job: RunJob, *, connection_id: str, background: bool = False) -> None:
-        """Claim the job and run it beside the others; waits for a free slot.
+        """Wait for a slot, claim the job and start its run.
 
-        Returns when the claim is committed: from then on the job's row says who has it, not the message.
+        Return once the claim is committed: from then on the job's row says who has it, and the
+        message may be forgotten.
         """
         async with AsyncExitStack() as held:
             if background:
@@ -80,7 +84,10 @@ class Worker:
             self._context.queue.waiting -= 1
 
     async def stop(self) -> None:
-        """End every run; one that does not come to a page border in time is cut off and goes on elsewhere."""
+        """End every run.
+
+        One that reaches no page border in time is cut off and goes on elsewhere.
+        """
         self._context.stopping.set()
         if self.runs:
             _, late = await asyncio.wait(self.runs, timeout=LEAVE_S)
@@ -106,17 +113,21 @@ class Worker:
             await load(job, self._context)
         except LostClaimError:
             log.info("claim_lost", job_id=job.id)
-        except Exception as error:  # whatever it is, the job must not stay claimed
+        except Exception as error:  # whatever it was, the job must not stay claimed
             log.exception("run_failed", job_id=job.id, resource=job.resource)
             await self._return(job.id, epoch, error)
 
     async def _return(self, job_id: str, epoch: int, error: Exception) -> None:
-        """Give the job back, however long that takes: claimed by a worker that lives, it would never go on."""
+        """Give the job back, however long that takes.
+
+        Nobody else may touch a job that a live worker has claimed: it would never go on.
+        """
         while True:
             try:
                 await self._give_back(job_id, epoch, error)
             except LostClaimError:
-                continue  # a write of ours that had seemed to fail was committed after all: the row is read again
+                # A write of ours that seemed to fail was committed after all: read the row again.
+                continue
             except Exception as again:  # noqa: BLE001  # the database is away
                 log.warning("job_not_given_back", job_id=job_id, error=str(again)[:200])
                 await asyncio.sleep(GIVE_BACK_S)
@@ -124,17 +135,17 @@ class Worker:
                 return
 
     async def _give_back(self, job_id: str, epoch: int, error: Exception) -> None:
-        """Try again later from what the row says; after too many failures the job says that the fault is ours."""
+        """Try again later from what the row says, or fail the job after too many attempts."""
         async with self._context.database.read() as db:
             job = await queries.get(db, job_id)
         if job is None or job.epoch != epoch or job.state != "running":
             return
-        reason = "Tributary's own database or Kafka is away; going on when it is back."
+        reason = "Tributary's own database or Kafka is away. Waiting until it is back."
         if not is_transient(error):
             job.attempts += 1
-            reason = "Something went wrong on our side; trying again."
+            reason = "Something went wrong on our side. Trying again."
         if job.attempts > ATTEMPTS:
-            detail = f"An error of Tributary's own ({type(error).__name__}); its log says more."
+            detail = f"Tributary itself failed ({type(error).__name__}). Its log says more."
             await fail(job, self._context, JobError(code="internal", detail=detail))
             return
         async with self._context.database.write(lock=job.connection_id) as db:

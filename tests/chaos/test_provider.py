@@ -128,7 +128,7 @@ def test_F19_after_six_attempts_the_job_fails_in_words_and_the_others_are_done(
     load = begin(running)
     ended = running.client.synced(load.sync, within=110)
     assert ended["state"] == "incomplete"
-    assert resource(load, "contacts")["error"]["detail"].startswith("Given up after 6 attempts")
+    assert resource(load, "contacts")["error"]["detail"].startswith("Gave up after 6 attempts")
     assert [resource(load, name)["state"] for name in ("companies", "deals")] == ["done", "done"]
     assert sum(status == 503 for _, status in calls(load, "/contacts")) == 7, (
         "once, and six times more"

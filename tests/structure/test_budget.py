@@ -13,11 +13,6 @@ TEST_FILE_LINES = 500
 COMPREHENSION = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 STILL_DENSE = frozenset(
     {
-        "services/fetcher/jobs/progress.py",
-        "services/fetcher/jobs/transitions.py",
-        "services/fetcher/tests/crashing.py",
-        "services/fetcher/tests/test_calls.py",
-        "services/fetcher/tests/test_migrations.py",
         "tests/e2e/test_consumers.py",
         "tests/e2e/test_original_client.py",
         "tests/e2e/test_secrets.py",

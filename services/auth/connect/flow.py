@@ -19,7 +19,7 @@ from shared.crypto import hash_token
 from shared.errors import BadRequest, NotFound, TributaryError
 from shared.settings import configured_for
 
-# Ten minutes, as long as providers keep a code: time to sign in and read the consent page.
+# Ten minutes: time to sign in at the provider and read its consent page.
 LIFETIME_S: Final = 600
 _LONGEST: Final = 256
 _MESSAGES: Final = {

@@ -1,4 +1,5 @@
-"""The job table: claimed with an epoch, changed only by who holds the claim, each change told to the job's syncs.
+"""Keep the jobs: claimed under an epoch, changed only by the holder of the claim.
 
-Whatever changes a job holds the lock of its connection (``Database.write``).
+Each change is told to the job's syncs. Whoever changes a job holds the lock of its connection
+(``Database.write``).
 """

@@ -1,7 +1,7 @@
-"""Limit how many jobs of a connection are dispatched at once; the others wait for a slot, least served first.
+"""Limit how many jobs of a connection are dispatched at once. The least recently served is next.
 
-Counted are jobs that run and those that could: one that waits until a time is not. Everything here belongs in a
-transaction that holds the connection's lock.
+Running and ready jobs count; a job that waits until some time does not. Everything here belongs in
+a transaction that holds the connection's lock, or two claims could take the same slot.
 """
 
 from __future__ import annotations

@@ -35,14 +35,14 @@ async def tell(db: AsyncConnection, job: Job, kind: str) -> None:
 
 
 async def tell_all(db: AsyncConnection, changed: Sequence[Job], kind: str) -> None:
-    """Do the same for many jobs with one query: a connection may have a thousand."""
+    """Tell the syncs of many jobs with one query: a connection may have a thousand jobs."""
     by_id: Mapping[str, Job] = {job.id: job for job in changed}
     told = (await db.execute(_SYNCS_OF_ALL, {"ids": json_array(by_id)})).all()
     await append(db, outbox, [progress_event(by_id[row.job_id], row.sync_id, kind) for row in told])
 
 
 async def join(db: AsyncConnection, *joined: Job, syncs: tuple[str, ...]) -> None:
-    """Tell these syncs of the jobs from now on; what is known of them they are told at once."""
+    """Tell these syncs of the jobs from now on, and at once what is known of them."""
     if not joined or not syncs:
         return
     pairs = [(job, sync_id) for job in joined for sync_id in syncs]
@@ -51,10 +51,10 @@ async def join(db: AsyncConnection, *joined: Job, syncs: tuple[str, ...]) -> Non
     for job in joined:
         job.step += 1
     await db.execute(_STEPPED, [{"joined": job.id, "reached": job.step} for job in joined])
-    told = [
-        progress_event(job, sync_id, "JobFailed" if job.over else "JobStarted")
-        for job, sync_id in pairs
-    ]
+    told = []
+    for job, sync_id in pairs:
+        kind = "JobFailed" if job.over else "JobStarted"
+        told.append(progress_event(job, sync_id, kind))
     await append(db, outbox, told)
 
 
@@ -82,7 +82,7 @@ def progress_event(job: Job, sync_id: str, kind: str) -> Message:
 
 
 def public_state(job: Job) -> SyncState:
-    """Return the state that people see: until a page has come it is queued, whoever holds the job."""
+    """Return the state that people see: queued until its first page has come."""
     if job.outcome is not None:
         return job.outcome
     if job.state == "waiting":

@@ -1,6 +1,7 @@
-"""A job as a row: what it holds, how it is read, and who may write it.
+"""Define a job and its row, and say who may write it.
 
-Whoever claimed a job may, as long as its epoch and checkpoint stand; what becomes of its state is for ``transitions``.
+The holder of the claim may, as long as epoch and checkpoint are still those of the row. Only
+``transitions`` changes the state.
 """
 
 from __future__ import annotations
@@ -38,17 +39,18 @@ _PENDING: Final = update(jobs).where(HELD).values(pending_ids=bindparam("ids"))
 
 
 class LostClaimError(Exception):
-    """Another worker has the job, or it was ended: nothing of this run may be written."""
+    """Another worker has the job, or it was ended: this run may write nothing more."""
 
 
 class Job(msgspec.Struct, kw_only=True):
-    """One resource of one connection, to be loaded once, or purged, or some ids of it read again.
+    """One resource of one connection, to be loaded once, or purged, or some of its ids read again.
 
-    ``state`` is written by ``jobs.transitions`` alone; ``new`` is a job that has no row yet. ``outcome`` is set when
-    the job is over. ``seq`` counts the checkpoints, ``step`` the progress events, ``dispatch`` the ``RunJob``s: only
-    the last one counts. ``first_version`` is the lane's version at the first claim: what was not read at it or later
-    is gone. ``empty_pages`` counts pages without records in ``part``. ``pending_ids`` are being sent and not yet
-    recorded as known: a reader may have them already. ``background``: its ``RunJob``s go to the topic of work that
+    Only ``jobs.transitions`` writes ``state``; ``new`` is a job without a row. ``outcome`` is set
+    when the job is over. ``seq`` counts the checkpoints, ``step`` the progress events, ``dispatch``
+    the ``RunJob``s, of which only the last one counts. ``first_version`` is the lane's version at
+    the first claim: what was not read at it or later is gone. ``empty_pages`` counts pages without
+    records in ``part``. ``pending_ids`` are being sent and not yet recorded as known, so a reader
+    may have them already. The ``RunJob``s of a ``background`` job go to the topic of work that
     nobody waits for. Times are epoch seconds.
     """
 
@@ -101,7 +103,10 @@ def new_job(
     background: bool = False,
     error: JobError | None = None,
 ) -> Job:
-    """Return a job without a row; ``error`` says why it cannot even begin. Refetches and purges are background work."""
+    """Return a job without a row. ``error`` says why it cannot even begin.
+
+    Refetches and purges are background work.
+    """
     return Job(
         id=new_id(),
         connection_id=connection_id,
@@ -149,9 +154,9 @@ async def unfinished(
 
 
 async def has_earlier_purge(db: AsyncConnection, job: Job) -> bool:
-    """Return whether what a former generation left is still to be deleted.
+    """Return whether items of a former generation are still to be deleted.
 
-    That comes before this generation loads: later it would delete what was loaded.
+    Their purge comes first: later, it would delete what this generation has loaded.
     """
     others = await unfinished(db, job.connection_id, job.resource)
     return any(other.kind == "purge" and other.generation < job.generation for other in others)
@@ -176,19 +181,19 @@ def claim_parameters(job: Job) -> dict[str, Any]:
 def claimed_by_lost_commit(
     job: Job, dispatch: int, worker_id: str, at_work: Collection[tuple[str, int]]
 ) -> bool:
-    """Return whether the claim was committed, but the connection broke before anybody was told."""
+    """Return whether this claim was committed, but the database's answer was lost."""
     ours = job.state == "running" and job.worker_id == worker_id and job.dispatch == dispatch
     return ours and (job.id, dispatch) not in at_work
 
 
 async def record_pending(db: AsyncConnection, job: Job, ids: tuple[str, ...]) -> None:
-    """Note what is about to be sent, while the claim is still held.
-
-    Were it sent first and the worker died, an item that is gone by the next attempt would stay with readers for ever.
+    """Note what is about to be sent.
 
     Raises:
-        LostClaimError: nothing may be sent.
+        LostClaimError: the claim is lost, and nothing may be sent.
     """
+    # If it were sent first and the worker died, readers would keep for ever an item that is gone by
+    # the next attempt.
     job.pending_ids = ids
     noted = await db.execute(_PENDING, {**claim_parameters(job), "ids": to_row(job)["pending_ids"]})
     if noted.rowcount != 1:

@@ -16,10 +16,11 @@
 | finished | running | over | done, incomplete or failed |
 | worker_gone | running | ready | its worker died or left |
 | forgotten | ready, waiting | ready | its `RunJob` is long overdue: another one is sent |
-| connection_gone | ready, running, waiting, awaiting_lane, awaiting_slot | over | the account was disconnected |
+| connection_gone | ready, running, waiting, awaiting_lane, awaiting_slot | over | disconnected |
 
-A claimed job is written only by who holds the claim: its epoch and checkpoint are the condition of every write. Each
-change is told to the job's syncs and, where the job is to run, appended as a ``RunJob``, in the same transaction.
+Only the holder of the claim writes a claimed job: epoch and checkpoint are the condition of every
+write. The same transaction tells the job's syncs of the change and, where the job is to run,
+appends a ``RunJob``.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ from shared.contracts.progress import JobError, Outcome
 from shared.outbox import append
 
 Event = Literal[
-    "created", "refused", "no_slot", "slot_freed", "lane_taken", "lane_freed", "claimed", "page_read", "run_ended",
-    "yielded", "deferred", "finished", "worker_gone", "forgotten", "connection_gone"
+    "created", "refused", "no_slot", "slot_freed", "lane_taken", "lane_freed", "claimed",
+    "page_read", "run_ended", "yielded", "deferred", "finished", "worker_gone", "forgotten",
+    "connection_gone"
 ]  # fmt: skip
 
 
@@ -83,14 +85,14 @@ LIFE: Final = (
         "ready",
         "its `RunJob` is long overdue: another one is sent",
     ),
-    Transition("connection_gone", UNFINISHED, "over", "the account was disconnected"),
+    Transition("connection_gone", UNFINISHED, "over", "disconnected"),
 )
 TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (state, one.event): one.then for one in LIFE for state in one.states
 }
 CLAIMABLE: Final = frozenset(state for state, event in TRANSITIONS if event == "claimed")
 DISCONNECTED: Final = JobError(
-    code="disconnected", detail="The account was disconnected while it was loading."
+    code="disconnected", detail="The account was disconnected during the sync."
 )
 
 _WRITTEN: Final[dict[str, Any]] = {
@@ -120,7 +122,7 @@ _END: Final = (
 
 
 class IllegalTransitionError(Exception):
-    """An event came in a state in which it cannot happen: a fault of ours."""
+    """An event came in a state in which it cannot happen: a bug."""
 
 
 async def create(db: AsyncConnection, *new: Job, syncs: tuple[str, ...] = ()) -> None:
@@ -149,11 +151,14 @@ async def claim(
     worker_id: str,
     at_work: Collection[tuple[str, int]] = (),
 ) -> Job | None:
-    """Take the job for this worker if this ``RunJob`` is the one that counts and slot and lane are free; epoch + 1.
+    """Take the job for this worker under a new epoch; return None when it cannot be taken.
 
-    ``at_work`` are the claims that the worker knows of: one that is not among them was committed unheard.
+    It can if this ``RunJob`` is the newest one, and slot and lane are free. ``at_work`` are the
+    claims that the worker knows of.
     """
     job = await queries.get(db, job_id)
+    # A claim of ours that the worker does not know of was committed, but the answer was lost. The
+    # message came again, and the run goes on from there.
     if job is not None and queries.claimed_by_lost_commit(job, dispatch, worker_id, at_work):
         return job
     if job is None or job.state not in CLAIMABLE or job.dispatch != dispatch:
@@ -161,12 +166,9 @@ async def claim(
     if not await concurrency.has_slot(db, job.connection_id, besides=job.id):
         await _set_aside(db, job, "no_slot")
         return None
-    blocked = await queries.has_earlier_purge(db, job)
-    epoch = (
-        None
-        if blocked
-        else await store.take_lane(db, job.connection_id, job.resource, job_id=job.id)
-    )
+    epoch = None
+    if not await queries.has_earlier_purge(db, job):
+        epoch = await store.take_lane(db, job.connection_id, job.resource, job_id=job.id)
     if epoch is None:
         await _set_aside(db, job, "lane_taken")
         await wake_next(db, job.connection_id)
@@ -175,18 +177,15 @@ async def claim(
     enter(job, "claimed")
     job.epoch, job.worker_id, job.changed_at = epoch, worker_id, clock.now()
     job.started_at = job.started_at or job.changed_at
-    return (
-        job
-        if (await db.execute(update(jobs).where(as_read).values(to_row(job)))).rowcount == 1
-        else None
-    )
+    taken = await db.execute(update(jobs).where(as_read).values(to_row(job)))
+    return job if taken.rowcount == 1 else None
 
 
 async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = True) -> None:
-    """Write down a page; the rest is read at once, or in another run.
+    """Record a page. The next one is read at once, or in another run when this one ends.
 
     Raises:
-        LostClaimError: as each write of a claimed job.
+        LostClaimError: the claim is lost, and nothing was written.
     """
     if not end_run:
         await _write(db, job, "page_read", tell="PageLoaded" if told else None)
@@ -196,7 +195,7 @@ async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = 
 
 
 async def defer(db: AsyncConnection, job: Job, *, seconds: float, reason: str) -> None:
-    """Give the job back until ``seconds`` from now; people can read the reason."""
+    """Give the job back for ``seconds``. People can read the reason."""
     job.waiting_until, job.waiting_reason = clock.now() + seconds, reason
     await _write(db, job, "deferred", tell="JobWaiting", delay_s=seconds)
 
@@ -219,13 +218,11 @@ async def end_disconnected(db: AsyncConnection, over: Sequence[Job]) -> None:
         job.step += 1
         ENDED.add("failed")
     rows = {job.id: to_row(job) for job in over}
-    await db.execute(
-        _END,
-        [
-            {"over": id_, **{f"new_{name}": row[name] for name in _ENDED}}
-            for id_, row in rows.items()
-        ],
-    )
+    ended = []
+    for id_, row in rows.items():
+        values = {f"new_{name}": row[name] for name in _ENDED}
+        ended.append({"over": id_, **values})
+    await db.execute(_END, ended)
     for job in over:
         await _invalidate_unread(db, job)
     await progress.tell_all(db, over, "JobFailed")
@@ -241,9 +238,8 @@ async def redispatch(
     db: AsyncConnection, job: Job, event: Literal["worker_gone", "forgotten", "lane_freed"]
 ) -> None:
     """Return a job that nobody works on to ready, with a new ``RunJob`` and without its claim."""
-    now = await queries.get(
-        db, job.id
-    )  # what is about to be sent may have been noted since ``job`` was read
+    # What is about to be sent may have been noted since ``job`` was read.
+    now = await queries.get(db, job.id)
     if now is None:
         return
     as_read = (jobs.c.id == job.id) & (jobs.c.dispatch == job.dispatch)
@@ -265,7 +261,7 @@ async def redispatch(
 
 
 async def wake_next(db: AsyncConnection, connection_id: str) -> None:
-    """Dispatch jobs that wait for a slot, as many as the connection may have."""
+    """Dispatch the jobs that wait for a slot, as many as have one."""
     while (job := await concurrency.next_queued(db, connection_id)) is not None:
         if not await concurrency.has_slot(db, connection_id):
             return
@@ -293,7 +289,7 @@ async def _write(
 ) -> None:
     """Write a claimed job after ``event`` and tell its syncs, unless ``tell`` is None.
 
-    A job whose connection has gone meanwhile is over, whatever happened to it: but a purge is for just that.
+    A job whose connection has gone meanwhile is over, unless it is the purge for just that.
 
     Raises:
         LostClaimError: the row has another epoch or checkpoint than the job was read with.
@@ -322,10 +318,15 @@ async def _write(
     job.step = step  # a sync may have joined since the job was read: its step counts too
     if tell is not None:
         await progress.tell(db, job, tell)
+    if job.state != "running":
+        await _hand_on(db, job, delay_s)
+
+
+async def _hand_on(db: AsyncConnection, job: Job, delay_s: float) -> None:
+    """Give lane, slot and job to whoever is next."""
     if job.over:
         await _free_lane(db, job)
-    if job.state != "running":
-        await wake_next(db, job.connection_id)
+    await wake_next(db, job.connection_id)
     if job.state in CLAIMABLE:
         await append(db, outbox, [run_job(job)], delay_s=delay_s)
 
@@ -342,7 +343,7 @@ async def _set_aside(
         "step": job.step + was_waiting,
     }
     await db.execute(update(jobs).where(jobs.c.id == job.id).values(values))
-    if was_waiting:  # people were told until when: that time has come
+    if was_waiting:  # people were told a time, and it has come
         job.step += 1
         await progress.tell(db, job, "PageLoaded")
 
@@ -354,7 +355,7 @@ async def _settle_pending(db: AsyncConnection, job: Job) -> None:
 
 
 async def _invalidate_unread(db: AsyncConnection, job: Job) -> None:
-    """Have the next load send again, or a purge delete, what should have been read again and was not."""
+    """Have the next load send, or a purge delete, the ids that a refetch did not get to."""
     if job.kind == "refetch" and job.outcome != "done":
         await known_items.invalidate(
             db, job.connection_id, job.resource, (job.cursor or {"ids": []})["ids"]
@@ -369,7 +370,7 @@ async def _free_lane(db: AsyncConnection, job: Job) -> None:
 
 
 async def _wake_lane(db: AsyncConnection, connection_id: str, resource: str) -> None:
-    """Wake whoever waits for the lane: first what deletes, then the oldest."""
+    """Wake the next job that waits for the lane: purges first, then the oldest."""
     others = await queries.unfinished(db, connection_id, resource)
     waiting = [job for job in others if job.state == "awaiting_lane"]
     if waiting:

@@ -25,7 +25,7 @@ def schema_of_module(real_postgres: str) -> Schema:
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def home(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Schema:
-    """Where a ``Fetcher`` keeps its tables; a schema is emptied between the tests of a module, not made anew."""
+    """Return a place for a ``Fetcher``'s tables; each test gets them empty."""
     found: Path | Schema = tmp_path
     if request.param == "postgresql":
         found = request.getfixturevalue("schema_of_module")

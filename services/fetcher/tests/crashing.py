@@ -1,4 +1,7 @@
-"""A fetcher whose process may die between any two steps: real tables and verbs, Kafka and the provider in memory."""
+"""Run a fetcher whose process may die between any two steps.
+
+Tables and verbs are real; Kafka and the provider are in memory.
+"""
 
 from __future__ import annotations
 
@@ -77,11 +80,11 @@ PROVIDER = orchard_of(RESOURCES)
 
 
 class Killed(BaseException):
-    """The process is gone: nothing after this line runs."""
+    """The process is gone, and nothing after this line runs."""
 
 
 class Crashes:
-    """Counts the moments at which a process can die, and kills it at the chosen one."""
+    """Count the moments at which a process can die, and kill it at the chosen one."""
 
     def __init__(self) -> None:
         self.left: int | None = None
@@ -122,7 +125,7 @@ class Log:
         return [message for message in self.messages if message.topic in {topic, ALSO.get(topic)}]
 
     def live_items(self) -> dict[str, dict[str, int]]:
-        """Resource → id → version, as a reader has them who applies greater versions only."""
+        """Return resource → id → version, as a reader of greater versions has them."""
         newest: dict[tuple[str, str], tuple[int, bool]] = {}
         for message in self.of(ITEMS):
             ref = parse_key(message.key)
@@ -141,7 +144,7 @@ class Orchard:
 
     def __init__(self, crashes: Crashes, counts: dict[str, int]) -> None:
         self.ids = {
-            resource: [f"{resource}-{n:03}" for n in range(count)]
+            resource: list(map(f"{resource}-{{:03}}".format, range(count)))
             for resource, count in counts.items()
         }
         self.size = PAGE
@@ -204,7 +207,10 @@ class Fetcher:
         provider: Provider | None = None,
         **changes: Any,
     ) -> None:
-        """``where`` is a folder, a database file or a schema; ``changes`` replace fields of the worker's context."""
+        """``where`` is a folder, a database file or a schema;
+
+        ``changes`` replace fields of the worker's context.
+        """
         self._changes = changes
         self.provider = provider or orchard_of(counts)
         self.crashes = Crashes()
@@ -336,7 +342,10 @@ class Fetcher:
             return await queries.find(db, rows.c.state != "over")
 
     async def stranded(self) -> list[str]:
-        """Unfinished jobs that nothing will ever move: each must be on its way, in work, or behind another."""
+        """Return the unfinished jobs that nothing will ever move.
+
+        Each job must be on its way, in work, or behind another one.
+        """
         found = []
         async with self.database.read() as db:
             sent = select(outbox.c.value).where(outbox.c.topic.in_((JOBS, BACKGROUND_JOBS)))
@@ -347,12 +356,11 @@ class Fetcher:
             }
             unfinished = await queries.find(db, rows.c.state != "over")
         unread = [message.value for message in self.log.of(JOBS)[self.read :]]
-        on_the_way = {
-            (sent.job_id, sent.dispatch)
-            for sent in (
-                msgspec.json.decode(raw, type=RunJob) for raw in [*pending, *unread] if raw
-            )
-        }
+        on_the_way = set()
+        for raw in [*pending, *unread]:
+            if raw:
+                message = msgspec.json.decode(raw, type=RunJob)
+                on_the_way.add((message.job_id, message.dispatch))
         for job in unfinished:
             in_work = job.state == "running" and job.worker_id == self.worker.id
             others = [
@@ -372,7 +380,7 @@ class Fetcher:
         return found
 
     def newest_progress(self) -> dict[tuple[str, str], JobProgress]:
-        """(sync, resource) → the event with the highest step."""
+        """Return (sync, resource) → the event with the highest step."""
         newest: dict[tuple[str, str], JobProgress] = {}
         for message in self.log.of(PROGRESS):
             body = msgspec.json.decode(message.value or b"", type=JobProgress)
@@ -387,7 +395,7 @@ class Fetcher:
             return await queries.find(db)
 
     def sent(self, topic: str, since: int = 0) -> Mapping[str, list[bool]]:
-        """Id → whether each of its messages since then was an item (else it was a deletion)."""
+        """Return id → for each message since then, True for an item, False for a deletion."""
         found: dict[str, list[bool]] = {}
         for message in self.log.messages[since:]:
             if message.topic == topic:
@@ -395,7 +403,7 @@ class Fetcher:
         return found
 
     async def attempt(self, doing: object) -> None:
-        """Do a step that may kill the process; if it did, start the next one."""
+        """Take a step that may kill the process; if it did, start the next process."""
         with suppress(Killed):
             await doing  # type: ignore[misc]  # a coroutine
         if self.crashes.dead:

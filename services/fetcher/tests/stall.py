@@ -1,4 +1,4 @@
-"""A provider and an auth service behind HTTP, and the context of a worker that calls them."""
+"""Serve a provider and an auth service over HTTP, and build a worker that calls them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a provider's answer does to the job that asked, and that it does nothing to the others."""
+"""A provider's answer decides the fate of the job that asked, and of no other."""
 
 from __future__ import annotations
 
@@ -91,7 +91,8 @@ async def test_T18_T19_T20_a_page_that_cannot_be_read_fails_its_job_with_a_code_
     market: Market, answer: Answers, code: str
 ) -> None:
     market.stall.faults.append(on("/apples", answer))
-    market.fetcher.context.stopping.set()  # whatever has to wait is deferred, and that time passes at once
+    # What has to wait is deferred, and that time passes at once.
+    market.fetcher.context.stopping.set()
     told = await loaded(market)
     assert told["apples"].state == "failed"
     assert told["apples"].error is not None
@@ -141,9 +142,9 @@ async def test_a_new_token_that_is_refused_for_a_moment_costs_no_load(market: Ma
 async def test_a_connection_that_must_be_connected_again_says_so(market: Market) -> None:
     market.auth.refused = ErrorBody(code="reauth_required", detail="Connect the account again.")
     told = await loaded(market)
-    assert {(one.state, one.error.code if one.error else "") for one in told.values()} == {
-        ("failed", "reauth_required")
-    }
+    assert {one.state for one in told.values()} == {"failed"}
+    errors = [one.error for one in told.values()]
+    assert {error and error.code for error in errors} == {"reauth_required"}
     assert market.stall.asked == []
 
 

@@ -1,4 +1,4 @@
-"""Nobody takes more than their part: so many jobs of a connection are dispatched, background work has a quarter."""
+"""Nobody takes more than their share: not one connection, and not work in the background."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happe
 
 
 async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
-    """Every run ends at its first page border, so all fifty get a first page before anyone gets a second one."""
+    """Runs end at their first page border: all fifty get one page before any gets two."""
     large.context.stopping.set()
     await large.connect(1)
     for _ in range(40):
@@ -168,7 +168,7 @@ async def test_what_nobody_waits_for_goes_to_the_topic_of_the_background(small: 
 
 
 async def topics_of(fetcher: Fetcher) -> dict[str, set[str]]:
-    """Kind of job → where its ``RunJob``s go, of those under way."""
+    """Return kind of job → the topics of its ``RunJob``s, for jobs under way."""
     found: dict[str, set[str]] = {}
     for job in await fetcher.unfinished():
         found.setdefault(job.kind, set()).add(run_job(job).topic)

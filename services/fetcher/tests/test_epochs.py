@@ -1,4 +1,4 @@
-"""A fetcher whose database was lost or restored orders itself above everything that it had sent before."""
+"""After its database was lost or restored, a fetcher still outranks all that it has sent."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ async def test_a_claim_takes_the_databases_time_and_never_goes_back(home: Path |
 
 
 async def successor(fetcher: Fetcher, place: Path) -> Fetcher:
-    """Return a fetcher with another database, that appends to the same topics and reads the same provider."""
+    """Return a fetcher with another database but the same topics and provider."""
     await fetcher.kill()
     found = Fetcher(place, COUNTS)
     found.log, found.orchard, found.read = (
@@ -86,7 +86,7 @@ async def successor(fetcher: Fetcher, place: Path) -> Fetcher:
 
 
 async def forgotten(fetcher: Fetcher) -> None:
-    """Have the next load send everything anew."""
+    """Have the next load send everything again."""
     async with fetcher.database.write(lock="conn") as db:
         await known_items.invalidate(db, "conn", "apples", fetcher.orchard.ids["apples"])
 

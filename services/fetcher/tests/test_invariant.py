@@ -1,4 +1,4 @@
-"""However and whenever the fetcher dies: no job is stranded, nothing is lost, nothing is counted twice."""
+"""However the fetcher dies, no job is stranded, nothing is lost, nothing is counted twice."""
 
 from __future__ import annotations
 

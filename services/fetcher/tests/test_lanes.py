@@ -1,4 +1,4 @@
-"""One job at a time on a lane, whatever happens at the same moment: joins, disconnects, deaths, lost databases."""
+"""A lane has one job at a time, through joins, disconnects, deaths and lost databases."""
 
 from __future__ import annotations
 
@@ -147,7 +147,8 @@ async def test_an_item_that_was_sent_before_a_crash_and_is_gone_after_it_is_dele
     fetcher.crashes.left = None
     del fetcher.orchard.ids["apples"][0]
     await fetcher.run_until_over()
-    # What was read before it went is deleted by the next load; what was sent and never recorded has to be known.
+    # What was read before it went is deleted by the next load; what was sent and never recorded has
+    # to be known.
     await fetcher.ask("next")
     await fetcher.run_until_over()
     assert sorted(fetcher.log.live_items()["apples"]) == fetcher.orchard.ids["apples"]

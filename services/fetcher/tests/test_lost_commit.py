@@ -1,4 +1,4 @@
-"""A commit whose answer is lost may have happened: what was claimed by it is worked on all the same."""
+"""A commit whose answer was lost may have happened: the job that it claimed is run."""
 
 from __future__ import annotations
 

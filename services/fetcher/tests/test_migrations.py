@@ -1,4 +1,4 @@
-"""What the first layout stored is there after an upgrade, and what was under way goes on."""
+"""An upgrade keeps what the first layout stored, and work under way goes on."""
 
 from __future__ import annotations
 
@@ -163,9 +163,10 @@ async def test_loads_that_were_under_way_come_to_their_end(place: Path | Schema)
     assert {job.outcome for job in await fetcher.all_jobs()} == {"done"}
     assert {progress.items for progress in fetcher.newest_progress().values()} == {4}
     live = fetcher.log.live_items()
-    expected = {
-        resource: [f"{resource}-{number:03}" for number in range(4)] for resource in RESOURCES
-    }
+    numbers = ("000", "001", "002", "003")
+    expected = {}
+    for resource in RESOURCES:
+        expected[resource] = [f"{resource}-{number}" for number in numbers]
     # Of the page that was sent before the upgrade only what is new since then comes again.
     assert sorted(live[RESOURCES[0]]) == expected[RESOURCES[0]][3:]
     assert {resource: sorted(live[resource]) for resource in RESOURCES[1:]} == {

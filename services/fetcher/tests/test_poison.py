@@ -1,4 +1,4 @@
-"""Whatever lies on the fetcher's topics: what cannot be understood is kept with its origin, and the next is read."""
+"""A message that cannot be understood is kept with its origin, and the next one is read."""
 
 from __future__ import annotations
 

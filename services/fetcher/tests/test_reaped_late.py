@@ -1,4 +1,4 @@
-"""A worker that is given up between noting what it sends and sending it leaves no item that nobody knows of."""
+"""A worker given up between noting items and sending them leaves none that nobody knows of."""
 
 from __future__ import annotations
 

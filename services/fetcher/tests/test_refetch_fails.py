@@ -1,4 +1,4 @@
-"""A stale append is put right in the end, also when the item could not be read again at once."""
+"""A stale append is corrected in the end, even if the item cannot be read again at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job's life is one table: what the code does, what its docstring draws and what the documents show is the same."""
+"""Code, docstring and documents show the same table of a job's states."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def table() -> str:
 
 
 def diagram() -> str:
-    """Return the states and events as Mermaid draws them; several events between two states share an arrow."""
+    """Return the Mermaid diagram. Events between the same two states share an arrow."""
     arrows: dict[tuple[str, str], list[str]] = {}
     for (state, event), then in TRANSITIONS.items():
         arrows.setdefault(("[*]" if state == "new" else state, then), []).append(event)

@@ -1,4 +1,4 @@
-"""Several fetchers on the same tables: one of them has a job, and who was given up can no longer write."""
+"""Only one of several fetchers has a job, and one that was given up can write no more."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COUNTS = {f"fruit-{number}": 7 for number in range(12)}
 
 
 class Watched(Orchard):
-    """Tells when two pages of a lane are asked for at once, and takes its time."""
+    """Note when two pages of a lane are asked for at once, and take its time."""
 
     def __init__(self, crashes: Crashes, counts: dict[str, int], chance: random.Random) -> None:
         super().__init__(crashes, counts)
@@ -89,7 +89,7 @@ async def second(fetcher: Fetcher) -> AsyncIterator[Second]:
 
 
 def run_jobs(fetcher: Fetcher) -> list[RunJob]:
-    """All that were sent and not yet delivered."""
+    """Return the messages that were sent and not yet delivered."""
     found = fetcher.log.of(JOBS)[fetcher.read :]
     fetcher.read += len(found)
     return [msgspec.json.decode(message.value or b"", type=RunJob) for message in found]
@@ -121,10 +121,22 @@ async def test_one_message_that_comes_to_many_is_one_claim(
     )
 
 
+async def deliver(
+    coming: list[RunJob], workers: tuple[Fetcher, Second], chance: random.Random
+) -> None:
+    """Hand each message to either worker, in any order, all at once."""
+    chance.shuffle(coming)
+    takes = []
+    for run_job in coming:
+        taker = chance.choice(workers).worker
+        takes.append(taker.take(run_job, connection_id="conn"))
+    await asyncio.gather(*takes)
+
+
 async def test_two_fetchers_never_work_on_one_lane_at_once(
     fetcher: Fetcher, second: Second, chance: random.Random
 ) -> None:
-    """Messages come late, twice, to the wrong one, and old ones again; loads are asked for on top of one another."""
+    """Messages come late, twice, to the wrong worker and again, and syncs overlap."""
     await fetcher.connect(1)
     await fetcher.run_until_over()  # later loads do not join a running one: they wait for its lane
     old: list[RunJob] = []
@@ -135,13 +147,7 @@ async def test_two_fetchers_never_work_on_one_lane_at_once(
         fresh = run_jobs(fetcher)
         old += fresh
         coming = [*fresh, *chance.sample(old, min(4, len(old)))]
-        chance.shuffle(coming)
-        takers = [chance.choice((fetcher.worker, second.worker)) for _ in coming]
-        takes = (
-            one.take(run_job, connection_id="conn")
-            for one, run_job in zip(takers, coming, strict=True)
-        )
-        await asyncio.gather(*takes)
+        await deliver(coming, (fetcher, second), chance)
         if turn % 4 == 0:
             assert await reap(fetcher.database) == 0, "both live, so nothing is taken from either"
         if not await fetcher.unfinished():
@@ -234,7 +240,7 @@ async def test_what_a_dead_fetcher_had_in_hand_goes_on_at_the_other(
 
 
 async def given_up(fetcher: Fetcher, second: Second) -> None:
-    """The first one has not beaten for too long, and the second one takes its jobs."""
+    """Let the first miss its beats for too long, so that the second takes its jobs."""
     async with second.database.write() as db:
         mine = workers.c.id == fetcher.worker.id
         await db.execute(

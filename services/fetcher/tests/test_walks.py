@@ -1,4 +1,4 @@
-"""What becomes of a walk when the provider's pages are not as they should be: always a visible outcome."""
+"""A walk over pages that are not as they should be always has a visible outcome."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
 
 
 async def loaded(fetcher: Fetcher, sync: str = "sync-1") -> dict[str, JobProgress]:
-    """Load to the end; resource → the last that the sync hears of it."""
+    """Load to the end; return resource → the last progress that the sync hears of."""
     if sync == "sync-1":
         await fetcher.connect(1)
     else:
