@@ -28,8 +28,7 @@ from shared.settings import SecretStr
 DEADLINE_S: Final = 10.0
 # A person waits for a disconnect, and revoking is only a courtesy by then.
 REVOKE_S: Final = 5.0
-# Airtable allows 10 requests a second for a token; after an outage many connections refresh at
-# once.
+# After an outage many connections refresh at once, and a provider may allow ten calls a second.
 AT_ONCE: Final = 8
 
 
