@@ -2,7 +2,7 @@
 # PYTHON names another interpreter, TESTS picks tests, WORKERS sets how many run at once.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run stack upgrade test test-one conformance stack-test chaos lint fmt check bench screenshots lock clean dev
+.PHONY: help run stack upgrade test test-busy test-one conformance stack-test chaos lint fmt check bench screenshots lock clean dev
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
@@ -30,6 +30,7 @@ help:
 	  'make test         run lint, types, import rules and all tests (TESTS=path picks some)' \
 	  'make test-one     run one test or file: make test-one T=shared/tests/test_settings.py::test_name' \
 	  'make conformance  run the tests that every provider has to pass (PROVIDER=slug picks one)' \
+	  'make test-busy    run the tests three times beside four busy loops; green means all three' \
 	  'make stack-test   run the suites that need real servers' \
 	  'make chaos        run long fault tests, here and on real Kafka; writes docs/reliability.md' \
 	  'make lint         check lint, types, import rules and generated files' \
@@ -63,6 +64,11 @@ test-one: dev
 
 conformance: dev
 	$(DEV) -m pytest -q tests/conformance/suite $${PROVIDER:+--provider=$$PROVIDER}
+
+test-busy: lint
+	@sh deploy/chromium.sh
+	@sh tests/strangers/install.sh
+	@sh tests/busy.sh $(DEV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 stack-test: dev
 	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 deploy/kafka deploy/servers deploy/native \

@@ -13,6 +13,7 @@ TARGETS = {
     "stack",
     "upgrade",
     "test",
+    "test-busy",
     "stack-test",
     "chaos",
     "lint",
