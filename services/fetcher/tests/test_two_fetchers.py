@@ -146,8 +146,7 @@ async def test_two_fetchers_never_work_on_one_lane_at_once(
         await fetcher.relay_once()
         fresh = run_jobs(fetcher)
         old += fresh
-        coming = [*fresh, *chance.sample(old, min(4, len(old)))]
-        await deliver(coming, (fetcher, second), chance)
+        await deliver([*fresh, *chance.sample(old, min(4, len(old)))], (fetcher, second), chance)
         if turn % 4 == 0:
             assert await reap(fetcher.database) == 0, "both live, so nothing is taken from either"
         if not await fetcher.unfinished():
