@@ -202,18 +202,18 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "state_invalid": ErrorCode(
         400,
         "The link was already used, or was not issued by us.",
-        "This link was already used, or was not issued by us. Start connecting again.",
+        "This link was used already, or Tributary did not issue it. Start connecting again.",
     ),
     "flow_mismatch": ErrorCode(
         400,
         "The consent was started in another browser.",
-        "This consent was started in another browser, or this browser does not keep cookies. "
-        "Start connecting again.",
+        "This consent was started in another browser, or this browser blocks cookies. "
+        "Start connecting again and stay in one browser window.",
     ),
     "flow_expired": ErrorCode(
         400,
         "The link is older than ten minutes.",
-        "This link has expired: it is valid for 10 minutes. Start connecting again.",
+        "This link has expired: links last for 10 minutes. Start connecting again.",
     ),
     "code_missing": ErrorCode(
         400,
@@ -228,19 +228,20 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "code_expired": ErrorCode(
         400,
         "The provider no longer accepts the consent.",
-        "Acme no longer accepts this consent: it is too old, or was already used. Start "
-        "connecting again.",
+        "Acme no longer accepts this consent: it is too old or was used already. "
+        "Start connecting again.",
     ),
     "provider_config": ErrorCode(
         400,
         "The provider does not accept this installation's client id, secret, scopes or "
         "redirect URI.",
-        "Acme does not accept this installation's settings.",
+        "Acme does not accept this installation's settings. Ask whoever runs it to check the "
+        "client id, client secret, scopes and redirect URI.",
     ),
     "provider_unavailable": ErrorCode(
         400,
         "The provider could not be reached.",
-        "Acme could not be reached, or had a problem of its own. Start again in a few minutes.",
+        "Acme could not be reached or has a problem of its own. Start again in a few minutes.",
     ),
     "provider_refused": ErrorCode(
         400,
@@ -250,8 +251,8 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "identity_missing": ErrorCode(
         400,
         "The provider did not say which account was connected.",
-        "Acme did not say which account was connected, so nothing was kept. Start connecting "
-        "again.",
+        "Acme did not say which account was connected, so nothing was saved. "
+        "Start connecting again.",
     ),
     # Only the routes of the original app answer with these.
     "not_connected": ErrorCode(
