@@ -70,7 +70,7 @@ class Tokens:
                 timeout_s=35,
             )
         except HttpError as error:
-            raise _away("The auth service does not answer. Waiting until it does.") from error
+            raise _away("The auth service does not answer.") from error
         if answer.status < 300:
             return msgspec.json.decode(answer.body, type=AccessToken)
         self.forget(connection_id)
@@ -170,7 +170,7 @@ class ProviderCall:
         if left > 0:
             _count_wait(self._connection.provider, left)
             name = self._runtime.provider.name
-            reason = f"{name}'s rate limit is used up. Waiting until it allows more calls."
+            reason = f"{name}'s rate limit is used up."
             raise RetryLater(reason, code="rate_limited", after_s=left)
 
     def _windows(self, names: Sequence[str]) -> list[Window]:

@@ -140,7 +140,7 @@ class Worker:
             job = await queries.get(db, job_id)
         if job is None or job.epoch != epoch or job.state != "running":
             return
-        reason = "Tributary's own database or Kafka is away. Waiting until it is back."
+        reason = "Tributary's own database or Kafka is away."
         if not is_transient(error):
             job.attempts += 1
             reason = "Something went wrong on our side. Trying again."
