@@ -1,7 +1,8 @@
-"""Pictures of the console for the README: ``python -m tests.screenshots [folder]`` (default ``docs/images``).
+"""Take pictures of the console: ``python -m tests.screenshots [folder]``.
 
-Starts the product on free ports, brings it into each state through the sandbox's control API, and looks at it in
-Debian's chromium: nothing loaded yet, loading, partly failed, full; light, dark, and on a phone.
+The default folder is ``docs/images``. This starts the product on free ports, brings it into each
+state through the sandbox's control API, and looks at it in Debian's chromium: nothing loaded yet,
+loading, partly failed, full; light, dark, and on a phone.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ def main() -> int:
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "images"
     chromium = shutil.which("chromium")
     if chromium is None:
-        print("chromium is not installed: apt-get install chromium", file=sys.stderr)  # noqa: T201  # a command's own words
+        print(("chromium is not installed: apt-get install chromium"), file=sys.stderr)  # noqa: T201  # a command's own words
         return 2
     folder.mkdir(parents=True, exist_ok=True)
     with (
@@ -74,7 +75,7 @@ def opened(browser: Browser, running: Product) -> Iterator[Page]:
 
 
 def take(page: Page, folder: Path, name: str) -> None:
-    """The state as it is, in light and dark, and on a phone in light."""
+    """Return the state as pictures: light and dark, and on a phone in light."""
     page.evaluate("scrollTo(0, 0)")
     page.mouse.move(0, 0)
     for look, size, scheme in (
@@ -91,7 +92,7 @@ def take(page: Page, folder: Path, name: str) -> None:
 
 
 def look_closer(page: Page, folder: Path) -> None:
-    """One item in the drawer, found by a search."""
+    """Take one item in the drawer, found by a search."""
     page.get_by_role("searchbox").press_sequentially("harbor")
     page.wait_for_url("**q=harbor*")
     page.locator("tbody th a").first.click()
@@ -105,7 +106,7 @@ def empty(_: Product, page: Page) -> None:
 
 
 def loading(running: Product, page: Page) -> None:
-    """Every account on its way, one resource told to wait."""
+    """Start every account's load, with one resource told to wait."""
     for slug in RESOURCES:
         running.control("PUT", f"{slug}/limits", json={"latency_ms": SLOW_MS})
     later: dict[str, Any] = {
@@ -128,7 +129,7 @@ def loading(running: Product, page: Page) -> None:
 
 
 def connect(page: Page, slug: str) -> None:
-    """As a person does: the click, the popup, the consent."""
+    """Connect as a person does: the click, the popup, the consent."""
     card = page.locator(f"#card-{slug}")
     with page.expect_popup() as opening:
         card.locator("form.join button").click()
@@ -137,7 +138,7 @@ def connect(page: Page, slug: str) -> None:
 
 
 def partial(running: Product, page: Page) -> None:
-    """A reload that may no longer list one resource."""
+    """Sync again where one resource may no longer be listed."""
     settled(running, page)
     denied = {"match": {"path": f"{LISTED}/deals*"}, "status": 403, "body": DENIED}
     running.control("PUT", "hubspot/faults", json=[denied])

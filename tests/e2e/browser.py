@@ -1,4 +1,4 @@
-"""Debian's chromium as a person's browser, and what happens in it that no person should ever see."""
+"""Use Debian's chromium as a person does, and record what no person should ever see."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """One person's browser profile, and what its pages, popups among them, did."""
+    """Hold one person's browser profile, and record what its pages, popups included, did."""
 
     def __init__(self, browser: Browser, **options: Any) -> None:
         self.context: BrowserContext = browser.new_context(**options)
@@ -103,7 +103,7 @@ def visit(browser: Browser, **options: Any) -> Iterator[Visit]:
 
 
 def allow(popup: Page, account: str | None = None) -> None:
-    """Decide as a person does on the sandbox's consent page; the popup is expected to close itself."""
+    """Decide as a person does on the sandbox's consent page; the popup has to close itself."""
     if account is not None:
         popup.locator(f"input[name=account][value='{account}']").check()
     with popup.expect_event("close"):
@@ -112,7 +112,7 @@ def allow(popup: Page, account: str | None = None) -> None:
 
 @contextmanager
 def served(folder: Path) -> Iterator[int]:
-    """The folder's files over HTTP on a free loopback port."""
+    """Serve the folder's files over HTTP on a free loopback port."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
@@ -131,7 +131,7 @@ class _Quiet(SimpleHTTPRequestHandler):
 
 
 def sandbox_secrets(product: Product) -> dict[str, set[str]]:
-    """``tokens`` and ``codes`` that the sandboxes have given out so far, as they keep them."""
+    """Return the ``tokens`` and ``codes`` that the sandboxes have issued, as they store them."""
     found: dict[str, set[str]] = {"tokens": set(), "codes": set()}
     (path,) = (product.folder / "data").rglob("sandbox.db")
     db = sqlite3.connect(f"file:{path}?mode=ro", uri=True)

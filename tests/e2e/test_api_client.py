@@ -1,4 +1,4 @@
-"""A program that connects accounts, loads them and reads them: over /v1, and beside it over Kafka."""
+"""A program connects accounts, loads them and reads them over /v1, and over Kafka as well."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 @pytest.fixture
 def user(request: pytest.FixtureRequest) -> str:
-    """Of this test alone."""
+    """Return a user for this test alone."""
     return str(request.node.name)[:200]
 
 
@@ -111,7 +111,7 @@ def test_a_program_connects_follows_the_load_and_reads_what_really_exists(
 
 
 def check_items(running: Product, connection: dict[str, Any]) -> None:
-    """What every item carries; each is found alone by its id, also where that has slashes."""
+    """Check what every item carries; each is found by its id, even one with slashes."""
     for item in itertools.islice(running.items(connection["id"]), 0, None, 40):
         assert item["connection_id"] == connection["id"]
         assert item["provider"] == connection["provider"]
@@ -300,23 +300,31 @@ async def test_disconnecting_purges_everywhere_and_reconnecting_brings_the_same_
     assert running.api("GET", f"/v1/connections/{id_}")["status"] == "disconnected"
     refused(running, "POST", f"/v1/connections/{id_}/syncs", 409, json={})
     assert running.api("DELETE", f"/v1/connections/{id_}")["status"] == "disconnected"
-    async with asyncio.timeout(30):
-        while await alive(running, id_):
-            pass
-    snapshot = json.loads((await last_values(running, CONNECTIONS))[id_] or b"null")
+    await purged(running, id_)
+    snapshot = await last_snapshot(running, id_)
     assert snapshot["status"] == "disconnected"
 
     back = running.connect("hubspot", account=account, user=user)
     assert (back["id"], back["status"]) == (id_, "active")
     assert running.synced(back["sync_id"])["state"] == "done"
     assert running.differences("hubspot", account, id_) == {}
-    returned = json.loads((await last_values(running, CONNECTIONS))[id_] or b"null")
+    returned = await last_snapshot(running, id_)
     assert returned["generation"] == snapshot["generation"] + 1
     assert len(await alive(running, id_)) == total
 
 
+async def purged(running: Product, connection: str) -> None:
+    async with asyncio.timeout(30):
+        while await alive(running, connection):
+            pass
+
+
+async def last_snapshot(running: Product, connection: str) -> Any:
+    return json.loads((await last_values(running, CONNECTIONS))[connection] or b"null")
+
+
 async def alive(running: Product, connection: str) -> list[str]:
-    """Keys of the connection's items whose last value is not null."""
+    """Return the keys of the connection's items whose last value is not null."""
     return [
         key
         for key, value in (await last_values(running, ITEMS)).items()

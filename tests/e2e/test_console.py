@@ -1,4 +1,4 @@
-"""The console against the whole product: what a person does there, and what must not happen to them."""
+"""The console works against the whole product, and spares people what they must not see."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 
 from tests.e2e.browser import Visit, allow, chromium, needs_chromium, served, visit
 from tests.support.client import RESOURCES
@@ -56,7 +56,7 @@ def person(world: World) -> Iterator[Visit]:
 
 
 def counts(page: Page) -> dict[str, str]:
-    """Resource → the count that its line on the card shows."""
+    """Return resource → the count that its line on the card shows."""
     lines = page.locator("#card-hubspot .bars .bar")
     shown = {
         line.locator(".what").inner_text().strip(): line.locator(".count").inner_text()
@@ -83,13 +83,7 @@ def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(
         card.get_by_role("button", name="Connect HubSpot").click()
     allow(opened.value, account)
     (connection,) = product.api("GET", "/v1/connections")["connections"]
-    eventually(lambda: moving(product, connection["sync_id"]), within=5, every=0.02)
-    eventually(lambda: re.search("[1-9]", card.locator(".bars").inner_text()), within=5, every=0.02)
-    expect(card.locator("progress").first).to_be_visible()
-    on_the_way = set()
-    while "Syncing" in card.inner_text():
-        on_the_way.add(tuple(line.inner_text() for line in card.locator(".bars .count").all()))
-    assert len(on_the_way) > 2, "it is seen to come in"
+    watch_it_come_in(product, card, connection["sync_id"])
     expect(card.locator(".status").first).to_contain_text("Connected")
     assert counts(page) == totals(product, account)
     assert product.differences("hubspot", account, connection["id"]) == {}
@@ -107,13 +101,27 @@ def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(
     )
     assert counts(page) == totals(product, account)
 
+    disconnect(page, card)
+    assert product.api("GET", "/v1/items")["items"] == []
+    assert person.complaints == []
+    assert person.dialogs == []
+
+
+def watch_it_come_in(product: Product, card: Locator, sync: str) -> None:
+    eventually(lambda: moving(product, sync), within=5, every=0.02)
+    eventually(lambda: re.search("[1-9]", card.locator(".bars").inner_text()), within=5, every=0.02)
+    expect(card.locator("progress").first).to_be_visible()
+    on_the_way = set()
+    while "Syncing" in card.inner_text():
+        on_the_way.add(tuple(line.inner_text() for line in card.locator(".bars .count").all()))
+    assert len(on_the_way) > 2, "it is seen to come in"
+
+
+def disconnect(page: Page, card: Locator) -> None:
     card.get_by_role("link", name="Disconnect").click()
     page.get_by_role("button", name="Disconnect and delete items").click()
     expect(card).to_contain_text("Not connected")
     expect(page.locator("#items tbody tr")).to_have_count(0)
-    assert product.api("GET", "/v1/items")["items"] == []
-    assert person.complaints == []
-    assert person.dialogs == []
 
 
 def moving(product: Product, sync: str) -> bool:
@@ -239,7 +247,10 @@ def test_T37_no_page_of_ours_shows_inside_another_site(
     world: World, person: Visit, tmp_path: Path, path: str
 ) -> None:
     with served(tmp_path) as port:
-        frame = f'<!doctype html><link rel="icon" href="data:,"><iframe src="{world.product.url}{path}"></iframe>'
+        frame = (
+            '<!doctype html><link rel="icon" href="data:,"><iframe '
+            f'src="{world.product.url}{path}"></iframe>'
+        )
         (tmp_path / "index.html").write_text(frame)
         page = person.page(f"http://localhost:{port}/index.html")
         eventually(

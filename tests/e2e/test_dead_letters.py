@@ -1,4 +1,4 @@
-"""Whatever is replayed, and however often: a `RunJob`, a progress event and an item change nothing that stands."""
+"""A replay changes nothing that is already there, however often: `RunJob`, progress or item."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def page_calls(one: Product) -> list[str]:
 
 
 def kept(one: Product, found: list[ConsumerRecord[bytes, bytes]], *, service: str) -> list[str]:
-    """Make dead letters of messages that were processed; their ids."""
+    """Make dead letters of processed messages; return their ids."""
 
     async def keep() -> None:
         producer = Producer(Cluster(bootstrap=one.bootstrap), client_id="test")
@@ -67,7 +67,7 @@ def kept(one: Product, found: list[ConsumerRecord[bytes, bytes]], *, service: st
 
 
 def replayed(one: Product, ids: list[str]) -> None:
-    """Each ``COPIES`` times over: every time but the last the gateway dies before it can record that it was sent."""
+    """Replay each ``COPIES`` times; the gateway dies before it records it, except the last time."""
     for copy in range(COPIES):
         for id_ in ids:
             one.api("POST", f"/v1/dead-letters/{id_}/replay")
@@ -86,7 +86,7 @@ def state(one: Product, connection: dict[str, Any]) -> dict[str, Any]:
 
 
 def all_read(one: Product, topics: tuple[str, ...]) -> bool:
-    """The gateway has stored positions at the end of each topic it folds."""
+    """Wait until the gateway has stored positions at the end of each topic that it folds."""
     ends: dict[tuple[str, int], int] = {}
     for topic in topics:
         for record in read(one, topic):
@@ -125,7 +125,8 @@ def test_R6_replaying_a_wake_up_progress_and_items_twice_leaves_everything_as_it
         assert len(copies) == COPIES * sum(dead_letters(topic) in letter for letter in letters)
         assert all(where[row.key, row.value] == row.partition for row in copies)
     eventually(lambda: all_read(one, (PROGRESS, ITEMS)))
-    # The fetcher reads each lane's `RunJob`s in order: one more load goes through after all the copies.
+    # The fetcher reads each lane's `RunJob`s in order: one more load goes through after all the
+    # copies.
     again = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
     assert one.synced(again["id"])["state"] == "done"
 

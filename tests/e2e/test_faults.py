@@ -1,4 +1,4 @@
-"""A provider in trouble: the load waits, refreshes or says what failed; nothing is lost and nothing is hidden."""
+"""A provider is in trouble: the load waits, refreshes or reports failure, and loses nothing."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_429_is_waited_for_as_told_and_nothing_is_asked_meanwhile(
     refused = next(at for at, row in enumerate(calls) if row["status"] == 429)
     after = [seconds_between(calls[refused]["at"], row["at"]) for row in calls[refused + 1 :]]
     assert after
-    # What was on its way when the refusal came may still arrive; then nothing, until the hour is over.
+    # Requests sent before the refusal may still arrive; then none, until the hour is over.
     assert all(gap < ON_THE_WAY_S or gap >= 3_600 for gap in after), after
 
 

@@ -1,4 +1,4 @@
-"""``/metrics`` of the whole product in one process: every port shows its own service's metrics, and they move."""
+"""``/metrics`` of the whole product in one process: each port shows its own service's metrics."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 
 
 def text(running: Product, service: str) -> str:
-    """As Prometheus does: by an address, with nothing to show."""
+    """Scrape as Prometheus does: by an address, without credentials."""
     answer = httpx.get(
         f"http://127.0.0.1:{running.ports[service]}/metrics", timeout=10, trust_env=False
     )
@@ -55,7 +55,7 @@ def scrape(running: Product, service: str) -> Metrics:
 
 
 def seen(running: Product, service: str, name: str, value: float, **labels: str) -> Metrics:
-    """The first scrape that shows ``value``."""
+    """Return the first scrape that shows ``value``."""
 
     def shown() -> Metrics | None:
         values = scrape(running, service)
@@ -143,7 +143,7 @@ async def put(running: Product, *messages: Message) -> None:
 
 
 def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> None:
-    """The first page of all is refused, so every later one finds that nobody may ask just now."""
+    """The first page is refused, so every later one finds that no call is allowed now."""
     one.unlimited(PROVIDER)
     account = one.account(PROVIDER, COUNTS, name="limited")
     limited = {
@@ -169,7 +169,7 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
 
 
 def timer(running: Product) -> Metrics | None:
-    """A scrape that shows a message which waits for its time."""
+    """Return a scrape that shows a message waiting for its time."""
     values = scrape(running, "FETCHER")
     parked = values("tributary_outbox_rows") >= 1 and values("tributary_jobs", state="waiting") >= 1
     return (

@@ -1,4 +1,4 @@
-"""The browser client of the original app, unmodified in what it asks, against the whole product."""
+"""The original app's browser client works against the whole product, unchanged in what it asks."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class World(NamedTuple):
     product: Product
     browser: Browser
     port: int
-    """Of the client's page: its ``localhost`` is allowed, its ``127.0.0.1`` is not."""
+    """Port of the client's page: its ``localhost`` is allowed, its ``127.0.0.1`` is not."""
 
     def client(self, one: Visit, provider: str, user: str, *, host: str = "localhost") -> Page:
         page = one.page(f"http://{host}:{self.port}/index.html?api={self.product.url}")
@@ -85,7 +85,7 @@ def person(world: World) -> Iterator[Visit]:
 
 
 def connect(page: Page) -> Page:
-    """The popup that the client opens, on the provider's page."""
+    """Return the popup that the client opens, on the provider's page."""
     with page.expect_popup() as opened:
         page.click("#connect")
     popup = opened.value
@@ -125,16 +125,15 @@ def test_the_original_client_connects_and_loads_what_really_exists(
     assert not [
         secret for some in secrets.values() for secret in some if secret in json.dumps(credentials)
     ]
-    assert not [
-        secret for secret in secrets["tokens"] if any(secret in url for _, url in person.asked)
-    ]
+    urls = "\n".join(url for _, url in person.asked)
+    assert not [secret for secret in secrets["tokens"] if secret in urls]
     check_rows(product, provider, account, rows)
     assert person.complaints == []
     assert person.dialogs == []
 
 
 def check_rows(product: Product, provider: str, account: str, rows: list[dict[str, Any]]) -> None:
-    """One row for each item of the ledger: resource by resource, then by parent, then by id."""
+    """Check for one row per item of the ledger, by resource, then by parent, then by id."""
     assert all(list(row) == FIELDS for row in rows)
     at = 0
     for resource in RESOURCES[provider]:
@@ -221,7 +220,8 @@ def test_a_client_that_takes_the_popup_for_closed_too_early_is_still_connected(
 ) -> None:
     account = world.product.account("airtable", TINY["airtable"], name="Early")
     person.context.add_init_script(
-        "const open = window.open; window.open = (...given) => { open.apply(window, given); return {closed: true}; };"
+        "const open = window.open; window.open = (...given) => { open.apply(window, given); "
+        "return {closed: true}; };"
     )
     page = world.client(person, "airtable", "early")
     with page.expect_request("**/credentials"):

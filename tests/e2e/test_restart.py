@@ -17,7 +17,7 @@ COUNTS = {"companies": 1200, "contacts": 2600, "deals": 700}
 
 
 def under_way(one: Product, sync: str) -> bool:
-    """Some pages have come, more are to come."""
+    """Return whether some pages have come and more are to come."""
     found = one.api("GET", f"/v1/syncs/{sync}")
     items = sum(resource["items"] for resource in found["resources"])
     assert found["state"] not in ENDED, "the load was over before it could be interrupted"
@@ -40,7 +40,7 @@ TROUBLE = [
 
 
 def test_a_load_goes_on_by_itself_after_kill_9_and_ends_equal_to_the_ledger(tmp_path: Path) -> None:
-    """With 429s and a 401 on the way, and killed twice."""
+    """There are 429s and a 401 on the way, and two kills."""
     with product(tmp_path) as one:
         account = one.account("hubspot", COUNTS)
         one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})

@@ -28,11 +28,11 @@ COUNTS = {
 DATA_CALL = {"hubspot": "/crm/objects/*", "notion": "/v1/search", "airtable": "/v0/meta/bases"}
 SAID = "what-a-provider-said-<b>raw</b>"
 OWN_FILES = {"sandbox.db", "sandbox-secret", "keys", "service-secret", "signing-secret"}
-"""They keep what they are named for; the sandbox stands for the providers themselves."""
+"""Files that hold what they are named for; the sandbox stands for the providers themselves."""
 
 
 class Aftermath(NamedTuple):
-    """The product has run, and has ended. ``answers`` are all of ours: what was asked, and headers with body."""
+    """Hold what is left after the product has run; ``answers`` are ours, with headers and body."""
 
     folder: Path
     answers: list[tuple[str, str]]
@@ -42,7 +42,7 @@ class Aftermath(NamedTuple):
 
 
 class Traveller:
-    """A browser that writes down what our own server answered, and the secrets that passed by."""
+    """Record what our own server answered to a browser, and the secrets that passed by."""
 
     def __init__(self, running: Product) -> None:
         self.running = running
@@ -71,7 +71,7 @@ class Traveller:
         return self.http.request(method, self.running.url + path, **options)  # type: ignore[arg-type]  # httpx's own
 
     def callback(self, link: str, *, decision: str = "allow", account: str | None = None) -> str:
-        """Consent at the provider; the URL that it sends the browser back to."""
+        """Consent at the provider; return the URL that it sends the browser back to."""
         opened = self.http.get(link)
         to_provider = opened.headers["location"]
         self.states |= set(parse_qs(urlsplit(to_provider).query)["state"])
@@ -96,7 +96,7 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Aftermath]:
 
 
 def journey(traveller: Traveller, provider: str) -> str:
-    """Everything that tokens and codes take part in, going well and going wrong; answers the connection's id."""
+    """Do everything that involves tokens and codes, right and wrong; return the connection's id."""
     running = traveller.running
     account = running.account(provider, COUNTS[provider], name="Canary")
     expired = {
@@ -163,7 +163,7 @@ def go_wrong(traveller: Traveller, provider: str, used: str) -> None:
 
 
 def knock(traveller: Traveller) -> None:
-    """The services behind the public door answer nobody without the service secret."""
+    """Check that services behind the public door answer nobody without the service secret."""
     for headers in ({}, {"authorization": "Bearer wrong"}, {"authorization": "Basic wrong"}):
         for name in ("AUTH", "FETCHER"):
             for method, path in (
@@ -186,7 +186,7 @@ def kept_secrets(running: Product) -> dict[str, set[str]]:
 
 
 def client_secrets(running: Product) -> set[str]:
-    """Also as HTTP Basic authentication has them."""
+    """Return the client secrets, also as HTTP Basic encodes them."""
     clients = sandbox_clients(running.folder / "data", running.url, RESOURCES).values()
     basic = {base64.b64encode(f"{one.id}:{one.secret}".encode()).decode() for one in clients}
     seed = (running.folder / "data" / "sandbox-secret").read_text().strip()
@@ -194,10 +194,12 @@ def client_secrets(running: Product) -> set[str]:
 
 
 def found(where: bytes, secrets: dict[str, set[str]]) -> list[str]:
-    """Which kinds of secrets are in there; their values would only get into one more log."""
-    return sorted(
-        kind for kind, values in secrets.items() if any(value.encode() in where for value in values)
-    )
+    """Return which kinds of secrets are in there; the values would only reach one more log."""
+
+    def shown(kind: str) -> bool:
+        return any(value.encode() in where for value in secrets[kind])
+
+    return sorted(filter(shown, secrets))
 
 
 def test_T11_every_kind_of_secret_was_in_use(after: Aftermath) -> None:

@@ -1,4 +1,4 @@
-"""Starting the product: what it says, what it refuses, and that the README tells the truth."""
+"""The product starts, says what it should, refuses what it must, and the README tells the truth."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def ended(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
 
 
 def refused(folder: Path, **settings: str) -> str:
-    """Return what it says when something is to be written otherwise."""
+    """Return the error when a setting is written differently."""
     process = ended(folder, **settings)
     assert process.returncode == 2
     return process.stderr
@@ -115,7 +115,7 @@ def printed_command(one: Product) -> str:
 
 
 def key_from(command: str, folder: Path) -> str:
-    """Run the command in a new shell that knows no setting of ours; return the key it prints."""
+    """Run the printed command in a new shell without our settings; return the key it prints."""
     made = subprocess.run(
         command,
         shell=True,

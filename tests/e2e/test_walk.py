@@ -1,4 +1,4 @@
-"""One event from the browser to REST, traced: what takes part is what the walk in docs/architecture.md names."""
+"""One event, traced from browser to REST, takes part in what docs/architecture.md names."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def named() -> set[str]:
 
 @pytest.fixture(scope="module")
 def traced(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[str]]:
-    """Module to the functions of it that ran, from the click on Connect to the item in an answer."""
+    """Return module → its functions that ran, from the click on Connect to the item read."""
     folder = tmp_path_factory.mktemp("walk")
     written = folder / "traced"
     with product(folder, module="tests.e2e.traced", TRACED=str(written)) as one:

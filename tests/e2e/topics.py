@@ -1,4 +1,4 @@
-"""The topics as programs outside of the product read them, with two clients that know nothing of each other."""
+"""Read topics as outside programs do, with two clients that know nothing of each other."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ITEMS, CONNECTIONS = "tributary.items.v1", "tributary.connections.v1"
 
 
 async def records(running: Product, topic: str) -> list[Any]:
-    """The whole topic from its beginning, each partition in order, by a client of nobody's group."""
+    """Return the whole topic from its beginning, in order per partition, without a group."""
     consumer = AIOKafkaConsumer(
         topic, bootstrap_servers=running.bootstrap, auto_offset_reset="earliest"
     )
@@ -56,7 +56,7 @@ def group_of_two(running: Product) -> Iterator[list[Consumer]]:
 
 
 def live_keys(members: list[Consumer]) -> set[str]:
-    """Keys whose last value is not null, once every partition was read to its end by one of two working members."""
+    """Return the keys whose last value is not null, once every partition was read to its end."""
     last: dict[str, tuple[int, bool]] = {}
     ended: set[int] = set()
     shares: list[int] = []

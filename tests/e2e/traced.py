@@ -1,7 +1,8 @@
-"""``python -m tests.e2e.traced``: the product as ``deploy.local`` runs it, noting which of its modules take part.
+"""Run the product as ``deploy.local`` does, and note which of its modules take part.
 
-SIGUSR1 begins to note, SIGUSR2 writes what was noted to the file that ``TRACED`` names: a line ``path name`` for each
-function that was called. What runs by the clock whether anything happens or not (heartbeats, sweeps) is left out.
+``python -m tests.e2e.traced``: SIGUSR1 begins to note, SIGUSR2 writes the notes to the file that
+``TRACED`` names: a line ``path name`` for each function that was called. Work that goes by the
+clock whether anything happens or not (heartbeats, sweeps) is left out.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Real servers for tests: one Kafka, PostgreSQL and Redis per test run, shared by its workers.
+"""Provide real servers for tests: one Kafka, PostgreSQL and Redis per test run.
 
-A test that asks for one is skipped, with the reason, where it cannot be had. Servers of the environment are used
-instead where ``TRIBUTARY_TEST_KAFKA`` (host:port), ``TRIBUTARY_TEST_DATABASE_URL`` or ``TRIBUTARY_TEST_REDIS_URL``
-is set.
+The workers of a run share them. A test that needs one that cannot be found or downloaded is
+skipped, with the reason. Servers of the environment are used instead where ``TRIBUTARY_TEST_KAFKA``
+(host:port), ``TRIBUTARY_TEST_DATABASE_URL`` or ``TRIBUTARY_TEST_REDIS_URL`` is set.
 """
 
 from __future__ import annotations
@@ -45,26 +45,26 @@ def shared_servers() -> Iterator[Shared]:
 
 @pytest.fixture(scope="session")
 def real_kafka(shared_servers: Shared) -> str:
-    """``host:port`` of a broker for the whole run: take topics and groups of names nobody else has."""
+    """Return ``host:port`` of the run's broker; use topic and group names that nobody else has."""
     return _server(shared_servers, "kafka")
 
 
 @pytest.fixture(scope="module")
 def real_postgres(shared_servers: Shared) -> Iterator[str]:
-    """The URL of an empty database of the module's own."""
+    """Return the URL of an empty database for this module alone."""
     with database_of_its_own(_server(shared_servers, "postgres")) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
 def real_redis(shared_servers: Shared) -> str:
-    """The URL of a database of this worker's own, emptied for the module."""
+    """Return the URL of this worker's own database, emptied for the module."""
     return emptied(_server(shared_servers, "redis"))
 
 
 @pytest.fixture(scope="module")
 def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
-    """A running broker of the module's own: to be killed, or for topics whose names are fixed. Takes seconds."""
+    """Yield a broker for this module alone, to be killed or for fixed topic names; slow."""
     with ExitStack() as stack:
         kafka = Kafka(tmp_path_factory.mktemp("kafka"), brief=True)
         stack.callback(kafka.close)
@@ -74,7 +74,7 @@ def own_kafka(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kafka]:
 
 @pytest.fixture(scope="module")
 def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
-    """A running server of the module's own, to be killed."""
+    """Yield a server for this module alone, to be killed."""
     with ExitStack() as stack:
         postgres = Postgres(tmp_path_factory.mktemp("postgres") / "data", durable=False)
         stack.callback(postgres.close)
@@ -84,7 +84,7 @@ def own_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]
 
 @pytest.fixture(scope="module")
 def own_redis() -> Iterator[Redis]:
-    """A running server of the module's own, to be killed."""
+    """Yield a server for this module alone, to be killed."""
     with ExitStack() as stack:
         redis = Redis()
         stack.callback(redis.close)

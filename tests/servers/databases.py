@@ -1,4 +1,4 @@
-"""A corner of a shared server for one module of tests."""
+"""Give a module of tests its own part of a shared server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import redis
 
 @contextmanager
 def database_of_its_own(url: str) -> Iterator[str]:
-    """The role of ``url`` has to be allowed to make databases."""
+    """Yield a new database; the role of ``url`` has to be allowed to create databases."""
     name = f"test_{uuid4().hex[:12]}"
     asyncio.run(_execute(url, f"CREATE DATABASE {name}"))
     try:
@@ -33,7 +33,7 @@ async def _execute(url: str, statement: str) -> None:
 
 
 def emptied(url: str) -> str:
-    """Workers run at once, the modules of one worker in turn: its number is the number of its database."""
+    """Empty the database with the worker's number: a worker runs its modules one after another."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
     own = urlsplit(url)._replace(path=f"/{worker}").geturl()
     with redis.Redis.from_url(own) as client:

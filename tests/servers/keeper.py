@@ -1,6 +1,7 @@
-"""``python -m tests.servers.keeper FOLDER``: starts servers for whoever asks, and stops them when nobody is left.
+"""Start servers for whoever asks, and stop them when nobody is left.
 
-Returns at once; a process behind it answers at ``FOLDER/socket``. A line names a server, the answer is a line of JSON.
+``python -m tests.servers.keeper FOLDER`` returns at once; a process behind it answers at
+``FOLDER/socket``. A line names a server, the answer is a line of JSON.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ from deploy.kafka import Kafka
 from deploy.servers import Ended, Postgres, ProgramUnavailable, Redis
 
 PATIENCE_S = 60.0
-"""How long it waits for the first to come: whoever started it may have died."""
+"""Seconds to wait for the first client: whoever started the keeper may have died."""
 LULL_S = 3.0
-"""How long it waits for another to come when the last one was cut off."""
+"""Seconds to wait for another client when the last one was cut off."""
 
 Server = Kafka | Postgres | Redis
 
@@ -43,7 +44,7 @@ class Keeper:
         self._holders: set[socket.socket] = set()
 
     def run(self) -> None:
-        """Until the last holder has said goodbye or is gone."""
+        """Run until the last holder has said goodbye or is gone."""
         patience = PATIENCE_S
         while events := self._selector.select(patience if not self._holders else None):
             for key, _ in events:
@@ -76,7 +77,7 @@ class Keeper:
                 holder.sendall(json.dumps(self._answer(said.decode().strip())).encode() + b"\n")
 
     def _let_go(self, holder: socket.socket, *, last_word: bytes) -> None:
-        """The last one that says goodbye is kept on the line until everything has stopped."""
+        """Keep the last one that says goodbye on the line until everything has stopped."""
         self._selector.unregister(holder)
         self._holders.discard(holder)
         if last_word and not self._holders:
@@ -118,7 +119,7 @@ def main(folder: Path) -> None:
 
 
 def _detach(log: Path) -> None:
-    """From the terminal or pipe of the test run, which would else never end."""
+    """Detach from the terminal or pipe of the test run, which would otherwise never end."""
     with Path(os.devnull).open() as nothing, log.open("a") as file:
         os.dup2(nothing.fileno(), 0)
         os.dup2(file.fileno(), 1)

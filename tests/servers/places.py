@@ -1,4 +1,4 @@
-"""Where a test keeps its tables: the same scenarios run on SQLite and on PostgreSQL."""
+"""Choose where a test keeps its tables: scenarios run on SQLite and on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from shared.settings import SecretStr
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Path | Schema:
-    """Empty, and the test's own. A test that is for PostgreSQL alone asks for ``schema``."""
+    """Yield an empty place of the test's own; a test for PostgreSQL alone uses ``schema``."""
     if request.param == "sqlite":
         return tmp_path / "own.db"
     return _schema(request.getfixturevalue("real_postgres"))
@@ -34,7 +34,7 @@ def _schema(url: str) -> Schema:
 
 @asynccontextmanager
 async def tables_of(metadata: MetaData, place: Path | Schema) -> AsyncIterator[Database]:
-    """The open database with these tables in it, made without a migration."""
+    """Return the open database with these tables in it, made without a migration."""
     database = Database(place)
     try:
         async with database.write() as db:

@@ -1,4 +1,4 @@
-"""The workers' side of the servers they share."""
+"""Share servers between workers: the workers' side."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ STOP_WITHIN_S = 40.0
 
 
 def run_folder() -> Path:
-    """The same for all workers of a run, and short: the path of a socket may have a hundred characters."""
+    """Return one short folder for all workers: a socket's path may have about 100 characters."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
     return Path(tempfile.gettempdir()) / f"tributary-servers-{os.getuid()}-{run[:16]}"
 
 
 class Shared:
-    """While it is open, the keeper of the run keeps the servers; it stops them when nobody has it open any more.
+    """Keep the run's servers up while it is open; the keeper stops them when nobody has it open.
 
     The kernel hangs up for a worker that was killed.
     """
@@ -38,7 +38,7 @@ class Shared:
         return self
 
     def __exit__(self, *failure: object) -> None:
-        """Whoever leaves last waits until everything has stopped."""
+        """Wait until everything has stopped, if this one leaves last."""
         if self._connection is None:
             return
         with self._connection as connection:
@@ -47,7 +47,12 @@ class Shared:
             connection.recv(1)
 
     def url(self, kind: str) -> str:
-        """Raises ``ProgramUnavailable`` with the reason, ``RuntimeError`` when one that could start here does not."""
+        """Return the server's URL.
+
+        Raises:
+            ProgramUnavailable: it cannot be had here; the message says why.
+            RuntimeError: it could be started here, but was not ready.
+        """
         if self._connection is None:
             self._connection = self._connected()
         self._connection.sendall(f"{kind}\n".encode())

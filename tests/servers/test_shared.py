@@ -32,7 +32,7 @@ def test_two():
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """Short: the path of a socket may have a hundred characters."""
+    """Return a short folder: a socket's path may have about a hundred characters."""
     with TemporaryDirectory(prefix="trb-") as made:
         yield Path(made) / "run"
 
@@ -65,7 +65,8 @@ def test_everyone_of_a_run_gets_the_same_server_and_the_last_one_ends_it(folder:
 def test_a_run_that_is_killed_leaves_no_server(folder: Path) -> None:
     program = (
         "import sys, time; from pathlib import Path; from tests.servers.shared import Shared;"
-        f"shared = Shared(Path({str(folder)!r})); print(shared.url('redis'), flush=True); time.sleep(60)"
+        f"shared = Shared(Path({str(folder)!r})); print(shared.url('redis'), flush=True); "
+        "time.sleep(60)"
     )
     with subprocess.Popen(
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
@@ -78,7 +79,7 @@ def test_a_run_that_is_killed_leaves_no_server(folder: Path) -> None:
 
 
 def run_tests(tmp_path: Path, *, waits: bool) -> subprocess.Popen[str]:
-    """Two files of tests on two workers, in a run of their own."""
+    """Run two files of tests on two workers, in a run of their own."""
     for name in ("test_a.py", "test_b.py"):
         (tmp_path / name).write_text(TESTS.format(notes=str(tmp_path / "notes"), waits=waits))
     options = [
@@ -118,7 +119,7 @@ def test_two_workers_share_a_server_that_ends_with_the_run(tmp_path: Path) -> No
 
 
 def test_ctrl_c_ends_the_servers_too(tmp_path: Path) -> None:
-    """A terminal sends it to the run and to its workers alike."""
+    """The terminal sends it to the run and to its workers alike."""
     with run_tests(tmp_path, waits=True) as run:
         notes = tmp_path / "notes"
         eventually(lambda: notes.exists() and len(notes.read_text().splitlines()) == 2, within=60)
@@ -134,7 +135,7 @@ def test_each_module_has_an_empty_database_that_is_gone_afterwards(real_postgres
 
 
 def test_a_test_is_skipped_with_the_reason_where_a_server_cannot_be_had(tmp_path: Path) -> None:
-    """As somebody who is not root, with nothing on the path."""
+    """Nobody but root could start it, and nothing is on the path."""
     (tmp_path / "test_it.py").write_text("def test_it(real_redis): pass\n")
     options = [
         "-p",

@@ -1,4 +1,4 @@
-"""Axe finds nothing on the pages of documentation, in both themes, with everything on them opened."""
+"""Axe finds nothing on the documentation pages, in both themes, with everything opened."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from tests.support.product import Product, product
 pytestmark = [pytest.mark.browser, needs_chromium, needs_node_tools]
 PAGES = {"/docs": "REST API", "/events": "Events"}
 AXE = NODE_MODULES / "axe-core/axe.min.js"
-FINDINGS = "axe.run().then(found => found.violations.map(one => `${one.id}: ${one.nodes.map(node => node.html)}`))"
+FINDINGS = (
+    "axe.run().then(found => found.violations.map(one => `${one.id}: ${one.nodes.map(node "
+    "=> node.html)}`))"
+)
 
 
 @pytest.fixture(scope="module")

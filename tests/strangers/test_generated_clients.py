@@ -1,4 +1,4 @@
-"""A stranger generates a client from the served schema, writes a program on it, and the program works."""
+"""A stranger generates a client from the served schema and writes a program that works."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def schema(running: Product) -> str:
 
 @pytest.fixture(scope="module")
 def python_client(schema: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder to put on a program's path."""
+    """Return the folder to put on a program's path."""
     folder = tmp_path_factory.mktemp("python") / "client"
     made = run(
         BIN / "openapi-python-client",
@@ -66,7 +66,7 @@ def python_client(schema: str, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def typescript_program(schema: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The compiled program."""
+    """Return the compiled program."""
     folder = tmp_path_factory.mktemp("typescript")
     (folder / "node_modules").symlink_to(NODE_MODULES)
     (folder / "package.json").write_text('{"type": "module"}')
@@ -90,10 +90,10 @@ def typescript_program(schema: str, tmp_path_factory: pytest.TempPathFactory) ->
 def walked(
     running: Product, provider: str, *command: str | Path, path: Path | None = None
 ) -> dict[str, Any]:
-    """What the program told at its end; the person who opens its link is played here."""
+    """Return what the program printed at its end; this test opens the link it prints."""
     account = running.account(provider, COUNTS[provider], name="Strangers")
     user = f"{Path(command[-1]).name} {provider}"
-    # By its address: Node gives each address of a name a quarter of a second, which is short on a busy machine.
+    # By address: for a name, Node gives each of its addresses 250 ms, too short on a busy machine.
     url = running.url.replace("//localhost", "//127.0.0.1")
     program = subprocess.Popen(
         [*(str(part) for part in command), url, provider, user],

@@ -1,4 +1,4 @@
-"""Schemathesis reads the served schema, makes requests of all kinds out of it, and finds nothing wrong."""
+"""Schemathesis makes requests of all kinds from the served schema, and finds nothing wrong."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COUNTS = {
 
 
 class Fuzzed(NamedTuple):
-    """``known`` maps path parameters to ids of things that are there."""
+    """Hold the outcome; ``known`` maps path parameters to existing ids."""
 
     product: Product
     key: str
@@ -42,7 +42,7 @@ class Fuzzed(NamedTuple):
 
 @pytest.fixture(scope="module")
 def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
-    """Accounts, a dead letter and an API key are there before it asks for keys: ids of everything exist."""
+    """Run it with accounts, a dead letter and an API key already there, so that all ids exist."""
     with product(tmp_path_factory.mktemp("fuzzed")) as one:
         for provider, counts in COUNTS.items():
             one.unlimited(provider)

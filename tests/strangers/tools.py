@@ -1,4 +1,4 @@
-"""Where other people's tools are, and how they are run: as programs of their own, as their users run them."""
+"""Run other people's tools as their users do, as programs of their own."""
 
 from __future__ import annotations
 
@@ -24,12 +24,15 @@ needs_python_tools = pytest.mark.skipif(
 )
 needs_node_tools = pytest.mark.skipif(
     shutil.which("node") is None or not (NODE_MODULES.parent / "installed.json").exists(),
-    reason="the tools are not installed: sh tests/strangers/install.sh, which needs Node 20 or newer with npm",
+    reason=(
+        "the tools are not installed: sh tests/strangers/install.sh, which needs Node 20 or "
+        "newer with npm"
+    ),
 )
 
 
 def environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What the tools and the programs written on them see: none of our code, or a generated client might need it."""
+    """Return what tools and generated clients see: none of our code, which a client might use."""
     environ = clean(os.environ)
     del environ["PYTHONPATH"]
     return {

@@ -1,4 +1,4 @@
-"""What the Dockerfile puts into each image."""
+"""Read from the Dockerfile what goes into each image."""
 
 import re
 from typing import Final

@@ -1,4 +1,4 @@
-"""The Kafka client's private codecs are used in one place on each side, so that an upgrade has no other to break."""
+"""The Kafka client's private codecs are used in one place per side, all that upgrades can break."""
 
 import re
 

@@ -11,7 +11,7 @@ SANDBOX = ROOT / "deploy" / "sandbox"
 
 
 def role(path: Path) -> str:
-    """Return what a file is: the same file of two providers is one role, every other file is its own."""
+    """Return what a file is: the same file of two providers has one role, any other its own."""
     for home in PROVIDERS:
         if home in path.parents and path.parent != home:
             return f"{name(home)}/*/{path.name}"
@@ -19,7 +19,7 @@ def role(path: Path) -> str:
 
 
 def classes(*roots: Path) -> dict[str, set[str]]:
-    """Return public class name → the roles of the files below ``roots`` that have one of that name."""
+    """Return public class name → the roles of the files below ``roots`` that define it."""
     roles: dict[str, set[str]] = defaultdict(set)
     for path in product_files(".py"):
         if any(root in path.parents for root in roots):

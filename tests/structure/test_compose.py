@@ -1,4 +1,4 @@
-"""What docker-compose.yml and the Dockerfile say exists in the code; nothing here needs an engine."""
+"""Everything that docker-compose.yml and the Dockerfile name exists; no engine is needed."""
 
 import importlib.util
 import json
@@ -31,9 +31,13 @@ SERVERS = {"postgres": "postgres:17", "redis": "redis:8", "kafka": "apache/kafka
 CHECKS = {  # programs that the servers' images have
     "postgres": r"pg_isready --quiet --host=127\.0\.0\.1 --username=tributary --dbname=tributary",
     "redis": r"redis-cli -e ping",
-    "kafka": r".*/opt/kafka/bin/kafka-broker-api-versions\.sh --bootstrap-server localhost:19092 >/dev/null",
+    "kafka": (
+        r".*/opt/kafka/bin/kafka-broker-api-versions\.sh --bootstrap-server localhost:19092 "
+        r">/dev/null"
+    ),
 }
-DOCUMENTED = {  # by the images; Kafka's variables are its properties, so these are its broker configuration's names
+# What the images document. Kafka's variables are the names of its broker configuration.
+DOCUMENTED = {
     "postgres": {"POSTGRES_USER", "POSTGRES_DB", "POSTGRES_PASSWORD_FILE", "POSTGRES_INITDB_ARGS"},
     "redis": set[str](),
     "kafka": {
@@ -66,7 +70,7 @@ def program(name: str) -> str:
 
 
 def resolved(folder: Path, dotenv: str = "") -> dict[str, Any]:
-    """What Compose understands, in a folder and an environment of their own: neither a person's .env nor theirs."""
+    """Return Compose's reading, in a folder and environment without anybody's .env."""
     shutil.copy(FILE, folder)
     (folder / ".env").write_text(dotenv)
     command = [program("docker-compose"), "config", "--format", "json"]
@@ -100,7 +104,7 @@ def ours(services: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def settings_of(service: dict[str, Any], folder: Path) -> Settings:
-    """What the service reads from its variables, with a password where the volume would have one."""
+    """Return what the service reads from its variables, with the volume's password file."""
     password = folder / "password"
     password.write_text("p/w")
     given = {**service["environment"], "TRIBUTARY_DATABASE_PASSWORD_FILE": str(password)}
@@ -141,7 +145,7 @@ def usage(module: str) -> str:
 
 
 def unknown(arguments: list[str], text: str) -> list[str]:
-    """Options that the help does not name; arguments beyond those that the usage has places for."""
+    """Yield options that the help does not name, and arguments that the usage has no place for."""
     known = set(re.findall(r"--[a-z-]+", text))
     places = re.sub(r"\[.*?\]", "", text.partition("\n\n")[0].partition(" -m ")[2]).split()[1:]
     positional = [one for one in arguments if not one.startswith("--")]
@@ -165,13 +169,12 @@ def test_every_variable_of_the_servers_is_one_that_their_images_know(
 ) -> None:
     for name, documented in DOCUMENTED.items():
         given = set(services[name].get("environment", {}))
-        assert {
-            variable if variable in documented else kafka_property(variable) for variable in given
-        } <= documented
+        undocumented = given - documented
+        assert set(map(kafka_property, undocumented)) <= documented
 
 
 def kafka_property(variable: str) -> str:
-    """As the image reads it: KAFKA_NODE_ID is node.id."""
+    """Return the property as the image reads it: KAFKA_NODE_ID is node.id."""
     return variable.removeprefix("KAFKA_").replace("_", ".").lower()
 
 

@@ -1,4 +1,4 @@
-"""One spelling for each convention: constants, the logger, the parameter that carries a transaction."""
+"""Each convention has one spelling: constants, the logger, the transaction's parameter."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def odd_loggers(tree: ast.Module, logger: str) -> Iterator[str]:
 
 
 def odd_transactions(tree: ast.Module) -> Iterator[str]:
-    """Public functions only: below the door to the database a connection is more than its transaction."""
+    """Yield public functions that misname their transaction; in shared.db a connection is more."""
     for node in ast.walk(tree):
         if not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith(
             "_"
@@ -71,7 +71,10 @@ def test_what_is_spelled_otherwise_is_found() -> None:
     assert odd("async def save(tx: AsyncConnection) -> None: ...") == [
         "1 save calls its transaction tx"
     ]
-    fine = "LIMIT: Final = 3\nT = TypeVar('T')\nlog = structlog.get_logger()\ndef save(db: AsyncConnection): ..."
+    fine = (
+        "LIMIT: Final = 3\nT = TypeVar('T')\nlog = structlog.get_logger()\ndef save(db: "
+        "AsyncConnection): ..."
+    )
     assert odd(fine) == []
 
 

@@ -1,4 +1,4 @@
-"""What runs in production imports nothing that only tests, the sandbox or `make run` need."""
+"""Code that runs in production imports nothing that only tests, the sandbox or `make run` need."""
 
 import json
 import re
@@ -13,8 +13,8 @@ import pytest
 from tests.structure.images import DOCKERFILE, copied_into
 from tests.structure.tree import ROOT
 
-# Imports every module below the working directory, and says which top-level modules came from elsewhere. Migrations are
-# scripts of Alembic's: it loads them by path.
+# Imports every module below the working directory, and prints which top-level modules came from
+# elsewhere. Migrations are left out: Alembic loads them by path.
 IMPORT_ALL = """
 import importlib, json, pathlib, sys
 from importlib.abc import MetaPathFinder
@@ -39,7 +39,7 @@ STAND_INS = ("deploy.localkafka", "fakeredis", "lupa")
 
 
 def image(name: str, folder: Path) -> Path:
-    """The code of an image as it is there, without tests."""
+    """Return a folder with the image's code, without tests."""
     for source in copied_into(name):
         target = folder / source
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def image(name: str, folder: Path) -> Path:
 
 
 def import_all(folder: Path, *blocked: str) -> set[str]:
-    """Import every module in ``folder`` without ``blocked``; the top-level names of all that was loaded."""
+    """Import every module in ``folder`` without ``blocked``; return the top-level names loaded."""
     command = [sys.executable, "-P", "-c", IMPORT_ALL, *blocked]
     ran = subprocess.run(
         command, cwd=folder, env={}, capture_output=True, text=True, timeout=100, check=False
@@ -64,12 +64,12 @@ def import_all(folder: Path, *blocked: str) -> set[str]:
 
 
 def locked(lock: str) -> set[str]:
-    """The distributions of a lock file, by their normalised names."""
+    """Return a lock file's distributions by their normalised names."""
     return set(re.findall(r"^([a-z0-9-]+)==", (ROOT / lock).read_text("utf-8"), re.MULTILINE))
 
 
 def distributions(modules: set[str]) -> set[str]:
-    """What has to be installed for these top-level modules to be there, besides Python."""
+    """Return the distributions that provide these top-level modules, besides Python."""
     known = packages_distributions()
     found = {
         name for module in modules - set(sys.stdlib_module_names) for name in known.get(module, ())

@@ -11,9 +11,9 @@ OTHER_WRITES = {
     "services/fetcher/jobs/queries.py",  # which ids are about to be sent
     "services/fetcher/jobs/progress.py",  # how many progress events there were
 }
-"""What else may write rows of jobs, but never a state."""
+"""Writers of jobs' rows that never write a state."""
 READS_OUT = {"JobProgress"}
-"""What is told of a job has a state of its own, the public one."""
+"""Has a state of its own: the public one."""
 STATEMENTS = {"insert", "update", "delete", "upsert"}
 
 

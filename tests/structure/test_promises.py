@@ -1,4 +1,4 @@
-"""What the README and the law of imports promise is there."""
+"""Everything that the README and the import law promise exists."""
 
 import re
 from configparser import ConfigParser
@@ -50,7 +50,7 @@ def test_every_make_command_of_the_readme_exists() -> None:
 
 
 def commands(markdown: str) -> list[str]:
-    """The lines of fenced blocks and the inline code: elsewhere "make" is an English word."""
+    """Return fenced lines and inline code: elsewhere "make" is an English word."""
     fenced = re.findall(r"^```.*?\n(.*?)^```", markdown, re.MULTILINE | re.DOTALL)
     return fenced + [f"{code} " for code in re.findall(r"`(make [^`\n]+)`", markdown)]
 

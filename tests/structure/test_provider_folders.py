@@ -1,4 +1,4 @@
-"""A simulated provider stands in for one of ours. (What a provider's folder holds: ``tests/conformance``.)"""
+"""A simulated provider stands in for one of ours. (``tests/conformance`` checks its contents.)"""
 
 from tests.structure.tree import ROOT
 

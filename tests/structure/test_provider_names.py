@@ -1,4 +1,4 @@
-"""What is known about a provider stays in its two folders: the product's and the sandbox's."""
+"""Knowledge of a provider stays in its two folders: the product's and the sandbox's."""
 
 import ast
 import re
@@ -21,7 +21,7 @@ SLUGS = sorted(
 
 
 def says_which_provider(node: ast.AST) -> bool:
-    """Whether an expression is called provider or slug: `provider`, `connection.provider`, `row["provider"]`."""
+    """Return whether an expression is called provider or slug: `provider`, `row["provider"]`."""
     match node:
         case (
             ast.Name(id=word)
@@ -44,7 +44,7 @@ def literal(node: ast.AST) -> bool:
 
 
 def branches_on_a_provider(source: str) -> Iterator[int]:
-    """Line numbers of comparisons of a provider with a written name, by operator or by `match`."""
+    """Yield the lines that compare a provider with a literal, by operator or by `match`."""
     for node in ast.walk(ast.parse(source)):
         match node:
             case ast.Compare(left=left, comparators=others):

@@ -1,4 +1,4 @@
-"""The checkout as text: what the rules of structure are checked against."""
+"""Read the checkout as text, for the rules of structure."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ UNTRACKED = VENVS | {
 
 
 def tracked_files() -> Iterator[Path]:
-    """Everything a commit could hold, without asking git: a release tarball is checked alike."""
+    """Yield everything a commit could hold, without asking git: a tarball is checked alike."""
     pending = [ROOT]
     while pending:
         for path in sorted(pending.pop().iterdir()):
@@ -32,7 +32,7 @@ def tracked_files() -> Iterator[Path]:
 
 
 def product_files(*suffixes: str) -> Iterator[Path]:
-    """The product's own files, without tests and migrations; all suffixes when none is given."""
+    """Yield the product's own files without tests and migrations; all suffixes if none is given."""
     for path in tracked_files():
         folders = path.relative_to(ROOT).parts[:-1]
         if not folders or folders[0] not in PRODUCT or EXEMPT.intersection(folders):
@@ -46,5 +46,5 @@ def name(path: Path) -> str:
 
 
 def text(path: Path) -> str:
-    """What a file says; the bytes of a picture or a font read as marks that match no rule."""
+    """Return a file's text; bytes of a picture or font become marks that match no rule."""
     return path.read_text("utf-8", errors="replace")

@@ -1,7 +1,8 @@
-"""Records a small data folder of the version it is run with, as text and without a secret.
+"""Record a small data folder of the version it runs with, as text and without a secret.
 
-In a checkout of that version: ``PYTHONPATH=. .venv-dev/bin/python PATH/TO/record.py PATH/TO/tests/upgrade/layout_N``.
-Each key, token and digest becomes the name of a secret; ``restore.py`` makes fresh ones and puts them in their places.
+In a checkout of that version: ``PYTHONPATH=. .venv-dev/bin/python PATH/TO/record.py
+PATH/TO/tests/upgrade/layout_N``. Each key, token and digest becomes the name of a secret;
+``restore.py`` makes fresh ones and puts them in their places.
 """
 
 from __future__ import annotations
@@ -35,20 +36,20 @@ ACCOUNTS: Final = {
 DATABASES: Final = ("auth", "fetcher", "gateway", "sandbox")
 SPOILT: Final = "tributary.syncs.v1"
 PREFIX: Final = re.compile(r"(?:ntn_|nrt_|oaa|oar|CN|[a-z]{2}\d-|03)?")
-"""How a provider's tokens begin, whoever they are for."""
+"""The beginnings of providers' tokens, whoever they are for."""
 SEALED: Final = {
     ("credentials", "connection_id", "access_sealed"): "access_token",
     ("credentials", "connection_id", "refresh_sealed"): "refresh_token",
     ("flows", "id", "state_sealed"): "state",
     ("flows", "id", "verifier_sealed"): "verifier",
 }
-"""Table, key and column of each sealed value of auth, and the last part of the place it is bound to."""
+"""Table, key and column of each sealed value of auth, and the end of its associated data."""
 BLOB: Final = re.compile(r"X'([0-9A-F]*)'")
 KAFKA_LEAVES_OUT: Final = {"lock"}
 
 
 class Secrets:
-    """Secret text → its name, ``secret:NUMBER:PREFIX``."""
+    """Map secret text to its name, ``secret:NUMBER:PREFIX``."""
 
     def __init__(self) -> None:
         self._names: dict[str, str] = {}
@@ -81,7 +82,7 @@ def main(arguments: list[str]) -> int:
 
 
 def lived(folder: Path) -> dict[str, Any]:
-    """What somebody does in a small installation, until it is stopped."""
+    """Do what somebody does in a small installation, then stop it."""
     with product(folder) as one:
         connections = {}
         for provider, counts in ACCOUNTS.items():
@@ -119,7 +120,7 @@ def connected(one: Product, provider: str, account: str, user: str) -> dict[str,
 
 
 async def spoil(one: Product) -> None:
-    """A message that nobody can read, so that there is a dead letter."""
+    """Send a message that nobody can read, so that there is a dead letter."""
     producer = AIOKafkaProducer(bootstrap_servers=one.bootstrap)
     await producer.start()
     await producer.send_and_wait(
@@ -129,7 +130,7 @@ async def spoil(one: Product) -> None:
 
 
 def hide_tokens(data: Path, secrets: Secrets) -> None:
-    """The sandbox's tokens and codes by name; what auth has sealed says which of them it is."""
+    """Name the sandbox's tokens and codes; auth's sealed values tell which is which."""
     with closing(sqlite3.connect(data / "sandbox.db")) as sandbox, sandbox:
         for space, key in sandbox.execute("SELECT space, key FROM state").fetchall():
             if space.endswith(("/tokens", "/codes")):
@@ -157,7 +158,7 @@ def hide_tokens(data: Path, secrets: Secrets) -> None:
 
 
 def hide_key_and_session(data: Path, secrets: Secrets, about: dict[str, Any]) -> None:
-    """``about`` keeps the public beginning of the key."""
+    """Name the key and session; ``about`` keeps the public beginning of the key."""
     _, prefix, secret = about.pop("key").split("_")
     session = about.pop("session")
     with closing(sqlite3.connect(data / "gateway.db")) as gateway, gateway:
@@ -180,7 +181,7 @@ def dumped(path: Path) -> str:
 
 
 def _readable(blob: re.Match[str]) -> str:
-    """JSON as text, half as long and fit to be read."""
+    """Return JSON as text, half as long and fit to be read."""
     try:
         text = bytes.fromhex(blob[1]).decode()
     except UnicodeDecodeError:
@@ -189,7 +190,7 @@ def _readable(blob: re.Match[str]) -> str:
 
 
 def files(folder: Path) -> dict[str, str]:
-    """Path → content in base64."""
+    """Return path → content in base64."""
     found = sorted(
         path for path in folder.rglob("*") if path.is_file() and path.name not in KAFKA_LEAVES_OUT
     )

@@ -1,6 +1,6 @@
-"""Makes a data folder of a recorded layout anew: with keys and tokens of its own, and as old as if made just now.
+"""Make a data folder of a recorded layout again, with its own keys and tokens, as if new.
 
-What is written here is how the recorded version wrote it, not how today's code does: that code is what is tested.
+It writes things as the recorded version did, without today's code: that code is being tested.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ KEY_ID: Final = "k0"
 
 @dataclass(frozen=True)
 class Account:
-    """A recorded connection: ``account`` is its account at the simulated provider."""
+    """Hold a recorded connection; ``account`` is its account at the simulated provider."""
 
     id: str
     account: str
@@ -35,7 +35,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Restored:
-    """``connections`` by provider; ``key`` and ``session`` as their holders send them."""
+    """Hold ``connections`` by provider, and ``key`` and ``session`` as their holders send them."""
 
     data: Path
     connections: Mapping[str, Account]
@@ -70,7 +70,7 @@ def restore(layout: int, data: Path) -> Restored:
 
 
 class _Filling:
-    """The same name of a secret is the same secret in each of the databases."""
+    """Fill in secrets: one name is the same secret in every database."""
 
     def __init__(self, data: Path, *, age: float) -> None:
         self._data, self._age = data, age
@@ -83,7 +83,7 @@ class _Filling:
         path.write_text(f"{text}\n")
 
     def secret(self, name: str) -> str:
-        """``name`` is ``secret:NUMBER:PREFIX``."""
+        """Return the secret called ``name``, which is ``secret:NUMBER:PREFIX``."""
         prefix = name.split(":", 2)[2]
         return self._secrets.setdefault(name, prefix + secrets.token_hex(20))
 
@@ -115,7 +115,10 @@ class _Filling:
                 _digest(self.secret(refresh)),
             )
             db.execute(
-                "UPDATE credentials SET access_sealed = ?, refresh_sealed = ?, fingerprint = ? WHERE connection_id = ?",
+                (
+                    "UPDATE credentials SET access_sealed = ?, refresh_sealed = ?, fingerprint = ? "
+                    "WHERE connection_id = ?"
+                ),
                 (*sealed, id_),
             )
         for id_, org, state, verifier in db.execute(
@@ -128,7 +131,10 @@ class _Filling:
                 _digest(self.secret(state)),
             )
             db.execute(
-                "UPDATE flows SET state_sealed = ?, verifier_sealed = ?, state_hash = ? WHERE id = ?",
+                (
+                    "UPDATE flows SET state_sealed = ?, verifier_sealed = ?, state_hash = ? "
+                    "WHERE id = ?"
+                ),
                 (*sealed_flow, id_),
             )
         for column in ("access_expires", "refresh_expires", "last_used"):
@@ -164,7 +170,7 @@ class _Filling:
 
 
 def _as_it_is(db: sqlite3.Connection) -> None:
-    """The fetcher's tables hold no secret."""
+    """Change nothing: the fetcher's tables hold no secret."""
 
 
 def _b64(raw: bytes) -> str:

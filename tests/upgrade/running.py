@@ -1,4 +1,4 @@
-"""An installation of a recorded layout, and the commands that people run on it."""
+"""Run the commands that people run on an installation of a recorded layout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PATIENCE_S = 100.0
 
 
 class Installation(Product):
-    """A data folder of its own; ``run`` runs a command on it, ``start`` starts the product."""
+    """Hold a data folder; ``run`` runs a command on it, ``start`` starts the product."""
 
     @property
     def data(self) -> Path:
@@ -30,7 +30,7 @@ class Installation(Product):
         return restore(layout, self.data)
 
     def run(self, command: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """``command`` is a module and its arguments."""
+        """Run ``command``: a module and its arguments."""
         return subprocess.run(
             [sys.executable, "-m", *command.split()],
             cwd=self.folder,
@@ -43,7 +43,7 @@ class Installation(Product):
         )
 
     def refusal(self, command: str, **settings: str) -> str:
-        """The sentence in which it ends."""
+        """Return the sentence in which it ends."""
         ended = self.run(command, **settings)
         assert ended.returncode == 1, ended
         assert "Traceback" not in ended.stderr
@@ -56,7 +56,7 @@ class Installation(Product):
         return ended.stdout
 
     def kill_upgrade_at(self, failpoint: str) -> None:
-        """``kill -9``, exactly there."""
+        """Kill -9 the upgrade at exactly this point."""
         upgrade = subprocess.Popen(
             [sys.executable, "-m", "deploy.upgrade", "--yes"],
             cwd=self.folder,
@@ -74,7 +74,7 @@ class Installation(Product):
             assert said[-1], "".join(said)
 
     def loaded(self, provider: str, account: Account) -> dict[str, Any]:
-        """The connection once it was loaded again, and is what the provider has."""
+        """Return the connection once it is loaded again and equals the provider."""
         url = f"/v1/connections/{account.id}"
         eventually(lambda: self.http.get(self.url + url).status_code == 200)
         found: dict[str, Any] = self.api("GET", url)
@@ -87,7 +87,7 @@ class Installation(Product):
             return db.execute(query).fetchall()
 
     def write(self, database: str, statement: str, *values: object) -> None:
-        """While nothing runs."""
+        """Write to a database while nothing runs."""
         with closing(sqlite3.connect(self.data / f"{database}.db")) as db, db:
             db.execute(statement, values)
 
@@ -96,7 +96,7 @@ class Installation(Product):
 
 
 def contents(folder: Path) -> dict[str, str]:
-    """Path → digest of each file but lock files."""
+    """Return path → digest of each file except lock files."""
     locks = {"lock", ".lock", ".lead"}
     files = [
         path

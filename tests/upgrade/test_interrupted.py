@@ -1,4 +1,4 @@
-"""An upgrade that is killed anywhere leaves what refuses to start, and is done whole by the next one."""
+"""An upgrade killed anywhere leaves stores that refuse to start, and the next one completes it."""
 
 from __future__ import annotations
 
@@ -36,9 +36,12 @@ def test_killed_after_each_step_in_turn_and_repeated(tmp_path: Path) -> None:
 
 
 def done_again_whole(one: Installation) -> None:
-    """It may have been killed when all stores but auth's had today's layout: nothing is taken for done."""
+    """A kill may come when all stores but auth's have today's layout: nothing counts as done."""
     one.write("auth", "UPDATE layout SET version = ?", UPGRADING)
-    counted = "SELECT (SELECT count(*) FROM items), (SELECT count(*) FROM positions), (SELECT count(*) FROM api_keys)"
+    counted = (
+        "SELECT (SELECT count(*) FROM items), (SELECT count(*) FROM positions), (SELECT "
+        "count(*) FROM api_keys)"
+    )
     assert 0 not in one.rows("gateway", counted)[0]
     assert "3 connections will be synced again" in one.upgrade()
     assert one.rows("gateway", counted) == [(0, 0, 1)]

@@ -1,4 +1,4 @@
-"""Whatever starts on stores of another layout ends in a sentence and has changed nothing."""
+"""Starting on stores of another layout fails with a clear sentence and changes nothing."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
 
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
-    """Started once on an empty folder, and stopped."""
+    """Yield an installation that was started once on an empty folder, and stopped."""
     one = Installation(tmp_path_factory.mktemp("fresh"))
     try:
         one.start()
@@ -97,9 +97,9 @@ def test_a_newer_layout_is_refused_too(fresh: Installation, database: str) -> No
     for command in ("deploy.local", "deploy.upgrade --yes"):
         said = fresh.refusal(command)
         assert (
-            f"{database}.db has layout {LAYOUT + 1}, made by a newer version; this version knows layout"
-            in said
-        )
+            f"{database}.db has layout {LAYOUT + 1}, made by a newer version; this version knows "
+            "layout"
+        ) in said
     fresh.write(database, "UPDATE layout SET version = ?", LAYOUT)
 
 

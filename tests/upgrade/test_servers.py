@@ -1,4 +1,4 @@
-"""The same where the servers are others': PostgreSQL, and a cluster that is shared by services of their own."""
+"""The same holds where others run the servers: PostgreSQL, and a cluster that services share."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ SERVICES = ("auth", "fetcher", "gateway")
 async def test_a_cluster_with_topics_of_before_is_refused_by_everything(
     tmp_path: Path, command: str
 ) -> None:
-    """By an empty installation too, before it has made anything."""
+    """An empty installation refuses it too, before it has made anything."""
     broker = Broker(tmp_path / "elsewhere", port=0)
     await broker.start()
     cluster = Cluster(bootstrap=f"{broker.host}:{broker.port}")
@@ -58,7 +58,7 @@ async def test_a_cluster_with_topics_of_before_is_refused_by_everything(
 
 
 class OnServers(Installation):
-    """``location`` tells where the tables of a service are."""
+    """Run on servers; ``location`` tells where a service's tables are."""
 
     def __init__(self, folder: Path, *, database_url: str, bootstrap: str) -> None:
         super().__init__(
@@ -73,7 +73,7 @@ class OnServers(Installation):
 
 
 async def take_over(file: Path, location: Location) -> None:
-    """Move a restored SQLite file to PostgreSQL, as the recorded version would have had it there."""
+    """Move a restored SQLite file to PostgreSQL, as the recorded version would have stored it."""
     tables, rows = _taken(file)
     database = Database(location)
     async with database.changing() as db:
@@ -113,7 +113,7 @@ async def copied(
 
 @pytest.fixture
 async def one(tmp_path: Path, real_postgres: str, own_kafka: Kafka) -> AsyncIterator[OnServers]:
-    """Of the old layout, and its services stopped."""
+    """Yield an installation of the old layout with its services stopped."""
     one = OnServers(tmp_path, database_url=real_postgres, bootstrap=own_kafka.bootstrap)
     try:
         one.restored = one.restore()
@@ -199,7 +199,7 @@ async def test_the_servers_of_the_native_stack_are_started_for_it(tmp_path: Path
 
 @asynccontextmanager
 async def natively(settings: Settings) -> AsyncIterator[Settings]:
-    """PostgreSQL and Kafka run; the settings tell where. Skips where they cannot be had."""
+    """Run PostgreSQL and Kafka, and yield settings for them; skip where they are unavailable."""
     with ExitStack() as stack:
         try:
             installation = stack.enter_context(servers_started(settings))

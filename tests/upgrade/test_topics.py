@@ -1,4 +1,4 @@
-"""The topics of a cluster carry the version of their layout: those of another one are never read or written."""
+"""Topics carry the version of their layout; those of another are never read or written."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GROUP = "tributary.fetcher.connections"
 
 @pytest.fixture(params=["local", pytest.param("apache", marks=pytest.mark.real)])
 async def cluster(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Cluster]:
-    """Without a topic of ours."""
+    """Yield a cluster without a topic of ours."""
     if request.param == "local":
         broker = Broker(tmp_path / "kafka", port=0)
         await broker.start()
@@ -60,7 +60,7 @@ async def names(cluster: Cluster) -> set[str]:
 
 
 async def known(cluster: Cluster, *topics: str) -> None:
-    """Return when the broker tells of them: it may lag behind the controller that has made them."""
+    """Wait until the broker reports them: it may lag behind the controller that made them."""
 
     async def told() -> bool:
         return set(topics) <= await names(cluster)
@@ -139,7 +139,7 @@ async def test_a_record_that_is_not_ours_is_refused(cluster: Cluster, value: byt
 
 
 async def test_a_record_with_more_in_it_is_read(cluster: Cluster) -> None:
-    """A newer version of the same layout may have written it."""
+    """A newer version of the same layout may have written the record."""
     await ensure_topics(cluster, local=True)
     await append(cluster, INSTALLATION, b'{"layout": %d, "id": "new"}' % LAYOUT)
     await check_topics(cluster)
@@ -166,7 +166,7 @@ async def test_a_start_that_was_killed_before_the_last_topic_is_finished(cluster
 
 
 async def test_dropped_topics_take_along_how_far_they_were_read(cluster: Cluster) -> None:
-    """Else what is sent to the topic of the same name would be passed over."""
+    """Otherwise messages sent to the topic of the same name would be skipped."""
     await make(cluster, *OLD)
     await known(cluster, *OLD)
     await append(cluster, CONNECTIONS, b"old")

@@ -1,4 +1,4 @@
-"""An old folder, upgraded: no consent and no key is lost, and everything else is there again by itself."""
+"""After an upgrade no consent and no key is lost, and everything else returns by itself."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Upgraded(NamedTuple):
 
 @pytest.fixture(scope="module")
 def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
-    """Running. Before it was upgraded, messages of the old contract had waited in the outboxes."""
+    """Yield it running; messages of the old contract waited in its outboxes before the upgrade."""
     one = Installation(tmp_path_factory.mktemp("upgraded"))
     try:
         restored = one.restore()
@@ -36,7 +36,10 @@ def upgraded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgraded]:
             row = (topic, b"old", b'{"sync": "old"}', b"\x90", 0.0)
             one.write(
                 service,
-                "INSERT INTO outbox (topic, key, value, headers, not_before) VALUES (?, ?, ?, ?, ?)",
+                (
+                    "INSERT INTO outbox (topic, key, value, headers, not_before) VALUES (?, ?, "
+                    "?, ?, ?)"
+                ),
                 *row,
             )
         said = one.upgrade()

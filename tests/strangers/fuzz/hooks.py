@@ -1,4 +1,4 @@
-"""What schemathesis is told beside its own checks."""
+"""Tell schemathesis what it cannot know, besides its own checks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from schemathesis.specs.openapi import checks
 OWN_KEY = os.environ["FUZZ_KEY_PREFIX"]
 """The key that every request carries: revoking it would end the run with 401s."""
 KNOWN: Mapping[str, str] = json.loads(os.environ["FUZZ_KNOWN"])
-"""Ids of things that are there: path parameter → value. Made-up ones hardly ever name anything."""
+"""Existing ids (path parameter → value); made-up ones hardly ever exist."""
 UNSAYABLE = frozenset(
     {
         "bad_handle",
@@ -25,7 +25,7 @@ UNSAYABLE = frozenset(
         "unknown_resource",
     }
 )
-"""A valid request may be refused for these: what makes it wrong stands in no schema, such as a token's signature."""
+"""Codes that a valid request may get for reasons no schema can state, such as a wrong signature."""
 
 # A wrong key is refused with 401, and after a few of them with 429: both keep it out.
 checks.AUTH_REJECTION_STATUSES = frozenset({*checks.AUTH_REJECTION_STATUSES, 429})
@@ -40,7 +40,7 @@ def filter_path_parameters(_: Any, path_parameters: Mapping[str, Any] | None) ->
 def map_path_parameters(
     context: Any, path_parameters: dict[str, Any] | None
 ) -> dict[str, Any] | None:
-    """Let every other request ask for what is there. What disconnects an account finds one by links alone."""
+    """Let every other request use existing ids; deleting an account finds ids by links alone."""
     if (
         not path_parameters
         or context.operation.definition.raw["operationId"] == "delete_connection"
@@ -56,7 +56,7 @@ def map_path_parameters(
 
 @schemathesis.hook
 def map_query(_: Any, query: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Leave out a made-up page token: it is refused before anything else is looked at. Links bring real ones."""
+    """Leave out made-up page tokens, which are refused first; links bring real ones."""
     made_up = (
         query is not None
         and isinstance(query.get("page_token"), str)
@@ -92,7 +92,7 @@ def valid_requests_are_refused_only_for_what_no_schema_says(
 
 
 def _examples(case: Any, response: Any) -> Mapping[str, Any] | None:
-    """Return the named examples of an error; None for another answer, and for a method that the path does not take."""
+    """Return the named examples of an error; None for other answers and undocumented methods."""
     if response.status_code < 400 or case.method.lower() != case.operation.method.lower():
         return None
     media = response.headers.get("content-type", [""])[0].partition(";")[0]

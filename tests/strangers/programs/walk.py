@@ -1,7 +1,7 @@
-"""What a customer's program does, written on the client that openapi-python-client generated and on nothing of ours.
+"""Do what a customer's program does, with the client from openapi-python-client alone.
 
-walk.py URL PROVIDER USER: prints the link that a person has to open, waits until they have, waits for the sync, pages
-through the items, reads one, and prints what it saw. One JSON object a line.
+walk.py URL PROVIDER USER: prints the link that a person has to open, waits until they have, waits
+for the sync, pages through the items, reads one, and prints what it saw. One JSON object a line.
 """
 
 from __future__ import annotations
