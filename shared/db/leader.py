@@ -7,6 +7,7 @@ SQLite it holds a file lock of the kernel. The session also hears of other proce
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import time
 from abc import ABC, abstractmethod
@@ -25,6 +26,8 @@ CERTAIN_SHARE: Final = 0.4
 """The share of ``IDLE_S`` for which a confirmed lock counts without asking again: well below 1, so
 that no other process can lead by then."""
 ASK_SHARE: Final = 0.2
+CLOSE_S: Final = 1.0
+"""The longest wait for the answer to a question under way, and for the session to close."""
 
 
 class LeaderLock(ABC):
@@ -96,6 +99,7 @@ class _SessionLock(LeaderLock):
         self._certain_s = idle_s * CERTAIN_SHARE
         self._ask_s = idle_s * ASK_SHARE
         self._session: Any = None
+        self._asking: asyncio.Task[bool] | None = None
         self._leads = False
         self._confirmed = 0.0
 
@@ -104,10 +108,17 @@ class _SessionLock(LeaderLock):
         """Take or confirm the lock in the session, which is opened if needed.
 
         Raises ``OSError`` or asyncpg's errors if the database is away; then this process does not
-        lead.
+        lead. A caller that is cancelled leaves the lock as it is.
         """
         if self._confirmed_within(self._ask_s):
             return True
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask(), name="leader lock")
+        # A statement that is cut off ends the session. Then another process would lead, perhaps
+        # while this one's producer still holds messages.
+        return await asyncio.shield(self._asking)
+
+    async def _ask(self) -> bool:
         asked = time.monotonic()
         try:
             session = await self._open()
@@ -135,10 +146,20 @@ class _SessionLock(LeaderLock):
 
     @override
     async def close(self) -> None:
+        await self._asked()
         session, self._session, self._leads = self._session, None, False
         if session is not None and not session.is_closed():
             with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                await session.close(timeout=1)
+                await session.close(timeout=CLOSE_S)
+
+    async def _asked(self) -> None:
+        """Wait until nobody asks any more; cut off a question that takes longer than ``CLOSE_S``."""
+        if (
+            self._asking is not None
+            and not (await asyncio.wait([self._asking], timeout=CLOSE_S))[0]
+        ):
+            self._asking.cancel()
+            await asyncio.wait([self._asking])
 
     async def _open(self) -> Any:
         if self._session is not None and not self._session.is_closed():

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import MetaData
 
@@ -15,7 +17,7 @@ from shared.settings import SecretStr
 from tests.contract.children import child, done, says
 from tests.contract.tables import metadata
 from tests.servers.places import tables_of
-from tests.support.waiting import PATIENCE_S, until
+from tests.support.waiting import PATIENCE_S, turns, until
 
 IDLE_S = 1.5
 
@@ -75,13 +77,53 @@ async def test_a_leader_whose_session_was_ended_asks_anew(schema: Schema) -> Non
     ):
         assert await database.leader.acquire()
         async with another.write() as db:
-            sessions = f"pg_stat_activity WHERE application_name = 'tributary {schema.name} leader'"
-            await db.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM {sessions}")
+            found = f"pg_stat_activity WHERE application_name = '{leaders_of(schema)}'"
+            await db.exec_driver_sql(f"SELECT pg_terminate_backend(pid) FROM {found}")
         third = leader_lock(schema, lambda: None)
         await until(third.acquire)
         await until(lambda: uncertain(database.leader))
         assert not await database.leader.acquire()
         await third.close()
+
+
+async def test_a_caller_that_is_cut_off_while_it_asks_does_not_cost_the_lead(
+    schema: Schema,
+) -> None:
+    mine, other = (leader_lock(schema, lambda: None) for _ in range(2))
+    async with tables_of(metadata, schema) as database:
+        assert await mine.acquire()
+        (holder,) = await sessions(database, schema)
+        os.kill(holder, signal.SIGSTOP)
+        try:
+            asking = await until(lambda: under_way(mine.acquire()))
+            asking.cancel()
+            await asyncio.wait([asking])
+        finally:
+            os.kill(holder, signal.SIGCONT)
+        assert await mine.acquire()
+        assert await sessions(database, schema) == [holder], "it still holds the lock"
+        assert not await other.acquire()
+        await mine.close()
+        assert await other.acquire()
+        await other.close()
+
+
+async def under_way(asking: Coroutine[Any, Any, bool]) -> asyncio.Task[bool] | None:
+    """Return the task if it has to ask the server, None if it knew the answer."""
+    task = asyncio.create_task(asking)
+    await turns()
+    return None if task.done() else task
+
+
+async def sessions(database: Database, schema: Schema) -> list[int]:
+    """Return the server's processes that serve leaders of this schema."""
+    wanted = f"SELECT pid FROM pg_stat_activity WHERE application_name = '{leaders_of(schema)}'"
+    async with database.read() as db:
+        return list((await db.exec_driver_sql(wanted)).scalars())
+
+
+def leaders_of(schema: Schema) -> str:
+    return f"tributary {schema.name} leader"
 
 
 async def test_notifications_of_other_processes_reach_whoever_has_tried_to_lead(
