@@ -182,7 +182,7 @@ def test_the_link_of_a_simulated_record_opens_its_page_in_the_sandbox(
     page = person.page(product.url)
     page.get_by_role("link", name=item["name"], exact=True).first.click()
     with page.expect_popup() as opened:
-        page.get_by_role("dialog").get_by_role("link", name="Open in").click()
+        page.get_by_role("dialog").get_by_role("link", name="Open in HubSpot").click()
     expect(opened.value.locator(".mark")).to_have_text("Simulated")
     expect(opened.value.get_by_role("heading", level=1)).to_have_text(item["name"])
     assert opened.value.url.startswith(product.sandbox)
