@@ -15,9 +15,11 @@ from shared.errors import TributaryError
 
 FREE: Final = 5
 """Failures without a wait, since a key is sometimes pasted badly."""
+# At fifteen minutes a guesser has about a hundred tries a day.
 LONGEST_S: Final = 900.0
 FORGOTTEN_S: Final = 3_600.0
 """Seconds without a failure after which a source starts afresh."""
+# Somebody with many addresses must not fill the memory. What failed longest ago is forgotten first.
 MOST: Final = 10_000
 
 
@@ -62,6 +64,7 @@ class Throttle:
         known.count += 1
         known.last = now
         if known.count >= FREE:
+            # The exponent is capped too: a float overflows at 2**1024.
             known.until = now + min(2.0 ** min(known.count - FREE, 60), LONGEST_S)
         self._failures[source] = known
         if len(self._failures) > MOST:
@@ -75,6 +78,7 @@ def address_source(host: str | None) -> str:
     except ValueError:
         return "address unknown"
     if isinstance(address, ipaddress.IPv6Address):
+        # A socket for both families shows an IPv4 client as ::ffff:192.0.2.1.
         if address.ipv4_mapped is not None:
             return f"address {address.ipv4_mapped}"
         return f"address {ipaddress.ip_network((int(address), 64), strict=False)}"

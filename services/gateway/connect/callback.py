@@ -75,6 +75,7 @@ async def get_callback(
     response = _failed(request, finished) if finished.error else _connected(request, finished)
     if finished.cookie:
         response.headers["set-cookie"] = finished.cookie
+    # This page's address holds the code, and the next request would carry it as its Referer.
     response.headers["referrer-policy"] = "no-referrer"
     return response
 

@@ -21,7 +21,9 @@ from shared.settings import configured_for
 
 _PLAIN: Final = "flow_"
 _HOST_ONLY: Final = "__Host-flow_"
+# It becomes part of a cookie's name, so it may hold no other character.
 _FLOW_ID: Final = re.compile(r"[0-9A-Za-z_-]{1,64}")
+# Anybody can call the callback with texts of any length. Codes and states are much shorter.
 LONGEST_PARAMETER: Final = 4_096
 
 
@@ -161,10 +163,12 @@ async def finish_connect(
     result = await context.auth.finish_flow(
         Callback(provider=provider, params=cut, cookies=flow_cookies(cookies))
     )
+    # The topic brings the same snapshot soon, but the next page may ask for it before that.
     async with context.database.write(lock=READ_MODEL) as db:
         if result.connection is not None:
             await apply_connection(db, result.connection, provider=configured.provider)
         if result.flow is not None:
+            # After a failure too: whoever waits for this consent must not wait any longer.
             await connections.forget_flow(db, result.flow.flow_id)
     context.watch.changed()
     return _finished(result, context)
@@ -190,6 +194,7 @@ def with_flow(url: str, flow_id: str) -> str:
 
 async def disconnect(connection_id: str, *, context: GatewayContext) -> Connection:
     """Disconnect an account. Repeating it gives the same answer. Raises ``NotFound``."""
+    # Checked here, because auth disconnects whatever it is asked to.
     if context.org is not None:
         async with context.database.read() as db:
             if await connections.get(db, connection_id, org=context.org) is None:

@@ -278,6 +278,7 @@ async def open_link(flow_id: FromPath[str], context: InjectedContext) -> Respons
     headers = {
         "location": opened.url,
         "set-cookie": opened.cookie,
+        # The provider has no business knowing the short link.
         "referrer-policy": "no-referrer",
     }
     return Response(None, status_code=302, headers=headers)

@@ -52,6 +52,7 @@ async def connect(
     request: AnyRequest, context: InjectedContext, data: URLEncodedBody[ConnectForm]
 ) -> Response[Any]:
     try:
+        # PostgreSQL refuses a NUL character even in a lookup, and the request would fail.
         again = data.connection_id.replace("\0", "")
         user = (await owned(context, again))[0].user_id if again else user_of(context)
         flow = await start_connect(
@@ -181,6 +182,7 @@ def _asked(
 def _page(wanted: str, context: GatewayContext) -> str:
     """Return a page of ours to come back to; the first page in place of anything else."""
     try:
+        # No allowed origins: whoever signs in here comes back here.
         return checked_return_url(
             wanted, own=context.settings.public_url, allowed_origins=(), served=context.served
         )

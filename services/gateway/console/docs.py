@@ -77,6 +77,7 @@ def _kept_page(request: AnyRequest, template: str, values: Callable[[], Json]) -
     pages: dict[tuple[str, str], Response[bytes]] = request.app.state.setdefault("pages", {})
     wanted = (template, request.cookies.get("theme", "")[:8])
     if wanted not in pages:
+        # Made-up themes share a page, or they would fill the memory with copies.
         wanted = (template, wanted[1] if wanted[1] in {"light", "dark"} else "")
     if wanted not in pages:
         pages[wanted] = render(template, request=request, **values())

@@ -48,6 +48,7 @@ async def static_file(request: AnyRequest, name: FromPath[str]) -> Response[Any]
 
     Browsers revalidate it each time, so that a new release never runs with an old script.
     """
+    # A lookup among known names: no path in the name can leave the folder.
     file = _files().get(name)
     if file is None:
         raise NotFound("The console has no such file.")

@@ -218,6 +218,7 @@ def pieces(raw: bytes) -> tuple[Piece, ...]:
     """Return the JSON indented, with invisible characters as escapes."""
     try:
         readable = json.dumps(json.loads(raw), indent=2, ensure_ascii=False)
+    # A record may be nested more deeply than Python's parser can go.
     except (ValueError, RecursionError):
         readable = raw.decode("utf-8", "replace")
     shown = INVISIBLE.sub(lambda found: f"\\u{ord(found[0]):04x}", readable)

@@ -131,6 +131,7 @@ async def consent_notice(context: GatewayContext, flow_id: str) -> Notice | None
         flow = await context.auth.flow(flow_id)
     except TributaryError:
         return None
+    # The id comes from the address, where anybody can write somebody else's.
     if not shows(context, flow):
         return None
     configured = context.settings.providers.get(flow.provider)

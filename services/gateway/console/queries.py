@@ -97,6 +97,7 @@ async def table(context: GatewayContext, query: TableQuery) -> ItemTable:
         rows = await _rows(db, context, found[:ROWS])
     previous, following = paged(query, found)
     chosen = {id_: counts[id_] for id_ in wanted}
+    # To count the matches of a search, the database would have to read every row.
     total = None if query.q else _total(chosen, query.resource)
     return ItemTable(
         query=query,

@@ -51,7 +51,9 @@ class Notice(msgspec.Struct, frozen=True):
 def _environment() -> Environment:
     found = Environment(
         loader=FileSystemLoader(TEMPLATES),
+        # Jinja escapes nothing by default. Here every value is escaped, so queries keep raw text.
         autoescape=True,
+        # A misspelt name fails in the first test instead of printing nothing.
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

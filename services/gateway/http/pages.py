@@ -31,6 +31,9 @@ Browsers check every redirect of a form against ``form-action``, and providers r
 that nobody can list here. So a consent is reached by a link, never by a form's redirect.
 """
 CLOSE: Final = "window.close();"
+# A script may only close a window that a script opened, or one without a history.
+# https://html.spec.whatwg.org/multipage/nav-history-apis.html#script-closable
+# Twelve seconds are enough to read the sentence on the page.
 CLOSE_LATER: Final = (
     "document.querySelector('button').addEventListener('click',()=>window.close());"
     "if(window.opener||history.length<2)setTimeout(()=>window.close(),12000);"
@@ -97,6 +100,7 @@ def explain(
     """
     title = "That did not work" if status < 500 else "Something went wrong"
     target, label = (back, "Go back") if back else ("/", "Go to the console")
+    # A checked address may still hold & and '.
     link = f'<a href="{escape(target, quote=True)}">{label}</a>'
     button = "<button>Close this window</button>" if popup else ""
     script = f"<script>{CLOSE_LATER}</script>" if popup else ""

@@ -38,6 +38,7 @@ class PageTokens:
     """The page tokens of ``listing``, narrowed down by ``filters``."""
 
     def __init__(self, signer: Signer, listing: str, *filters: str | None) -> None:
+        # Written as JSON, so that two lists of filters never look the same to the signer.
         self._signer, self._bound_to = signer, msgspec.json.encode((listing, *filters)).decode()
 
     def write(self, position: object) -> str:
@@ -82,6 +83,8 @@ async def only_declared(request: Request[Any, Any, Any]) -> None:
     declared = _declared(request.route_handler, request)
     sent = list(request.query_params.multi_items())
     given = [name for name, _ in sent]
+    # A misspelt filter that is ignored would answer with everything.
+    # The error repeats only a little of what was sent.
     unknown = sorted({name[:100] for name in given if name not in declared})
     if unknown:
         known = f"It takes: {', '.join(sorted(declared))}." if declared else "It takes none."

@@ -87,6 +87,7 @@ def problem_json(
         title=TITLES.get(status) or HTTPStatus(status).phrase,
         status=status,
         detail=detail,
+        # It is a URI reference: https://www.rfc-editor.org/rfc/rfc9457#section-3.1.5
         instance=quote(instance),
         code=code,
         request_id=current_request_id(),
@@ -111,6 +112,7 @@ def answer(
     elif wants_page(request) and not path.startswith((ORIGINAL, "/v1")):
         return explain(status, detail, headers=headers)
     body = problem_json(status, code=code, detail=detail, instance=path[:256], errors=errors)
+    # Clients of the original app look for plain JSON with a `detail`.
     media = "application/json" if path.startswith(ORIGINAL) else PROBLEM_JSON
     return Response(body, status_code=status, media_type=media, headers=headers)
 

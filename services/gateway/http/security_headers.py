@@ -13,10 +13,14 @@ from services.gateway.http.problems import ORIGINAL, PROBLEM_JSON, problem_json
 from shared.telemetry.middleware import App, Message, Receive, Scope, Send
 
 MAX_BODY: Final = 1_048_576
+# A date of structured fields: https://www.rfc-editor.org/rfc/rfc9745#section-2.1
 DEPRECATED: Final = "@1795392000"
 """RFC 9745: deprecated since 2026-11-23, when /v1 was released."""
 _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
+# Browsers hide all but a few headers from another origin's scripts unless they are listed.
+# https://fetch.spec.whatwg.org/#http-access-control-expose-headers
 _EXPOSED: Final = b"Location, Link, Deprecation, X-Request-Id"
+# What a preflight asks for is echoed, so it may hold header names and nothing else.
 _NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
 _NOTHING: Final = "There is nothing at this address. See /docs for what there is."
 _FOREIGN: Final = (
@@ -68,6 +72,7 @@ class SecurityHeaders:
             try:
                 await self.app(scope, receive, send_with_headers)
             except asyncio.CancelledError:
+                # Answer, then stay cancelled: to swallow it would keep the server running.
                 await _leave(scope, send_with_headers, started=started)
                 raise
 
@@ -97,6 +102,7 @@ class SecurityHeaders:
             wanted[b"access-control-allow-credentials"] = b"true"
             wanted[b"access-control-expose-headers"] = _EXPOSED
         headers += [(name, value) for name, value in wanted.items() if name not in present]
+        # Also without an Origin: a cache must not hand that answer to a page of another origin.
         return [*headers, (b"vary", b"Origin")]
 
 
@@ -107,6 +113,7 @@ def _is_preflight(scope: Scope) -> bool:
 
 def _refusal(scope: Scope) -> tuple[int, str, str] | None:
     """Return status, code and detail for a request that no route may see; else None."""
+    # A small compressed body could inflate to gigabytes.
     codings = {coding.strip().lower() for coding in _values(scope, b"content-encoding")}
     if codings - {b"identity"}:
         return 415, "unsupported_encoding", _COMPRESSED

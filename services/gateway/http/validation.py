@@ -12,6 +12,7 @@ from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
 from msgspec import Meta
 
+# msgspec reports an error only as a sentence, so the sentence is taken apart.
 _FIELD: Final = re.compile(r"Object (contains unknown|missing required) field `(.*)`", re.DOTALL)
 _TYPE: Final = re.compile(r"Expected `([^`]+)`, got `([^`]+)`")
 _LENGTH: Final = re.compile(r"Expected `\w+` of length (<=|>=) (\d+)")

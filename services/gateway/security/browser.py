@@ -56,10 +56,13 @@ def own_page(connection: AnyConnection, *, must_tell: bool) -> bool:
     A request without any header that says so counts only if it need not have one. The Host that the
     Origin is compared with has already been checked (``shared.web.HostGuard``).
     """
+    # Browsers send this only to https and localhost; elsewhere Origin has to be enough.
+    # https://www.w3.org/TR/fetch-metadata/
     site = connection.headers.get("sec-fetch-site")
     origin = connection.headers.get("origin")
     host = connection.headers.get("host", "")
     told = origin is not None or site is not None
+    # Both schemes: a proxy may end TLS in front of us.
     own = origin in {None, f"http://{host}", f"https://{host}"}
     return (
         own
@@ -110,6 +113,8 @@ def is_page(connection: AnyConnection) -> bool:
 
 
 def on_sign_in_first(_: Request[Any, Any, Any], first: SignInFirst) -> Response[Any]:
+    # With 303 the browser asks by GET, and a form is not sent to the sign-in page.
+    # https://www.rfc-editor.org/rfc/rfc9110#section-15.4.4
     answer = Redirect(first.location, status_code=303)
     if first.cookie:
         answer.headers["set-cookie"] = first.cookie

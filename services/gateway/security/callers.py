@@ -24,9 +24,13 @@ NO_KEY: Final = (
 
 KEY_COARSE_S: Final = 600.0
 """Seconds. ``last_used_at`` is only this precise, so that most reads need no write."""
+# Compared with when the prefix is unknown, so that the answer takes as long.
 _NOBODYS: Final = hash_token("")
+# Whoever signs in in the morning stays signed in for the working day.
 IDLE_S: Final = 12 * 3_600.0
+# An open page asks every few seconds; few of those requests should write.
 SESSION_COARSE_S: Final = 300.0
+# Our tokens have 43 characters. Anything longer is a forgery, and is not hashed in full.
 _LONGEST: Final = 128
 
 
@@ -82,6 +86,7 @@ async def authenticate(
     given = parse_key(text)
     sources = [address_source(address), *([f"prefix {given.prefix}"] if given else [])]
     async with database.read() as db:
+        # Looked up even if malformed: the time taken must not tell which of the checks failed.
         key = await queries.get_key(db, given.prefix if given else "")
     right = same(key.digest if key else _NOBODYS, hash_token(given.secret if given else text))
     now = clock.now()
@@ -114,6 +119,7 @@ async def sign_in(
     async with database.write() as db:
         if replaces:
             await queries.end_session(db, hash_token(replaces))
+        # Kept for as long again after they end: a token without a row counts as a guess.
         await queries.forget_sessions(db, before=now - 2 * IDLE_S)
         await queries.add_session(
             db, Session(id=hash_token(token), prefix=key.prefix, created_at=now, used_at=now)
@@ -143,6 +149,7 @@ async def session_caller(
     async with database.read() as db:
         session = await queries.get_session(db, id_)
         key = None if session is None else await queries.get_key(db, session.prefix)
+    # No comparison in constant time: the lookup is by digest, which tells nothing of the token.
     if session is None:
         throttle.failed(sources)
         return None

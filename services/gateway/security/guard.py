@@ -62,6 +62,7 @@ async def _caller(
     if permission == "public":
         return None
     given = connection.headers.get("authorization")
+    # A key that was sent decides alone: if it is wrong, the browser's session does not help.
     caller = await (
         _by_session(connection, context())
         if given is None
@@ -80,6 +81,8 @@ async def _caller(
 async def _by_key(given: str, connection: AnyConnection, context: GatewayContext) -> Caller:
     scheme, _, text = given.partition(" ")
     key = await authenticate(
+        # The scheme's case does not matter: https://www.rfc-editor.org/rfc/rfc9110#section-11.1
+        # Any other scheme counts as a wrong key.
         text.strip() if scheme.lower() == "bearer" else "",
         address=_address(connection),
         throttle=context.throttle,
@@ -125,9 +128,11 @@ async def _csrf_given(connection: AnyConnection) -> str:
     if header := connection.headers.get("x-csrf-token"):
         return header
     request: Request[Any, Any, Any] | None = connection if isinstance(connection, Request) else None
+    # Our own forms are URL-encoded. No other body is parsed before the caller is known.
     if request is None or request.content_type[0] != RequestEncodingType.URL_ENCODED:
         return ""
     try:
+        # Litestar keeps the parsed form, so the handler can read it again.
         return str((await request.form()).get("csrf") or "")
     except UnicodeDecodeError:
         return ""
@@ -173,6 +178,7 @@ def provide_context(context: Callable[[], GatewayContext]) -> Provide:
             else replace(context(), org=caller.org)
         )
 
+    # It only copies a struct, which is cheaper than handing it to a thread.
     return Provide(within, sync_to_thread=False)
 
 

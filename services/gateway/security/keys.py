@@ -186,6 +186,7 @@ async def create_key(
     text, now = new_key_text(), clock.now()
     key = ApiKey(
         prefix=text.prefix,
+        # A fast hash is enough: nobody tries out 238 random bits, and every request computes it.
         digest=hash_token(text.secret),
         org_id=org,
         scope=cast("Scope", scope),
@@ -225,6 +226,7 @@ async def revoke_key(prefix: str, *, org: str | None, database: Database) -> Api
     """
     async with database.write() as db:
         key = await queries.get_key(db, prefix)
+        # The same answer for a foreign key: the error must not tell that it exists.
         if key is None or org not in {None, key.org_id}:
             raise NotFound("There is no such key.")
         await queries.mark_revoked(db, prefix, now=clock.now())
