@@ -64,6 +64,7 @@ async def open_resources(
             watch=Watch(),
             log_ids=await log_ids(settings.kafka, [topic.name for topic in TOPICS]),
             page_tokens=Signer(settings.signing_secret),
+            # The same secret for another purpose: a page token is never accepted as a handle.
             handles=Signer(settings.signing_secret, purpose="connection handle"),
             served=served,
         )
@@ -103,11 +104,13 @@ def create_app(settings: GatewaySettings) -> App:
     guard = key_guard(context, keys_required=settings.keys_required)
     extra = [health(checks), metrics(current_collectors)]
     app = litestar_app(context, guards=[guard], lifespan=[opened.lifespan], extra=extra)
+    # Origins come before hosts and routes: a foreign page learns nothing but that it is foreign.
     edge = SecurityHeaders(
         HostGuard(Methods(app), settings.hosts),
         own=own_origins(settings.public_url, settings.hosts),
         allowed=settings.allowed_origins,
     )
+    # Outermost, so that refusals carry a request id too.
     return RequestContextMiddleware(edge, service="gateway")
 
 
@@ -139,6 +142,7 @@ def litestar_app(
         dependencies={"context": provide_context(context)},
         lifespan=lifespan,
         exception_handlers=EXCEPTION_HANDLERS,
+        # Litestar's own pages load their scripts from a CDN, which our policy forbids.
         openapi_config=None,
         request_max_body_size=MAX_BODY,
         logging_config=None,

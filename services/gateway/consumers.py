@@ -83,10 +83,13 @@ def listen(
             readable = await _readable(consumers, batch, read)
             async with database.write(lock=READ_MODEL) as db:
                 await fold(db, readable)
+                # From the whole batch: a dead letter counts as read, or it would come again.
                 read_to = {one.partition: one.offset + 1 for one in batch}
                 await store.save_positions(db, topic, log_ids[topic], read_to)
+                # After every topic: a job's end may arrive before its items or after them.
                 await syncs.settle(db, log_id=log_ids[ITEMS])
                 failpoint("before_batch_commit")
+            # Only after the commit: whoever wakes up looks at once, and would see the old rows.
             watch.changed()
 
         return handle

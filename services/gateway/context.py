@@ -18,6 +18,8 @@ from shared.crypto import Signer
 from shared.db import Database
 from shared.errors import Forbidden
 
+# A change that commits between a look and the wait wakes nobody, nor does one that another process
+# folds. Both are seen half a second late.
 POLL_S: Final = 0.5
 
 
@@ -29,6 +31,7 @@ class Watch:
 
     def changed(self) -> None:
         for waiter in self._waiters:
+            # A waiter that has timed out is done, and stays in the set until its task runs again.
             if not waiter.done():
                 waiter.set_result(None)
         self._waiters.clear()

@@ -19,6 +19,8 @@ STALE_APPENDS: Final = Counter(
 
 
 def init_series() -> None:
+    # Prometheus sees no increase in a series that begins with 1: it would miss the first event.
+    # https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics
     STALE_APPENDS.add(by=0)
 
 

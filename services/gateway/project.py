@@ -44,14 +44,18 @@ async def project_items(
     after a newer version of their key, or after the deletion that came with a disconnect. A paused
     worker can do that when it wakes, and its item would be the last word on the topic.
     """
+    # One row per key: PostgreSQL refuses an upsert that would change a row twice.
+    # https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT
     newest, stale = _newest(rows)
     lowest = await connections.open_generations(db, {key[0] for key in newest})
     closed = [
         row for row in newest.values() if row["generation"] < lowest.get(row["connection_id"], 0)
     ]
+    # A deletion is written even then: as a row it guards against what is appended after it.
     over = {items.key(row) for row in closed if not row["deleted"]}
     writable = [row for key, row in sorted(newest.items()) if key not in over]
     late = [newest[key] for key in over]
+    # Normally every row is newer and is written, and stored versions need no look.
     if await items.write(db, writable) < len(writable):
         late += writable
     stale |= await items.stale_appends(db, late)
@@ -126,11 +130,14 @@ def item_row(record: ConsumedRecord) -> dict[str, Any]:
     except KeyError as missing:
         reason = f"not an item: the header {missing.args[0]} is missing"
         raise Undecodable("malformed", reason) from missing
+    # Deeply nested JSON raises RecursionError; it must not stop the partition.
     except (ValueError, msgspec.DecodeError, RecursionError) as error:
         raise Undecodable("malformed", f"not an item: {error}") from error
     row = {**items.BLANK}
     if body is not None:
         row |= asdict(body)
+        # Folded here, because SQLite's own functions fold only ASCII.
+        # https://www.sqlite.org/lang_corefunc.html#lower
         row |= {"raw": bytes(body.raw), "name_folded": body.name.casefold(), "digest": digest}
     return row | {
         "connection_id": ref.connection_id,
@@ -153,6 +160,7 @@ async def apply_connection(
 
     An older snapshot, or the same again, changes nothing.
     """
+    # Read before the save, which overwrites the generation whose items must go.
     before = await connections.get(db, snapshot.id)
     if not await connections.save(db, snapshot):
         return
@@ -165,6 +173,7 @@ async def apply_connection(
         await items.drop_generations(db, snapshot.id, up_to=before.generation)
     if snapshot.status == "disconnected":
         await items.drop_generations(db, snapshot.id, up_to=snapshot.generation)
+    # Without its provider, which may have been removed here, nobody knows the sync's resources.
     elif snapshot.sync_id and provider is not None:
         await syncs.add(db, first_sync(snapshot, snapshot.sync_id, provider))
 

@@ -39,6 +39,7 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
     TooManyFailures: on_refused,
     TributaryError: on_tributary_error,
     HTTPException: on_http_exception,
+    # Deeply nested JSON raises it. To Litestar that is no invalid input, so it would be a 500.
     RecursionError: on_recursion,
     Exception: on_fault,
 }

@@ -19,11 +19,13 @@ from shared.outbox import Relay, append
 READ_MODEL: Final = "read model"
 """The lock of transactions that fold topics: each sees everything that earlier ones wrote."""
 
+# SQLite understands PostgreSQL's ON CONFLICT, so one dialect's insert serves both.
 _INSERT: Final = upsert(positions)
 _SAVE: Final = _INSERT.on_conflict_do_update(
     index_elements=["topic", "partition"],
     set_={"next_offset": _INSERT.excluded.next_offset, "log_id": _INSERT.excluded.log_id},
     # A gateway that has lost the partition may still write the batch that it took before.
+    # Another log replaces even a higher offset, because its offsets begin at 0 again.
     where=(positions.c.log_id != _INSERT.excluded.log_id)
     | (positions.c.next_offset < _INSERT.excluded.next_offset),
 )
@@ -34,6 +36,7 @@ _LOAD: Final = select(positions.c.partition, positions.c.next_offset).where(
 )
 
 
+# The topics do not hold these, so nothing would bring them back.
 KEPT: Final = frozenset({api_keys.name, sessions.name})
 
 
@@ -72,6 +75,7 @@ async def save_positions(
 
 def passed(positions_of_items: Mapping[int, int], wanted: Mapping[int, int]) -> bool:
     """Return True if a reader at ``positions_of_items`` has read every offset in ``wanted``."""
+    # A position is the next offset to read: if it is equal, that offset has not been read yet.
     return all(
         positions_of_items.get(partition, 0) > offset for partition, offset in wanted.items()
     )

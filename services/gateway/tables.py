@@ -36,6 +36,8 @@ connections = Table(
     Column("user_id", String, nullable=False),
     Column("provider", String, nullable=False),
     Column("status", String, nullable=False),
+    # Text sorts as time here: always UTC, and always with the same number of digits.
+    # https://www.rfc-editor.org/rfc/rfc3339#section-5.1
     Column("created_at", String, nullable=False),
     Column("snapshot", LargeBinary, nullable=False),
     Index("connections_by_owner", "org_id", "user_id", "provider"),
@@ -62,11 +64,13 @@ sync_jobs = Table(
     Column("resource", String, nullable=False),
     Column("job_id", String, nullable=False),
     Column("step", Big, nullable=False),
+    # Indexed, because every fold of progress asks for the highest one.
     Column("revision", Big, nullable=False, index=True),
     Column("final", Boolean, nullable=False),
     Column("readable", Boolean, nullable=False),
     Column("body", LargeBinary, nullable=False),
     PrimaryKeyConstraint("sync_id", "resource"),
+    # Every batch of every topic looks for these.
     Index("sync_jobs_unreadable", "final", "readable"),
 )
 
@@ -143,6 +147,7 @@ api_keys = Table(
 sessions = Table(
     "sessions",
     metadata,
+    # The digest of the browser's token: a copy of this table signs nobody in.
     Column("id", String, primary_key=True),
     Column("prefix", String, nullable=False, index=True),
     Column("created_at", Float, nullable=False),
@@ -152,6 +157,7 @@ sessions = Table(
 replays = Table(
     "replays",
     metadata,
+    # A new log counts from 0 again, so an id without its log could name another message.
     Column("log_id", String, nullable=False),
     Column("dead_letter_id", String, nullable=False),
     Column("begun_at", Float, nullable=False),

@@ -18,6 +18,7 @@ from shared.db import in_array, json_array
 
 Position = tuple[str, str]
 """When a connection was created, and its id: its position in a listing."""
+# As long as auth's links are valid.
 FLOW_LIFETIME_S: Final = 600.0
 _STANDING: Final = select(connections.c.id, connections.c.generation, connections.c.status).where(
     in_array(connections.c.id, bindparam("ids", type_=Text))
@@ -68,6 +69,7 @@ async def save(db: AsyncConnection, snapshot: Connection) -> bool:
         "snapshot": msgspec.json.encode(snapshot),
     }
     statement = upsert(connections).values(row)
+    # Snapshots come from the topic and from auth's own answers, so an older one may come later.
     newer = statement.on_conflict_do_update(
         index_elements=["id"], set_=row, where=connections.c.version < snapshot.version
     )

@@ -121,6 +121,7 @@ async def _replay_all(topic: str | None, context: DeadLetterContext) -> int:
     if topic is None:
         sys.stderr.write("--all needs --topic, the topic whose dead letters to replay.\n")
         return MISUSED
+    # Listed in full before the first is sent: one that fails again is appended to what we read.
     found, _ = await _newest(None, context, topic=topic)
     due = [letter for letter in reversed(found) if letter.replayable and letter.replayed_at is None]
     failed = 0

@@ -101,6 +101,7 @@ def _text(headers: Sequence[tuple[str, bytes]], name: str) -> str | None:
 
 def _number(headers: Sequence[tuple[str, bytes]], name: str) -> int | None:
     text = _text(headers, name) or ""
+    # isdecimal() accepts the digits of every script; 18 digits fit into 64 bits.
     return int(text) if text.isdecimal() and text.isascii() and len(text) < 19 else None
 
 
@@ -117,6 +118,7 @@ def parse_id(id_: str) -> tuple[TopicPartition, int]:
     if (
         found is None
         or found[1] not in SOURCES
+        # ~07 and ~7 would be two ids of one dead letter, and it could be replayed twice.
         or format_id(found[1], int(found[2]), int(found[3])) != id_
     ):
         raise not_found()

@@ -162,6 +162,7 @@ async def find_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLette
     if logged is None:
         raise not_found()
     letter = parse(logged)
+    # The same answer as for none at all: it must not tell that there is one.
     if context.org not in {None, letter.org_id}:
         raise not_found()
     return letter

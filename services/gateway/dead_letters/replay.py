@@ -25,6 +25,7 @@ from shared.contracts.envelope import Message, timestamp
 from shared.errors import Conflict, Unavailable
 from shared.kafka import MAX_DEAD_LETTER_BYTES, Producer
 
+# Shorter than GIVEN_UP_S: nobody sends a second copy while we still wait for the first.
 PATIENCE_S: Final = 10.0
 GIVEN_UP_S: Final = 30.0
 """Seconds after which an unfinished replay counts as abandoned.

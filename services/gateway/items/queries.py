@@ -51,6 +51,8 @@ _KEY: Final = ("connection_id", "resource", "id")
 _AFTER: Final = ("after_connection_id", "after_resource", "after_id")
 # SQLAlchemy's own limit() adds an offset.
 _LIMIT: Final = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInteger))
+# The escape is named in the query, because SQLite's LIKE has none by default.
+# https://www.sqlite.org/lang_expr.html#like
 _LIKE: Final = re.compile("[/%_]")
 _WEB_LINK: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
 Key = tuple[str, str, str]
@@ -113,6 +115,7 @@ async def stale_appends(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> 
     mine = {key(row): row for row in rows}
     found: set[Key] = set()
     async for stored, version, offset in _stored_versions(db, mine):
+        # If the stored offset is not lower, we have read this record before: it is not stale.
         if version > mine[stored]["version"] and offset < mine[stored]["offset"]:
             found.add(stored)
     return found
@@ -214,6 +217,7 @@ async def drop_generations(db: AsyncConnection, connection_id: str, *, up_to: in
     await db.execute(delete(items).where(closed))
 
 
+# Six filters and a start, each given or not, make 128 shapes: all of them fit.
 @lru_cache(maxsize=512)
 def _statement(given: frozenset[str]) -> CompiledSelect:
     """Return the page's statement. There are as many shapes as there are sets of filters."""

@@ -23,6 +23,7 @@ from shared.errors import BadRequest, NotFound
 from shared.settings import configured_for
 
 LONGEST_SEARCH: Final = 200
+# https://www.rfc-editor.org/rfc/rfc3339#section-5.6
 _RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+ -]\d\d:\d\d)")
 
 
@@ -82,6 +83,7 @@ async def list_items(
         rows = (
             await items.page(db, await _within(db, query, context)) if context.sees(org_id) else []
         )
+        # Looked up only for an empty page: a row proves that its connection exists.
         if (
             connection_id is not None
             and not rows

@@ -213,6 +213,7 @@ async def _join_or_start(
     connection: Connection, provider: Provider, context: GatewayContext, fresh_s: float
 ) -> Sync:
     async with context.database.write(lock=READ_MODEL) as db:
+        # Under the lock: of two callers at once, the second finds the sync of the first.
         newest = await syncs.newest_whole(db, connection.id)
         if newest is not None:
             if newest.ended_at is None:
@@ -263,6 +264,7 @@ async def given_handle(text: str, *, provider: str, context: GatewayContext) -> 
         raise BadRequest(
             "credentials must be the JSON that /credentials returned.", code="bad_handle"
         ) from None
+    # Signed for one provider, so a handle does not work under another one's path.
     id_ = context.handles.verify(handle.connection, provider).decode()
     async with context.database.read() as db:
         connection = await connections.get(db, id_, org=context.org)

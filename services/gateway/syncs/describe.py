@@ -151,6 +151,7 @@ def _resource(known: Progress) -> ResourceState:
     waits = body.state == "waiting"
     return ResourceState(
         resource=body.resource,
+        # The provider was read to the end, but whoever is told `done` must find all the items here.
         state="running" if body.state in FINAL and not known.over else body.state,
         pages=body.pages,
         items=body.items,
@@ -179,4 +180,5 @@ def _state(resources: Sequence[ResourceState]) -> SyncState:
 def _next_to_go_on(resources: Iterable[ResourceState]) -> ResourceState:
     """Return the waiting resource that goes on first; one without a time comes last."""
     waiting = (resource for resource in resources if resource.state == "waiting")
+    # "~" sorts after every digit.
     return min(waiting, key=lambda resource: resource.waiting_until or "~")

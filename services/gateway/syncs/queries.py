@@ -24,6 +24,7 @@ _SAVE: Final = _INSERT.on_conflict_do_update(
         name: _INSERT.excluded[name]
         for name in ("job_id", "step", "revision", "final", "readable", "body")
     },
+    # Another job of the same resource counts its steps from the beginning.
     where=(sync_jobs.c.job_id != _INSERT.excluded.job_id)
     | (sync_jobs.c.step < _INSERT.excluded.step),
 )
@@ -102,6 +103,7 @@ async def _newest(db: AsyncConnection, query: Select[Any], limit: int | None) ->
 
 async def save_progress(db: AsyncConnection, bodies: Sequence[JobProgress]) -> None:
     """Keep the newest step of each job; older ones change nothing."""
+    # Two writers would take the same numbers, but all of them hold the lock of the read model.
     revision = await newest_revision(db)
     rows = [
         {
@@ -117,6 +119,7 @@ async def save_progress(db: AsyncConnection, bodies: Sequence[JobProgress]) -> N
         for number, body in enumerate(bodies, 1)
     ]
     if rows:
+        # Row by row: one upsert may not change a row twice, and a batch holds several steps of a job.
         await db.execute(_SAVE, rows)
 
 
@@ -138,6 +141,7 @@ async def settle(db: AsyncConnection, *, log_id: str) -> None:
     revision = await newest_revision(db)
     for one in ended:
         if store.passed(read, one.body.item_positions):
+            # A new revision, so that streams send the end as a change.
             revision += 1
             job = (sync_jobs.c.sync_id == one.body.sync_id) & (
                 sync_jobs.c.resource == one.body.resource
@@ -156,6 +160,7 @@ async def _end(db: AsyncConnection, id_: str) -> None:
         last = max(
             (moment(ended_at) for ended_at in over.values() if ended_at), default=sync.requested_at
         )
+        # The fetcher's clock may be behind ours: no sync ends before it was requested.
         await db.execute(
             update(syncs).where(syncs.c.id == id_).values(ended_at=max(last, sync.requested_at))
         )

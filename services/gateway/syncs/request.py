@@ -43,6 +43,7 @@ async def request_sync(
     """
     _check_mode(mode)
     async with context.database.write(lock=READ_MODEL) as db:
+        # Read under the lock: a disconnect is either seen here, or comes after the request.
         connection = await connections.get(db, connection_id, org=context.org)
         if connection is None:
             raise NotFound("There is no such connection.")
@@ -84,6 +85,7 @@ async def add_sync(
         resources=None if whole else resources,
         trigger=trigger,
         requested_at=timestamp(sync.requested_at),
+        # Named here, so that a later release that rebuilds the row adds no newer resources to it.
         resolved_resources=resources,
         background=background,
     )

@@ -35,13 +35,18 @@ from shared.errors import BadRequest
 TAGS: Final = ["Syncs"]
 PAUSE_S: Final = 0.25
 """Seconds between two looks that found something: at most four events a second per resource."""
+# Proxies drop connections that stay silent; the standard suggests about 15 seconds.
+# https://html.spec.whatwg.org/multipage/server-sent-events.html#authoring-notes
 COMMENT_S: Final = 15.0
+# Eighteen digits always fit into the database's 64 bits.
 _EVENT_ID: Final = re.compile(r"[0-9]{1,18}")
 _START: Final = {
     "type": "http.response.start",
     "status": 200,
     "headers": [
         (b"content-type", b"text/event-stream; charset=utf-8"),
+        # nginx would hold events back until its buffer is full.
+        # https://nginx.org/en/docs/http/ngx_http_proxy_module.html#proxy_buffering
         (b"x-accel-buffering", b"no"),
     ],
 }
@@ -181,6 +186,7 @@ async def get_events(
 
     The stream ends after `done`.
     """
+    # Errors must come before the stream starts: after that the status has been sent.
     newest = await newest_event(sync_id, context=context)
     if last_event_id is not None and not _EVENT_ID.fullmatch(last_event_id):
         raise BadRequest(
@@ -232,12 +238,14 @@ class EventStream:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        # The writer has ended its stream itself, and a reader who is gone needs no end.
         if finished == {watching}:
             await send(_END)
 
     async def _write(self, send: Send) -> None:
         await self._say(send, "retry: 2000\n\n")
         while True:
+            # A transaction for each look: a long stream must not keep a database connection.
             shown, news = await progress_since(self._sync, self._after, context=self._context)
             if news:
                 self._after = news[-1].revision
