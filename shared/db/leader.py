@@ -153,11 +153,11 @@ class _SessionLock(LeaderLock):
                 await session.close(timeout=CLOSE_S)
 
     async def _asked(self) -> None:
-        """Wait until nobody asks any more; cut off a question that takes longer than ``CLOSE_S``."""
-        if (
-            self._asking is not None
-            and not (await asyncio.wait([self._asking], timeout=CLOSE_S))[0]
-        ):
+        """Wait until nobody asks any more; cut off a question after ``CLOSE_S`` seconds."""
+        if self._asking is None:
+            return
+        answered, _ = await asyncio.wait([self._asking], timeout=CLOSE_S)
+        if not answered:
             self._asking.cancel()
             await asyncio.wait([self._asking])
 

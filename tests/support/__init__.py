@@ -1,1 +1,1 @@
-"""What all suites share: waiting, chance, ports, servers, and the running product with its client."""
+"""Share what all suites need: waiting, chance, ports, servers, the running product, a client."""

@@ -1,4 +1,4 @@
-"""What a person or a program does with a product that runs, whoever started it."""
+"""Do what a person or a program does with a running product, whoever started it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RESOURCES = {
 ENDED = frozenset({"done", "incomplete", "failed"})
 """The states of a sync, or of one of its resources, that change no more."""
 KEPT = httpx.Limits(keepalive_expiry=2.0)
-"""Shorter than the 5 s after which our servers close: a request sent into a closing connection is lost."""
+"""Our servers close after 5 s, and a request sent into a closing connection is lost: be sooner."""
 
 
 def is_waiting(resource: dict[str, Any]) -> dict[str, Any] | None:
@@ -26,7 +26,7 @@ def is_waiting(resource: dict[str, Any]) -> dict[str, Any] | None:
 
 
 class Client:
-    """A customer, and the provider's people: they know three addresses and nothing of processes."""
+    """Act for a customer, and for the provider's people: both know addresses and no processes."""
 
     def __init__(self, *, url: str, sandbox: str, bootstrap: str) -> None:
         self.url, self.sandbox, self.bootstrap = url, sandbox, bootstrap
@@ -35,13 +35,13 @@ class Client:
     # what a customer does
 
     def browser(self) -> httpx.Client:
-        """Cookies and redirects as a browser has them."""
+        """Return a client that keeps cookies like a browser and follows no redirects."""
         return httpx.Client(timeout=60, trust_env=False, follow_redirects=False)
 
     def consent(
         self, link: str, *, decision: str = "allow", account: str | None = None
     ) -> httpx.Response:
-        """From our short link through the sandbox's consent page back to our callback, whose answer is returned."""
+        """Follow our short link through the sandbox's consent page; return the final answer."""
         with self.browser() as browser:
             to_provider = browser.get(link)
             assert to_provider.status_code == 302, to_provider.text
@@ -53,7 +53,7 @@ class Client:
     def connect(
         self, provider: str, *, account: str | None = None, user: str = "demo"
     ) -> dict[str, Any]:
-        """Through v1, to the connection."""
+        """Connect an account through v1 and return the connection."""
         asked = {"provider": provider, "org_id": "demo", "user_id": user}
         flow = self.api("POST", "/v1/connect", json=asked)
         self.consent(flow["authorize_url"], account=account)
@@ -68,7 +68,7 @@ class Client:
         return answer.json() if answer.content else None
 
     def synced(self, sync: str, *, within: float = PATIENCE_S) -> dict[str, Any]:
-        """The sync once it has ended."""
+        """Return the sync once it has ended."""
 
         def ended() -> dict[str, Any] | None:
             found = self.api("GET", f"/v1/syncs/{sync}")
@@ -78,7 +78,7 @@ class Client:
         return result
 
     def all_waiting(self, sync: str) -> dict[str, Any]:
-        """Return the sync once all that is left of it waits, so that a move of the clock ends each wait.
+        """Return the sync once all that is left of it waits: a move of the clock ends each wait.
 
         What is on its way to a wait when the clock is moved begins its wait after the move.
         """
@@ -92,7 +92,7 @@ class Client:
         return result
 
     def items(self, connection: str, resource: str | None = None) -> Iterator[dict[str, Any]]:
-        """All items, page by page."""
+        """Yield all items, page by page."""
         params = {"connection_id": connection, "page_size": "200"} | (
             {"resource": resource} if resource else {}
         )
@@ -124,7 +124,7 @@ class Client:
         return str(made["account_id"])
 
     def ledger(self, provider: str, account: str, resource: str) -> dict[str, dict[str, Any]]:
-        """Id → row of what really exists there now."""
+        """Return id → row of what really exists there now."""
         rows = self.control(
             "GET", f"{provider}/accounts/{account}/ledger", params={"resource": resource}
         )["items"]
@@ -136,7 +136,7 @@ class Client:
     def differences(
         self, provider: str, account: str, connection: str
     ) -> dict[str, tuple[int, int]]:
-        """Resource → (lost, phantom) where what we have is not what the ledger has."""
+        """Return resource → (lost, phantom) where we and the ledger differ."""
         found = {}
         for resource in RESOURCES[provider]:
             ours = [item["id"] for item in self.items(connection, resource)]

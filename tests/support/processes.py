@@ -1,4 +1,4 @@
-"""What a child process of a test is given."""
+"""The surroundings that a test gives a child process."""
 
 from __future__ import annotations
 

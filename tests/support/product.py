@@ -1,4 +1,4 @@
-"""The whole product as a child process on free ports, and what a person or a program does with it."""
+"""Run the whole product as a child process on free ports, and use it as people and programs do."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Product(Client):
         self.process: subprocess.Popen[str] | None = None
 
     def start(self, *, ready_within: float = 30.0) -> list[str]:
-        """Returns the lines it greets with, once they are all there."""
+        """Start it and return its greeting, once it is ready."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.module],
@@ -77,7 +77,7 @@ class Product(Client):
         self._gone()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Ask it to stop; returns the seconds that took."""
+        """Ask it to stop; return the seconds that took."""
         assert self.process is not None
         started = time.monotonic()
         self.process.send_signal(number)
@@ -100,7 +100,7 @@ class Product(Client):
 
 @contextmanager
 def product(folder: Path, *, module: str = "deploy.local", **settings: str) -> Iterator[Product]:
-    """Started, and stopped at the end whatever happens."""
+    """Yield a running product, and stop it at the end whatever happens."""
     one = Product(folder, module=module, **settings)
     try:
         one.start()

@@ -1,4 +1,7 @@
-"""Wait for something to become true. Tests sleep here and nowhere else (see tests/structure/test_tests.py)."""
+"""Wait for something to become true.
+
+Tests sleep here and nowhere else: tests/structure/test_tests.py sees to that.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,11 @@ PATIENCE_S: Final = 90.0
 
 
 def eventually(check: Callable[..., Any], *, within: float = PATIENCE_S, every: float = 0.1) -> Any:
-    """Return the first truthy answer of ``check``; fail with its last answer after ``within`` seconds."""
+    """Return the first truthy answer of ``check``.
+
+    Raises:
+        AssertionError: none came in ``within`` seconds; it shows the last answer.
+    """
     end = time.monotonic() + within
     while not (found := check()):
         _give_up(end, within, found)
@@ -24,7 +31,11 @@ def eventually(check: Callable[..., Any], *, within: float = PATIENCE_S, every: 
 async def until(
     check: Callable[[], Any], *, within: float = PATIENCE_S, every: float = 0.01
 ) -> Any:
-    """Return the first truthy answer of ``check``, awaited if need be; fail as ``eventually`` does."""
+    """Return the first truthy answer of ``check``, awaited if it has to be.
+
+    Raises:
+        AssertionError: none came in ``within`` seconds; it shows the last answer.
+    """
     end = time.monotonic() + within
     while not (found := await _answer(check)):
         _give_up(end, within, found)
@@ -39,7 +50,7 @@ async def turns(count: int = 1) -> None:
 
 
 async def next_millisecond() -> None:
-    """Return when the machine's clock shows another millisecond, for times that are kept no finer."""
+    """Return when the machine's clock shows another millisecond: times are kept no finer."""
     now = time.time_ns() // 1_000_000
     while time.time_ns() // 1_000_000 == now:  # noqa: ASYNC110  # nothing tells of the time
         await asyncio.sleep(0.000_2)

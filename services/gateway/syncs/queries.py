@@ -119,7 +119,8 @@ async def save_progress(db: AsyncConnection, bodies: Sequence[JobProgress]) -> N
         for number, body in enumerate(bodies, 1)
     ]
     if rows:
-        # Row by row: one upsert may not change a row twice, and a batch holds several steps of a job.
+        # Row by row: one upsert may not change a row twice, and a batch may hold several steps
+        # of a job.
         await db.execute(_SAVE, rows)
 
 
