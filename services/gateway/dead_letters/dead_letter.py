@@ -112,7 +112,7 @@ def format_id(topic: str, partition: int, offset: int) -> str:
 def parse_id(id_: str) -> tuple[TopicPartition, int]:
     """Return the partition and offset of an id.
 
-    Raise ``NotFound`` if it is not one of ``topic``'s.
+    Raise ``NotFound`` if it is not an id of ours.
     """
     found = _ID.fullmatch(id_)
     if (

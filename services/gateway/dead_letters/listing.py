@@ -155,7 +155,7 @@ async def show_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLette
 
 
 async def find_dead_letter(id_: str, *, context: DeadLetterContext) -> DeadLetter:
-    """Return one dead letter and its replay. Raise as ``show_dead_letter`` does."""
+    """Return one dead letter. Raise as ``show_dead_letter`` does."""
     partition, offset = parse_id(id_)
     async with open_reader(context, [partition.topic]) as reader:
         logged = await reader.one(partition, offset)

@@ -2,11 +2,13 @@
 
 Beside path, method and signature, a handler carries these options in its decorator:
 
-``errors``   the codes of ``error_codes`` that are its own; those of any request are added ``links``
-the operations that can be called next with its answer ``form``     the shape of the form that it
-reads ``answers``  status → answer, where the return annotation does not say it ``headers``  the
-headers of its successful answer, with their meaning ``problem_media`` and ``problem_page``  set if
-its errors are not problem+json, or a page for a browser
+- ``errors``: the codes of ``error_codes`` that are its own; those of any request are added
+- ``links``: the operations that can be called next with its answer
+- ``form``: the shape of the form that it reads
+- ``answers``: status → answer, where the return annotation does not say it
+- ``headers``: the headers of its successful answer, with their meaning
+- ``problem_media``, ``problem_page``: set if its errors are not problem+json, or are a page for a
+  browser
 """
 
 from __future__ import annotations

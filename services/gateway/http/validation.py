@@ -64,7 +64,7 @@ def field_error(one: Mapping[str, Any], request: AnyRequest) -> FieldError:
     fields = _fields(request.scope.get("route_handler"))
     if found := _FIELD.fullmatch(message):
         name = found[2][:_SHOWN]
-        return FieldError(detail=_of_field(name, found[1], fields), pointer=f"/{name}")
+        return FieldError(detail=_of_field(name, found[1], fields), pointer=f"/{_escaped(name)}")
     if key in {"", "data"}:
         takes = f" with {fields}" if fields else ""
         given = f"; {_kind(found[2])} was sent" if (found := _TYPE.match(message)) else ""
@@ -114,6 +114,11 @@ def _of_value(name: str, message: str) -> str:
 
 def _kind(named: str) -> str:
     return " or ".join(_KINDS.get(kind, kind) for kind in named.split(" | "))
+
+
+def _escaped(name: str) -> str:
+    """Return a name as a JSON pointer has it: https://www.rfc-editor.org/rfc/rfc6901#section-3."""
+    return name.replace("~", "~0").replace("/", "~1")
 
 
 def _step(found: re.Match[str]) -> str:

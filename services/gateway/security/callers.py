@@ -28,7 +28,7 @@ KEY_COARSE_S: Final = 600.0
 _NOBODYS: Final = hash_token("")
 # Whoever signs in in the morning stays signed in for the working day.
 IDLE_S: Final = 12 * 3_600.0
-# An open page asks every few seconds; few of those requests should write.
+# An open page asks again and again; few of those requests should write.
 SESSION_COARSE_S: Final = 300.0
 # Our tokens have 43 characters. Anything longer is a forgery, and is not hashed in full.
 _LONGEST: Final = 128

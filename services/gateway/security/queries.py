@@ -93,7 +93,7 @@ async def get_session(db: AsyncConnection, id_: str) -> Session | None:
 
 
 async def touch_session(db: AsyncConnection, id_: str, *, now: float, older_than: float) -> None:
-    """Set ``used``, unless somebody has set it after ``older_than`` meanwhile."""
+    """Set ``used_at``, unless somebody has set it after ``older_than`` meanwhile."""
     stale = (sessions.c.id == id_) & (sessions.c.used_at < older_than)
     await db.execute(update(sessions).where(stale).values(used_at=now))
 

@@ -265,6 +265,12 @@ async def test_T41_a_page_size_out_of_range_is_refused_and_never_clamped(
         ),
         (
             "POST /v1/connect",
+            b'{"provider": "notion", "org_id": "o", "user_id": "u", "a/b~c": 1}',
+            "`a/b~c` is not a field of this request; it takes ",
+            "/a~1b~0c",
+        ),
+        (
+            "POST /v1/connect",
             b'{"provider": 7}',
             "`provider` must be a text; a whole number was sent.",
             "/provider",
