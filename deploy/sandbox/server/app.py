@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
@@ -61,9 +61,8 @@ def _provider_app(sandbox: ProviderSandbox, module: SandboxModule) -> ASGIApp:
 def _control_app(sandboxes: Sandboxes, data_dir: Path, store: Store) -> ASGIApp:
     @asynccontextmanager
     async def alone(_: Litestar) -> AsyncIterator[None]:
-        with claimed(data_dir / f"{FILE}.lock"):
+        with closing(store), claimed(data_dir / f"{FILE}.lock"):
             yield
-        store.close()
 
     return Litestar(
         route_handlers=HANDLERS,

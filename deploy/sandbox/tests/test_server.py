@@ -11,6 +11,7 @@ from deploy.sandbox.providers import load_sandboxes
 from deploy.sandbox.server.control import HANDLERS
 from deploy.sandbox.server.guide import CALLS
 from deploy.sandbox.server.routing import claimed
+from tests.support.serving import served
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8003", "[::1]:8003"])
@@ -71,7 +72,7 @@ async def test_the_provider_sees_its_own_paths_and_builds_links_that_lead_back(
     sandbox: httpx.AsyncClient,
 ) -> None:
     link = (await sandbox.get("/plums/v1/plums")).json()["next"]
-    assert link == "http://127.0.0.1:8003/plums/v1/broken"
+    assert link == str(sandbox.base_url.join("/plums/v1/broken"))
 
 
 async def test_a_defect_of_a_provider_is_a_500_with_a_detail(sandbox: httpx.AsyncClient) -> None:
@@ -138,8 +139,10 @@ def test_every_provider_folder_with_a_sandbox_is_found_by_its_slug() -> None:
 @pytest.mark.parametrize("slug", sorted(load_sandboxes()))
 async def test_a_default_account_holds_what_its_counts_say(tmp_path: Path, slug: str) -> None:
     clients = sandbox_clients(tmp_path, "http://localhost:8000", [slug])
-    transport = httpx.ASGITransport(create_app(tmp_path, clients))  # type: ignore[arg-type]
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as sandbox:
+    async with (
+        served(lambda _: create_app(tmp_path, clients)) as url,
+        httpx.AsyncClient(base_url=url) as sandbox,
+    ):
         default = (await sandbox.get(f"/_sandbox/{slug}/accounts")).json()["items"][0]
         ledger = (await sandbox.get(f"/_sandbox/{slug}/accounts/{default['id']}/ledger")).json()[
             "items"

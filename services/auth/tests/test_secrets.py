@@ -1,4 +1,5 @@
 import sqlite3
+from contextlib import closing
 from io import StringIO
 from pathlib import Path
 
@@ -41,7 +42,8 @@ async def test_T11_no_token_code_or_secret_stands_readable_in_the_database(tmp_p
     async with open_auth(tmp_path, FakeProvider(runtime())) as auth:
         await auth.token(await auth.connect(), stale_version=1)
         callback = await auth.come_back(await auth.start())
-    dump = "\n".join(sqlite3.connect(tmp_path / "auth.db").iterdump())
+    with closing(sqlite3.connect(tmp_path / "auth.db")) as database:
+        dump = "\n".join(database.iterdump())
     assert 'INSERT INTO "credentials"' in dump
     hidden = [
         *auth.fake.access,

@@ -1,5 +1,7 @@
 import re
 from base64 import b64encode
+from collections.abc import Iterator
+from contextlib import closing
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,10 +14,10 @@ from shared.errors import BadRequest
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    store = Store(tmp_path / "sandbox.db")
+def world(tmp_path: Path) -> Iterator[World]:
     client = msgspec.structs.replace(CLIENT, return_origins=("https://app.example",))
-    return World(Plums(), store, Clock(store), client)
+    with closing(Store(tmp_path / "sandbox.db")) as store:
+        yield World(Plums(), store, Clock(store), client)
 
 
 def test_the_page_is_marked_and_offers_every_account_the_default_first(world: World) -> None:

@@ -1,3 +1,4 @@
+from contextlib import closing
 from pathlib import Path
 
 from deploy.sandbox.world import Clock, ShownRecord, Store, World, record_page
@@ -45,14 +46,14 @@ def test_an_address_without_a_record_answers_404_with_a_page() -> None:
 
 
 def test_live_rows_are_found_by_id_in_every_account_once_each(tmp_path: Path) -> None:
-    store = Store(tmp_path / "sandbox.db")
-    world = World(Plums(), store, Clock(store), CLIENT)
-    twin = world.add_account("Twin", 1, {"plums": 5})
-    assert [row.id for row in world.live("plums", "plums-1-0")] == ["plums-1-0"]
-    world.mutate(twin.id, "plums", create=0, update=["plums-1-0"], archive=["plums-1-1"])
-    assert [row.body for row in world.live("plums", "plums-1-0")] == [
-        {"n": 0},
-        {"n": 0, "edited": 1},
-    ]
-    assert len(world.live("plums", "plums-1-1")) == 1
-    assert world.live("plums", "plums-9-9") == []
+    with closing(Store(tmp_path / "sandbox.db")) as store:
+        world = World(Plums(), store, Clock(store), CLIENT)
+        twin = world.add_account("Twin", 1, {"plums": 5})
+        assert [row.id for row in world.live("plums", "plums-1-0")] == ["plums-1-0"]
+        world.mutate(twin.id, "plums", create=0, update=["plums-1-0"], archive=["plums-1-1"])
+        assert [row.body for row in world.live("plums", "plums-1-0")] == [
+            {"n": 0},
+            {"n": 0, "edited": 1},
+        ]
+        assert len(world.live("plums", "plums-1-1")) == 1
+        assert world.live("plums", "plums-9-9") == []

@@ -1,3 +1,5 @@
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -14,15 +16,24 @@ from deploy.sandbox.world import (
 from deploy.sandbox.world.tests.plums import CLIENT, Baskets, Plums
 from shared.errors import BadRequest, NotFound
 
-
-def world_at(path: Path, simulated: Plums | None = None) -> World:
-    store = Store(path / "sandbox.db")
-    return World(simulated or Plums(), store, Clock(store), CLIENT)
+Opened = Callable[..., World]
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    return world_at(tmp_path)
+def opened(tmp_path: Path) -> Iterator[Opened]:
+    """Yield a function that opens the same file again, as a restart does."""
+    with ExitStack() as stack:
+
+        def world_of(simulated: Plums | None = None) -> World:
+            store = stack.enter_context(closing(Store(tmp_path / "sandbox.db")))
+            return World(simulated or Plums(), store, Clock(store), CLIENT)
+
+        yield world_of
+
+
+@pytest.fixture
+def world(opened: Opened) -> World:
+    return opened()
 
 
 def live(world: World, resource: str = "plums") -> list[str]:
@@ -92,28 +103,28 @@ def test_an_archived_row_cannot_be_updated(world: World) -> None:
         world.mutate("acc-1", "plums", create=0, update=["plums-1-0"], archive=0)
 
 
-def test_what_is_archived_along_is_told_and_kept(tmp_path: Path) -> None:
-    world = world_at(tmp_path, Baskets())
+def test_what_is_archived_along_is_told_and_kept(opened: Opened) -> None:
+    world = opened(Baskets())
     touched = world.mutate("acc-1", "baskets", create=0, update=0, archive=1)
     assert touched["archived"] == ["baskets-1-0"]
     assert len(touched["archived_plums"]) == 5
-    assert live(world_at(tmp_path, Baskets())) == live(world) == []
+    assert live(opened(Baskets())) == live(world) == []
 
 
-def test_rows_keep_their_order_and_content_over_a_restart(tmp_path: Path) -> None:
-    world = world_at(tmp_path)
+def test_rows_keep_their_order_and_content_over_a_restart(opened: Opened) -> None:
+    world = opened()
     world.mutate("acc-1", "plums", create=3, update=2, archive=1)
     # Updating the first row created must not move it behind the others: cursors rely on the order.
     world.mutate("acc-1", "plums", create=0, update=["plums-1-5"], archive=0)
     before = world.all_rows("acc-1")
-    after = world_at(tmp_path).all_rows("acc-1")
+    after = opened().all_rows("acc-1")
     assert {kind: list(rows.items()) for kind, rows in after.items()} == {
         kind: list(rows.items()) for kind, rows in before.items()
     }
 
 
-def test_accounts_codes_tokens_and_the_clock_survive_a_restart(tmp_path: Path) -> None:
-    world = world_at(tmp_path)
+def test_accounts_codes_tokens_and_the_clock_survive_a_restart(opened: Opened) -> None:
+    world = opened()
     account = world.add_account("a", 3, {"plums": 4})
     world.codes["c"] = AuthorizationCode(
         account=account.id, client_id="x", redirect_uri="u", expires=1.5, used=True
@@ -124,16 +135,16 @@ def test_accounts_codes_tokens_and_the_clock_survive_a_restart(tmp_path: Path) -
     world.tokens["gone"] = world.tokens["t"]
     del world.tokens["gone"]
     world.clock.advance(3600)
-    again = world_at(tmp_path)
+    again = opened()
     assert dict(again.accounts) == dict(world.accounts)
     assert (dict(again.codes), dict(again.tokens)) == (dict(world.codes), dict(world.tokens))
     assert again.clock.offset == 3600
 
 
-def test_a_saved_row_stands_in_place_of_the_generated_one(tmp_path: Path) -> None:
+def test_a_saved_row_stands_in_place_of_the_generated_one(opened: Opened) -> None:
     row = SandboxRow(id="plums-1-2", created="x", modified="y", body={})
-    world_at(tmp_path).save("acc-1", "plums", [row])
-    assert list(world_at(tmp_path).rows("acc-1", "plums").values())[2] == row
+    opened().save("acc-1", "plums", [row])
+    assert list(opened().rows("acc-1", "plums").values())[2] == row
 
 
 def test_deleting_what_is_not_there_is_a_key_error(world: World) -> None:
@@ -146,11 +157,11 @@ def test_the_clients_secret_is_not_in_its_repr() -> None:
 
 
 def test_a_failed_write_leaves_the_store_usable(tmp_path: Path) -> None:
-    store = Store(tmp_path / "s.db")
-    with pytest.raises(Exception, match="type"):
-        store.write("a", {"k": object()})  # type: ignore[dict-item]
-    store.write("a", {"k": b"v"})
-    assert list(store.load("a")) == [("k", b"v")]
+    with closing(Store(tmp_path / "s.db")) as store:
+        with pytest.raises(Exception, match="type"):
+            store.write("a", {"k": object()})  # type: ignore[dict-item]
+        store.write("a", {"k": b"v"})
+        assert list(store.load("a")) == [("k", b"v")]
 
 
 def test_the_default_account_is_there_from_the_start(world: World) -> None:

@@ -3,17 +3,17 @@ from pathlib import Path
 
 import pytest
 
-from deploy.sandbox.providers.airtable.tests.serving import access_token, open_world, serving
+from deploy.sandbox.providers.airtable.tests.serving import access_token, opened, serving
 from deploy.sandbox.world import World
 
 
 @pytest.fixture(scope="module")
 def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[World, str]]:
     """Yield the world and URL shared by the tests that change nothing."""
-    opened = open_world(tmp_path_factory.mktemp("standing"))
-    opened.limiter.off = True
-    with serving(opened) as root:
-        yield opened, root
+    with opened(tmp_path_factory.mktemp("standing")) as world:
+        world.limiter.off = True
+        with serving(world) as root:
+            yield world, root
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +22,11 @@ def token(standing: tuple[World, str]) -> str:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> World:
-    """Return a world without limits; a test that is about limits turns them on."""
-    opened = open_world(tmp_path)
-    opened.limiter.off = True
-    return opened
+def world(tmp_path: Path) -> Iterator[World]:
+    """Yield a world without limits; a test that is about limits turns them on."""
+    with opened(tmp_path) as world:
+        world.limiter.off = True
+        yield world
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import base64
 import hashlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -28,9 +28,11 @@ http_get = partial(httpx.get, verify=False)
 http_post = partial(httpx.post, verify=False)
 
 
-def open_world(folder: Path, client: SandboxClient = CLIENT) -> World:
-    store = Store(folder / "sandbox.db")
-    return World(SIMULATED, store, Clock(store), client)
+@contextmanager
+def opened(folder: Path, client: SandboxClient = CLIENT) -> Iterator[World]:
+    """Yield the world kept in ``folder``; opening it again is what a restart does."""
+    with closing(Store(folder / "sandbox.db")) as store:
+        yield World(SIMULATED, store, Clock(store), client)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from deploy.sandbox.providers.airtable.tests.serving import (
     exchange,
     http_get,
     http_post,
-    open_world,
+    opened,
     refresh,
     returned,
     serving,
@@ -207,8 +207,8 @@ def test_the_client_must_authenticate_by_basic(standing: tuple[World, str], head
 
 
 def test_a_client_without_secret_names_itself_and_must_not_use_basic(tmp_path: Path) -> None:
-    world = open_world(tmp_path, msgspec.structs.replace(CLIENT, secret=""))
-    with serving(world) as url:
+    public = msgspec.structs.replace(CLIENT, secret="")
+    with opened(tmp_path, public) as world, serving(world) as url:
         form = {"grant_type": "refresh_token", "refresh_token": "x"}
         bare = http_post(url + TOKEN, data=form | {"client_id": CLIENT.id})
         assert bare.json()["error"] == "invalid_grant"
@@ -263,12 +263,11 @@ def test_codes_access_and_refresh_tokens_die_in_their_time(world: World, url: st
 
 
 def test_grants_and_iterators_survive_a_restart(tmp_path: Path) -> None:
-    world = open_world(tmp_path)
-    with serving(world) as url:
+    with opened(tmp_path) as world, serving(world) as url:
         pair = exchange(url, consent(url)["code"]).json()
         table = first_table(world)
         offset = get(url, pair["access_token"], table).json()["offset"]
-    with serving(open_world(tmp_path)) as url:
+    with opened(tmp_path) as world, serving(world) as url:
         assert get(url, pair["access_token"], table, offset=offset).status_code == 200
         assert exchange(url, "used").status_code == 400
 

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.sandbox.providers.hubspot.tests.serving import Serving, new_world, serving
+from deploy.sandbox.providers.hubspot.tests.serving import Serving, serving
 from deploy.sandbox.world import Limiter, SandboxAccount
 
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serving]:
-    folder = tmp_path_factory.mktemp("sandbox")
-    with serving(new_world(folder), folder) as running:
+    with serving(tmp_path_factory.mktemp("sandbox")) as running:
         yield running
 
 

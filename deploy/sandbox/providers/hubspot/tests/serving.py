@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,24 +40,22 @@ class Serving:
     http: httpx.Client
 
 
-def new_world(folder: Path) -> World:
-    store = Store(folder / "sandbox.sqlite3")
-    return World(SIMULATED, store, Clock(store), CLIENT)
-
-
 @contextmanager
-def serving(world: World, folder: Path) -> Iterator[Serving]:
-    app = Litestar(
-        [Router(path="/hubspot", route_handlers=routes(world))],
-        openapi_config=None,
-        logging_config=None,
-    )
-    # A client that checks certificates takes 60 ms to create.
-    with (
-        served_in_thread(app) as url,
-        httpx.Client(base_url=f"{url}/hubspot", verify=False) as http,
-    ):
-        yield Serving(world, folder, f"{url}/hubspot", http)
+def serving(folder: Path) -> Iterator[Serving]:
+    """Serve the state in ``folder``; serving it again is what a restart does."""
+    with closing(Store(folder / "sandbox.sqlite3")) as store:
+        world = World(SIMULATED, store, Clock(store), CLIENT)
+        app = Litestar(
+            [Router(path="/hubspot", route_handlers=routes(world))],
+            openapi_config=None,
+            logging_config=None,
+        )
+        # A client that checks certificates takes 60 ms to create.
+        with (
+            served_in_thread(app) as url,
+            httpx.Client(base_url=f"{url}/hubspot", verify=False) as http,
+        ):
+            yield Serving(world, folder, f"{url}/hubspot", http)
 
 
 def authorize_params(**changed: str | None) -> dict[str, str]:

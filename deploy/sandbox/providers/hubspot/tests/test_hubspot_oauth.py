@@ -11,7 +11,6 @@ from deploy.sandbox.providers.hubspot.tests.serving import (
     Serving,
     authorize_params,
     consent,
-    new_world,
     serving,
     token_form,
     tokens,
@@ -269,7 +268,7 @@ def test_an_account_whose_name_has_no_latin_letter_has_its_number_for_a_domain(
 
 def test_codes_and_tokens_survive_a_restart(sandbox: Serving) -> None:
     pair, code = tokens(sandbox), consent(sandbox)["code"]
-    with serving(new_world(sandbox.folder), sandbox.folder) as again:
+    with serving(sandbox.folder) as again:
         assert details(again, pair["access_token"]).status_code == 200
         assert exchange(again, code=code).status_code == 200
         assert_refused(exchange(again, code=code), "BAD_AUTH_CODE", "invalid_grant")

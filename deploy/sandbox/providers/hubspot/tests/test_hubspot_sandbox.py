@@ -8,7 +8,7 @@ import pytest
 
 from deploy.sandbox.providers.hubspot import SIMULATED
 from deploy.sandbox.providers.hubspot.catalogue import property_types
-from deploy.sandbox.providers.hubspot.tests.serving import Serving, new_world, serving, tokens
+from deploy.sandbox.providers.hubspot.tests.serving import Serving, serving, tokens
 from deploy.sandbox.world import Limit, SandboxAccount
 
 FAMILIES = ("crm/v3/objects", "crm/objects/2026-03", "crm/objects/2026-09")
@@ -141,7 +141,7 @@ def test_created_and_updated_rows_show_in_lists_and_survive_a_restart(
     assert len(api.get("crm/objects/2026-03/deals", limit=100).json()["results"]) == 30
     touched = sandbox.world.mutate(small.id, "deals", create=3, update=2, archive=0)
     assert len(api.get("crm/objects/2026-03/deals", limit=100).json()["results"]) == 33
-    with serving(new_world(sandbox.folder), sandbox.folder) as again:
+    with serving(sandbox.folder) as again:
         rows = (
             Api(again.http, api.token).get("crm/objects/2026-03/deals", limit=100).json()["results"]
         )

@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -37,9 +37,8 @@ Fault = Callable[[httpx.Request], httpx.Response | None]
 @contextmanager
 def opened(folder: Path) -> Iterator[World]:
     """Yield the world kept in ``folder``; opening it again is what a restart does."""
-    store = Store(folder / "sandbox.sqlite")
-    yield World(SIMULATED, store, Clock(store), CLIENT)
-    store.close()
+    with closing(Store(folder / "sandbox.sqlite")) as store:
+        yield World(SIMULATED, store, Clock(store), CLIENT)
 
 
 @asynccontextmanager
