@@ -13,6 +13,7 @@ from redis.exceptions import OutOfMemoryError
 from deploy.servers import Redis
 from shared.quota import Permit, Quota, Window, open_redis
 from shared.settings import SecretStr
+from tests.support.clock import MovableClock
 
 WINDOW = Window("a", 10, 1.0)
 
@@ -75,7 +76,7 @@ async def test_a_script_that_the_server_forgot_is_sent_again(
 
 
 async def test_a_server_that_is_killed_is_done_without_and_used_again_when_it_is_back(
-    own_redis: Redis, clients: tuple[Client, Client]
+    movable_clock: MovableClock, own_redis: Redis, clients: tuple[Client, Client]
 ) -> None:
     first, second = map(Quota, clients)
     await granted(first, second, asks=3)
@@ -86,10 +87,9 @@ async def test_a_server_that_is_killed_is_done_without_and_used_again_when_it_is
     assert 29.0 < await second.closed(["b"]) <= 30.0
     await asyncio.to_thread(own_redis.start)
     assert not (await second.permit([Window("b", 10, 1.0)])).granted
-    await granted(
-        first, second, asks=3
-    )  # a connection that broke is found out by using it, alone once more
-    await asyncio.sleep(1.5)
+    # A connection that broke is found out by using it, alone once more.
+    await granted(first, second, asks=3)
+    movable_clock.move(seconds=10)
     moments = await granted(first, second, asks=20)
     assert most_within(moments, WINDOW.window_s) == 10, "together again"
 

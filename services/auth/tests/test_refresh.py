@@ -1,17 +1,23 @@
 import asyncio
 import sqlite3
 from contextlib import closing
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
+from sqlalchemy import func, select
 
 from services.auth import credentials, store
 from services.auth.refresh.attempt import Claim, begin, give_up, keep
+from services.auth.tables import credentials as credentials_table
 from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
 from shared.contracts.connections import Connection
 from shared.errors import Conflict, TributaryError, Unavailable
+from shared.telemetry import configure_logging
+from tests.support.waiting import turns, until
 
 HOUR = 3600
 
@@ -245,8 +251,9 @@ async def test_another_process_waits_while_an_attempt_stands(auth: Auth) -> None
     connection = await auth.connect()
     await crash_after_sending(auth, connection, answered=False)
     waiting = asyncio.create_task(auth.token(connection, stale_version=1))
-    await asyncio.sleep(0.2)
-    assert not waiting.done()
+    asked = auth.clock.asked
+    await until(lambda: waiting.done() or auth.clock.asked >= asked + 10)
+    assert not waiting.done(), "it looks again and again whether the time of the attempt is over"
     assert auth.fake.seen["refresh_token"] == 0
     auth.clock.now += 21
     assert (await waiting).token_version == 2
@@ -312,11 +319,19 @@ async def test_at_most_eight_refreshes_of_a_provider_run_at_once(auth: Auth) -> 
     made = [await auth.connect(user=f"u{n}", account=f"a{n}") for n in range(20)]
     auth.fake.gate.clear()
     tokens = [asyncio.create_task(auth.token(connection, stale_version=1)) for connection in made]
+    await until(lambda: len(refreshing()) == len(made))
+    await turns()
+    # Whoever was let in by now has asked to write before this does.
+    async with auth.context.database.write() as db:
+        claimed = select(func.count(credentials_table.c.attempt_id))
+        assert (await db.execute(claimed)).scalar() == 8
     await auth.fake.arrived("refresh_token", 8)
-    await asyncio.sleep(0.1)
-    assert auth.fake.seen["refresh_token"] == 8
     auth.fake.gate.set()
     assert {token.token_version for token in await asyncio.gather(*tokens)} == {2}
+
+
+def refreshing() -> list[asyncio.Task[Any]]:
+    return [task for task in asyncio.all_tasks() if task.get_name().startswith("refresh ")]
 
 
 async def test_a_disconnected_connection_gives_no_token(auth: Auth) -> None:
@@ -350,13 +365,16 @@ async def test_new_tokens_are_kept_until_a_database_that_is_away_is_back(
     auth: Auth, tmp_path: Path
 ) -> None:
     connection = await auth.connect()
+    log = StringIO()
+    configure_logging("info", "json", log)
     auth.fake.gate.clear()
     asked = asyncio.create_task(auth.token(connection, stale_version=1))
     await auth.fake.arrived("refresh_token")
     with closing(sqlite3.connect(tmp_path / "auth.db")) as operator:
         operator.execute("ALTER TABLE outbox RENAME TO away")
         auth.fake.gate.set()
-        await asyncio.wait([asked], timeout=0.7)
+        await until(lambda: "refreshed_not_stored" in log.getvalue())
+        assert not asked.done()
         operator.execute("ALTER TABLE away RENAME TO outbox")
     assert (await asked).token_version == 2
     assert auth.fake.seen["refresh_token"] == 1
