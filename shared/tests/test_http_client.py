@@ -269,7 +269,7 @@ async def test_closing_ends_what_is_under_way() -> None:
 async def test_an_answer_that_is_cut_off_is_never_half_read(client: HttpClient, raw: bytes) -> None:
     async with serving(answering(raw, then_close=True)) as server:
         with pytest.raises(Unreachable) as failure:
-            await client.request("GET", server.url, timeout_s=5)
+            await client.request("GET", server.url, timeout_s=PATIENCE_S)
     assert failure.value.retriable
 
 
@@ -281,14 +281,14 @@ async def test_a_reset_in_the_middle_of_a_body_is_a_typed_failure(client: HttpCl
 
     async with serving(reset) as server:
         with pytest.raises(Unreachable):
-            await client.request("GET", server.url, timeout_s=5)
+            await client.request("GET", server.url, timeout_s=PATIENCE_S)
 
 
 async def test_a_server_that_does_not_listen_is_unreachable(client: HttpClient) -> None:
     async with serving(good) as server:
         url = server.url
     with pytest.raises(Unreachable, match="could not be reached"):
-        await client.request("GET", f"{url}/path?code=sesame", timeout_s=5)
+        await client.request("GET", f"{url}/path?code=sesame", timeout_s=PATIENCE_S)
 
 
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "/relative", "http://", "http://a\n/"])
@@ -306,7 +306,7 @@ async def test_T18_an_endless_body_stops_at_the_cap(client: HttpClient) -> None:
 
     async with serving(endless) as server:
         with pytest.raises(BodyTooLarge):
-            await client.request("GET", server.url, timeout_s=10)
+            await client.request("GET", server.url, timeout_s=PATIENCE_S)
 
 
 async def test_T20_a_gzip_bomb_stops_at_the_cap(client: HttpClient) -> None:
@@ -314,7 +314,7 @@ async def test_T20_a_gzip_bomb_stops_at_the_cap(client: HttpClient) -> None:
     bomb = b"".join(packer.compress(bytes(1 << 20)) for _ in range(200)) + packer.flush()
     async with serving(answering(http(bomb, "Content-Encoding: gzip"))) as server:
         with pytest.raises(BodyTooLarge):
-            await client.request("GET", server.url, timeout_s=10)
+            await client.request("GET", server.url, timeout_s=PATIENCE_S)
 
 
 async def test_gzip_is_inflated_over_several_members(client: HttpClient) -> None:
@@ -381,7 +381,7 @@ async def test_tls_works_with_a_trusted_certificate_and_only_then(tmp_path: Path
     async with serving(drip_or_good, theirs) as server:
         distrusting = HttpClient()
         with pytest.raises(Unreachable, match="SSLCertVerificationError"):
-            await distrusting.request("GET", server.url, timeout_s=5)
+            await distrusting.request("GET", server.url, timeout_s=PATIENCE_S)
         await distrusting.aclose()
         trusting = HttpClient(
             transport=http_pool.PooledTransport(4, tls=ssl.create_default_context(cafile=crt))
@@ -389,5 +389,5 @@ async def test_tls_works_with_a_trusted_certificate_and_only_then(tmp_path: Path
         for _ in range(3):
             with pytest.raises(Unreachable, match="in time"):
                 await trusting.request("GET", f"{server.url}/slow", timeout_s=0.2)
-            assert (await trusting.request("GET", server.url, timeout_s=5)).json() == {"ok": True}
+            assert (await trusting.request("GET", server.url, timeout_s=PATIENCE_S)).json() == {"ok": True}
         await trusting.aclose()

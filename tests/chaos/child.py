@@ -124,7 +124,7 @@ class Child:
     def pause(self) -> None:
         """Send SIGSTOP and wait until it has stopped."""
         self._signal(signal.SIGSTOP)
-        eventually(lambda: self.state == "T", within=5, every=0.005)
+        eventually(lambda: self.state == "T", every=0.005)
 
     def resume(self) -> None:
         self._signal(signal.SIGCONT)

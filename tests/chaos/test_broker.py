@@ -36,7 +36,7 @@ from tests.chaos.modes import BlackHole, Drop
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
 from tests.support.client import ENDED
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -135,7 +135,9 @@ def test_F08_without_its_topics_a_service_refuses_to_start_and_makes_none(bare: 
         assert "Traceback" not in said, said
     admin = AdminClient({"bootstrap.servers": bare.client.bootstrap})
     assert not [
-        name for name in admin.list_topics(timeout=10).topics if name.startswith("tributary.")
+        name
+        for name in admin.list_topics(timeout=PATIENCE_S).topics
+        if name.startswith("tributary.")
     ]
 
 
@@ -262,7 +264,7 @@ def test_F38_while_dead_letters_cannot_be_kept_nothing_is_passed_and_readiness_i
     place = max(one.offset for one in at if one.partition == last.partition)
     with disk_full(running["broker"]):
         running["gateway"].resume()
-        eventually(lambda: not running.ready(), within=20)
+        eventually(lambda: not running.ready())
         assert log.committed(bootstrap, "gateway", ITEMS)[last.partition] <= place
     eventually(running.ready, within=30)
     eventually(

@@ -18,7 +18,7 @@ from tests.chaos.limits import disk_full, forget_peak, peak_mib
 from tests.chaos.load import Load, begin, pace
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -46,7 +46,9 @@ class Events:
         headers = {"Last-Event-ID": str(self.last)} if self.seen else {}
         url = f"{load.stack.client.url}/v1/syncs/{load.sync}/events"
         try:
-            with httpx.stream("GET", url, headers=headers, timeout=20, trust_env=False) as answer:
+            with httpx.stream(
+                "GET", url, headers=headers, timeout=PATIENCE_S, trust_env=False
+            ) as answer:
                 for one in _events(answer):
                     self.seen.append(one)
                     most -= 1

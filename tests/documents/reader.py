@@ -17,6 +17,7 @@ from tests.structure.tree import ROOT
 from tests.support.client import RESOURCES
 from tests.support.processes import clean
 from tests.support.product import Product
+from tests.support.waiting import PATIENCE_S
 
 LEFT_OUT: Final = frozenset({".git", ".tributary", ".env", ".cache", ".venv-dev"})
 """Left out of the copy: a fresh checkout lacks it, or a test must not write to it."""
@@ -132,5 +133,5 @@ def reading(running: Product, folder: Path) -> Iterator[Reader]:
         assert shell.stdin is not None
         assert shell.stdout is not None
         shell.stdin.close()
-        shell.wait(timeout=20)
+        shell.wait(timeout=PATIENCE_S)
         shell.stdout.close()

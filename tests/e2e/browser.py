@@ -27,6 +27,7 @@ from playwright.sync_api import (
 from typing_extensions import override
 
 from tests.support.product import Product
+from tests.support.waiting import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium")
 FLAGS = (
@@ -40,7 +41,7 @@ FLAGS = (
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="chromium is not installed (apt-get install chromium)"
 )
-PATIENCE_MS = 20_000
+PATIENCE_MS = 1_000 * PATIENCE_S
 
 
 @contextmanager

@@ -96,9 +96,7 @@ def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(
     )
     card.get_by_role("button", name="Sync now").click()
     deals = f"{len(product.ledger('hubspot', account, 'deals')):,}"
-    eventually(
-        lambda: counts(page)["deals"] == deals and "Syncing" not in card.inner_text(), within=20
-    )
+    eventually(lambda: counts(page)["deals"] == deals and "Syncing" not in card.inner_text())
     assert counts(page) == totals(product, account)
 
     disconnect(page, card)
@@ -108,8 +106,8 @@ def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(
 
 
 def watch_it_come_in(product: Product, card: Locator, sync: str) -> None:
-    eventually(lambda: moving(product, sync), within=5, every=0.02)
-    eventually(lambda: re.search("[1-9]", card.locator(".bars").inner_text()), within=5, every=0.02)
+    eventually(lambda: moving(product, sync), every=0.02)
+    eventually(lambda: re.search("[1-9]", card.locator(".bars").inner_text()), every=0.02)
     expect(card.locator("progress").first).to_be_visible()
     on_the_way = set()
     while "Syncing" in card.inner_text():
@@ -154,16 +152,14 @@ def test_a_search_typed_while_a_load_runs_is_not_lost(world: World, person: Visi
 
     page.route(re.compile("/console/items.*[?&]q=nobody"), hold)
     page.get_by_role("searchbox").fill("nobody")
-    eventually(
-        lambda: page.locator("#cards").get_attribute("data-live") is not None and held, within=10
-    )
+    eventually(lambda: page.locator("#cards").get_attribute("data-live") is not None and held)
     before = len(person.asked)
 
     def refreshed_or_over() -> bool:
         live = page.locator("#cards").get_attribute("data-live")
         return live == "" or any("/console/items" in url for _, url in person.asked[before:])
 
-    eventually(refreshed_or_over, within=30)
+    eventually(refreshed_or_over)
     for route in held:
         route.continue_()
     page.unroute_all()
@@ -253,9 +249,7 @@ def test_T37_no_page_of_ours_shows_inside_another_site(
         )
         (tmp_path / "index.html").write_text(frame)
         page = person.page(f"http://localhost:{port}/index.html")
-        eventually(
-            lambda: any("frame" in complaint.lower() for complaint in person.complaints), within=10
-        )
+        eventually(lambda: any("frame" in complaint.lower() for complaint in person.complaints))
         framed = page.frames[1]
         assert framed.url.startswith("chrome-error://")
         assert "Tributary" not in framed.locator("body").inner_text()

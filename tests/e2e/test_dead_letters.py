@@ -17,7 +17,7 @@ from shared.kafka.dead_letters import DeadLetters
 from shared.settings import Cluster
 from tests.e2e.topics import records
 from tests.support.product import Product, product
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -72,7 +72,9 @@ def replayed(one: Product, ids: list[str]) -> None:
         for id_ in ids:
             one.api("POST", f"/v1/dead-letters/{id_}/replay")
         if copy < COPIES - 1:
-            with sqlite3.connect(one.folder / "data" / "gateway.db", timeout=10) as database:
+            with sqlite3.connect(
+                one.folder / "data" / "gateway.db", timeout=PATIENCE_S
+            ) as database:
                 database.execute("UPDATE replays SET sent_at = NULL, begun_at = 0")
             database.close()
 
@@ -93,7 +95,7 @@ def all_read(one: Product, topics: tuple[str, ...]) -> bool:
             ends[topic, record.partition] = max(
                 ends.get((topic, record.partition), 0), record.offset + 1
             )
-    with sqlite3.connect(one.folder / "data" / "gateway.db", timeout=10) as database:
+    with sqlite3.connect(one.folder / "data" / "gateway.db", timeout=PATIENCE_S) as database:
         stored = {(topic, partition): at for topic, partition, at in database.execute(POSITIONS)}
     database.close()
     return all(stored.get(place, 0) >= end for place, end in ends.items())

@@ -18,7 +18,7 @@ from shared.settings import Cluster
 from shared.tests.scraped import Metrics, rise
 from tests.support.processes import ROOT
 from tests.support.product import Product, product
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -44,7 +44,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 def text(running: Product, service: str) -> str:
     """Scrape as Prometheus does: by an address, without credentials."""
     answer = httpx.get(
-        f"http://127.0.0.1:{running.ports[service]}/metrics", timeout=10, trust_env=False
+        f"http://127.0.0.1:{running.ports[service]}/metrics", timeout=PATIENCE_S, trust_env=False
     )
     assert answer.status_code == 200, answer.text
     return answer.text
@@ -61,7 +61,7 @@ def seen(running: Product, service: str, name: str, value: float, **labels: str)
         values = scrape(running, service)
         return values if values.get(name, **labels) == value else None
 
-    found: Metrics = eventually(shown, within=20)
+    found: Metrics = eventually(shown)
     return found
 
 

@@ -180,7 +180,7 @@ def test_the_popup_explains_a_declined_consent_and_the_client_is_told_why(
     expect(popup.locator("main")).to_contain_text("access was declined")
     with popup.expect_event("close"):
         popup.get_by_role("button", name="Close this window").click()
-    eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs, within=10)
+    eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs)
     (told,) = person.dialogs
     assert "Connect the account first" in told
     expect(page.locator("#status")).to_have_text("not connected")
@@ -198,7 +198,7 @@ def test_the_page_of_a_declined_consent_closes_by_itself(world: World, person: V
     expect(popup.locator("main")).to_contain_text("access was declined")
     with popup.expect_event("close"):
         popup.clock.fast_forward(13_000)
-    eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs, within=10)
+    eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs)
 
 
 def test_a_blocked_popup_ends_in_words_and_connecting_again_works(
@@ -208,7 +208,7 @@ def test_a_blocked_popup_ends_in_words_and_connecting_again_works(
     person.context.add_init_script("window.reallyOpen = window.open; window.open = () => null;")
     page = world.client(person, "hubspot", "blocked")
     page.click("#connect")
-    eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs, within=10)
+    eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs)
     assert "Connect the account first" in person.dialogs[0]
     page.evaluate("() => { window.open = window.reallyOpen; }")
     allow(connect(page), account)
@@ -249,7 +249,6 @@ def test_flows_that_run_at_once_do_not_disturb_each_other(world: World, person: 
         resource = next(iter(TINY[slug]))
         eventually(
             lambda id_=found["id"], n=TINY[slug][resource]: len(list(product.items(id_))) == n,
-            within=20,
         )
         assert {item["id"] for item in product.items(found["id"])} == set(
             product.ledger(slug, account, resource)
@@ -278,7 +277,7 @@ def test_a_page_of_an_origin_that_is_not_allowed_can_do_nothing(
     page = world.client(person, "hubspot", "stranger", host="127.0.0.1")
     with page.expect_event("requestfailed"):
         page.click("#connect")
-    eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs, within=10)
+    eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs)
     assert len(person.context.pages) == 1
     assert any("blocked by CORS policy" in complaint for complaint in person.complaints)
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.support.processes import ROOT, clean
 from tests.support.product import Product, product
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -37,7 +37,7 @@ def ended(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
         env={**one.settings, "PATH": os.environ["PATH"], **settings},
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE_S,
         check=False,
     )
     one.close()
@@ -55,7 +55,7 @@ def refused(folder: Path, **settings: str) -> str:
 def test_it_greets_with_the_lines_that_the_readme_shows(tmp_path: Path) -> None:
     one = Product(tmp_path)
     try:
-        assert one.start(ready_within=10) == shown_by_the_readme(one)
+        assert one.start() == shown_by_the_readme(one)
     finally:
         one.close()
 

@@ -17,7 +17,7 @@ from shared.kafka import ensure_topics
 from shared.settings import Cluster
 from tests.support.processes import ROOT
 from tests.support.product import Product
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -44,13 +44,13 @@ async def test_a_service_that_comes_before_kafka_is_ready_once_kafka_is_there(
         )
     broker = Broker(tmp_path / "kafka", port=one.ports["KAFKA"])
     try:
-        await asyncio.to_thread(eventually, lambda: "start_waits" in one.log.read_text(), within=30)
+        await asyncio.to_thread(eventually, lambda: "start_waits" in one.log.read_text())
         assert auth.poll() is None
         await broker.start()
         await ensure_topics(Cluster(bootstrap=one.bootstrap), local=True)
-        await asyncio.to_thread(eventually, lambda: answers(health), within=30)
+        await asyncio.to_thread(eventually, lambda: answers(health))
         auth.terminate()
-        assert await asyncio.to_thread(auth.wait, 15) == 0
+        assert await asyncio.to_thread(auth.wait, PATIENCE_S) == 0
     finally:
         auth.kill()
         auth.wait()

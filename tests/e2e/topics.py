@@ -68,7 +68,7 @@ def live_keys(members: list[Consumer]) -> set[str]:
         shares[:] = [len(member.assignment()) for member in members]
         return min(shares) > 0 and len(ended) == sum(shares)
 
-    eventually(read, within=40, every=0)
+    eventually(read, every=0)
     return {key for key, (_, alive) in last.items() if alive}
 
 

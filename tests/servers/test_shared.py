@@ -59,7 +59,7 @@ def test_everyone_of_a_run_gets_the_same_server_and_the_last_one_ends_it(folder:
             assert other.url("redis") == url
         assert answers(url)
     assert not answers(url)
-    eventually(lambda: not folder.exists(), within=10)
+    eventually(lambda: not folder.exists())
 
 
 def test_a_run_that_is_killed_leaves_no_server(folder: Path) -> None:
@@ -75,7 +75,7 @@ def test_a_run_that_is_killed_leaves_no_server(folder: Path) -> None:
         url = run.stdout.readline().strip()
         assert answers(url)
         run.kill()
-    eventually(lambda: not answers(url), within=20)
+    eventually(lambda: not answers(url))
 
 
 def run_tests(tmp_path: Path, *, waits: bool) -> subprocess.Popen[str]:
@@ -122,10 +122,10 @@ def test_ctrl_c_ends_the_servers_too(tmp_path: Path) -> None:
     """The terminal sends it to the run and to its workers alike."""
     with run_tests(tmp_path, waits=True) as run:
         notes = tmp_path / "notes"
-        eventually(lambda: notes.exists() and len(notes.read_text().splitlines()) == 2, within=60)
+        eventually(lambda: notes.exists() and len(notes.read_text().splitlines()) == 2)
         os.killpg(run.pid, signal.SIGINT)
         run.communicate(timeout=60)
-    eventually(lambda: not answers(notes.read_text().splitlines()[0]), within=20)
+    eventually(lambda: not answers(notes.read_text().splitlines()[0]))
 
 
 def test_each_module_has_an_empty_database_that_is_gone_afterwards(real_postgres: str) -> None:

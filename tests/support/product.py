@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,7 @@ from tests.support.client import Client
 from tests.support.clock import MovableClock
 from tests.support.ports import reserved_ports
 from tests.support.processes import clean
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 PORTS = ("GATEWAY", "AUTH", "FETCHER", "SANDBOX", "KAFKA")
 
@@ -49,7 +48,7 @@ class Product(Client):
         )
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self, *, ready_within: float = 30.0) -> list[str]:
+    def start(self) -> list[str]:
         """Start it and return its greeting, once it is ready."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
@@ -66,7 +65,6 @@ class Product(Client):
             raise AssertionError(f"it did not start: {self.log.read_text()[-3000:]}")
         eventually(
             lambda: self.http.get(f"{self.url}/health/ready").status_code == 200,
-            within=ready_within,
         )
         return lines
 
@@ -76,17 +74,15 @@ class Product(Client):
         self.process.kill()
         self._gone()
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> float:
-        """Ask it to stop; return the seconds that took."""
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Ask it to stop, and wait until it has."""
         assert self.process is not None
-        started = time.monotonic()
         self.process.send_signal(number)
         self._gone()
-        return time.monotonic() - started
 
     def _gone(self) -> None:
         assert self.process is not None
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=PATIENCE_S)
         if self.process.stdout is not None:
             self.process.stdout.close()
 

@@ -11,6 +11,7 @@ import pytest
 from typing_extensions import override
 
 from deploy.health import health, main
+from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
 
@@ -77,7 +78,7 @@ def test_the_exit_status_is_what_a_container_sees() -> None:
         command = [sys.executable, "-m", "deploy.health", url]
         assert (
             subprocess.run(
-                command, cwd=ROOT, timeout=20, check=False, capture_output=True
+                command, cwd=ROOT, timeout=PATIENCE_S, check=False, capture_output=True
             ).returncode
             == 0
         )

@@ -19,9 +19,9 @@ from confluent_kafka import TopicPartition
 
 from deploy.localkafka.log import PartitionLog
 from deploy.localkafka.policy import policy
+from tests.support.waiting import PATIENCE_S
 
 ROOT = Path(__file__).parents[3]
-PATIENCE = 15.0
 
 
 Pair = tuple[bytes | None, bytes | None]
@@ -73,7 +73,7 @@ class BrokerProcess:
     async def terminate(self) -> int:
         assert self._process is not None
         self._process.terminate()
-        return await asyncio.wait_for(self._process.wait(), PATIENCE)
+        return await asyncio.wait_for(self._process.wait(), PATIENCE_S)
 
 
 async def run_python(*arguments: str) -> Process:
@@ -84,7 +84,7 @@ async def run_python(*arguments: str) -> Process:
 
 async def next_line(process: Process) -> str:
     assert process.stdout is not None
-    return (await asyncio.wait_for(process.stdout.readline(), PATIENCE)).decode().strip()
+    return (await asyncio.wait_for(process.stdout.readline(), PATIENCE_S)).decode().strip()
 
 
 async def create_topic(address: str, name: str, partitions: int = 1, **configs: str) -> None:
@@ -114,7 +114,7 @@ async def producer(address: str, **settings: object) -> AsyncIterator[AIOKafkaPr
     try:
         yield client
     finally:
-        await asyncio.wait_for(client.stop(), PATIENCE)  # waits for ever when the broker is gone
+        await asyncio.wait_for(client.stop(), PATIENCE_S)  # waits for ever when the broker is gone
 
 
 @asynccontextmanager
@@ -127,7 +127,7 @@ async def consumer(
     try:
         yield client
     finally:
-        await asyncio.wait_for(client.stop(), PATIENCE)  # waits for ever when the broker is gone
+        await asyncio.wait_for(client.stop(), PATIENCE_S)  # waits for ever when the broker is gone
 
 
 class Kafka(Protocol):
@@ -160,7 +160,7 @@ class Aiokafka:
         found: list[Stored] = []
         async with (
             consumer(address, topic, group_id=group or None) as client,
-            asyncio.timeout(PATIENCE),
+            asyncio.timeout(PATIENCE_S),
         ):
             while len(found) < count:
                 for batch in (await client.getmany(timeout_ms=200)).values():
@@ -197,7 +197,7 @@ class Confluent:
                 headers=list(Aiokafka.headers),
                 on_delivery=lambda e, _: errors.append(e),
             )
-        assert client.flush(PATIENCE) == 0
+        assert client.flush(PATIENCE_S) == 0
         assert set(errors) == {None}
 
     def _read(
@@ -208,7 +208,7 @@ class Confluent:
             if group:
                 client.subscribe([topic])
             else:
-                partitions = client.list_topics(topic, PATIENCE).topics[topic].partitions
+                partitions = client.list_topics(topic, PATIENCE_S).topics[topic].partitions
                 client.assign([TopicPartition(topic, number, 0) for number in partitions])
             found = self._poll(client, count)
             if commit:
@@ -219,7 +219,7 @@ class Confluent:
 
     def _poll(self, client: confluent_kafka.Consumer, count: int) -> list[Stored]:
         found: list[Stored] = []
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + PATIENCE_S
         while len(found) < count and time.monotonic() < deadline:
             for message in client.consume(500, 0.2):
                 assert message.error() is None, message.error()

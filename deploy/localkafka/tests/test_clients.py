@@ -16,7 +16,6 @@ from confluent_kafka.cimpl import NewTopic as ConfluentTopic
 
 from deploy.localkafka import Broker
 from deploy.localkafka.tests.harness import (
-    PATIENCE,
     Aiokafka,
     Confluent,
     Kafka,
@@ -25,7 +24,7 @@ from deploy.localkafka.tests.harness import (
     create_topic,
     producer,
 )
-from tests.support.waiting import turns
+from tests.support.waiting import PATIENCE_S, turns
 
 
 async def test_records_come_back_with_key_headers_and_null_values(
@@ -175,7 +174,7 @@ async def test_a_large_record_arrives_although_it_exceeds_what_was_asked_for(add
     async with consumer(
         address, "things", max_partition_fetch_bytes=1000, fetch_max_bytes=1000
     ) as client:
-        assert len((await asyncio.wait_for(client.getone(), PATIENCE)).value) == 900_000
+        assert len((await asyncio.wait_for(client.getone(), PATIENCE_S)).value) == 900_000
 
 
 async def test_the_cluster_id_is_the_identity_of_the_log(broker: Broker, address: str) -> None:
@@ -212,7 +211,7 @@ async def test_a_topic_that_is_made_anew_has_another_id_and_keeps_it_over_a_rest
 
 def _topic_id(address: str, topic: str) -> str:
     client = AdminClient({"bootstrap.servers": address})
-    described = client.describe_topics(TopicCollection([topic]))[topic].result(PATIENCE)
+    described = client.describe_topics(TopicCollection([topic]))[topic].result(PATIENCE_S)
     return str(described.topic_id)
 
 
@@ -227,7 +226,7 @@ def _confluent_write(address: str, topic: str, compression: str = "none") -> Non
     )
     for _ in range(50):
         client.produce(topic, b"v" * 100, on_delivery=lambda error, _: errors.append(error))
-    assert client.flush(PATIENCE) == 0
+    assert client.flush(PATIENCE_S) == 0
     for error in filter(None, errors):
         raise confluent_kafka.KafkaException(error)
 
@@ -241,8 +240,8 @@ def _administer(address: str) -> tuple[list[str], str]:
     for created in client.create_topics(
         [ConfluentTopic("more", 1, 1, config={"cleanup.policy": "compact"})]
     ).values():
-        created.result(PATIENCE)
+        created.result(PATIENCE_S)
     resource = ConfigResource(ConfigResource.Type.TOPIC, "more")
-    settings = client.describe_configs([resource])[resource].result(PATIENCE)
-    groups = client.list_consumer_groups().result(PATIENCE).valid
+    settings = client.describe_configs([resource])[resource].result(PATIENCE_S)
+    groups = client.list_consumer_groups().result(PATIENCE_S).valid
     return [group.group_id for group in groups], settings["cleanup.policy"].value

@@ -13,7 +13,6 @@ from deploy.localkafka import Broker, compaction
 from deploy.localkafka.errors import Code, Refused
 from deploy.localkafka.log import PartitionLog
 from deploy.localkafka.tests.harness import (
-    PATIENCE,
     Aiokafka,
     Pair,
     batch,
@@ -25,7 +24,7 @@ from deploy.localkafka.tests.harness import (
     values,
 )
 from deploy.localkafka.upkeep import Upkeep
-from tests.support.waiting import turns
+from tests.support.waiting import PATIENCE_S, turns
 
 DAY = 24 * 3600 * 1000
 COMPACT = {"cleanup_policy": "compact", "segment_bytes": "2000"}
@@ -195,7 +194,7 @@ async def test_reading_and_writing_go_on_meanwhile(broker: Broker, address: str)
         latest: dict[bytes | None, bytes | None] = {}
         for number in range(1500):
             await writer.send_and_wait("items", b"%d" % number, b"%d" % (number % 50))
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_S):
             while latest.get(b"49") != b"1499":
                 message = await reader.getone()
                 latest[message.key] = message.value

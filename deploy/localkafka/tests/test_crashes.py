@@ -13,7 +13,6 @@ from aiokafka.errors import CommitFailedError
 
 from deploy.localkafka import Broker
 from deploy.localkafka.tests.harness import (
-    PATIENCE,
     Aiokafka,
     BrokerProcess,
     Confluent,
@@ -23,7 +22,7 @@ from deploy.localkafka.tests.harness import (
     producer,
     run_python,
 )
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 MEMBER = ("-m", "deploy.localkafka.tests.member")
 
@@ -43,7 +42,7 @@ class Members:
         return process
 
     async def until(self, enough: Callable[[], bool]) -> None:
-        async with self.news, asyncio.timeout(PATIENCE):
+        async with self.news, asyncio.timeout(PATIENCE_S):
             await self.news.wait_for(enough)
 
     async def close(self) -> None:
@@ -113,7 +112,7 @@ async def test_all_that_was_acknowledged_is_stored_once_after_kills_of_the_broke
                 return
 
     async with (
-        asyncio.timeout(2 * PATIENCE),
+        asyncio.timeout(2 * PATIENCE_S),
         producer(broker_process.address, retry_backoff_ms=20) as sender,
         asyncio.TaskGroup() as lanes,
     ):
@@ -154,11 +153,11 @@ async def test_a_consumer_goes_on_when_the_broker_comes_back(broker_process: Bro
     settings = {"group_id": "readers", "heartbeat_interval_ms": 100, "retry_backoff_ms": 50}
     async with consumer(broker_process.address, "things", **settings) as reader:
         await Aiokafka().write(broker_process.address, "things", [(b"k", b"before")])
-        assert (await asyncio.wait_for(reader.getone(), PATIENCE)).value == b"before"
+        assert (await asyncio.wait_for(reader.getone(), PATIENCE_S)).value == b"before"
         await broker_process.kill()
         await broker_process.start()
         await Aiokafka().write(broker_process.address, "things", [(b"k", b"after")])
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(PATIENCE_S):
             while (await reader.getone()).value != b"after":
                 pass
             await _commit(reader)

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from deploy.native.service import OneShot
 from deploy.servers import Child
+from tests.support.waiting import PATIENCE_S
 
 SCRIPT = """
 import os, signal, sys, time
@@ -41,7 +42,7 @@ class Small(Child):
     once.
     """
 
-    start_within_s = 20.0
+    start_within_s = PATIENCE_S
 
     def __init__(
         self, name: str, folder: Path, manner: str = "good", *, tied: bool = False

@@ -14,17 +14,20 @@ import pytest
 from deploy.native.supervise import Supervisor
 from deploy.native.tests.small import SmallStack
 from deploy.servers import Ended
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 
 class Watched:
     """A supervisor at work in a thread, and what it says."""
 
-    def __init__(self, stack: SmallStack) -> None:
+    def __init__(self, stack: SmallStack, *, stop_within_s: float = PATIENCE_S) -> None:
         self.said: list[str] = []
         self.stop = threading.Event()
         self.supervisor = Supervisor(
-            stack, say=self.said.append, stopping=self.stop.is_set, stop_within_s=(2.0, 2.0)
+            stack,
+            say=self.said.append,
+            stopping=self.stop.is_set,
+            stop_within_s=(stop_within_s, PATIENCE_S),
         )
 
     @contextmanager
@@ -75,7 +78,7 @@ def test_who_is_killed_is_started_again_and_both_are_said(stack: SmallStack, nam
         killed = {**stack.servers, **stack.services}[name]
         before = killed.pid
         os.kill(before, signal.SIGKILL)
-        eventually(lambda: watched.says(f"{name} answers again"), within=20)
+        eventually(lambda: watched.says(f"{name} answers again"))
         assert killed.pid != before
     assert watched.said[0] == f"{name} was ended by SIGKILL; it starts again in 0.5 s."
     assert stack.notes().count(f"{name} starts") == 2
@@ -87,9 +90,9 @@ def test_who_keeps_dying_is_left_alone_for_longer_each_time(stack: SmallStack) -
     with watched.watching():
         door = stack.services["door"]
         for pause in ("0.5", "1", "2"):
-            assert eventually(door.ready, within=20)
+            assert eventually(door.ready)
             os.kill(door.pid, signal.SIGKILL)
-            eventually(lambda pause=pause: watched.says(f"starts again in {pause} s"), within=20)
+            eventually(lambda pause=pause: watched.says(f"starts again in {pause} s"))
 
 
 def test_one_that_does_not_come_up_ends_the_start_with_its_last_words(tmp_path: Path) -> None:
@@ -114,7 +117,7 @@ def test_one_that_is_killed_while_the_others_start_is_started_again(tmp_path: Pa
 
 def test_one_that_does_not_end_when_asked_is_killed_and_named(tmp_path: Path) -> None:
     stack = SmallStack(tmp_path, worker="deaf")
-    watched = Watched(stack)
+    watched = Watched(stack, stop_within_s=5.0)
     try:
         watched.supervisor.start()
         watched.supervisor.stop()

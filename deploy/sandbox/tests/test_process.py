@@ -10,6 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.support.waiting import PATIENCE_S
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -27,7 +29,12 @@ def command(data_dir: Path, port: int = 0) -> list[str]:
 
 def refused(data_dir: Path, port: int = 0) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(data_dir, port), cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+        command(data_dir, port),
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
     )
 
 
@@ -37,7 +44,7 @@ def served(data_dir: Path) -> Iterator[tuple[httpx.Client, subprocess.Popen[str]
     process = subprocess.Popen(command(data_dir), cwd=ROOT, stdout=subprocess.PIPE, text=True)
     try:
         assert process.stdout is not None
-        with httpx.Client(base_url=process.stdout.readline().strip(), timeout=20) as client:
+        with httpx.Client(base_url=process.stdout.readline().strip(), timeout=PATIENCE_S) as client:
             yield client, process
     finally:
         process.kill()

@@ -18,13 +18,13 @@ from deploy.servers import Child, Ended
 from deploy.servers.commands import installed
 from deploy.servers.family import family
 from deploy.servers.ports import Port
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 ROOT = Path(__file__).parents[3]
 
 
 class Shell(Child):
-    start_within_s = 20.0
+    start_within_s = PATIENCE_S
 
     def __init__(self, script: str, *, tied: bool = False, sink: list[str] | None = None) -> None:
         super().__init__("shell", tied=tied, sink=None if sink is None else sink.append)
@@ -50,13 +50,11 @@ def runs(pid: int) -> bool:
 def test_kill_reaches_those_who_left_the_process_group() -> None:
     child = Shell("setsid sleep 60 & echo ready; wait")
     child.start()
-    eventually(
-        lambda: "sleep" in [psutil.Process(pid).name() for pid in family(child.pid)], within=10
-    )
+    eventually(lambda: "sleep" in [psutil.Process(pid).name() for pid in family(child.pid)])
     both = family(child.pid)
     assert len(both) == 2
     child.kill()
-    eventually(lambda: not any(runs(pid) for pid in both), within=10)
+    eventually(lambda: not any(runs(pid) for pid in both))
     assert child.status == -signal.SIGKILL
 
 
@@ -66,7 +64,7 @@ def test_a_paused_one_stands_still_until_it_is_resumed() -> None:
     child.pause()
     assert psutil.Process(child.pid).status() == "stopped"
     child.resume()
-    eventually(lambda: psutil.Process(child.pid).status() != "stopped", within=10)
+    eventually(lambda: psutil.Process(child.pid).status() != "stopped")
     child.kill()
 
 
@@ -94,7 +92,7 @@ def test_a_tied_one_ends_with_its_parent_even_by_kill_9() -> None:
         pid = int(parent.stdout.readline())
         assert psutil.pid_exists(pid)
         parent.kill()
-    eventually(lambda: not runs(pid), within=10)
+    eventually(lambda: not runs(pid))
 
 
 def test_a_server_may_listen_on_a_held_port_and_a_busy_one_is_refused() -> None:

@@ -11,6 +11,7 @@ from shared.contracts.connections import KINDS, Connection
 from shared.contracts.envelope import decode
 from shared.contracts.topics import CONNECTIONS
 from tests.support.clock import MovableClock
+from tests.support.waiting import PATIENCE_S
 
 FLOW = {"provider": "notion", "org_id": "o1", "user_id": "u1"}
 
@@ -25,7 +26,7 @@ async def published(kafka: str, count: int) -> list[tuple[str, Connection]]:
     consumer = AIOKafkaConsumer(CONNECTIONS, bootstrap_servers=kafka, auto_offset_reset="earliest")
     await consumer.start()
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             messages = [await consumer.getone() for _ in range(count)]
     finally:
         await consumer.stop()

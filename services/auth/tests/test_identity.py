@@ -11,6 +11,7 @@ from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
 from shared.connector import Identity
 from shared.telemetry import configure_logging
+from tests.support.waiting import PATIENCE_S
 
 ASKED = "token/introspect"
 INTROSPECT: dict[str, Any] = {
@@ -79,7 +80,7 @@ async def test_introspection_and_identity_call_are_under_way_together(told: Auth
     callback = await told.come_back(await told.start())
     told.fake.gate.clear()
     finishing = asyncio.create_task(told.finish(callback))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         await told.fake.arrived("authorization_code")
         told.fake.gate.set()
         told.fake.gate.clear()

@@ -20,6 +20,7 @@ from services.gateway.tests.serving import SECRET, Gateway, running_broker, runn
 from shared.contracts.connections import Connection
 from shared.crypto import hash_token
 from shared.db import Database
+from tests.support.waiting import PATIENCE_S
 
 OWN, OTHER = "own", "other"
 PAGES = {"pages": [{"id": "1", "name": "Plan"}, {"id": "2", "name": "Notes"}]}
@@ -85,7 +86,7 @@ class Locked:
             local_address=f"127.0.{number // 250}.{number % 250 + 2}"
         )
         url = self.gateway.url.replace("localhost", "127.0.0.1")
-        async with httpx.AsyncClient(transport=transport, base_url=url, timeout=20) as http:
+        async with httpx.AsyncClient(transport=transport, base_url=url, timeout=PATIENCE_S) as http:
             http.headers["host"] = self.gateway.url.partition("://")[2]
             yield http
 

@@ -193,7 +193,7 @@ async def running_gateway(
 
         async with (
             served(app_at) as url,
-            httpx.AsyncClient(base_url=url, timeout=20, cookies=_NoCookies()) as http,
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, cookies=_NoCookies()) as http,
         ):
             yield Gateway(url, http, auth, producer, made[0])
 

@@ -9,6 +9,7 @@ import httpx
 
 from services.gateway.tests.fake_auth import FakeAuth
 from services.gateway.tests.serving import ALLOWED, SECRET, running_broker, running_gateway
+from tests.support.waiting import PATIENCE_S
 
 WHO = {"org_id": "demo", "user_id": "demo"}
 HEADERS = {"origin": ALLOWED}
@@ -19,7 +20,7 @@ async def test_a_load_that_waits_is_told_that_the_server_stops_and_a_stream_is_e
 ) -> None:
     async with (
         running_broker(tmp_path) as (bootstrap, producer),
-        httpx.AsyncClient(timeout=20) as client,
+        httpx.AsyncClient(timeout=PATIENCE_S) as client,
     ):
         async with running_gateway(tmp_path, bootstrap, producer, FakeAuth(SECRET)) as gateway:
             connection = await gateway.connect("notion")

@@ -12,15 +12,17 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request, get
 from litestar.response import Response
-from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright
+from playwright.async_api import BrowserContext, ConsoleMessage, Page, async_playwright, expect
 from typing_extensions import override
 
 from services.gateway.tests.fake_auth import FakeAuth
 from services.gateway.tests.serving import SECRET, Gateway, running_broker, running_gateway
 from shared.contracts.auth import OpenedFlow
 from tests.support.serving import served
+from tests.support.waiting import PATIENCE_S
 
 CHROMIUM = shutil.which("chromium")
+PATIENCE_MS = 1_000 * PATIENCE_S
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking"]
 
 
@@ -102,10 +104,11 @@ async def running_console(folder: Path, **change: Any) -> AsyncIterator[Gateway]
 
 @asynccontextmanager
 async def at_the_browser(gateway: Gateway, **options: Any) -> AsyncIterator[Person]:
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as driver:
         browser = await driver.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         context = await browser.new_context(**options)
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(PATIENCE_MS)
         person = Person(context, await context.new_page(), gateway)
         person.listen()
         yield person

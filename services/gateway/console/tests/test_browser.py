@@ -63,7 +63,7 @@ async def test_connect_watch_search_look_and_disconnect(person: Person) -> None:
         sync, connection, "companies", step=1, state="running", items=20, expected=60
     )
     bar = card.get_by_role("progressbar", name="HubSpot, Companies")
-    await expect(bar).to_have_attribute("value", "20", timeout=1_500)
+    await expect(bar).to_have_attribute("value", "20")
     waiting = {
         "waiting_reason": "The provider asked us to slow down.",
         "waiting_until": "2099-01-01T12:03:08Z",
@@ -73,7 +73,7 @@ async def test_connect_watch_search_look_and_disconnect(person: Person) -> None:
     )
     await expect(
         card.get_by_text("The provider asked us to slow down. Waiting until")
-    ).to_be_visible(timeout=1_500)
+    ).to_be_visible()
 
     await gateway.whole(connection, {"companies": COMPANIES})
     await expect(card.locator(".status").first).to_contain_text("Connected")
