@@ -1,0 +1,237 @@
+"""Find in the syntax tree of a test what tests must not do; each rule yields lines."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from tests.structure.tree import PRODUCT
+
+Rule = Callable[[ast.Module], Iterator[int]]
+
+CLOCKS: Final = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time"}
+PAUSES: Final = {"sleep", "wait_for_timeout"}
+PATCHES: Final = {"setattr", "delattr", "setitem", "delitem"}
+LISTENERS: Final = {
+    "bind",
+    "connect",
+    "connect_ex",
+    "create_connection",
+    "create_server",
+    "open_connection",
+    "start_server",
+}
+FIRST_PORT: Final = 1024
+"""Lower numbers stand for a server that is away: nobody listens there."""
+LIMITED: Final = {"communicate", "run", "wait", "wait_for"}
+PATIENT_S: Final = 30.0
+
+
+def pauses(tree: ast.Module) -> Iterator[int]:
+    """Yield the lines that sleep, here or in a browser."""
+    yield from (node.lineno for node in calls(tree) if called(node) in PAUSES)
+
+
+def upper_bounds(tree: ast.Module) -> Iterator[int]:
+    """Yield the assertions that time passed is less than something."""
+    for scope in functions(tree):
+        names = {target for target, value in assigned(scope) if is_elapsed(value)}
+        for node in ast.walk(scope):
+            if isinstance(node, ast.Assert) and bounds_time(node.test, names):
+                yield node.lineno
+
+
+def bounds_time(test: ast.expr, elapsed: set[str]) -> bool:
+    for node in ast.walk(test):
+        if isinstance(node, ast.Compare):
+            for smaller in smaller_sides(node):
+                if reads_clock(smaller) or elapsed.intersection(names_in(smaller)):
+                    return True
+    return False
+
+
+def smaller_sides(node: ast.Compare) -> Iterator[ast.expr]:
+    """Yield what has to be the smaller one, for each pair of a comparison."""
+    left = node.left
+    for sign, right in zip(node.ops, node.comparators, strict=True):
+        if isinstance(sign, ast.Lt | ast.LtE):
+            yield left
+        if isinstance(sign, ast.Gt | ast.GtE):
+            yield right
+        left = right
+
+
+def is_elapsed(value: ast.expr) -> bool:
+    """Return True for the difference of two readings of a clock, whatever is made of it."""
+    return any(
+        isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and reads_clock(node)
+        for node in ast.walk(value)
+    )
+
+
+def reads_clock(node: ast.AST) -> bool:
+    return any(called(call) in CLOCKS for call in calls(node))
+
+
+def chance_of_a_module(tree: ast.Module) -> Iterator[int]:
+    """Yield the assignments that give a whole module one source of chance."""
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(called(call) == "Random" for call in calls(node)):
+            yield node.lineno
+
+
+def patches(tree: ast.Module) -> Iterator[int]:
+    """Yield the lines that change our own code while it runs, or bring in mocks."""
+    own = {local for local, module in imported(tree) if is_own(module)}
+    foreign = {local for local, module in imported(tree) if not is_own(module)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            if any(module.startswith("unittest.mock") for _, module in imported(node)):
+                yield node.lineno
+        elif isinstance(node, ast.Call) and called(node) in PATCHES:
+            if node.args and not root(node.args[0]) & foreign:
+                yield node.lineno
+        else:
+            yield from (found.lineno for found in attributes_set(node) if root(found) & own)
+
+
+def attributes_set(node: ast.AST) -> Iterator[ast.Attribute]:
+    """Yield the attributes that a statement assigns or deletes."""
+    targets: list[ast.expr] = []
+    match node:
+        case ast.Assign() | ast.Delete():
+            targets = node.targets
+        case ast.AugAssign() | ast.AnnAssign():
+            targets = [node.target]
+        case _:
+            pass
+    yield from (target for target in targets if isinstance(target, ast.Attribute))
+
+
+def fixed_ports(tree: ast.Module) -> Iterator[int]:
+    """Yield the lines that listen at, or connect to, a port of a certain number."""
+    for node in calls(tree):
+        numbers = [word.value for word in node.keywords if (word.arg or "").endswith("port")]
+        if called(node) in LISTENERS:
+            for place in node.args:
+                numbers += place.elts[1:2] if isinstance(place, ast.Tuple) else [place]
+        if any(number(value) >= FIRST_PORT for value in numbers):
+            yield node.lineno
+
+
+def private_names(tree: ast.Module) -> Iterator[int]:
+    """Yield the lines that take a name from the product that it keeps for itself."""
+    own = {local for local, module in imported(tree) if is_own(module)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom | ast.Import):
+            paths = [module for _, module in imported(node) if is_own(module)]
+            if any(is_private(part) for path in paths for part in path.split(".")):
+                yield node.lineno
+        elif isinstance(node, ast.Attribute) and is_private(node.attr) and root(node.value) & own:
+            yield node.lineno
+
+
+def haste(tree: ast.Module) -> Iterator[int]:
+    """Yield the waits for something to come that a busy machine might not keep."""
+    for node in calls(tree):
+        limits = [word.value for word in node.keywords if word.arg == "within"]
+        if root(node.func) == {"asyncio"} and called(node) in {"timeout", "wait_for"}:
+            limits += node.args[-1:]
+        if called(node) in LIMITED:
+            limits += [word.value for word in node.keywords if word.arg == "timeout"]
+        if any(0 <= number(limit) < PATIENT_S for limit in limits):
+            yield node.lineno
+
+
+def calls(tree: ast.AST) -> Iterator[ast.Call]:
+    yield from (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+
+
+def called(node: ast.Call) -> str:
+    """Return the last name of what is called."""
+    match node.func:
+        case ast.Attribute(attr=last) | ast.Name(id=last):
+            return last
+        case _:
+            return ""
+
+
+def functions(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yield the outermost functions."""
+    pending: list[ast.AST] = [tree]
+    while pending:
+        for node in ast.iter_child_nodes(pending.pop()):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield node
+            else:
+                pending.append(node)
+
+
+def assigned(scope: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names that are assigned, with their values."""
+    for node in ast.walk(scope):
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                for target in targets:
+                    yield from parts(target, value)
+            case ast.AnnAssign(target=target, value=ast.expr() as value):
+                yield from parts(target, value)
+            case ast.NamedExpr(target=target, value=value):
+                yield from parts(target, value)
+            case _:
+                pass
+
+
+def parts(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:
+    match target, value:
+        case ast.Tuple(elts=targets), ast.Tuple(elts=values):
+            for one, its in zip(targets, values, strict=False):
+                yield from parts(one, its)
+        case ast.Name(id=local), _:
+            yield local, value
+        case _:
+            pass
+
+
+def imported(tree: ast.AST) -> Iterator[tuple[str, str]]:
+    """Yield (local name, full path) of all that is imported."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for one in node.names:
+                yield one.asname or one.name.partition(".")[0], one.name
+        elif isinstance(node, ast.ImportFrom):
+            for one in node.names:
+                yield one.asname or one.name, f"{node.module}.{one.name}"
+
+
+def is_own(path: str) -> bool:
+    """Return True for the product's code; that of its tests is not."""
+    folders = path.split(".")
+    return folders[0] in PRODUCT and "tests" not in folders
+
+
+def is_private(word: str) -> bool:
+    return word.startswith("_") and not word.startswith("__")
+
+
+def root(node: ast.expr) -> set[str]:
+    """Return the first name of a dotted expression, nothing for any other."""
+    match node:
+        case ast.Name(id=first):
+            return {first}
+        case ast.Attribute(value=value):
+            return root(value)
+        case _:
+            return set()
+
+
+def names_in(node: ast.AST) -> set[str]:
+    return {part.id for part in ast.walk(node) if isinstance(part, ast.Name)}
+
+
+def number(node: ast.expr) -> float:
+    """Return a number that is written out, -1 for anything else."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, int | float):
+        return float(node.value)
+    return -1.0
