@@ -389,5 +389,7 @@ async def test_tls_works_with_a_trusted_certificate_and_only_then(tmp_path: Path
         for _ in range(3):
             with pytest.raises(Unreachable, match="in time"):
                 await trusting.request("GET", f"{server.url}/slow", timeout_s=0.2)
-            assert (await trusting.request("GET", server.url, timeout_s=PATIENCE_S)).json() == {"ok": True}
+            assert (await trusting.request("GET", server.url, timeout_s=PATIENCE_S)).json() == {
+                "ok": True
+            }
         await trusting.aclose()
