@@ -22,6 +22,8 @@ def rewritten(text: str, reader: Reader) -> str:
         match step.kind:
             case "commands":
                 came = reader.types(step.body)
+            case "program":
+                came = reader.runs(step.body)
             case "consent":
                 reader.consents(step.body)
             case "output" if settled(came) != settled(step.body):

@@ -29,7 +29,7 @@ PIECE: Final = re.compile(
     r"^<!-- (?P<mark>.+?) -->$|^(?P<indent> *)```(?P<language>\w+)\n(?P<body>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
-Kind = Literal["commands", "output", "consent", "left out", "other"]
+Kind = Literal["commands", "program", "output", "consent", "left out", "other"]
 
 
 class Step(NamedTuple):
@@ -45,20 +45,23 @@ class Step(NamedTuple):
 def steps(text: str) -> list[Step]:
     """Return what a reader does and sees, in the order of the document."""
     found: list[Step] = []
-    reason, last_end = "", 0
+    reason, last_end, last_mark = "", 0, ""
     for piece in PIECE.finditer(text):
         adjacent = not text[last_end : piece.start()].strip()
         last_end = piece.end()
         mark = piece["mark"]
         if mark is not None:
+            last_mark = mark
             reason = mark.removeprefix("not run: ") if mark.startswith("not run: ") else ""
             if mark.startswith("in the browser: "):
                 found.append(Step("consent", mark.removeprefix("in the browser: "), *piece.span()))
             continue
-        after_commands = adjacent and bool(found) and found[-1].kind == "commands"
+        after_commands = adjacent and bool(found) and found[-1].kind in {"commands", "program"}
         kind = _kind(piece["language"], after_commands=after_commands, left_out=bool(reason))
+        if adjacent and last_mark == "python":
+            kind = "program"
         found.append(Step(kind, piece["body"], *piece.span("body"), reason))
-        reason = ""
+        reason, last_mark = "", ""
     return found
 
 

@@ -19,7 +19,7 @@ from tests.support.processes import clean
 from tests.support.product import Product
 from tests.support.waiting import PATIENCE_S
 
-LEFT_OUT: Final = frozenset({".git", ".tributary", ".env", ".cache", ".venv-dev"})
+LEFT_OUT: Final = frozenset({".git", ".tributary", ".env", ".cache", ".venv-dev", "try"})
 """Left out of the copy: a fresh checkout lacks it, or a test must not write to it."""
 END: Final = "--- end of the block"
 LINK: Final = re.compile(r"http://localhost:\d+/connect/\w+")
@@ -73,6 +73,10 @@ class Reader:
             said += line
         self._said = said.strip()
         return self._shown(self._said)
+
+    def runs(self, program: str) -> str:
+        """Run a Python program; return what it printed, with the addresses of the documents."""
+        return self.types(f".venv/bin/python - <<'PROGRAM'\n{program}PROGRAM")
 
     def consents(self, decision: str) -> None:
         """Open the link that the last block printed, and decide at the simulated provider.

@@ -30,6 +30,15 @@ rm -rf /
 {}
 ```
 
+<!-- python -->
+```python
+print(1)
+```
+
+```text
+1
+```
+
 <!-- in the browser: allow -->
 """
 RUN_ELSEWHERE = {"docs/guides/add-a-provider.md"}
@@ -55,6 +64,8 @@ def test_each_command_works_and_prints_what_the_document_says(
             match step.kind:
                 case "commands":
                     said = reader.types(step.body)
+                case "program":
+                    said = reader.runs(step.body)
                 case "consent":
                     reader.consents(step.body)
                 case "output":
@@ -82,6 +93,8 @@ def test_blocks_outputs_and_marks_are_told_apart() -> None:
         ("output", "two\n"),
         ("left out", "rm -rf /\n"),
         ("other", "{}\n"),
+        ("program", "print(1)\n"),
+        ("output", "1\n"),
         ("consent", "allow"),
     ]
 
