@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.fetcher import known_items, store
 from services.fetcher.context import FetcherContext
 from services.fetcher.jobs import transitions
-from services.fetcher.run import JobRun
+from services.fetcher.run import JobRun, LaneRun
 from shared.contracts import items
 from shared.contracts.items import ItemRef
 from shared.contracts.progress import JobError
@@ -67,7 +67,7 @@ async def _delete(run: JobRun, context: FetcherContext, gone: list[str]) -> None
 
 
 async def send_deletions(
-    run: JobRun, context: FetcherContext, ids: list[str], *, version: int, reason: TombstoneReason
+    run: LaneRun, context: FetcherContext, ids: list[str], *, version: int, reason: TombstoneReason
 ) -> dict[int, int]:
     """Send a tombstone for each id, and return the positions that they got."""
     job, org_id = run.job, run.source.org_id

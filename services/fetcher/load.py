@@ -24,8 +24,9 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
 from services.fetcher.purge import purge
 from services.fetcher.refetch import refetch
-from services.fetcher.run import JobRun, open_run
+from services.fetcher.run import JobRun, open_lane_run, open_run
 from shared.connector import Interruption, Page
+from shared.contracts.connections import Connection
 from shared.contracts.items import version
 from shared.contracts.progress import JobError, Receipt
 from shared.failpoints import failpoint
@@ -46,9 +47,28 @@ async def load(job: Job, context: FetcherContext) -> None:
         source = await store.connection(db, job.connection_id)
     if source is None:
         raise LookupError(f"job {job.id} belongs to the unknown connection {job.connection_id}")
-    run = open_run(job, source, context)
     if job.first_version is None:
         job.first_version = version(job.epoch, 0)
+    if job.kind == "purge":
+        await _purge(job, source, context)
+    elif source.provider in context.runtimes:
+        await _read_pages(job, source, context)
+    else:
+        log.warning("provider_unknown", connection_id=source.id, provider=source.provider)
+        async with context.database.write(lock=source.id) as db:
+            await transitions.finish(db, job, "failed", transitions.PROVIDER_UNKNOWN)
+
+
+async def _purge(job: Job, source: Connection, context: FetcherContext) -> None:
+    run = open_lane_run(job, source, context)
+    while job.state == "running":
+        pages, receipt = job.pages, job.receipt
+        await purge(run, context)
+        _count_recorded(source.provider, job, pages=pages, receipt=receipt)
+
+
+async def _read_pages(job: Job, source: Connection, context: FetcherContext) -> None:
+    run = open_run(job, source, context)
     while job.state == "running":
         pages, receipt = job.pages, job.receipt
         try:
@@ -59,13 +79,9 @@ async def load(job: Job, context: FetcherContext) -> None:
 
 
 def _step(job: Job) -> Callable[[JobRun, FetcherContext], Awaitable[None]]:
-    match job.kind:
-        case "purge":
-            return purge
-        case "refetch":
-            return refetch
-        case "load":
-            return finish if job.cursor == FINISHING else _page
+    if job.kind == "refetch":
+        return refetch
+    return finish if job.cursor == FINISHING else _page
 
 
 async def _page(run: JobRun, context: FetcherContext) -> None:

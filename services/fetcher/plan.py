@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, store
 from services.fetcher.jobs import progress, queries, transitions
 from services.fetcher.jobs.queries import Job, new_job
+from services.fetcher.jobs.transitions import PROVIDER_UNKNOWN
 from shared.connector import Provider
 from shared.contracts.connections import Connection
 from shared.contracts.progress import JobError
@@ -18,6 +20,8 @@ from shared.contracts.syncs import RefetchItems, SyncRequested
 # Two topics have no order between them: a connection may arrive after its first request.
 UNKNOWN_CONNECTION_S: Final = 60.0
 Providers = Mapping[str, Provider]
+
+log = structlog.get_logger()
 
 
 async def plan_connection(
@@ -31,8 +35,10 @@ async def plan_connection(
     # the kind of its event: a sync that was never planned is new, and an older generation has ended
     # even if its ``Disconnected`` never came.
     before = await store.connection(db, snapshot.id)
-    provider = providers[snapshot.provider]
-    if not await store.save_connection(db, snapshot, parallel=provider.parallel):
+    provider = providers.get(snapshot.provider)
+    # A purge needs a slot, but nothing else of the provider.
+    parallel = 1 if provider is None else provider.parallel
+    if not await store.save_connection(db, snapshot, parallel=parallel):
         return
     live_before = before is not None and before.status != "disconnected"
     if snapshot.status == "disconnected":
@@ -68,11 +74,13 @@ async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers:
     one that the gateway holds.
     """
     snapshot = await store.connection(db, request.connection_id)
-    if (
-        snapshot is None
-        or not request.ids
-        or providers[snapshot.provider].resource(request.resource) is None
-    ):
+    if snapshot is None or not request.ids:
+        return
+    provider = providers.get(snapshot.provider)
+    if provider is None and snapshot.status != "disconnected":
+        _warn_of_unknown(snapshot)
+        return
+    if provider is not None and provider.resource(request.resource) is None:
         return
     await store.open_lanes(db, snapshot.id, [request.resource])
     await store.raise_epoch(db, snapshot.id, request.resource, version=request.highest_version)
@@ -81,7 +89,7 @@ async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers:
         await transitions.create(
             db, new_job(snapshot.id, request.resource, snapshot.generation, kind="purge")
         )
-    elif _cannot_load(snapshot, providers[snapshot.provider], request.resource) is None:
+    elif provider and _cannot_load(snapshot, provider, request.resource) is None:
         job = new_job(snapshot.id, request.resource, snapshot.generation, kind="refetch")
         job.cursor = {"ids": list(dict.fromkeys(request.ids))}
         await transitions.create(db, job)
@@ -111,7 +119,15 @@ async def _load(
 ) -> None:
     if not await store.first_time(db, sync_id, snapshot.id):
         return
-    provider = providers[snapshot.provider]
+    provider = providers.get(snapshot.provider)
+    if provider is None:
+        _warn_of_unknown(snapshot)
+        failed = [
+            new_job(snapshot.id, resource, snapshot.generation, error=PROVIDER_UNKNOWN)
+            for resource in resources or snapshot.resources or ("*",)
+        ]
+        await transitions.create(db, *failed, syncs=(sync_id,))
+        return
     chosen = [one.slug for one in provider.resources if resources is None or one.slug in resources]
     loaded = await store.open_lanes(db, snapshot.id, chosen)
     lanes: dict[str, list[Job]] = {}
@@ -133,6 +149,10 @@ async def _load(
             new.append(job)
     await progress.join(db, *joined, syncs=(sync_id,))
     await transitions.create(db, *new, syncs=(sync_id,))
+
+
+def _warn_of_unknown(snapshot: Connection) -> None:
+    log.warning("provider_unknown", connection_id=snapshot.id, provider=snapshot.provider)
 
 
 def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:

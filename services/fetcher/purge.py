@@ -10,13 +10,13 @@ from services.fetcher import known_items, store
 from services.fetcher.context import FetcherContext
 from services.fetcher.finish import send_deletions
 from services.fetcher.jobs import transitions
-from services.fetcher.run import JobRun
+from services.fetcher.run import LaneRun
 
 ABOVE_ALL: Final = 1 << 62
 """A version above every other: epochs stay below 2^33 and leave 20 bits for the page."""
 
 
-async def purge(run: JobRun, context: FetcherContext) -> None:
+async def purge(run: LaneRun, context: FetcherContext) -> None:
     """Delete the next chunk, or close the job when nothing is left."""
     job = run.job
     context.tokens.forget(job.connection_id)

@@ -23,15 +23,12 @@ SHORT_S: Final = 0.5
 """The length of a run while others wait for a slot."""
 
 
-@dataclass
-class JobRun:
-    """One claim's work on a job: the pages of the next ``RUN_S`` seconds."""
+@dataclass(kw_only=True)
+class LaneRun:
+    """One claim's work on a job that needs no provider: a purge."""
 
     job: Job
     source: Connection
-    connector: Connector
-    runtime: Runtime
-    call: ProviderCall
     stopping: asyncio.Event
     queue: SlotQueue
     began: float
@@ -64,6 +61,25 @@ class JobRun:
     def ends(self) -> bool:
         """Return whether to stop at the next page border."""
         return self.over or self.stopping.is_set()
+
+
+@dataclass(kw_only=True)
+class JobRun(LaneRun):
+    """One claim's work on a job: the pages of the next ``RUN_S`` seconds."""
+
+    connector: Connector
+    runtime: Runtime
+    call: ProviderCall
+
+
+def open_lane_run(job: Job, source: Connection, context: FetcherContext) -> LaneRun:
+    return LaneRun(
+        job=job,
+        source=source,
+        stopping=context.stopping,
+        queue=context.queue,
+        began=clock.monotonic(),
+    )
 
 
 def open_run(job: Job, source: Connection, context: FetcherContext) -> JobRun:

@@ -91,6 +91,10 @@ TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
     (state, one.event): one.then for one in LIFE for state in one.states
 }
 CLAIMABLE: Final = frozenset(state for state, event in TRANSITIONS if event == "claimed")
+PROVIDER_UNKNOWN: Final = JobError(
+    code="provider_unknown",
+    detail="This installation no longer has the provider. Install it again, or disconnect.",
+)
 DISCONNECTED: Final = JobError(
     code="disconnected", detail="The account was disconnected during the sync."
 )

@@ -284,6 +284,7 @@ class Fetcher:
         generation: int = 1,
         resources: tuple[str, ...] | None = None,
         sync: str | None = None,
+        installed: bool = True,
     ) -> None:
         snapshot = Connection(
             id="conn",
@@ -302,7 +303,8 @@ class Fetcher:
             updated_at=timestamp(0),
         )
         async with self.database.write(lock="conn") as db:
-            await plan_connection(db, snapshot, providers={"orchard": self.provider})
+            providers = {"orchard": self.provider} if installed else {}
+            await plan_connection(db, snapshot, providers=providers)
 
     async def ask(self, sync: str, connection: str = "conn") -> None:
         request = SyncRequested(sync_id=sync, connection_id=connection, requested_at=timestamp(0))

@@ -56,6 +56,23 @@ def told(fetcher: Fetcher, sync: str) -> list[JobProgress]:
     return [progress for progress in decoded if progress.sync_id == sync]
 
 
+async def test_a_disconnect_deletes_the_items_of_a_provider_whose_folder_is_gone(
+    fetcher: Fetcher,
+) -> None:
+    await fetcher.connect(1)
+    await fetcher.run_until_over()
+    assert fetcher.log.live_items()["apples"]
+    object.__setattr__(fetcher.context, "runtimes", {})
+    object.__setattr__(fetcher.context, "connectors", {})
+    await fetcher.connect(2, installed=False)
+    await fetcher.relay_once()
+    errors = [one.error for one in told(fetcher, "sync-2")]
+    assert {error.code for error in errors if error} == {"provider_unknown"}
+    await fetcher.connect(3, status="disconnected", installed=False)
+    await fetcher.run_until_over()
+    assert fetcher.log.live_items() == {"apples": {}, "pears": {}}
+
+
 @pytest.mark.parametrize("on_its_way", ["from the provider", "to Kafka"])
 async def test_a_disconnect_while_a_page_is_on_its_way_leaves_no_item_behind(
     fetcher: Fetcher, on_its_way: str
