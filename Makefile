@@ -27,6 +27,7 @@ help:
 	  'make run          run the whole product on this machine: http://localhost:8000' \
 	  'make stack        run it on a real Kafka, PostgreSQL and Redis, each process by itself (FETCHERS=2)' \
 	  'make upgrade      bring an older data folder to this version; asks first (YES=--yes: does not ask)' \
+	  'make dev          install what the tests and tools need into .venv-dev' \
 	  'make test         run lint, types, import rules and all tests (TESTS=path picks some)' \
 	  'make test-one     run one test or file: make test-one T=shared/tests/test_settings.py::test_name' \
 	  'make conformance  run the tests that every provider has to pass (PROVIDER=slug picks one)' \
@@ -114,3 +115,4 @@ clean:
 
 dev:
 	@sh deploy/bootstrap.sh .venv-dev requirements-dev.lock
+	@case ' $(MAKECMDGOALS) ' in *' dev '*) echo 'Ready: .venv-dev' ;; esac
