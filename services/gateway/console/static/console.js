@@ -234,7 +234,7 @@ drawer?.addEventListener("close", () => {
 // ---- connecting ------------------------------------------------------------------------------------------------
 
 const NEXT = {
-  window_closed: "The window was closed before the account was connected. If you did allow access, the card will turn green by itself.",
+  window_closed: "The window was closed before the account was connected. If you did allow access, the card will say Connected.",
   expired: "The window was open for too long, so its link has expired.",
 };
 
