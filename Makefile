@@ -61,7 +61,7 @@ test: lint
 
 test-one: dev
 	@if [ -z '$(T)' ]; then echo 'Say which: make test-one T=path/of/test_file.py::test_name' >&2; exit 2; fi
-	@exec $(DEV) -m pytest -q '$(T)'
+	@exec $(DEV) -m pytest -q $(T)
 
 conformance: dev
 	$(DEV) -m pytest -q tests/conformance/suite $${PROVIDER:+--provider=$$PROVIDER}

@@ -1,8 +1,8 @@
 """Finish a complete walk: delete what it did not find, then close the job with its receipt.
 
-A walk that would delete more than a fifth of the lane (and more than a hundred items) holds the
-deletions back until a second walk finds no more of them. An empty answer from a provider in trouble
-must not empty a customer's data.
+A walk that would delete more than a fifth of the lane, and also more than a hundred items, holds
+the deletions back until a second walk finds that no more items are missing than the first did. An
+empty answer from a provider in trouble must not empty a customer's data.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ async def finish(run: JobRun, context: FetcherContext) -> None:
     floor = job.first_version or 0
     async with context.database.read() as db:
         gone = await known_items.not_seen_since(db, job.connection_id, job.resource, version=floor)
+        # Only before the first deletion: those deleted no longer count, and a walk that began to
+        # delete was allowed to.
         held = await _held(run, db, floor) if gone and job.receipt.deleted == 0 else None
     if job.receipt.dropped:
         await _close(run, context, _dropped(job.receipt.dropped), held=None)

@@ -40,7 +40,7 @@ Fold = Callable[[AsyncConnection, list[Any]], Awaitable[None]]
 Read = Callable[[ConsumedRecord], Any]
 
 
-class Stored:
+class StoredPositions:
     """Positions in the gateway's own database, for the present log of each topic."""
 
     def __init__(self, database: Database, log_ids: Mapping[str, str]) -> None:
@@ -63,7 +63,7 @@ def listen(
         for snapshot in snapshots:
             await apply_connection(db, snapshot, provider=providers.get(snapshot.provider))
 
-    stored = Stored(database, log_ids)
+    stored = StoredPositions(database, log_ids)
     folds: tuple[tuple[str, Read, Fold], ...] = (
         (ITEMS, item_row, on_items),
         (PROGRESS, _read_progress, syncs.save_progress),
@@ -71,7 +71,7 @@ def listen(
         (SYNCS, _read_sync, _on_syncs),
     )
 
-    def together(
+    def in_one_transaction(
         topic: str, read: Read, fold: Fold
     ) -> Callable[[list[ConsumedRecord]], Awaitable[None]]:
         """Return a handler of batches.
@@ -95,7 +95,7 @@ def listen(
         return handle
 
     for topic, read, fold in folds:
-        consumers.batches(topic, together(topic, read, fold), stored)
+        consumers.batches(topic, in_one_transaction(topic, read, fold), stored)
 
 
 async def on_items(db: AsyncConnection, rows: list[dict[str, Any]]) -> None:

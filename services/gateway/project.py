@@ -42,23 +42,25 @@ async def project_items(
 
     Return the keys of stale appends, each with the highest version known of it. They were appended
     after a newer version of their key, or after the deletion that came with a disconnect. A paused
-    worker can do that when it wakes, and its item would be the last word on the topic.
+    worker can do that when it wakes, and the topic would then end with an old item.
     """
     # One row per key: PostgreSQL refuses an upsert that would change a row twice.
     # https://www.postgresql.org/docs/current/sql-insert.html#SQL-ON-CONFLICT
     newest, stale = _newest(rows)
-    lowest = await connections.open_generations(db, {key[0] for key in newest})
-    closed = [
-        row for row in newest.values() if row["generation"] < lowest.get(row["connection_id"], 0)
+    open_generation = await connections.open_generations(db, {key[0] for key in newest})
+    ended_rows = [
+        row
+        for row in newest.values()
+        if row["generation"] < open_generation.get(row["connection_id"], 0)
     ]
     # A deletion is written even then: as a row it guards against what is appended after it.
-    over = {items.key(row) for row in closed if not row["deleted"]}
-    writable = [row for key, row in sorted(newest.items()) if key not in over]
-    late = [newest[key] for key in over]
+    ended_keys = {items.key(row) for row in ended_rows if not row["deleted"]}
+    writable = [row for key, row in sorted(newest.items()) if key not in ended_keys]
+    maybe_stale = [newest[key] for key in ended_keys]
     # Normally every row is newer and is written, and stored versions need no look.
     if await items.write(db, writable) < len(writable):
-        late += writable
-    stale |= await items.stale_appends(db, late)
+        maybe_stale += writable
+    stale |= await items.stale_appends(db, maybe_stale)
     if not stale:
         return {}
     stored = await items.versions(db, stale)
@@ -75,13 +77,13 @@ def _newest(
         key = items.key(row)
         known = newest.get(key)
         if known is None or known["version"] < row["version"]:
-            newest[key] = row if known is None else _unmoved(row, known)
+            newest[key] = row if known is None else _keeping_synced_at(row, known)
         elif known["version"] > row["version"]:
             stale.add(key)
     return newest, stale
 
 
-def _unmoved(row: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+def _keeping_synced_at(row: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
     """Return the row with the previous ``synced_at`` if its content is the same."""
     same = row["digest"] is not None and row["digest"] == before["digest"]
     return {**row, "synced_at": before["synced_at"]} if same else row

@@ -143,7 +143,8 @@ class Consumers:
     async def dead_letter(self, record: ConsumedRecord, error: Exception) -> None:
         """Keep one message as a dead letter; return once it is stored.
 
-        For a handler that sorts out bad messages by itself. It has to let ``LimitReached`` through.
+        For a handler that sorts out bad messages by itself. Such a handler must not catch
+        ``LimitReached``.
         """
         await self._delivery.dead_letter(record, error)
 

@@ -38,8 +38,8 @@ class Delivery:
     ``failing`` is public: it names kinds of errors, never their texts, which may quote a message.
     """
 
-    def __init__(self, letters: DeadLetters, limit: DeadLetterLimit) -> None:
-        self._letters, self._limit = letters, limit
+    def __init__(self, dead_letters: DeadLetters, limit: DeadLetterLimit) -> None:
+        self._dead_letters, self._limit = dead_letters, limit
         self._tallies: dict[str, Tally] = {}
         self.failing: dict[str, str] = {}
         self.stopped: set[str] = set()
@@ -73,9 +73,9 @@ class Delivery:
             tally.check(record)
         except LimitReached as reached:
             raise LimitReached(f"{reached.reason}, the last with {_kind(error)}") from error
-        notice = asyncio.get_running_loop().call_later(NOTICE_S, self._letter_waits, topic)
+        notice = asyncio.get_running_loop().call_later(NOTICE_S, self._dead_letter_waits, topic)
         try:
-            await self._letters.publish(record, error, attempts)
+            await self._dead_letters.publish(record, error, attempts)
         finally:
             notice.cancel()
         self.failing.pop(topic, None)
@@ -122,7 +122,7 @@ class Delivery:
         )
         log.error("consumer_stopped", topic=topic, reason=reached.reason)
 
-    def _letter_waits(self, topic: str) -> None:
+    def _dead_letter_waits(self, topic: str) -> None:
         self.failing[topic] = (
             "a message could not be processed, and Kafka does not accept it as a dead letter. "
             "Nothing is skipped until it does; then reading continues by itself."

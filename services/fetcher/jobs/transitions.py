@@ -5,13 +5,13 @@
 | created | new | ready | its first `RunJob` is in the outbox |
 | refused | new | over | it cannot even begin: its row says why |
 | no_slot | new, ready, waiting | awaiting_slot | its connection has all its slots in use |
-| slot_freed | awaiting_slot | ready | it has gone unserved for longest |
+| slot_freed | awaiting_slot | ready | a slot is free, and it was served longest ago |
 | lane_taken | ready, waiting | awaiting_lane | another job of the lane comes first |
 | lane_freed | awaiting_lane | ready | that other job is over |
 | claimed | ready, waiting | running | a worker has taken it, under a new epoch |
 | page_read | running | running | a page is recorded and the run goes on |
 | run_ended | running | ready | the run's time is over and there is more to read |
-| yielded | running | awaiting_slot | the same, and others wait for a slot |
+| yielded | running | awaiting_slot | the run's time is over, others wait |
 | deferred | running | waiting | a delayed `RunJob` is in the outbox |
 | finished | running | over | done, incomplete or failed |
 | worker_gone | running | ready | its worker died or left |
@@ -63,7 +63,12 @@ LIFE: Final = (
         "awaiting_slot",
         "its connection has all its slots in use",
     ),
-    Transition("slot_freed", ("awaiting_slot",), "ready", "it has gone unserved for longest"),
+    Transition(
+        "slot_freed",
+        ("awaiting_slot",),
+        "ready",
+        "a slot is free, and it was served longest ago",
+    ),
     Transition(
         "lane_taken", ("ready", "waiting"), "awaiting_lane", "another job of the lane comes first"
     ),
@@ -75,7 +80,12 @@ LIFE: Final = (
     Transition(
         "run_ended", ("running",), "ready", "the run's time is over and there is more to read"
     ),
-    Transition("yielded", ("running",), "awaiting_slot", "the same, and others wait for a slot"),
+    Transition(
+        "yielded",
+        ("running",),
+        "awaiting_slot",
+        "the run's time is over, others wait",
+    ),
     Transition("deferred", ("running",), "waiting", "a delayed `RunJob` is in the outbox"),
     Transition("finished", ("running",), "over", "done, incomplete or failed"),
     Transition("worker_gone", ("running",), "ready", "its worker died or left"),

@@ -220,7 +220,7 @@ async def drop_generations(db: AsyncConnection, connection_id: str, *, up_to: in
 # Six filters and a start, each given or not, make 128 shapes: all of them fit.
 @lru_cache(maxsize=512)
 def _statement(given: frozenset[str]) -> CompiledSelect:
-    """Return the page's statement. There are as many shapes as there are sets of filters."""
+    """Return the page's statement. Six filters and the page token give 2^7 = 128 shapes at most."""
     conditions = {
         **{
             name: items.c[name] == bindparam(name)

@@ -99,7 +99,7 @@ async def authenticate(
     return key
 
 
-async def opens(prefix: str, *, session: str | None = None, database: Database) -> bool:
+async def is_valid(prefix: str, *, session: str | None = None, database: Database) -> bool:
     """Return True while a key is still valid, and so is the session that it was used by, if any."""
     async with database.read() as db:
         key = await queries.get_key(db, prefix)

@@ -28,7 +28,7 @@ from services.gateway.security.callers import (
     Unauthorized,
     authenticate,
     caller_with,
-    opens,
+    is_valid,
     session_caller,
 )
 from services.gateway.security.permissions import required_permission
@@ -94,8 +94,8 @@ async def _by_key(given: str, connection: AnyConnection, context: GatewayContext
 async def _by_session(connection: AnyConnection, context: GatewayContext) -> Caller | None:
     """Return the caller of a browser's session.
 
-    It counts only on our own pages, not on allowed origins. Raises ``Forbidden`` for a form of
-    another site; the session stays as it is.
+    A session is accepted only in requests from our own pages, not from allowed
+    origins. Raises ``Forbidden`` for a form of another site; the session stays as it is.
     """
     token = session_token(connection, context.settings)
     if token is None:
@@ -156,7 +156,7 @@ def caller_of(connection: AnyConnection) -> Caller | None:
     return caller
 
 
-async def still_let_in(connection: AnyConnection, context: GatewayContext) -> bool:
+async def still_authorized(connection: AnyConnection, context: GatewayContext) -> bool:
     """Return True while the caller may go on.
 
     Long answers ask again and again: the key or session may end meanwhile.
@@ -164,7 +164,7 @@ async def still_let_in(connection: AnyConnection, context: GatewayContext) -> bo
     caller = caller_of(connection)
     if caller is None or caller.prefix is None:
         return True
-    return await opens(caller.prefix, session=caller.session, database=context.database)
+    return await is_valid(caller.prefix, session=caller.session, database=context.database)
 
 
 def provide_context(context: Callable[[], GatewayContext]) -> Provide:

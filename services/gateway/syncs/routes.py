@@ -18,7 +18,7 @@ from services.gateway.context import POLL_S, GatewayContext, InjectedContext
 from services.gateway.http.fields import KnownResource
 from services.gateway.http.operations import Answer, Link
 from services.gateway.http.validation import AnyRequest
-from services.gateway.security.guard import still_let_in
+from services.gateway.security.guard import still_authorized
 from services.gateway.syncs.describe import (
     SyncView,
     describe_sync,
@@ -197,7 +197,7 @@ async def get_events(
         sync_id,
         after=seen if seen <= newest else 0,
         context=context,
-        allowed=lambda: still_let_in(request, context),
+        allowed=lambda: still_authorized(request, context),
     )
 
 

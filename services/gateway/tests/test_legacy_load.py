@@ -15,7 +15,7 @@ from services.gateway.connections.views import list_connections
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.legacy.load import load_everything, newest_connection
 from services.gateway.project import apply_connection, item_row, project_items
-from services.gateway.security.callers import opens
+from services.gateway.security.callers import is_valid
 from services.gateway.security.keys import create_key, revoke_key
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.describe import describe_sync
@@ -336,7 +336,7 @@ async def test_a_stream_ends_without_done_once_its_reader_may_no_longer_read(
         after=0,
         context=context,
         comment_s=0.05,
-        allowed=lambda: opens(prefix, database=context.database),
+        allowed=lambda: is_valid(prefix, database=context.database),
     )
     running = asyncio.create_task(stream({}, asyncio.Event().wait, sent.put))  # type: ignore[arg-type]  # it reads nothing of it
     said = [await sent.get() for _ in range(3)]

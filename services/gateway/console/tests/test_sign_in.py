@@ -20,7 +20,7 @@ from services.gateway.console.tests.rows import (
     settings,
 )
 from services.gateway.context import GatewayContext
-from services.gateway.security.callers import opens
+from services.gateway.security.callers import is_valid
 from services.gateway.security.keys import create_key, revoke_key
 from services.gateway.tests.locked import expire_keys, kept_sessions, leave_idle
 from services.gateway.throttle import FREE
@@ -169,12 +169,12 @@ async def test_T39_signing_out_ends_the_session_at_the_server(
 ) -> None:
     prefix = (await signed_in(http, context)).split("_")[1]
     token = http.cookies["tributary_session"]
-    assert await opens(prefix, session=hash_token(token), database=context.database)
+    assert await is_valid(prefix, session=hash_token(token), database=context.database)
     page = await http.get("/")
     out = await http.post("/console/sign-out", data={"csrf": csrf(page)}, headers=HERE)
     assert (out.status_code, out.headers["location"]) == (303, "/console/sign-in")
     assert "tributary_session" not in http.cookies
-    assert not await opens(prefix, session=hash_token(token), database=context.database), (
+    assert not await is_valid(prefix, session=hash_token(token), database=context.database), (
         "a stream of its goes on"
     )
     http.cookies.set("tributary_session", token)
