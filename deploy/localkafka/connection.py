@@ -42,6 +42,8 @@ _HANDLERS: Final[dict[Key, Handler]] = {
     Key.LIST_GROUPS: coordinating.list_groups,
     Key.DESCRIBE_GROUPS: coordinating.describe_groups,
 }
+_HTTP: Final = frozenset({b"GET ", b"HEAD", b"POST", b"PUT ", b"DELE", b"OPTI", b"PATC"})
+"""The first bytes of a client that takes the port for an HTTP server's."""
 
 
 async def serve(node: Node, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -68,7 +70,10 @@ async def serve(node: Node, reader: asyncio.StreamReader, writer: asyncio.Stream
 
 async def _receive(node: Node, reader: asyncio.StreamReader, host: str, answers: _Answers) -> None:
     while True:
-        (length,) = _LENGTH.unpack(await reader.readexactly(_LENGTH.size))
+        start = await reader.readexactly(_LENGTH.size)
+        if start in _HTTP:
+            raise Malformed("HTTP was sent to the Kafka port")
+        (length,) = _LENGTH.unpack(start)
         if not 0 <= length <= _LARGEST_REQUEST:
             raise Malformed(f"a request of {length} bytes; the limit is {_LARGEST_REQUEST}")
         request = wire.decoded(await reader.readexactly(length))

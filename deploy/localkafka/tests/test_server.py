@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from deploy.localkafka import Broker, BrokerError
 from deploy.localkafka.tests.harness import Aiokafka, consumer, create_topic
@@ -42,6 +43,15 @@ async def answer_to(broker: Broker, frame: bytes) -> bytes:
 def request(key: int, version: int, body: bytes = b"") -> bytes:
     frame = struct.pack(">hhihs", key, version, 77, 1, b"c") + body
     return struct.pack(">i", len(frame)) + frame
+
+
+async def test_http_that_is_sent_to_the_port_is_named_in_the_log(tmp_path: Path) -> None:
+    broker = Broker(tmp_path, "127.0.0.1", 0)
+    await broker.start()
+    with capture_logs() as lines:
+        assert await answer_to(broker, b"GET / HTTP/1.1\r\n\r\n") == b""
+        await broker.stop()
+    assert "HTTP was sent to the Kafka port" in [line.get("reason") for line in lines]
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.168.1.5", "::", "example.com", ""])

@@ -32,9 +32,7 @@ _MESSAGES: Final = {
     ),
     "flow_expired": "This link has expired: links last for 10 minutes. Start connecting again.",
     "code_missing": "{name} sent you back without saying yes or no. Start connecting again.",
-    "access_denied": (
-        "{name} was not connected: access was declined there. Start again if you change your mind."
-    ),
+    "access_denied": ("Access was declined at {name}. Start again if you change your mind."),
     "code_expired": (
         "{name} no longer accepts this consent: it is too old or was used already. "
         "Start connecting again."

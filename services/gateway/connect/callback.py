@@ -92,7 +92,9 @@ def _failed(request: AnyRequest, finished: Finished) -> Response[Any]:
     code, detail = (finished.error.code, finished.error.detail) if finished.error else ("", "")
     if wants_json(request):
         return answer(request, 400, code=code, detail=detail)
-    return explain(400, detail, back=finished.return_url, popup=True)
+    return explain(
+        400, detail, back=finished.return_url, popup=True, declined=code == "access_denied"
+    )
 
 
 def _status(status: str, finished: Finished) -> Mapping[str, str | None]:

@@ -99,7 +99,7 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         400,
         "The return URL is neither a page of this server nor of an allowed origin.",
         "return_url must be a page of this server, such as / or /docs, or a page of an "
-        "allowed origin.",
+        "origin that TRIBUTARY_ALLOWED_ORIGINS lists.",
     ),
     "unknown_mode": ErrorCode(
         400, "There is no such sync mode.", "There is no such mode. The only one is full."
@@ -223,7 +223,7 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "access_denied": ErrorCode(
         400,
         "The person declined.",
-        "Acme was not connected: access was declined there. Start again if you change your mind.",
+        "Access was declined at Acme. Start again if you change your mind.",
     ),
     "code_expired": ErrorCode(
         400,

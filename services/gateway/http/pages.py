@@ -80,7 +80,7 @@ def close_window() -> Response[str]:
     page = (
         f'<html><script>{CLOSE}</script><meta charset="utf-8">{_VIEWPORT}'
         f"<title>Connected</title><style>{_STYLE}</style><main><h1>Connected</h1>"
-        '<p>You can close this window, or <a href="/">go to the console</a>.</p></main></html>'
+        "<p>You can close this window.</p></main></html>"
     )
     return Response(page, media_type=MediaType.HTML, headers=_headers(CLOSE))
 
@@ -91,6 +91,7 @@ def explain(
     *,
     back: str | None = None,
     popup: bool = False,
+    declined: bool = False,
     headers: Mapping[str, str] | None = None,
 ) -> Response[bytes]:
     """Return a page that says what went wrong. In a popup it closes after 12 s, or by its button.
@@ -99,16 +100,20 @@ def explain(
     or a page of an allowed origin.
     """
     title = "That did not work" if status < 500 else "Something went wrong"
+    if declined:
+        title = "Not connected"
     target, label = (back, "Go back") if back else ("/", "Go to the console")
-    # A checked address may still hold & and '.
-    link = f'<a href="{escape(target, quote=True)}">{label}</a>'
+    # A checked address may still hold & and '. A popup belongs to an embedder's customer, who has
+    # no business in the console.
+    link = f'<a href="{escape(target, quote=True)}">{label}</a>' if back or not popup else ""
+    line = "" if declined else f"<p><small>{status} {HTTPStatus(status).phrase}</small></p>"
     button = "<button>Close this window</button>" if popup else ""
     script = f"<script>{CLOSE_LATER}</script>" if popup else ""
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8">{_VIEWPORT}'
         f"<title>{title}</title><style>{_STYLE}</style>"
         f"<main><h1>{title}</h1><p>{escape(detail)}</p><p>{button}{link}</p>"
-        f"<p><small>{status} {HTTPStatus(status).phrase}</small></p></main>{script}</html>"
+        f"{line}</main>{script}</html>"
     )
     shown = {**_headers(CLOSE_LATER if popup else None), **(headers or {})}
     return Response(page.encode(), status_code=status, media_type=MediaType.HTML, headers=shown)

@@ -46,7 +46,7 @@ def checked_return_url(
             return url
     raise BadRequest(
         "return_url must be a page of this server, such as / or /docs, or a page of an "
-        "allowed origin.",
+        "origin that TRIBUTARY_ALLOWED_ORIGINS lists.",
         code="bad_return_url",
     )
 

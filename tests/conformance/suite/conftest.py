@@ -49,6 +49,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     for root in config.getoption("--providers-in", default=None) or ():
         search_in(Path(root))
+    _chosen(config)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -237,7 +238,9 @@ def _chosen(config: pytest.Config) -> list[Subject]:
     unknown = set(asked) - {subject.slug for subject in found}
     if unknown:
         known = ", ".join(subject.slug for subject in found)
-        raise pytest.UsageError(f"no provider {', '.join(sorted(unknown))}: one of {known}")
+        raise pytest.UsageError(
+            f"there is no provider {', '.join(sorted(unknown))}; choose from: {known}"
+        )
     return [subject for subject in found if subject.slug in asked]
 
 
