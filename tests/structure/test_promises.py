@@ -90,3 +90,7 @@ def test_the_law_of_imports_keeps_its_contracts() -> None:
         law[f"importlinter:contract:{name}"].get("ignore_imports") is None
         for name in contracts - {"importlinter"}
     )
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert len(README.read_text("utf-8").splitlines()) <= 150
