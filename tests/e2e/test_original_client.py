@@ -177,7 +177,7 @@ def test_the_popup_explains_a_declined_consent_and_the_client_is_told_why(
     page = world.client(person, "notion", "declines")
     popup = connect(page)
     popup.get_by_role("button", name="Deny").click()
-    expect(popup.locator("main")).to_contain_text("access was declined")
+    expect(popup.locator("main")).to_contain_text("Access was declined")
     with popup.expect_event("close"):
         popup.get_by_role("button", name="Close this window").click()
     eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs)
@@ -195,7 +195,7 @@ def test_the_page_of_a_declined_consent_closes_by_itself(world: World, person: V
     page = world.client(person, "notion", "walks-away")
     popup = connect(page)
     popup.get_by_role("button", name="Deny").click()
-    expect(popup.locator("main")).to_contain_text("access was declined")
+    expect(popup.locator("main")).to_contain_text("Access was declined")
     with popup.expect_event("close"):
         popup.clock.fast_forward(13_000)
     eventually(lambda: page.locator("#connect").is_enabled() and person.dialogs)
