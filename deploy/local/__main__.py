@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import gc
 import signal
 import sys
 from typing import Final
@@ -15,7 +14,7 @@ from deploy.local.stack import running
 from deploy.localkafka import check_layout
 from deploy.stores import check_stores
 from shared.exit_codes import exit_code
-from shared.process import read_settings
+from shared.process import read_settings, spare_collector
 from shared.settings import Settings
 from shared.telemetry import LogFile, configure_logging
 
@@ -49,8 +48,7 @@ async def _run(settings: Settings, *, sandbox: bool) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     async with running(made, sandbox=sandbox):
-        # Whatever is loaded by now stays loaded: the collector need not look at it again.
-        gc.freeze()
+        spare_collector()
         greet(settings, logs=log, keys_module="services.gateway")
         print(
             "Ctrl-C stops it. Syncs that are running continue at the next start.", file=sys.stderr
