@@ -32,9 +32,13 @@ from shared.settings import Cluster
 from shared.telemetry import Collector
 
 BATCH: Final = 1000
+"""The most records in one transaction of a handler of batches."""
 GATHER_S: Final = 0.1
 """The pause between two batches. Messages that arrive meanwhile make one larger batch, which costs
 less than several small ones."""
+FETCH_BYTES: Final = 2 * 1024 * 1024
+"""The most bytes of one partition in a fetch. With aiokafka's default of 1 MiB, a pause after every
+300 usual items would limit the speed of a large account."""
 LEAVE_S: Final = 1.0
 """The time a handler has to finish when the consumers stop. Unfinished messages come again."""
 
@@ -127,17 +131,22 @@ class Consumers:
         """
 
         async def whole(batch: list[ConsumedRecord], consumer: AIOKafkaConsumer) -> None:
-            if await self._delivery.deliver(batch, handle):
-                self._reading.passed(batch)
-                await _commit(consumer, *{record.partition: record for record in batch}.values())
-                await asyncio.sleep(GATHER_S)
+            for start in range(0, len(batch), BATCH):
+                part = batch[start : start + BATCH]
+                if self._stopping or not await self._delivery.deliver(part, handle):
+                    return
+                self._reading.passed(part)
+                await _commit(consumer, *{record.partition: record for record in part}.values())
+            await asyncio.sleep(GATHER_S)
 
         async def rewind(consumer: AIOKafkaConsumer) -> None:
             await listener.on_partitions_assigned(consumer.assignment())
 
         listener = SeekToPositions(topic, positions)
+        # No limit of records: with some left over, aiokafka asks only for the other partitions, and
+        # asks for this one again when that request ends, half a second later on a calm topic.
         listener.consumer_of = self._subscribe(
-            topic, whole, listener=listener, rewind=rewind, records=BATCH
+            topic, whole, listener=listener, rewind=rewind, records=None
         )
 
     async def dead_letter(self, record: ConsumedRecord, error: Exception) -> None:
@@ -155,7 +164,7 @@ class Consumers:
         *,
         listener: ConsumerRebalanceListener | None,
         rewind: Rewind,
-        records: int,
+        records: int | None,
     ) -> Callable[[], AIOKafkaConsumer]:
         subscriber = self.broker.subscriber(
             topic,
@@ -164,6 +173,7 @@ class Consumers:
             group_id=f"tributary.{self._service}.{topic}",
             batch=True,
             max_records=records,
+            max_partition_fetch_bytes=FETCH_BYTES,
             ack_policy=AckPolicy.MANUAL,
             auto_offset_reset="earliest",
             no_reply=True,

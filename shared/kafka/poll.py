@@ -26,6 +26,9 @@ from shared.transient import RETRY_S
 WAIT_MS: Final = 1000
 """The longest wait for records; available ones are returned at once. FastStream's own loop sleeps
 after each empty answer."""
+SINGLES: Final = 1000
+"""The number of records that are fetched one by one after an error, if a poll has no limit of its
+own: about as many as a fetch brings."""
 CALM_S: Final = 5.0
 """With no error for this long and nothing to read, the cause was not a record: an unreadable record
 would fail again at once."""
@@ -92,7 +95,7 @@ class Poll:
     async def _unreadable(self, error: Exception) -> None:
         self._astray = self._astray or not self._single
         self._failed_at = time.monotonic()
-        self._single, self._subscriber.max_records = self._most or 1, 1
+        self._single, self._subscriber.max_records = self._most or SINGLES, 1
         self._failing[self._topic] = (
             f"{type(error).__name__}: Kafka's answer cannot be read. No record is skipped; "
             "see this service's log."

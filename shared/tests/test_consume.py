@@ -14,6 +14,7 @@ from typing_extensions import override
 from shared.contracts.envelope import Undecodable
 from shared.contracts.topics import dead_letters
 from shared.kafka import ConsumedRecord, Consumers
+from shared.kafka.consume import BATCH
 from shared.kafka.dead_letters import MAX_DEAD_LETTER_BYTES, DeadLetters
 from shared.kafka.deliver import ATTEMPTS
 from shared.kafka.produce import MAX_REQUEST_BYTES, OVERHEAD_BYTES
@@ -61,6 +62,21 @@ class Positions:
     async def apply(self, batch: list[ConsumedRecord]) -> None:
         self.values += [record.value for record in batch]
         self.next.update({record.partition: record.offset + 1 for record in batch})
+
+
+async def test_a_backlog_reaches_a_handler_of_batches_in_order_and_in_parts(kafka: Kafka) -> None:
+    values = [b"%d" % n for n in range(2 * BATCH + 1)]
+    await kafka.put(kafka.topic, *values)
+    place, sizes = Positions(), list[int]()
+
+    async def many(batch: list[ConsumedRecord]) -> None:
+        sizes.append(len(batch))
+        await place.apply(batch)
+
+    async with consuming(kafka, lambda consumers: consumers.batches(kafka.topic, many, place)):
+        await until(lambda: len(place.values) >= len(values))
+    assert place.values == values
+    assert max(sizes) <= BATCH
 
 
 async def test_a_database_that_is_away_is_waited_for_and_costs_no_message(kafka: Kafka) -> None:

@@ -111,11 +111,9 @@ async def test_the_same_holds_for_a_reader_with_its_own_positions(kafka: Kafka, 
 class Flaky:
     """A subscriber and its consumer; the first poll fails, and there is nothing to read."""
 
-    max_records: int | None = 100
-    asked: list[int | None]
-
-    def __init__(self) -> None:
-        self.asked = []
+    def __init__(self, max_records: int | None) -> None:
+        self.max_records = max_records
+        self.asked: list[int | None] = []
 
     async def getmany(
         self, *, timeout_ms: int, max_records: int | None
@@ -127,8 +125,11 @@ class Flaky:
         return {}
 
 
-async def test_an_error_that_passes_is_forgotten_although_nothing_comes_to_be_read() -> None:
-    flaky, failing, rewound = Flaky(), dict[str, str](), list[object]()
+@pytest.mark.parametrize("limit", [100, None])
+async def test_an_error_that_passes_is_forgotten_although_nothing_comes_to_be_read(
+    limit: int | None,
+) -> None:
+    flaky, failing, rewound = Flaky(limit), dict[str, str](), list[object]()
 
     async def rewind(consumer: object) -> None:
         rewound.append(consumer)
@@ -143,4 +144,4 @@ async def test_an_error_that_passes_is_forgotten_although_nothing_comes_to_be_re
 
     await until(forgotten)
     await poll(flaky)
-    assert (flaky.asked[:2], flaky.asked[-1], rewound) == ([100, 1], 100, [flaky])
+    assert (flaky.asked[:2], flaky.asked[-1], rewound) == ([limit, 1], limit, [flaky])
