@@ -2,7 +2,7 @@
 # PYTHON names another interpreter, TESTS picks tests, WORKERS sets how many run at once.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run stack upgrade test test-busy test-one conformance stack-test chaos lint fmt check bench screenshots lock clean dev
+.PHONY: help run stack upgrade test test-busy test-one conformance stack-test chaos lint fmt generate check bench screenshots lock clean dev
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
@@ -36,6 +36,7 @@ help:
 	  'make chaos        run long fault tests, here and on real Kafka; writes docs/reliability.md' \
 	  'make lint         check lint, types, import rules and generated files' \
 	  'make fmt          format the code and apply safe fixes' \
+	  'make generate     write the pages and contracts that are made from the code' \
 	  'make check        run make lint, and print figures of the code for each folder' \
 	  'make bench        measure loading and reading (PARTS="load reads" picks some; all takes long)' \
 	  'make screenshots  take the pictures of the console for the README' \
@@ -91,6 +92,9 @@ fmt: dev
 	$(DEV) -m ruff format .
 	$(DEV) -m ruff check --fix .
 	$(DEV) -m ruff format .
+
+generate: dev
+	@exec $(DEV) -m deploy.generate
 
 check: lint
 	@if [ -e tests/structure/figures.py ]; then $(DEV) -m tests.structure.figures; fi

@@ -1,6 +1,6 @@
 """Write what is generated from the code; with ``--check`` only say what is stale, and fail.
 
-.venv-dev/bin/python -m deploy.generate [--check]
+make generate [--check]
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def main(arguments: list[str]) -> int:
         return 1
     if "--check" in arguments:
         for name in found:
-            print(f"{name} is stale: run python -m deploy.generate")
+            print(f"{name} is stale: run make generate")
         return 1 if found else 0
     for name, content in found.items():
         (ROOT / name).parent.mkdir(parents=True, exist_ok=True)

@@ -20,11 +20,17 @@ GRACE_S: Final = 2
 
 
 class PortBusy(Misuse):
-    """A port is in use; the message names it and the setting that changes it."""
+    """Ports are in use; the message names each, and the setting that changes it."""
 
-    def __init__(self, port: int, what: str, setting: str) -> None:
+    def __init__(self, *busy: tuple[int, str, str]) -> None:
+        """``busy`` is the number, what should listen there, and the setting, of each port."""
+        self.busy = busy
+        ports = " and ".join(f"{port} ({what})" for port, what, _ in busy)
+        settings = " and ".join(setting for _, _, setting in busy)
         super().__init__(
-            f"Port {port} ({what}) is busy: stop what uses it, or choose another with {setting}."
+            f"Port {ports} is busy: stop what uses it, or choose another with {settings}."
+            if len(busy) == 1
+            else f"Ports {ports} are busy: stop what uses them, or choose others with {settings}."
         )
 
 
@@ -45,7 +51,7 @@ def bind(port: int, *, what: str, setting: str, host: str = "127.0.0.1") -> list
             one.close()
         if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
             raise
-        raise PortBusy(port, what, setting) from None
+        raise PortBusy((port, what, setting)) from None
     return taken
 
 

@@ -69,25 +69,28 @@ class HostGuard:
     """Answer 421 to requests for a foreign host: DNS rebinding, or a spoofed header.
 
     Pure ASGI, outermost. Metrics and health are also read by address and by container name. A
-    rebound name is neither: it is a public name, with a dot in it.
+    rebound name is neither: it is a public name, with a dot in it. ``setting`` is the one that adds
+    a name to ``hosts``.
     """
 
-    def __init__(self, app: Any, hosts: Collection[str]) -> None:
+    def __init__(self, app: Any, hosts: Collection[str], *, setting: str = "") -> None:
         self.app = app
         self._hosts = frozenset(host.lower() for host in hosts)
+        self._detail = f"This server answers only for {', '.join(sorted(self._hosts))}."
+        if setting:
+            self._detail += f" To reach it by another name, set {setting} to that address."
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "http" or self._ours(scope):
             await self.app(scope, receive, send)
             return
-        detail = "This server does not answer for that host name. Use its own address."
         problem = {
             "type": "about:blank",
             "title": "Misdirected Request",
             "status": 421,
             "code": "wrong_host",
         }
-        body = msgspec.json.encode({**problem, "detail": detail})
+        body = msgspec.json.encode({**problem, "detail": self._detail})
         headers = [
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(body)).encode()),

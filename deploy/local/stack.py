@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import chain
 from typing import Any
 
 from fakeredis import FakeServer
@@ -33,7 +34,7 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
     """Run everything while the context is open; the gateway listens last.
 
     Raises:
-        PortBusy: names the port and its setting.
+        PortBusy: names each busy port and its setting.
         AlreadyRunning: names the data folder.
     """
     settings = made.settings
@@ -42,7 +43,7 @@ async def running(made: Composition, *, sandbox: bool = True) -> AsyncIterator[N
         listeners = ["auth", "fetcher", "gateway"]
         if sandbox:
             listeners.append("sandbox")
-        sockets = {name: _taken(made, name) for name in listeners}
+        sockets = _take_ports(made, listeners)
         await _start_broker(made, stack)
         redis = _open_redis(settings.redis_url)
         stack.push_async_callback(redis.aclose)
@@ -68,6 +69,27 @@ def _open_redis(url: SecretStr | None) -> Redis:
     return FakeRedis(server=FakeServer()) if url is None else open_redis(url)
 
 
+def _take_ports(made: Composition, names: Sequence[str]) -> dict[str, list[socket.socket]]:
+    """Take the ports of these services, and look whether the local broker's is free.
+
+    Raises:
+        PortBusy: names all that are busy, so that one look at the message mends them all.
+    """
+    taken: dict[str, list[socket.socket]] = {}
+    busy: list[tuple[int, str, str]] = []
+    local = [] if broker_folder(made.settings) is None else ["kafka"]
+    for name in [*local, *names]:
+        try:
+            taken[name] = _taken(made, name)
+        except PortBusy as error:
+            busy += error.busy
+    for one in chain(taken.pop("kafka", []), *(taken.values() if busy else [])):
+        one.close()
+    if busy:
+        raise PortBusy(*busy)
+    return taken
+
+
 def _taken(made: Composition, name: str) -> list[socket.socket]:
     """Take the port of a service.
 
@@ -75,7 +97,12 @@ def _taken(made: Composition, name: str) -> list[socket.socket]:
     """
     settings = made.settings
     port, setting = getattr(settings, f"{name}_port"), f"TRIBUTARY_{name.upper()}_PORT"
-    return bind(port, what=name, setting=setting, host=settings.host if name == "gateway" else HOST)
+    return bind(
+        port,
+        what="Kafka" if name == "kafka" else name,
+        setting=setting,
+        host=settings.host if name == "gateway" else HOST,
+    )
 
 
 async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
@@ -93,6 +120,6 @@ async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
     except OSError as error:
         if error.errno != errno.EADDRINUSE:
             raise
-        raise PortBusy(port, "Kafka", "TRIBUTARY_KAFKA_PORT") from None
+        raise PortBusy((port, "Kafka", "TRIBUTARY_KAFKA_PORT")) from None
     stack.push_async_callback(broker.stop)
     await ensure_topics(made.kafka, local=True)

@@ -21,7 +21,7 @@ def rows() -> Iterator[tuple[str, ...]]:
 
 
 INTRODUCTION: Final = """\
-<!-- Written by python -m deploy.generate from services/gateway/http/error_codes.py. -->
+<!-- Written by make generate from services/gateway/http/error_codes.py. -->
 # Error codes
 
 Every error of the REST API is a JSON object as RFC 9457 describes it (`type`, `title`, `status`,

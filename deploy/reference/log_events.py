@@ -139,7 +139,7 @@ BY_HAND: Final = (LogEvent("line_not_shown", "error", "any service", ("error",))
 
 
 INTRODUCTION: Final = """\
-<!-- Written by python -m deploy.generate from the calls in the code. -->
+<!-- Written by make generate from the calls in the code. -->
 # Log events
 
 Every log line has `event`, `level`, `timestamp` and `service`; a line written while a request is

@@ -86,7 +86,7 @@ def metrics_page(_: str = "") -> str:
 
 
 INTRODUCTION: Final = """\
-<!-- Written by python -m deploy.generate from the metrics that the code declares. -->
+<!-- Written by make generate from the metrics that the code declares. -->
 # Metrics
 
 Every service answers `GET /metrics` in Prometheus' text format. [operate.md](../operate.md#metrics)

@@ -15,7 +15,7 @@ from shared.connector import Provider
 from shared.providers import load_providers
 from shared.settings.variables import PREFIX, provider_prefix
 
-BEGIN: Final = "<!-- data: written by python -m deploy.generate -->\n"
+BEGIN: Final = "<!-- data: written by make generate -->\n"
 END: Final = "<!-- /data -->"
 TITLES: Final = {"form": "a form", "json": "JSON", "body": "in the body", "basic": "HTTP Basic"}
 

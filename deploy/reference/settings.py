@@ -38,7 +38,7 @@ def _entry(variable: Variable, name: str) -> Iterator[str]:
 
 
 INTRODUCTION: Final = """\
-<!-- Written by python -m deploy.generate from shared/settings/variables.py. -->
+<!-- Written by make generate from shared/settings/variables.py. -->
 # Settings
 
 Tributary reads environment variables and a file `.env` in the folder it is started in. It checks
@@ -52,7 +52,7 @@ With Docker Compose, `SANDBOX=0` in `.env` switches the sandbox off. `TRIBUTARY_
 need single quotes.
 """
 EXAMPLE: Final = """\
-# Written by python -m deploy.generate. Copy this file to .env and uncomment what you change. Each
+# Written by make generate. Copy this file to .env and uncomment what you change. Each
 # line shows the default, or nothing where there is none; an empty value counts as not set.
 # docs/reference/settings.md has the same as a table.
 """

@@ -24,7 +24,7 @@ from shared.transient import is_transient
 LEAVE_S: Final = 1.5
 """The time that runs get to reach a page border when the worker leaves.
 
-All of it has ten seconds.
+The whole service has ten seconds to stop: process managers kill what takes longer.
 """
 GIVE_BACK_S: Final = 0.5
 BACKGROUND_SHARE: Final = 4

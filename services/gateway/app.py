@@ -106,7 +106,7 @@ def create_app(settings: GatewaySettings) -> App:
     app = litestar_app(context, guards=[guard], lifespan=[opened.lifespan], extra=extra)
     # Origins come before hosts and routes: a foreign page learns nothing but that it is foreign.
     edge = SecurityHeaders(
-        HostGuard(Methods(app), settings.hosts),
+        HostGuard(Methods(app), settings.hosts, setting="TRIBUTARY_PUBLIC_URL"),
         own=own_origins(settings.public_url, settings.hosts),
         allowed=settings.allowed_origins,
     )

@@ -23,7 +23,8 @@ from shared.contracts.topics import SYNCS
 from shared.kafka import ConsumedRecord
 
 CHUNK: Final = 200
-"""The most ids in one request."""
+"""The most ids in one request: they stay in the job's row until all are read, so their number is
+bounded."""
 
 
 class ItemBody(Item, frozen=True, kw_only=True):

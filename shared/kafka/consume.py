@@ -192,6 +192,7 @@ class Consumers:
 
         @subscriber
         async def _on_batch(batch: list[ConsumedRecord]) -> None:
+            # Subscribers read as soon as the broker starts, before their settings can be checked.
             await self._checked.wait()
             try:
                 await self._hand_over(batch, handle, consumer())

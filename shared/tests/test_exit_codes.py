@@ -15,7 +15,7 @@ from shared.kafka import ClusterUnsuitable
 from shared.serve import PortBusy, StartFailed
 from shared.settings import SettingsError
 
-BUSY = PortBusy(8000, "gateway", "TRIBUTARY_GATEWAY_PORT")
+BUSY = PortBusy((8000, "gateway", "TRIBUTARY_GATEWAY_PORT"))
 LOST = OperationalError(
     "SELECT secret", {"password": "hunter2"}, Exception("the connection was lost")
 )

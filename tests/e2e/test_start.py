@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -162,6 +163,20 @@ def test_a_busy_port_is_named_with_the_setting_that_changes_it(tmp_path: Path) -
             said = refused(tmp_path, **{f"TRIBUTARY_{name}_PORT": port})
         assert port in said
         assert f"TRIBUTARY_{name}_PORT" in said
+
+
+def test_all_busy_ports_are_named_at_once(tmp_path: Path) -> None:
+    names = ("KAFKA", "AUTH", "GATEWAY")
+    with ExitStack() as stack:
+        ports = {}
+        for name in names:
+            taken = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+            ports[f"TRIBUTARY_{name}_PORT"] = str(taken.getsockname()[1])
+        said = refused(tmp_path, **ports)
+    (sentence,) = [line for line in said.splitlines() if " busy" in line]
+    for setting, port in ports.items():
+        assert setting in sentence
+        assert f"{port} (" in sentence
 
 
 def test_wrong_settings_are_reported_all_at_once_in_words(tmp_path: Path) -> None:

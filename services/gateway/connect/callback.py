@@ -47,7 +47,7 @@ class ConsentOutcome(msgspec.Struct, frozen=True, kw_only=True):
     summary="Receive a browser back from a provider",
     answers={
         200: Answer(
-            "The account is connected: a page that closes itself.",
+            "The account is connected: a page that closes its window.",
             {"text/html": _PAGE, JSON: ConsentOutcome},
         ),
         303: Answer("The account is connected.", headers={"Location": "The flow's return URL."}),

@@ -175,7 +175,8 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "wrong_host": ErrorCode(
         421,
         "The Host header names another server.",
-        "This server does not answer for that host name; use its own address.",
+        "This server answers only for localhost. To reach it by another name, "
+        "set TRIBUTARY_PUBLIC_URL to that address.",
     ),
     "too_many_failures": ErrorCode(
         429,

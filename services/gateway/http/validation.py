@@ -131,7 +131,20 @@ def _fields(handler: BaseRouteHandler | None) -> str:
         () if data is None else (data.annotation, *(kind.annotation for kind in data.inner_types))
     )
     shapes = [kind for kind in kinds if isinstance(kind, type) and issubclass(kind, msgspec.Struct)]
-    return ", ".join(shapes[0].__struct_fields__) if shapes else ""
+    return _listed(shapes[0]) if shapes else ""
+
+
+def _listed(shape: type[msgspec.Struct]) -> str:
+    """Return the names of a body's fields, as part of a sentence."""
+    fields = msgspec.structs.fields(shape)
+    required = _joined([one.encode_name for one in fields if one.required])
+    optional = _joined([one.encode_name for one in fields if not one.required])
+    return ", and ".join(part for part in (required, optional and f"optionally {optional}") if part)
+
+
+def _joined(names: list[str]) -> str:
+    *most, last = names or [""]
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def _parameters(handler: BaseRouteHandler | None) -> Mapping[str, Any]:

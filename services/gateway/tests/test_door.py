@@ -17,7 +17,8 @@ RELEASE = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text
     "project"
 ]["version"]
 CONNECT = {"provider": "notion", "org_id": "o", "user_id": "u"}
-BODY = "This request needs a JSON body: an object with provider, org_id, user_id, return_url"
+FIELDS = "provider and user_id, and optionally org_id and return_url"
+BODY = f"This request needs a JSON body: an object with {FIELDS}"
 ORIGINS = [
     "null",
     "http://localhost:3000.evil.example",
@@ -254,13 +255,13 @@ async def test_T41_a_page_size_out_of_range_is_refused_and_never_clamped(
         (
             "POST /v1/connect",
             b"{}",
-            "`provider` is missing; this request takes provider, ",
+            f"`provider` is missing; this request takes {FIELDS}.",
             "/provider",
         ),
         (
             "POST /v1/connect",
             b'{"provider": "notion", "org_id": "o", "user_id": "u", "color": 1}',
-            "`color` is not a field of this request; it takes provider, org_id, user_id, ",
+            f"`color` is not a field of this request; it takes {FIELDS}.",
             "/color",
         ),
         (
