@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 
 import pytest
@@ -15,7 +14,8 @@ from shared.quota import Permit, Quota, Window, open_redis
 from shared.settings import SecretStr
 from tests.support.clock import MovableClock
 
-WINDOW = Window("a", 10, 1.0)
+WINDOW = Window("a", 10, 30.0)
+"""Longer than any test, so that nothing depends on how fast the machine is."""
 
 
 @pytest.fixture
@@ -27,30 +27,19 @@ async def clients(own_redis: Redis) -> AsyncIterator[tuple[Client, Client]]:
         await client.aclose()
 
 
-def most_within(moments: list[float], window_s: float) -> int:
-    def within(start: float) -> int:
-        return sum(start <= at < start + window_s for at in moments)
-
-    return max(map(within, moments))
-
-
-async def granted(*quotas: Quota, asks: int) -> list[float]:
-    """Return the moments of the permits when they all ask at once."""
-
-    async def ask(quota: Quota) -> tuple[float, Permit]:
-        return time.time(), await quota.permit([WINDOW])
-
-    answers = await asyncio.gather(*(ask(quota) for _ in range(asks) for quota in quotas))
-    return sorted(at + permit.wait_s for at, permit in answers if permit.granted)
+async def granted(*quotas: Quota, asks: int) -> list[Permit]:
+    """Return the permits that are granted when they all ask at once."""
+    answers = await asyncio.gather(
+        *(quota.permit([WINDOW]) for _ in range(asks) for quota in quotas)
+    )
+    return [permit for permit in answers if permit.granted]
 
 
 async def test_two_fetchers_that_ask_at_once_share_one_budget(
     clients: tuple[Client, Client],
 ) -> None:
     first, second = map(Quota, clients)
-    moments = await granted(first, second, asks=20)
-    assert len(moments) >= 10
-    assert most_within(moments, WINDOW.window_s) == 10
+    assert len(await granted(first, second, asks=20)) == 10
 
 
 async def test_after_everything_was_forgotten_the_windows_begin_anew(
@@ -60,8 +49,7 @@ async def test_after_everything_was_forgotten_the_windows_begin_anew(
     await first.close(["a"], 30.0)
     await clients[0].flushall()
     assert not (await first.permit([WINDOW])).granted, "who was told it knows it"
-    moments = await granted(second, asks=20)
-    assert most_within(moments, WINDOW.window_s) == 10
+    assert len(await granted(second, asks=20)) == 10
 
 
 async def test_a_script_that_the_server_forgot_is_sent_again(
@@ -81,17 +69,15 @@ async def test_a_server_that_is_killed_is_done_without_and_used_again_when_it_is
     first, second = map(Quota, clients)
     await granted(first, second, asks=3)
     await asyncio.to_thread(own_redis.kill)
-    moments = await granted(first, asks=20)
-    assert 1 <= most_within(moments, 0.999) <= 6, "alone at half speed"
+    assert len(await granted(first, asks=20)) == 1, "alone at half speed: one in six seconds"
     await second.close(["b"], 30.0)
     assert 29.0 < await second.closed(["b"]) <= 30.0
     await asyncio.to_thread(own_redis.start)
     assert not (await second.permit([Window("b", 10, 1.0)])).granted
-    # A connection that broke is found out by using it, alone once more.
-    await granted(first, second, asks=3)
-    movable_clock.move(seconds=10)
-    moments = await granted(first, second, asks=20)
-    assert most_within(moments, WINDOW.window_s) == 10, "together again"
+    # Each connection of the pools broke. It is found out by using it, alone once more.
+    await granted(first, second, asks=20)
+    movable_clock.move(seconds=100)
+    assert len(await granted(first, second, asks=20)) == 10, "together again"
 
 
 async def test_a_server_that_hangs_is_not_waited_for(
@@ -117,8 +103,7 @@ async def test_a_server_without_memory_breaks_no_window_and_a_closing_holds(
     try:
         with pytest.raises(OutOfMemoryError):
             await client.set("filler", b"x")
-        moments = await granted(quota, asks=20)
-        assert 1 <= most_within(moments, WINDOW.window_s) <= 10
+        assert 1 <= len(await granted(quota, asks=20)) <= 10
         await quota.close(["a"], 30.0)
         assert not (await quota.permit([WINDOW])).granted
     finally:
