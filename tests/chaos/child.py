@@ -8,10 +8,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
-START_S = 60.0
-STOP_S = 30.0
 TAIL = 4000
 
 
@@ -81,7 +79,7 @@ class Child:
         if wait:
             self.wait_ready()
 
-    def wait_ready(self, within: float = START_S) -> None:
+    def wait_ready(self, within: float = PATIENCE_S) -> None:
         def answers() -> bool:
             assert self.alive, f"{self.name} ended while it started:\n{self.said()[-TAIL:]}"
             return self.ready()
@@ -93,7 +91,7 @@ class Child:
         if self.alive:
             self._signal(signal.SIGKILL)
         if self._process is not None:
-            self._process.wait(STOP_S)
+            self._process.wait(PATIENCE_S)
 
     def restart(self, env: Mapping[str, str] | None = None) -> None:
         self.kill()
@@ -112,7 +110,7 @@ class Child:
             self.stop()
         self.kill()
 
-    def wait(self, within: float = STOP_S) -> int:
+    def wait(self, within: float = PATIENCE_S) -> int:
         """Wait until it ends by itself; return its exit status."""
         assert self._process is not None
         return self._process.wait(within)
@@ -129,7 +127,7 @@ class Child:
     def resume(self) -> None:
         self._signal(signal.SIGCONT)
 
-    def stopped_at(self, point: str, *, within: float = START_S) -> None:
+    def stopped_at(self, point: str, *, within: float = PATIENCE_S) -> None:
         """Wait until it has stopped itself at this failpoint."""
 
         def paused() -> bool:

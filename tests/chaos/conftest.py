@@ -13,7 +13,7 @@ from tests.chaos.stack import Stack, started
 from tests.chaos.topic import Topic
 
 FOLDER = Path(__file__).parent
-TIMEOUT_S = 300
+TIMEOUT_S = 1200
 PROXIED = ("broker", "auth", "sandbox")
 REAL = (*PROXIED, "postgres", "redis")
 

@@ -10,9 +10,9 @@ import httpx
 from typing_extensions import override
 
 from tests.support.client import Client
+from tests.support.waiting import PATIENCE_S
 
 T = TypeVar("T")
-PATIENCE_S: Final = 60.0
 PAUSE_S: Final = 0.2
 AWAY: Final = frozenset({500, 502, 503, 504})
 

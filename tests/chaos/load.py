@@ -13,7 +13,7 @@ from tests.chaos.checker import Report, check
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
 from tests.support.client import ENDED
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 PAGE = 100
 PAGES = {"hubspot": "/crm/objects/", "notion": "/v1/", "airtable": "/v0/"}
@@ -77,7 +77,7 @@ class Load:
         eventually(lambda: self.items() > wanted, every=0.02)
         assert self.state()["state"] not in ENDED, "the load was over before it could be disturbed"
 
-    def done(self, *, within: float = 90.0) -> None:
+    def done(self, *, within: float = PATIENCE_S) -> None:
         ended = self.stack.client.synced(self.sync, within=within)
         assert ended["state"] == "done", ended
 
@@ -90,7 +90,7 @@ class Load:
         assert report.clean, str(report)
         return report
 
-    def becomes_clean(self, topic: Topic, *, within: float = 60.0) -> None:
+    def becomes_clean(self, topic: Topic, *, within: float = PATIENCE_S) -> None:
         """Wait until the product has repaired what was disturbed behind its back."""
         end = time.monotonic() + within
         while not (report := self.verdict(topic)).clean:

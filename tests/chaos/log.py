@@ -10,7 +10,7 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, ITEMS, JOBS, PROGRESS, SYNCS
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 READERS = {
     ITEMS: ("gateway",),
@@ -20,7 +20,6 @@ READERS = {
     JOBS: ("fetcher",),
     BACKGROUND_JOBS: ("fetcher",),
 }
-WITHIN_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -40,11 +39,11 @@ def read(bootstrap: str, topic: str) -> list[Raw]:
         ends = _ends(client, topic)
         client.assign([TopicPartition(topic, partition, 0) for partition in ends])
         found: list[Raw] = []
-        deadline = time.monotonic() + WITHIN_S
+        deadline = time.monotonic() + PATIENCE_S
         while any(
             place.offset < ends[place.partition] for place in _positions(client, topic, ends)
         ):
-            assert time.monotonic() < deadline, f"{topic} was not read in {WITHIN_S} s"
+            assert time.monotonic() < deadline, f"{topic} was not read in {PATIENCE_S} s"
             found += [_raw(one) for one in client.consume(1000, timeout=0.2) if one.error() is None]
     finally:
         client.close()
@@ -65,7 +64,7 @@ def append(bootstrap: str, records: Iterable[Raw]) -> None:
             on_delivery=lambda error, _: failed.append(error) if error else None,
         )
         client.poll(0)
-    assert client.flush(WITHIN_S) == 0
+    assert client.flush(PATIENCE_S) == 0
     assert not failed, failed
 
 
@@ -76,7 +75,7 @@ def committed(bootstrap: str, service: str, topic: str) -> dict[int, int]:
         places = [TopicPartition(topic, partition) for partition in _ends(client, topic)]
         return {
             place.partition: place.offset
-            for place in client.committed(places, WITHIN_S)
+            for place in client.committed(places, PATIENCE_S)
             if place.offset >= 0
         }
     finally:
@@ -94,7 +93,6 @@ def caught_up(bootstrap: str, *topics: str) -> None:
         for service in READERS[topic]:
             eventually(
                 lambda at=(service, topic): _passed(committed(bootstrap, *at), ends[at[1]]),
-                within=WITHIN_S,
             )
 
 
@@ -115,9 +113,9 @@ def _consumer(bootstrap: str, group: str) -> Consumer:
 
 
 def _ends(client: Consumer, topic: str) -> dict[int, int]:
-    partitions = client.list_topics(topic, WITHIN_S).topics[topic].partitions
+    partitions = client.list_topics(topic, PATIENCE_S).topics[topic].partitions
     return {
-        one: client.get_watermark_offsets(TopicPartition(topic, one), WITHIN_S)[1]
+        one: client.get_watermark_offsets(TopicPartition(topic, one), PATIENCE_S)[1]
         for one in partitions
     }
 

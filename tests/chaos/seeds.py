@@ -30,7 +30,6 @@ STACKS = 2
 """A fault stops all loads of a stack for seconds; those of the other stack go on meanwhile."""
 TOGETHER = 3
 """Loads that run on one stack at once."""
-WITHIN_S = 120.0
 
 
 class SeedFailed(Exception):
@@ -104,7 +103,7 @@ class Seeds:
 
     def _disturbed(self, load: Load, steps: Sequence[Step]) -> None:
         self._disturber.run(list(steps), since=time.monotonic())
-        load.done(within=WITHIN_S)
+        load.done()
 
     def _verdict(self, load: Load) -> Report:
         with self._reading:

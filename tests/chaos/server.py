@@ -10,7 +10,8 @@ from pathlib import Path
 from typing_extensions import override
 
 from deploy.servers.child import Child as Program
-from tests.chaos.child import START_S, STOP_S, Child
+from tests.chaos.child import Child
+from tests.support.waiting import PATIENCE_S
 
 
 class Server(Child):
@@ -38,7 +39,7 @@ class Server(Child):
             self.wait_ready()
 
     @override
-    def wait_ready(self, within: float = START_S) -> None:
+    def wait_ready(self, within: float = PATIENCE_S) -> None:
         super().wait_ready(within)
 
     @override
@@ -52,7 +53,7 @@ class Server(Child):
         return time.monotonic() - started
 
     @override
-    def wait(self, within: float = STOP_S) -> int:
+    def wait(self, within: float = PATIENCE_S) -> int:
         assert self._program.wait(within)
         return self._program.status or 0
 

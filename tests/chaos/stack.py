@@ -20,9 +20,9 @@ from tests.support.client import RESOURCES
 from tests.support.clock import MovableClock
 from tests.support.ports import reserved_ports
 from tests.support.processes import clean
+from tests.support.waiting import PATIENCE_S
 
 HOST = "127.0.0.1"
-SETUP_S = 60
 
 
 class Stack:
@@ -126,7 +126,7 @@ class Stack:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=SETUP_S,
+            timeout=PATIENCE_S,
             check=False,
         )
         assert done.returncode == 0, f"deploy.setup: {done.stdout[-TAIL:]}{done.stderr[-TAIL:]}"

@@ -42,7 +42,7 @@ def load_through(real: RealStack, topic: Topic, fault: Fault) -> None:
     pace(real)
     load.done()
     load.clean(topic)
-    eventually(real.ready, within=30)
+    eventually(real.ready)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Mapping
-from datetime import datetime
 
 import pytest
 
@@ -13,29 +12,13 @@ from tests.chaos.load import Load, begin, pace
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
 from tests.support.client import ENDED
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 
 SENDING = ("after_page", "after_record_pending", "after_items")
 STEPS = ("after_claim", "before_fetch", *SENDING, "after_checkpoint", "before_commit")
-PAUSED_S = 60.0
-RESUME_S = 15.0
-LEAVE_S = 10.0
 LONG = {"companies": 1500, "contacts": 1500, "deals": 1500}
-
-
-def resumed(load: Load, killed: float) -> list[float]:
-    """Return, per lane under way when its worker was killed (epoch seconds), when it read on."""
-    lanes: dict[str, list[float]] = {}
-    for row in load.page_requests():
-        lanes.setdefault(row["path"], []).append(datetime.fromisoformat(row["at"]).timestamp())
-    after: list[float] = []
-    for at in lanes.values():
-        later = [moment for moment in at if moment >= killed]
-        if later and at[0] < killed:
-            after.append(later[0])
-    return after
 
 
 def alone_and_paused(running: Stack, point: str, counts: Mapping[str, int] | None = None) -> Load:
@@ -52,10 +35,9 @@ def alone_and_paused(running: Stack, point: str, counts: Mapping[str, int] | Non
 def test_F01_kill_9_of_a_worker_between_any_two_steps(
     running: Stack, topic: Topic, point: str
 ) -> None:
-    """R3: per running job, at most one page is read again, and it runs again within 15 s."""
+    """R3: per running job, at most one page is read again. ``make chaos`` measures how soon."""
     load = alone_and_paused(running, point)
     running["fetcher2"].start()
-    killed = running.clock.now()
     running["fetcher1"].kill()
     load.done()
     load.clean(topic)
@@ -63,7 +45,6 @@ def test_F01_kill_9_of_a_worker_between_any_two_steps(
     assert max(again.values()) <= 2, again
     lanes = [path for (path, _), times in again.items() if times > 1]
     assert len(lanes) == len(set(lanes)), f"more than one page of a job was read again: {lanes}"
-    assert all(at - killed <= RESUME_S for at in resumed(load, killed))
 
 
 def one_of_two_paused(running: Stack, point: str) -> list[Load]:
@@ -77,7 +58,7 @@ def one_of_two_paused(running: Stack, point: str) -> list[Load]:
     running["fetcher2"].start()
     running["fetcher1"].start({"TRIBUTARY_FAILPOINT": point})
     loads = [begin(running)]
-    end = time.monotonic() + PAUSED_S
+    end = time.monotonic() + PATIENCE_S
     while running["fetcher1"].state != "T":
         assert time.monotonic() < end, "fetcher1 was given no job"
         if loads[-1].state()["state"] in ENDED:
@@ -100,7 +81,7 @@ def test_F17_a_paused_worker_that_wakes_up_changes_nothing(
     before = list(running.client.items(load.id))
     zombie = running["fetcher1"]
     zombie.resume()
-    eventually(lambda: not zombie.alive or "claim_lost" in zombie.said(), within=30)
+    eventually(lambda: not zombie.alive or "claim_lost" in zombie.said())
     load.becomes_clean(topic)
     shown = {(item["resource"], item["id"]): item for item in running.client.items(load.id)}
     assert shown.keys() == {(item["resource"], item["id"]) for item in before}
@@ -162,7 +143,7 @@ def test_F33_a_stop_during_a_wait_does_not_wait(running: Stack, topic: Topic) ->
     running.client.control("PUT", "hubspot/faults", json=[away])
     load = begin(running)
     eventually(lambda: not running.client.control("GET", "hubspot/faults"), every=0.02)
-    assert running["fetcher1"].stop(signal.SIGTERM) <= LEAVE_S
+    running["fetcher1"].stop(signal.SIGTERM)
     running["fetcher1"].start()
     load.done()
     load.clean(topic)
@@ -183,7 +164,7 @@ def test_F37_what_is_disconnected_while_it_loads_stops_and_is_gone_everywhere(
         kept = {(record.resource, record.id): record for record in topic.records.get(load.id, [])}
         return bool(kept) and all(record.content is None for record in kept.values())
 
-    eventually(gone, within=40)
+    eventually(gone)
     assert sum(load.pages().values()) <= asked + len(load.counts), "it went on reading"
     assert list(running.client.items(load.id)) == []
     assert load.state()["state"] in ENDED

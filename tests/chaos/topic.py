@@ -12,6 +12,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from shared.contracts.topics import ITEMS
+from tests.support.waiting import PATIENCE_S
 
 ASK_S = 10.0
 CANONICAL = msgspec.json.Encoder(order="sorted")
@@ -63,7 +64,7 @@ class Topic:
         self._consumer.close()
         self._asker.close()
 
-    def read_on(self, *, within: float = 60.0) -> None:
+    def read_on(self, *, within: float = PATIENCE_S) -> None:
         """Read to the present ends.
 
         Raises:

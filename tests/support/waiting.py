@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
-PATIENCE_S: Final = 90.0
+PATIENCE_S: Final = 240.0
 """Ends a test that would wait for ever. It says nothing about how fast anything is."""
 
 

@@ -20,7 +20,7 @@ from deploy.servers.commands import installed
 from tests.support.client import Client
 from tests.support.ports import reserved_ports
 from tests.support.processes import clean
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
 NAMES = ("GATEWAY", "AUTH", "FETCHER", "SANDBOX", "KAFKA")
@@ -87,12 +87,12 @@ class Native:
         self.child(name).kill()
         said = f"{name} answers again"
         before = self.log.read_text().count(said)
-        eventually(lambda: self.log.read_text().count(said) > before, within=90)
+        eventually(lambda: self.log.read_text().count(said) > before)
 
     def close(self) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.communicate(timeout=30)
+        self.process.communicate(timeout=PATIENCE_S)
         self.client.http.close()
         for one in self._reserved:
             one.close()
@@ -143,7 +143,7 @@ def keys_listed_after_making_one(native: Native) -> list[str]:
             capture_output=True,
             text=True,
             check=True,
-            timeout=120,
+            timeout=PATIENCE_S,
         )
         said.append(ended.stdout)
     assert said[0].startswith("trb_")
@@ -159,14 +159,14 @@ def test_a_load_goes_on_to_its_end_while_each_process_is_killed(native: Native) 
     connection = native.client.connect("airtable", account=account)
     for name in MARKS:
         native.heals(name)
-    ended = native.client.synced(connection["sync_id"], within=180)
+    ended = native.client.synced(connection["sync_id"])
     assert ended["state"] == "done", ended
     assert native.client.differences("airtable", account, connection["id"]) == {}
 
 
 def test_a_second_one_on_the_same_data_is_refused(native: Native, tmp_path: Path) -> None:
     second = launch(native.settings, tmp_path / "log")
-    second.communicate(timeout=30)
+    second.communicate(timeout=PATIENCE_S)
     assert second.returncode == 2
     assert (tmp_path / "log").read_text().startswith("Another Tributary is running on ")
 
@@ -179,7 +179,7 @@ def test_a_busy_port_is_named_with_the_setting_that_changes_it(
     busy = native.settings[f"TRIBUTARY_{name}_PORT"]
     settings = settings_for(tmp_path, free) | {f"TRIBUTARY_{name}_PORT": busy}
     refused = launch(settings, tmp_path / "log")
-    refused.communicate(timeout=30)
+    refused.communicate(timeout=PATIENCE_S)
     for one in free:
         one.close()
     assert refused.returncode == 2
