@@ -109,13 +109,20 @@ async def locked(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Lock
 
 def test_S3_every_route_has_an_expectation(tmp_path: Path) -> None:
     assert routes(tmp_path) - EXPECTED.keys() == set(), (
-        "say who may call it, here and in access/needs.py"
+        "say who may call it, here and in services/gateway/security/permissions.py"
     )
 
 
 def test_S3_every_route_says_what_it_needs(tmp_path: Path) -> None:
     known = routes(tmp_path)
     assert known == PERMISSIONS.keys()
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_example_calls_of_the_documentation_have_a_key(locked: Locked) -> None:
+    async with locked.somewhere() as http:
+        page = (await http.get("/docs")).text
+    assert "Authorization: Bearer $KEY" in page
 
 
 @pytest.mark.asyncio(loop_scope="module")

@@ -131,6 +131,13 @@ async def test_every_operation_and_shape_stands_on_the_documentation_page(api: G
 
 
 @pytest.mark.asyncio(loop_scope="module")
+async def test_where_no_key_is_needed_the_example_calls_have_none(api: Gateway) -> None:
+    page = (await api.http.get("/docs")).text
+    assert "curl -X POST" in page
+    assert "$KEY" not in page
+
+
+@pytest.mark.asyncio(loop_scope="module")
 async def test_the_events_page_is_plain_and_complete(api: Gateway) -> None:
     page = await api.http.get("/events")
     assert page.status_code == 200
