@@ -12,7 +12,7 @@ from typing import Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import ConsumerStoppedError, KafkaError
+from aiokafka.errors import CommitFailedError, ConsumerStoppedError, KafkaError
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 
@@ -30,6 +30,7 @@ from shared.kafka.sasl import check_sign_in
 from shared.kafka.seek import Positions, SeekToPositions
 from shared.settings import Cluster
 from shared.telemetry import Collector
+from shared.transient import RETRY_S
 
 BATCH: Final = 1000
 """The most records in one transaction of a handler of batches."""
@@ -119,7 +120,7 @@ class Consumers:
                     return
                 self._reading.passed([record])
                 failpoint("before_commit")
-                await _commit(consumer, record)
+                await _commit(consumer, topic, _after(record))
 
         self._subscribe(topic, one_by_one, listener=None, rewind=rewind_to_committed, records=100)
 
@@ -131,12 +132,21 @@ class Consumers:
         """
 
         async def whole(batch: list[ConsumedRecord], consumer: AIOKafkaConsumer) -> None:
+            committed = True
             for start in range(0, len(batch), BATCH):
                 part = batch[start : start + BATCH]
                 if self._stopping or not await self._delivery.deliver(part, handle):
                     return
                 self._reading.passed(part)
-                await _commit(consumer, *{record.partition: record for record in part}.values())
+                newest = {record.partition: record for record in part}.values()
+                committed = await _commit(consumer, topic, _after(*newest)) and committed
+            # Nothing is read again after a rebalance, so without this the lag would stay too large
+            # until the next message of each partition.
+            while not committed and not self._stopping:
+                await asyncio.sleep(RETRY_S)
+                places = consumer.assignment()
+                at = {place: await consumer.position(place) for place in places}
+                committed = not at or await _commit(consumer, topic, at)
             await asyncio.sleep(GATHER_S)
 
         async def rewind(consumer: AIOKafkaConsumer) -> None:
@@ -216,14 +226,23 @@ class Consumers:
             self._reading.done(batch)
 
 
-async def _commit(consumer: AIOKafkaConsumer, *read: ConsumedRecord) -> None:
-    """Tell Kafka how far each partition was read; ``read`` holds the last record of each."""
+def _after(*read: ConsumedRecord) -> dict[TopicPartition, int]:
+    """Return the offsets to commit; ``read`` holds the last record of each partition."""
+    return {TopicPartition(one.topic, one.partition): one.offset + 1 for one in read}
+
+
+async def _commit(
+    consumer: AIOKafkaConsumer, topic: str, offsets: Mapping[TopicPartition, int]
+) -> bool:
+    """Tell Kafka how far each partition was read; return False if a rebalance came between.
+
+    Whoever has the partition now may read messages again, which is harmless: handlers are
+    idempotent.
+    """
     try:
-        await consumer.commit(
-            {TopicPartition(one.topic, one.partition): one.offset + 1 for one in read}
-        )
+        await consumer.commit(dict(offsets))
     except (KafkaError, ConsumerStoppedError) as error:
-        # The group has rebalanced without us. Whoever has the partition now reads the message
-        # again, which is harmless: handlers are idempotent.
-        COMMIT_FAILURES.add(read[0].topic)
-        log.warning("commit_failed", topic=read[0].topic, error=type(error).__name__)
+        COMMIT_FAILURES.add(topic)
+        log.warning("commit_failed", topic=topic, error=type(error).__name__)
+        return not isinstance(error, CommitFailedError)
+    return True

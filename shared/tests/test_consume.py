@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
+from typing import Any
 
 import pytest
-from aiokafka.errors import KafkaConnectionError
+from aiokafka import TopicPartition
+from aiokafka.errors import CommitFailedError, KafkaConnectionError
 from sqlalchemy.exc import OperationalError
 from typing_extensions import override
 
@@ -77,6 +79,34 @@ async def test_a_backlog_reaches_a_handler_of_batches_in_order_and_in_parts(kafk
         await until(lambda: len(place.values) >= len(values))
     assert place.values == values
     assert max(sizes) <= BATCH
+
+
+async def test_a_commit_that_a_rebalance_refused_is_made_again_without_another_message(
+    kafka: Kafka,
+) -> None:
+    place, refused = Positions(), list[Mapping[TopicPartition, int]]()
+    async with consuming(
+        kafka, lambda consumers: consumers.batches(kafka.topic, place.apply, place)
+    ) as consumers:
+        (subscriber,) = consumers.broker.subscribers
+        client: Any = subscriber.consumer  # type: ignore[attr-defined]
+        commit = client.commit
+
+        async def refused_once(offsets: Mapping[TopicPartition, int]) -> None:
+            if not refused:
+                refused.append(offsets)
+                raise CommitFailedError("rebalanced")
+            await commit(offsets)
+
+        client.commit = refused_once
+        await kafka.put(kafka.topic, b"1", b"2")
+
+        async def all_committed() -> bool:
+            return await kafka.committed(kafka.topic) == 2
+
+        await until(all_committed)
+    assert refused
+    assert place.values == [b"1", b"2"]
 
 
 async def test_a_database_that_is_away_is_waited_for_and_costs_no_message(kafka: Kafka) -> None:
