@@ -22,8 +22,11 @@ _LEVELS: Final = (
 )
 _LOUD: Final = frozenset({"warning", "error", "critical", "ERROR", "FATAL", "PANIC"})
 """Kafka and PostgreSQL warn about things that are intended here; those stay in the files."""
-_CHATTY: Final = re.compile(r'"logger": "aiokafka\b|\baiokafka\.')
-"""aiokafka warns of every rebalance. Our consumers report by themselves when they cannot go on."""
+_CHATTY: Final = re.compile(
+    r'"logger": "aiokafka\b|\baiokafka\.|FATAL:  the database system is starting up'
+)
+"""aiokafka warns of every rebalance. Our consumers report by themselves when they cannot go on.
+PostgreSQL answers so to whoever asks whether it has started."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
 

@@ -16,6 +16,7 @@ QUIET = [
     "04:00:00.123 WARN org.apache.kafka.server.Something - as intended",
     '{"event": "Heartbeat failed", "logger": "aiokafka.consumer", "level": "warning"}',
     "# Redis is starting oO0OoO0OoO0Oo",
+    "2026-11-28 04:00:00.000 UTC [78] FATAL:  the database system is starting up",
 ]
 LOUD = [
     '{"event": "quota_without_redis", "level": "warning"}',
