@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from deploy.servers.commands import as_user
-from deploy.servers.family import family, signal_all, stopped
+from deploy.servers.family import family, signal_all, stands_still
 from shared.exit_codes import Refusal
 
 Sink = Callable[[str], None]
@@ -177,7 +177,7 @@ class Child(ABC):
     def pause(self) -> None:
         """Return when it stands still; its connections stay open."""
         signal_all(family(self.pid), signal.SIGSTOP)
-        while self.alive and not stopped(self.pid):
+        while self.alive and not stands_still(self.pid):
             time.sleep(0.001)
 
     def resume(self) -> None:

@@ -23,9 +23,14 @@ def family(pid: int) -> list[int]:
     return found
 
 
-def stopped(pid: int) -> bool:
-    """Return True if a SIGSTOP has reached it."""
-    return _stat(Path(f"/proc/{pid}"))[:1] == ["T"]
+def stands_still(pid: int) -> bool:
+    """Return True if it runs no code of its own after a SIGSTOP.
+
+    Usually it is stopped (T). It may also wait in the kernel (D), and would stop on its way back. A
+    shell that is starting a program waits so for its child (vfork), and does so for ever if that
+    was stopped before it could become the program.
+    """
+    return _stat(Path(f"/proc/{pid}"))[:1] in (["T"], ["D"])
 
 
 def _parent(entry: Path) -> int | None:

@@ -23,6 +23,13 @@ from tests.support.waiting import PATIENCE_S, eventually
 ROOT = Path(__file__).parents[3]
 
 
+STANDING = (psutil.STATUS_STOPPED, psutil.STATUS_DISK_SLEEP)
+STOPPED_IN_VFORK = (
+    'import ctypes, os, signal; print("ready", flush=True); '
+    "ctypes.PyDLL(None).vfork() or os.kill(os.getpid(), signal.SIGSTOP)"
+)
+
+
 class Shell(Child):
     start_within_s = PATIENCE_S
 
@@ -62,9 +69,19 @@ def test_a_paused_one_stands_still_until_it_is_resumed() -> None:
     child = Shell("echo ready; while :; do sleep 0.01; done")
     child.start()
     child.pause()
-    assert psutil.Process(child.pid).status() == "stopped"
+    assert psutil.Process(child.pid).status() in STANDING
     child.resume()
-    eventually(lambda: psutil.Process(child.pid).status() != "stopped")
+    eventually(lambda: psutil.Process(child.pid).status() not in STANDING)
+    child.kill()
+
+
+def test_one_that_waits_for_a_stopped_child_to_start_stands_still_too() -> None:
+    """A shell that is paused in the middle of a vfork does; here it happens for certain."""
+    child = Shell(f"exec '{sys.executable}' -c '{STOPPED_IN_VFORK}'")
+    child.start()
+    eventually(lambda: psutil.Process(child.pid).status() == psutil.STATUS_DISK_SLEEP)
+    child.pause()
+    assert psutil.Process(child.pid).status() == psutil.STATUS_DISK_SLEEP
     child.kill()
 
 
