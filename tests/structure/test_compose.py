@@ -330,9 +330,9 @@ def test_each_image_is_built_once_from_the_plain_base(ours: dict[str, Any]) -> N
     assert {service["pull_policy"] for service in ours.values()} == {"never"}
     lines = DOCKERFILE.read_text("utf-8").splitlines()
     assert [line for line in lines if line.startswith("FROM")] == [
-        "FROM python:3.12-slim AS build",
+        "FROM python:3.13-slim AS build",
         "FROM build AS build-sandbox",
-        "FROM python:3.12-slim AS base",
+        "FROM python:3.13-slim AS base",
         "FROM base AS sandbox",
         "FROM base AS production",
     ]
