@@ -1,6 +1,6 @@
 """Write what is generated from the code; with ``--check`` only say what is stale, and fail.
 
-make generate [--check]
+python -m deploy.generate [--check]
 """
 
 from __future__ import annotations
