@@ -72,7 +72,10 @@ class Load:
         return sum(row["items"] for row in self.state()["resources"])
 
     def under_way(self, *, share: float = 0.0) -> None:
-        """Wait until more than this share of the items has come, but not all of them."""
+        """Wait until more than this share of the items has come, but not all of them.
+
+        ``held`` keeps a short load from ending first.
+        """
         wanted = share * sum(self.counts.values())
         eventually(lambda: self.items() > wanted, every=0.02)
         assert self.state()["state"] not in ENDED, "the load was over before it could be disturbed"
@@ -132,6 +135,21 @@ def begin(
     account = stack.client.account(provider, counts, name=f"{name} {next(_number)}")
     connection = stack.client.connect(provider, account=account)
     return Load(stack, provider, account, counts, connection, connection["sync_id"])
+
+
+def held(stack: Stack, *, provider: str = "hubspot") -> None:
+    """Let the provider serve three more pages, and then no more until its faults are replaced.
+
+    A load that begins now cannot be over before a test disturbs it, however busy the machine is.
+    """
+    match = {"method": "GET", "path": f"{PAGES[provider]}*"}
+    faults = [{"match": match, "after": 3, "hold": True}]
+    stack.client.control("PUT", f"{provider}/faults", json=faults)
+
+
+def released(stack: Stack, *, provider: str = "hubspot") -> None:
+    """Let the provider serve what ``held`` kept back."""
+    stack.client.control("PUT", f"{provider}/faults", json=[])
 
 
 def pace(stack: Stack, *, latency_ms: float = 0.0, provider: str = "hubspot") -> None:

@@ -30,7 +30,7 @@ from shared.kafka.installation_record import write_layout
 from shared.settings import Cluster
 from tests.chaos import log
 from tests.chaos.limits import disk_full
-from tests.chaos.load import Load, begin, pace
+from tests.chaos.load import Load, begin, held, pace, released
 from tests.chaos.log import Raw
 from tests.chaos.modes import BlackHole, Drop
 from tests.chaos.stack import Stack
@@ -80,9 +80,11 @@ def test_F06_while_the_broker_is_away_reads_and_requests_are_answered_and_all_ru
     known = begin(running)
     known.done()
     pace(running, latency_ms=150)
+    held(running)
     load = begin(running, LONG)
     load.under_way()
     with away(running):
+        released(running)
         until = time.monotonic() + DOWN_S
         known.again()
         while time.monotonic() < until:
@@ -99,9 +101,11 @@ def test_F07_a_broker_that_cannot_write_acknowledges_nothing_and_the_page_is_tri
     running: Stack, topic: Topic
 ) -> None:
     pace(running, latency_ms=150)
+    held(running)
     load = begin(running, LONG)
     load.under_way()
     with disk_full(running["broker"]):
+        released(running)
         time.sleep(3)
         assert load.state()["state"] not in ENDED
     if not running["broker"].alive:

@@ -15,7 +15,7 @@ import pytest
 from shared.contracts.topics import ITEMS
 from tests.chaos import log
 from tests.chaos.limits import disk_full, forget_peak, peak_mib
-from tests.chaos.load import Load, begin, pace
+from tests.chaos.load import Load, begin, held, pace, released
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
 from tests.support.waiting import PATIENCE_S, eventually
@@ -117,9 +117,11 @@ def test_F31_a_disk_that_is_full_leaves_nothing_half_written(
     if name == "fetcher1":
         running["fetcher2"].stop()
     pace(running, latency_ms=150)
+    held(running)
     load = begin(running, LONG)
     load.under_way()
     with disk_full(running[name]):
+        released(running)
         time.sleep(3)
     assert running[name].alive
     pace(running)

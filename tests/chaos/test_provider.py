@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.chaos.load import Load, begin, pace
+from tests.chaos.load import Load, begin, held, pace, released
 from tests.chaos.modes import BlackHole, Drop, HalfClose, Mode, Pass, Reset, Truncate
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
@@ -136,12 +136,15 @@ def test_F19_after_six_attempts_the_job_fails_in_words_and_the_others_are_done(
 
 
 @contextmanager
-def bad_network(
-    running: Stack, load: Load, both: Mode | None = None, **ways: Mode
-) -> Iterator[None]:
+def bad_network(running: Stack, both: Mode | None = None, **ways: Mode) -> Iterator[Load]:
+    """Yield a load in whose middle the network has become bad."""
+    pace(running, latency_ms=100)
+    held(running)
+    load = begin(running)
     load.under_way()
     with running.proxies["sandbox"].being(both, **ways):
-        yield
+        released(running)
+        yield load
 
 
 @pytest.mark.parametrize(
@@ -157,9 +160,7 @@ def bad_network(
 def test_F20_a_network_that_hangs_delays_and_loses_nothing(
     running: Stack, topic: Topic, ways: dict[str, Mode]
 ) -> None:
-    pace(running, latency_ms=100)
-    load = begin(running)
-    with bad_network(running, load, **ways):
+    with bad_network(running, **ways) as load:
         time.sleep(2)
     load.done()
     load.clean(topic)
@@ -178,9 +179,7 @@ def test_F20_a_network_that_hangs_delays_and_loses_nothing(
 def test_F21_an_answer_that_is_cut_off_is_never_half_a_page(
     running: Stack, topic: Topic, ways: dict[str, Mode]
 ) -> None:
-    pace(running, latency_ms=100)
-    load = begin(running)
-    with bad_network(running, load, **ways):
+    with bad_network(running, **ways) as load:
         time.sleep(1)
     load.done()
     load.clean(topic)
@@ -238,6 +237,7 @@ def test_F29_what_exists_all_the_while_is_not_missed_when_other_objects_come_and
     running: Stack, topic: Topic
 ) -> None:
     pace(running, latency_ms=150)
+    held(running)
     load = begin(running)
     before = {
         name: running.client.ledger("hubspot", load.account, name).keys() for name in load.counts
@@ -245,6 +245,7 @@ def test_F29_what_exists_all_the_while_is_not_missed_when_other_objects_come_and
     load.under_way()
     for _ in range(3):
         load.change(archive=0.03, create=0.03, update=0.05)
+    released(running)
     load.done()
     for name in load.counts:
         lasting = before[name] & running.client.ledger("hubspot", load.account, name).keys()

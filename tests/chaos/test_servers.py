@@ -12,7 +12,7 @@ import asyncpg
 import pytest
 import redis
 
-from tests.chaos.load import Load, begin, pace
+from tests.chaos.load import Load, begin, held, pace, released
 from tests.chaos.modes import BlackHole, Reset
 from tests.chaos.real import RealStack
 from tests.chaos.stack import Stack
@@ -35,9 +35,11 @@ def real(running: Stack) -> RealStack:
 def load_through(real: RealStack, topic: Topic, fault: Fault) -> None:
     """Load while the fault comes and goes."""
     pace(real, latency_ms=150)
+    held(real)
     load = begin(real, LONG)
     load.under_way()
     with fault(real):
+        released(real)
         time.sleep(AWAY_S)
     pace(real)
     load.done()

@@ -11,7 +11,7 @@ import pytest
 
 from shared.contracts.topics import SYNCS
 from tests.chaos import log
-from tests.chaos.load import Load, begin, pace
+from tests.chaos.load import Load, begin, held, pace
 from tests.chaos.stack import HOST, Stack
 from tests.chaos.topic import Topic
 from tests.support.waiting import eventually
@@ -244,7 +244,8 @@ def test_F25_a_grant_that_was_withdrawn_is_not_asked_again_and_a_new_consent_goe
 def test_F26_a_token_that_is_refused_in_the_middle_is_one_refresh_and_the_same_page_again(
     running: Stack, topic: Topic
 ) -> None:
-    pace(running, latency_ms=60)
+    pace(running)
+    held(running)
     load = begin(running)
     running.client.control("DELETE", "hubspot/requests")
     load.under_way()

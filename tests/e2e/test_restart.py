@@ -24,7 +24,8 @@ def under_way(one: Product, sync: str) -> bool:
     return bool(items)
 
 
-A_MINUTE_MS = 60_000
+HELD = {"match": {"method": "GET", "path": "/crm/objects/*"}, "after": 6, "hold": True}
+"""Six pages are served, the others wait: the load cannot be over before it is interrupted."""
 TROUBLE = [
     {
         "match": {"method": "GET", "path": f"/crm/objects/2026-03/{resource}*"},
@@ -44,21 +45,22 @@ def test_a_load_goes_on_by_itself_after_kill_9_and_ends_equal_to_the_ledger(tmp_
     """There are 429s and a 401 on the way, and two kills."""
     with product(tmp_path) as one:
         account = one.account("hubspot", COUNTS)
-        one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})
-        one.control("PUT", "hubspot/faults", json=TROUBLE)
+        one.unlimited("hubspot")
+        one.control("PUT", "hubspot/faults", json=[*TROUBLE, HELD])
         connection = one.connect("hubspot", account=account)
         sync = connection["sync_id"]
         eventually(
-            lambda: not any(fault["times"] for fault in one.control("GET", "hubspot/faults")),
+            lambda: not any("times" in fault for fault in one.control("GET", "hubspot/faults")),
             every=0.02,
         )
         for _ in range(2):
             eventually(lambda: under_way(one, sync), every=0.02)
             one.kill()
             one.start()
-            one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})
+            one.control("PUT", "hubspot/faults", json=[HELD])
             assert one.api("GET", f"/v1/connections/{connection['id']}")["status"] == "active"
-        one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 0})
+        one.unlimited("hubspot")
+        one.control("PUT", "hubspot/faults", json=[])
         ended = one.synced(sync)
         assert ended["state"] == "done"
         assert {row["resource"]: row["items"] for row in ended["resources"]} == COUNTS
@@ -87,10 +89,9 @@ def test_a_stop_does_not_wait_for_the_load_which_goes_on_later(
 ) -> None:
     with product(tmp_path) as one:
         account = one.account("hubspot", COUNTS)
-        one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": 150})
+        one.control("PUT", "hubspot/faults", json=[HELD])
         sync = one.connect("hubspot", account=account)["sync_id"]
         eventually(lambda: under_way(one, sync), every=0.02)
-        one.control("PUT", "hubspot/limits", json={"off": True, "latency_ms": A_MINUTE_MS})
         one.stop(number)
         assert one.process is not None
         assert one.process.returncode == 0

@@ -23,6 +23,7 @@ from tests.structure.tree import name, text, tracked_files
 
 ALLOWED: Final[dict[Rule, dict[str, str]]] = {
     pauses: {
+        "shared/tests/test_serve.py": "a connection is idle for as long as a client may keep one",
         "shared/tests/test_clock.py": "the clock's own tests",
         "shared/tests/test_http_client.py": "a server that drips",
         "tests/chaos/customer.py": "a customer's client asks again, with a pause",

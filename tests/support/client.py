@@ -17,7 +17,7 @@ RESOURCES = {
 ENDED = frozenset({"done", "incomplete", "failed"})
 """The states of a sync, or of one of its resources, that change no more."""
 KEPT = httpx.Limits(keepalive_expiry=2.0)
-"""Our servers close after 5 s, and a request sent into a closing connection is lost: be sooner."""
+"""The sandbox closes after 5 s, and a request sent into a closing connection is lost: be sooner."""
 
 
 def is_waiting(resource: dict[str, Any]) -> dict[str, Any] | None:

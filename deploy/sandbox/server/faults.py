@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal
 
@@ -32,8 +33,9 @@ class Fault(
     """Hold an ordered fault.
 
     Without ``status`` and ``drop`` the provider answers after ``delay_ms``; without ``times`` the
-    fault never runs out. ``drop`` cuts the connection: "request" before the provider has seen it,
-    "answer" after it has acted.
+    fault never runs out. The first ``after`` calls that match pass as if it were not there.
+    ``hold`` keeps a call waiting until the faults are ordered anew. ``drop`` cuts the connection:
+    "request" before the provider has seen it, "answer" after it has acted.
     """
 
     match: Match = Match()
@@ -41,6 +43,8 @@ class Fault(
     headers: dict[Name, Text] = {}
     body: Any = None
     delay_ms: Annotated[float, Meta(ge=0, le=600_000)] = 0.0
+    after: Annotated[int, Meta(ge=0)] = 0
+    hold: bool = False
     times: Annotated[int, Meta(ge=1)] | None = None
     drop: Literal["request", "answer"] | bool = False
 
@@ -64,19 +68,32 @@ class Faults:
 
     def __init__(self) -> None:
         self._left: list[Fault] = []
+        self._replaced = asyncio.Event()
 
     def order(self, faults: list[Fault]) -> None:
+        """Replace the faults, and let go the calls that the former ones hold."""
         self._left = list(faults)
+        self._replaced.set()
+        self._replaced = asyncio.Event()
+
+    async def replaced(self) -> None:
+        """Return when the faults of now are replaced."""
+        await self._replaced.wait()
 
     def left(self) -> list[Fault]:
         return list(self._left)
 
     def take(self, method: str, path: str) -> Fault | None:
+        """Return the fault that a call meets, and count the call in it."""
         for place, fault in enumerate(self._left):
-            if fault.match.hits(method, path):
-                if fault.times == 1:
-                    del self._left[place]
-                elif fault.times:
-                    self._left[place] = msgspec.structs.replace(fault, times=fault.times - 1)
-                return fault
+            if not fault.match.hits(method, path):
+                continue
+            if fault.after:
+                self._left[place] = msgspec.structs.replace(fault, after=fault.after - 1)
+                continue
+            if fault.times == 1:
+                del self._left[place]
+            elif fault.times:
+                self._left[place] = msgspec.structs.replace(fault, times=fault.times - 1)
+            return fault
         return None

@@ -67,6 +67,8 @@ async def _wait(sandbox: ProviderSandbox, fault: Fault | None) -> None:
     latency = sandbox.world.limiter.latency_ms + (fault.delay_ms if fault else 0.0)
     if latency > 0:
         await asyncio.sleep(latency / 1000)
+    if fault and fault.hold:
+        await sandbox.faults.replaced()
 
 
 async def _answer(

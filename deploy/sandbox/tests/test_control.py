@@ -1,7 +1,10 @@
+import asyncio
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.support.waiting import until
 
 CONTROL = "/_sandbox/plums"
 
@@ -155,6 +158,24 @@ async def test_a_fault_without_status_only_delays(sandbox: httpx.AsyncClient) ->
     await sandbox.put(f"{CONTROL}/faults", json=[{"delay_ms": 30, "times": 1}])
     assert (await sandbox.get("/plums/v1/plums")).status_code == 200
     assert (await log(sandbox))[0]["ms"] >= 30
+
+
+async def test_a_fault_that_holds_lets_the_first_calls_pass_and_others_wait_until_it_is_replaced(
+    sandbox: httpx.AsyncClient,
+) -> None:
+    await sandbox.put(f"{CONTROL}/faults", json=[{"after": 2, "hold": True, "times": 1}])
+    assert [(await sandbox.get("/plums/v1/plums")).status_code for _ in range(2)] == [200, 200]
+    held = asyncio.create_task(sandbox.get("/plums/v1/plums"))
+    await until(lambda: _no_faults_left(sandbox))
+    assert [(await sandbox.get("/plums/v1/plums")).status_code for _ in range(2)] == [200, 200]
+    assert not held.done()
+    await sandbox.put(f"{CONTROL}/faults", json=[])
+    assert (await held).status_code == 200
+
+
+async def _no_faults_left(sandbox: httpx.AsyncClient) -> bool:
+    left: list[Any] = (await sandbox.get(f"{CONTROL}/faults")).json()
+    return not left
 
 
 async def test_a_path_that_the_provider_does_not_know_is_logged_and_open_to_faults(
