@@ -17,6 +17,9 @@ from shared.exit_codes import Misuse, Refusal
 from shared.transient import is_transient
 
 GRACE_S: Final = 2
+KEEP_ALIVE_S: Final = 75
+"""An idle connection stays open for longer than clients keep one (httpx 5 s, nginx 60 s), so that
+they close first. A request that is sent while the server closes is lost."""
 
 
 class PortBusy(Misuse):
@@ -104,6 +107,7 @@ class Served:
                 server_header=False,
                 # Anybody on this machine could claim to be somebody else.
                 proxy_headers=False,
+                timeout_keep_alive=KEEP_ALIVE_S,
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
