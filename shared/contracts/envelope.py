@@ -50,8 +50,17 @@ def new_id() -> str:
 
 def timestamp(at: float | None = None) -> str:
     """Return RFC 3339 in UTC with milliseconds; ``at`` is in epoch seconds, by default now."""
-    moment = datetime.fromtimestamp(clock.now() if at is None else at, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+    return timestamp_of(datetime.fromtimestamp(clock.now() if at is None else at, UTC))
+
+
+def timestamp_of(moment: datetime) -> str:
+    """Return the same form of a ``datetime`` that has a zone: cut to milliseconds, not rounded.
+
+    These texts sort as the times do. Raises ``OverflowError`` for a time that is outside the years
+    1 to 9999 in UTC.
+    """
+    # Not strftime: %Y may lack leading zeros. https://github.com/python/cpython/issues/57514
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
 
 
 def event(  # one parameter per CloudEvents attribute

@@ -5,6 +5,7 @@ There is a golden file for each type.
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,15 @@ import pytest
 from cloudevents.core.bindings.kafka import KafkaMessage, from_binary_event
 
 from shared.contracts import connections, items, jobs, progress, syncs
-from shared.contracts.envelope import Message, Undecodable, decode, event, new_id
+from shared.contracts.envelope import (
+    Message,
+    Undecodable,
+    decode,
+    event,
+    new_id,
+    timestamp,
+    timestamp_of,
+)
 from shared.contracts.items import Item, ItemRef
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -52,6 +61,23 @@ def test_a_newer_major_version_is_told_apart_from_an_unknown_type() -> None:
         with pytest.raises(Undecodable) as refused:
             decode(b"{}", [("ce_type", f"tributary.{kind}".encode())], jobs.KINDS)
         assert refused.value.code == code
+
+
+def test_times_as_text_sort_as_the_times_do() -> None:
+    years = [datetime(year, 1, 1, tzinfo=UTC) for year in (1, 500, 1969, 1970, 2026, 9999)]
+    written = [timestamp_of(moment) for moment in years]
+    assert written == sorted(written)
+    assert written[1] == "0500-01-01T00:00:00.000Z"
+    assert written == [timestamp(moment.timestamp()) for moment in years]
+
+
+def test_a_time_is_cut_to_milliseconds_in_utc() -> None:
+    assert timestamp(0.9999) == "1970-01-01T00:00:00.999Z"
+    late = datetime.fromisoformat("9999-12-31T23:59:59.999999+00:00")
+    assert timestamp_of(late) == "9999-12-31T23:59:59.999Z"
+    assert timestamp_of(datetime.fromisoformat("2026-01-01T01:30+02:00")) == (
+        "2025-12-31T23:30:00.000Z"
+    )
 
 
 def as_cloudevent(message: Message) -> Any:
