@@ -71,12 +71,11 @@ def epoch(stamp: str) -> float | None:
 def _parse(stamp: str) -> datetime | None:
     try:
         at = datetime.fromisoformat(stamp)
-    except ValueError:
+        return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
+    except (ValueError, OverflowError):  # the year 0 or 10000, in UTC
         return None
-    return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
 
 
 def _moment(at: datetime, text: str) -> Moment:
-    return Moment(
-        iso=f"{at:%Y-%m-%dT%H:%M:%S}Z", text=text, full=f"{at.day} {at:%b %Y, %H:%M:%S} UTC"
-    )
+    iso = at.replace(tzinfo=None).isoformat(timespec="seconds") + "Z"
+    return Moment(iso=iso, text=text, full=f"{at.day} {at:%b %Y, %H:%M:%S} UTC")

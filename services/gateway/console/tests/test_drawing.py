@@ -30,6 +30,14 @@ def test_a_time_that_is_none_is_left_out() -> None:
     assert (found.text, found.iso) == ("2 Mar 2026", "2026-03-02T01:30:00Z")
 
 
+def test_the_oldest_times_are_told_too() -> None:
+    found = day("0500-01-01T00:00:00Z")
+    assert found is not None
+    assert found.iso == "0500-01-01T00:00:00Z"
+    assert day("0001-01-01T00:00:00+01:00") is None
+    assert clock("9999-12-31T23:30:00-01:00") is None
+
+
 def test_numbers_and_marks() -> None:
     assert [plural(n, "item") for n in (0, 1, 1200)] == ["0 items", "1 item", "1,200 items"]
     assert [initials(name) for name in ("HubSpot", "Notion", "x", "")] == ["HS", "No", "x", "?"]
