@@ -10,6 +10,7 @@ from typing import Any, Final
 from deploy.sandbox.providers.notion.responses import invalid, only
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import SandboxRow
+from shared.contracts.envelope import timestamp_of
 
 Test = Callable[[SandboxRow], bool]
 DEEPEST: Final = 2
@@ -63,13 +64,12 @@ def _by_time(told: Json) -> Test:
 def _moment(given: Any) -> str:
     try:
         at = datetime.fromisoformat(given)
-    except (TypeError, ValueError):
+        return timestamp_of(at if at.tzinfo else at.replace(tzinfo=UTC))
+    except (TypeError, ValueError, OverflowError):
         raise invalid(
             "body failed validation: the date of body.filter should be a valid ISO 8601 date "
             "string."
         ) from None
-    at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
 
 
 def _condition(told: Any, where: str) -> tuple[str, Any]:

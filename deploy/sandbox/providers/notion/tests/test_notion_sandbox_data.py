@@ -159,12 +159,15 @@ async def test_rows_are_filtered_and_sorted(world: World) -> None:
         ]
         since = {"timestamp": "last_edited_time", "last_edited_time": {"on_or_after": by_edit[20]}}
         recent = await walk(session, query, {"filter": since})
+        long_ago = {"timestamp": "created_time", "created_time": {"before": "0500-01-01T00:00:00Z"}}
+        ancient = await walk(session, query, {"filter": long_ago})
         done = {"and": [since, {"property": "Stage", "status": {"equals": "Done"}}]}
         few = (await post(session, f"{query}?filter_properties=title", {"filter": done})).json()[
             "results"
         ]
     assert by_edit == sorted(by_edit, reverse=True)
     assert len(ids(recent)) == 21
+    assert ids(ancient) == []
     assert 0 < len(few) < 21
     assert [list(row["properties"]) for row in few] == [["Name"]] * len(few)
 
