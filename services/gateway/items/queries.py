@@ -83,8 +83,9 @@ _RAW: Final = _FIELDS.index("raw")
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
     """Filters of a page of items.
 
-    ``q`` is a part of the name, ignoring case; ``synced_since`` is RFC 3339; ``after`` is the key
-    to continue after.
+    ``q`` is a part of the name, ignoring case. ``synced_since`` is compared with ``synced_at`` as
+    text, so it must have the rows' own form: UTC, milliseconds, ``Z`` (``timestamp_of`` writes it).
+    ``after`` is the key to continue after.
     """
 
     connections: Sequence[str] | None = None
