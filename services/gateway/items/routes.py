@@ -10,6 +10,7 @@ from msgspec import Meta
 
 from services.gateway.context import InjectedContext
 from services.gateway.http.fields import (
+    TIME,
     KnownProvider,
     KnownResource,
     OfConnection,
@@ -37,7 +38,7 @@ SyncedSince = Annotated[
     Meta(
         description="Only items stored at this time or later, by our own clock (`synced_at`).",
         examples=["2026-01-31T09:30:00Z"],
-        extra_json_schema={"format": "date-time"},
+        extra_json_schema=TIME,
     ),
 ]
 
