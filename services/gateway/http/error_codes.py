@@ -80,7 +80,7 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "bad_time": ErrorCode(
         400,
         "A time is not RFC 3339.",
-        "synced_since must be a time like 2026-01-31T09:30:00Z (RFC 3339).",
+        "`synced_since`: give a time like 2026-01-31T09:30:00Z (RFC 3339).",
     ),
     "bad_search": ErrorCode(
         400,

@@ -1,11 +1,14 @@
-"""Read query parameters: only those that a route declares, the page size, and page tokens.
+"""Read query parameters: only those that a route declares, page sizes and tokens, times.
 
 A page token says where a listing continues. It is signed, and bound to the listing and its filters.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
 from typing import Any, Final, TypeVar
 from urllib.parse import unquote_to_bytes
 
@@ -13,11 +16,16 @@ import msgspec
 from litestar import Request
 from litestar.handlers import BaseRouteHandler
 
+from shared.contracts.envelope import timestamp_of
 from shared.crypto import BadToken, Signer
 from shared.errors import BadRequest
 
 T = TypeVar("T")
 LARGEST_PAGE: Final = 200
+# The grammar also permits lower case: https://www.rfc-editor.org/rfc/rfc3339#section-5.6
+_RFC3339: Final = re.compile(
+    r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+ -]\d\d:\d\d)", re.ASCII | re.IGNORECASE
+)
 _NOT_QUERY: Final = frozenset(
     {
         "context",
@@ -73,6 +81,20 @@ def check_page_size(page_size: int) -> None:
         raise BadRequest(
             f"`page_size` must be 1 to {LARGEST_PAGE}; {page_size} is not.", code="bad_page_size"
         )
+
+
+def moment(name: str, text: str) -> str:
+    """Return the RFC 3339 time in parameter ``name`` in the rows' own form, to compare with them.
+
+    That form has milliseconds; what is finer is cut off. Raises ``BadRequest``.
+    """
+    if _RFC3339.fullmatch(text):
+        with suppress(ValueError, OverflowError):
+            # The plus sign of an offset arrives as a space unless it was percent-encoded.
+            return timestamp_of(datetime.fromisoformat(text.upper().replace(" ", "+")))
+    raise BadRequest(
+        f"`{name}`: give a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time"
+    )
 
 
 async def only_declared(request: Request[Any, Any, Any]) -> None:

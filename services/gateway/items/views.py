@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from contextlib import suppress
-from datetime import datetime
 from typing import Annotated, Final
 from unicodedata import category
 
@@ -15,16 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.connections import queries as connections
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import NextPageToken
-from services.gateway.http.parameters import PageTokens, check_page_size
+from services.gateway.http.parameters import PageTokens, check_page_size, moment
 from services.gateway.items import queries as items
 from services.gateway.items.queries import ItemQuery, Key, SyncedItem
-from shared.contracts.envelope import timestamp
 from shared.errors import BadRequest, NotFound
 from shared.settings import configured_for
 
 LONGEST_SEARCH: Final = 200
-# https://www.rfc-editor.org/rfc/rfc3339#section-5.6
-_RFC3339: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+ -]\d\d:\d\d)")
 
 
 class ItemPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,7 +51,7 @@ async def list_items(
     ``BadToken`` for a page token that was not issued for these filters.
     """
     _check(provider, resource, q, page_size, context)
-    since = None if synced_since is None else _moment(synced_since)
+    since = None if synced_since is None else moment("synced_since", synced_since)
     tokens = PageTokens(
         context.page_tokens,
         "items",
@@ -140,16 +134,3 @@ def _check(
             f"There is no resource of that name. Known: {', '.join(known)}.",
             code="unknown_resource",
         )
-
-
-def _moment(text: str) -> str:
-    """Return an RFC 3339 time as the rows have it.
-
-    The plus sign of an offset may arrive as a space.
-    """
-    if _RFC3339.fullmatch(text):
-        with suppress(ValueError, OverflowError):
-            return timestamp(datetime.fromisoformat(text.replace(" ", "+")).timestamp())
-    raise BadRequest(
-        "synced_since must be a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time"
-    )

@@ -218,6 +218,8 @@ async def test_items_are_filtered_by_provider_resource_and_time_of_loading(api: 
     assert [one["id"] for one in since] == ["u1"]
     for future in ("2099-01-01T00:00:00Z", "2099-01-01T02:00:00+02:00", "2099-01-01T00:00:00.5Z"):
         assert await listed(api, connection_id=connection.id, synced_since=future) == []
+    of_old = await listed(api, connection_id=connection.id, synced_since="0500-01-01T00:00:00Z")
+    assert {one["id"] for one in of_old} == {"p1", "u1"}
 
 
 async def test_T13_only_web_links_are_passed_on(api: Gateway) -> None:
