@@ -19,18 +19,11 @@ def rewritten(text: str, reader: Reader) -> str:
     """Return a document with the outputs that came, where they are not those it shows."""
     parts, done, came = [], 0, ""
     for step in steps(text):
-        match step.kind:
-            case "commands":
-                came = reader.types(step.body)
-            case "program":
-                came = reader.runs(step.body)
-            case "consent":
-                reader.consents(step.body)
-            case "output" if settled(came) != settled(step.body):
-                parts += [text[done : step.start], came, "\n"]
-                done = step.end
-            case _:
-                pass
+        printed = reader.does(step)
+        came = came if printed is None else printed
+        if step.kind == "output" and settled(came) != settled(step.body):
+            parts += [text[done : step.start], came, "\n"]
+            done = step.end
     return "".join([*parts, text[done:]])
 
 

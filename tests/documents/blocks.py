@@ -5,11 +5,14 @@
 <!-- not run: reason -->             before commands that the tests do not run
 <!-- in the browser: allow -->       the reader consents at the link that the last output shows
 <!-- python -->                      before a program that is run like a command
+<!-- save as: try/one.py -->         before a program that the reader saves under that name
+<!-- after: README.md -->            the reader has followed that document already
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -29,48 +32,57 @@ PIECE: Final = re.compile(
     r"^<!-- (?P<mark>.+?) -->$|^(?P<indent> *)```(?P<language>\w+)\n(?P<body>.*?)^(?P=indent)```$",
     re.MULTILINE | re.DOTALL,
 )
-Kind = Literal["commands", "program", "output", "consent", "left out", "other"]
+Kind = Literal["commands", "program", "file", "output", "consent", "earlier", "left out", "other"]
+ALONE: Final[Mapping[str, Kind]] = {"in the browser": "consent", "after": "earlier"}
+"""The marks that are steps by themselves; the others tell of the block behind them."""
 
 
 class Step(NamedTuple):
-    """A block or a mark: where its body stands in the document, and for what is left out why."""
+    """A block or a mark, and where its body stands in the document.
+
+    ``note`` says why a block is left out, or where a file is saved.
+    """
 
     kind: Kind
     body: str
     start: int
     end: int
-    reason: str = ""
+    note: str = ""
 
 
 def steps(text: str) -> list[Step]:
     """Return what a reader does and sees, in the order of the document."""
     found: list[Step] = []
-    reason, last_end, last_mark = "", 0, ""
+    last_end, mark, note = 0, "", ""
     for piece in PIECE.finditer(text):
         adjacent = not text[last_end : piece.start()].strip()
         last_end = piece.end()
-        mark = piece["mark"]
-        if mark is not None:
-            last_mark = mark
-            reason = mark.removeprefix("not run: ") if mark.startswith("not run: ") else ""
-            if mark.startswith("in the browser: "):
-                found.append(Step("consent", mark.removeprefix("in the browser: "), *piece.span()))
+        if piece["mark"] is not None:
+            mark, _, note = piece["mark"].partition(": ")
+            if mark in ALONE:
+                found.append(Step(ALONE[mark], note, *piece.span()))
             continue
         after_commands = adjacent and bool(found) and found[-1].kind in {"commands", "program"}
-        kind = _kind(piece["language"], after_commands=after_commands, left_out=bool(reason))
-        if adjacent and last_mark == "python":
-            kind = "program"
-        found.append(Step(kind, piece["body"], *piece.span("body"), reason))
-        reason, last_mark = "", ""
+        kind = _kind(piece["language"], mark if adjacent else "", after_commands=after_commands)
+        found.append(Step(kind, piece["body"], *piece.span("body"), note))
+        mark, note = "", ""
     return found
 
 
-def _kind(language: str, *, after_commands: bool, left_out: bool) -> Kind:
-    if language == "sh":
-        return "left out" if left_out else "commands"
-    if language in {"text", "json"} and after_commands:
-        return "output"
-    return "other"
+def _kind(language: str, mark: str, *, after_commands: bool) -> Kind:
+    match language, mark:
+        case "sh", "not run":
+            return "left out"
+        case "sh", _:
+            return "commands"
+        case "python", "python":
+            return "program"
+        case "python", "save as":
+            return "file"
+        case "text" | "json", _ if after_commands:
+            return "output"
+        case _:
+            return "other"
 
 
 def read(name: str) -> str:

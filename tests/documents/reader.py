@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from tests.documents.blocks import Step, read, steps
 from tests.structure.tree import ROOT
 from tests.support.client import RESOURCES
+from tests.support.ports import reserved_ports
 from tests.support.processes import clean
 from tests.support.product import Product
 from tests.support.waiting import PATIENCE_S
@@ -28,6 +30,7 @@ CHANGING: Final = (
     (re.compile(r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "<uuid>"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z"), "<time>"),
     (re.compile(r"\b\d{16}\b"), "<version>"),
+    (re.compile(r"\{'\d+': \d+(?:, '\d+': \d+)*\}"), "<positions>"),
     (re.compile(r"\btrb_\w+"), "<key>"),
     (re.compile(r"\d+\.\d+ ?(?:s|ms)\b"), "<duration>"),
     (re.compile(r"[ \t]+$", re.MULTILINE), ""),
@@ -45,16 +48,19 @@ def settled(text: str) -> str:
 class Reader:
     """Types commands of one document into a shell, at the addresses of the product that runs."""
 
-    def __init__(self, running: Product, shell: subprocess.Popen[str]) -> None:
+    def __init__(self, running: Product, shell: subprocess.Popen[str], *, port: int) -> None:
+        """``port`` is free for a server that a document shows."""
         self._running, self._shell = running, shell
         self._said = ""
         self._addresses = {
             "http://localhost:8000": running.url,
             "http://127.0.0.1:8003": running.sandbox,
             "http://127.0.0.1:8002": f"http://127.0.0.1:{running.ports['FETCHER']}",
+            "http://127.0.0.1:3000": f"http://127.0.0.1:{port}",
             "127.0.0.1:9092": running.bootstrap,
             ".venv/bin/python": sys.executable,
             ".venv-dev/bin/python": sys.executable,
+            "try/venv/bin/python": sys.executable,
         }
 
     def types(self, commands: str) -> str:
@@ -77,6 +83,27 @@ class Reader:
     def runs(self, program: str) -> str:
         """Run a Python program; return what it printed, with the addresses of the documents."""
         return self.types(f".venv/bin/python - <<'PROGRAM'\n{program}PROGRAM")
+
+    def does(self, step: Step) -> str | None:
+        """Do what a step says; return what a command or a program printed, else None."""
+        match step.kind:
+            case "commands":
+                return self.types(step.body)
+            case "program":
+                return self.runs(step.body)
+            case "file":
+                self.saves(step.body, step.note)
+            case "consent":
+                self.consents(step.body)
+            case "earlier":
+                for one in steps(read(step.body)):
+                    self.does(one)
+            case _:
+                pass
+        return None
+
+    def saves(self, program: str, path: str) -> None:
+        self.types(f"mkdir -p {Path(path).parent}; cat > {path} <<'PROGRAM'\n{program}PROGRAM")
 
     def consents(self, decision: str) -> None:
         """Open the link that the last block printed, and decide at the simulated provider.
@@ -116,10 +143,14 @@ def reading(running: Product, folder: Path) -> Iterator[Reader]:
         if path.name not in LEFT_OUT:
             (folder / path.name).symlink_to(path)
     _installed(folder / ".venv-dev")
+    (reserved,) = reserved_ports(1)
+    port = reserved.getsockname()[1]
     environ = {
         **clean(os.environ),
         **running.settings,
         "KAFKA": running.bootstrap,
+        "API": running.url,
+        "PORT": str(port),
         "MAKEFLAGS": f"DEV={sys.executable}",
     }
     shell = subprocess.Popen(
@@ -132,8 +163,9 @@ def reading(running: Product, folder: Path) -> Iterator[Reader]:
         text=True,
     )
     try:
-        yield Reader(running, shell)
+        yield Reader(running, shell, port=port)
     finally:
+        reserved.close()
         assert shell.stdin is not None
         assert shell.stdout is not None
         shell.stdin.close()

@@ -40,6 +40,12 @@ print(1)
 ```
 
 <!-- in the browser: allow -->
+<!-- save as: try/two.py -->
+```python
+print(2)
+```
+
+<!-- after: README.md -->
 """
 RUN_ELSEWHERE = {"docs/guides/add-a-provider.md"}
 """Run by tests/conformance in a copy of the checkout, because the commands make files."""
@@ -61,17 +67,10 @@ def test_each_command_works_and_prints_what_the_document_says(
     said = ""
     with reading(running, tmp_path / "checkout") as reader:
         for step in steps(read(name)):
-            match step.kind:
-                case "commands":
-                    said = reader.types(step.body)
-                case "program":
-                    said = reader.runs(step.body)
-                case "consent":
-                    reader.consents(step.body)
-                case "output":
-                    assert settled(said) == settled(step.body)
-                case _:
-                    pass
+            printed = reader.does(step)
+            said = said if printed is None else printed
+            if step.kind == "output":
+                assert settled(said) == settled(step.body)
 
 
 def test_every_document_with_commands_is_read() -> None:
@@ -84,7 +83,7 @@ def test_every_document_with_commands_is_read() -> None:
 def test_what_is_not_run_has_a_reason() -> None:
     left_out = [step for name in DOCUMENTS for step in steps(read(name)) if step.kind == "left out"]
     assert left_out
-    assert [step.body for step in left_out if len(step.reason.split()) < 3] == []
+    assert [step.body for step in left_out if len(step.note.split()) < 3] == []
 
 
 def test_blocks_outputs_and_marks_are_told_apart() -> None:
@@ -96,6 +95,8 @@ def test_blocks_outputs_and_marks_are_told_apart() -> None:
         ("program", "print(1)\n"),
         ("output", "1\n"),
         ("consent", "allow"),
+        ("file", "print(2)\n"),
+        ("earlier", "README.md"),
     ]
 
 
