@@ -56,7 +56,9 @@ def refused(folder: Path, **settings: str) -> str:
 def test_it_greets_with_the_lines_that_the_readme_shows(tmp_path: Path) -> None:
     one = Product(tmp_path)
     try:
-        assert one.start() == shown_by_the_readme(one)
+        *addresses, last = shown_by_the_readme(one)
+        assert one.start() == addresses
+        eventually(lambda: last in one.log.read_text().splitlines())
     finally:
         one.close()
 
