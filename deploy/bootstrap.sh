@@ -44,7 +44,7 @@ fi
 python=$(find_python)
 complete_python "$python"
 rm -rf "$venv"
-say "Installing the packages of $lock into $venv (only when that file changes; takes under a minute)."
+say "Installing the packages of $lock into $venv (only when that file changes; takes about a minute)."
 "$python" -m venv "$venv"
 if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
     --require-hashes --requirement "$lock" </dev/null; then
