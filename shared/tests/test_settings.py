@@ -363,7 +363,7 @@ def test_T11_a_secret_shows_itself_nowhere() -> None:
     assert secret not in {SecretStr("other"), "s3cret"}
 
 
-def test_the_table_of_the_readme_names_every_variable_once() -> None:
+def test_the_table_of_the_reference_names_every_variable_once() -> None:
     table = settings_table(PROVIDERS)
     for name in (
         "GATEWAY_PORT",
