@@ -15,6 +15,7 @@ from shared.settings import (
     load_settings,
     settings_table,
 )
+from shared.settings.variables import GENERAL, KAFKA
 
 PROVIDERS = {"acme": ProviderDefaults(), "open-crm": ProviderDefaults(secret_optional=True)}
 KEY = "A" * 43 + "="
@@ -30,6 +31,17 @@ def problems(env_file: Path | None = None, /, **environ: str) -> list[str]:
         load(env_file, **environ)
     assert all(problem in str(refusal.value) for problem in refusal.value.problems)
     return refusal.value.problems
+
+
+def test_every_variable_has_a_field_of_its_name_and_every_field_a_variable() -> None:
+    # These become a part of another field: of ``kafka``, and of ``database_url``.
+    parts = {one.field for one in KAFKA} | {"database_password_file"}
+    variables = {one.field for one in GENERAL} - parts
+    fields = set(Settings.__struct_fields__) - {"kafka", "providers"}
+    lacking = sorted(variables - fields)
+    assert lacking == [], f"add the fields {lacking} to Settings in shared/settings/load.py"
+    left = sorted(fields - variables)
+    assert left == [], f"add the variables of {left} to shared/settings/variables.py"
 
 
 def test_nothing_has_to_be_set() -> None:
