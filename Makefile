@@ -86,7 +86,7 @@ lint: dev
 	$(DEV) -m ruff format --check .
 	$(DEV) -m mypy $(CODE)
 	PYTHONPATH=. $(DEV) -c 'from importlinter.cli import lint_imports_command as lint; lint()' --no-logo --cache-dir .cache/imports
-	@if [ -e deploy/generate.py ] || [ -d deploy/generate ]; then $(DEV) -m deploy.generate --check; fi
+	$(DEV) -m deploy.generate --check
 
 fmt: dev
 	@$(DEV) -m ruff format --quiet . || true
@@ -98,7 +98,7 @@ generate: dev
 	@exec $(DEV) -m deploy.generate
 
 check: lint
-	@if [ -e tests/structure/figures.py ]; then $(DEV) -m tests.structure.figures; fi
+	@$(DEV) -m tests.structure.figures
 
 bench: dev
 	@exec $(DEV) -m benchmarks $(PARTS)

@@ -1,10 +1,9 @@
-"""The pre-commit hooks run the locked tools, and nothing that ``make lint`` does not run."""
+"""The pre-commit hooks run what ``make lint`` runs, with the locked tools."""
 
 import re
 
 from tests.structure.tree import ROOT
 
-PYTHON = ".venv-dev/bin/python -m "
 ENTRY = re.compile(r"^ +entry: (.+)$", re.MULTILINE)
 REPOSITORY = re.compile(r"^ +- repo: (.+)$", re.MULTILINE)
 
@@ -13,21 +12,25 @@ def hooks() -> str:
     return (ROOT / ".pre-commit-config.yaml").read_text("utf-8")
 
 
-def linted() -> str:
+def hooked() -> list[str]:
+    """Return what the hooks run on the whole tree instead of the files of a commit."""
+    entries = ENTRY.findall(hooks())
+    return [entry.removeprefix("env ").replace(" --force-exclude", " .") for entry in entries]
+
+
+def linted() -> list[str]:
     """Return what ``make lint`` runs, with the names it uses replaced by their values."""
     makefile = (ROOT / "Makefile").read_text("utf-8")
     recipe = makefile.partition("\nlint: dev\n")[2].partition("\n\n")[0]
     folders = re.findall(r"^CODE = (.+)$", makefile, re.MULTILINE)[0]
-    return recipe.replace("$(DEV)", ".venv-dev/bin/python").replace("$(CODE)", folders)
+    named = recipe.replace("$(DEV)", ".venv-dev/bin/python").replace("$(CODE)", folders)
+    return [line.strip() for line in named.splitlines()]
 
 
 def test_every_hook_is_local() -> None:
     assert REPOSITORY.findall(hooks()) == ["local"]
 
 
-def test_every_hook_runs_a_command_of_make_lint() -> None:
-    entries = ENTRY.findall(hooks())
-    assert len(entries) == 4
-    for entry in entries:
-        assert entry.startswith(PYTHON)
-        assert entry.replace(" --force-exclude", "") in linted()
+def test_the_hooks_run_each_command_of_make_lint_and_no_other() -> None:
+    assert len(linted()) == 5
+    assert hooked() == linted()
