@@ -15,6 +15,7 @@ from sqlalchemy import delete, select, update
 
 from services.gateway.security.keys import create_key, revoke_key
 from services.gateway.tables import api_keys, sessions
+from services.gateway.tests.declared import only_declared_errors
 from services.gateway.tests.fake_auth import FakeAuth
 from services.gateway.tests.serving import SECRET, Gateway, running_broker, running_gateway
 from shared.contracts.connections import Connection
@@ -86,7 +87,12 @@ class Locked:
             local_address=f"127.0.{number // 250}.{number % 250 + 2}"
         )
         url = self.gateway.url.replace("localhost", "127.0.0.1")
-        async with httpx.AsyncClient(transport=transport, base_url=url, timeout=PATIENCE_S) as http:
+        async with httpx.AsyncClient(
+            transport=transport,
+            base_url=url,
+            timeout=PATIENCE_S,
+            event_hooks={"response": [only_declared_errors]},
+        ) as http:
             http.headers["host"] = self.gateway.url.partition("://")[2]
             yield http
 

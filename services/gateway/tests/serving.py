@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from services.gateway.app import create_app
 from services.gateway.settings import ConfiguredProvider, GatewaySettings
+from services.gateway.tests.declared import only_declared_errors
 from services.gateway.tests.fake_auth import FakeAuth
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, event, timestamp
@@ -38,7 +39,11 @@ Fields = Mapping[str, Any]
 
 @dataclass
 class Gateway:
-    """A running gateway. ``http`` calls it as a program does, without cookies or redirects."""
+    """A running gateway.
+
+    ``http`` calls it as a program does, without cookies or redirects, and fails the test that gets
+    an error which the contract does not declare.
+    """
 
     url: str
     http: httpx.AsyncClient
@@ -193,7 +198,12 @@ async def running_gateway(
 
         async with (
             served(app_at) as url,
-            httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, cookies=_NoCookies()) as http,
+            httpx.AsyncClient(
+                base_url=url,
+                timeout=PATIENCE_S,
+                cookies=_NoCookies(),
+                event_hooks={"response": [only_declared_errors]},
+            ) as http,
         ):
             yield Gateway(url, http, auth, producer, made[0])
 
