@@ -10,7 +10,7 @@ from __future__ import annotations
 import ast
 import itertools
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -106,12 +106,28 @@ def events(of: Iterable[SourceModule]) -> Iterator[LogEvent]:
 
 
 def complaints(found: Iterable[LogEvent], meanings: Mapping[str, str] = MEANINGS) -> list[str]:
-    """Return a sentence for each event without a meaning, and each meaning without an event."""
+    """Return a sentence for each fault of the meanings.
+
+    An event has none, a meaning has no event, or a line is out of alphabetical order.
+    """
     names = {one.event for one in found}
     where = "in deploy/reference/log_events.toml"
     missing = [f"say {where} what `{name}` means" for name in sorted(names - meanings.keys())]
     unused = [f"`{name}` is logged nowhere: remove it {where}" for name in meanings.keys() - names]
-    return missing + sorted(unused)
+    return missing + sorted(unused) + [*misplaced([*meanings])]
+
+
+def misplaced(names: Sequence[str]) -> Iterator[str]:
+    """Yield a sentence for each name that is out of order, with the place where it belongs."""
+    for at, (before, after) in enumerate(itertools.pairwise(names)):
+        if before < after:
+            continue
+        # Either may be the one out of place: it is `after` if what follows fits `before`.
+        fits = at + 2 == len(names) or before < names[at + 2]
+        moved = after if fits else before
+        above = max((name for name in names if name < moved), default=None)
+        place = f"after `{above}`" if above else "at the top"
+        yield f"`{moved}` is out of order in deploy/reference/log_events.toml: put it {place}"
 
 
 def _row(event: str, found: Iterable[LogEvent]) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from deploy.reference.log_events import complaints, events
+from deploy.reference.log_events import LogEvent, complaints, events
 from deploy.reference.metrics import metrics
 from deploy.reference.providers import BEGIN, provider_pages
 from deploy.reference.settings import example_file
@@ -39,6 +39,25 @@ def test_an_event_without_a_meaning_and_a_meaning_without_an_event_are_named() -
     missing, unused = complaints(found, {"old": "It was logged once."})
     assert missing == "say in deploy/reference/log_events.toml what `new` means"
     assert unused.startswith("`old` is logged nowhere")
+
+
+@pytest.mark.parametrize(
+    ("names", "complaint"),
+    [
+        (["connected", "request", "start_waits"], None),
+        (["connected", "start_waits", "request"], "`request` {}: put it after `connected`"),
+        (["connected", "request", "refreshed"], "`refreshed` {}: put it after `connected`"),
+        (["connected", "request", "batch_again"], "`batch_again` {}: put it at the top"),
+        (["start_waits", "connected", "request"], "`start_waits` {}: put it after `request`"),
+    ],
+)
+def test_a_meaning_that_is_out_of_order_is_told_its_place(
+    names: list[str], complaint: str | None
+) -> None:
+    found = [LogEvent(name, "info", "auth", ()) for name in names]
+    out_of_order = "is out of order in deploy/reference/log_events.toml"
+    expected = [complaint.format(out_of_order)] if complaint else []
+    assert complaints(found, dict.fromkeys(names, "It happened.")) == expected
 
 
 def test_a_counter_and_a_gauge_are_found_as_a_scrape_shows_them() -> None:
