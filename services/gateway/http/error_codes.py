@@ -128,7 +128,7 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         403,
         "Pages of that origin may not call this server.",
         "Pages of that origin may not call this server. Its operator can allow the origin in "
-        "ALLOWED_ORIGINS.",
+        "TRIBUTARY_ALLOWED_ORIGINS.",
     ),
     "keys_not_required": ErrorCode(
         403,

@@ -25,7 +25,7 @@ _NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
 _NOTHING: Final = "There is nothing at this address. See /docs for what there is."
 _FOREIGN: Final = (
     "Pages of that origin may not call this server. "
-    "Its operator can allow the origin in ALLOWED_ORIGINS."
+    "Its operator can allow the origin in TRIBUTARY_ALLOWED_ORIGINS."
 )
 _COMPRESSED: Final = "Compressed requests are not accepted: send the body without Content-Encoding."
 Header = tuple[bytes, bytes]
