@@ -14,22 +14,36 @@ A provider's failure while a page is loaded is not here: see ``shared.connector`
 
 from __future__ import annotations
 
+from typing import Final
+
+LONGEST_ECHO: Final = 60
+"""The most characters of a value that an error message repeats."""
+
 
 class TributaryError(Exception):
     """An error that an API client is told about.
 
     ``code`` is stable snake_case for programs, ``status`` the HTTP status, and ``detail`` a
-    sentence for people that never holds a secret or a provider's raw text.
+    sentence for people that never holds a secret or a provider's raw text. ``field`` names the
+    parameter or field of the request that is wrong, if one is.
     """
 
     status = 500
     code = "internal"
 
-    def __init__(self, detail: str, *, code: str | None = None, status: int | None = None) -> None:
+    def __init__(
+        self,
+        detail: str,
+        *,
+        code: str | None = None,
+        status: int | None = None,
+        field: str | None = None,
+    ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.code = code or type(self).code
         self.status = status or type(self).status
+        self.field = field
 
 
 class BadRequest(TributaryError):
@@ -65,3 +79,9 @@ class Unavailable(TributaryError):
 class TimedOut(TributaryError):
     status = 504
     code = "timed_out"
+
+
+def quoted(given: str) -> str:
+    """Return what a caller sent as part of a sentence: short, and nothing in it invisible."""
+    shown = "".join(filter(str.isprintable, given.replace("`", "")))
+    return f"`{shown[:LONGEST_ECHO]}{'…' if len(shown) > LONGEST_ECHO else ''}`"

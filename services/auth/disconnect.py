@@ -32,7 +32,9 @@ async def disconnect(connection_id: str, *, context: AuthContext) -> Connection:
     async with context.database.write() as db:
         connection = await store.get_connection(db, connection_id)
         if connection is None:
-            raise NotFound("There is no such connection.")
+            raise NotFound(
+                "There is no such connection. GET /v1/connections lists those there are."
+            )
         if connection.status == "disconnected":
             return connection
         pair = await _unshared_tokens(db, connection, context)

@@ -40,7 +40,7 @@ async def start_connect(
     Raises ``BadRequest`` for an unknown provider, an empty name or a return URL that we may not
     redirect to, and ``Forbidden`` when the organisation is not the caller's.
     """
-    configured_for(provider, context.settings.providers)
+    configured_for(provider, context.settings.providers, field="provider")
     context.check_org(org_id)
     if "\0" in org_id + user_id:
         raise BadRequest("org_id and user_id must be plain text.", code="bad_name")
@@ -198,7 +198,7 @@ async def disconnect(connection_id: str, *, context: GatewayContext) -> Connecti
     if context.org is not None:
         async with context.database.read() as db:
             if await connections.get(db, connection_id, org=context.org) is None:
-                raise NotFound("There is no such connection.")
+                raise connections.unknown()
     snapshot = await context.auth.disconnect(connection_id)
     configured = context.settings.providers.get(snapshot.provider)
     async with context.database.write(lock=READ_MODEL) as db:

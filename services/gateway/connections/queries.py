@@ -15,6 +15,7 @@ from shared import clock
 from shared.contracts.auth import Flow
 from shared.contracts.connections import Connection
 from shared.db import in_array, json_array
+from shared.errors import NotFound
 
 Position = tuple[str, str]
 """When a connection was created, and its id: its position in a listing."""
@@ -32,6 +33,11 @@ async def get(db: AsyncConnection, id_: str, *, org: str | None = None) -> Conne
         query = query.where(connections.c.org_id == org)
     raw = (await db.execute(query)).scalar()
     return None if raw is None else msgspec.json.decode(raw, type=Connection)
+
+
+def unknown() -> NotFound:
+    """Return the error for an id that no connection has, or none of the caller's organisation."""
+    return NotFound("There is no such connection. GET /v1/connections lists those there are.")
 
 
 async def find(

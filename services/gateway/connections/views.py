@@ -24,7 +24,6 @@ from shared.contracts.vocabulary import (
     SyncId,
     UserId,
 )
-from shared.errors import NotFound
 from shared.settings import configured_for
 
 
@@ -109,7 +108,7 @@ async def list_connections(
     """
     check_page_size(page_size)
     if provider is not None:
-        configured_for(provider, context.settings.providers)
+        configured_for(provider, context.settings.providers, field="provider")
     tokens = PageTokens(context.page_tokens, "connections", org_id, user_id, provider, context.org)
     after = tokens.read(page_token, Position)
     if not context.sees(org_id):
@@ -129,7 +128,7 @@ async def read_connection(connection_id: str, *, context: GatewayContext) -> Con
     async with context.database.read() as db:
         snapshot = await connections.get(db, connection_id, org=context.org)
         if snapshot is None:
-            raise NotFound("There is no such connection.")
+            raise connections.unknown()
         return await connection_view(db, snapshot)
 
 

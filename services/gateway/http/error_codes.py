@@ -65,12 +65,12 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "unknown_provider": ErrorCode(
         400,
         "There is no provider of that name here.",
-        "There is no provider of that name here. Known: acme.",
+        "`salesforce` is not a provider here. Known: acme.",
     ),
     "unknown_resource": ErrorCode(
         400,
         "The provider has no resource of that name.",
-        "There is no resource of that name. Known: pages, data_sources, users.",
+        "`deals` is not a resource of Acme. Known: pages, data_sources, users.",
     ),
     "unknown_topic": ErrorCode(
         400,
@@ -138,7 +138,7 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "not_found": ErrorCode(
         404,
         "There is no such thing, or it belongs to another organisation.",
-        "There is no such connection.",
+        "There is no such connection. GET /v1/connections lists those there are.",
     ),
     "disconnected": ErrorCode(
         409,

@@ -118,7 +118,19 @@ def answer(
 
 
 def on_tributary_error(request: AnyRequest, error: TributaryError) -> Response[bytes]:
-    return answer(request, error.status, code=error.code, detail=error.detail)
+    return answer(
+        request,
+        error.status,
+        code=error.code,
+        detail=error.detail,
+        errors=() if error.field is None else (_at(error.field, error.detail, request),),
+    )
+
+
+def _at(field: str, detail: str, request: AnyRequest) -> FieldError:
+    if field in request.query_params:
+        return FieldError(detail=detail, parameter=field)
+    return FieldError(detail=detail, pointer=f"/{field}")
 
 
 def on_http_exception(request: AnyRequest, error: HTTPException) -> Response[bytes]:

@@ -15,7 +15,7 @@ from services.gateway.http.fields import NextPageToken
 from services.gateway.http.parameters import PageTokens, check_page_size, moment
 from services.gateway.items import queries as items
 from services.gateway.items.queries import ItemQuery, Key, SyncedItem
-from shared.errors import BadRequest, NotFound
+from shared.errors import BadRequest, NotFound, quoted
 from shared.settings import configured_for
 
 LONGEST_SEARCH: Final = 200
@@ -83,7 +83,7 @@ async def list_items(
             and not rows
             and await connections.get(db, connection_id, org=context.org) is None
         ):
-            raise NotFound("There is no such connection.")
+            raise connections.unknown()
     return ItemPage(
         items=rows[:page_size], next_page_token=tokens.next(rows, page_size, lambda row: row.key)
     )
@@ -127,10 +127,16 @@ def _check(
             code="bad_search",
         )
     providers = context.settings.providers
-    searched = providers.values() if provider is None else (configured_for(provider, providers),)
+    searched = (
+        providers.values()
+        if provider is None
+        else (configured_for(provider, providers, field="provider"),)
+    )
     known = [found.slug for one in searched for found in one.provider.resources]
     if resource is not None and resource not in known:
+        of_it = "" if provider is None else f" of {providers[provider].provider.name}"
         raise BadRequest(
-            f"There is no resource of that name. Known: {', '.join(known)}.",
+            f"{quoted(resource)} is not a resource{of_it}. Known: {', '.join(known)}.",
             code="unknown_resource",
+            field="resource",
         )

@@ -19,7 +19,7 @@ from shared.contracts.envelope import event, new_id, timestamp
 from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import SYNCS
 from shared.contracts.vocabulary import Trigger
-from shared.errors import BadRequest, Conflict, NotFound
+from shared.errors import BadRequest, Conflict
 from shared.failpoints import failpoint
 from shared.settings import configured_for
 from shared.telemetry import current_traceparent
@@ -46,7 +46,7 @@ async def request_sync(
         # Read under the lock: a disconnect is either seen here, or comes after the request.
         connection = await connections.get(db, connection_id, org=context.org)
         if connection is None:
-            raise NotFound("There is no such connection.")
+            raise connections.unknown()
         configured = configured_for(connection.provider, context.settings.providers)
         chosen = chosen_resources(resources, configured.provider)
         check_loadable(connection, configured.provider)
@@ -112,7 +112,9 @@ def chosen_resources(wanted: Sequence[str] | None, provider: Provider) -> tuple[
     if unknown or not wanted:
         named = f"{', '.join(unknown)[:200]}: no such resource" if unknown else "resources is empty"
         raise BadRequest(
-            f"{named}. {provider.name} has: {', '.join(known)}.", code="unknown_resource"
+            f"{named}. {provider.name} has: {', '.join(known)}.",
+            code="unknown_resource",
+            field="resources",
         )
     return tuple(slug for slug in known if slug in wanted)
 

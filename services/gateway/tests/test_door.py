@@ -409,3 +409,43 @@ async def test_every_method_of_an_address_is_named_when_asked_for_and_when_anoth
     told, refused = await api.http.options(path), await api.http.put(path)
     assert (told.status_code, told.headers["allow"]) == (204, allowed)
     assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
+
+
+@pytest.mark.parametrize(
+    ("asked", "detail", "where"),
+    [
+        (
+            "GET /v1/items?provider=salesforce",
+            "`salesforce` is not a provider here. Known: ",
+            {"parameter": "provider"},
+        ),
+        (
+            "GET /v1/connections?provider=salesforce",
+            "`salesforce` is not a provider here. Known: ",
+            {"parameter": "provider"},
+        ),
+        (
+            "GET /v1/items?provider=notion&resource=deals",
+            "`deals` is not a resource of Notion. Known: pages, data_sources, users.",
+            {"parameter": "resource"},
+        ),
+        (
+            "GET /v1/items?resource=leads",
+            "`leads` is not a resource. Known: ",
+            {"parameter": "resource"},
+        ),
+        (
+            "POST /v1/connect",
+            "`salesforce` is not a provider here. Known: ",
+            {"pointer": "/provider"},
+        ),
+    ],
+)
+async def test_a_name_that_is_not_known_is_repeated_with_its_place(
+    api: Gateway, asked: str, detail: str, where: dict[str, str]
+) -> None:
+    body = {**CONNECT, "provider": "salesforce"} if asked.startswith("POST") else None
+    answer = await api.http.request(*asked.split(), json=body)
+    is_problem(answer, 400)
+    assert answer.json()["detail"].startswith(detail)
+    assert answer.json()["errors"] == [{"detail": answer.json()["detail"], **where}]
