@@ -10,6 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Generic, TypeVar, final
+from urllib.parse import quote
 
 import msgspec
 from litestar import Controller, Litestar, Response, get
@@ -19,7 +20,7 @@ from litestar.routes import HTTPRoute
 
 from shared.errors import TributaryError
 from shared.settings import SecretStr
-from shared.telemetry import Collector, Scrape
+from shared.telemetry import Collector, Scrape, current_request_id
 from shared.telemetry.middleware import App, Message, Receive, Scope, Send
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
@@ -27,6 +28,7 @@ _NOT_REBOUND: Final = re.compile(r"\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3}|[a-z0-9
 LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 HEALTH: Final = ("/health/live", "/health/ready")
 METRICS: Final = "/metrics"
+LONGEST_PATH: Final = 256
 PROBED: Final = (*HEALTH, METRICS)
 """Answered at an address or a container's name as well: probes and scrapers know no other."""
 Checks = Callable[[], Awaitable[Mapping[str, str]]]
@@ -68,9 +70,9 @@ class OpenResources(Generic[Resources]):
 class HostGuard:
     """Answer 421 to requests for a foreign host: DNS rebinding, or a spoofed header.
 
-    Pure ASGI, outermost. Metrics and health are also read by address and by container name. A
-    rebound name is neither: it is a public name, with a dot in it. ``setting`` is the one that adds
-    a name to ``hosts``.
+    Pure ASGI, outside all but the request's context. Metrics and health are also read by address
+    and by container name. A rebound name is neither: it is a public name, with a dot in it.
+    ``setting`` is the one that adds a name to ``hosts``.
     """
 
     def __init__(self, app: Any, hosts: Collection[str], *, setting: str = "") -> None:
@@ -88,9 +90,14 @@ class HostGuard:
             "type": "about:blank",
             "title": "Misdirected Request",
             "status": 421,
+            "detail": self._detail,
+            # A URI reference: https://www.rfc-editor.org/rfc/rfc9457#section-3.1.5
+            "instance": quote(scope["path"][:LONGEST_PATH]),
             "code": "wrong_host",
+            "request_id": current_request_id(),
+            "errors": [],
         }
-        body = msgspec.json.encode({**problem, "detail": self._detail})
+        body = msgspec.json.encode(problem)
         headers = [
             (b"content-type", b"application/problem+json"),
             (b"content-length", str(len(body)).encode()),

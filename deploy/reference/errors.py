@@ -29,4 +29,8 @@ Every error of the REST API is a JSON object as RFC 9457 describes it (`type`, `
 change. `detail` is a sentence for people and may be reworded. The log lines of the request carry
 its `request_id`. [openapi.json](../openapi.json) says which operation answers with which code.
 
+Two answers belong to no operation: 405 `method_not_allowed`, in the same form, for a method that
+an address does not have; and 400 in plain text, from the HTTP server itself, for bytes that are not
+HTTP.
+
 """

@@ -168,6 +168,19 @@ def gone(connection: Connection, resource: str, id_: str, *, version: int) -> Me
     )
 
 
+def is_problem(answer: httpx.Response, status: int, code: str | None = None) -> None:
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    problem = answer.json()
+    assert {"type", "title", "status", "detail", "instance", "code", "request_id"} <= set(problem)
+    assert problem["status"] == status
+    assert isinstance(problem["detail"], str)
+    assert problem["detail"]
+    assert problem["request_id"] == answer.headers["x-request-id"]
+    if code:
+        assert problem["code"] == code
+
+
 @asynccontextmanager
 async def running_broker(folder: Path) -> AsyncIterator[tuple[str, Producer]]:
     """Yield the broker's address, and a producer that stands for the other services."""

@@ -6,10 +6,9 @@ import asyncio
 import tomllib
 from pathlib import Path
 
-import httpx
 import pytest
 
-from services.gateway.tests.serving import ALLOWED, Gateway
+from services.gateway.tests.serving import ALLOWED, Gateway, is_problem
 from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -31,19 +30,6 @@ ORIGINS = [
     "http://localhost:3000, http://evil.example",
     "",
 ]
-
-
-def is_problem(answer: httpx.Response, status: int, code: str | None = None) -> None:
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/problem+json"
-    problem = answer.json()
-    assert {"type", "title", "status", "detail", "instance", "code", "request_id"} <= set(problem)
-    assert problem["status"] == status
-    assert isinstance(problem["detail"], str)
-    assert problem["detail"]
-    assert problem["request_id"] == answer.headers["x-request-id"]
-    if code:
-        assert problem["code"] == code
 
 
 @pytest.mark.parametrize("origin", ORIGINS)
@@ -409,43 +395,3 @@ async def test_every_method_of_an_address_is_named_when_asked_for_and_when_anoth
     told, refused = await api.http.options(path), await api.http.put(path)
     assert (told.status_code, told.headers["allow"]) == (204, allowed)
     assert (refused.status_code, refused.headers["allow"]) == (405, allowed)
-
-
-@pytest.mark.parametrize(
-    ("asked", "detail", "where"),
-    [
-        (
-            "GET /v1/items?provider=salesforce",
-            "`salesforce` is not a provider here. Known: ",
-            {"parameter": "provider"},
-        ),
-        (
-            "GET /v1/connections?provider=salesforce",
-            "`salesforce` is not a provider here. Known: ",
-            {"parameter": "provider"},
-        ),
-        (
-            "GET /v1/items?provider=notion&resource=deals",
-            "`deals` is not a resource of Notion. Known: pages, data_sources, users.",
-            {"parameter": "resource"},
-        ),
-        (
-            "GET /v1/items?resource=leads",
-            "`leads` is not a resource. Known: ",
-            {"parameter": "resource"},
-        ),
-        (
-            "POST /v1/connect",
-            "`salesforce` is not a provider here. Known: ",
-            {"pointer": "/provider"},
-        ),
-    ],
-)
-async def test_a_name_that_is_not_known_is_repeated_with_its_place(
-    api: Gateway, asked: str, detail: str, where: dict[str, str]
-) -> None:
-    body = {**CONNECT, "provider": "salesforce"} if asked.startswith("POST") else None
-    answer = await api.http.request(*asked.split(), json=body)
-    is_problem(answer, 400)
-    assert answer.json()["detail"].startswith(detail)
-    assert answer.json()["errors"] == [{"detail": answer.json()["detail"], **where}]
