@@ -28,13 +28,18 @@ class PortBusy(Misuse):
     def __init__(self, *busy: tuple[int, str, str]) -> None:
         """``busy`` is the number, what should listen there, and the setting, of each port."""
         self.busy = busy
-        ports = " and ".join(f"{port} ({what})" for port, what, _ in busy)
-        settings = " and ".join(setting for _, _, setting in busy)
+        ports = _listed([f"{port} ({what})" for port, what, _ in busy])
+        settings = _listed([setting for _, _, setting in busy])
         super().__init__(
             f"Port {ports} is busy: stop what uses it, or choose another with {settings}."
             if len(busy) == 1
             else f"Ports {ports} are busy: stop what uses them, or choose others with {settings}."
         )
+
+
+def _listed(words: list[str]) -> str:
+    *most, last = words
+    return f"{', '.join(most)} and {last}" if most else last
 
 
 def bind(port: int, *, what: str, setting: str, host: str = "127.0.0.1") -> list[socket.socket]:

@@ -16,6 +16,9 @@ from shared.serve import PortBusy, StartFailed
 from shared.settings import SettingsError
 
 BUSY = PortBusy((8000, "gateway", "TRIBUTARY_GATEWAY_PORT"))
+ALL_BUSY = PortBusy(
+    (9092, "Kafka", "A_PORT"), (8001, "auth", "B_PORT"), (8002, "fetcher", "C_PORT")
+)
 LOST = OperationalError(
     "SELECT secret", {"password": "hunter2"}, Exception("the connection was lost")
 )
@@ -27,6 +30,8 @@ LOST = OperationalError(
         (SettingsError(["TRIBUTARY_HOST is no address."]), 2, "TRIBUTARY_HOST is no address."),
         (Misuse("Choose another folder."), 2, "Choose another folder."),
         (BUSY, 2, "Port 8000 (gateway) is busy"),
+        (ALL_BUSY, 2, "Ports 9092 (Kafka), 8001 (auth) and 8002 (fetcher) are busy"),
+        (ALL_BUSY, 2, "choose others with A_PORT, B_PORT and C_PORT."),
         (Refusal("It ended."), 1, "It ended."),
         (StartFailed("auth did not start: the keys do not fit."), 1, "the keys do not fit."),
         (Conflict("It is paused."), 1, "It is paused."),
