@@ -54,6 +54,10 @@ async def _run(settings: Settings, *, sandbox: bool) -> None:
             "Ctrl-C stops it. Syncs that are running continue at the next start.", file=sys.stderr
         )
         await stop.wait()
+    # A terminal has written ^C at the start of the line.
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    print("Stopped.", file=sys.stderr)
 
 
 if __name__ == "__main__":

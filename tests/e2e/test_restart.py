@@ -95,6 +95,7 @@ def test_a_stop_does_not_wait_for_the_load_which_goes_on_later(
         one.stop(number)
         assert one.process is not None
         assert one.process.returncode == 0
+        assert one.log.read_text().splitlines()[-1] == "Stopped."
         one.start()
         one.unlimited("hubspot")
         assert one.synced(sync)["state"] == "done"
