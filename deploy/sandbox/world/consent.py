@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from html import escape
 from urllib.parse import urlencode, urlsplit
 
@@ -14,9 +15,21 @@ from deploy.sandbox.world.world import World
 from shared.errors import BadRequest
 
 
-def consent_page(world: World, *, provider: str, scopes: tuple[str, ...]) -> Response[bytes]:
-    """Return a page whose form posts ``decision`` and ``account`` to the page's own URL."""
-    choices = "".join(_choice(account, n) for n, account in enumerate(world.accounts.values()))
+def consent_page(
+    world: World,
+    *,
+    provider: str,
+    scopes: tuple[str, ...],
+    known_as: Callable[[SandboxAccount], str] = lambda account: account.id,
+) -> Response[bytes]:
+    """Return a page whose form posts ``decision`` and ``account`` to the page's own URL.
+
+    ``known_as`` tells what the provider's answers call an account, if that is not its id: a
+    connection shows the same.
+    """
+    choices = "".join(
+        _choice(account, known_as(account), n) for n, account in enumerate(world.accounts.values())
+    )
     asked = "".join(f"<li><code>{escape(scope)}</code></li>" for scope in scopes)
     body = (
         f'<span class="mark">Simulated</span><h1>Connect to {escape(provider)}</h1>'
@@ -35,13 +48,13 @@ def consent_page(world: World, *, provider: str, scopes: tuple[str, ...]) -> Res
     )
 
 
-def _choice(account: SandboxAccount, position: int) -> str:
+def _choice(account: SandboxAccount, known_as: str, position: int) -> str:
     total = sum(account.counts.values())
     mark = "" if position else " checked"
     return (
         f'<label><input type="radio" name="account" value="{escape(account.id)}"{mark}><span>'
         f"{escape(account.name)} <small>{total:,} objects · "
-        f"<code>{escape(account.id)}</code></small></span></label>"
+        f"<code>{escape(known_as)}</code></small></span></label>"
     )
 
 

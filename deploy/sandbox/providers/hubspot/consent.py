@@ -13,6 +13,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.hubspot.catalogue import SCOPES
+from deploy.sandbox.providers.hubspot.data import domain
 from deploy.sandbox.providers.hubspot.responses import AnyRequest, ErrorResponse
 from deploy.sandbox.world import AuthorizationCode, World, chosen_account, consent_page, redirect
 
@@ -33,7 +34,13 @@ class AuthorizationRequest(msgspec.Struct, frozen=True):
 def consent_routes(world: World) -> list[HTTPRouteHandler]:
     @get("/oauth/authorize")
     async def ask(request: AnyRequest) -> Response[Any]:
-        return consent_page(world, provider="HubSpot", scopes=_authorization(world, request).scopes)
+        scopes = _authorization(world, request).scopes
+        return consent_page(
+            world,
+            provider="HubSpot",
+            scopes=scopes,
+            known_as=lambda account: f"{domain(account)}, {account.id}",
+        )
 
     @post("/oauth/authorize", status_code=302)
     async def decide(request: AnyRequest) -> Response[Any]:

@@ -38,7 +38,9 @@ Seen = Request[Any, Any, Any]
 def oauth_routes(world: World) -> list[HTTPRouteHandler]:
     @get("/v1/oauth/authorize", name="notion consent page")
     async def ask(request: Seen) -> Response[Any]:
-        return _refusal(world, request) or consent_page(world, provider="Notion", scopes=())
+        return _refusal(world, request) or consent_page(
+            world, provider="Notion", scopes=(), known_as=lambda account: bot_id(world, account)
+        )
 
     @post("/v1/oauth/authorize", name="notion consent", status_code=200)
     async def decide(request: Seen) -> Response[Any]:

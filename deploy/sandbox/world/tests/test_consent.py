@@ -30,6 +30,14 @@ def test_the_page_is_marked_and_offers_every_account_the_default_first(world: Wo
     assert text.count(" checked>") == 1
 
 
+def test_an_account_is_shown_as_the_provider_s_answers_call_it(world: World) -> None:
+    named = consent_page(world, provider="Plums", scopes=(), known_as=lambda one: f"<{one.seed}>")
+    text = named.content.decode()
+    assert "<code>&lt;1&gt;</code>" in text
+    assert 'value="acc-1"' in text
+    assert "<code>acc-1</code>" in consent_page(world, provider="Plums", scopes=()).content.decode()
+
+
 def test_the_policy_allows_the_style_and_the_way_back_to_the_app_and_no_script(
     world: World,
 ) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
+from deploy.sandbox.providers.hubspot.data import domain
 from deploy.sandbox.providers.hubspot.tests.serving import (
     CLIENT,
     REDIRECT,
@@ -55,6 +56,7 @@ def test_the_consent_page_names_the_scopes_and_the_accounts(
     assert "Simulated" in page.text
     assert "crm.objects.deals.read" in page.text
     assert small.name in page.text
+    assert f"<code>{domain(small)}, {small.id}</code>" in page.text
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,13 @@ async def test_a_consent_page_asks_and_says_that_it_is_simulated(world: World) -
     assert "Orchard Studio" in page.text
 
 
+async def test_a_consent_page_shows_the_id_that_the_token_reply_will_have(world: World) -> None:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+        page = await http.get(AUTHORIZE_PATH, params=AUTHORIZE)
+        reply = (await exchange(http, (await consent(http))["code"])).json()
+    assert f"<code>{reply['bot_id']}</code>" in page.text
+
+
 async def test_an_unknown_app_or_redirect_uri_gets_an_error_page_and_no_redirect(
     world: World,
 ) -> None:
