@@ -72,7 +72,8 @@ async def get_callback(
     finished = await finish_connect(
         provider, params=params, cookies=request.cookies, context=context
     )
-    response = _failed(request, finished) if finished.error else _connected(request, finished)
+    name = context.settings.providers[provider].provider.name
+    response = _failed(request, finished) if finished.error else _connected(request, finished, name)
     if finished.cookie:
         response.headers["set-cookie"] = finished.cookie
     # This page's address holds the code, and the next request would carry it as its Referer.
@@ -80,12 +81,13 @@ async def get_callback(
     return response
 
 
-def _connected(request: AnyRequest, finished: Finished) -> Response[Any]:
+def _connected(request: AnyRequest, finished: Finished, provider: str) -> Response[Any]:
     if wants_json(request):
         return Response(_status("connected", finished), media_type="application/json")
     if finished.return_url:
         return Response(None, status_code=303, headers={"location": finished.return_url})
-    return close_window()
+    account = finished.connection.account if finished.connection else None
+    return close_window(provider, (account.name or account.id) if account else "")
 
 
 def _failed(request: AnyRequest, finished: Finished) -> Response[Any]:

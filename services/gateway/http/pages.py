@@ -38,10 +38,29 @@ CLOSE_LATER: Final = (
     "document.querySelector('button').addEventListener('click',()=>window.close());"
     "if(window.opener||history.length<2)setTimeout(()=>window.close(),12000);"
 )
-_STYLE: Final = (
-    ":root{color-scheme:light dark}"
-    "body{font:16px/1.5 system-ui,sans-serif;max-width:34rem;margin:12vh auto;padding:0 1.25rem}"
-    "h1{font-size:1.25rem}button{font:inherit;padding:.4rem .9rem;margin-right:.75rem}"
+# The colours and shapes of the console's own style sheet, which this policy would not load.
+STYLE: Final = (
+    ":root{color-scheme:light dark;--ground:light-dark(#f4f6f9,#0d1218);"
+    "--sheet:light-dark(#fff,#151c24);--raised:light-dark(#fff,#1b242e);"
+    "--line:light-dark(#dde3ea,#26303b);--line-strong:light-dark(#c3ccd6,#3a4754);"
+    "--ink:light-dark(#14202e,#e8eef4);--soft:light-dark(#53616f,#a3b0bd);"
+    "--accent:light-dark(#0b63c5,#62aaf6)}"
+    "*{box-sizing:border-box}"
+    "body{margin:0;min-height:100vh;display:grid;place-items:center;padding:1rem;"
+    "background:var(--ground);color:var(--ink);"
+    'font:1rem/1.5 ui-sans-serif,system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",Arial,'
+    "sans-serif}"
+    "main{width:min(27rem,100%);min-width:0;padding:1.5rem;background:var(--sheet);"
+    "border:1px solid var(--line);border-radius:12px;overflow-wrap:anywhere;"
+    "box-shadow:0 1px 2px rgb(20 32 46 / 6%),0 4px 16px rgb(20 32 46 / 5%)}"
+    "h1{margin:0 0 .6rem;font-size:1.25rem;line-height:1.25;letter-spacing:-.01em}"
+    "p{margin:0;color:var(--soft)}p+p{margin-top:1.25rem}"
+    "a{color:var(--accent);text-underline-offset:.2em}"
+    "button{margin-right:.75rem;min-height:2.25rem;padding:.25rem .9rem;font:inherit;"
+    "font-weight:500;color:var(--ink);background:var(--raised);cursor:pointer;"
+    "border:1px solid var(--line-strong);border-radius:8px}"
+    "button:hover{border-color:var(--accent);color:var(--accent)}"
+    ":focus-visible{outline:2px solid var(--accent);outline-offset:2px;border-radius:4px}"
 )
 _VIEWPORT: Final = '<meta name="viewport" content="width=device-width">'
 
@@ -53,7 +72,7 @@ def _digest(text: str) -> str:
 def _headers(script: str | None) -> dict[str, str]:
     scripts = f"script-src {_digest(script)}; " if script else ""
     policy = (
-        f"default-src 'none'; {scripts}style-src {_digest(_STYLE)}; "
+        f"default-src 'none'; {scripts}style-src {_digest(STYLE)}; "
         "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
     return {
@@ -72,14 +91,15 @@ def wants_json(request: AnyRequest) -> bool:
     return "application/json" in request.headers.get("accept", "") and not wants_page(request)
 
 
-def close_window() -> Response[str]:
+def close_window(provider: str, account: str) -> Response[str]:
     """Return the page that closes itself, with a text for a tab that a script may not close.
 
-    The original app answered a successful callback like this.
+    ``account`` is the provider's text. The original app answered a successful callback like this.
     """
     page = (
         f'<html><script>{CLOSE}</script><meta charset="utf-8">{_VIEWPORT}'
-        f"<title>Connected</title><style>{_STYLE}</style><main><h1>Connected</h1>"
+        f"<title>Connected</title><style>{STYLE}</style><main>"
+        f"<h1>Connected: {escape(provider)}, <bdi>{escape(account)}</bdi></h1>"
         "<p>You can close this window.</p></main></html>"
     )
     return Response(page, media_type=MediaType.HTML, headers=_headers(CLOSE))
@@ -111,7 +131,7 @@ def explain(
     script = f"<script>{CLOSE_LATER}</script>" if popup else ""
     page = (
         f'<!doctype html><html lang="en"><meta charset="utf-8">{_VIEWPORT}'
-        f"<title>{title}</title><style>{_STYLE}</style>"
+        f"<title>{title}</title><style>{STYLE}</style>"
         f"<main><h1>{title}</h1><p>{escape(detail)}</p><p>{button}{link}</p>"
         f"{line}</main>{script}</html>"
     )

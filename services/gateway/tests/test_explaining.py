@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from services.gateway.http.pages import close_window, explain
+import re
+
+from services.gateway.console.files import FOLDER
+from services.gateway.http.pages import STYLE, close_window, explain
 
 
 def test_a_declined_consent_is_no_error_and_leads_to_no_console() -> None:
@@ -12,8 +15,16 @@ def test_a_declined_consent_is_no_error_and_leads_to_no_console() -> None:
     assert "onsole" not in page
 
 
-def test_the_connected_page_leads_to_no_console() -> None:
-    assert "onsole" not in close_window().content
+def test_the_connected_page_names_the_account_and_leads_to_no_console() -> None:
+    page = close_window("Notion", "Plums <& Co>").content
+    assert "<h1>Connected: Notion, <bdi>Plums &lt;&amp; Co&gt;</bdi></h1>" in page
+    assert "onsole" not in page
+
+
+def test_the_pages_have_the_colours_of_the_console() -> None:
+    colours = set(re.findall(r"#[0-9a-f]{3,6}\b", STYLE))
+    assert len(colours) > 10
+    assert colours <= set(re.findall(r"#[0-9a-f]{3,6}\b", (FOLDER / "console.css").read_text()))
 
 
 def test_another_failure_keeps_its_status_and_its_way_back() -> None:
