@@ -46,14 +46,14 @@ def table_query(query_params: Mapping[str, str]) -> TableQuery:
         after=after,
         trail=tuple(given.get("trail", "").split()) if after else (),
         page=int(page) if after and page.isascii() and page.isdigit() and len(page) < 7 else 1,
-        cleared=given.get("view") == "cleared",
+        hidden=given.get("view") == "hidden",
     )
 
 
 class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
     """The table's address.
 
-    ``trail`` holds the start of each earlier page, the newest last; ``cleared`` empties the table.
+    ``trail`` holds the start of each earlier page, the newest last; ``hidden`` shows no rows.
     """
 
     q: str = ""
@@ -62,7 +62,7 @@ class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
     after: str = ""
     trail: tuple[str, ...] = ()
     page: int = 1
-    cleared: bool = False
+    hidden: bool = False
 
     def link(self, **change: Any) -> str:
         """Return the query string of this table with some fields changed."""
@@ -74,11 +74,13 @@ class TableQuery(msgspec.Struct, frozen=True, kw_only=True):
             "after": one.after,
         }
         fields |= {"trail": " ".join(one.trail), "page": str(one.page) if one.page > 1 else ""}
-        fields["view"] = "cleared" if one.cleared else ""
+        fields["view"] = "hidden" if one.hidden else ""
         return "?" + urlencode({name: value for name, value in fields.items() if value})
 
 
 class Chip(msgspec.Struct, frozen=True, kw_only=True):
+    """A filter of the table; ``count`` is empty while a search is on, which it would not know."""
+
     label: str
     count: str
     query: str

@@ -92,7 +92,7 @@ async def table(context: GatewayContext, query: TableQuery) -> ItemTable:
         counts = await _counts(db, mine)
         wanted = [one.id for one in mine if not query.provider or query.provider == one.provider]
         found: list[SyncedItem] = []
-        if wanted and not query.cleared:
+        if wanted and not query.hidden:
             found = await items.page(db, _item_query(query, wanted))
         rows = await _rows(db, context, found[:ROWS])
     previous, following = paged(query, found)
@@ -203,7 +203,7 @@ def _chip(query: TableQuery, label: str, count: int, *, chosen: bool, **change: 
     change |= {"resource": ""} if "provider" in change else {}
     return Chip(
         label=label,
-        count=number(count),
-        query=query.link(cleared=False, **FIRST, **change),
+        count="" if query.q else number(count),
+        query=query.link(hidden=False, **FIRST, **change),
         chosen=chosen,
     )

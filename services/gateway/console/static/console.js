@@ -183,10 +183,10 @@ function refreshItems(rest = 1000) {
   showItems(location.search || "?", { remember: false }).then(() => (listed += 8 * (Date.now() - began)));
 }
 
-function clearView() {
+function hideItems() {
   const now = new URLSearchParams(location.search);
   for (const name of ["after", "trail", "page"]) now.delete(name);
-  now.set("view", "cleared");
+  now.set("view", "hidden");
   showItems(`?${now}`);
 }
 
@@ -340,9 +340,9 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest("a, button") ?? event.target.closest("tbody tr")?.querySelector("th a");
   if (event.target === drawer) drawer.close();
   if (!link) return;
-  const { query, dialog, close, clear, dismiss } = link.dataset;
+  const { query, dialog, close, hide, dismiss } = link.dataset;
   if (query !== undefined) showItems(query);
-  else if (clear !== undefined) clearView();
+  else if (hide !== undefined) hideItems();
   else if (dialog !== undefined) openDialog(link);
   else if (close !== undefined && drawer.open) drawer.close();
   else if (dismiss !== undefined) $("#notice").replaceChildren();

@@ -112,7 +112,7 @@ async def search_and_look(person: Person) -> None:
     await expect(page.get_by_role("link", name="Company 042")).to_be_focused()
 
 
-async def test_sync_paging_filters_and_a_cleared_view(person: Person) -> None:
+async def test_sync_paging_filters_and_hidden_items(person: Person) -> None:
     page, gateway = person.page, person.gateway
     await person.open()
     _, connection = await connected(person)
@@ -128,7 +128,7 @@ async def test_sync_paging_filters_and_a_cleared_view(person: Person) -> None:
     await expect(pages).to_have_text("26\N{EN DASH}50 of 61")
     await page.get_by_role("link", name="Deals").click()
     await expect(pages).to_have_text("1\N{EN DASH}1 of 1")
-    await page.get_by_role("link", name="Clear view").click()
+    await page.get_by_role("link", name="Hide items").click()
     await expect(page.locator("#items")).to_contain_text("Nothing was deleted")
     await page.get_by_role("link", name="Show the items again").click()
     await expect(pages).to_have_text("1\N{EN DASH}1 of 1")

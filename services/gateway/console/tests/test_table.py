@@ -92,6 +92,16 @@ async def test_search_finds_parts_of_names_in_any_case_and_takes_signs_as_they_a
     assert "No item is called <q><bdi>&lt;b&gt;</bdi></q>" in await page(http, "?q=<b>")
 
 
+async def test_a_search_shows_no_counts_because_they_would_be_those_of_all_items(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    await filled(context)
+    assert ">All sources <span>74</span></a>" in await page(http)
+    found = await page(http, "?q=zzzz")
+    assert ">All sources</a>" in found
+    assert "<span>" not in found
+
+
 async def test_a_row_says_what_it_lies_in(http: httpx.AsyncClient, context: GatewayContext) -> None:
     await filled(context)
     assert '<td class="parent"><bdi>Fruit</bdi></td>' in await page(http, "?resource=records")
@@ -99,14 +109,14 @@ async def test_a_row_says_what_it_lies_in(http: httpx.AsyncClient, context: Gate
     assert 'class="parent"' not in await page(http, "?resource=companies")
 
 
-async def test_clearing_the_view_deletes_nothing(
+async def test_hiding_the_items_deletes_nothing(
     http: httpx.AsyncClient, context: GatewayContext
 ) -> None:
     await filled(context)
-    cleared = await page(http, "?view=cleared&provider=hubspot")
-    assert "Nothing was deleted" in cleared
-    assert NAME.findall(cleared) == []
-    assert 'data-query="?provider=hubspot"' in cleared
+    hidden = await page(http, "?view=hidden&provider=hubspot")
+    assert "Nothing was deleted" in hidden
+    assert NAME.findall(hidden) == []
+    assert 'data-query="?provider=hubspot"' in hidden
     assert len(NAME.findall(await page(http))) == ROWS
 
 
