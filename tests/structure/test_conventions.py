@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+import configparser
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.structure.tree import name, product_files, text
+from tests.structure.tree import ROOT, name, product_files, text
 
 ROOMS = ("deploy/", "services/", "shared/")
 CONSTANT = re.compile(r"_?[A-Z][A-Z0-9_]+")
@@ -76,6 +78,13 @@ def test_what_is_spelled_otherwise_is_found() -> None:
         "AsyncConnection): ..."
     )
     assert odd(fine) == []
+
+
+def test_editors_and_the_formatter_break_lines_at_the_same_column() -> None:
+    formatter = tomllib.loads(text(ROOT / "pyproject.toml"))["tool"]["ruff"]["line-length"]
+    editors = configparser.ConfigParser()
+    editors.read_string("[top]\n" + text(ROOT / ".editorconfig"))
+    assert editors.getint("*.py", "max_line_length") == formatter
 
 
 def public_classes(source: str) -> Iterator[str]:
