@@ -17,6 +17,7 @@ FOLDERS: Final = (
     "services/auth",
     "services/fetcher",
     "services/gateway",
+    "shared/providers",
     "shared",
     "deploy",
     "tests",
@@ -40,13 +41,15 @@ def counted(source: str) -> Counter[str]:
 
 
 def figures() -> dict[str, Counter[str]]:
-    """Return folder → counts over its Python files; tests beside product code count with it."""
+    """Return folder → counts over its Python files; tests beside product code count with it.
+
+    A file counts once, for the first of ``FOLDERS`` that holds it.
+    """
     found = {folder: Counter[str]() for folder in FOLDERS}
     for path in tracked_files():
-        if path.suffix == ".py":
-            for folder in FOLDERS:
-                if name(path).startswith(f"{folder}/"):
-                    found[folder] += counted(text(path))
+        holds = [folder for folder in FOLDERS if name(path).startswith(f"{folder}/")]
+        if path.suffix == ".py" and holds:
+            found[holds[0]] += counted(text(path))
     return found
 
 
