@@ -70,7 +70,7 @@ def epoch(stamp: str) -> float | None:
 
 def _parse(stamp: str) -> datetime | None:
     try:
-        at = datetime.fromisoformat(stamp)
+        at = datetime.fromisoformat(stamp.upper())  # RFC 3339 permits a small t and z
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at.astimezone(UTC)
     except (ValueError, OverflowError):  # the year 0 or 10000, in UTC
         return None

@@ -30,10 +30,11 @@ def test_a_time_that_is_none_is_left_out() -> None:
     assert (found.text, found.iso) == ("2 Mar 2026", "2026-03-02T01:30:00Z")
 
 
-def test_the_oldest_times_are_told_too() -> None:
+def test_unusual_times_are_told_too() -> None:
     found = day("0500-01-01T00:00:00Z")
     assert found is not None
     assert found.iso == "0500-01-01T00:00:00Z"
+    assert day("2026-03-01t23:30:00.123456789z") == day("2026-03-01T23:30:00Z")
     assert day("0001-01-01T00:00:00+01:00") is None
     assert clock("9999-12-31T23:30:00-01:00") is None
 
