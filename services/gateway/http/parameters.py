@@ -93,7 +93,7 @@ def moment(name: str, text: str) -> str:
             # The plus sign of an offset arrives as a space unless it was percent-encoded.
             return timestamp_of(datetime.fromisoformat(text.upper().replace(" ", "+")))
     raise BadRequest(
-        f"`{name}`: give a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time"
+        f"`{name}`: give a time like 2026-01-31T09:30:00Z (RFC 3339).", code="bad_time", field=name
     )
 
 

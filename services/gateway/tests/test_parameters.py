@@ -48,4 +48,4 @@ def test_a_time_is_read_in_the_rows_own_form(given: str, read: str) -> None:
 def test_any_other_text_is_refused_and_the_parameter_is_named(given: str) -> None:
     with pytest.raises(BadRequest, match=r"^`synced_since`: give a time like ") as refused:
         moment("synced_since", given)
-    assert refused.value.code == "bad_time"
+    assert (refused.value.code, refused.value.field) == ("bad_time", "synced_since")
