@@ -33,10 +33,14 @@ SESSION: Final = {
 
 
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
-    """A schema of a PostgreSQL database, created if missing. ``url`` is ``postgresql://…``."""
+    """A schema of a PostgreSQL database, created if missing. ``url`` is ``postgresql://…``.
+
+    ``connect_s`` is how many seconds opening a connection may take.
+    """
 
     url: SecretStr
     name: str
+    connect_s: float = CONNECT_S
 
     def for_driver(self) -> str:
         """Return the URL as SQLAlchemy takes it for asyncpg."""
@@ -93,7 +97,7 @@ def postgresql_engine(
         schema.for_driver(),
         poolclass=NullPool,
         connect_args={
-            "timeout": CONNECT_S,
+            "timeout": schema.connect_s,
             "command_timeout": command_s,
             "server_settings": {
                 **SESSION,

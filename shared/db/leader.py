@@ -19,7 +19,7 @@ from typing import Any, Final, TextIO
 import asyncpg
 from typing_extensions import override
 
-from shared.db.engines import COMMAND_S, CONNECT_S, Location, Schema
+from shared.db.engines import COMMAND_S, Location, Schema
 
 IDLE_S: Final = 10.0
 CERTAIN_SHARE: Final = 0.4
@@ -167,7 +167,7 @@ class _SessionLock(LeaderLock):
         self._end()
         self._session = await asyncpg.connect(
             self._schema.url.reveal(),
-            timeout=CONNECT_S,
+            timeout=self._schema.connect_s,
             command_timeout=min(COMMAND_S, self._certain_s),
             server_settings={
                 "idle_session_timeout": f"{int(self._idle_s * 1000)}ms",

@@ -56,18 +56,21 @@ async def test_a_leader_that_was_paused_too_long_leads_no_more_and_knows_it_when
         await until(mine.acquire)
         os.kill(other.pid, signal.SIGCONT)
         assert await says(other) == "stands by"
-        assert mine.is_certain()
+        await until(lambda: asked_and_certain(mine))
     await mine.close()
 
 
 async def test_a_leader_is_not_certain_for_long_without_asking(schema: Schema) -> None:
     mine = leader_lock(schema, lambda: None, idle_s=0.5)
-    assert await mine.acquire()
-    assert mine.is_certain()
+    await until(lambda: asked_and_certain(mine))
     await until(lambda: not mine.is_certain())
-    assert await mine.acquire()
-    assert mine.is_certain()
+    await until(lambda: asked_and_certain(mine))
     await mine.close()
+
+
+async def asked_and_certain(lock: LeaderLock) -> bool:
+    """Return whether the answer came soon enough to be certain of it: a busy machine is slow."""
+    return await lock.acquire() and lock.is_certain()
 
 
 async def test_a_leader_whose_session_was_ended_asks_anew(schema: Schema) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.schema import CreateSchema
 
 from shared.db import Database, Schema
 from shared.settings import SecretStr
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -29,7 +30,7 @@ def schema(real_postgres: str) -> Schema:
 
 
 def _schema(url: str) -> Schema:
-    return Schema(url=SecretStr(url), name=f"own_{uuid4().hex[:12]}")
+    return Schema(url=SecretStr(url), name=f"own_{uuid4().hex[:12]}", connect_s=PATIENCE_S)
 
 
 @asynccontextmanager

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from shared.db import Schema
 from shared.settings import SecretStr
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.fixture(autouse=True)
@@ -20,7 +21,8 @@ def quiet() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def schema_of_module(real_postgres: str) -> Schema:
-    return Schema(url=SecretStr(real_postgres), name=f"fetcher_{uuid4().hex[:8]}")
+    url, name = SecretStr(real_postgres), f"fetcher_{uuid4().hex[:8]}"
+    return Schema(url=url, name=name, connect_s=PATIENCE_S)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
