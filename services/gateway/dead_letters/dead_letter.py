@@ -22,7 +22,7 @@ from msgspec import Meta
 from services.gateway.http.fields import TIME, DeadLetterId, MessageTopic, ReplayedAt
 from shared.contracts.envelope import header, timestamp
 from shared.contracts.topics import PUBLIC, dead_letters
-from shared.errors import BadRequest, NotFound
+from shared.errors import BadRequest, NotFound, quoted
 from shared.kafka import LoggedRecord
 
 REPLAYED_FROM: Final = "dlq_replay"
@@ -137,8 +137,10 @@ def source_topics(topic: str | None) -> list[str]:
     chosen = [letters for letters, source in SOURCES.items() if topic in {None, source, letters}]
     if not chosen:
         raise BadRequest(
-            f"There is no topic of that name. Known: {', '.join(SOURCES.values())}.",
+            f"{quoted(topic or '')} is not a topic with dead letters. "
+            f"Known: {', '.join(SOURCES.values())}.",
             code="unknown_topic",
+            field="topic",
         )
     return chosen
 

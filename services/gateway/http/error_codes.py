@@ -75,7 +75,7 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     "unknown_topic": ErrorCode(
         400,
         "There is no topic of that name.",
-        "There is no topic of that name. Known: tributary.items.v1, tributary.syncs.v1.",
+        "`orders` is not a topic with dead letters. Known: tributary.items.v1, tributary.syncs.v1.",
     ),
     "bad_time": ErrorCode(
         400,
@@ -102,7 +102,7 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "origin that TRIBUTARY_ALLOWED_ORIGINS lists.",
     ),
     "unknown_mode": ErrorCode(
-        400, "There is no such sync mode.", "There is no such mode. The only one is full."
+        400, "There is no such sync mode.", "`fast` is not a mode. The only one is full."
     ),
     "bad_event_id": ErrorCode(
         400,

@@ -19,7 +19,7 @@ from shared.contracts.envelope import event, new_id, timestamp
 from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import SYNCS
 from shared.contracts.vocabulary import Trigger
-from shared.errors import BadRequest, Conflict
+from shared.errors import BadRequest, Conflict, quoted
 from shared.failpoints import failpoint
 from shared.settings import configured_for
 from shared.telemetry import current_traceparent
@@ -134,6 +134,12 @@ def check_loadable(connection: Connection, provider: Provider) -> None:
 
 def _check_mode(mode: str | None) -> None:
     if mode == "incremental":
-        raise BadRequest("The mode incremental does not exist yet; use full.", code="unknown_mode")
-    if mode not in {None, "full"}:
-        raise BadRequest("There is no such mode. The only one is full.", code="unknown_mode")
+        raise BadRequest(
+            "The mode incremental does not exist yet; use full.", code="unknown_mode", field="mode"
+        )
+    if mode is not None and mode != "full":
+        raise BadRequest(
+            f"{quoted(mode)} is not a mode. The only one is full.",
+            code="unknown_mode",
+            field="mode",
+        )

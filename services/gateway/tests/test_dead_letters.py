@@ -117,6 +117,9 @@ async def test_letters_are_filtered_by_topic_and_service(gateway: Gateway) -> No
     assert len(await listed(gateway, topic=SYNCS)) == 30
     unknown = await gateway.http.get(URL, params={"topic": "other"})
     assert (unknown.status_code, unknown.json()["code"]) == (400, "unknown_topic")
+    (error,) = unknown.json()["errors"]
+    assert error["parameter"] == "topic"
+    assert error["detail"].startswith("`other` is not a topic with dead letters. Known: ")
 
 
 async def test_a_page_token_belongs_to_its_filters_and_new_letters_do_not_move_the_others(

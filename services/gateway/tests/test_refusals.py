@@ -106,3 +106,10 @@ async def test_a_name_that_is_not_known_is_repeated_with_its_place(
     is_problem(answer, 400)
     assert answer.json()["detail"].startswith(detail)
     assert answer.json()["errors"] == [{"detail": answer.json()["detail"], **where}]
+
+
+async def test_a_mode_that_is_not_known_is_repeated_with_its_place(api: Gateway) -> None:
+    answer = await api.http.post("/v1/connections/any/syncs", json={"mode": "fast"})
+    is_problem(answer, 400, "unknown_mode")
+    (error,) = answer.json()["errors"]
+    assert error == {"detail": "`fast` is not a mode. The only one is full.", "pointer": "/mode"}
