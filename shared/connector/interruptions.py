@@ -91,7 +91,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(raw).timestamp() - clock.now()
-        except ValueError:
+        except (ValueError, OverflowError):  # the zone may be centuries away
             return None
     # float() also reads "nan" and "inf".
     if not math.isfinite(seconds):
