@@ -12,16 +12,18 @@ from shared.connector import (
     Bucket,
     Call,
     Connector,
-    Cursor,
     Identity,
     OAuth2,
     Original,
     Page,
+    Part,
+    Place,
     Provider,
     Record,
     Resource,
     Response,
     RetryLater,
+    Schema,
 )
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
@@ -78,9 +80,17 @@ class Endless(Connector):
         self._page_s = page_s
 
     @override
-    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
+    def parts(self, resource: str) -> tuple[Part, ...]:
+        return (Part(id=resource, name=resource),)
+
+    @override
+    async def schema(self, call: Call, resource: str, part: Part) -> Schema:
+        return {}
+
+    @override
+    async def page(self, call: Call, resource: str, place: Place) -> Page:
         await asyncio.sleep(self._page_s)
-        number = cursor["page"] + 1 if cursor else 0
+        number = place.cursor["page"] + 1 if place.cursor else 0
         records = [Record(id=f"{number}-{n}", name=f"{n}", raw={"n": n}) for n in range(PAGE)]
         return Page(records=records, cursor={"page": number})
 

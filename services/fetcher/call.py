@@ -78,7 +78,7 @@ class Tokens:
         if problem.code == "reauth_required":
             raise Reauthorize(problem.detail, code=problem.code)
         if answer.status in {404, 409, 410}:
-            raise Reject(problem.detail, code=problem.code)
+            raise Reject(problem.detail, code=problem.code, everything=True)
         if answer.status == 503:
             raise _away(problem.detail)
         raise RetryLater(problem.detail, code=problem.code)

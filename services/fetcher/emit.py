@@ -5,7 +5,7 @@ An object that could not be read is kept as a dead letter.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -15,7 +15,7 @@ from services.fetcher.context import FetcherContext
 from services.fetcher.jobs.queries import Job
 from services.fetcher.known_items import KnownItem
 from services.fetcher.run import JobRun
-from shared.connector import Page, Record
+from shared.connector import Page, Record, Rejected
 from shared.contracts import items
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, timestamp
@@ -55,12 +55,13 @@ def emission(run: JobRun, page: Page, *, version: int, known: Mapping[str, Known
     read: list[KnownItem] = []
     new = oversized = 0
     floor, at = job.first_version or 0, timestamp()
+    here = run.part.id if run.part else None
     for record in _records(page, run.runtime.web_url):
         before = known.get(record.id)
         if before is None or before.version < floor:
             new += 1
         digest = content_digest(record)
-        read.append(KnownItem(record.id, digest, version))
+        read.append(KnownItem(record.id, digest, version, _owner(record) or here))
         if before is not None and before.digest == digest:
             continue
         messages[record.id], size = _message(
@@ -71,6 +72,11 @@ def emission(run: JobRun, page: Page, *, version: int, known: Mapping[str, Known
     return Emission(
         messages=list(messages.values()), sent=tuple(messages), known=read, new=new, receipt=receipt
     )
+
+
+def _owner(record: Record) -> str | None:
+    """Return the part that a record names as its own, None for one that no database can hold."""
+    return None if record.part is None or "\0" in record.part else record.part
 
 
 def _records(page: Page, web_url: str | None) -> list[Record]:
@@ -92,29 +98,31 @@ def _moved(url: str | None, web_url: str) -> str | None:
     return "/".join([web_url, *path])
 
 
-async def send_dead_letters(run: JobRun, context: FetcherContext, page: Page) -> None:
-    """Keep the unreadable objects of a page: their bytes and their place in it."""
+async def send_dead_letters(
+    run: JobRun, context: FetcherContext, rejected: Sequence[Rejected]
+) -> None:
+    """Keep unreadable objects of a page: their bytes and their place in it."""
     await context.producer.send_all(
         [
             Message(
                 topic=_DEAD_LETTERS,
                 key=run.job.lane.encode(),
-                value=rejected.raw[:MAX_BYTES],
+                value=one.raw[:MAX_BYTES],
                 headers=(
                     (
                         "dlq_error",
-                        f"{MALFORMED}: {rejected.reason}"[:1000].encode(errors="replace"),
+                        f"{MALFORMED}: {one.reason}"[:1000].encode(errors="replace"),
                     ),
-                    ("dlq_pointer", rejected.pointer[:1000].encode(errors="replace")),
+                    ("dlq_pointer", one.pointer[:1000].encode(errors="replace")),
                     ("dlq_service", b"fetcher"),
-                    ("dlq_bytes", str(len(rejected.raw)).encode()),
+                    ("dlq_bytes", str(len(one.raw)).encode()),
                     ("org_id", run.source.org_id.encode()),
                 ),
             )
-            for rejected in page.rejected
+            for one in rejected
         ]
     )
-    count_dead_letters(ITEMS, len(page.rejected))
+    count_dead_letters(ITEMS, len(rejected))
 
 
 def content_digest(record: Record) -> bytes:
@@ -123,7 +131,7 @@ def content_digest(record: Record) -> bytes:
     The content is all of the record, but of ``raw`` only what its connector calls content.
     """
     fields = msgspec.structs.asdict(record)
-    content = fields.pop("content")
+    content, _ = fields.pop("content"), fields.pop("part")
     if content is not None:
         fields["raw"] = content
     return blake2b(SORTED.encode(fields), digest_size=16).digest()

@@ -18,11 +18,15 @@ CHUNK: Final = 500
 
 
 class KnownItem(msgspec.Struct, frozen=True):
-    """An item's id, the digest of its content, and its version when it was last read."""
+    """An item's id, the digest of its content, and its version when it was last read.
+
+    ``part`` is the part that owns it, None when that is not known.
+    """
 
     id: str
     digest: bytes
     version: int
+    part: str | None = None
 
 
 _KNOWN: Final = KeyLookup(known_items.c.id, known_items.c.digest, known_items.c.version)
@@ -30,7 +34,12 @@ _NEW: Final = upsert(known_items)
 _RECORD: Final = BulkUpsert(
     _NEW.on_conflict_do_update(
         index_elements=["connection_id", "resource", "id"],
-        set_={"digest": _NEW.excluded.digest, "version": _NEW.excluded.version},
+        set_={
+            "digest": _NEW.excluded.digest,
+            "version": _NEW.excluded.version,
+            # Who reads a single item does not know where it belongs.
+            "part": func.coalesce(_NEW.excluded.part, known_items.c.part),
+        },
         where=known_items.c.version < _NEW.excluded.version,
     )
 )
@@ -54,7 +63,7 @@ async def record(
     db: AsyncConnection, connection_id: str, resource: str, items: Sequence[KnownItem]
 ) -> None:
     await _RECORD.run(
-        db, [(connection_id, resource, one.id, one.digest, one.version) for one in items]
+        db, [(connection_id, resource, one.id, one.digest, one.version, one.part) for one in items]
     )
 
 

@@ -96,6 +96,7 @@ async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers:
     else:
         # They cannot be read now. The next load of the lane sends them again or deletes them.
         await known_items.invalidate(db, snapshot.id, request.resource, request.ids)
+        await store.forget_places(db, snapshot.id, request.resource)
 
 
 async def give_up_unclaimed(db: AsyncConnection, connection_id: str) -> None:

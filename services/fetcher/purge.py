@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from services.fetcher import known_items, store
+from services.fetcher import dropped, known_items, parts, store
 from services.fetcher.context import FetcherContext
 from services.fetcher.finish import send_deletions
 from services.fetcher.jobs import transitions
@@ -35,4 +35,6 @@ async def purge(run: LaneRun, context: FetcherContext) -> None:
             await transitions.advance(db, job, end_run=run.ends)
         else:
             await store.lane_loaded(db, job.connection_id, job.resource, loaded=False)
+            await parts.forget_lane(db, job.connection_id, job.resource)
+            await dropped.forget(db, job.connection_id, job.resource)
             await transitions.finish(db, job, "done")

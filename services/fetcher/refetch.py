@@ -30,7 +30,7 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     async with context.database.write(lock=job.connection_id) as db:
         await queries.record_pending(db, job, tuple(found))
     if page.rejected:
-        await send_dead_letters(run, context, page)
+        await send_dead_letters(run, context, page.rejected)
     sent = await context.producer.send_all(emitted.messages)
     deleted = await send_deletions(run, context, gone, version=at, reason="not_visible")
     job.item_positions = {**job.item_positions, **sent, **deleted}

@@ -9,6 +9,7 @@ from typing import Final
 from services.fetcher.call import ProviderCall
 from services.fetcher.context import FetcherContext, SlotQueue
 from services.fetcher.jobs.queries import Job
+from services.fetcher.parts import WalkedPart
 from services.fetcher.settings import Runtime
 from shared import clock
 from shared.connector import Connector
@@ -38,6 +39,11 @@ class LaneRun:
     def next_version(self) -> int:
         """Return the version of the items on the next page. Take it before the request is sent."""
         self.page += 1
+        return self.version
+
+    @property
+    def version(self) -> int:
+        """Return the version of the items on the present page."""
         return version(self.job.epoch, self.page)
 
     def worth_telling(self) -> bool:
@@ -65,11 +71,16 @@ class LaneRun:
 
 @dataclass(kw_only=True)
 class JobRun(LaneRun):
-    """One claim's work on a job: the pages of the next ``RUN_S`` seconds."""
+    """One claim's work on a job: the pages of the next ``RUN_S`` seconds.
+
+    ``part`` is the part under way, ``failed`` how many parts were set aside since the last page.
+    """
 
     connector: Connector
     runtime: Runtime
     call: ProviderCall
+    part: WalkedPart | None = None
+    failed: int = 0
 
 
 def open_lane_run(job: Job, source: Connection, context: FetcherContext) -> LaneRun:

@@ -1,4 +1,4 @@
-"""Read and write connections, lanes, cursors of walks, requested syncs, and live workers."""
+"""Read and write connections, lanes, requested syncs, and live workers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import ColumnElement, Text, bindparam, delete, exists, insert, s
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import connections, cursors, lanes, outbox, syncs, unclaimed, workers
+from services.fetcher.tables import connections, lanes, outbox, parts, syncs, unclaimed, workers
 from shared import clock
 from shared.contracts.connections import Connection
 from shared.contracts.items import PAGES_PER_CLAIM
@@ -26,10 +26,6 @@ The 2^53 of an exact number in JavaScript, less 20 bits for pages, leaves half a
 above.
 """
 
-_CURSOR: Final = upsert(cursors).on_conflict_do_nothing()
-_FORGET_CURSORS: Final = delete(cursors).where(
-    in_array(cursors.c.job_id, bindparam("ids", type_=Text))
-)
 _STANDING: Final = select(connections.c.status, connections.c.generation).where(
     connections.c.id == bindparam("id")
 )
@@ -163,13 +159,10 @@ async def hold_deletions(
     await db.execute(update(lanes).where(lane).values(held_deletions=count))
 
 
-async def is_new_cursor(db: AsyncConnection, job_id: str, digest: bytes) -> bool:
-    """Remember a cursor's digest; return False when the provider has sent that cursor before."""
-    return (await db.execute(_CURSOR, {"job_id": job_id, "digest": digest})).rowcount == 1
-
-
-async def forget_cursors(db: AsyncConnection, *job_ids: str) -> None:
-    await db.execute(_FORGET_CURSORS, {"ids": json_array(job_ids)})
+async def forget_places(db: AsyncConnection, connection_id: str, resource: str) -> None:
+    """Have the next load begin every part of the lane anew."""
+    lane = (parts.c.connection_id == connection_id) & (parts.c.resource == resource)
+    await db.execute(update(parts).where(lane).values(read_at=None))
 
 
 async def first_time(db: AsyncConnection, sync_id: str, connection_id: str) -> bool:

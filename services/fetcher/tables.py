@@ -19,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    text,
 )
 
 from shared.db import Big, Key
@@ -77,8 +78,6 @@ jobs = Table(
     Column("step", Big, nullable=False),
     Column("first_version", Big, nullable=True),
     Column("cursor", Text, nullable=True),
-    Column("part", String, nullable=True),
-    Column("empty_pages", Big, nullable=False),
     Column("pages", Big, nullable=False),
     Column("items", Big, nullable=False),
     Column("expected", Big, nullable=True),
@@ -123,12 +122,57 @@ unclaimed = Table(
     Column("expires_at", Float, nullable=False),
 )
 
-cursors = Table(
-    "cursors",
+parts = Table(
+    "parts",
     metadata,
+    Column("connection_id", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("id", Key, nullable=False),
+    Column("name", String, nullable=False),
+    Column("lists", Boolean, nullable=False),
+    Column("schema_key", String, nullable=True),
+    Column("found_in", Key, nullable=True),
+    Column("turn", Integer, nullable=False),
+    Column("position", Big, nullable=False),
+    Column("generation", Integer, nullable=False),
     Column("job_id", String, nullable=False),
+    Column("first_version", Big, nullable=False),
+    Column("cursor", Text, nullable=True),
+    Column("schema_digest", LargeBinary, nullable=True),
+    Column("page_size", Integer, nullable=False),
+    Column("pages", Big, nullable=False),
+    Column("items", Big, nullable=False),
+    Column("empty_pages", Big, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("restarts", Integer, nullable=False),
+    Column("tried_again", Boolean, nullable=False),
+    Column("outcome", String, nullable=True),
+    Column("error", Text, nullable=True),
+    Column("next_try_at", Float, nullable=False),
+    Column("stale_since", Float, nullable=True),
+    Column("read_at", Float, nullable=True),
+    PrimaryKeyConstraint("connection_id", "resource", "id"),
+    Index(
+        "parts_to_read",
+        "connection_id",
+        "resource",
+        "job_id",
+        "turn",
+        "position",
+        "id",
+        postgresql_where=text("outcome IS NULL"),
+        sqlite_where=text("outcome IS NULL"),
+    ),
+)
+
+seen_cursors = Table(
+    "seen_cursors",
+    metadata,
+    Column("connection_id", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("part", Key, nullable=False),
     Column("digest", LargeBinary, nullable=False),
-    PrimaryKeyConstraint("job_id", "digest"),
+    PrimaryKeyConstraint("connection_id", "resource", "part", "digest"),
     sqlite_with_rowid=False,
 )
 
@@ -140,7 +184,19 @@ known_items = Table(
     Column("id", Key, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     Column("version", Big, nullable=False),
+    Column("part", Key, nullable=True),
     PrimaryKeyConstraint("connection_id", "resource", "id"),
+    sqlite_with_rowid=False,
+)
+
+dropped_records = Table(
+    "dropped_records",
+    metadata,
+    Column("connection_id", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("digest", Key, nullable=False),
+    Column("version", Big, nullable=False),
+    PrimaryKeyConstraint("connection_id", "resource", "digest"),
     sqlite_with_rowid=False,
 )
 

@@ -11,10 +11,24 @@ from shared.connector.interruptions import (
     RetryLater,
     retry_after,
 )
-from shared.connector.page import Call, Connector, Cursor, Page, Record, Rejected, Request, Response
+from shared.connector.page import (
+    LONGEST_CURSOR,
+    Call,
+    Connector,
+    Cursor,
+    Page,
+    Part,
+    Place,
+    Record,
+    Rejected,
+    Request,
+    Response,
+    Schema,
+)
 from shared.connector.provider import Bucket, Identity, OAuth2, Original, Provider, Resource
 
 __all__ = [
+    "LONGEST_CURSOR",
     "Bucket",
     "Call",
     "Connector",
@@ -24,6 +38,8 @@ __all__ = [
     "OAuth2",
     "Original",
     "Page",
+    "Part",
+    "Place",
     "Provider",
     "Reauthorize",
     "Record",
@@ -34,5 +50,6 @@ __all__ = [
     "Response",
     "Restart",
     "RetryLater",
+    "Schema",
     "retry_after",
 ]

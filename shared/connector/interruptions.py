@@ -2,9 +2,9 @@
 
 Interruption
 ├── RetryLater     read the same page again after a wait (a rate limit, a 5xx, a lost connection)
-├── Restart        the cursor is no longer valid: start the resource again
+├── Restart        the cursor is no longer valid: start the part again
 ├── Reauthorize    the provider does not accept the access token
-└── Reject         this resource cannot be read; says why, and which scope is missing
+└── Reject         this part cannot be read; says why, and which scope is missing
 """
 
 from __future__ import annotations
@@ -24,12 +24,17 @@ without a ceiling, one wrong header would put a job to sleep for years."""
 
 
 class Interruption(Exception):  # not named …Error: a rate limit is no error
-    """A page was not read. ``reason`` is a sentence for people, ``code`` is for programs."""
+    """A page was not read.
 
-    def __init__(self, reason: str, *, code: str) -> None:
+    ``reason`` says what happened and ``remedy`` what to do about it, both in sentences for people;
+    ``code`` is for programs.
+    """
+
+    def __init__(self, reason: str, *, code: str, remedy: str) -> None:
         super().__init__(reason)
         self.reason = reason
         self.code = code
+        self.remedy = remedy
 
 
 class RetryLater(Interruption):
@@ -46,35 +51,46 @@ class RetryLater(Interruption):
         code: str = "unavailable",
         after_s: float | None = None,
         limit: bool = False,
+        remedy: str = "Nothing needs to be done: it is tried again.",
     ) -> None:
-        super().__init__(reason, code=code)
+        super().__init__(reason, code=code, remedy=remedy)
         self.after_s = after_s
         self.limit = limit
 
 
 class Restart(Interruption):
-    """Start the resource again: the provider does not know the cursor any more."""
+    """Start the part again: the provider does not know the cursor any more."""
 
     def __init__(self, reason: str, *, code: str = "cursor_expired") -> None:
-        super().__init__(reason, code=code)
+        super().__init__(reason, code=code, remedy="Nothing needs to be done: it is read anew.")
 
 
 class Reauthorize(Interruption):
     """Get another access token: the provider does not accept this one."""
 
     def __init__(self, reason: str, *, code: str = "unauthorized") -> None:
-        super().__init__(reason, code=code)
+        super().__init__(reason, code=code, remedy="Connect the account again.")
 
 
 class Reject(Interruption):
-    """Give the resource up.
+    """Give the part up, and go on with others.
 
-    ``scope`` names the permission whose absence is the cause, if one is.
+    ``scope`` names the permission whose absence is the cause, if one is. ``everything``: no other
+    part would be answered either, so the whole walk is given up.
     """
 
-    def __init__(self, reason: str, *, code: str = "rejected", scope: str | None = None) -> None:
-        super().__init__(reason, code=code)
+    def __init__(
+        self,
+        reason: str,
+        *,
+        code: str = "rejected",
+        scope: str | None = None,
+        everything: bool = False,
+        remedy: str = "It is tried again at the next sync.",
+    ) -> None:
+        super().__init__(reason, code=code, remedy=remedy)
         self.scope = scope
+        self.everything = everything
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:

@@ -1,4 +1,4 @@
-"""Define what a connector is given, what it returns, and the four methods that it must have.
+"""Define what a connector is given, what it returns, and the methods that it must have.
 
 The fetcher knows nothing of a provider but this: it sends a connector's requests, saves its cursors
 and emits its records.
@@ -6,7 +6,7 @@ and emits its records.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from shared.connector.provider import Bucket
 
 Cursor = dict[str, Any]
-"""JSON, saved in the database after every page. None stands for the beginning or the end."""
+"""JSON, saved in the database after every page: a few hundred bytes, ``LONGEST_CURSOR`` at most.
+None stands for the beginning or the end of a part."""
+LONGEST_CURSOR: Final = 3_000
+"""Bytes of a cursor's JSON."""
+Schema = dict[str, Any]
+"""JSON: what the pages of a part are understood by, for one the names of its fields."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -49,8 +54,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A normalised record, before it has a version.
 
     ``name`` is what a person would call it, and never empty. ``raw`` is the whole object as the
-    provider gave it. ``content`` is the part of it whose change makes a new version of the item;
-    None means all of it.
+    provider gave it. ``content`` is that of it whose change makes a new version of the item; None
+    means all of it. ``part`` is the id of the part that it belongs to by its own parent, which is
+    not always the one that it was found in; None means that one.
     """
 
     id: str
@@ -61,6 +67,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     url: str | None = None
     created_at: str | None = None
     modified_at: str | None = None
+    part: str | None = None
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,16 +81,46 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     raw: bytes
 
 
-class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """One step of a walk and its records. ``cursor`` None ends the walk.
+class Part(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a walk that is read by itself: an object type, a table, a data source.
 
-    ``part`` names the piece of the walk that the page belongs to (a table, a stage).
+    ``id`` is unique within the resource, ``name`` is what a person would call it. A part that
+    ``lists`` holds no records and only names other parts. Parts with the same ``schema`` key share
+    one schema; None means that their pages need none.
+    """
+
+    id: str
+    name: str
+    lists: bool = False
+    schema: str | None = None
+
+
+class Place(msgspec.Struct, frozen=True, kw_only=True):
+    """The place of a page: its part, the cursor within that, and the most records to ask for.
+
+    ``schema`` is what ``Connector.schema`` said of the part, None when it needs none.
+    """
+
+    part: Part
+    cursor: Cursor | None = None
+    size: int
+    schema: Schema | None = None
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """One page of a part and its records. ``cursor`` None ends the part.
+
+    ``parts`` are parts of the same walk that the page names; one that was named before is read
+    once. ``schemas`` are schemas that the page brought along, by their key. ``missing`` says at the
+    end of a part why it is not whole all the same: the provider cut it off.
     """
 
     records: list[Record]
     cursor: Cursor | None
     rejected: list[Rejected] = []
-    part: str = ""
+    parts: tuple[Part, ...] = ()
+    schemas: dict[str, Schema] = {}
+    missing: str | None = None
 
 
 class Call(Protocol):
@@ -99,10 +136,18 @@ class Call(Protocol):
 
 
 class Connector(Protocol):
-    """A provider's behaviour. It holds no state: the cursor has all there is to know of a walk."""
+    """A provider's behaviour. It holds no state: the place has all there is to know of a walk."""
 
-    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
-        """Read the page at ``cursor``; None means the first page."""
+    def parts(self, resource: str) -> tuple[Part, ...]:
+        """Return the parts with which a walk begins. Their pages name the others."""
+        ...
+
+    async def schema(self, call: Call, resource: str, part: Part) -> Schema:
+        """Read what the pages of ``part`` are understood by; asked for parts with a schema key."""
+        ...
+
+    async def page(self, call: Call, resource: str, place: Place) -> Page:
+        """Read the page at ``place``; a cursor of None means the part's first page."""
         ...
 
     async def expected(self, call: Call, resource: str) -> int | None:

@@ -114,8 +114,11 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     resources: tuple[Resource, ...]
     buckets: tuple[Bucket, ...]
     parallel: int = 4
-    max_empty_pages: int = 3
-    """After so many pages in a row without a record, all of one ``Page.part``, a walk is a loop."""
+    page_size: int = 100
+    """The most records that one page has."""
+    checkpoint_s: float = 604_800.0
+    """A part that was broken off goes on at its cursor within so many seconds; later it begins
+    anew."""
     setup_url: str
     """The page where a developer registers an app; shown in the README and the console."""
     consent_note: str

@@ -24,6 +24,8 @@ from shared.contracts.vocabulary import (
 
 Outcome = Literal["done", "incomplete", "failed"]
 FINAL: Final[frozenset[str]] = frozenset({"done", "incomplete", "failed"})
+SAID_IN_ERRORS: Final = 3
+"""The error of a job says of so many parts what was wrong; its receipt names more."""
 
 
 class JobError(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,12 +52,16 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
 
 
-class PartOutcome(msgspec.Struct, frozen=True, kw_only=True):
+class PartOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The end of a part of a walk (a base, a table, a data source) that was not read completely."""
 
     part: Annotated[
         str, Meta(description="The part's id at the provider.", examples=["appQ1w2E3r4T5y6U/tblA"])
     ]
+    name: Annotated[
+        str,
+        Meta(description="The part as people know it.", examples=["table “Plums” of base “Fruit”"]),
+    ] = ""
     outcome: Annotated[Outcome, Meta(description="How the part ended.", examples=["incomplete"])]
     code: Annotated[str, Meta(description="A stable code for programs.", examples=["forbidden"])]
     detail: Annotated[

@@ -5,8 +5,8 @@ from __future__ import annotations
 import gzip
 import http.client
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from typing_extensions import override
@@ -86,33 +86,38 @@ def _handler(sandbox: int, answer: Answer, where: str) -> type[BaseHTTPRequestHa
 
         def do_GET(self) -> None:
             if where not in self.path:
-                self._pass_on()
+                _pass_on(self, sandbox)
                 return
             self.close_connection = True
             with suppress(OSError):
                 answer(self)
 
         def do_POST(self) -> None:
-            self._pass_on()
-
-        def _pass_on(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", 0)))
-            there = http.client.HTTPConnection("127.0.0.1", sandbox, timeout=30)
-            given = {name: value for name, value in self.headers.items() if name.lower() not in HOP}
-            there.request(self.command, self.path, body, given)
-            reply = there.getresponse()
-            data = reply.read()
-            self.send_response(reply.status)
-            for name, value in reply.getheaders():
-                if name.lower() not in HOP:
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-            there.close()
+            _pass_on(self, sandbox)
 
         @override
         def log_message(self, format: str, *args: object) -> None:
             """Log nothing: nobody reads it."""
 
     return Handler
+
+
+def _pass_on(handler: BaseHTTPRequestHandler, sandbox: int) -> None:
+    body = handler.rfile.read(int(handler.headers.get("content-length", 0)))
+    with closing(http.client.HTTPConnection("127.0.0.1", sandbox, timeout=30)) as there:
+        there.request(handler.command, handler.path, body, dict(_kept(handler.headers.items())))
+        reply = there.getresponse()
+        data = reply.read()
+    # Who asked may have gone: a page that fails cuts off the count beside it.
+    with suppress(OSError):
+        handler.send_response(reply.status)
+        for name, value in _kept(reply.getheaders()):
+            handler.send_header(name, value)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+
+
+def _kept(headers: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """Return the headers that are not about one connection alone."""
+    return ((name, value) for name, value in headers if name.lower() not in HOP)

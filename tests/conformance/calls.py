@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -13,10 +13,13 @@ from shared.connector import (
     Cursor,
     Interruption,
     Page,
+    Part,
+    Place,
     Record,
     Request,
     Response,
     RetryLater,
+    Schema,
 )
 from shared.http import HttpClient, decode_json
 from tests.conformance.recorded import Case
@@ -105,33 +108,77 @@ def unreachable() -> Response:
     raise RetryLater("The provider cannot be reached.", code="unreachable")
 
 
-async def walk(
-    subject: Subject, call: Call, resource: str, connector: Connector | None = None
-) -> list[Page]:
-    """Return every page of a resource, read by one connector, each cursor taken through JSON.
+class Read(NamedTuple):
+    """A page, and the place at which it was read."""
+
+    place: Place
+    page: Page
+
+
+async def walk(subject: Subject, call: Call, resource: str) -> list[Page]:
+    """Return every page of a resource."""
+    return [read.page for read in await reads_of(subject, call, resource)]
+
+
+async def reads_of(subject: Subject, call: Call, resource: str) -> list[Read]:
+    """Return every page of a resource with its place, each cursor taken through JSON.
 
     Raises:
         Unwritten: the walk would never end.
     """
-    reader = connector or subject.connector()
-    pages: list[Page] = []
+    reader, schemas = subject.connector(), dict[str, Schema]()
+    left = {part.id: part for part in reader.parts(resource)}
+    named = set(left)
+    reads: list[Read] = []
+    while left:
+        # Parts with records come before those that only name others, as with the fetcher.
+        part = min(left.values(), key=lambda one: one.lists)
+        for read in await _part(subject, call, resource, part, schemas):
+            reads.append(read)
+            found = {one.id: one for one in read.page.parts}
+            left |= {id_: one for id_, one in found.items() if id_ not in named}
+            named |= found.keys()
+        del left[part.id]
+        if len(reads) > MOST_PAGES:
+            raise Unwritten(_endless(subject, resource, b"more and more parts"))
+    return reads
+
+
+async def _part(
+    subject: Subject, call: Call, resource: str, part: Part, schemas: dict[str, Schema]
+) -> list[Read]:
+    reader = subject.connector()
+    reads: list[Read] = []
     cursor: Cursor | None = None
     met: set[bytes] = set()
-    while not pages or cursor is not None:
-        page = await read_page(subject, call, resource, cursor, reader)
-        pages.append(page)
+    while not reads or cursor is not None:
+        schema = await _schema(reader, call, resource, part, schemas)
+        place = Place(part=part, cursor=cursor, size=subject.provider().page_size, schema=schema)
+        page = await read_page(subject, call, resource, place, reader)
+        reads.append(Read(place, page))
+        schemas |= page.schemas
         cursor = page.cursor
         if cursor is not None:
             cursor = through_json(subject, resource, cursor)
             note = msgspec.json.encode(cursor, order="sorted")
-            if note in met or len(pages) > MOST_PAGES:
+            if note in met or len(reads) > MOST_PAGES:
                 raise Unwritten(_endless(subject, resource, note))
             met.add(note)
-    return pages
+    return reads
+
+
+async def _schema(
+    reader: Connector, call: Call, resource: str, part: Part, schemas: dict[str, Schema]
+) -> Schema | None:
+    if part.schema is None:
+        return None
+    if part.schema not in schemas:
+        schemas[part.schema] = await reader.schema(call, resource, part)
+    return schemas[part.schema]
 
 
 async def read_page(
-    subject: Subject, call: Call, resource: str, cursor: Cursor | None, reader: Connector
+    subject: Subject, call: Call, resource: str, place: Place, reader: Connector
 ) -> Page:
     """Return one page.
 
@@ -139,7 +186,7 @@ async def read_page(
         Unwritten: the method is not written, or gives something else than a page.
     """
     try:
-        page = await reader.page(call, resource, cursor)
+        page = await reader.page(call, resource, place)
     except NotImplementedError as error:
         raise Unwritten(not_written(subject, "page", error)) from None
     if not isinstance(page, Page):
@@ -186,8 +233,8 @@ def interrupted(subject: Subject, resource: str, error: Interruption) -> Unwritt
 def _endless(subject: Subject, resource: str, note: bytes) -> str:
     return (
         f"{subject.at('connector.py')}: the walk over {resource} comes to the same cursor twice "
-        f"({note.decode()[:200]}) and would never end. Let page() read on at `cursor`, send it to "
-        "the provider, and return the cursor of the page after."
+        f"({note.decode()[:200]}) and would never end. Let page() read on at `place.cursor`, "
+        "send it to the provider, and return the cursor of the page after."
     )
 
 

@@ -70,13 +70,13 @@ def _no_reason(folders: Folders) -> None:
 
 
 def _forgets_its_cursor(folders: Folders) -> None:
-    folders.connector(("Walk.from_cursor(cursor)", "Walk()"))
+    folders.connector(("Walk.from_cursor(place.cursor)", "Walk()"))
 
 
 def _keeps_its_place(folders: Folders) -> None:
     reads = "        records, rejected = read_companies(found.companies)\n"
     folders.connector(
-        ("walk = Walk.from_cursor(cursor)", "walk = self.kept if cursor else Walk()"),
+        ("walk = Walk.from_cursor(place.cursor)", "walk = self.kept if place.cursor else Walk()"),
         ("Connector:\n", "Connector:\n    kept = Walk()\n\n"),
         (reads, f"        self.kept = Walk(after=found.next)\n{reads}"),
     )
@@ -168,8 +168,8 @@ def test_a_connector_that_is_an_empty_class_is_told_each_method(outcome: Outcome
     empty = outcome.of("emptyclass")
     told = only_failure(empty)
     assert "shared/providers/emptyclass/connector.py: Empty has no page(). Write `async def" in told
-    assert "cursor: Cursor | None) -> Page`: Read the page at ``cursor``" in told
-    for method in ("expected", "read", "problem", "limits"):
+    assert "place: Place) -> Page`: Read the page at ``place``" in told
+    for method in ("parts", "schema", "expected", "read", "problem", "limits"):
         assert f"Empty has no {method}(). Write `" in told
     assert waits(empty, "test_the_connector_has_every_method_of_the_protocol")
 
@@ -211,7 +211,7 @@ def test_an_exception_without_a_reason_or_of_no_such_kind_is_refused(outcome: Ou
 def test_a_walk_that_forgets_its_cursor_is_told_to_read_on_at_it(outcome: Outcome) -> None:
     told = outcome.of("forgetsitscursor").told
     assert "connector.py: the walk over companies comes to the same cursor twice" in told
-    assert "Let page() read on at `cursor`, send it to the provider, and return the cursor" in told
+    assert "Let page() read on at `place.cursor`, send it to the provider, and return" in told
     assert waits(outcome.of("forgetsitscursor"), "test_a_walk_comes_to_its_end")
 
 
@@ -220,7 +220,7 @@ def test_a_walk_that_keeps_its_place_on_the_connector_is_told_to_use_the_cursor(
 ) -> None:
     told = only_failure(outcome.of("keepsitsplace"))
     assert "a new connector that goes on with the cursor before page 2 of companies gives" in told
-    assert "Read everything that a walk knows from `cursor`, and keep nothing on self" in told
+    assert "Read everything that a walk knows from `place`, and keep nothing on self" in told
 
 
 def test_a_scope_with_a_wrong_name_is_told_where_to_correct_it(outcome: Outcome) -> None:

@@ -48,10 +48,10 @@ class Job(msgspec.Struct, kw_only=True):
     Only ``jobs.transitions`` writes ``state``; ``new`` is a job without a row. ``outcome`` is set
     when the job is over. ``seq`` counts the checkpoints, ``step`` the progress events, ``dispatch``
     the ``RunJob``s, of which only the last one counts. ``first_version`` is the lane's version at
-    the first claim: an item whose known version is below it was not found. ``empty_pages`` counts
-    pages without records in ``part``. ``pending_ids`` are being sent and not yet recorded as
-    known, so a reader may have them already. The ``RunJob``s of a ``background`` job go to the
-    topic of work that nobody waits for. Times are epoch seconds.
+    the first claim. ``cursor`` says how far a refetch is, and in which stage a load.
+    ``pending_ids`` are being sent and not yet recorded as known, so a reader may have them already.
+    The ``RunJob``s of a ``background`` job go to the topic of work that nobody waits for. Times are
+    epoch seconds.
     """
 
     id: str
@@ -69,8 +69,6 @@ class Job(msgspec.Struct, kw_only=True):
     step: int = 0
     first_version: int | None = None
     cursor: Cursor | None = None
-    part: str | None = None
-    empty_pages: int = 0
     pages: int = 0
     items: int = 0
     expected: int | None = None

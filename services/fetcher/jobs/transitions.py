@@ -242,7 +242,6 @@ async def end_disconnected(db: AsyncConnection, over: Sequence[Job]) -> None:
     await progress.tell_all(db, over, "JobFailed")
     connection_id = over[0].connection_id
     await store.free_lanes(db, connection_id, list(rows))
-    await store.forget_cursors(db, *rows)
     for resource in {job.resource for job in over}:
         await _wake_lane(db, connection_id, resource)
     await wake_next(db, connection_id)
@@ -374,12 +373,12 @@ async def _invalidate_unread(db: AsyncConnection, job: Job) -> None:
         await known_items.invalidate(
             db, job.connection_id, job.resource, (job.cursor or {"ids": []})["ids"]
         )
+        await store.forget_places(db, job.connection_id, job.resource)
 
 
 async def _free_lane(db: AsyncConnection, job: Job) -> None:
     ENDED.add(job.outcome or "failed")
     await store.free_lane(db, job.connection_id, job.resource, job_id=job.id)
-    await store.forget_cursors(db, job.id)
     await _wake_lane(db, job.connection_id, job.resource)
 
 

@@ -22,7 +22,7 @@ from services.fetcher.plan import plan_connection, plan_sync
 from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.tables import jobs as rows
-from services.fetcher.tables import lanes, metadata, outbox
+from services.fetcher.tables import lanes, metadata, outbox, parts
 from services.fetcher.worker import Worker
 from shared.connector import (
     Bucket,
@@ -32,11 +32,14 @@ from shared.connector import (
     OAuth2,
     Original,
     Page,
+    Part,
+    Place,
     Provider,
     Record,
     Resource,
     RetryLater,
 )
+from shared.connector import Schema as PartSchema
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import Message, timestamp
 from shared.contracts.items import parse_key
@@ -150,6 +153,10 @@ class Orchard:
         self.size = PAGE
         self.script: dict[str, Callable[[Cursor | None], Page]] = {}
         """Resource → what its pages are instead."""
+        self.roots: dict[str, tuple[Part, ...]] = {}
+        """Resource → the parts with which its walk begins, if not the resource itself."""
+        self.of_part: dict[str, Callable[[Cursor | None], Page]] = {}
+        """Part → what its pages are instead."""
         self.gate: asyncio.Event | None = None
         """While it is there and not set, no page comes."""
         self.counting: asyncio.Event | None = None
@@ -158,12 +165,21 @@ class Orchard:
         self.uncounted = 0
         self._crashes = crashes
 
-    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
+    def parts(self, resource: str) -> tuple[Part, ...]:
+        return self.roots.get(resource, (Part(id=resource, name=f"the {resource}"),))
+
+    async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:
+        return {}
+
+    async def page(self, call: Call, resource: str, place: Place) -> Page:
+        cursor = place.cursor
         self._crashes.moment()
         self.asked.append((resource, cursor))
         await turns()
         if self.gate is not None:
             await self.gate.wait()
+        if place.part.id in self.of_part:
+            return self.of_part[place.part.id](cursor)
         if resource in self.script:
             return self.script[resource](cursor)
         start = cursor["from"] if cursor else 0
@@ -326,6 +342,8 @@ class Fetcher:
     async def time_passes(self) -> None:
         async with self.database.write() as db:
             await db.execute(update(outbox).values(not_before=0.0))
+            waiting = parts.c.next_try_at > 0
+            await db.execute(update(parts).where(waiting).values(next_try_at=1.0))
 
     async def run_until_over(self) -> None:
         for _ in range(400):

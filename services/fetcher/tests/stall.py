@@ -18,9 +18,10 @@ from services.fetcher.tests.crashing import Fetcher
 from shared.connector import (
     Bucket,
     Call,
-    Cursor,
     Interruption,
     Page,
+    Part,
+    Place,
     Reauthorize,
     Record,
     Reject,
@@ -28,6 +29,7 @@ from shared.connector import (
     Response,
     Restart,
     RetryLater,
+    Schema,
     retry_after,
 )
 from shared.contracts.auth import AccessToken, ErrorBody
@@ -42,8 +44,14 @@ PAGE = 2
 class StallConnector:
     """Reads ``/{resource}?from=n``; satisfies Connector."""
 
-    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
-        params = (("from", str(cursor["from"] if cursor else 0)),)
+    def parts(self, resource: str) -> tuple[Part, ...]:
+        return (Part(id=resource, name=f"the {resource}"),)
+
+    async def schema(self, call: Call, resource: str, part: Part) -> Schema:
+        return {}
+
+    async def page(self, call: Call, resource: str, place: Place) -> Page:
+        params = (("from", str(place.cursor["from"] if place.cursor else 0)),)
         body = (
             await call(Request(method="GET", path=f"/{resource}", params=params, buckets=("all",)))
         ).body

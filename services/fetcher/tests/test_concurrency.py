@@ -91,7 +91,7 @@ async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happe
 
 
 async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
-    """Runs end at their first page border: all fifty get one page before any gets two."""
+    """Runs end at their first page border: all fifty get a turn before any gets two."""
     large.context.stopping.set()
     await large.connect(1)
     for _ in range(40):
@@ -103,7 +103,8 @@ async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
     for number, (resource, _) in enumerate(large.orchard.asked, 1):
         served[resource] += 1
         if number == len(TREES):
-            assert set(served.values()) == {1}
+            late = [tree for tree, times in served.items() if times == 0]
+            assert len(late) < AT_ONCE, "those under way have not asked yet"
         if number < 3 * len(TREES) - AT_ONCE:
             assert max(served.values()) - min(served.values()) <= 2, (
                 "jobs dispatched at once come in any order"

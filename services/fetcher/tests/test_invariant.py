@@ -4,21 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from services.fetcher.tests.crashing import RESOURCES, Fetcher
+from services.fetcher.tests.crashing import RESOURCES, Fetcher, Orchard
+from shared.connector import Cursor, Page, Part, Record, RetryLater
 from shared.db import Schema
 
 COUNTS = {"apples": 10, "pears": 4}
+TABLES = 3
 step = st.sampled_from(["deliver", "deliver", "repeat", "relay", "time", "ask", "settle"])
 schedule = st.lists(st.tuples(step, st.none() | st.integers(0, 12)), min_size=4, max_size=14)
 
 
+def in_tables(orchard: Orchard) -> None:
+    """Have the apples stand in three tables, which a list names; each is away when first asked."""
+
+    def page(table: int, cursor: Cursor | None) -> Page:
+        if table not in met:
+            met.add(table)
+            raise RetryLater("Orchard is not available (status 502).", after_s=60.0)
+        ids = orchard.ids["apples"][table::TABLES]
+        start = cursor["from"] if cursor else 0
+        records = [Record(id=id_, name=id_, raw={"id": id_}) for id_ in ids[start : start + 2]]
+        return Page(records=records, cursor={"from": start + 2} if start + 2 < len(ids) else None)
+
+    met: set[int] = set()
+    tables = tuple(Part(id=f"{table}", name=f"table {table}") for table in range(TABLES))
+    orchard.roots["apples"] = (Part(id="list", name="the list of tables", lists=True),)
+    orchard.of_part["list"] = lambda _: Page(records=[], cursor=None, parts=tables)
+    for table in range(TABLES):
+        orchard.of_part[f"{table}"] = partial(page, table)
+
+
 async def follow(home: Path | Schema, steps: list[tuple[str, int | None]]) -> Fetcher:
     fetcher = Fetcher(home, COUNTS)
+    in_tables(fetcher.orchard)
     await fetcher.boot()
     await fetcher.connect(1)
     asked = 0
@@ -94,8 +118,8 @@ async def test_a_second_load_sends_nothing_that_is_unchanged_and_deletes_what_is
 ) -> None:
     fetcher = await follow(tmp_path, [])
     before = len(fetcher.log.messages)
-    gone = fetcher.orchard.ids["apples"].pop(4)
-    fetcher.orchard.ids["apples"].append("apples-new")
+    apples = fetcher.orchard.ids["apples"]
+    gone, apples[4] = apples[4], "apples-new"
     await fetcher.ask("again")
     await fetcher.run_until_over()
     items = [

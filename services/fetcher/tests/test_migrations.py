@@ -146,7 +146,7 @@ async def test_what_was_stored_is_there(place: Path | Schema) -> None:
             found = await queries.find(db)
             assert [(job.resource, job.step) for job in found] == [(one, 1) for one in RESOURCES]
             assert found[0].pending_ids == (f"{RESOURCES[0]}-003",)
-            assert found[0].cursor == {"from": 3}
+            assert found[0].cursor is None, "its walk begins anew, part by part"
             assert (await store.connection(db, "conn")) is not None
             assert await known_items.count(db, "conn", RESOURCES[0]) == 3
             assert await store.planned(db, "sync-1")
@@ -167,9 +167,6 @@ async def test_loads_that_were_under_way_come_to_their_end(place: Path | Schema)
     expected = {}
     for resource in RESOURCES:
         expected[resource] = [f"{resource}-{number}" for number in numbers]
-    # Of the page that was sent before the upgrade only what is new since then comes again.
-    assert sorted(live[RESOURCES[0]]) == expected[RESOURCES[0]][3:]
-    assert {resource: sorted(live[resource]) for resource in RESOURCES[1:]} == {
-        resource: expected[resource] for resource in RESOURCES[1:]
-    }
+    # The page that was sent before the upgrade comes again: its digests here are stand-ins.
+    assert {resource: sorted(live[resource]) for resource in RESOURCES} == expected
     await fetcher.database.close()

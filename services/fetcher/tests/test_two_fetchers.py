@@ -22,7 +22,7 @@ from services.fetcher.reap import DEAD_AFTER_S, arrive, keep_alive, reap
 from services.fetcher.tables import workers
 from services.fetcher.tests.crashing import Crashes, Fetcher, Orchard, orchard_of
 from services.fetcher.worker import Worker
-from shared.connector import Call, Cursor, Page
+from shared.connector import Call, Page, Place
 from shared.contracts.items import parse_key
 from shared.contracts.jobs import RunJob
 from shared.contracts.topics import ITEMS, JOBS
@@ -42,13 +42,13 @@ class Watched(Orchard):
         self.twice: list[str] = []
 
     @override
-    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
+    async def page(self, call: Call, resource: str, place: Place) -> Page:
         self.open[resource] += 1
         if self.open[resource] > 1:
             self.twice.append(resource)
         try:
             await turns(self._chance.randrange(30))
-            return await super().page(call, resource, cursor)
+            return await super().page(call, resource, place)
         finally:
             self.open[resource] -= 1
 

@@ -51,43 +51,51 @@ def code(told: JobProgress) -> str | None:
     return told.error.code if told.error else None
 
 
-async def test_T22_the_same_cursor_again_fails_the_job_visibly(fetcher: Fetcher) -> None:
+async def test_T22_the_same_cursor_again_ends_the_part_visibly(fetcher: Fetcher) -> None:
     fetcher.orchard.script["apples"] = lambda _: Page(records=[apple(1)], cursor={"n": 1})
     told = await loaded(fetcher)
-    assert (told["apples"].state, code(told["apples"])) == ("failed", "cursor_loop")
-    assert len([resource for resource, _ in fetcher.orchard.asked if resource == "apples"]) == 2
+    assert (told["apples"].state, code(told["apples"])) == ("incomplete", "cursor_loop")
+    asked = [cursor for resource, cursor in fetcher.orchard.asked if resource == "apples"]
+    assert asked == [None, {"n": 1}]
     assert (told["pears"].state, told["pears"].items) == ("done", 4)
 
 
-async def test_T22_a_cycle_of_cursors_fails_the_job_visibly(fetcher: Fetcher) -> None:
+async def test_T22_a_cycle_of_cursors_ends_the_part_visibly(fetcher: Fetcher) -> None:
     def page(cursor: Cursor | None) -> Page:
         return Page(records=[apple(number_of(cursor))], cursor={"n": 1 + number_of(cursor) % 3})
 
     fetcher.orchard.script["apples"] = page
     told = await loaded(fetcher)
-    assert (told["apples"].state, code(told["apples"])) == ("failed", "cursor_loop")
+    assert (told["apples"].state, code(told["apples"])) == ("incomplete", "cursor_loop")
     assert told["pears"].state == "done"
 
 
-async def test_T22_empty_pages_that_promise_more_fail_the_job_visibly(fetcher: Fetcher) -> None:
+async def test_T22_empty_pages_that_promise_more_for_ever_end_the_part_visibly(
+    tmp_path: Path,
+) -> None:
+    fetcher = Fetcher(tmp_path, COUNTS, most_empty=20)
+    await fetcher.boot()
     fetcher.orchard.script["apples"] = lambda cursor: Page(
         records=[], cursor={"n": number_of(cursor) + 1}
     )
     told = await loaded(fetcher)
     assert (told["apples"].state, code(told["apples"]), told["apples"].pages) == (
-        "failed",
-        "cursor_loop",
-        4,
+        "incomplete",
+        "empty_pages",
+        20,
     )
+    await fetcher.database.close()
 
 
-async def test_empty_pages_at_several_places_are_no_loop(fetcher: Fetcher) -> None:
+async def test_empty_pages_with_new_cursors_are_no_loop(fetcher: Fetcher) -> None:
     def page(cursor: Cursor | None) -> Page:
         n = number_of(cursor)
-        return Page(records=[], cursor={"n": n + 1} if n < 9 else None, part=f"table {n // 3}")
+        records = [apple(n)] if n > 12 else []
+        return Page(records=records, cursor={"n": n + 1} if n < 15 else None)
 
     fetcher.orchard.script["apples"] = page
-    assert (await loaded(fetcher))["apples"].state == "done"
+    told = (await loaded(fetcher))["apples"]
+    assert (told.state, told.items) == ("done", 3)
 
 
 async def test_T21_a_record_that_cannot_be_read_is_kept_and_deletes_nothing(
@@ -116,6 +124,30 @@ async def test_T21_a_record_that_cannot_be_read_is_kept_and_deletes_nothing(
     )
     assert fetcher.sent(ITEMS, since) == {"apples-001": [True]}
     assert len(fetcher.log.live_items()["apples"]) == 10
+
+
+async def test_a_record_that_cannot_be_read_makes_one_dead_letter_until_its_bytes_change(
+    fetcher: Fetcher,
+) -> None:
+    def bad(raw: bytes) -> None:
+        rejected = [Rejected(pointer="/results/1", reason="has no id", raw=raw)]
+        fetcher.orchard.script["apples"] = lambda _: Page(
+            records=[apple(1)], rejected=rejected, cursor=None
+        )
+
+    def letters() -> list[bytes | None]:
+        return [letter.value for letter in fetcher.log.of(dead_letters(ITEMS))]
+
+    bad(b"old")
+    for sync in ("sync-1", "again", "and again"):
+        told = (await loaded(fetcher, sync))["apples"]
+        assert (told.state, told.receipt and told.receipt.dropped) == ("incomplete", 1)
+    assert letters() == [b"old"]
+    bad(b"new")
+    await loaded(fetcher, "changed")
+    bad(b"old")
+    await loaded(fetcher, "as before")
+    assert letters() == [b"old", b"new", b"old"], "what a walk did not meet is forgotten"
 
 
 async def test_T21_a_receipt_counts_any_number_of_reasons_by_their_code(fetcher: Fetcher) -> None:
@@ -148,7 +180,7 @@ async def test_an_expired_cursor_starts_again_and_doubles_nothing(fetcher: Fetch
     assert apples == {f"apples-{n:03}": [True] for n in range(6)}
 
 
-async def test_a_cursor_that_always_expires_ends_the_job(fetcher: Fetcher) -> None:
+async def test_a_cursor_that_always_expires_ends_the_part(fetcher: Fetcher) -> None:
     def page(cursor: Cursor | None) -> Page:
         if cursor:
             raise Restart("The cursor has expired.")
@@ -156,7 +188,7 @@ async def test_a_cursor_that_always_expires_ends_the_job(fetcher: Fetcher) -> No
 
     fetcher.orchard.script["apples"] = page
     told = (await loaded(fetcher))["apples"]
-    assert (told.state, code(told)) == ("failed", "cursor_expired")
+    assert (told.state, code(told)) == ("incomplete", "cursor_expired")
 
 
 async def test_a_page_limit_is_an_outcome_with_its_reason_and_deletes_nothing(

@@ -11,7 +11,7 @@ from services.gateway.console.formatting import Moment, ago, clock, epoch, initi
 from services.gateway.settings import ConfiguredProvider
 from services.gateway.syncs.describe import ResourceState, SyncView
 from shared.contracts.connections import Connection
-from shared.contracts.progress import FINAL
+from shared.contracts.progress import FINAL, SAID_IN_ERRORS, PartOutcome
 from shared.contracts.vocabulary import SyncState
 
 WIDTH: Final = 100.0
@@ -71,7 +71,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of one resource.
 
     ``of`` is the expected count, None where the provider does not tell; the bar then only shows
-    that it moves.
+    that it moves. ``parts`` are those that were not read whole, where the error does not name them
+    all, and ``more`` is the number of those that are not even named here.
     """
 
     slug: str
@@ -86,6 +87,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     until: Moment | None = None
     error: str | None = None
     scope: str | None = None
+    parts: tuple[PartOutcome, ...] = ()
+    more: int = 0
 
 
 class CardSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,6 +128,7 @@ def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
     items = counts.get(one.resource, 0) if over else one.items
     expected = _expected(one)
     count = number(items) if over or expected is None else f"{number(items)} of {number(expected)}"
+    parts, more = _unread(one)
     return Bar(
         slug=one.resource,
         label=label,
@@ -138,7 +142,18 @@ def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
         until=clock(one.waiting_until) if one.waiting_until else None,
         error=one.error.detail if one.error else None,
         scope=one.error.scope if one.error else None,
+        parts=parts,
+        more=more,
     )
+
+
+def _unread(one: ResourceState) -> tuple[tuple[PartOutcome, ...], int]:
+    """Return the parts to list, and how many more there are; none where the error names them."""
+    parts = one.receipt.parts if one.receipt else None
+    if parts is None or len(parts.named) <= SAID_IN_ERRORS:
+        return (), 0
+    unread = parts.total - parts.by_outcome.get("done", 0)
+    return parts.named, max(0, unread - len(parts.named))
 
 
 def _expected(one: ResourceState) -> int | None:

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from shared.connector import Record, Reject, Rejected
+from shared.connector import Record, Reject, Rejected, Schema
 
 WEB: Final = "https://airtable.com"
 LONGEST_NAME: Final = 200
@@ -49,7 +49,7 @@ class AirtableRecord(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class WalkedTable(msgspec.Struct, frozen=True, array_like=True):
-    """The part of a table's schema that a walk keeps. ``names`` maps field ids to names."""
+    """Keep of a table's schema what its rows are read by. ``names`` maps field ids to names."""
 
     id: str
     name: str
@@ -60,6 +60,17 @@ class WalkedTable(msgspec.Struct, frozen=True, array_like=True):
     def of(cls, schema: AirtableTable) -> WalkedTable:
         names = {field.id: field.name for field in schema.fields}
         return cls(schema.id, shorten(schema.name) or schema.id, schema.primary_field_id, names)
+
+
+def base_schema(raws: list[Any]) -> Schema:
+    """Return the connector's schema for all parts of a base: the tables by their id."""
+    tables = [WalkedTable.of(schema) for schema in each(raws, "tables", table_schema)[0]]
+    return {table.id: msgspec.to_builtins(table) for table in tables}
+
+
+def table_in(schema: Schema | None, id_: str) -> WalkedTable | None:
+    found = (schema or {}).get(id_)
+    return None if found is None else msgspec.convert(found, WalkedTable)
 
 
 def entries(body: Any, key: str) -> list[Any]:

@@ -75,6 +75,7 @@ def _too_many(response: Response, kind: str) -> Interruption:
             "The Airtable workspace has used up its API calls for this month. "
             "Wait for the next month or upgrade its plan."
         )
+        # Each workspace has its own allowance, and an account may see bases of several.
         return Reject(reason, code="monthly_limit")
     wait = retry_after(response.headers)
     if wait is None:

@@ -12,21 +12,22 @@ from shared.connector import (
     Bucket,
     Call,
     Connector,
-    Cursor,
     Interruption,
     Page,
+    Part,
+    Place,
     Reject,
     Request,
     Response,
-    RetryLater,
+    Schema,
 )
 from shared.providers.hubspot.mapping import TYPE_IDS, read_rows
 from shared.providers.hubspot.problems import limits, problem
-from shared.providers.hubspot.walk import Walk
+from shared.providers.hubspot.walk import Columns
 
 # Dated versions come in March and September and are supported for at least 18 months.
 VERSION: Final = "2026-03"
-# The most that a list returns (10 by default) and that a batch read takes.
+# The most that a batch read takes.
 PAGE: Final = 100
 LISTS: Final = ("ten_secondly",)
 SEARCHES: Final = ("search",)
@@ -35,18 +36,22 @@ UI_DOMAIN: Final = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
 
 class HubSpotConnector:
-    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
-        if cursor is None:
-            walk = await _start(call, resource)
-        else:
-            walk = Walk.from_cursor(cursor)
-        first, *more = walk.properties
-        rows, after = _listed(await call(_list_request(resource, first, walk.after)))
+    def parts(self, resource: str) -> tuple[Part, ...]:
+        return (Part(id=resource, name=f"the {resource}", schema=resource),)
+
+    async def schema(self, call: Call, resource: str, part: Part) -> Schema:  # noqa: ARG002
+        return (await _columns(call, resource)).schema()
+
+    async def page(self, call: Call, resource: str, place: Place) -> Page:
+        columns = Columns.from_schema(place.schema)
+        first, *more = columns.properties
+        rows, after = _listed(await call(_list_request(resource, first, place)))
         for names in more:
-            others, _ = _listed(await call(_list_request(resource, names, walk.after)))
-            rows = await _merged(call, resource, walk, rows, others)
-        records, rejected = read_rows(rows, resource, walk.link)
-        return Page(records=records, rejected=rejected, cursor=walk.onward(after))
+            others, _ = _listed(await call(_list_request(resource, names, place)))
+            rows = await _merged(call, resource, columns, rows, others)
+        records, rejected = read_rows(rows, resource, columns.link)
+        cursor = None if after is None else {"after": after}
+        return Page(records=records, rejected=rejected, cursor=cursor)
 
     async def expected(self, call: Call, resource: str) -> int | None:
         # A list tells no total; a search does, even for one result.
@@ -57,9 +62,9 @@ class HubSpotConnector:
         return total if type(total) is int else None
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
-        walk = await _start(call, resource)
-        rows = await _batch(call, resource, walk, ids)
-        records, rejected = read_rows(rows, resource, walk.link)
+        columns = await _columns(call, resource)
+        rows = await _batch(call, resource, columns, ids)
+        records, rejected = read_rows(rows, resource, columns.link)
         return Page(records=records, rejected=rejected, cursor=None)
 
     def problem(self, response: Response) -> Interruption | None:
@@ -72,8 +77,8 @@ class HubSpotConnector:
 CONNECTOR: Final[Connector] = HubSpotConnector()
 
 
-async def _start(call: Call, resource: str) -> Walk:
-    """Return a walk from the first page, after asking for the names of all properties.
+async def _columns(call: Call, resource: str) -> Columns:
+    """Ask for the names of all properties, and for what a link begins with.
 
     Properties that a request does not name are left out, all but a handful of defaults. One call
     lists them all: this endpoint has no pages.
@@ -85,23 +90,19 @@ async def _start(call: Call, resource: str) -> Walk:
         name = row.get("name") if isinstance(row, dict) else None
         if isinstance(name, str):
             names.append(name)
-    return Walk.start(names, await _link(call, resource))
+    return Columns.of(names, await _link(call, resource))
 
 
 async def _link(call: Call, resource: str) -> str | None:
     """Return a record's URL up to its id, made of the account's id and domain.
 
-    Records can do without links, so a failure here gives None. Only a rate limit or a refused token
-    is raised: both would meet the next call too.
+    Records can do without links, so a refusal here gives None. A passing failure is raised: records
+    that lose their links and get them back would be sent twice.
     """
     request = Request(method="GET", path=f"/account-info/{VERSION}/details", buckets=LISTS)
     try:
         body = (await call(request)).body
     except Reject:
-        return None
-    except RetryLater as late:
-        if late.limit:
-            raise
         return None
     if not isinstance(body, dict):
         return None
@@ -112,10 +113,10 @@ async def _link(call: Call, resource: str) -> str | None:
     return f"https://{domain}/contacts/{portal}/record/{TYPE_IDS[resource]}/"
 
 
-def _list_request(resource: str, names: str, after: str | None) -> Request:
-    params = [("limit", str(PAGE))]
-    if after is not None:
-        params.append(("after", after))
+def _list_request(resource: str, names: str, place: Place) -> Request:
+    params = [("limit", str(place.size))]
+    if place.cursor is not None:
+        params.append(("after", place.cursor["after"]))
     if names:
         params.append(("properties", names))
     return Request(
@@ -150,14 +151,14 @@ def _objects(body: Any, field: str) -> list[Any]:
 
 
 async def _merged(
-    call: Call, resource: str, walk: Walk, rows: list[Any], others: list[Any]
+    call: Call, resource: str, columns: Columns, rows: list[Any], others: list[Any]
 ) -> list[Any]:
     """Return ``rows`` with the properties of ``others`` added, by id."""
     extra = {row["id"]: row["properties"] for row in others if _usable(row)}
     # A row that the second call lacks was archived, or pushed off the page, between the two calls.
     # It is read by itself; one that is gone by then is left out.
     lost = tuple(row["id"] for row in rows if _usable(row) and row["id"] not in extra)
-    again = {row["id"]: row for row in await _batch(call, resource, walk, lost) if _usable(row)}
+    again = {row["id"]: row for row in await _batch(call, resource, columns, lost) if _usable(row)}
     merged = []
     for row in rows:
         if not _usable(row):
@@ -182,7 +183,7 @@ def _usable(row: Any) -> bool:
     )
 
 
-async def _batch(call: Call, resource: str, walk: Walk, ids: tuple[str, ...]) -> list[Any]:
+async def _batch(call: Call, resource: str, columns: Columns, ids: tuple[str, ...]) -> list[Any]:
     """Return the objects with these ids, read a hundred a call.
 
     Objects that are gone are missing: HubSpot names them in ``errors`` beside the results, in a
@@ -193,7 +194,7 @@ async def _batch(call: Call, resource: str, walk: Walk, ids: tuple[str, ...]) ->
     for start in range(0, len(ids), PAGE):
         inputs = [{"id": id_} for id_ in ids[start : start + PAGE]]
         # Names in the body have no limit of length, unlike those in the URL of a list.
-        body = {"inputs": inputs, "properties": walk.names}
+        body = {"inputs": inputs, "properties": columns.names}
         response = await call(Request(method="POST", path=path, json=body, buckets=LISTS))
         rows += _objects(response.body, "results")
     return rows

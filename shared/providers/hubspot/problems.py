@@ -113,11 +113,9 @@ def _forbidden(_: Response, body: Body) -> Reject:
         return Reject(f"HubSpot does not allow this{_said(body)}", code="forbidden")
     scope = _missing_scope(body)
     which = f"the scope {scope}" if scope else "a scope"
-    reason = (
-        f"HubSpot does not allow this: {which} was not granted. "
-        "Add it to the app's scopes and connect again."
-    )
-    return Reject(reason, code="missing_scope", scope=scope)
+    reason = f"HubSpot does not allow this: {which} was not granted."
+    remedy = "Add it to the app's scopes and connect again."
+    return Reject(reason, code="missing_scope", scope=scope, remedy=remedy)
 
 
 def _missing_scope(body: Body) -> str | None:

@@ -1,7 +1,4 @@
-"""Keep the state of a walk over a resource, all of which is in the cursor.
-
-A walk survives restarts and moves between workers because nothing of it is anywhere else.
-"""
+"""Keep what a walk asks of each object: all properties by name, and how its link begins."""
 
 from __future__ import annotations
 
@@ -11,47 +8,33 @@ from urllib.parse import quote
 
 import msgspec
 
-from shared.connector import Cursor, Restart
+from shared.connector import Schema
 
 URL_ROOM: Final = 7000
 """Bytes of a URL that property names may take. HubSpot's edge answers 414 (with an HTML page) at
 about 8 kB, and there are accounts with a thousand properties: one was seen with 954 for deals."""
 
 
-class Walk(msgspec.Struct, frozen=True, kw_only=True):
-    """The state of a walk.
+class Columns(msgspec.Struct, frozen=True, kw_only=True):
+    """Name what is asked of each object.
 
     ``properties`` are comma-separated lists of names, one call each. ``link`` is a record's URL up
-    to its id, None when it is unknown. ``after`` is HubSpot's own cursor, None on the first page.
+    to its id, None when it is unknown.
     """
 
     properties: tuple[str, ...]
     link: str | None = None
-    after: str | None = None
 
     @classmethod
-    def start(cls, names: Iterable[str], link: str | None) -> Walk:
-        """Return a walk that stands before its first page."""
+    def of(cls, names: Iterable[str], link: str | None) -> Columns:
         return cls(properties=tuple(chunks(names)), link=link)
 
     @classmethod
-    def from_cursor(cls, cursor: Cursor) -> Walk:
-        """Return the walk that ``cursor`` was made from.
+    def from_schema(cls, schema: Schema | None) -> Columns:
+        return msgspec.convert(schema or {"properties": [""]}, cls)
 
-        Raises:
-            Restart: another version of this connector made it.
-        """
-        try:
-            return msgspec.convert(cursor, cls)
-        except msgspec.ValidationError as error:
-            reason = "The saved cursor is in the form of another release; starting again."
-            raise Restart(reason) from error
-
-    def onward(self, after: str | None) -> Cursor | None:
-        """Return the cursor of the page that begins at ``after``, None when there is none."""
-        if after is None:
-            return None
-        return {"properties": list(self.properties), "link": self.link, "after": after}
+    def schema(self) -> Schema:
+        return {"properties": list(self.properties), "link": self.link}
 
     @property
     def names(self) -> list[str]:

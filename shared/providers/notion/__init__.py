@@ -60,8 +60,6 @@ PROVIDER: Final = Provider(
     buckets=(Bucket(name="requests", requests=180, window_s=60.0),),
     # 180 a minute are 3 a second: with more calls side by side they would only wait for the bucket.
     parallel=3,
-    # Notion's pages may be empty long before the last one: only `has_more` ends a list.
-    max_empty_pages=10,
     setup_url="https://www.notion.so/profile/integrations",
     consent_note=(
         "Notion will ask which pages and databases to share. Tributary reads only those and "

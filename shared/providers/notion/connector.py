@@ -2,10 +2,8 @@
 
 Search finds what was shared directly, but not for certain everything, and its index lags behind
 (https://developers.notion.com/reference/post-search). So the connector queries every data source as
-well, and returns a page twice that it finds twice. A walk over ``pages`` has these stages, all of
-it in the cursor:
-
-    search → sources → rows (of one data source after another) → left (if something was not read)
+well, and returns a page twice that it finds twice. A walk over ``pages`` has these parts: what
+search finds, the list of data sources (by search, too), and the rows of each data source.
 """
 
 from __future__ import annotations
@@ -22,19 +20,21 @@ from shared.connector import (
     Cursor,
     Interruption,
     Page,
-    Record,
+    Part,
+    Place,
     Reject,
-    Rejected,
     Request,
     Response,
+    Schema,
 )
 from shared.providers.notion import VERSION
-from shared.providers.notion.mapping import read, source_ids
+from shared.providers.notion.mapping import read, sources
 from shared.providers.notion.problems import FORBIDDEN, GONE, malformed, problem
-from shared.providers.notion.walk import Walk
+from shared.providers.notion.walk import Rows
 
-# The most that Notion returns at once, and its default.
-PAGE_SIZE: Final = 100
+SEARCH: Final = "search"
+SOURCES: Final = "sources"
+"""The ids of the two parts that a walk begins with. Those of the others are ids of data sources."""
 CONTENT: Final = "read content capability"
 PEOPLE: Final = "user information capability"
 """Notion has no scopes. A connection lacks what its developer did not tick under "Capabilities":
@@ -43,17 +43,26 @@ KINDS: Final = {"pages": "page", "data_sources": "data_source", "users": "user"}
 
 
 class NotionConnector:
-    async def page(self, call: Call, resource: str, cursor: Cursor | None) -> Page:
-        walk = Walk.from_cursor(cursor)
-        match walk.stage:
-            case "search":
-                return await _listed(call, resource, walk)
-            case "sources":
-                return await _sources(call, walk)
-            case "rows":
-                return await _rows(call, walk)
-            case "left":
-                raise Reject(" ".join(walk.left), code="incomplete")
+    def parts(self, resource: str) -> tuple[Part, ...]:
+        if resource == "users":
+            return (Part(id="users", name="the list of users"),)
+        found = Part(id=SEARCH, name="what search finds")
+        if resource == "data_sources":
+            return (found,)
+        return (found, Part(id=SOURCES, name="the list of data sources", lists=True))
+
+    async def schema(self, call: Call, resource: str, part: Part) -> Schema:  # noqa: ARG002
+        # Each page names its own properties.
+        return {}
+
+    async def page(self, call: Call, resource: str, place: Place) -> Page:
+        if resource == "users":
+            return _listed(resource, place, await _users(call, place))
+        if place.part.id == SOURCES:
+            return _sources(place, await _search(call, "data_source", place))
+        if place.part.id == SEARCH:
+            return _listed(resource, place, await _search(call, KINDS[resource], place))
+        return await _rows(call, place)
 
     async def expected(self, call: Call, resource: str) -> int | None:  # noqa: ARG002
         # No list and no query of Notion's tells a total.
@@ -81,67 +90,49 @@ class NotionConnector:
 CONNECTOR: Final[Connector] = NotionConnector()
 
 
-async def _listed(call: Call, resource: str, walk: Walk) -> Page:
-    """Read a page of users, of data sources, or of the pages that search finds."""
-    kind = KINDS[resource]
-    if kind == "user":
-        listing = await _users(call, walk.at)
-    else:
-        listing = await _search(call, kind, walk.at)
-    records, rejected = read(kind, listing.results)
-    if listing.capped:
-        walk = walk.noting(f"Notion lists only some of the {resource.replace('_', ' ')}.")
-    following: Walk | None
-    if listing.at is not None:
-        following = walk.at_place(listing.at)
-    elif kind == "page":
-        following = walk.to_sources()
-    else:
-        following = walk.end()
-    return _page(records, rejected, following, part="search")
+def _listed(resource: str, place: Place, listing: Listing) -> Page:
+    """Return a page of users, of data sources, or of the pages that search finds."""
+    records, rejected = read(KINDS[resource], listing.results)
+    following = listing.following(place)
+    missing = _missing(listing, place, f"the {resource.replace('_', ' ')}")
+    return Page(records=records, rejected=rejected, cursor=following, missing=missing)
 
 
-async def _sources(call: Call, walk: Walk) -> Page:
-    """Read a page of data sources and keep their ids, to query each of them later."""
-    listing = await _search(call, "data_source", walk.at)
-    # These pages have no records. The number in the part's name tells a long list of data sources
-    # from a walk that goes round in circles.
-    part = f"data sources after {len(walk.sources)}"
-    walk = walk.knowing(source_ids(listing.results))
-    if listing.capped:
-        walk = walk.noting("Notion lists only some of the data sources.")
-    following = walk.to_rows() if listing.at is None else walk.at_place(listing.at)
-    return _page([], [], following, part=part)
+def _sources(place: Place, listing: Listing) -> Page:
+    """Return a page of data sources as the parts that they are."""
+    return Page(
+        records=[],
+        cursor=listing.following(place),
+        parts=_parts(listing.results),
+        missing=_missing(listing, place, "the data sources"),
+    )
 
 
-async def _rows(call: Call, walk: Walk) -> Page:
+def _parts(results: list[Any]) -> tuple[Part, ...]:
+    return tuple(Part(id=id_, name=f"data source “{name}”") for id_, name in sources(results))
+
+
+async def _rows(call: Call, place: Place) -> Page:
     """Read a page of one data source's rows, oldest first."""
-    source = walk.sources[walk.source]
-    part = f"rows of {source}"
+    rows = Rows.from_cursor(place.cursor)
     try:
-        listing = await _query(call, source, walk.since, walk.at)
+        listing = await _query(call, place, rows)
     except Reject as reject:
-        if reject.scope is not None or reject.code in {"malformed_page", "blocked"}:
-            raise
-        # A data source that was deleted or unshared since it was listed has nothing to show. Any
-        # other refusal is noted and reported at the end, once everything else has been read.
+        # A data source that was deleted or unshared since it was listed has nothing to show.
         if reject.code != GONE:
-            walk = walk.noting(f"The data source {source} could not be read. {reject.reason}")
-        return _page([], [], walk.to_next_source(), part=part)
+            raise
+        return Page(records=[], cursor=None)
     records, rejected = read("page", listing.results)
     times = [record.created_at for record in records if record.created_at]
-    last = times[-1] if times else None
-    # The rows of a wiki may be data sources too.
-    walk = walk.knowing(source_ids(listing.results))
-    following = walk.after_rows(listing.at, last, capped=listing.capped)
-    return _page(records, rejected, following, part=part)
-
-
-def _page(
-    records: list[Record], rejected: list[Rejected], following: Walk | None, *, part: str
-) -> Page:
-    cursor = None if following is None else msgspec.to_builtins(following)
-    return Page(records=records, rejected=rejected, cursor=cursor, part=part)
+    following, missing = rows.after(listing.at, times[-1] if times else None, capped=listing.capped)
+    return Page(
+        records=records,
+        rejected=rejected,
+        cursor=following,
+        # The rows of a wiki may be data sources too.
+        parts=_parts(listing.results),
+        missing=missing,
+    )
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -154,33 +145,50 @@ class Listing(msgspec.Struct, frozen=True, kw_only=True):
     at: str | None
     capped: bool
 
+    def cut_off(self, place: Place) -> bool:
+        """Return whether this page or one before it says so: it holds for the whole list."""
+        return self.capped or bool((place.cursor or {}).get("capped"))
 
-async def _search(call: Call, kind: str, at: str | None) -> Listing:
+    def following(self, place: Place) -> Cursor | None:
+        """Return the cursor of the next page of a list."""
+        if self.at is None:
+            return None
+        return {"at": self.at, "capped": True} if self.cut_off(place) else {"at": self.at}
+
+
+def _missing(listing: Listing, place: Place, what: str) -> str | None:
+    if listing.at is None and listing.cut_off(place):
+        return f"Notion lists only some of {what}, and gives no way to read the rest."
+    return None
+
+
+async def _search(call: Call, kind: str, place: Place) -> Listing:
     # Oldest edit first: what is edited during the walk moves to the end and is met again. The other
     # way round, an edit would push another object from a page not yet read onto one already read.
     body = {
         "filter": {"property": "object", "value": kind},
         "sort": {"timestamp": "last_edited_time", "direction": "ascending"},
     }
-    return _listing(await _ask(call, _post("/v1/search", body, at), CONTENT))
+    at = (place.cursor or {}).get("at")
+    return _listing(await _ask(call, _post("/v1/search", body, at, place.size), CONTENT))
 
 
-async def _query(call: Call, source: str, since: str | None, at: str | None) -> Listing:
+async def _query(call: Call, place: Place, rows: Rows) -> Listing:
     """Return a page of a data source's rows by creation time, from ``since`` on.
 
     Creation times never move, unlike edit times, so a query can go on from one of them.
     """
     body: dict[str, Any] = {"sorts": [{"timestamp": "created_time", "direction": "ascending"}]}
-    if since is not None:
-        body["filter"] = {"timestamp": "created_time", "created_time": {"on_or_after": since}}
-    path = f"/v1/data_sources/{quote(source, safe='')}/query"
-    return _listing(await _ask(call, _post(path, body, at), CONTENT))
+    if rows.since is not None:
+        body["filter"] = {"timestamp": "created_time", "created_time": {"on_or_after": rows.since}}
+    path = f"/v1/data_sources/{quote(place.part.id, safe='')}/query"
+    return _listing(await _ask(call, _post(path, body, rows.at, place.size), CONTENT))
 
 
-async def _users(call: Call, at: str | None) -> Listing:
-    params = [("page_size", str(PAGE_SIZE))]
-    if at is not None:
-        params.append(("start_cursor", at))
+async def _users(call: Call, place: Place) -> Listing:
+    params = [("page_size", str(place.size))]
+    if place.cursor:
+        params.append(("start_cursor", place.cursor["at"]))
     return _listing(await _ask(call, _get("/v1/users", *params), PEOPLE))
 
 
@@ -204,8 +212,8 @@ def _get(path: str, *params: tuple[str, str]) -> Request:
     )
 
 
-def _post(path: str, body: dict[str, Any], at: str | None) -> Request:
-    paged = {**body, "page_size": PAGE_SIZE}
+def _post(path: str, body: dict[str, Any], at: str | None, size: int) -> Request:
+    paged = {**body, "page_size": size}
     if at is not None:
         paged["start_cursor"] = at
     return Request(
@@ -224,11 +232,9 @@ async def _ask(call: Call, request: Request, capability: str) -> Response:
     except Reject as reject:
         if reject.code != FORBIDDEN:
             raise
-        reason = (
-            f"The connection to Notion lacks the {capability}. "
-            "Tick it in the connection's settings at Notion."
-        )
-        raise Reject(reason, code=reject.code, scope=capability) from reject
+        reason = f"The connection to Notion lacks the {capability}."
+        remedy = "Tick it in the connection's settings at Notion."
+        raise Reject(reason, code=reject.code, scope=capability, remedy=remedy) from reject
 
 
 def _listing(answer: Response) -> Listing:

@@ -75,30 +75,48 @@ def read(kind: str, results: Iterable[Any]) -> tuple[list[Record], list[Rejected
     return records, rejected
 
 
-def source_ids(results: Iterable[Any]) -> list[str]:
-    """Return the ids of the data sources in ``results``, whatever else may be wrong with them."""
-    ids = []
-    for found in results:
-        if not isinstance(found, dict) or found.get("object") != "data_source":
+def sources(results: Iterable[Any]) -> list[tuple[str, str]]:
+    """Return id and title of the data sources in ``results``, whatever else is wrong with them."""
+    found = []
+    for one in results:
+        if not isinstance(one, dict) or one.get("object") != "data_source":
             continue
-        id_ = found.get("id")
-        if found.get("in_trash") is not True and isinstance(id_, str) and id_:
-            ids.append(id_)
-    return ids
+        id_ = one.get("id")
+        if one.get("in_trash") is not True and isinstance(id_, str) and _usable(id_):
+            found.append((id_, _title(one) or id_))
+    return found
+
+
+def _usable(id_: str) -> bool:
+    return 0 < len(id_) <= LONGEST_ID and "\0" not in id_
+
+
+def _title(source: dict[str, Any]) -> str:
+    """Return at most 100 characters of a data source's title, empty when it has none."""
+    try:
+        title = _text(source.get("title") or ())
+    except (AttributeError, KeyError, TypeError):
+        return ""
+    return " ".join(title.replace("\0", "").split())[:100]
 
 
 def _record(found: dict[str, Any], name: str) -> Record:
     id_ = found.get("id")
-    if not isinstance(id_, str) or not 0 < len(id_) <= LONGEST_ID:
+    if not isinstance(id_, str) or not _usable(id_):
         raise Odd("/id", "the object has no usable id")
     # {"type": "page_id", "page_id": …}; for the top of a workspace {"type": "workspace",
     # "workspace": true}, which is no id.
     parent = found.get("parent")
-    parent_id = parent.get(parent["type"]) if parent else None
+    kind = parent["type"] if parent else None
+    parent_id = parent.get(kind) if parent else None
+    if not isinstance(parent_id, str):
+        parent_id = None
     return Record(
         id=id_,
         name=name,
-        parent_id=parent_id if isinstance(parent_id, str) else None,
+        parent_id=parent_id,
+        # A row belongs to its data source, and search may have found it first.
+        part=parent_id if kind == "data_source_id" else None,
         url=_optional(found, "url"),
         created_at=_optional(found, "created_time"),
         modified_at=_optional(found, "last_edited_time"),

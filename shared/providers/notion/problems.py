@@ -69,7 +69,7 @@ def _limited(response: Response, body: dict[str, Any]) -> Interruption:
     # https://developers.notion.com/reference/request-limits
     if extra.get("rate_limit_reason") == BLOCKED:
         reason = "Notion has blocked this connection's requests and asks not to try again."
-        return Reject(reason, code="blocked")
+        return Reject(reason, code="blocked", everything=True)
     after = retry_after(response.headers)
     if after is None:
         after = retry_after({"retry-after": str(extra.get("retry_after", ""))})

@@ -17,7 +17,7 @@ import pytest
 from deploy.sandbox.providers import SandboxModule
 from shared.connector import Connector, Interruption, Page, Provider
 from shared.http import HttpClient
-from tests.conformance.calls import SandboxCall, interrupted, walk
+from tests.conformance.calls import Read, SandboxCall, interrupted, reads_of
 from tests.conformance.recorded import Answer, Case
 from tests.conformance.sandbox import Connected, SandboxClientApp, Sandboxes, served
 from tests.conformance.subject import Subject, Unwritten, search_in, subjects
@@ -37,7 +37,7 @@ ORDER: Final = (
     "test_walk",
 )
 Accounts = dict[str, tuple[str, Connected] | Unwritten]
-Walks = dict[tuple[str, str], list[Page] | Unwritten]
+Walks = dict[tuple[str, str], list[Read] | Unwritten]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -136,7 +136,7 @@ def accounts() -> Accounts:
 
 @pytest.fixture(scope="session")
 def walks() -> Walks:
-    """Hold, by slug and resource, the pages of an undisturbed walk, or why there are none."""
+    """Hold, by slug and resource, what an undisturbed walk read, or why it read nothing."""
     return {}
 
 
@@ -192,14 +192,14 @@ def ledger(app: SandboxClientApp, connected: tuple[str, Connected]) -> Ledger:
 @pytest.fixture
 async def tried_walk(
     subject: Subject, resource: str, call: SandboxCall, walks: Walks
-) -> list[Page] | Unwritten:
-    """Walk a resource once; return its pages, or why that failed."""
+) -> list[Read] | Unwritten:
+    """Walk a resource once; return its pages and places, or why that failed."""
     simulated(subject, "walk")
     simulated(subject, f"walk/{resource}")
     key = subject.slug, resource
     if key not in walks:
         try:
-            walks[key] = await walk(subject, call, resource)
+            walks[key] = await reads_of(subject, call, resource)
         except Unwritten as unwritten:
             walks[key] = unwritten
         except Interruption as error:
@@ -208,10 +208,15 @@ async def tried_walk(
 
 
 @pytest.fixture
-def pages(tried_walk: list[Page] | Unwritten) -> list[Page]:
+def reads(tried_walk: list[Read] | Unwritten) -> list[Read]:
     if isinstance(tried_walk, Unwritten):
         pytest.skip("waits for test_a_walk_comes_to_its_end")
     return tried_walk
+
+
+@pytest.fixture
+def pages(reads: list[Read]) -> list[Page]:
+    return [read.page for read in reads]
 
 
 def waiting_for(check: str, ask: Callable[[], T]) -> T:

@@ -129,8 +129,8 @@ def test_its_buckets_are_limits(subject: Subject, provider: Provider) -> None:
             "PROVIDER has no buckets. Write the limit that the provider documents: "
             'Bucket(name="requests", requests=…, window_s=…).'
         )
-    if provider.parallel < 1 or provider.max_empty_pages < 1:
-        wrong.append("parallel and max_empty_pages are at least 1.")
+    if provider.parallel < 1 or provider.page_size < 1:
+        wrong.append("parallel and page_size are at least 1.")
     complain(subject, wrong)
 
 

@@ -10,8 +10,9 @@ from collections import Counter
 
 import msgspec
 
-from shared.connector import Cursor, Interruption, Page, Provider
+from shared.connector import LONGEST_CURSOR, Connector, Interruption, Page, Provider
 from tests.conformance.calls import (
+    Read,
     SandboxCall,
     interrupted,
     not_written,
@@ -24,12 +25,11 @@ from tests.conformance.sandbox import SandboxClientApp
 from tests.conformance.subject import DECLARED, Subject, Unwritten
 from tests.conformance.suite.conftest import Ledger
 
-LARGEST_CURSOR = 32_768
-"""Bytes: a cursor is written to the database after every page."""
+LONGEST_PART = 200
 FEW = 3
 
 
-def test_a_walk_comes_to_its_end(tried_walk: list[Page] | Unwritten) -> None:
+def test_a_walk_comes_to_its_end(tried_walk: list[Read] | Unwritten) -> None:
     if isinstance(tried_walk, Unwritten):
         raise tried_walk
 
@@ -53,8 +53,10 @@ async def test_a_walk_finds_every_readable_object_and_no_other(
         )
 
 
-def test_a_walk_gives_no_object_twice(subject: Subject, resource: str, pages: list[Page]) -> None:
-    in_parts = Counter((page.part, record.id) for page in pages for record in page.records)
+def test_a_walk_gives_no_object_twice(
+    subject: Subject, resource: str, reads: list[Read], pages: list[Page]
+) -> None:
+    in_parts = Counter((place.part.id, one.id) for place, page in reads for one in page.records)
     twice = [id_ for (_, id_), times in in_parts.items() if times > 1]
     if twice:
         raise Unwritten(
@@ -73,19 +75,17 @@ def test_a_walk_gives_no_object_twice(subject: Subject, resource: str, pages: li
 
 
 async def test_a_walk_goes_on_at_every_cursor(
-    subject: Subject, resource: str, pages: list[Page], call: SandboxCall
+    subject: Subject, resource: str, reads: list[Read], call: SandboxCall
 ) -> None:
-    """Stop after each page, and go on with a new connector and the cursor as it was stored."""
-    cursors: list[Cursor | None] = [None, *(page.cursor for page in pages[:-1])]
-    for number, (cursor, page) in enumerate(zip(cursors, pages, strict=True)):
-        kept = None if cursor is None else through_json(subject, resource, cursor)
-        again = await read_page(subject, call, resource, kept, subject.new_connector())
+    """Stop after each page, and go on with a new connector and the place as it was stored."""
+    for number, (place, page) in enumerate(reads):
+        again = await read_page(subject, call, resource, place, subject.new_connector())
         there, here = _ids(page), _ids(again)
         if here != there or (again.cursor is None) != (page.cursor is None):
             raise Unwritten(
                 f"{subject.at('connector.py')}: a new connector that goes on with the cursor "
                 f"before page {number + 1} of {resource} gives other objects ({_few(here)}) than "
-                f"the first one ({_few(there)}). Read everything that a walk knows from `cursor`, "
+                f"the first one ({_few(there)}). Read everything that a walk knows from `place`, "
                 "and keep nothing on self or in the module."
             )
 
@@ -94,26 +94,28 @@ def test_cursors_are_small_json(subject: Subject, resource: str, pages: list[Pag
     for page in pages:
         if page.cursor is not None:
             size = len(msgspec.json.encode(through_json(subject, resource, page.cursor)))
-            if size > LARGEST_CURSOR:
+            if size > LONGEST_CURSOR:
                 raise Unwritten(
-                    f"{subject.at('walk.py')}: a cursor of {resource} has {size} bytes, at most "
-                    f"{LARGEST_CURSOR} are good: it is written after every page. Keep ids and "
-                    "places in it, not objects."
+                    f"{subject.at('connector.py')}: a cursor of {resource} has {size} bytes, and "
+                    f"{LONGEST_CURSOR} are allowed: it is written after every page. Keep the "
+                    "provider's own cursor in it, and name the other places to read as parts."
                 )
 
 
-def test_empty_pages_do_not_look_like_a_loop(
-    subject: Subject, resource: str, pages: list[Page], provider: Provider
+def test_parts_have_short_ids_and_names(
+    subject: Subject, resource: str, reads: list[Read], connector: Connector
 ) -> None:
-    empty, part = 0, ""
-    for page in pages:
-        before = empty if page.part == part else 0
-        empty, part = 0 if page.records or page.rejected else before + 1, page.part
-        if empty > provider.max_empty_pages:
+    named = [*connector.parts(resource), *(part for read in reads for part in read.page.parts)]
+    for part in named:
+        if (
+            not 0 < len(part.id) <= LONGEST_PART
+            or "\0" in part.id + part.name
+            or not part.name.strip()
+        ):
             raise Unwritten(
-                f"{subject.at('connector.py')}: {empty} pages of part {part!r} of {resource} in a "
-                "row have no records, and the fetcher takes that for a loop. Name in Page.part "
-                "what is read (a table, a stage), or raise PROVIDER.max_empty_pages."
+                f"{subject.at('connector.py')}: a part of {resource} has the id {part.id!r} and "
+                f"the name {part.name!r}. Give it an id of at most {LONGEST_PART} characters, and "
+                "a name that a person would use: it is shown when the part cannot be read."
             )
 
 
@@ -164,9 +166,9 @@ async def test_a_parent_is_an_object_of_the_parent_resource(
 
 
 async def test_every_call_names_a_bucket_and_the_path_below_the_api(
-    subject: Subject, resource: str, call: SandboxCall, provider: Provider, pages: list[Page]
+    subject: Subject, resource: str, call: SandboxCall, provider: Provider, reads: list[Read]
 ) -> None:
-    await _first_and_count(subject, resource, call, pages)
+    await _first_and_count(subject, resource, call, reads)
     known = [bucket.name for bucket in provider.buckets]
     for request in call.sent:
         asked = f"{request.method} {request.path}"
@@ -221,11 +223,11 @@ async def test_objects_are_read_again_by_id_and_what_is_gone_is_absent(
 
 
 async def _first_and_count(
-    subject: Subject, resource: str, call: SandboxCall, pages: list[Page]
+    subject: Subject, resource: str, call: SandboxCall, reads: list[Read]
 ) -> None:
     """Make the calls of the beginning, of the middle, and of the count."""
-    for cursor in (None, *(page.cursor for page in pages[:FEW] if page.cursor)):
-        await read_page(subject, call, resource, cursor, subject.connector())
+    for place, _ in reads[: FEW + 1]:
+        await read_page(subject, call, resource, place, subject.connector())
     await subject.connector().expected(call, resource)
 
 

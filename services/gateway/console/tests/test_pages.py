@@ -196,6 +196,27 @@ async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
     assert "Reconnect<span" in page
 
 
+async def test_every_part_that_was_not_read_is_named_where_the_error_cannot(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    made = connection("c1", "airtable")
+    await add_connection(context, made)
+    named = []
+    for number in range(5):
+        name = f"table “T{number}”"
+        words = {"code": "forbidden", "detail": "It was refused.", "remedy": "Share <it>."}
+        named.append({"part": f"app/t{number}", "name": name, "outcome": "failed", **words})
+    receipt = {"parts": {"total": 9, "by_outcome": {"done": 2, "failed": 7}, "named": named}}
+    error = {"code": "forbidden", "detail": "7 of 9 parts could not be read whole."}
+    partly = {"state": "incomplete", "ended_at": timestamp(), "error": error, "receipt": receipt}
+    await add_sync(context, made, {"bases": DONE, "tables": DONE, "records": partly})
+    page = await text(http, "/console/cards")
+    assert "<summary>All that was not read whole</summary>" in page
+    assert page.count("It was refused.") == 5
+    assert "<bdi>table “T4”</bdi>: <bdi>It was refused.</bdi> <bdi>Share &lt;it&gt;.</bdi>" in page
+    assert "And 2 more." in page
+
+
 async def test_a_dead_grant_is_reconnected_not_synced(
     http: httpx.AsyncClient, context: GatewayContext
 ) -> None:

@@ -7,6 +7,7 @@ import msgspec
 
 from shared.connector import Connector, Interruption, Page, Request, Response
 from shared.providers.airtable.connector import CONNECTOR
+from tests.support import walks
 
 
 class RealCall:
@@ -58,10 +59,5 @@ class ScriptedCall:
 
 
 async def walk(call: RealCall | ScriptedCall, resource: str) -> list[Page]:
-    """Return every page of a resource, with the cursor passed through JSON as the fetcher does."""
-    pages = [await CONNECTOR.page(call, resource, None)]
-    while pages[-1].cursor is not None:
-        assert len(pages) < 500
-        cursor = msgspec.json.decode(msgspec.json.encode(pages[-1].cursor))
-        pages.append(await CONNECTOR.page(call, resource, cursor))
-    return pages
+    """Return every page of a resource."""
+    return [read.page for read in await walks.walked(CONNECTOR, call, resource)]

@@ -14,11 +14,12 @@ from shared.connector import (
     Response,
     Restart,
 )
-from shared.providers.airtable import PROVIDER, SCHEMA
-from shared.providers.airtable.connector import CONNECTOR, STARTS_ANEW
+from shared.providers.airtable import SCHEMA
+from shared.providers.airtable.connector import CONNECTOR
 from shared.providers.airtable.mapping import spoken
 from shared.providers.airtable.problems import problem
 from shared.providers.airtable.tests.caller import RealCall, ScriptedCall, walk
+from tests.support import walks
 
 BASE, TABLE = "appAAAAAAAAAAAAAA", "tblBBBBBBBBBBBBBB"
 BASES = {"bases": [{"id": BASE, "name": "Orchard", "permissionLevel": "create"}]}
@@ -103,9 +104,24 @@ async def test_no_name_is_empty_or_longer_than_a_line(reader: RealCall) -> None:
     assert any(name.endswith("…") for name in names)
 
 
-async def test_pages_without_records_never_stand_at_one_place_three_times(reader: RealCall) -> None:
-    parts = Counter(page.part for page in await walk(reader, "records") if not page.records)
-    assert max(parts.values()) < PROVIDER.max_empty_pages
+async def test_the_parts_of_a_walk_are_the_list_the_bases_and_the_tables(
+    standing: tuple[World, str], reader: RealCall
+) -> None:
+    parts = [read.place.part for read in await walks.walked(CONNECTOR, reader, "records")]
+    bases, tables = live(standing[0], "bases"), live(standing[0], "tables")
+    assert {part.id for part in parts} == {"bases", *bases, *tables}
+    assert {part.id for part in parts if part.lists} == {"bases", *bases}
+    assert any(part.name.startswith("table “") for part in parts)
+    for part in parts:
+        assert part.schema == (part.id.partition("/")[0] if "/" in part.id else None)
+
+
+async def test_a_schema_comes_with_the_list_of_tables_and_is_not_asked_for_again(
+    reader: RealCall,
+) -> None:
+    await walk(reader, "records")
+    asked = Counter(request.path for request in reader.sent if request.path.endswith("/tables"))
+    assert set(asked.values()) == {1}
 
 
 async def test_a_copied_base_keeps_its_record_ids_and_both_are_items(reader: RealCall) -> None:
@@ -139,25 +155,15 @@ async def test_items_are_read_again_by_id_and_what_is_gone_is_absent(
     assert sorted(record.id for record in page.records) == sorted(ids[1:])
 
 
-async def test_an_expired_iterator_starts_its_table_again_and_nothing_is_lost(
-    world: World, call: RealCall
-) -> None:
-    pages = [await CONNECTOR.page(call, "records", None)]
-    while pages[-1].cursor is not None:
-        if len(pages) == 4:
+async def test_an_expired_iterator_starts_its_table_again(world: World, call: RealCall) -> None:
+    async for place, page in walks.walk(CONNECTOR, call, "records"):
+        if page.cursor is not None:
             world.clock.advance(1000)
-        pages.append(await CONNECTOR.page(call, "records", pages[-1].cursor))
-    assert {record.id for record in records(pages)} == set(live(world, "records"))
-    assert len({msgspec.json.encode(page.cursor) for page in pages}) == len(pages)
-    assert [request.path for request in call.sent].count("/v0/meta/bases") == 1
-
-
-async def test_a_table_whose_iterator_always_expires_restarts_the_resource_in_the_end() -> None:
-    started = {"records": [row(1)], "offset": "itr1/rec2"}
-    call = scripted(*[started, Restart("gone")] * 20, {"records": []})
-    with pytest.raises(Restart):
-        await walk(call, "records")
-    assert [request.path for request in call.sent].count(LIST) == 2 * STARTS_ANEW + 2
+            late = msgspec.structs.replace(place, cursor=page.cursor)
+            with pytest.raises(Restart):
+                await CONNECTOR.page(call, "records", late)
+            return
+    pytest.fail("no table has two pages")
 
 
 async def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pass() -> None:
@@ -252,12 +258,12 @@ async def test_a_base_without_permission_is_set_aside_in_sight() -> None:
 async def test_a_base_removed_between_listing_and_reading_is_passed_over(
     world: World, call: RealCall, resource: str
 ) -> None:
-    first = await CONNECTOR.page(call, resource, None)
+    pages: list[Page] = []
     gone = live(world, "bases")[0]
-    world.mutate(world.simulated.default.id, "bases", create=0, update=0, archive=[gone])
-    pages = [first]
-    while pages[-1].cursor is not None:
-        pages.append(await CONNECTOR.page(call, resource, pages[-1].cursor))
+    async for read in walks.walk(CONNECTOR, call, resource):
+        if not pages:
+            world.mutate(world.simulated.default.id, "bases", create=0, update=0, archive=[gone])
+        pages.append(read.page)
     assert {record.id for record in records(pages)} == {
         id_ for id_ in live(world, resource) if not id_.startswith(gone)
     }
@@ -278,18 +284,24 @@ async def test_a_table_deleted_while_it_is_read_is_passed_over_and_a_closed_one_
         await walk(scripted(closed), "records")
 
 
-async def test_fields_of_a_base_with_thousands_of_them_are_asked_for_again_when_due() -> None:
+async def test_cursors_stay_small_however_many_tables_and_fields_there_are() -> None:
     wide = [{"id": f"fld{n}", "name": f"Field {n}"} for n in range(900)]
     several = [
         {"id": f"tbl{n}", "name": f"T{n}", "primaryFieldId": "fld1", "fields": wide}
         for n in range(5)
     ]
-    lists = {f"/v0/{BASE}/tbl{n}": [{"records": [row(n, fld1="x")]}] for n in range(5)}
+    lists = {
+        f"/v0/{BASE}/tbl{n}": [
+            {"records": [row(n, fld1="x")], "offset": "itr1/rec2"},
+            {"records": []},
+        ]
+        for n in range(5)
+    }
     call = scripted(**{META: [{"tables": several}]}, **lists)
     pages = await walk(call, "records")
     assert [record.id.split("/")[1] for record in records(pages)] == [f"tbl{n}" for n in range(5)]
-    assert [request.path for request in call.sent].count(META) == 3
-    assert max(len(msgspec.json.encode(page.cursor)) for page in pages) < 80_000
+    assert [request.path for request in call.sent].count(META) == 1
+    assert max(len(msgspec.json.encode(page.cursor)) for page in pages) < 100
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import msgspec
 
 from shared.connector import Page, Request, Response
 from shared.providers.hubspot.connector import CONNECTOR
+from tests.support import walks
 
 
 class Caller:
@@ -58,9 +59,4 @@ def _json(reply: httpx.Response) -> Any:
 
 
 async def walk(call: Caller, resource: str) -> list[Page]:
-    pages: list[Page] = []
-    cursor = None
-    while not pages or cursor is not None:
-        pages.append(await CONNECTOR.page(call, resource, cursor))
-        cursor = msgspec.json.decode(msgspec.json.encode(pages[-1].cursor))
-    return pages
+    return [read.page for read in await walks.walked(CONNECTOR, call, resource)]

@@ -10,6 +10,7 @@ from deploy.sandbox.world import Limit, SandboxAccount
 from shared.connector import (
     Interruption,
     Page,
+    Place,
     Reauthorize,
     Reject,
     Request,
@@ -22,6 +23,7 @@ from shared.providers.hubspot.connector import CONNECTOR
 from shared.providers.hubspot.mapping import read_rows
 from shared.providers.hubspot.tests.caller import Caller, walk
 from shared.providers.hubspot.walk import chunks
+from tests.support import walks
 
 RESOURCES = tuple(resource.slug for resource in PROVIDER.resources)
 
@@ -51,8 +53,10 @@ def row(id_: str, **properties: str | None) -> dict[str, Any]:
     }
 
 
-def at(*properties: str, **more: Any) -> dict[str, Any]:
-    return {"properties": list(properties), "link": None, **more}
+def at(*properties: str) -> Place:
+    """Return the place before the first page, with these lists of properties."""
+    schema = {"properties": list(properties), "link": None}
+    return Place(part=CONNECTOR.parts("contacts")[0], size=100, schema=schema)
 
 
 def test_the_provider_is_found_with_its_resources_in_the_original_order() -> None:
@@ -104,7 +108,7 @@ async def test_requests_go_to_the_dated_paths_and_name_their_buckets(
 async def test_links_lead_to_the_record_in_hubspot(sandbox: Serving, small: SandboxAccount) -> None:
     call = caller(sandbox, small)
     for resource, type_id in (("contacts", "0-1"), ("companies", "0-2"), ("deals", "0-3")):
-        record = (await CONNECTOR.page(call, resource, None)).records[0]
+        record = (await walks.first_page(CONNECTOR, call, resource)).records[0]
         assert (
             record.url
             == f"https://app.hubspot.com/contacts/{small.id}/record/{type_id}/{record.id}"
@@ -117,10 +121,10 @@ async def test_links_lead_to_the_record_in_hubspot(sandbox: Serving, small: Sand
 )
 async def test_without_usable_account_details_records_have_no_link(details: Any) -> None:
     call = Scripted({"results": [{"name": "email"}]}, details, {"results": [row("1")]})
-    assert (await CONNECTOR.page(call, "contacts", None)).records[0].url is None
+    assert (await walks.first_page(CONNECTOR, call, "contacts")).records[0].url is None
 
 
-async def test_account_details_that_fail_cost_only_the_links(
+async def test_account_details_that_are_refused_cost_only_the_links(
     sandbox: Serving, small: SandboxAccount
 ) -> None:
     def fail(failure: Interruption) -> Any:
@@ -130,13 +134,13 @@ async def test_account_details_that_fail_cost_only_the_links(
 
         return before
 
-    for failure in (Reject("no"), RetryLater("down")):
-        call = caller(sandbox, small, before=fail(failure))
-        assert (await CONNECTOR.page(call, "deals", None)).records[0].url is None
-        await call.aclose()
-    call = caller(sandbox, small, before=fail(RetryLater("slow down", limit=True)))
+    call = caller(sandbox, small, before=fail(Reject("no")))
+    assert (await walks.first_page(CONNECTOR, call, "deals")).records[0].url is None
+    await call.aclose()
+    # Links that come back later would make each record look changed.
+    call = caller(sandbox, small, before=fail(RetryLater("down")))
     with pytest.raises(RetryLater):
-        await CONNECTOR.page(call, "deals", None)
+        await walks.first_page(CONNECTOR, call, "deals")
     await call.aclose()
 
 
@@ -194,7 +198,7 @@ async def test_a_row_pushed_off_the_page_between_two_calls_is_read_by_itself() -
         {"firstname": "Lea", "email": "lea@x.example"},
     ]
     assert call.seen[-1].json == {"inputs": [{"id": "2"}], "properties": ["firstname", "email"]}
-    assert page.cursor == at("firstname", "email", after="3")
+    assert page.cursor == {"after": "3"}
 
 
 async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(
@@ -206,13 +210,13 @@ async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(
     page = await CONNECTOR.read(call, "contacts", (*ids, "404"))
     assert [record.id for record in page.records] == [id_ for id_ in ids if id_ != ids[3]]
     assert page.cursor is None
-    assert page.records[0] == (await CONNECTOR.page(call, "contacts", None)).records[0]
+    assert page.records[0] == (await walks.first_page(CONNECTOR, call, "contacts")).records[0]
     await call.aclose()
 
 
 async def test_raw_is_the_whole_object(sandbox: Serving, small: SandboxAccount) -> None:
     call = caller(sandbox, small)
-    record = (await CONNECTOR.page(call, "deals", None)).records[0]
+    record = (await walks.first_page(CONNECTOR, call, "deals")).records[0]
     found = await call(Request(method="GET", path=f"/crm/objects/2026-03/deals/{record.id}"))
     assert record.raw.keys() == found.body.keys()
     assert record.raw.keys() == {"id", "properties", "createdAt", "updatedAt", "archived", "url"}
@@ -248,10 +252,10 @@ async def test_a_missing_scope_is_named_and_leaves_other_resources_alone(
     granted = tokens(sandbox, account=small.id, scopes=("oauth", "crm.objects.contacts.read"))
     call = Caller(sandbox.url, granted["access_token"])
     with pytest.raises(Reject) as refused:
-        await CONNECTOR.page(call, "deals", None)
+        await walks.first_page(CONNECTOR, call, "deals")
     assert (refused.value.scope, refused.value.code) == ("crm.objects.deals.read", "missing_scope")
     assert "crm.objects.deals.read" in refused.value.reason
-    assert (await CONNECTOR.page(call, "contacts", None)).records
+    assert (await walks.first_page(CONNECTOR, call, "contacts")).records
     await call.aclose()
 
 
@@ -259,7 +263,7 @@ async def test_an_expired_token_asks_for_another(sandbox: Serving, small: Sandbo
     call = caller(sandbox, small)
     sandbox.world.clock.advance(1801)
     with pytest.raises(Reauthorize) as refused:
-        await CONNECTOR.page(call, "deals", None)
+        await walks.first_page(CONNECTOR, call, "deals")
     assert refused.value.code == "expired_authentication"
     await call.aclose()
 

@@ -91,7 +91,7 @@ def test_a_missing_scope_is_named_where_it_is_told(errors: Any, scope: str | Non
     found = classified(403, {"category": "MISSING_SCOPES", "errors": errors})
     assert isinstance(found, Reject)
     assert (found.code, found.scope) == ("missing_scope", scope)
-    assert "connect again" in found.reason
+    assert "connect again" in found.remedy
     assert (scope or "a scope") in found.reason
 
 

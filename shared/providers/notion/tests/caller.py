@@ -10,6 +10,7 @@ from deploy.sandbox.providers.notion.tests.serving import Fault, Session, connec
 from deploy.sandbox.world import World
 from shared.connector import Page, Request, Response
 from shared.providers.notion.connector import CONNECTOR
+from tests.support import walks
 
 
 class Caller:
@@ -40,10 +41,7 @@ class Caller:
 
     async def pages(self, resource: str) -> list[Page]:
         """Walk a resource to its end."""
-        pages = [await CONNECTOR.page(self, resource, None)]
-        while pages[-1].cursor is not None:
-            pages.append(await CONNECTOR.page(self, resource, pages[-1].cursor))
-        return pages
+        return [read.page for read in await walks.walked(CONNECTOR, self, resource)]
 
 
 @asynccontextmanager

@@ -13,12 +13,13 @@ from deploy.sandbox.providers.notion.rows import source_of
 from deploy.sandbox.providers.notion.sample_names import NASTY
 from deploy.sandbox.providers.notion.tests.serving import Fault, live
 from deploy.sandbox.world import Limit, World
-from shared.connector import Cursor, Reject, Request, Response, Restart
+from shared.connector import Part, Place, Reject, Request, Response, Restart
 from shared.providers.notion import PROVIDER, VERSION
 from shared.providers.notion.connector import CONNECTOR
 from shared.providers.notion.mapping import read
 from shared.providers.notion.tests.caller import calling
-from shared.providers.notion.walk import Walk
+from shared.providers.notion.walk import Rows
+from tests.support import walks
 
 DEFAULT = SIMULATED.default.id
 
@@ -50,7 +51,7 @@ async def test_raw_is_the_whole_object(world: World) -> None:
             ("data_sources", "data_source"),
             ("users", "user"),
         ):
-            record = (await CONNECTOR.page(caller, resource, None)).records[0]
+            record = (await walks.first_page(CONNECTOR, caller, resource)).records[0]
             path, headers = f"/v1/{resource}/{record.id}", {"Notion-Version": VERSION}
             found = (await caller(Request(method="GET", path=path, headers=headers))).body
             assert record.raw == {
@@ -61,25 +62,35 @@ async def test_raw_is_the_whole_object(world: World) -> None:
 
 async def test_rows_that_search_does_not_find_come_from_their_data_source(world: World) -> None:
     async with calling(world) as caller:
-        pages = await caller.pages("pages")
-    searched = {record.id for page in pages if page.part == "search" for record in page.records}
-    counted = Counter(record.id for page in pages for record in page.records)
+        reads = await walks.walked(CONNECTOR, caller, "pages")
+    searched = {
+        record.id for place, page in reads if place.part.id == "search" for record in page.records
+    }
+    counted = Counter(record.id for read in reads for record in read.page.records)
     assert set(counted) - searched == {
         row.id for row in world.rows(DEFAULT, "pages").values() if row.body["hidden"]
     }
     assert set(counted.values()) == {1, 2}
 
 
-async def test_no_place_of_the_walk_looks_like_a_loop_and_no_cursor_comes_twice(
+async def test_the_parts_are_search_and_each_data_source_and_no_cursor_comes_twice(
     world: World,
 ) -> None:
     async with calling(world) as caller:
-        pages = await caller.pages("pages")
-    empty = Counter(page.part for page in pages if not page.records)
-    cursors = [json.dumps(page.cursor) for page in pages]
-    assert max(empty.values()) < PROVIDER.max_empty_pages
+        reads = await walks.walked(CONNECTOR, caller, "pages")
+    parts = {place.part.id for place, _ in reads}
+    assert parts == {"search", "sources", *world.rows(DEFAULT, "data_sources")}
+    cursors = [(place.part.id, json.dumps(page.cursor)) for place, page in reads]
     assert len(set(cursors)) == len(cursors)
-    assert len({page.part for page in pages}) == 1 + 1 + 12
+
+
+async def test_a_row_belongs_to_its_data_source_whoever_found_it(world: World) -> None:
+    async with calling(world) as caller:
+        reads = await walks.walked(CONNECTOR, caller, "pages")
+    owned = {record.id: record.part for read in reads for record in read.page.records}
+    rows = world.rows(DEFAULT, "pages")
+    assert owned == {id_: source_of(rows[id_]) for id_ in owned}
+    assert len(set(owned.values())) > 5
 
 
 async def test_every_request_names_its_bucket_and_the_version(world: World) -> None:
@@ -105,13 +116,13 @@ async def test_more_rows_than_a_query_gives_are_read_in_windows(world: World) ->
             statuses.append(answer.body.get("request_status"))
             return answer
 
-        walk: dict[str, Any] | None = {"stage": "rows", "sources": [source]}
+        part, cursor = Part(id=source, name="the large one"), None
         found: set[str] = set()
-        while walk is not None:
+        while cursor is not None or not found:
             assert len(statuses) < 200
-            page = await CONNECTOR.page(call, "pages", walk)
+            page = await CONNECTOR.page(call, "pages", Place(part=part, cursor=cursor, size=100))
             found |= {record.id for record in page.records}
-            walk = page.cursor
+            cursor = page.cursor
     assert found == {
         row.id for row in world.rows(account, "pages").values() if source_of(row) == source
     }
@@ -121,24 +132,33 @@ async def test_more_rows_than_a_query_gives_are_read_in_windows(world: World) ->
     ]
 
 
-def test_a_window_that_cannot_move_on_is_told_at_the_end_and_the_other_sources_are_read() -> None:
+def test_a_window_that_cannot_move_on_ends_the_part_with_a_reason() -> None:
     minute = "2026-01-01T00:00:00.000Z"
-    walk = Walk(stage="rows", sources=["a", "b"], since=minute, at="x")
-    following = walk.after_rows(None, minute, capped=True)
-    assert following is not None
-    assert (following.source, following.at, following.since) == (1, None, None)
-    last = following.after_rows(None, None, capped=False)
-    assert last is not None
-    assert (last.stage, minute in last.left[0]) == ("left", True)
+    following, missing = Rows(since=minute, at="x").after(None, minute, capped=True)
+    assert following is None
+    assert minute in (missing or "")
 
 
 def test_a_limit_that_is_told_early_holds_for_the_whole_query() -> None:
-    walk = Walk(stage="rows", sources=["a"]).after_rows(
-        "next", "2026-01-01T00:00:00.000Z", capped=True
+    cursor, missing = Rows().after("next", "2026-01-01T00:00:00.000Z", capped=True)
+    assert missing is None
+    window, _ = Rows.from_cursor(cursor).after(None, "2026-01-02T00:00:00.000Z", capped=False)
+    assert window == {"since": "2026-01-02T00:00:00.000Z"}
+
+
+async def test_a_search_that_is_cut_off_says_so_at_its_end(world: World) -> None:
+    cut = {
+        "object": "list",
+        "results": [],
+        "has_more": False,
+        "next_cursor": None,
+        "request_status": {"type": "incomplete"},
+    }
+    async with calling(world, fault=answering("/v1/search", 200, cut)) as caller:
+        page = await walks.first_page(CONNECTOR, caller, "pages")
+    assert page.missing == (
+        "Notion lists only some of the pages, and gives no way to read the rest."
     )
-    assert walk is not None
-    window = walk.after_rows(None, "2026-01-02T00:00:00.000Z", capped=False)
-    assert window == Walk(stage="rows", sources=["a"], since="2026-01-02T00:00:00.000Z")
 
 
 async def test_a_data_source_that_is_gone_is_passed_over(world: World) -> None:
@@ -153,7 +173,7 @@ async def test_a_data_source_that_is_gone_is_passed_over(world: World) -> None:
     assert len({record.id for page in pages for record in page.records}) == 400 - 17
 
 
-async def test_a_data_source_that_cannot_be_read_is_told_when_all_else_is_read(
+async def test_a_data_source_that_cannot_be_read_is_refused_with_notion_s_words(
     world: World,
 ) -> None:
     source = next(iter(world.rows(DEFAULT, "data_sources")))
@@ -163,23 +183,10 @@ async def test_a_data_source_that_cannot_be_read_is_told_when_all_else_is_read(
         "code": "validation_error",
         "message": "Linked\u202e databases",
     }
-    found: set[str] = set()
-
-    async def walk_on(cursor: Cursor | None) -> Cursor | None:
-        page = await CONNECTOR.page(caller, "pages", cursor)
-        found.update(record.id for record in page.records)
-        return page.cursor
-
+    place = Place(part=Part(id=source, name="data source “Tasks”"), size=100)
     async with calling(world, fault=answering(source, 400, refusal)) as caller:
-        cursor = await walk_on(None)
-        while cursor is not None and cursor.get("stage") != "left":
-            cursor = await walk_on(cursor)
-        with pytest.raises(Reject) as refused:
-            await walk_on(cursor)
-    assert 383 < len(found) < 400
-    assert refused.value.code == "incomplete"
-    assert f"{source} could not be read" in refused.value.reason
-    assert "Linked databases" in refused.value.reason
+        with pytest.raises(Reject, match="Linked databases"):
+            await CONNECTOR.page(caller, "pages", place)
 
 
 @pytest.mark.parametrize(
@@ -204,12 +211,13 @@ async def test_a_missing_capability_is_named(world: World, resource: str, scope:
 
 async def test_a_cursor_that_ran_out_restarts_the_walk(world: World) -> None:
     async with calling(world) as caller:
-        page = await CONNECTOR.page(caller, "pages", None)
+        page = await walks.first_page(CONNECTOR, caller, "pages")
         world.clock.advance(7200)
+        place = Place(part=CONNECTOR.parts("pages")[0], cursor=page.cursor, size=100)
         with pytest.raises(Restart):
-            await CONNECTOR.page(caller, "pages", page.cursor)
+            await CONNECTOR.page(caller, "pages", place)
     with pytest.raises(Restart):
-        await CONNECTOR.page(caller, "pages", {"somewhere": "else"})
+        Rows.from_cursor({"somewhere": "else"})
 
 
 async def test_items_are_read_again_by_id_and_what_is_gone_is_absent(world: World) -> None:
@@ -255,7 +263,7 @@ async def test_T21_a_page_that_is_not_a_page_is_refused(world: World) -> None:
             sent.append(body)
             for resource in SIMULATED.resources:
                 with pytest.raises(Reject) as refused:
-                    await CONNECTOR.page(caller, resource, None)
+                    await walks.first_page(CONNECTOR, caller, resource)
                 assert refused.value.code == "malformed_page"
 
 

@@ -1,0 +1,368 @@
+"""Keep the parts of a lane's walk: which there are, how far each was read, and how it ended.
+
+Whoever has claimed the lane writes them, in the transaction that writes the job: the condition of
+that write, epoch and checkpoint, holds for the parts as well.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Literal
+
+import msgspec
+from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fetcher.jobs.queries import Job
+from services.fetcher.tables import parts, seen_cursors
+from shared import clock
+from shared.connector import Cursor, Part, Provider
+from shared.contracts.progress import PartOutcome, Parts
+from shared.db import KeyLookup
+
+MOST_NAMED: Final = 100
+"""A receipt names so many parts that were not read whole; the others are counted."""
+LONGEST_NAME: Final = 200
+LONGEST_DETAIL: Final = 500
+Outcome = Literal["done", "incomplete", "failed"]
+
+
+class PartError(msgspec.Struct, frozen=True, kw_only=True):
+    """Say why a part was not read whole, or why it waits.
+
+    ``detail`` and ``remedy`` are for people.
+    """
+
+    code: str
+    detail: str
+    remedy: str
+    scope: str | None = None
+
+
+NOT_READ: Final = PartError(code="not_read", detail="It was not read.", remedy="Sync again.")
+
+
+class WalkedPart(msgspec.Struct, kw_only=True):
+    """A part of a lane, as the job ``job_id`` walks it or walked it last.
+
+    ``turn`` and then ``position``, the version of the page that named it, order a walk: a part that
+    was begun, then those with records, then those that only name others, and last those that did
+    not get through, or two of them would hold up all others. ``found_in`` is
+    the part which that page belongs to, None for those with which a walk begins. ``first_version``
+    is the lane's version when the walk of this part began: an item of it whose known version is
+    below was not found. ``read_at`` is the time of the last page. ``outcome`` None: to be read.
+    """
+
+    connection_id: str
+    resource: str
+    id: str
+    name: str
+    lists: bool
+    schema_key: str | None
+    found_in: str | None
+    position: int
+    generation: int
+    job_id: str
+    first_version: int
+    page_size: int
+    cursor: Cursor | None = None
+    schema_digest: bytes | None = None
+    pages: int = 0
+    items: int = 0
+    empty_pages: int = 0
+    attempts: int = 0
+    restarts: int = 0
+    turn: int = 0
+    tried_again: bool = False
+    outcome: Outcome | None = None
+    error: PartError | None = None
+    next_try_at: float = 0.0
+    stale_since: float | None = None
+    read_at: float | None = None
+
+    @property
+    def part(self) -> Part:
+        """Return the part as its connector named it."""
+        return Part(id=self.id, name=self.name, lists=self.lists, schema=self.schema_key)
+
+    def begin_anew(self) -> None:
+        """Put the walk of this part back to its first page. What was read keeps its version."""
+        self.cursor, self.schema_digest, self.empty_pages = None, None, 0
+
+    def end(self, outcome: Outcome, error: PartError | None = None) -> None:
+        self.outcome, self.error, self.next_try_at = outcome, error, 0.0
+
+    @property
+    def rank(self) -> int:
+        """Return its turn among the parts that are left to read."""
+        if self.attempts or self.next_try_at:
+            return 3
+        if self.cursor is not None:
+            return 0
+        return 2 if self.lists else 1
+
+
+_ALL: Final = tuple(column.name for column in parts.columns)
+_KEY: Final = tuple(column.name for column in parts.primary_key)
+_NAMED: Final = KeyLookup(*parts.columns)
+_NEW: Final = upsert(parts)
+_UPSERT: Final = _NEW.on_conflict_do_update(
+    index_elements=list(_KEY),
+    set_={name: _NEW.excluded[name] for name in _ALL if name not in _KEY},
+)
+_WRITTEN: Final = (
+    "cursor", "schema_digest", "page_size", "pages", "items", "empty_pages", "attempts", "restarts",
+    "turn", "tried_again", "outcome", "error", "next_try_at", "stale_since", "read_at",
+)  # fmt: skip
+# Built once: building such a statement costs as much as running it, and these run for every page.
+_SAVE: Final = (
+    update(parts)
+    .where(*(parts.c[name] == bindparam(f"of_{name}") for name in _KEY))
+    .values({name: bindparam(name) for name in _WRITTEN})
+)
+_SEEN: Final = upsert(seen_cursors).on_conflict_do_nothing()
+
+
+async def name(
+    db: AsyncConnection,
+    job: Job,
+    found: Sequence[Part],
+    *,
+    provider: Provider,
+    version: int,
+    found_in: str | None = None,
+) -> None:
+    """Add the parts that a page at ``version`` has named to the job's walk, each once.
+
+    A part whose former walk was broken off goes on where that ended, if its place is still young
+    enough, and brings along the parts that it had named until then. Any other begins anew.
+    """
+    wanted = {one.id: (one, found_in) for one in found}
+    while wanted:
+        known = await _rows(db, job, wanted)
+        taken: list[WalkedPart] = []
+        resumed: list[WalkedPart] = []
+        for part, where in wanted.values():
+            before = known.get(part.id)
+            if before is not None and before.job_id == job.id:
+                continue
+            goes_on = before is not None and _goes_on(before, job, provider)
+            if before is not None and goes_on:
+                resumed.append(before)
+            elif before is not None:
+                # Cursors may come again in another walk, and are no loop then.
+                await forget_cursors(db, before)
+            one = _taken(before if goes_on else None, part, job, provider)
+            one.position, one.found_in = version, where
+            taken.append(one)
+        children = await _children(db, resumed)
+        if taken:
+            await db.execute(_UPSERT, [_to_row(one) for one in taken])
+        wanted = {child.id: (child.part, child.found_in) for child in children}
+
+
+async def due(db: AsyncConnection, job: Job) -> WalkedPart | None:
+    """Return the part to read next, None when all that are left wait or none is left."""
+    ready = parts.c.next_try_at <= clock.now()
+    first = _open(job).where(ready).order_by(parts.c.turn, parts.c.position, parts.c.id).limit(1)
+    return _first((await db.execute(first)).mappings().first())
+
+
+async def first_to_wait_for(db: AsyncConnection, job: Job) -> WalkedPart | None:
+    """Return the part whose wait ends first, None when no part waits."""
+    waiting = _open(job).where(parts.c.next_try_at > 0)
+    first = waiting.order_by(parts.c.next_try_at, parts.c.id).limit(1)
+    return _first((await db.execute(first)).mappings().first())
+
+
+async def reopen_refused(db: AsyncConnection, job: Job) -> bool:
+    """Have the refused parts tried once more; return whether there are any."""
+    refused = _of_walk(job) & (parts.c.outcome == "failed") & ~parts.c.tried_again
+    again = update(parts).where(refused).values(outcome=None, tried_again=True, error="null")
+    return (await db.execute(again)).rowcount > 0
+
+
+async def save(db: AsyncConnection, part: WalkedPart) -> None:
+    row = _to_row(part)
+    await db.execute(
+        _SAVE,
+        {**{name: row[name] for name in _WRITTEN}, **{f"of_{name}": row[name] for name in _KEY}},
+    )
+
+
+async def is_new_cursor(db: AsyncConnection, part: WalkedPart, digest: bytes) -> bool:
+    """Remember a cursor's digest; return False when the part's walk has met that cursor before."""
+    seen = {
+        "connection_id": part.connection_id,
+        "resource": part.resource,
+        "part": part.id,
+        "digest": digest,
+    }
+    return (await db.execute(_SEEN, seen)).rowcount == 1
+
+
+async def forget_cursors(db: AsyncConnection, part: WalkedPart) -> None:
+    await db.execute(
+        delete(seen_cursors).where(
+            seen_cursors.c.connection_id == part.connection_id,
+            seen_cursors.c.resource == part.resource,
+            seen_cursors.c.part == part.id,
+        )
+    )
+
+
+async def forget_others(db: AsyncConnection, job: Job) -> None:
+    """Forget the parts that the job's walk, which was whole, did not meet.
+
+    What they had read is deleted, so nobody may go on behind it.
+    """
+    for table, its_id in ((parts, parts.c.id), (seen_cursors, seen_cursors.c.part)):
+        lane = (table.c.connection_id == job.connection_id) & (table.c.resource == job.resource)
+        met = select(parts.c.id).where(_of_walk(job))
+        await db.execute(delete(table).where(lane, its_id.not_in(met)))
+
+
+async def forget_lane(db: AsyncConnection, connection_id: str, resource: str) -> None:
+    for table in (parts, seen_cursors):
+        lane = (table.c.connection_id == connection_id) & (table.c.resource == resource)
+        await db.execute(delete(table).where(lane))
+
+
+async def floor(db: AsyncConnection, job: Job) -> int:
+    """Return the lane's version when the oldest walk of the job's parts began.
+
+    An item that was last read before it was found in none of them.
+    """
+    oldest = select(func.min(parts.c.first_version)).where(_of_walk(job))
+    found: int | None = (await db.execute(oldest)).scalar_one()
+    return job.first_version or 0 if found is None else found
+
+
+async def outcomes(db: AsyncConnection, job: Job) -> Parts:
+    """Return how the parts of the job's walk ended, those by name that were not read whole."""
+    counts = select(parts.c.outcome, func.count()).where(_of_walk(job)).group_by(parts.c.outcome)
+    by_outcome: Counter[str] = Counter()
+    for outcome, count in await db.execute(counts):
+        by_outcome[outcome or "failed"] += count
+    return Parts(
+        total=sum(by_outcome.values()),
+        by_outcome=dict(by_outcome),
+        named=tuple(_outcome(part) for part in await not_whole(db, job)),
+    )
+
+
+async def not_whole(db: AsyncConnection, job: Job) -> list[WalkedPart]:
+    """Return the first parts that were not read whole."""
+    flawed = _of_walk(job) & (parts.c.outcome.is_(None) | (parts.c.outcome != "done"))
+    query = select(parts).where(flawed).order_by(parts.c.position, parts.c.id).limit(MOST_NAMED)
+    return [_from_row(dict(row)) for row in (await db.execute(query)).mappings()]
+
+
+async def anything_left(db: AsyncConnection, job: Job) -> bool:
+    """Return whether a part of the walk has not come to its end."""
+    return (await db.execute(_open(job).limit(1))).first() is not None
+
+
+async def anything_read(db: AsyncConnection, job: Job) -> bool:
+    """Return whether a page of records was read, or a part without any came to its end."""
+    read = _of_walk(job) & ~parts.c.lists & ((parts.c.pages > 0) | (parts.c.outcome == "done"))
+    return (await db.execute(select(parts.c.id).where(read).limit(1))).first() is not None
+
+
+def _outcome(part: WalkedPart) -> PartOutcome:
+    error = part.error or NOT_READ
+    return PartOutcome(
+        part=part.id,
+        name=part.name,
+        outcome=part.outcome or "failed",
+        code=error.code,
+        detail=error.detail,
+        remedy=error.remedy,
+    )
+
+
+def _goes_on(before: WalkedPart, job: Job, provider: Provider) -> bool:
+    young = before.read_at is not None and clock.now() - before.read_at < provider.checkpoint_s
+    # A list is short, and its first pages may name what has come since.
+    return (
+        young
+        and before.generation == job.generation
+        and before.cursor is not None
+        and before.outcome in {None, "failed"}
+        and not before.lists
+    )
+
+
+def _taken(before: WalkedPart | None, part: Part, job: Job, provider: Provider) -> WalkedPart:
+    """Return the part as a part of the job's walk: at its place of before, or at its beginning."""
+    taken = WalkedPart(
+        connection_id=job.connection_id,
+        resource=job.resource,
+        id=part.id,
+        name=part.name[:LONGEST_NAME].replace("\0", ""),
+        lists=part.lists,
+        schema_key=part.schema,
+        found_in=None,
+        position=0,
+        generation=job.generation,
+        job_id=job.id,
+        first_version=job.first_version or 0,
+        page_size=provider.page_size,
+    )
+    if before is not None:
+        taken.cursor, taken.schema_digest = before.cursor, before.schema_digest
+        taken.first_version, taken.read_at = before.first_version, before.read_at
+        taken.page_size = before.page_size
+    return taken
+
+
+async def _rows(db: AsyncConnection, job: Job, ids: Iterable[str]) -> dict[str, WalkedPart]:
+    lane = {"connection_id": job.connection_id, "resource": job.resource}
+    found = await _NAMED.rows(db, lane, ids)
+    return {row.id: _from_row(dict(row._mapping)) for row in found}  # noqa: SLF001
+
+
+async def _children(db: AsyncConnection, resumed: Sequence[WalkedPart]) -> list[WalkedPart]:
+    children: list[WalkedPart] = []
+    for parent in resumed:
+        theirs = (
+            (parts.c.connection_id == parent.connection_id)
+            & (parts.c.resource == parent.resource)
+            & (parts.c.found_in == parent.id)
+            & (parts.c.job_id == parent.job_id)
+        )
+        rows = (await db.execute(select(parts).where(theirs))).mappings()
+        children += [_from_row(dict(row)) for row in rows]
+    return children
+
+
+def _of_walk(job: Job) -> ColumnElement[bool]:
+    return (
+        (parts.c.connection_id == job.connection_id)
+        & (parts.c.resource == job.resource)
+        & (parts.c.job_id == job.id)
+    )
+
+
+def _open(job: Job) -> Select[Any]:
+    return select(parts).where(_of_walk(job), parts.c.outcome.is_(None))
+
+
+def _first(row: Any) -> WalkedPart | None:
+    return None if row is None else _from_row(dict(row))
+
+
+def _to_row(part: WalkedPart) -> dict[str, Any]:
+    part.turn = part.rank
+    row = msgspec.structs.asdict(part)
+    for column in ("cursor", "error"):
+        row[column] = msgspec.json.encode(row[column]).decode()
+    return row
+
+
+def _from_row(row: dict[str, Any]) -> WalkedPart:
+    row["cursor"] = msgspec.json.decode(row["cursor"] or "null", type=Cursor | None)
+    row["error"] = msgspec.json.decode(row["error"] or "null", type=PartError | None)
+    return WalkedPart(**row)

@@ -1,0 +1,262 @@
+"""Walk a lane part by part: read a page, send it, then save page, part and job in one transaction.
+
+A part that fails never stops another. It is set aside until its next try, or ends with an error
+that the receipt will name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from hashlib import blake2b
+from typing import Final
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fetcher import dropped, known_items, parts
+from services.fetcher.context import FetcherContext
+from services.fetcher.emit import SORTED, Emission, emission, send_dead_letters
+from services.fetcher.finish import FINISHING
+from services.fetcher.jobs import queries, transitions
+from services.fetcher.jobs.queries import Job
+from services.fetcher.parts import PartError, WalkedPart
+from services.fetcher.run import JobRun
+from shared import clock
+from shared.connector import LONGEST_CURSOR, Interruption, Page, Place, Restart, Schema
+from shared.contracts.progress import JobError
+from shared.failpoints import failpoint
+
+WALKING: Final = {"$walk": "parts"}
+"""The cursor of a load whose parts are being read. Their own places are in their rows."""
+ASKED_PAGES: Final = 10
+"""The number of pages for which a provider that did not tell its count is asked again."""
+SCHEMA_S: Final = 600.0
+"""A part that was left alone for so long reads its schema again before it goes on."""
+
+log = structlog.get_logger()
+
+
+async def begin(run: JobRun, context: FetcherContext) -> None:
+    """Write down the parts with which the walk begins."""
+    job, at = run.job, run.next_version()
+    job.cursor = WALKING
+    async with context.database.write(lock=job.connection_id) as db:
+        await parts.name(
+            db,
+            job,
+            run.connector.parts(job.resource),
+            provider=run.runtime.provider,
+            version=at,
+        )
+        # No page was read yet, so this is no page border at which a run could end.
+        await transitions.advance(db, job, end_run=False, told=False)
+
+
+async def step(run: JobRun, context: FetcherContext) -> None:
+    """Read the next page; when no part is due, wait for one or finish the walk."""
+    if run.part is None:
+        async with context.database.read() as db:
+            run.part = await parts.due(db, run.job)
+    if run.part is None:
+        await _nothing_due(run, context)
+    else:
+        await _page(run, context, run.part)
+
+
+async def hand_on(db: AsyncConnection, run: JobRun) -> None:
+    """Write the job after one of its parts was set aside or has ended without a page."""
+    if await parts.due(db, run.job) is not None:
+        await transitions.advance(db, run.job, end_run=run.ends, told=False)
+    else:
+        await wait_or_finish(db, run)
+
+
+async def wait_or_finish(db: AsyncConnection, run: JobRun) -> None:
+    """Have the job wait for its parts, try the refused ones once more, or finish."""
+    job, run.failed = run.job, 0
+    waiting = await parts.first_to_wait_for(db, job)
+    if waiting is not None:
+        reason = waiting.error.detail if waiting.error else "It is tried again."
+        seconds = max(0.0, waiting.next_try_at - clock.now())
+        await transitions.defer(db, job, seconds=seconds, reason=reason)
+        return
+    if await parts.due(db, job) is None and not await parts.reopen_refused(db, job):
+        job.cursor = FINISHING
+    await transitions.advance(db, job, end_run=run.ends, told=False)
+
+
+async def _nothing_due(run: JobRun, context: FetcherContext) -> None:
+    async with context.database.write(lock=run.job.connection_id) as db:
+        await wait_or_finish(db, run)
+
+
+async def _page(run: JobRun, context: FetcherContext, part: WalkedPart) -> None:
+    job, at = run.job, run.next_version()
+    failpoint("before_fetch")
+    page = await _read(run, context, part)
+    failpoint("after_page")
+    async with context.database.write(lock=job.connection_id) as db:
+        known = await known_items.known(
+            db, job.connection_id, job.resource, [record.id for record in page.records]
+        )
+        emitted = emission(run, page, version=at, known=known)
+        if emitted.sent:
+            await queries.record_pending(db, job, emitted.sent)
+        letters = await dropped.without_letter(db, job, page.rejected) if page.rejected else []
+    failpoint("after_record_pending")
+    if letters:
+        await send_dead_letters(run, context, letters)
+    positions = await context.producer.send_all(emitted.messages)
+    failpoint("after_items")
+    job.item_positions = {**job.item_positions, **positions}
+    await _checkpoint(run, context, part, page, emitted)
+    failpoint("after_checkpoint")
+
+
+async def _read(run: JobRun, context: FetcherContext, part: WalkedPart) -> Page:
+    job = run.job
+    place = Place(
+        part=part.part,
+        cursor=part.cursor,
+        size=part.page_size,
+        schema=await _schema(run, context, part),
+    )
+    if job.expected is not None or job.pages >= ASKED_PAGES:
+        return await run.connector.page(run.call, job.resource, place)
+    counting = asyncio.create_task(_expected(run))
+    try:
+        page = await run.connector.page(run.call, job.resource, place)
+        job.expected = await counting
+    finally:
+        # Otherwise it would go on asking the provider after the page was told to wait.
+        counting.cancel()
+        await asyncio.wait([counting])
+    return page
+
+
+async def _schema(run: JobRun, context: FetcherContext, part: WalkedPart) -> Schema | None:
+    """Return the schema of a part's pages.
+
+    Raises:
+        Restart: the part was left alone, and its schema has changed meanwhile.
+    """
+    key, job = part.schema_key, run.job
+    if key is None:
+        return None
+    left_alone = part.read_at is not None and clock.now() - part.read_at > SCHEMA_S
+    if left_alone:
+        context.schemas.forget(job.id, key)
+    kept = context.schemas.get(job.id, key)
+    if kept is None:
+        context.schemas.keep(
+            job.id, {key: await run.connector.schema(run.call, job.resource, part.part)}
+        )
+        kept = context.schemas.get(job.id, key)
+    if kept is None:
+        return None
+    if left_alone and part.cursor is not None and part.schema_digest not in {None, kept.digest}:
+        part.read_at = clock.now()
+        raise Restart("Fields were added, renamed or removed meanwhile.", code="schema_changed")
+    part.schema_digest = kept.digest
+    return kept.schema
+
+
+async def _expected(run: JobRun) -> int | None:
+    """Return the provider's count of the records, None when it does not answer."""
+    try:
+        return await run.connector.expected(run.call, run.job.resource)
+    except Interruption as error:
+        log.info("expected_unknown", job_id=run.job.id, reason=error.code)
+        return None
+
+
+async def _checkpoint(
+    run: JobRun, context: FetcherContext, part: WalkedPart, page: Page, emitted: Emission
+) -> None:
+    job = run.job
+    _count(job, part, page, emitted)
+    context.schemas.keep(job.id, page.schemas)
+    async with context.database.write(lock=job.connection_id) as db:
+        await known_items.record(db, job.connection_id, job.resource, emitted.known)
+        if page.rejected:
+            await dropped.record(db, job, page.rejected, version=run.version)
+        if page.parts:
+            await parts.name(
+                db,
+                job,
+                page.parts,
+                provider=run.runtime.provider,
+                version=run.version,
+                found_in=part.id,
+            )
+        await _move_on(db, part, page, most_empty=context.most_empty)
+        await parts.save(db, part)
+        if await _limited(db, job, context.max_pages):
+            await transitions.finish(db, job, "incomplete", _limit_reached(job.pages))
+        else:
+            await transitions.advance(db, job, end_run=run.ends, told=run.worth_telling())
+    run.failed = 0
+    if part.outcome is not None:
+        run.part = None
+
+
+def _count(job: Job, part: WalkedPart, page: Page, emitted: Emission) -> None:
+    for one in (job, part):
+        one.pages += 1
+        one.items += emitted.new
+        one.attempts = 0
+    job.receipt, job.pending_ids = emitted.receipt, ()
+    part.read_at, part.error, part.next_try_at = clock.now(), None, 0.0
+    part.empty_pages = 0 if page.records or page.rejected or page.parts else part.empty_pages + 1
+
+
+async def _move_on(db: AsyncConnection, part: WalkedPart, page: Page, *, most_empty: int) -> None:
+    """Set the part's next place, or end it."""
+    part.cursor = page.cursor
+    if page.cursor is None:
+        await parts.forget_cursors(db, part)
+        if page.missing is None:
+            part.end("done")
+        else:
+            remedy = "The provider gives no way to read the rest."
+            detail = page.missing[: parts.LONGEST_DETAIL]
+            part.end("incomplete", PartError(code="cut_off", detail=detail, remedy=remedy))
+        return
+    encoded = SORTED.encode(page.cursor)
+    if len(encoded) > LONGEST_CURSOR:
+        part.end("failed", _odd("cursor_too_large", "a cursor that is too large to keep"))
+    elif part.empty_pages >= most_empty:
+        sent = f"{most_empty} empty pages in a row and says that there are more"
+        part.end("incomplete", _odd("empty_pages", sent))
+    elif not await parts.is_new_cursor(db, part, blake2b(encoded, digest_size=16).digest()):
+        part.end("failed", _odd("cursor_loop", "the same cursor twice: the walk would never end"))
+    else:
+        return
+    part.tried_again = True
+    part.begin_anew()
+    await parts.forget_cursors(db, part)
+
+
+def _odd(code: str, sent: str) -> PartError:
+    return PartError(
+        code=code,
+        detail=f"The provider sent {sent}.",
+        remedy="Sync again. If it happens again, report it to us with the log.",
+    )
+
+
+async def _limited(db: AsyncConnection, job: Job, max_pages: int | None) -> bool:
+    """Return whether as many pages as are allowed were read, and there is more to read."""
+    if max_pages is None or job.pages < max_pages:
+        return False
+    return await parts.anything_left(db, job)
+
+
+def _limit_reached(limit: int) -> JobError:
+    return JobError(
+        code="max_pages",
+        detail=(
+            f"Stopped after {limit} pages, the limit set by TRIBUTARY_MAX_PAGES. "
+            "There may be more: raise the limit to read it."
+        ),
+    )
