@@ -170,7 +170,7 @@ class ProviderCall:
         if left > 0:
             _count_wait(self._connection.provider, left)
             name = self._runtime.provider.name
-            reason = f"{name}'s rate limit is used up."
+            reason = f"{name}'s rate limit is reached."
             raise RetryLater(reason, code="rate_limited", after_s=left)
 
     def _windows(self, names: Sequence[str]) -> list[Window]:
