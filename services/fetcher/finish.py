@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import dropped, known_items, parts, store
+from services.fetcher import known_items, parts, store
 from services.fetcher.context import FetcherContext
 from services.fetcher.jobs import transitions
 from services.fetcher.parts import WalkedPart
@@ -153,7 +153,7 @@ async def _close(
         if not ended.named:
             await store.hold_deletions(db, job.connection_id, job.resource, held)
             floor = await parts.floor(db, job)
-            await dropped.forget(db, job.connection_id, job.resource, before=floor)
+            await known_items.forget_dropped(db, job.connection_id, job.resource, before=floor)
             await parts.forget_others(db, job)
         if outcome != "failed":
             await store.lane_loaded(db, job.connection_id, job.resource, loaded=True)

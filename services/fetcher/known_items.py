@@ -1,8 +1,13 @@
-"""Remember which items of a lane readers have, so that unchanged ones are not sent again."""
+"""Remember what a lane's records were when they were last read.
+
+An item that readers have is not sent again while it is unchanged. A record that could not be read
+makes one dead letter, and another one only when its bytes have changed.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -10,7 +15,8 @@ from sqlalchemy import bindparam, delete, func, select
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import known_items
+from services.fetcher.tables import dropped_records, known_items
+from shared.connector import Rejected
 from shared.db import BulkUpsert, KeyLookup
 
 # The deletions of one checkpoint. A run may end between two of them.
@@ -49,6 +55,14 @@ _FORGET: Final = delete(known_items).where(
 )
 _INVALIDATE: Final = upsert(known_items).on_conflict_do_update(
     index_elements=["connection_id", "resource", "id"], set_={"digest": b""}
+)
+_DROPPED: Final = KeyLookup(dropped_records.c.digest)
+_NEW_DROPPED: Final = upsert(dropped_records)
+_RECORD_DROPPED: Final = BulkUpsert(
+    _NEW_DROPPED.on_conflict_do_update(
+        index_elements=["connection_id", "resource", "digest"],
+        set_={"version": _NEW_DROPPED.excluded.version},
+    )
 )
 
 
@@ -120,3 +134,44 @@ async def forget(
             _FORGET,
             [{"connection_id": connection_id, "resource": resource, "id": id_} for id_ in ids],
         )
+
+
+async def without_letter(
+    db: AsyncConnection, connection_id: str, resource: str, rejected: Sequence[Rejected]
+) -> list[Rejected]:
+    """Return the records for which there is no dead letter yet, each once."""
+    digests = {_digest(one): one for one in rejected}
+    lane = {"connection_id": connection_id, "resource": resource}
+    known = {row.digest for row in await _DROPPED.rows(db, lane, digests)} if digests else set()
+    return [one for digest, one in digests.items() if digest not in known]
+
+
+async def record_dropped(
+    db: AsyncConnection,
+    connection_id: str,
+    resource: str,
+    rejected: Sequence[Rejected],
+    *,
+    version: int,
+) -> None:
+    """Note that each of these records has a dead letter, and was met at ``version``."""
+    digests = {_digest(one) for one in rejected}
+    await _RECORD_DROPPED.run(
+        db, [(connection_id, resource, digest, version) for digest in sorted(digests)]
+    )
+
+
+async def forget_dropped(
+    db: AsyncConnection, connection_id: str, resource: str, *, before: int | None = None
+) -> None:
+    """Forget those that were last met before this version; without one, those of the whole lane."""
+    lane = (dropped_records.c.connection_id == connection_id) & (
+        dropped_records.c.resource == resource
+    )
+    if before is not None:
+        lane &= dropped_records.c.version < before
+    await db.execute(delete(dropped_records).where(lane))
+
+
+def _digest(one: Rejected) -> str:
+    return blake2b(one.raw, digest_size=16).hexdigest()

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from services.fetcher import dropped, known_items, parts, store
+from services.fetcher import known_items, parts, store
 from services.fetcher.context import FetcherContext
 from services.fetcher.finish import send_deletions
 from services.fetcher.jobs import transitions
@@ -36,5 +36,5 @@ async def purge(run: LaneRun, context: FetcherContext) -> None:
         else:
             await store.lane_loaded(db, job.connection_id, job.resource, loaded=False)
             await parts.forget_lane(db, job.connection_id, job.resource)
-            await dropped.forget(db, job.connection_id, job.resource)
+            await known_items.forget_dropped(db, job.connection_id, job.resource)
             await transitions.finish(db, job, "done")

@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import dropped, known_items, parts
+from services.fetcher import known_items, parts
 from services.fetcher.context import FetcherContext
 from services.fetcher.emit import SORTED, Emission, emission, send_dead_letters
 from services.fetcher.finish import FINISHING
@@ -102,7 +102,9 @@ async def _page(run: JobRun, context: FetcherContext, part: WalkedPart) -> None:
         emitted = emission(run, page, version=at, known=known)
         if emitted.sent:
             await queries.record_pending(db, job, emitted.sent)
-        letters = await dropped.without_letter(db, job, page.rejected) if page.rejected else []
+        letters = await known_items.without_letter(
+            db, job.connection_id, job.resource, page.rejected
+        )
     failpoint("after_record_pending")
     if letters:
         await send_dead_letters(run, context, letters)
@@ -179,7 +181,9 @@ async def _checkpoint(
     async with context.database.write(lock=job.connection_id) as db:
         await known_items.record(db, job.connection_id, job.resource, emitted.known)
         if page.rejected:
-            await dropped.record(db, job, page.rejected, version=run.version)
+            await known_items.record_dropped(
+                db, job.connection_id, job.resource, page.rejected, version=run.version
+            )
         if page.parts:
             await parts.name(
                 db,
