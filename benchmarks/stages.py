@@ -25,7 +25,7 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("fetcher: SQL of known items", r"services/fetcher/known_items\.py"),
         (
             "fetcher: SQL of jobs",
-            r"services/fetcher/(jobs/|(store|load|finish|worker|consumers|reap|plan)\.py)",
+            r"services/fetcher/(jobs/|(store|finish|worker|consumers|reap|plan)\.py)",
         ),
         ("outbox", r"shared/outbox\.py"),
         ("produce", r"/aiokafka/(producer|partitioner)|shared/kafka/produce\.py"),

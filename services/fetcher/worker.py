@@ -1,23 +1,32 @@
-"""Run claimed jobs in N slots, one run at a time in each."""
+"""Claim jobs and run them in N slots, one run at a time in each."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import socket
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import Final
 
 import structlog
 
+from services.fetcher import store, walk
 from services.fetcher.context import FetcherContext
-from services.fetcher.interrupt import ATTEMPTS, backoff, fail
+from services.fetcher.finish import FINISHING, finish
+from services.fetcher.interrupt import ATTEMPTS, backoff, fail, interrupted
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, LostClaimError
-from services.fetcher.load import load
+from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
+from services.fetcher.purge import purge
+from services.fetcher.refetch import refetch
+from services.fetcher.run import JobRun, open_lane_run, open_run
+from shared.connector import Interruption
+from shared.contracts.connections import Connection
 from shared.contracts.envelope import new_id
+from shared.contracts.items import version
 from shared.contracts.jobs import RunJob
-from shared.contracts.progress import JobError
+from shared.contracts.progress import JobError, Receipt
 from shared.failpoints import failpoint
 from shared.transient import is_transient
 
@@ -110,7 +119,7 @@ class Worker:
 
     async def _work(self, job: Job, epoch: int) -> None:
         try:
-            await load(job, self._context)
+            await _run_claimed(job, self._context)
         except LostClaimError:
             log.info("claim_lost", job_id=job.id)
         except Exception as error:  # whatever it was, the job must not stay claimed
@@ -150,3 +159,68 @@ class Worker:
             return
         async with self._context.database.write(lock=job.connection_id) as db:
             await transitions.defer(db, job, seconds=backoff(job.attempts), reason=reason)
+
+
+async def _run_claimed(job: Job, context: FetcherContext) -> None:
+    """Run a claimed job, whatever its kind, until its run ends or the job does.
+
+    A run ends when its time is over, at the end of the work, or at an interruption. In each case
+    the job's row says what is next.
+
+    Raises:
+        LostClaimError: somebody else has the job now, and nothing was written.
+    """
+    async with context.database.read() as db:
+        source = await store.connection(db, job.connection_id)
+    if source is None:
+        raise LookupError(f"job {job.id} belongs to the unknown connection {job.connection_id}")
+    if job.first_version is None:
+        job.first_version = version(job.epoch, 0)
+    if job.kind == "purge":
+        await _purge(job, source, context)
+    elif source.provider in context.runtimes:
+        await _read_pages(job, source, context)
+    else:
+        log.warning("provider_unknown", connection_id=source.id, provider=source.provider)
+        async with context.database.write(lock=source.id) as db:
+            await transitions.finish(db, job, "failed", transitions.PROVIDER_UNKNOWN)
+
+
+async def _purge(job: Job, source: Connection, context: FetcherContext) -> None:
+    run = open_lane_run(job, source, context)
+    while job.state == "running":
+        pages, receipt = job.pages, job.receipt
+        await purge(run, context)
+        _count_recorded(source.provider, job, pages=pages, receipt=receipt)
+
+
+async def _read_pages(job: Job, source: Connection, context: FetcherContext) -> None:
+    run = open_run(job, source, context)
+    while job.state == "running":
+        pages, receipt = job.pages, job.receipt
+        try:
+            await _step(job)(run, context)
+            _count_recorded(source.provider, job, pages=pages, receipt=receipt)
+        except Interruption as error:
+            await interrupted(run, context, error)
+
+
+def _step(job: Job) -> Callable[[JobRun, FetcherContext], Awaitable[None]]:
+    if job.kind == "refetch":
+        return refetch
+    if job.cursor == FINISHING:
+        return finish
+    return walk.step if job.cursor == walk.WALKING else walk.begin
+
+
+def _count_recorded(provider: str, job: Job, *, pages: int, receipt: Receipt) -> None:
+    """Count what a committed page has added to ``job``."""
+    now = job.receipt
+    more = (
+        now.emitted - receipt.emitted,
+        now.unchanged - receipt.unchanged,
+        now.deleted - receipt.deleted,
+    )
+    PAGES.add(provider, by=job.pages - pages)
+    for outcome, count in zip(ITEM_OUTCOMES, (*more, now.dropped - receipt.dropped), strict=True):
+        ITEMS.add(provider, outcome, by=count)
