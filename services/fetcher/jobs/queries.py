@@ -1,7 +1,12 @@
-"""Define a job and its row, and say who may write it.
+"""Define a job and its row, and query the rows: who has a job, and which jobs have a slot.
 
-The holder of the claim may, as long as epoch and checkpoint are still those of the row. Only
-``transitions`` changes the state.
+The holder of the claim may write its job's row, as long as epoch and checkpoint are still those of
+the row. Only ``transitions`` changes the state.
+
+At most ``connections.parallel`` jobs of a connection are dispatched at once: these are its slots.
+Running and ready jobs have one; a job that waits until some time has none. The job that has gone
+unserved for longest is next. Ask for slots in a transaction that holds the connection's lock, or
+two claims could take the same one.
 """
 
 from __future__ import annotations
@@ -10,16 +15,17 @@ from collections.abc import Collection
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import bindparam, select, update
+from sqlalchemy import bindparam, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import State, jobs
+from services.fetcher.tables import State, connections, jobs
 from shared.connector import Cursor
 from shared.contracts.envelope import Message, event, new_id
 from shared.contracts.jobs import RunJob
 from shared.contracts.progress import JobError, Outcome, Receipt
 from shared.contracts.topics import BACKGROUND_JOBS, JOBS
 
+LEAST_SLOTS: Final = 1
 Kind = Literal["load", "refetch", "purge"]
 JSON_COLUMNS: Final[dict[str, Any]] = {
     "cursor": Cursor | None,
@@ -196,3 +202,44 @@ async def record_pending(db: AsyncConnection, job: Job, ids: tuple[str, ...]) ->
     noted = await db.execute(_PENDING, {**claim_parameters(job), "ids": to_row(job)["pending_ids"]})
     if noted.rowcount != 1:
         raise LostClaimError(job.id)
+
+
+async def free_slots(db: AsyncConnection, connection_id: str) -> int:
+    """Return how many more jobs may be dispatched."""
+    return await _allowed(db, connection_id) - await _dispatched(db, connection_id, besides="")
+
+
+async def has_slot(db: AsyncConnection, connection_id: str, *, besides: str = "") -> bool:
+    """Return whether one more job may be dispatched, not counting the job ``besides``."""
+    return await _dispatched(db, connection_id, besides=besides) < await _allowed(db, connection_id)
+
+
+async def has_queued(db: AsyncConnection, connection_id: str) -> bool:
+    """Return whether a job of the connection waits for a slot."""
+    queued = (jobs.c.connection_id == connection_id) & (jobs.c.state == "awaiting_slot")
+    return (await db.execute(select(jobs.c.id).where(queued).limit(1))).first() is not None
+
+
+async def next_queued(db: AsyncConnection, connection_id: str) -> Job | None:
+    """Return the job that waits for a slot and has gone unserved for longest."""
+    queued = (jobs.c.connection_id == connection_id) & (jobs.c.state == "awaiting_slot")
+    first = select(jobs).where(queued).order_by(jobs.c.changed_at, jobs.c.id).limit(1)
+    row = (await db.execute(first)).mappings().first()
+    return None if row is None else from_row(dict(row))
+
+
+async def _dispatched(db: AsyncConnection, connection_id: str, *, besides: str) -> int:
+    counted = (
+        (jobs.c.connection_id == connection_id)
+        & (jobs.c.id != besides)
+        & jobs.c.state.in_(("running", "ready"))
+    )
+    return int(
+        (await db.execute(select(func.count()).select_from(jobs).where(counted))).scalar_one()
+    )
+
+
+async def _allowed(db: AsyncConnection, connection_id: str) -> int:
+    parallel = select(connections.c.parallel).where(connections.c.id == connection_id)
+    found: int | None = (await db.execute(parallel)).scalar()
+    return found or LEAST_SLOTS

@@ -32,7 +32,7 @@ from sqlalchemy import bindparam, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, store
-from services.fetcher.jobs import concurrency, progress, queries
+from services.fetcher.jobs import progress, queries
 from services.fetcher.jobs.queries import HELD, Job, LostClaimError, run_job, to_row
 from services.fetcher.metrics import ENDED
 from services.fetcher.tables import UNFINISHED, State, jobs, outbox
@@ -143,7 +143,7 @@ async def create(db: AsyncConnection, *new: Job, syncs: tuple[str, ...] = ()) ->
     """Write new jobs of one connection, all at once: there may be a thousand."""
     if not new:
         return
-    free, now = await concurrency.free_slots(db, new[0].connection_id), clock.now()
+    free, now = await queries.free_slots(db, new[0].connection_id), clock.now()
     for job in new:
         if job.error is not None:
             enter(job, "refused")
@@ -177,7 +177,7 @@ async def claim(
         return job
     if job is None or job.state not in CLAIMABLE or job.dispatch != dispatch:
         return None
-    if not await concurrency.has_slot(db, job.connection_id, besides=job.id):
+    if not await queries.has_slot(db, job.connection_id, besides=job.id):
         await _set_aside(db, job, "no_slot")
         return None
     epoch = None
@@ -204,7 +204,7 @@ async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = 
     if not end_run:
         await _write(db, job, "page_read", tell="PageLoaded" if told else None)
     else:
-        queued = await concurrency.has_queued(db, job.connection_id)
+        queued = await queries.has_queued(db, job.connection_id)
         await _write(db, job, "yielded" if queued else "run_ended", tell="PageLoaded")
 
 
@@ -275,8 +275,8 @@ async def redispatch(
 
 async def wake_next(db: AsyncConnection, connection_id: str) -> None:
     """Dispatch the jobs that wait for a slot, as many as have one."""
-    while (job := await concurrency.next_queued(db, connection_id)) is not None:
-        if not await concurrency.has_slot(db, connection_id):
+    while (job := await queries.next_queued(db, connection_id)) is not None:
+        if not await queries.has_slot(db, connection_id):
             return
         enter(job, "slot_freed")
         job.dispatch += 1
