@@ -1,16 +1,24 @@
-"""Define the context that every run of a job is handed."""
+"""Define what a run of a job works with: the context of its worker, and the run's own state."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from hashlib import blake2b
+from typing import Final, NamedTuple
 
-from services.fetcher.call import Learned, Tokens
-from services.fetcher.schemas import Schemas
+import msgspec
+
+from services.fetcher.call import Learned, ProviderCall, Tokens
+from services.fetcher.jobs.queries import Job
+from services.fetcher.parts import WalkedPart
 from services.fetcher.settings import Runtime
-from shared.connector import Connector
+from shared import clock
+from shared.connector import Connector, Schema
+from shared.contracts.connections import Connection
+from shared.contracts.items import version
 from shared.db import Database
 from shared.http import HttpClient
 from shared.kafka import Producer
@@ -18,6 +26,15 @@ from shared.quota import Quota
 
 MOST_EMPTY: Final = 10_000
 """A part ends after so many pages in a row without a record. No provider is known to send them."""
+MOST_SCHEMAS: Final = 256
+"""A worker keeps no more schemas than that. One may have some hundred kilobytes."""
+RUN_S: Final = 5.0
+"""A run begins no page after so long: the other jobs want a turn."""
+SHORT_S: Final = 0.5
+"""The length of a run while others wait for a slot."""
+TELL_S: Final = 0.3
+"""Pages that follow faster than this are not told one by one."""
+_SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass
@@ -25,6 +42,39 @@ class SlotQueue:
     """The number of ``RunJob``s that wait for a slot of this worker."""
 
     waiting: int = 0
+
+
+class KeptSchema(NamedTuple):
+    """A schema, and the 16 bytes by which a change of it is noticed."""
+
+    schema: Schema
+    digest: bytes
+
+
+class Schemas:
+    """Keep the schemas last used, by job and key, so that a job reads each of them once.
+
+    A job begins by reading its schemas anew: what was added since the last one must not be missed.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[str, str], KeptSchema] = OrderedDict()
+
+    def get(self, job_id: str, key: str) -> KeptSchema | None:
+        found = self._kept.get((job_id, key))
+        if found is not None:
+            self._kept.move_to_end((job_id, key))
+        return found
+
+    def keep(self, job_id: str, schemas: Mapping[str, Schema]) -> None:
+        for key, schema in schemas.items():
+            digest = blake2b(_SORTED.encode(schema), digest_size=16).digest()
+            self._kept[job_id, key] = KeptSchema(schema, digest)
+        while len(self._kept) > MOST_SCHEMAS:
+            self._kept.popitem(last=False)
+
+    def forget(self, job_id: str, key: str) -> None:
+        self._kept.pop((job_id, key), None)
 
 
 @dataclass(frozen=True)
@@ -48,3 +98,95 @@ class FetcherContext:
     schemas: Schemas = field(default_factory=Schemas)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     queue: SlotQueue = field(default_factory=SlotQueue)
+
+
+@dataclass(kw_only=True)
+class LaneRun:
+    """One claim's work on a job that needs no provider: a purge."""
+
+    job: Job
+    source: Connection
+    stopping: asyncio.Event
+    queue: SlotQueue
+    began: float
+    page: int = 0
+    told: float = 0.0
+
+    def next_version(self) -> int:
+        """Return the version of the items on the next page. Take it before the request is sent."""
+        self.page += 1
+        return self.version
+
+    @property
+    def version(self) -> int:
+        """Return the version of the items on the present page."""
+        return version(self.job.epoch, self.page)
+
+    def worth_telling(self) -> bool:
+        """Return whether ``TELL_S`` have passed since progress was last told.
+
+        People cannot follow more, and each message costs a relay.
+        """
+        now = clock.monotonic()
+        if now - self.told < TELL_S:
+            return False
+        self.told = now
+        return True
+
+    @property
+    def over(self) -> bool:
+        """Return whether the time is over. It is shorter while somebody waits for a slot."""
+        lasted = clock.monotonic() - self.began
+        return lasted >= (SHORT_S if self.queue.waiting else RUN_S)
+
+    @property
+    def ends(self) -> bool:
+        """Return whether to stop at the next page border."""
+        return self.over or self.stopping.is_set()
+
+
+@dataclass(kw_only=True)
+class JobRun(LaneRun):
+    """One claim's work on a job: the pages of the next ``RUN_S`` seconds.
+
+    ``part`` is the part under way, ``failed`` how many parts were set aside since the last page.
+    """
+
+    connector: Connector
+    runtime: Runtime
+    call: ProviderCall
+    part: WalkedPart | None = None
+    failed: int = 0
+
+
+def open_lane_run(job: Job, source: Connection, context: FetcherContext) -> LaneRun:
+    return LaneRun(
+        job=job,
+        source=source,
+        stopping=context.stopping,
+        queue=context.queue,
+        began=clock.monotonic(),
+    )
+
+
+def open_run(job: Job, source: Connection, context: FetcherContext) -> JobRun:
+    runtime, connector = context.runtimes[source.provider], context.connectors[source.provider]
+    call = ProviderCall(
+        source,
+        runtime,
+        connector,
+        http=context.http[source.provider],
+        quota=context.quota,
+        tokens=context.tokens,
+        learned=context.learned,
+    )
+    return JobRun(
+        job=job,
+        source=source,
+        connector=connector,
+        runtime=runtime,
+        call=call,
+        stopping=context.stopping,
+        queue=context.queue,
+        began=clock.monotonic(),
+    )

@@ -11,10 +11,9 @@ from typing import Final
 
 import msgspec
 
-from services.fetcher.context import FetcherContext
+from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs.queries import Job
 from services.fetcher.known_items import KnownItem
-from services.fetcher.run import JobRun
 from shared.connector import Page, Record, Rejected
 from shared.contracts import items
 from shared.contracts.connections import Connection

@@ -14,10 +14,9 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, parts, store
-from services.fetcher.context import FetcherContext
+from services.fetcher.context import FetcherContext, JobRun, LaneRun
 from services.fetcher.jobs import transitions
 from services.fetcher.parts import WalkedPart
-from services.fetcher.run import JobRun, LaneRun
 from shared.contracts import items
 from shared.contracts.items import ItemRef
 from shared.contracts.progress import SAID_IN_ERRORS, JobError, Outcome

@@ -13,11 +13,10 @@ import structlog
 
 from services.fetcher import parts, walk
 from services.fetcher.call import AUTH_AWAY
-from services.fetcher.context import FetcherContext
+from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import PartError, WalkedPart
-from services.fetcher.run import JobRun
 from shared import clock
 from shared.connector import Interruption, Reauthorize, Reject, Restart, RetryLater
 from shared.contracts.progress import JobError

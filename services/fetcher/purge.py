@@ -7,10 +7,9 @@ from typing import Final
 import msgspec
 
 from services.fetcher import known_items, parts, store
-from services.fetcher.context import FetcherContext
+from services.fetcher.context import FetcherContext, LaneRun
 from services.fetcher.finish import send_deletions
 from services.fetcher.jobs import transitions
-from services.fetcher.run import LaneRun
 
 ABOVE_ALL: Final = 1 << 62
 """A version above every other: epochs stay below 2^33 and leave 20 bits for the page."""

@@ -7,12 +7,11 @@ from typing import Final
 import msgspec
 
 from services.fetcher import known_items
-from services.fetcher.context import FetcherContext
+from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.emit import Emission, emission, send_dead_letters
 from services.fetcher.finish import send_deletions
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
-from services.fetcher.run import JobRun
 
 # Ids of one checkpoint. Where a provider has no batch read, each of them is a call.
 CHUNK: Final = 50

@@ -14,13 +14,12 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, parts
-from services.fetcher.context import FetcherContext
+from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.emit import SORTED, Emission, emission, send_dead_letters
 from services.fetcher.finish import FINISHING
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import PartError, WalkedPart
-from services.fetcher.run import JobRun
 from shared import clock
 from shared.connector import LONGEST_CURSOR, Interruption, Page, Place, Restart, Schema
 from shared.contracts.progress import JobError

@@ -12,7 +12,7 @@ from typing import Final
 import structlog
 
 from services.fetcher import store, walk
-from services.fetcher.context import FetcherContext
+from services.fetcher.context import FetcherContext, JobRun, open_lane_run, open_run
 from services.fetcher.finish import FINISHING, finish
 from services.fetcher.interrupt import ATTEMPTS, backoff, fail, interrupted
 from services.fetcher.jobs import queries, transitions
@@ -20,7 +20,6 @@ from services.fetcher.jobs.queries import Job, LostClaimError
 from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
 from services.fetcher.purge import purge
 from services.fetcher.refetch import refetch
-from services.fetcher.run import JobRun, open_lane_run, open_run
 from shared.connector import Interruption
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import new_id

@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from services.fetcher import store
+from services.fetcher.context import SHORT_S
 from services.fetcher.jobs.queries import Job, new_job, run_job
 from services.fetcher.plan import plan_connection, plan_refetch, plan_sync
-from services.fetcher.run import SHORT_S
 from services.fetcher.tests.crashing import Fetcher, orchard_of
 from services.fetcher.worker import Worker
 from shared.connector import Cursor, Page, Record, RetryLater
