@@ -64,21 +64,21 @@ class Fault(
 
 
 class Faults:
-    """Hold a provider's ordered faults. The first that matches and has times left is used."""
+    """Hold a provider's ordered faults. The first that matches and has times left is used.
+
+    ``replaced`` is set once the faults of now are ordered anew. A call takes it with its fault,
+    before it waits for anything: the faults may be replaced while it does.
+    """
 
     def __init__(self) -> None:
         self._left: list[Fault] = []
-        self._replaced = asyncio.Event()
+        self.replaced = asyncio.Event()
 
     def order(self, faults: list[Fault]) -> None:
         """Replace the faults, and let go the calls that the former ones hold."""
         self._left = list(faults)
-        self._replaced.set()
-        self._replaced = asyncio.Event()
-
-    async def replaced(self) -> None:
-        """Return when the faults of now are replaced."""
-        await self._replaced.wait()
+        self.replaced.set()
+        self.replaced = asyncio.Event()
 
     def left(self) -> list[Fault]:
         return list(self._left)

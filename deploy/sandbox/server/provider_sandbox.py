@@ -64,11 +64,12 @@ def _account(world: World, scope: Scope) -> str | None:
 
 
 async def _wait(sandbox: ProviderSandbox, fault: Fault | None) -> None:
+    replaced = sandbox.faults.replaced
     latency = sandbox.world.limiter.latency_ms + (fault.delay_ms if fault else 0.0)
     if latency > 0:
         await asyncio.sleep(latency / 1000)
     if fault and fault.hold:
-        await sandbox.faults.replaced()
+        await replaced.wait()
 
 
 async def _answer(

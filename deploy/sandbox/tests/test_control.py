@@ -4,7 +4,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.waiting import until
+from tests.support.waiting import PATIENCE_S, until
 
 CONTROL = "/_sandbox/plums"
 
@@ -171,6 +171,17 @@ async def test_a_fault_that_holds_lets_the_first_calls_pass_and_others_wait_unti
     assert not held.done()
     await sandbox.put(f"{CONTROL}/faults", json=[])
     assert (await held).status_code == 200
+
+
+async def test_a_held_call_is_let_go_too_when_the_faults_are_replaced_before_its_latency_is_over(
+    sandbox: httpx.AsyncClient,
+) -> None:
+    await sandbox.put(f"{CONTROL}/faults", json=[{"hold": True, "delay_ms": 500, "times": 1}])
+    held = asyncio.create_task(sandbox.get("/plums/v1/plums"))
+    await until(lambda: _no_faults_left(sandbox))
+    await sandbox.put(f"{CONTROL}/faults", json=[])
+    async with asyncio.timeout(PATIENCE_S):
+        assert (await held).status_code == 200
 
 
 async def _no_faults_left(sandbox: httpx.AsyncClient) -> bool:
