@@ -13,6 +13,7 @@ from shared.connector import (
     Call,
     Connector,
     Identity,
+    Lookup,
     OAuth2,
     Original,
     Page,
@@ -99,7 +100,7 @@ class Endless(Connector):
         return None
 
     @override
-    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
+    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
         raise RetryLater("Nothing is read again here.")
 
     @override

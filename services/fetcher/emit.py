@@ -11,16 +11,17 @@ from typing import Final
 
 import msgspec
 
-from services.fetcher.context import FetcherContext, JobRun
+from services.fetcher.context import FetcherContext, JobRun, LaneRun
 from services.fetcher.jobs.queries import Job
 from services.fetcher.known_items import KnownItem
-from shared.connector import Page, Record, Rejected
+from shared.connector import Lookup, Page, Record, Rejected
 from shared.contracts import items
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, timestamp
-from shared.contracts.items import MAX_BYTES, Item
+from shared.contracts.items import MAX_BYTES, Item, ItemRef
 from shared.contracts.progress import Receipt
 from shared.contracts.topics import ITEMS, dead_letters
+from shared.contracts.vocabulary import TombstoneReason
 from shared.kafka.metrics import count_dead_letters
 
 SORTED: Final = msgspec.json.Encoder(order="sorted")
@@ -47,8 +48,10 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
     receipt: Receipt
 
 
-def emission(run: JobRun, page: Page, *, version: int, known: Mapping[str, KnownItem]) -> Emission:
-    """Compare a page with what is ``known`` of its ids."""
+def emission(
+    run: JobRun, page: Page | Lookup, *, version: int, known: Mapping[str, KnownItem]
+) -> Emission:
+    """Compare what was read with what is ``known`` of its ids."""
     job, source = run.job, run.source
     messages: dict[str, Message] = {}
     read: list[KnownItem] = []
@@ -78,7 +81,7 @@ def _owner(record: Record) -> str | None:
     return None if record.part is None or "\0" in record.part else record.part
 
 
-def _records(page: Page, web_url: str | None) -> list[Record]:
+def _records(page: Page | Lookup, web_url: str | None) -> list[Record]:
     """Return each object once, as it came last.
 
     With a ``web_url`` (the sandbox's) a link keeps its path and query but leads there: people must
@@ -97,10 +100,32 @@ def _moved(url: str | None, web_url: str) -> str | None:
     return "/".join([web_url, *path])
 
 
+def tombstone(
+    run: LaneRun,
+    id_: str,
+    *,
+    version: int,
+    reason: TombstoneReason,
+    merged_into: str | None = None,
+) -> Message:
+    """Return the message that deletes an item of the run's lane."""
+    job = run.job
+    return items.deletion(
+        ItemRef(connection_id=job.connection_id, resource=job.resource, id=id_),
+        org_id=run.source.org_id,
+        generation=job.generation,
+        version=version,
+        reason=reason,
+        merged_into=merged_into,
+    )
+
+
 async def send_dead_letters(
     run: JobRun, context: FetcherContext, rejected: Sequence[Rejected]
 ) -> None:
     """Keep unreadable objects of a page: their bytes and their place in it."""
+    if not rejected:
+        return
     await context.producer.send_all(
         [
             Message(
@@ -130,7 +155,9 @@ def content_digest(record: Record) -> bytes:
     The content is all of the record, but of ``raw`` only what its connector calls content.
     """
     fields = msgspec.structs.asdict(record)
-    content, _ = fields.pop("content"), fields.pop("part")
+    content = fields.pop("content")
+    for whereabouts in ("part", "replaces"):
+        del fields[whereabouts]
     if content is not None:
         fields["raw"] = content
     return blake2b(SORTED.encode(fields), digest_size=16).digest()
@@ -163,7 +190,7 @@ def _message(
     return items.upsert(item, value, digest=digest.hex(), at=at), size
 
 
-def _added(receipt: Receipt, page: Page, *, emitted: int, oversized: int) -> Receipt:
+def _added(receipt: Receipt, page: Page | Lookup, *, emitted: int, oversized: int) -> Receipt:
     reasons = dict(receipt.drop_reasons)
     if page.rejected:
         reasons[MALFORMED] = reasons.get(MALFORMED, 0) + len(page.rejected)

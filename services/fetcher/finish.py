@@ -1,8 +1,7 @@
-"""Finish a complete walk: delete what it did not find, then close the job with its receipt.
+"""Finish a walk: queue what it did not find, ask for some of it by id, and close the job.
 
-A walk that would delete more than a fifth of the lane, and also more than a hundred items, holds
-the deletions back until a second walk finds that no more items are missing than the first did. An
-empty answer from a provider in trouble must not empty a customer's data.
+What is still in the queue then is asked for in the background: it neither holds the sync open nor
+makes it incomplete.
 """
 
 from __future__ import annotations
@@ -11,66 +10,95 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import known_items, parts, store
-from services.fetcher.context import FetcherContext, JobRun, LaneRun
+from services.fetcher import confirm, known_items, parts, store, unconfirmed
+from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs import transitions
+from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
-from shared.contracts import items
-from shared.contracts.items import ItemRef
+from shared import clock
+from shared.connector import Cursor, Interruption
 from shared.contracts.progress import SAID_IN_ERRORS, JobError, Outcome
-from shared.contracts.vocabulary import TombstoneReason
 
 FINISHING: Final = {"$walk": "complete"}
-"""The cursor of a walk whose pages are all read and which only has deletions left."""
-# Above both, deletions are held back. People do delete a hundred items at once, or half of ten.
-HOLD_SHARE: Final = 0.2
-HOLD_COUNT: Final = 100
+"""The cursor of a walk whose pages are all read, when what it did not find is not queued yet."""
+MOST_ASKED: Final = 200
+"""Ids that are asked for within the load: people expect the few deletions of a day at its end."""
+
+log = structlog.get_logger()
 
 
 async def finish(run: JobRun, context: FetcherContext) -> None:
-    """Delete the next chunk of what is gone, or close the job when nothing is left to delete."""
+    """Take the next step: queue what was not found, ask for some of it, close the job."""
     job = run.job
-    async with context.database.read() as db:
-        flawed = await parts.not_whole(db, job)
-    if flawed:
-        await _close_short(run, context, flawed)
-    elif job.receipt.dropped:
-        await _close(run, context, _dropped(job.receipt.dropped))
-    else:
-        await _delete_gone(run, context)
-
-
-async def _delete_gone(run: JobRun, context: FetcherContext) -> None:
-    job, floor = run.job, run.job.first_version or 0
-    async with context.database.read() as db:
-        went_on = await parts.floor(db, job) < floor
-    if went_on:
-        # This job has not seen what stands before the place of such a part now. The next walk
-        # that sees everything deletes.
-        await _close(run, context, None)
+    asked = (job.cursor or {}).get("asked")
+    if asked is None:
+        await _queue(run, context)
+    elif asked < MOST_ASKED and await _asked_some(run, context, asked):
         return
-    async with context.database.read() as db:
-        gone = await known_items.not_seen_since(db, job.connection_id, job.resource, version=floor)
-        # Only before the first deletion: those deleted no longer count, and a walk that began to
-        # delete was allowed to.
-        held = await _held(run, db, floor) if gone and job.receipt.deleted == 0 else None
-    if held is not None:
-        await _close(run, context, _holding(held), held=held)
-    elif gone:
-        await _delete(run, context, gone)
+    elif not await confirm.delete_some(run, context, end_run=run.ends):
+        async with context.database.write(lock=job.connection_id) as db:
+            await _close(db, job)
+
+
+async def _queue(run: JobRun, context: FetcherContext) -> None:
+    job = run.job
+    async with context.database.write(lock=job.connection_id) as db:
+        flawed = await parts.not_whole(db, job)
+        await unconfirmed.add_missing(db, job, whole=not flawed)
+        if await unconfirmed.count(db, job):
+            job.cursor = {**FINISHING, "asked": 0}
+            await transitions.advance(db, job, end_run=False, told=False)
+        else:
+            await _close(db, job)
+
+
+async def _asked_some(run: JobRun, context: FetcherContext, asked: int) -> bool:
+    """Ask for some of what was not found; return False when this job shall ask no more."""
+    job = run.job
+    job.cursor = {**FINISHING, "asked": asked + confirm.CHUNK}
+    try:
+        before = job.started_at or 0.0
+        more = await confirm.ask_some(run, context, asked_before=before, end_run=run.ends)
+    except Interruption as error:
+        # It is asked again in the background: nothing of this holds the sync open.
+        log.info("confirmation_interrupted", job_id=job.id, reason=error.reason)
+        more = False
+    if not more:
+        job.cursor = {**FINISHING, "asked": MOST_ASKED}
+    return more
+
+
+async def _close(db: AsyncConnection, job: Job) -> None:
+    """Close the job: it is as whole as its parts are."""
+    flawed = await parts.not_whole(db, job)
+    failed = bool(flawed) and not await parts.anything_read(db, job)
+    ended, left = await parts.outcomes(db, job), await unconfirmed.count(db, job)
+    job.receipt = msgspec.structs.replace(job.receipt, parts=ended, unconfirmed=left)
+    error = _dropped(job.receipt.dropped) if job.receipt.dropped else None
+    if flawed:
+        error = short_of(flawed, total=ended.total, something=not failed)
     else:
-        await _close(run, context, None)
+        floor = await parts.floor(db, job)
+        await known_items.forget_dropped(db, job.connection_id, job.resource, before=floor)
+        await parts.forget_others(db, job)
+    if not failed:
+        await store.lane_loaded(db, job.connection_id, job.resource, loaded=True)
+    now = clock.now() if left else None
+    await store.confirm_at(db, job.connection_id, job.resource, now)
+    await transitions.finish(db, job, _outcome(error, failed=failed), error)
 
 
-async def _close_short(run: JobRun, context: FetcherContext, flawed: list[WalkedPart]) -> None:
-    """Close a job of which not every part was read whole: nothing is deleted."""
-    async with context.database.read() as db:
-        something = await parts.anything_read(db, run.job)
-        total = (await parts.outcomes(db, run.job)).total
-    error = short_of(flawed, total=total, something=something)
-    await _close(run, context, error, outcome="incomplete" if something else "failed")
+def _outcome(error: JobError | None, *, failed: bool) -> Outcome:
+    if error is None:
+        return "done"
+    return "failed" if failed else "incomplete"
+
+
+def is_finishing(cursor: Cursor | None) -> bool:
+    return cursor is not None and cursor.get("$walk") == FINISHING["$walk"]
 
 
 def short_of(flawed: Sequence[WalkedPart], *, total: int, something: bool) -> JobError:
@@ -100,80 +128,10 @@ def _sentence(part: WalkedPart) -> str:
     return f"{name}: {error.detail} {error.remedy}".rstrip()
 
 
-async def _held(run: JobRun, db: AsyncConnection, floor: int) -> int | None:
-    """Return how many deletions a second walk has to confirm, None when this one may delete."""
-    job = run.job
-    count = await known_items.count(db, job.connection_id, job.resource, before=floor)
-    total = await known_items.count(db, job.connection_id, job.resource)
-    if count <= HOLD_COUNT or count <= HOLD_SHARE * total:
-        return None
-    before = await store.held_deletions(db, job.connection_id, job.resource)
-    return None if before is not None and count <= before else count
-
-
-async def _delete(run: JobRun, context: FetcherContext, gone: list[str]) -> None:
-    job, at = run.job, run.next_version()
-    positions = await send_deletions(run, context, gone, version=at, reason="not_visible")
-    job.item_positions = {**job.item_positions, **positions}
-    job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(gone))
-    async with context.database.write(lock=job.connection_id) as db:
-        await known_items.forget(db, job.connection_id, job.resource, gone)
-        await transitions.advance(db, job, end_run=run.ends)
-
-
-async def send_deletions(
-    run: LaneRun, context: FetcherContext, ids: list[str], *, version: int, reason: TombstoneReason
-) -> dict[int, int]:
-    """Send a tombstone for each id, and return the positions that they got."""
-    job, org_id = run.job, run.source.org_id
-    refs = [ItemRef(connection_id=job.connection_id, resource=job.resource, id=id_) for id_ in ids]
-    return await context.producer.send_all(
-        [
-            items.deletion(
-                ref, org_id=org_id, generation=job.generation, version=version, reason=reason
-            )
-            for ref in refs
-        ]
-    )
-
-
-async def _close(
-    run: JobRun,
-    context: FetcherContext,
-    error: JobError | None,
-    *,
-    held: int | None = None,
-    outcome: Outcome = "incomplete",
-) -> None:
-    job = run.job
-    async with context.database.write(lock=job.connection_id) as db:
-        ended = await parts.outcomes(db, job)
-        job.receipt = msgspec.structs.replace(job.receipt, parts=ended)
-        if not ended.named:
-            await store.hold_deletions(db, job.connection_id, job.resource, held)
-            floor = await parts.floor(db, job)
-            await known_items.forget_dropped(db, job.connection_id, job.resource, before=floor)
-            await parts.forget_others(db, job)
-        if outcome != "failed":
-            await store.lane_loaded(db, job.connection_id, job.resource, loaded=True)
-        await transitions.finish(db, job, "done" if error is None else outcome, error)
-
-
 def _dropped(count: int) -> JobError:
     return JobError(
         code="records_dropped",
         detail=(
-            f"{count} records could not be read, so nothing was deleted. They are kept as dead "
-            "letters, which say why."
-        ),
-    )
-
-
-def _holding(count: int) -> JobError:
-    return JobError(
-        code="deletions_held",
-        detail=(
-            f"{count} items were not found this time. That is so many that they are deleted only "
-            "when a second sync does not find them either. Sync again to confirm."
+            f"{count} records could not be read. They are kept as dead letters, which say why."
         ),
     )

@@ -216,7 +216,7 @@ async def forget_cursors(db: AsyncConnection, part: WalkedPart) -> None:
 async def forget_others(db: AsyncConnection, job: Job) -> None:
     """Forget the parts that the job's walk, which was whole, did not meet.
 
-    What they had read is deleted, so nobody may go on behind it.
+    What they had read is queued to be asked for by id, so nobody may go on behind it.
     """
     for table, its_id in ((parts, parts.c.id), (seen_cursors, seen_cursors.c.part)):
         lane = (table.c.connection_id == job.connection_id) & (table.c.resource == job.resource)
@@ -238,6 +238,30 @@ async def floor(db: AsyncConnection, job: Job) -> int:
     oldest = select(func.min(parts.c.first_version)).where(_of_walk(job))
     found: int | None = (await db.execute(oldest)).scalar_one()
     return job.first_version or 0 if found is None else found
+
+
+async def no_longer_named(db: AsyncConnection, job: Job) -> list[str]:
+    """Return the parts of former walks that this one read what named them, but did not meet them.
+
+    What named a part may itself be gone; then what named that counts, up to the parts with which a
+    walk begins: for these, every part of this walk that was named by none has to be whole.
+    """
+    lane = (parts.c.connection_id == job.connection_id) & (parts.c.resource == job.resource)
+    columns = (parts.c.id, parts.c.found_in, parts.c.outcome, parts.c.job_id)
+    rows = {row.id: row for row in (await db.execute(select(*columns).where(lane))).all()}
+    of_walk = {id_: row for id_, row in rows.items() if row.job_id == job.id}
+    roots = [row.outcome == "done" for row in of_walk.values() if row.found_in is None]
+    found = []
+    for id_, row in rows.items():
+        if row.job_id == job.id:
+            continue
+        at, passed = row.found_in, {id_}
+        while at in rows and at not in of_walk and at not in passed:
+            passed.add(at)
+            at = rows[at].found_in
+        if of_walk[at].outcome == "done" if at in of_walk else all(roots):
+            found.append(id_)
+    return found
 
 
 async def outcomes(db: AsyncConnection, job: Job) -> Parts:

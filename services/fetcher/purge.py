@@ -6,9 +6,9 @@ from typing import Final
 
 import msgspec
 
-from services.fetcher import known_items, parts, store
+from services.fetcher import known_items, parts, store, unconfirmed
 from services.fetcher.context import FetcherContext, LaneRun
-from services.fetcher.finish import send_deletions
+from services.fetcher.emit import tombstone
 from services.fetcher.jobs import transitions
 
 ABOVE_ALL: Final = 1 << 62
@@ -23,8 +23,9 @@ async def purge(run: LaneRun, context: FetcherContext) -> None:
         ids = await known_items.not_seen_since(
             db, job.connection_id, job.resource, version=ABOVE_ALL
         )
-    sent = await send_deletions(
-        run, context, ids, version=run.next_version(), reason="disconnected"
+    at = run.next_version()
+    sent = await context.producer.send_all(
+        [tombstone(run, id_, version=at, reason="disconnected") for id_ in ids]
     )
     job.item_positions = {**job.item_positions, **sent}
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
@@ -35,5 +36,7 @@ async def purge(run: LaneRun, context: FetcherContext) -> None:
         else:
             await store.lane_loaded(db, job.connection_id, job.resource, loaded=False)
             await parts.forget_lane(db, job.connection_id, job.resource)
+            await unconfirmed.forget_lane(db, job)
+            await store.confirm_at(db, job.connection_id, job.resource, None)
             await known_items.forget_dropped(db, job.connection_id, job.resource)
             await transitions.finish(db, job, "done")

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import structlog
 
 from services.fetcher import store
+from services.fetcher.confirm import ask_due
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.plan import give_up_unclaimed
@@ -48,6 +49,7 @@ async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], N
                 return
             await reap(database)
             await give_up_late(database)
+            await ask_due(database)
         except Exception:
             log.exception("heartbeat_failed")
 

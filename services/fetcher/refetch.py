@@ -1,4 +1,8 @@
-"""Read some ids again: send what they hold under a newer version, delete what is not found."""
+"""Read some ids again: send what they hold under a newer version, delete what is gone.
+
+Only what the provider says is gone is deleted here. An id that it merely does not find is left to
+the next walk, which sees whether its part still names it.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,7 @@ import msgspec
 
 from services.fetcher import known_items
 from services.fetcher.context import FetcherContext, JobRun
-from services.fetcher.emit import Emission, emission, send_dead_letters
-from services.fetcher.finish import send_deletions
+from services.fetcher.emit import Emission, emission, send_dead_letters, tombstone
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 
@@ -21,23 +24,23 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     """Read the next ids of the job's cursor, and close the job after the last ones."""
     job, at = run.job, run.next_version()
     ids = (job.cursor or {"ids": []})["ids"]
-    page = await run.connector.read(run.call, job.resource, tuple(ids[:CHUNK]))
-    emitted = emission(run, page, version=at, known={})
-    found = {item.id for item in emitted.known}
-    # A record that could not be read may be any of these ids, so then none of them counts as gone.
-    gone = [] if page.rejected else [id_ for id_ in ids[:CHUNK] if id_ not in found]
+    lookup = await run.connector.read(run.call, job.resource, tuple(ids[:CHUNK]))
+    emitted = emission(run, lookup, version=at, known={})
+    gone = [one for one in lookup.gone if one.id in ids[:CHUNK]]
     async with context.database.write(lock=job.connection_id) as db:
-        await queries.record_pending(db, job, tuple(found))
-    if page.rejected:
-        await send_dead_letters(run, context, page.rejected)
-    sent = await context.producer.send_all(emitted.messages)
-    deleted = await send_deletions(run, context, gone, version=at, reason="not_visible")
-    job.item_positions = {**job.item_positions, **sent, **deleted}
+        await queries.record_pending(db, job, tuple(item.id for item in emitted.known))
+    await send_dead_letters(run, context, lookup.rejected)
+    tombstones = [
+        tombstone(run, one.id, version=at, reason=one.reason, merged_into=one.merged_into)
+        for one in gone
+    ]
+    sent = await context.producer.send_all(emitted.messages + tombstones)
+    job.item_positions = {**job.item_positions, **sent}
     _count(job, emitted, deleted=len(gone))
     job.cursor = {"ids": ids[CHUNK:]}
     async with context.database.write(lock=job.connection_id) as db:
         await known_items.record(db, job.connection_id, job.resource, emitted.known)
-        await known_items.forget(db, job.connection_id, job.resource, gone)
+        await known_items.forget(db, job.connection_id, job.resource, [one.id for one in gone])
         if ids[CHUNK:]:
             await transitions.advance(db, job, end_run=run.ends)
         else:

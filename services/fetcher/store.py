@@ -145,18 +145,25 @@ async def lane_loaded(
     await db.execute(update(lanes).where(lane).values(loaded=int(loaded)))
 
 
-async def held_deletions(db: AsyncConnection, connection_id: str, resource: str) -> int | None:
-    """Return how many deletions the last walk held back, None when it held back none."""
-    lane = _lane(connection_id, resource)
-    held: int | None = (await db.execute(select(lanes.c.held_deletions).where(lane))).scalar_one()
-    return held
-
-
-async def hold_deletions(
-    db: AsyncConnection, connection_id: str, resource: str, count: int | None
+async def confirm_at(
+    db: AsyncConnection, connection_id: str, resource: str, at: float | None
 ) -> None:
+    """Set when the lane asks next, in the background, for what its walks did not find."""
     lane = _lane(connection_id, resource)
-    await db.execute(update(lanes).where(lane).values(held_deletions=count))
+    await db.execute(update(lanes).where(lane).values(confirm_at=at))
+
+
+async def lanes_to_confirm(db: AsyncConnection, *, most: int) -> list[tuple[str, str]]:
+    """Return connection and resource of the lanes whose time to ask has come."""
+    due = select(lanes.c.connection_id, lanes.c.resource).where(lanes.c.confirm_at <= clock.now())
+    found = await db.execute(due.order_by(lanes.c.confirm_at).limit(most))
+    return [(row.connection_id, row.resource) for row in found]
+
+
+async def take_confirmation(db: AsyncConnection, connection_id: str, resource: str) -> bool:
+    """Clear the lane's time to ask; return False when somebody else has done so."""
+    due = _lane(connection_id, resource) & (lanes.c.confirm_at <= clock.now())
+    return (await db.execute(update(lanes).where(due).values(confirm_at=None))).rowcount == 1
 
 
 async def forget_places(db: AsyncConnection, connection_id: str, resource: str) -> None:

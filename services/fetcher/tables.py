@@ -56,7 +56,7 @@ lanes = Table(
     Column("epoch", Big, nullable=False),
     Column("job_id", String, nullable=True),
     Column("loaded", Integer, nullable=False),
-    Column("held_deletions", Big, nullable=True),
+    Column("confirm_at", Float, nullable=True),
     PrimaryKeyConstraint("connection_id", "resource"),
 )
 
@@ -197,6 +197,24 @@ dropped_records = Table(
     Column("digest", Key, nullable=False),
     Column("version", Big, nullable=False),
     PrimaryKeyConstraint("connection_id", "resource", "digest"),
+    sqlite_with_rowid=False,
+)
+
+unconfirmed = Table(
+    "unconfirmed",
+    metadata,
+    Column("connection_id", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("id", Key, nullable=False),
+    Column("part", Key, nullable=True),
+    Column("version", Big, nullable=False),
+    Column("since", Float, nullable=False),
+    Column("asked_at", Float, nullable=False),
+    Column("absent_since", Float, nullable=True),
+    Column("merged_into", Key, nullable=True),
+    Column("confirmed", Boolean, nullable=False),
+    PrimaryKeyConstraint("connection_id", "resource", "id"),
+    Index("unconfirmed_by_age", "connection_id", "resource", "asked_at", "id"),
     sqlite_with_rowid=False,
 )
 

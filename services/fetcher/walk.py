@@ -13,7 +13,7 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import known_items, parts
+from services.fetcher import known_items, parts, unconfirmed
 from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.emit import SORTED, Emission, emission, send_dead_letters
 from services.fetcher.finish import FINISHING
@@ -21,7 +21,7 @@ from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import PartError, WalkedPart
 from shared import clock
-from shared.connector import LONGEST_CURSOR, Interruption, Page, Place, Restart, Schema
+from shared.connector import LONGEST_CURSOR, Gone, Interruption, Page, Place, Restart, Schema
 from shared.contracts.progress import JobError
 from shared.failpoints import failpoint
 
@@ -183,6 +183,9 @@ async def _checkpoint(
             await known_items.record_dropped(
                 db, job.connection_id, job.resource, page.rejected, version=run.version
             )
+        merged = _merged(page)
+        if merged:
+            await unconfirmed.add_merged(db, job, merged)
         if page.parts:
             await parts.name(
                 db,
@@ -201,6 +204,15 @@ async def _checkpoint(
     run.failed = 0
     if part.outcome is not None:
         run.part = None
+
+
+def _merged(page: Page) -> list[Gone]:
+    """Return the objects that the page's records name as merged into themselves."""
+    return [
+        Gone(id=id_, reason="merged", merged_into=record.id)
+        for record in page.records
+        for id_ in record.replaces
+    ]
 
 
 def _count(job: Job, part: WalkedPart, page: Page, emitted: Emission) -> None:

@@ -12,8 +12,9 @@ from typing import Final
 import structlog
 
 from services.fetcher import store, walk
+from services.fetcher.confirm import confirm
 from services.fetcher.context import FetcherContext, JobRun, open_lane_run, open_run
-from services.fetcher.finish import FINISHING, finish
+from services.fetcher.finish import finish, is_finishing
 from services.fetcher.interrupt import ATTEMPTS, backoff, fail, interrupted
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, LostClaimError
@@ -207,7 +208,9 @@ async def _read_pages(job: Job, source: Connection, context: FetcherContext) -> 
 def _step(job: Job) -> Callable[[JobRun, FetcherContext], Awaitable[None]]:
     if job.kind == "refetch":
         return refetch
-    if job.cursor == FINISHING:
+    if job.kind == "confirm":
+        return confirm
+    if is_finishing(job.cursor):
         return finish
     return walk.step if job.cursor == walk.WALKING else walk.begin
 

@@ -6,7 +6,7 @@ and emits its records.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 import msgspec
 
@@ -19,6 +19,7 @@ Cursor = dict[str, Any]
 None stands for the beginning or the end of a part."""
 LONGEST_CURSOR: Final = 3_000
 """Bytes of a cursor's JSON."""
+GoneReason = Literal["deleted", "archived", "merged", "trashed", "erased"]
 Schema = dict[str, Any]
 """JSON: what the pages of a part are understood by, for one the names of its fields."""
 
@@ -56,7 +57,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     ``name`` is what a person would call it, and never empty. ``raw`` is the whole object as the
     provider gave it. ``content`` is that of it whose change makes a new version of the item; None
     means all of it. ``part`` is the id of the part that it belongs to by its own parent, which is
-    not always the one that it was found in; None means that one.
+    not always the one that it was found in; None means that one. ``replaces`` are ids of objects
+    that were merged into it, as far as it names them.
     """
 
     id: str
@@ -68,6 +70,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str | None = None
     modified_at: str | None = None
     part: str | None = None
+    replaces: tuple[str, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,6 +126,32 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     missing: str | None = None
 
 
+class Gone(msgspec.Struct, frozen=True, kw_only=True):
+    """An object that its provider says is gone: archived, in the trash, merged into another.
+
+    ``merged_into`` is the id of that other one.
+    """
+
+    id: str
+    reason: GoneReason
+    merged_into: str | None = None
+
+
+class Lookup(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer of a provider that was asked for objects by their ids.
+
+    Each id is in one place at most. ``records`` are there. ``gone`` are gone by the provider's own
+    word. ``absent`` were refused by name, with a 404 or a 403 of their own: each was deleted, or is
+    no longer shared. Of an id that is nowhere, nothing was learned: a list without it proves
+    nothing. ``rejected`` are objects that could not be read.
+    """
+
+    records: list[Record] = []
+    rejected: list[Rejected] = []
+    gone: list[Gone] = []
+    absent: list[str] = []
+
+
 class Call(Protocol):
     """Send a request for the connection: wait for quota, add the token, refresh it on a 401."""
 
@@ -154,10 +183,11 @@ class Connector(Protocol):
         """Return how many records the provider says there are, None when it does not say."""
         ...
 
-    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
-        """Read these items again, by id.
+    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
+        """Ask for these objects by id, each once.
 
-        The page has no cursor and lacks the items that are gone.
+        Where several can be asked for at once, an id that the answer lacks is asked for again by
+        itself: a list without it proves nothing.
         """
         ...
 

@@ -49,7 +49,7 @@ def _empty_class(folders: Folders) -> None:
 
 
 def _other_shape(folders: Folders) -> None:
-    folders.connector(("ids: tuple[str, ...]) -> Page", "*ids: str) -> Page"))
+    folders.connector(("ids: tuple[str, ...]) -> Lookup", "*ids: str) -> Lookup"))
 
 
 def _no_sandbox(folders: Folders) -> None:

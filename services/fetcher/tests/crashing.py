@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import select, update
@@ -28,7 +28,9 @@ from shared.connector import (
     Bucket,
     Call,
     Cursor,
+    Gone,
     Identity,
+    Lookup,
     OAuth2,
     Original,
     Page,
@@ -36,6 +38,7 @@ from shared.connector import (
     Place,
     Provider,
     Record,
+    Rejected,
     Resource,
     RetryLater,
 )
@@ -161,6 +164,15 @@ class Orchard:
         """While it is there and not set, no page comes."""
         self.counting: asyncio.Event | None = None
         """While it is there and not set, nothing is counted."""
+        self.of_missing: Literal["archived", "refused", "silent"] = "archived"
+        """Says, when asked by id, what became of an object that is not in ``ids``."""
+        self.hidden: set[str] = set()
+        """Ids that pages leave out although they are there."""
+        self.of_ids: dict[str, Callable[[tuple[str, ...]], Lookup]] = {}
+        """Resource → what is answered instead when it is asked for by id."""
+        self.read_ids: list[tuple[str, ...]] = []
+        self.reject = 0
+        """Objects of each page that cannot be read."""
         self.asked: list[tuple[str, Cursor | None]] = []
         self.uncounted = 0
         self._crashes = crashes
@@ -188,7 +200,15 @@ class Orchard:
             {"from": start + self.size} if start + self.size < len(self.ids[resource]) else None
         )
         return Page(
-            records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in chosen], cursor=following
+            records=[
+                Record(id=id_, name=id_, raw={"id": id_})
+                for id_ in chosen
+                if id_ not in self.hidden
+            ],
+            cursor=following,
+            rejected=[
+                Rejected(pointer=f"/{n}", reason="odd", raw=b"{}") for n in range(self.reject)
+            ],
         )
 
     async def expected(self, call: Call, resource: str) -> int | None:
@@ -199,11 +219,18 @@ class Orchard:
             await self.counting.wait()
         return len(self.ids[resource])
 
-    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
+    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
+        self._crashes.moment()
+        self.read_ids.append(ids)
+        if resource in self.of_ids:
+            return self.of_ids[resource](ids)
         there = [id_ for id_ in ids if id_ in self.ids[resource]]
-        return Page(
-            records=[Record(id=id_, name=id_, raw={"id": id_}) for id_ in there], cursor=None
-        )
+        records = [Record(id=id_, name=id_, raw={"id": id_}) for id_ in there]
+        missing = [id_ for id_ in ids if id_ not in there]
+        if self.of_missing == "archived":
+            gone = [Gone(id=id_, reason="archived") for id_ in missing]
+            return Lookup(records=records, gone=gone)
+        return Lookup(records=records, absent=missing if self.of_missing == "refused" else [])
 
     def problem(self, response: object) -> None:
         return None

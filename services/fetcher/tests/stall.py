@@ -19,6 +19,7 @@ from shared.connector import (
     Bucket,
     Call,
     Interruption,
+    Lookup,
     Page,
     Part,
     Place,
@@ -61,8 +62,8 @@ class StallConnector:
     async def expected(self, call: Call, resource: str) -> int | None:
         return None
 
-    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
-        return Page(records=[], cursor=None)
+    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
+        return Lookup()
 
     def problem(self, response: Response) -> Interruption | None:
         match response.status:

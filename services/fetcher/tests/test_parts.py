@@ -135,15 +135,15 @@ async def test_a_refusal_is_tried_once_more_at_the_end(fetcher: Fetcher) -> None
     assert asked == [None, {"n": 1}, {"n": 1}], "at the place where it was refused"
 
 
-async def test_while_a_part_is_not_read_nothing_is_deleted(fetcher: Fetcher) -> None:
+async def test_while_a_part_is_refused_what_is_gone_from_others_is_deleted_and_nothing_else(
+    fetcher: Fetcher,
+) -> None:
     await loaded(fetcher)
     fetcher.orchard.of_part["green"] = refusing(refused)
     fetcher.orchard.of_part["red"] = rows("red", pages=1)
     assert (await loaded(fetcher, "again"))["apples"].state == "incomplete"
-    assert live(fetcher) == ALL
-    fetcher.orchard.of_part["green"] = rows("green")
-    assert (await loaded(fetcher, "and again"))["apples"].state == "done"
     assert live(fetcher) == [id_ for id_ in ALL if id_ != "red-1"]
+    assert fetcher.orchard.read_ids == [("apples-red-1", "apples-red-0")]
 
 
 async def test_a_part_that_was_given_up_goes_on_at_its_place_at_the_next_load(
@@ -307,7 +307,9 @@ async def test_parts_whose_limit_is_used_up_for_good_hold_up_no_others(fetcher: 
     assert live(fetcher) == ["red-0", "red-1"]
 
 
-async def test_a_walk_that_went_on_in_the_middle_deletes_nothing(fetcher: Fetcher) -> None:
+async def test_a_walk_that_went_on_in_the_middle_deletes_nothing_that_has_moved(
+    fetcher: Fetcher,
+) -> None:
     """An item may have moved to where it has not read: before the place."""
     moved = Record(id="apples-moved", name="moved", raw={})
     home, dead = "red", False
@@ -323,6 +325,7 @@ async def test_a_walk_that_went_on_in_the_middle_deletes_nothing(fetcher: Fetche
         return page
 
     fetcher.orchard.of_part |= {"green": table("green", 3), "red": table("red", 2)}
+    fetcher.orchard.ids["apples"].append(moved.id)
     await loaded(fetcher)
     dead = True
     assert (await loaded(fetcher, "broken off"))["apples"].state == "incomplete"

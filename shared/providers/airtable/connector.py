@@ -6,6 +6,7 @@ https://airtable.com/developers/web/api/list-bases, get-base-schema and list-rec
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -16,12 +17,11 @@ from shared.connector import (
     Call,
     Connector,
     Interruption,
+    Lookup,
     Page,
     Part,
     Place,
-    Record,
     Reject,
-    Rejected,
     Request,
     Response,
     Schema,
@@ -37,6 +37,13 @@ from shared.providers.airtable.walk import (
     table_part,
 )
 
+REFUSED: Final = frozenset({problems.GONE, problems.FORBIDDEN})
+SHAPES: Final = {
+    "bases": re.compile(r"app[0-9A-Za-z]+"),
+    "tables": re.compile(r"app[0-9A-Za-z]+/tbl[0-9A-Za-z]+"),
+    "records": re.compile(r"app[0-9A-Za-z]+/tbl[0-9A-Za-z]+/rec[0-9A-Za-z]+"),
+}
+"""The shapes of the ids of each resource's items."""
 PER_CALL: Final = 100
 """Ids of one formula: 100 of them stay far below the 16,000 characters that a URL may have."""
 
@@ -46,7 +53,13 @@ class AirtableConnector:
         return (BASES if resource == "bases" else LIST_OF_BASES,)
 
     async def schema(self, call: Call, resource: str, part: Part) -> Schema:  # noqa: ARG002
-        return mapping.base_schema(await _tables_if_there(call, base_and_table(part)[0]))
+        base = base_and_table(part)[0]
+        try:
+            return mapping.base_schema(await _list_tables(call, base, f"base {base}"))
+        except Reject as gone:
+            if gone.code != problems.GONE:
+                raise
+            return {}
 
     async def page(self, call: Call, resource: str, place: Place) -> Page:
         if place.part.id == BASES.id:
@@ -59,8 +72,9 @@ class AirtableConnector:
         # No list of Airtable's tells a total.
         return None
 
-    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
-        return await READERS[resource](call, ids)
+    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
+        # Ids become paths and parts of a formula, so nothing else may get there.
+        return await READERS[resource](call, tuple(filter(SHAPES[resource].fullmatch, ids)))
 
     def problem(self, response: Response) -> Interruption | None:
         return problems.problem(response)
@@ -151,10 +165,7 @@ async def _list_bases(call: Call, offset: str | None) -> Response:
 
 
 async def _list_tables(call: Call, base: str, what: str) -> list[Any]:
-    request = Request(
-        method="GET", path=f"/v0/meta/bases/{base}/tables", buckets=("token", f"base:{base}")
-    )
-    answer = await _allowed(call, request, f"Listing the tables of {what}", SCHEMA)
+    answer = await _allowed(call, _tables_request(base), f"Listing the tables of {what}", SCHEMA)
     return mapping.entries(answer.body, "tables")
 
 
@@ -186,81 +197,152 @@ async def _allowed(call: Call, request: Request, what: str, scope: str) -> Respo
         raise Reject(reason, code=problems.FORBIDDEN, scope=scope, remedy=remedy) from None
 
 
-async def _read_bases(call: Call, ids: tuple[str, ...]) -> Page:
-    wanted, found, bad, offset = set(ids), [], [], None
+async def _read_bases(call: Call, ids: tuple[str, ...]) -> Lookup:
+    bases: list[Any] = []
+    offset = None
     # A base cannot be read by id with these scopes, so look through the list.
     while True:
         body = (await _list_bases(call, offset)).body
-        records, rejected = mapping.each(
-            mapping.entries(body, "bases"), "bases", mapping.base_record
-        )
-        found += [record for record in records if record.id in wanted]
-        bad += rejected
+        bases += mapping.entries(body, "bases")
         offset, before = mapping.next_offset(body), offset
-        if offset in {None, before} or len(found) == len(wanted):
-            return Page(records=found, rejected=bad, cursor=None)
+        if offset in {None, before} or set(ids) <= _ids(bases):
+            break
+    found = [raw for raw in bases if _id(raw) in ids]
+    records, rejected = mapping.each(found, "bases", mapping.base_record)
+    left = [id_ for id_ in ids if id_ not in _ids(bases)]
+    absent = [id_ for id_ in left if await _is_refused(call, _tables_request(id_))]
+    return Lookup(records=records, rejected=rejected, absent=absent)
 
 
-async def _read_tables(call: Call, ids: tuple[str, ...]) -> Page:
-    found: list[Record] = []
-    bad: list[Rejected] = []
-    for base, wanted in _grouped(ids).items():
-        raws = await _tables_if_there(call, base)
-        records, rejected = mapping.each(raws, "tables", partial(mapping.table_record, base))
-        found += [record for record in records if record.id in wanted]
-        bad += rejected
-    return Page(records=found, rejected=bad, cursor=None)
+async def _read_tables(call: Call, ids: tuple[str, ...]) -> Lookup:
+    lookups = [await _tables_of(call, base, paths) for base, paths in _grouped(ids).items()]
+    return _together(lookups)
 
 
-async def _read_records(call: Call, ids: tuple[str, ...]) -> Page:
-    found: list[Record] = []
-    bad: list[Rejected] = []
+async def _tables_of(call: Call, base: str, paths: list[str]) -> Lookup:
+    raws = await _tables_if_there(call, base)
+    if raws is None:
+        return Lookup(absent=paths)
+    wanted = {path.rpartition("/")[2] for path in paths}
+    found = [raw for raw in raws if _id(raw) in wanted]
+    records, rejected = mapping.each(found, "tables", partial(mapping.table_record, base))
+    listed = {f"{base}/{id_}" for id_ in _ids(raws)}
+    left = [path for path in paths if path not in listed]
+    absent = [path for path in left if await _is_refused(call, _first_request(path))]
+    return Lookup(records=records, rejected=rejected, absent=absent)
+
+
+async def _read_records(call: Call, ids: tuple[str, ...]) -> Lookup:
+    lookups = []
     by_table = _grouped(ids)
     for base, paths in _grouped(by_table).items():
         raws = await _tables_if_there(call, base)
-        tables, _ = mapping.each(raws, "tables", mapping.table_schema)
-        owner = Part(id=base, name=f"base {base}")
-        for table in [WalkedTable.of(schema) for schema in tables]:
-            part = table_part(owner, table)
-            if part.id in paths:
-                page = await _read_rows(call, part, table, by_table[part.id])
-                found += page.records
-                bad += page.rejected
-    return Page(records=found, rejected=bad, cursor=None)
+        for path in paths:
+            if raws is None:
+                lookups.append(Lookup(absent=by_table[path]))
+            else:
+                lookups.append(await _rows_of(call, path, raws, by_table[path]))
+    return _together(lookups)
 
 
-async def _read_rows(call: Call, part: Part, table: WalkedTable, paths: list[str]) -> Page:
-    found: list[Record] = []
-    bad: list[Rejected] = []
+async def _rows_of(call: Call, path: str, raws: list[Any], paths: list[str]) -> Lookup:
+    """Read rows of the table at ``path``, whose base has the tables ``raws``."""
+    base, _, id_ = path.partition("/")
+    schemas, _ = mapping.each(raws, "tables", mapping.table_schema)
+    table = next((WalkedTable.of(schema) for schema in schemas if schema.id == id_), None)
+    if table is not None:
+        part = table_part(Part(id=base, name=f"base {base}"), table)
+        return await _read_rows(call, part, table, paths)
+    if id_ not in _ids(raws) and await _is_refused(call, _first_request(path)):
+        return Lookup(absent=paths)
+    return Lookup()
+
+
+async def _read_rows(call: Call, part: Part, table: WalkedTable, paths: list[str]) -> Lookup:
+    rows: list[Any] = []
     base = base_and_table(part)[0]
     for start in range(0, len(paths), PER_CALL):
-        names = [path.rpartition("/")[2] for path in paths[start : start + PER_CALL]]
-        formula = "OR({})".format(",".join(f"RECORD_ID()='{name}'" for name in names))
-        place = Place(part=part, size=PER_CALL)
-        # A page may be shorter than asked for, but never empty before the last: so there are at
-        # most as many pages as ids.
-        for _ in names:
-            body = (await _list_records(call, place, base, table.id, formula=formula)).body
-            raws = mapping.entries(body, "records")
-            records, rejected = mapping.each(
-                raws, "records", partial(mapping.row_record, base, table)
-            )
-            found += records
-            bad += rejected
-            cursor = following(body)
-            if cursor is None:
-                break
-            place = Place(part=part, size=PER_CALL, cursor=cursor)
-    return Page(records=found, rejected=bad, cursor=None)
+        rows += await _matching(call, part, table, paths[start : start + PER_CALL])
+    found = {f"{part.id}/{id_}" for id_ in _ids(rows)}
+    records, rejected = mapping.each(rows, "records", partial(mapping.row_record, base, table))
+    # A formula is answered with a list, and a list proves nothing of what it lacks.
+    left = [path for path in paths if path not in found]
+    absent = [path for path in left if await _is_refused(call, _row_request(path))]
+    return Lookup(records=records, rejected=rejected, absent=absent)
 
 
-async def _tables_if_there(call: Call, base: str) -> list[Any]:
+async def _matching(call: Call, part: Part, table: WalkedTable, paths: list[str]) -> list[Any]:
+    names = [path.rpartition("/")[2] for path in paths]
+    formula = "OR({})".format(",".join(f"RECORD_ID()='{name}'" for name in names))
+    place = Place(part=part, size=PER_CALL)
+    rows: list[Any] = []
+    # A page may be shorter than asked for, but never empty before the last: so there are at most as
+    # many pages as ids.
+    for _ in names:
+        body = (
+            await _list_records(call, place, base_and_table(part)[0], table.id, formula=formula)
+        ).body
+        rows += mapping.entries(body, "records")
+        cursor = following(body)
+        if cursor is None:
+            break
+        place = Place(part=part, size=PER_CALL, cursor=cursor)
+    return rows
+
+
+async def _is_refused(call: Call, request: Request) -> bool:
+    """Return whether Airtable refuses by name what the request asks for."""
+    try:
+        await call(request)
+    except Reject as refused:
+        if refused.code not in REFUSED:
+            raise
+        return True
+    return False
+
+
+async def _tables_if_there(call: Call, base: str) -> list[Any] | None:
+    """Return a base's tables, None when Airtable refuses that base."""
     try:
         return await _list_tables(call, base, f"base {base}")
     except Reject as refused:
-        if refused.code != problems.GONE:
+        if refused.code not in REFUSED:
             raise
-        return []
+        return None
+
+
+def _tables_request(base: str) -> Request:
+    buckets = ("token", f"base:{base}")
+    return Request(method="GET", path=f"/v0/meta/bases/{base}/tables", buckets=buckets)
+
+
+def _first_request(table: str) -> Request:
+    """Return the request for the first row of a table, which is there even when it has none."""
+    buckets = ("token", f"base:{table.partition('/')[0]}")
+    return Request(method="GET", path=f"/v0/{table}", params=(("pageSize", "1"),), buckets=buckets)
+
+
+def _row_request(path: str) -> Request:
+    buckets = ("token", f"base:{path.partition('/')[0]}")
+    return Request(method="GET", path=f"/v0/{path}", buckets=buckets)
+
+
+def _id(raw: Any) -> str:
+    """Return the id of an entry, an empty one for something else than an object."""
+    return str(raw.get("id")) if isinstance(raw, dict) else ""
+
+
+def _ids(raws: Iterable[Any]) -> set[str]:
+    return {_id(raw) for raw in raws}
+
+
+def _together(lookups: list[Lookup]) -> Lookup:
+    """Return several lookups as one."""
+    return Lookup(
+        records=[record for lookup in lookups for record in lookup.records],
+        rejected=[one for lookup in lookups for one in lookup.rejected],
+        absent=[path for lookup in lookups for path in lookup.absent],
+    )
 
 
 def _grouped(paths: Iterable[str]) -> dict[str, list[str]]:
@@ -271,7 +353,7 @@ def _grouped(paths: Iterable[str]) -> dict[str, list[str]]:
     return groups
 
 
-READERS: Final[dict[str, Callable[[Call, tuple[str, ...]], Awaitable[Page]]]] = {
+READERS: Final[dict[str, Callable[[Call, tuple[str, ...]], Awaitable[Lookup]]]] = {
     "bases": _read_bases,
     "tables": _read_tables,
     "records": _read_records,

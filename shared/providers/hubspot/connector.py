@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import quote
 
 from shared.connector import (
     Bucket,
     Call,
     Connector,
+    Gone,
     Interruption,
+    Lookup,
     Page,
     Part,
     Place,
@@ -21,8 +24,8 @@ from shared.connector import (
     Response,
     Schema,
 )
-from shared.providers.hubspot.mapping import TYPE_IDS, read_rows
-from shared.providers.hubspot.problems import limits, problem
+from shared.providers.hubspot.mapping import TYPE_IDS, is_object_id, read_rows
+from shared.providers.hubspot.problems import FORBIDDEN, NOT_FOUND, limits, problem
 from shared.providers.hubspot.walk import Columns
 
 # Dated versions come in March and September and are supported for at least 18 months.
@@ -61,11 +64,23 @@ class HubSpotConnector:
         total = body.get("total") if isinstance(body, dict) else None
         return total if type(total) is int else None
 
-    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
+    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
         columns = await _columns(call, resource)
         rows = await _batch(call, resource, columns, ids)
-        records, rejected = read_rows(rows, resource, columns.link)
-        return Page(records=records, rejected=rejected, cursor=None)
+        left = tuple(id_ for id_ in ids if id_ not in _ids(rows))
+        # Archived objects are found only where archived ones are asked for.
+        rows += await _batch(call, resource, columns, left, archived=True)
+        live = [row for row in rows if not _is_archived(row)]
+        records, rejected = read_rows(live, resource, columns.link)
+        archived = [row["id"] for row in rows if _is_archived(row)]
+        gone = [Gone(id=id_, reason="archived") for id_ in archived if id_ in ids]
+        absent: list[str] = []
+        answered = _ids(rows)
+        for id_ in [one for one in ids if one not in answered]:
+            alone = await _alone(call, resource, id_)
+            gone += alone.gone
+            absent += alone.absent
+        return Lookup(records=records, rejected=rejected, gone=gone, absent=absent)
 
     def problem(self, response: Response) -> Interruption | None:
         return problem(response)
@@ -183,11 +198,18 @@ def _usable(row: Any) -> bool:
     )
 
 
-async def _batch(call: Call, resource: str, columns: Columns, ids: tuple[str, ...]) -> list[Any]:
+async def _batch(
+    call: Call,
+    resource: str,
+    columns: Columns,
+    ids: tuple[str, ...],
+    *,
+    archived: bool = False,
+) -> list[Any]:
     """Return the objects with these ids, read a hundred a call.
 
     Objects that are gone are missing: HubSpot names them in ``errors`` beside the results, in a
-    207.
+    207. With ``archived`` only archived objects are found, without it only live ones.
     """
     path = f"/crm/objects/{VERSION}/{resource}/batch/read"
     rows: list[Any] = []
@@ -195,6 +217,34 @@ async def _batch(call: Call, resource: str, columns: Columns, ids: tuple[str, ..
         inputs = [{"id": id_} for id_ in ids[start : start + PAGE]]
         # Names in the body have no limit of length, unlike those in the URL of a list.
         body = {"inputs": inputs, "properties": columns.names}
-        response = await call(Request(method="POST", path=path, json=body, buckets=LISTS))
-        rows += _objects(response.body, "results")
+        params = (("archived", "true"),) if archived else ()
+        request = Request(method="POST", path=path, params=params, json=body, buckets=LISTS)
+        rows += _objects((await call(request)).body, "results")
     return rows
+
+
+async def _alone(call: Call, resource: str, id_: str) -> Lookup:
+    """Ask for one object that no batch had.
+
+    HubSpot answers for an object that was merged away with the one that it was merged into, or says
+    that it does not exist.
+    """
+    path = f"/crm/objects/{VERSION}/{resource}/{quote(id_, safe='')}"
+    try:
+        body = (await call(Request(method="GET", path=path, buckets=LISTS))).body
+    except Reject as refused:
+        if refused.code not in {NOT_FOUND, FORBIDDEN}:
+            raise
+        return Lookup(absent=[id_])
+    other = body.get("id") if isinstance(body, dict) else None
+    if not isinstance(other, str) or other == id_ or not is_object_id(other):
+        return Lookup()
+    return Lookup(gone=[Gone(id=id_, reason="merged", merged_into=other)])
+
+
+def _ids(rows: list[Any]) -> set[str]:
+    return {str(row.get("id")) for row in rows if isinstance(row, dict)}
+
+
+def _is_archived(row: Any) -> bool:
+    return isinstance(row, dict) and row.get("archived") is True and isinstance(row.get("id"), str)

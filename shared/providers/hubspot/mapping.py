@@ -52,7 +52,20 @@ def _record(row: dict[str, Any], resource: str, link: str | None) -> Record:
         url=None if link is None else link + id_,
         created_at=row.get("createdAt"),
         modified_at=row.get("updatedAt"),
+        replaces=_merged(row["properties"], id_),
     )
+
+
+def is_object_id(id_: str) -> bool:
+    """Return whether a text can be an id. Anything else must not get into a link or a key."""
+    return id_.isascii() and id_.isdigit()
+
+
+def _merged(properties: Properties, id_: str) -> tuple[str, ...]:
+    """Return the ids of the objects that were merged into this one: ``11;22``."""
+    named = properties.get("hs_merged_object_ids")
+    ids = named.split(";") if isinstance(named, str) else []
+    return tuple(one for one in ids if is_object_id(one) and one != id_)
 
 
 def _flaw(row: Any) -> str | None:
@@ -60,8 +73,7 @@ def _flaw(row: Any) -> str | None:
     if not isinstance(row, dict):
         return "the object is not a JSON object"
     id_ = row.get("id")
-    # Object ids are digits. Anything else must not get into a link or a key.
-    if not (isinstance(id_, str) and id_.isascii() and id_.isdigit()):
+    if not (isinstance(id_, str) and is_object_id(id_)):
         return "the object's id is not a string of digits"
     if not isinstance(row.get("properties"), dict):
         return "the object's properties are not a JSON object"

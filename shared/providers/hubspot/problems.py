@@ -31,6 +31,8 @@ WINDOW_S: Final = 10.0
 SECOND_S: Final = 1.0
 WAIT_S: Final = {"DAILY": DAILY_S, "SECONDLY": SECOND_S}
 LIMIT_NAMES: Final = {"DAILY": "calls a day", "SECONDLY": "searches a second"}
+NOT_FOUND: Final = "not_found"
+FORBIDDEN: Final = "forbidden"
 INTERVAL: Final = "x-hubspot-ratelimit-interval-milliseconds"
 
 Body = dict[str, Any]
@@ -71,7 +73,7 @@ def _unauthorized(_: Response, body: Body) -> Reauthorize:
 
 
 def _absent(_: Response, __: Body) -> Reject:
-    return Reject("HubSpot does not know this object type or address.", code="not_found")
+    return Reject("HubSpot does not know this object type or address.", code=NOT_FOUND)
 
 
 def _too_long(_: Response, __: Body) -> Reject:
@@ -110,7 +112,7 @@ def _number(text: str) -> int:
 
 def _forbidden(_: Response, body: Body) -> Reject:
     if body.get("category") != "MISSING_SCOPES":
-        return Reject(f"HubSpot does not allow this{_said(body)}", code="forbidden")
+        return Reject(f"HubSpot does not allow this{_said(body)}", code=FORBIDDEN)
     scope = _missing_scope(body)
     which = f"the scope {scope}" if scope else "a scope"
     reason = f"HubSpot does not allow this: {which} was not granted."

@@ -18,7 +18,9 @@ from shared.connector import (
     Call,
     Connector,
     Cursor,
+    Gone,
     Interruption,
+    Lookup,
     Page,
     Part,
     Place,
@@ -28,7 +30,7 @@ from shared.connector import (
     Schema,
 )
 from shared.providers.notion import VERSION
-from shared.providers.notion.mapping import read, sources
+from shared.providers.notion.mapping import in_trash, read, sources
 from shared.providers.notion.problems import FORBIDDEN, GONE, malformed, problem
 from shared.providers.notion.walk import Rows
 
@@ -68,16 +70,22 @@ class NotionConnector:
         # No list and no query of Notion's tells a total.
         return None
 
-    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Page:
-        found = []
+    async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
+        found, gone, absent = [], [], []
         for id_ in ids:
             try:
-                found.append(await _one(call, resource, id_))
+                one = await _one(call, resource, id_)
             except Reject as reject:
                 if reject.code != GONE:
                     raise
+                absent.append(id_)
+                continue
+            if in_trash(one):
+                gone.append(Gone(id=id_, reason="trashed"))
+            else:
+                found.append(one)
         records, rejected = read(KINDS[resource], found)
-        return Page(records=records, rejected=rejected, cursor=None)
+        return Lookup(records=records, rejected=rejected, gone=gone, absent=absent)
 
     def problem(self, response: Response) -> Interruption | None:
         return problem(response)

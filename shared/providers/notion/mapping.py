@@ -65,7 +65,7 @@ def read(kind: str, results: Iterable[Any]) -> tuple[list[Record], list[Rejected
     for place, found in enumerate(results):
         pointer = f"/results/{place}"
         try:
-            if found["object"] == kind and found.get("in_trash") is not True:
+            if found["object"] == kind and not in_trash(found):
                 records.append(reader(found))
         except Odd as odd:
             rejected.append(_rejected(pointer + odd.pointer, odd.reason, found))
@@ -82,9 +82,13 @@ def sources(results: Iterable[Any]) -> list[tuple[str, str]]:
         if not isinstance(one, dict) or one.get("object") != "data_source":
             continue
         id_ = one.get("id")
-        if one.get("in_trash") is not True and isinstance(id_, str) and _usable(id_):
+        if not in_trash(one) and isinstance(id_, str) and _usable(id_):
             found.append((id_, _title(one) or id_))
     return found
+
+
+def in_trash(found: dict[str, Any]) -> bool:
+    return found.get("in_trash") is True
 
 
 def _usable(id_: str) -> bool:

@@ -195,7 +195,7 @@ async def test_an_expected_count_is_the_count(
         )
 
 
-async def test_objects_are_read_again_by_id_and_what_is_gone_is_absent(
+async def test_objects_are_read_by_id_and_what_is_gone_is_named(
     subject: Subject,
     resource: str,
     app: SandboxClientApp,
@@ -209,16 +209,19 @@ async def test_objects_are_read_again_by_id_and_what_is_gone_is_absent(
         "POST", f"/accounts/{account}/mutate", {"resource": resource, "archive": ids[:1]}
     )
     try:
-        page = await subject.connector().read(call, resource, tuple(ids))
+        lookup = await subject.connector().read(call, resource, tuple(ids))
     except NotImplementedError as error:
         raise Unwritten(not_written(subject, "read", error)) from None
     except Interruption as error:
         raise interrupted(subject, resource, error) from None
-    if set(_ids(page)) != set(ids[1:]) or page.cursor is not None:
+    there = [record.id for record in lookup.records]
+    named = [*(one.id for one in lookup.gone), *lookup.absent]
+    if set(there) != set(ids[1:]) or named != ids[:1]:
         raise Unwritten(
             f"{subject.at('connector.py')}: read() of {_few(ids)} in {resource}, of which the "
-            f"first was deleted, gives {_few(_ids(page))} and the cursor {page.cursor!r}. Give the "
-            "records that are there, and no cursor."
+            f"first was deleted, gives {_few(there)} and names {_few(named)} as gone or absent. "
+            "Give the records that are there; name in gone what the provider says is gone, and in "
+            "absent what it refuses by its id."
         )
 
 

@@ -8,9 +8,11 @@ import pytest
 from deploy.sandbox.providers.airtable.tests.serving import access_token
 from deploy.sandbox.world import World
 from shared.connector import (
+    Lookup,
     Page,
     Record,
     Reject,
+    Request,
     Response,
     Restart,
 )
@@ -21,6 +23,11 @@ from shared.providers.airtable.problems import problem
 from shared.providers.airtable.tests.caller import RealCall, ScriptedCall, walk
 from tests.support import walks
 
+NOWHERE = {
+    "bases": "appGone",
+    "tables": "appGone/tblGone",
+    "records": "appGone/tblGone/recGone",
+}
 BASE, TABLE = "appAAAAAAAAAAAAAA", "tblBBBBBBBBBBBBBB"
 BASES = {"bases": [{"id": BASE, "name": "Orchard", "permissionLevel": "create"}]}
 FIELDS = [{"id": "fldName", "name": "Name"}, {"id": "fldCount", "name": "Count"}]
@@ -143,16 +150,45 @@ async def test_every_call_counts_against_the_token_and_calls_into_a_base_against
 
 
 @pytest.mark.parametrize("resource", ["bases", "tables", "records"])
-async def test_items_are_read_again_by_id_and_what_is_gone_is_absent(
+async def test_items_are_read_by_id_and_what_is_gone_is_named(
     world: World, call: RealCall, resource: str
 ) -> None:
     account = world.simulated.default.id
     ids = tuple(live(world, resource))[:250]
     world.mutate(account, resource, create=0, update=[ids[1]], archive=[ids[0]])
-    page = await CONNECTOR.read(
-        call, resource, (*ids, "appGone", "appGone/tblGone", "appGone/tblGone/recGone")
-    )
-    assert sorted(record.id for record in page.records) == sorted(ids[1:])
+    nowhere = NOWHERE[resource]
+    lookup = await CONNECTOR.read(call, resource, (*ids, nowhere, "appX/../x", "rec'1"))
+    assert sorted(record.id for record in lookup.records) == sorted(ids[1:])
+    assert sorted(lookup.absent) == sorted([ids[0], nowhere])
+
+
+async def test_what_a_formula_leaves_out_is_asked_for_by_itself_and_proves_nothing_until_then(
+    world: World, call: RealCall
+) -> None:
+    """The formula's reply is short: an answer with no records, though each of them is there."""
+    ids = tuple(live(world, "records"))[:3]
+
+    async def short(request: Request) -> Response:
+        answer = await call(request)
+        if "filterByFormula" not in dict(request.params):
+            return answer
+        return msgspec.structs.replace(answer, body={"records": []})
+
+    assert await CONNECTOR.read(short, "records", ids) == Lookup()
+
+
+async def test_of_a_base_and_a_table_that_are_gone_one_call_settles_all_rows(
+    world: World, call: RealCall
+) -> None:
+    rows = [
+        id_ for id_ in live(world, "records") if id_.startswith(next(iter(live(world, "bases"))))
+    ]
+    base = rows[0].partition("/")[0]
+    world.mutate(world.simulated.default.id, "bases", create=0, update=[], archive=[base])
+    before = len(call.sent)
+    lookup = await CONNECTOR.read(call, "records", tuple(rows[:40]))
+    assert sorted(lookup.absent) == sorted(rows[:40])
+    assert len(call.sent) - before == 1
 
 
 async def test_an_expired_iterator_starts_its_table_again(world: World, call: RealCall) -> None:

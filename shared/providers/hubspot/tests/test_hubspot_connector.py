@@ -8,7 +8,9 @@ import pytest
 from deploy.sandbox.providers.hubspot.tests.serving import Serving, tokens
 from deploy.sandbox.world import Limit, SandboxAccount
 from shared.connector import (
+    Gone,
     Interruption,
+    Lookup,
     Page,
     Place,
     Reauthorize,
@@ -207,11 +209,32 @@ async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(
     call = caller(sandbox, small)
     ids = list(sandbox.world.rows(small.id, "contacts"))[:120]
     sandbox.world.mutate(small.id, "contacts", create=0, update=[], archive=[ids[3]])
-    page = await CONNECTOR.read(call, "contacts", (*ids, "404"))
-    assert [record.id for record in page.records] == [id_ for id_ in ids if id_ != ids[3]]
-    assert page.cursor is None
-    assert page.records[0] == (await walks.first_page(CONNECTOR, call, "contacts")).records[0]
+    lookup = await CONNECTOR.read(call, "contacts", (*ids, "404"))
+    assert [record.id for record in lookup.records] == [id_ for id_ in ids if id_ != ids[3]]
+    assert lookup.records[0] == (await walks.first_page(CONNECTOR, call, "contacts")).records[0]
+    assert lookup.gone == [Gone(id=ids[3], reason="archived")]
+    assert lookup.absent == ["404"]
     await call.aclose()
+
+
+async def test_what_a_batch_leaves_out_proves_nothing_and_is_asked_for_by_itself() -> None:
+    properties: dict[str, Any] = {"results": []}
+    alive, survivor = {"id": "1", "properties": {}}, {"id": "9", "properties": {}}
+    call = Scripted(properties, {}, {"results": []}, {"results": []}, alive, survivor)
+    lookup = await CONNECTOR.read(call, "contacts", ("1", "2"))
+    assert [request.path.rpartition("/")[2] for request in call.seen[-2:]] == ["1", "2"]
+    assert lookup == Lookup(gone=[Gone(id="2", reason="merged", merged_into="9")])
+
+
+@pytest.mark.parametrize(
+    ("named", "ids"),
+    [("11;22", ("11", "22")), ("1", ()), ("", ()), (None, ()), (7, ()), ("11;x;;1", ("11",))],
+)
+def test_a_record_names_the_objects_that_were_merged_into_it(
+    named: Any, ids: tuple[str, ...]
+) -> None:
+    (record,), _ = read_rows([row("1", hs_merged_object_ids=named)], "contacts", None)
+    assert record.replaces == ids
 
 
 async def test_raw_is_the_whole_object(sandbox: Serving, small: SandboxAccount) -> None:

@@ -13,7 +13,7 @@ from deploy.sandbox.providers.notion.rows import source_of
 from deploy.sandbox.providers.notion.sample_names import NASTY
 from deploy.sandbox.providers.notion.tests.serving import Fault, live
 from deploy.sandbox.world import Limit, World
-from shared.connector import Part, Place, Reject, Request, Response, Restart
+from shared.connector import Gone, Part, Place, Reject, Request, Response, Restart
 from shared.providers.notion import PROVIDER, VERSION
 from shared.providers.notion.connector import CONNECTOR
 from shared.providers.notion.mapping import read
@@ -220,17 +220,22 @@ async def test_a_cursor_that_ran_out_restarts_the_walk(world: World) -> None:
         Rows.from_cursor({"somewhere": "else"})
 
 
-async def test_items_are_read_again_by_id_and_what_is_gone_is_absent(world: World) -> None:
+NOWHERE = "00000000-0000-4000-8000-000000000000"
+
+
+async def test_items_are_read_by_id_and_what_is_gone_is_named(world: World) -> None:
     for resource in SIMULATED.resources:
         ids = list(live(world, resource))[:3]
         world.mutate(DEFAULT, resource, create=0, update=[ids[0]], archive=[ids[1]])
         async with calling(world) as caller:
-            page = await CONNECTOR.read(
-                caller, resource, (*ids, "00000000-0000-4000-8000-000000000000")
-            )
-        assert [record.id for record in page.records] == [ids[0], ids[2]]
-        assert "(edit 1)" in page.records[0].name
-        assert all("request_id" not in record.raw for record in page.records)
+            lookup = await CONNECTOR.read(caller, resource, (*ids, NOWHERE))
+        assert [record.id for record in lookup.records] == [ids[0], ids[2]]
+        assert "(edit 1)" in lookup.records[0].name
+        assert all("request_id" not in record.raw for record in lookup.records)
+        # People leave; only pages and data sources have a trash.
+        in_trash = [] if resource == "users" else [Gone(id=ids[1], reason="trashed")]
+        assert lookup.gone == in_trash
+        assert lookup.absent == [*([] if in_trash else [ids[1]]), NOWHERE]
 
 
 async def test_names_are_whole_and_what_has_none_is_called_so(world: World) -> None:

@@ -1,0 +1,203 @@
+"""Ask the provider by id for the items that a walk did not find, and delete what it says is gone.
+
+A provider's word deletes at once: archived, in the trash, merged. That it refuses an item by name
+(404 or 403) deletes only if its part was read whole without it, which is why it was queued, and if
+an item that was just seen is found in the same moment. An answer without the item proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fetcher import known_items, store, unconfirmed
+from services.fetcher.context import FetcherContext, JobRun
+from services.fetcher.emit import Emission, emission, send_dead_letters, tombstone
+from services.fetcher.jobs import queries, transitions
+from services.fetcher.jobs.queries import Job, new_job
+from services.fetcher.unconfirmed import ASK_AGAIN_S, Missing
+from shared import clock
+from shared.connector import Gone, Interruption, Lookup, RetryLater
+from shared.db import Database
+
+CHUNK: Final = 50
+"""Ids of one checkpoint. Where a provider has no batch read, each of them is a call."""
+SHARE: Final = 5
+"""The background uses at most this fraction of a connection's time, hence of its limits."""
+INTERRUPTED_S: Final = 60.0
+"""The rest after a provider did not answer, if it did not ask for a longer one."""
+MOST_DUE: Final = 100
+
+log = structlog.get_logger()
+
+
+async def confirm(run: JobRun, context: FetcherContext) -> None:
+    """Take the next step of a job that asks in the background, and close it at the run's end.
+
+    It never waits within its lane: it is closed, and another job goes on later.
+    """
+    job, more, rest_s = run.job, False, 0.0
+    try:
+        if not run.ends:
+            before = clock.now() - ASK_AGAIN_S
+            more = await ask_some(run, context, asked_before=before)
+            more = more or await delete_some(run, context)
+    except Interruption as error:
+        log.info("confirmation_interrupted", job_id=job.id, reason=error.reason)
+        after_s = error.after_s if isinstance(error, RetryLater) else None
+        rest_s = max(INTERRUPTED_S, after_s or 0.0)
+    if not more:
+        await _close(run, context, rest_s=rest_s)
+
+
+async def ask_some(
+    run: JobRun, context: FetcherContext, *, asked_before: float, end_run: bool = False
+) -> bool:
+    """Ask for the next ids; return False when there are none.
+
+    Raises:
+        Interruption: the provider did not answer. Nothing was written.
+    """
+    async with context.database.read() as db:
+        missing = await unconfirmed.next_to_ask(db, run.job, asked_before=asked_before, most=CHUNK)
+    if missing:
+        await _ask(run, context, missing, end_run=end_run)
+    return bool(missing)
+
+
+async def delete_some(run: JobRun, context: FetcherContext, *, end_run: bool = False) -> bool:
+    """Delete the next items that are not visible any more; return False when there are none."""
+    async with context.database.read() as db:
+        ids = await unconfirmed.to_delete(db, run.job)
+    if ids:
+        await _delete(run, context, ids, end_run=end_run)
+    return bool(ids)
+
+
+async def ask_due(database: Database) -> None:
+    """Create the jobs whose time to ask in the background has come."""
+    async with database.read() as db:
+        due = await store.lanes_to_confirm(db, most=MOST_DUE)
+    for connection_id, resource in due:
+        async with database.write(lock=connection_id) as db:
+            source = await store.connection(db, connection_id)
+            if not await store.take_confirmation(db, connection_id, resource) or source is None:
+                continue
+            if source.status not in {"disconnected", "reauth_required"}:
+                job = new_job(connection_id, resource, source.generation, kind="confirm")
+                await transitions.create(db, job)
+
+
+class Answers(msgspec.Struct, frozen=True, kw_only=True):
+    """Say what a lookup means for the ids that were asked for.
+
+    ``settled`` are there, or gone; they leave the queue. ``absent`` were refused by name while an
+    item that was just seen was found. Of ``unknown`` ids nothing was learned.
+    """
+
+    gone: list[Gone]
+    settled: list[str]
+    absent: list[str]
+    unknown: list[str]
+
+    @classmethod
+    def of(cls, lookup: Lookup, missing: Sequence[Missing], control: str | None) -> Answers:
+        there = {record.id for record in lookup.records}
+        refused = set(lookup.absent)
+        asked = {one.id for one in missing}
+        gone = [one for one in lookup.gone if one.id in asked]
+        # One that another item names as merged into itself is gone if it is not found either.
+        gone += [
+            Gone(id=one.id, reason="merged", merged_into=one.merged_into)
+            for one in missing
+            if one.id in refused and one.merged_into is not None
+        ]
+        over = {one.id for one in gone}
+        left = [one.id for one in missing if one.id not in there | over]
+        believed = refused if control in there else set()
+        return cls(
+            gone=gone,
+            settled=sorted(there | over),
+            absent=[id_ for id_ in left if id_ in believed],
+            unknown=[id_ for id_ in left if id_ not in believed],
+        )
+
+
+async def _ask(
+    run: JobRun, context: FetcherContext, missing: Sequence[Missing], *, end_run: bool
+) -> None:
+    job, at = run.job, run.next_version()
+    async with context.database.read() as db:
+        control = await unconfirmed.control(db, job, missing[0].part)
+    ids = [one.id for one in missing] + ([] if control is None else [control])
+    lookup = await run.connector.read(run.call, job.resource, tuple(ids))
+    answers = Answers.of(lookup, missing, control)
+    # The control item was just read by the walk: it is no news, and is not counted again.
+    found = [record for record in lookup.records if record.id != control]
+    async with context.database.write(lock=job.connection_id) as db:
+        known = await known_items.known(
+            db, job.connection_id, job.resource, [record.id for record in found]
+        )
+        page = msgspec.structs.replace(lookup, records=found)
+        emitted = emission(run, page, version=at, known=known)
+        await queries.record_pending(db, job, emitted.sent)
+        letters = await known_items.without_letter(
+            db, job.connection_id, job.resource, lookup.rejected
+        )
+    await send_dead_letters(run, context, letters)
+    tombstones = [
+        tombstone(run, one.id, version=at, reason=one.reason, merged_into=one.merged_into)
+        for one in answers.gone
+    ]
+    positions = await context.producer.send_all(emitted.messages + tombstones)
+    _count(job, emitted, positions, deleted=len(tombstones))
+    async with context.database.write(lock=job.connection_id) as db:
+        await known_items.record(db, job.connection_id, job.resource, emitted.known)
+        await known_items.record_dropped(
+            db, job.connection_id, job.resource, lookup.rejected, version=at
+        )
+        await _forget(db, job, [one.id for one in answers.gone])
+        await unconfirmed.forget(db, job, answers.settled)
+        await unconfirmed.note_answers(db, job, absent=answers.absent, unknown=answers.unknown)
+        await transitions.advance(db, job, end_run=end_run, told=False)
+
+
+async def _delete(run: JobRun, context: FetcherContext, ids: list[str], *, end_run: bool) -> None:
+    job, at = run.job, run.next_version()
+    positions = await context.producer.send_all(
+        [tombstone(run, id_, version=at, reason="not_visible") for id_ in ids]
+    )
+    job.item_positions = {**job.item_positions, **positions}
+    job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
+    async with context.database.write(lock=job.connection_id) as db:
+        await _forget(db, job, ids)
+        await transitions.advance(db, job, end_run=end_run, told=False)
+
+
+async def _forget(db: AsyncConnection, job: Job, ids: Sequence[str]) -> None:
+    await known_items.forget(db, job.connection_id, job.resource, ids)
+    await unconfirmed.forget(db, job, ids)
+
+
+def _count(job: Job, emitted: Emission, positions: Mapping[int, int], *, deleted: int) -> None:
+    job.item_positions = {**job.item_positions, **positions}
+    job.attempts, job.pending_ids = 0, ()
+    receipt = emitted.receipt
+    job.receipt = msgspec.structs.replace(receipt, deleted=receipt.deleted + deleted)
+
+
+async def _close(run: JobRun, context: FetcherContext, *, rest_s: float) -> None:
+    job, worked_s = run.job, clock.monotonic() - run.began
+    async with context.database.write(lock=job.connection_id) as db:
+        await unconfirmed.forget_found(db, job)
+        left = await unconfirmed.count(db, job)
+        due = await unconfirmed.next_to_ask(db, job, asked_before=clock.now() - ASK_AGAIN_S, most=1)
+        rest = max(rest_s, (SHARE - 1) * worked_s) if due or rest_s else ASK_AGAIN_S
+        await store.confirm_at(
+            db, job.connection_id, job.resource, clock.now() + rest if left else None
+        )
+        await transitions.finish(db, job, "done")
