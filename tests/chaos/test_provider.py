@@ -22,8 +22,6 @@ pytestmark = pytest.mark.e2e
 
 CONTACTS = {"path": "/crm/objects/*/contacts*", "method": "GET"}
 LIMITED = {"status": 429, "body": {"status": "error", "policyName": "SECONDLY", "message": "limit"}}
-ON_THE_WAY_S = 0.5
-"""Requests sent before a refusal came may still arrive this long after it."""
 
 
 def order(running: Stack, *faults: dict[str, Any], provider: str = "hubspot") -> None:
@@ -71,7 +69,8 @@ def test_F18_R7_a_429_is_waited_out_as_told(
     refused = next(at for at, status in found if status == 429)
     after = [at - refused for at, _ in found if at > refused]
     assert after
-    assert all(gap < ON_THE_WAY_S or gap >= at_least - 0.1 for gap in after), after
+    # One page of a lane is asked for at a time, so none was on its way when the refusal came.
+    assert all(gap >= at_least - 0.1 for gap in after), after
 
 
 def test_F18_a_huge_retry_after_is_shown_waited_out_and_holds_up_no_other_connection(
