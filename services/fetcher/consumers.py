@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.plan import plan_connection, plan_refetch, plan_sync
+from services.fetcher.orders import plan_confirmation, plan_removal
+from services.fetcher.plan import Providers, plan_connection, plan_refetch, plan_sync
 from services.fetcher.worker import Worker
-from shared.connector import Provider
 from shared.contracts import connections, jobs, syncs
 from shared.contracts.envelope import decode
-from shared.contracts.syncs import RefetchItems, SyncRequested
+from shared.contracts.syncs import (
+    Command,
+    ConfirmDeletions,
+    RefetchItems,
+    RemovePart,
+    SyncRequested,
+)
 from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, JOBS, SYNCS
 from shared.db import Database
 from shared.kafka import ConsumedRecord, Consumers
 
 
 def listen(
-    consumers: Consumers, *, database: Database, worker: Worker, providers: Mapping[str, Provider]
+    consumers: Consumers, *, database: Database, worker: Worker, providers: Providers
 ) -> None:
     async def on_connection(record: ConsumedRecord) -> None:
         if record.value is None:
@@ -28,11 +34,7 @@ def listen(
     async def on_sync(record: ConsumedRecord) -> None:
         _, request = decode(record.value, record.headers, syncs.KINDS)
         async with database.write(lock=request.connection_id) as db:
-            match request:
-                case SyncRequested():
-                    await plan_sync(db, request, providers=providers)
-                case RefetchItems():
-                    await plan_refetch(db, request, providers=providers)
+            await _carry_out(db, request, providers)
 
     async def on_run_job(record: ConsumedRecord) -> None:
         _, run_job = decode(record.value, record.headers, jobs.KINDS)
@@ -43,6 +45,18 @@ def listen(
     consumers.each(SYNCS, on_sync)
     consumers.each(JOBS, on_run_job)
     consumers.each(BACKGROUND_JOBS, on_run_job)
+
+
+async def _carry_out(db: AsyncConnection, order: Command, providers: Providers) -> None:
+    match order:
+        case SyncRequested():
+            await plan_sync(db, order, providers=providers)
+        case RefetchItems():
+            await plan_refetch(db, order, providers=providers)
+        case ConfirmDeletions():
+            await plan_confirmation(db, order)
+        case RemovePart():
+            await plan_removal(db, order)
 
 
 def _connection_id(record: ConsumedRecord) -> str:

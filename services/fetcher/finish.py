@@ -20,7 +20,7 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
 from shared import clock
 from shared.connector import Cursor, Interruption
-from shared.contracts.progress import SAID_IN_ERRORS, JobError, Outcome
+from shared.contracts.progress import SAID_IN_ERRORS, HeldDeletions, JobError, Outcome
 
 FINISHING: Final = {"$walk": "complete"}
 """The cursor of a walk whose pages are all read, when what it did not find is not queued yet."""
@@ -76,7 +76,8 @@ async def _close(db: AsyncConnection, job: Job) -> None:
     flawed = await parts.not_whole(db, job)
     failed = bool(flawed) and not await parts.anything_read(db, job)
     ended, left = await parts.outcomes(db, job), await unconfirmed.count(db, job)
-    job.receipt = msgspec.structs.replace(job.receipt, parts=ended, unconfirmed=left)
+    held = await _held(db, job) if left else ()
+    job.receipt = msgspec.structs.replace(job.receipt, parts=ended, unconfirmed=left, held=held)
     error = _dropped(job.receipt.dropped) if job.receipt.dropped else None
     if flawed:
         error = short_of(flawed, total=ended.total, something=not failed)
@@ -89,6 +90,15 @@ async def _close(db: AsyncConnection, job: Job) -> None:
     now = clock.now() if left else None
     await store.confirm_at(db, job.connection_id, job.resource, now)
     await transitions.finish(db, job, _outcome(error, failed=failed), error)
+
+
+async def _held(db: AsyncConnection, job: Job) -> tuple[HeldDeletions, ...]:
+    counts = dict(await unconfirmed.held(db, job))
+    names = await parts.names(db, job, counts)
+    named = sorted(counts.items())[: parts.MOST_NAMED]
+    return tuple(
+        HeldDeletions(part=part, name=names.get(part, part), items=items) for part, items in named
+    )
 
 
 def _outcome(error: JobError | None, *, failed: bool) -> Outcome:

@@ -126,6 +126,18 @@ async def not_seen_since(
     return list((await db.execute(query.order_by(known_items.c.id).limit(CHUNK))).scalars())
 
 
+async def of_part(
+    db: AsyncConnection, connection_id: str, resource: str, part: str, *, most: int = CHUNK
+) -> list[str]:
+    """Return the next ids that a part owns."""
+    query = select(known_items.c.id).where(
+        known_items.c.connection_id == connection_id,
+        known_items.c.resource == resource,
+        known_items.c.part == part,
+    )
+    return list((await db.execute(query.order_by(known_items.c.id).limit(most))).scalars())
+
+
 async def forget(
     db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]
 ) -> None:

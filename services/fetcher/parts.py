@@ -277,6 +277,11 @@ async def outcomes(db: AsyncConnection, job: Job) -> Parts:
     )
 
 
+async def names(db: AsyncConnection, job: Job, ids: Iterable[str]) -> dict[str, str]:
+    """Return id → name of the lane's parts, as far as they are known."""
+    return {id_: row.name for id_, row in (await _rows(db, job, ids)).items()}
+
+
 async def not_whole(db: AsyncConnection, job: Job) -> list[WalkedPart]:
     """Return the first parts that were not read whole."""
     flawed = _of_walk(job) & (parts.c.outcome.is_(None) | (parts.c.outcome != "done"))

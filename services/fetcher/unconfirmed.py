@@ -195,6 +195,27 @@ async def to_delete(db: AsyncConnection, job: Job) -> list[str]:
     return list((await db.execute(query.limit(DELETE_AT_ONCE))).scalars())
 
 
+async def confirm(db: AsyncConnection, connection_id: str, resource: str, *, part: str) -> bool:
+    """Let go the refused items of a part whose deletion is held; return whether there are any."""
+    held = and_(
+        unconfirmed.c.connection_id == connection_id,
+        unconfirmed.c.resource == resource,
+        unconfirmed.c.part == part,
+        unconfirmed.c.absent_since.is_not(None),
+    )
+    let_go = update(unconfirmed).where(held).values(confirmed=True)
+    return (await db.execute(let_go)).rowcount > 0
+
+
+async def held(db: AsyncConnection, job: Job) -> list[tuple[str, int]]:
+    """Return each part whose deletions are held, and how many of its items are in the queue."""
+    return [
+        (one.part, one.queued)
+        for one in await _by_part(db, job)
+        if one.part is not None and not one.free
+    ]
+
+
 async def count(db: AsyncConnection, job: Job) -> int:
     query = select(func.count()).select_from(unconfirmed).where(_lane(job))
     return int((await db.execute(query)).scalar_one())

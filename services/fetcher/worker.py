@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -13,12 +13,13 @@ import structlog
 
 from services.fetcher import store, walk
 from services.fetcher.confirm import confirm
-from services.fetcher.context import FetcherContext, JobRun, open_lane_run, open_run
+from services.fetcher.context import FetcherContext, JobRun, LaneRun, open_lane_run, open_run
 from services.fetcher.finish import finish, is_finishing
 from services.fetcher.interrupt import ATTEMPTS, backoff, fail, interrupted
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, LostClaimError
 from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
+from services.fetcher.orders import remove
 from services.fetcher.purge import purge
 from services.fetcher.refetch import refetch
 from shared.connector import Interruption
@@ -38,6 +39,16 @@ The whole service has ten seconds to stop: process managers kill what takes long
 GIVE_BACK_S: Final = 0.5
 BACKGROUND_SHARE: Final = 4
 """Work that nobody waits for gets at most one slot in four."""
+
+DELETES: Final[Mapping[str, Callable[[LaneRun, FetcherContext], Awaitable[None]]]] = {
+    "purge": purge,
+    "remove": remove,
+}
+"""Kinds of jobs that need no provider, and their steps."""
+ASKS_BY_ID: Final[Mapping[str, Callable[[JobRun, FetcherContext], Awaitable[None]]]] = {
+    "refetch": refetch,
+    "confirm": confirm,
+}
 
 log = structlog.get_logger()
 
@@ -176,8 +187,8 @@ async def _run_claimed(job: Job, context: FetcherContext) -> None:
         raise LookupError(f"job {job.id} belongs to the unknown connection {job.connection_id}")
     if job.first_version is None:
         job.first_version = version(job.epoch, 0)
-    if job.kind == "purge":
-        await _purge(job, source, context)
+    if job.kind in DELETES:
+        await _delete(job, source, context)
     elif source.provider in context.runtimes:
         await _read_pages(job, source, context)
     else:
@@ -186,11 +197,11 @@ async def _run_claimed(job: Job, context: FetcherContext) -> None:
             await transitions.finish(db, job, "failed", transitions.PROVIDER_UNKNOWN)
 
 
-async def _purge(job: Job, source: Connection, context: FetcherContext) -> None:
+async def _delete(job: Job, source: Connection, context: FetcherContext) -> None:
     run = open_lane_run(job, source, context)
     while job.state == "running":
         pages, receipt = job.pages, job.receipt
-        await purge(run, context)
+        await DELETES[job.kind](run, context)
         _count_recorded(source.provider, job, pages=pages, receipt=receipt)
 
 
@@ -206,10 +217,8 @@ async def _read_pages(job: Job, source: Connection, context: FetcherContext) -> 
 
 
 def _step(job: Job) -> Callable[[JobRun, FetcherContext], Awaitable[None]]:
-    if job.kind == "refetch":
-        return refetch
-    if job.kind == "confirm":
-        return confirm
+    if job.kind in ASKS_BY_ID:
+        return ASKS_BY_ID[job.kind]
     if is_finishing(job.cursor):
         return finish
     return walk.step if job.cursor == walk.WALKING else walk.begin

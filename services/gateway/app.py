@@ -15,6 +15,7 @@ from services.gateway.consumers import listen
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.http.return_url import served_pages
 from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins
+from services.gateway.http.segments import PartSegments
 from services.gateway.metrics import collectors, init_series
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
 from services.gateway.security.guard import Guard, key_guard, provide_context
@@ -106,7 +107,7 @@ def create_app(settings: GatewaySettings) -> App:
     app = litestar_app(context, guards=[guard], lifespan=[opened.lifespan], extra=extra)
     # Origins come before hosts and routes: a foreign page learns nothing but that it is foreign.
     edge = SecurityHeaders(
-        HostGuard(Methods(app), settings.hosts, setting="TRIBUTARY_PUBLIC_URL"),
+        HostGuard(PartSegments(Methods(app)), settings.hosts, setting="TRIBUTARY_PUBLIC_URL"),
         own=own_origins(settings.public_url, settings.hosts),
         allowed=settings.allowed_origins,
     )

@@ -28,7 +28,7 @@ from shared.contracts import syncs as sync_events
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Undecodable, decode
 from shared.contracts.progress import JobProgress
-from shared.contracts.syncs import RefetchItems, SyncRequested
+from shared.contracts.syncs import Command, SyncRequested
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS
 from shared.db import Database
 from shared.failpoints import failpoint
@@ -121,7 +121,7 @@ async def _on_syncs(db: AsyncConnection, asked: list[Sync | None]) -> None:
 
 
 def _read_sync(one: ConsumedRecord) -> Sync | None:
-    body: SyncRequested | RefetchItems = decode(one.value, one.headers, sync_events.KINDS)[1]
+    body: Command = decode(one.value, one.headers, sync_events.KINDS)[1]
     return requested_sync(body) if isinstance(body, SyncRequested) else None
 
 

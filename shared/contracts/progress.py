@@ -14,6 +14,7 @@ from shared.contracts.vocabulary import (
     ItemsRead,
     JobId,
     PagesRead,
+    PartId,
     ResourceSlug,
     StartedAt,
     SyncId,
@@ -55,9 +56,7 @@ class JobError(msgspec.Struct, frozen=True, kw_only=True):
 class PartOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The end of a part of a walk (a base, a table, a data source) that was not read completely."""
 
-    part: Annotated[
-        str, Meta(description="The part's id at the provider.", examples=["appQ1w2E3r4T5y6U/tblA"])
-    ]
+    part: PartId
     name: Annotated[
         str,
         Meta(description="The part as people know it.", examples=["table “Plums” of base “Fruit”"]),
@@ -88,6 +87,20 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
         tuple[PartOutcome, ...],
         Meta(description="The parts that were not read completely, at most 100 of them."),
     ] = ()
+
+
+class HeldDeletions(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of which so many items are no longer found that none is deleted at once.
+
+    They are deleted when the provider still refuses them an hour later, or when a person confirms.
+    """
+
+    part: PartId
+    name: Annotated[
+        str,
+        Meta(description="The part as people know it.", examples=["table “Plums” of base “Fruit”"]),
+    ]
+    items: Annotated[int, Meta(description="How many items are kept for now.", examples=[120])]
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
@@ -124,6 +137,10 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
             description="Known items that were neither read nor confirmed as gone; they are kept.",
             examples=[1],
         ),
+    ] = None
+    held: Annotated[
+        tuple[HeldDeletions, ...] | None,
+        Meta(description="Parts whose deletions are held, at most 100; they are in `unconfirmed`."),
     ] = None
     dropped: Annotated[
         int,

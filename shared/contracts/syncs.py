@@ -11,6 +11,7 @@ from shared.contracts.vocabulary import (
     ConnectionId,
     ItemId,
     ItemVersion,
+    PartId,
     RequestedAt,
     ResourceSlug,
     SyncId,
@@ -66,7 +67,26 @@ class RefetchItems(msgspec.Struct, frozen=True, kw_only=True):
     ]
 
 
-KINDS: Final[dict[str, type[SyncRequested | RefetchItems]]] = {
+class ConfirmDeletions(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete the items of a part that the provider refuses by id and whose deletion is held."""
+
+    connection_id: ConnectionId
+    resource: ResourceSlug
+    part: PartId
+
+
+class RemovePart(msgspec.Struct, frozen=True, kw_only=True):
+    """Delete the items of a part that cannot be read any more, by a person's order."""
+
+    connection_id: ConnectionId
+    resource: ResourceSlug
+    part: PartId
+
+
+Command = SyncRequested | RefetchItems | ConfirmDeletions | RemovePart
+KINDS: Final[dict[str, type[Command]]] = {
     "SyncRequested": SyncRequested,
     "RefetchItems": RefetchItems,
+    "ConfirmDeletions": ConfirmDeletions,
+    "RemovePart": RemovePart,
 }

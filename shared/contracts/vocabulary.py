@@ -51,6 +51,14 @@ JobId = Annotated[
         examples=["019ac0de6f2a7c81a2b3c4d5e6f70819"],
     ),
 ]
+PartId = Annotated[
+    str,
+    Meta(
+        description="The provider's own id of a part of a resource: of a base, a table, a data "
+        "source.",
+        examples=["appQ1w2E3r4T5y6U/tblA"],
+    ),
+]
 ItemId = Annotated[
     str,
     Meta(

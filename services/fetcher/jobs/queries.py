@@ -26,7 +26,7 @@ from shared.contracts.progress import JobError, Outcome, Receipt
 from shared.contracts.topics import BACKGROUND_JOBS, JOBS
 
 LEAST_SLOTS: Final = 1
-Kind = Literal["load", "refetch", "confirm", "purge"]
+Kind = Literal["load", "refetch", "confirm", "remove", "purge"]
 JSON_COLUMNS: Final[dict[str, Any]] = {
     "cursor": Cursor | None,
     "receipt": Receipt,

@@ -10,12 +10,14 @@ from sqlalchemy import select
 
 from services.fetcher.confirm import ask_due
 from services.fetcher.finish import MOST_ASKED
+from services.fetcher.orders import plan_confirmation, plan_removal
 from services.fetcher.tables import unconfirmed
 from services.fetcher.tests.crashing import Fetcher
 from services.fetcher.tests.test_walks import code, loaded
 from shared.connector import Gone, Lookup, Page, Part, Record, Reject, RetryLater
 from shared.contracts.items import parse_key
-from shared.contracts.progress import Receipt
+from shared.contracts.progress import HeldDeletions, Receipt
+from shared.contracts.syncs import ConfirmDeletions, RemovePart
 from shared.contracts.topics import ITEMS
 from tests.support.clock import MovableClock
 
@@ -164,6 +166,39 @@ async def test_very_many_that_are_not_visible_are_held_until_an_hour_later(
     await asked_in_the_background(fetcher)
     assert len(tombstones(fetcher)) == 120
     assert await queued(fetcher) == []
+
+
+async def test_the_receipt_names_the_parts_of_which_deletions_are_held(fetcher: Fetcher) -> None:
+    fetcher.orchard.of_missing = "refused"
+    fetcher.orchard.ids["apples"] = fetcher.orchard.ids["apples"][:180]
+    told = await receipt(fetcher, "again")
+    assert told.held == (HeldDeletions(part="apples", name="the apples", items=120),)
+    fetcher.orchard.of_missing = "archived"
+    assert (await receipt(fetcher, "and again")).held == ()
+
+
+async def test_a_person_lets_held_deletions_go(fetcher: Fetcher) -> None:
+    fetcher.orchard.of_missing = "refused"
+    fetcher.orchard.ids["apples"] = fetcher.orchard.ids["apples"][:180]
+    await receipt(fetcher, "again")
+    await asked_in_the_background(fetcher)
+    order = ConfirmDeletions(connection_id="conn", resource="apples", part="apples")
+    async with fetcher.database.write(lock="conn") as db:
+        await plan_confirmation(db, order)
+    await asked_in_the_background(fetcher)
+    assert set(tombstones(fetcher).values()) == {("not_visible", None)}
+    assert len(tombstones(fetcher)) == 120
+
+
+async def test_a_person_removes_what_was_read_of_a_part(fetcher: Fetcher) -> None:
+    order = RemovePart(connection_id="conn", resource="apples", part="apples")
+    async with fetcher.database.write(lock="conn") as db:
+        await plan_removal(db, order)
+    await fetcher.run_until_over()
+    assert set(tombstones(fetcher).values()) == {("removed", None)}
+    assert fetcher.log.live_items()["apples"] == {}
+    assert len(fetcher.log.live_items()["pears"]) == 4
+    assert (await receipt(fetcher, "back")).emitted == MANY
 
 
 async def test_what_comes_back_within_the_hour_is_kept(

@@ -10,6 +10,7 @@ from services.gateway.console.actions import (
     connect,
     end,
     leave_session,
+    order_part,
     sync_now,
     take_key,
 )
@@ -25,6 +26,7 @@ ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (
     ask_disconnect,
     leave,
     connect,
+    order_part,
     sync_now,
     end,
     choose_theme,

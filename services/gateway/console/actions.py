@@ -5,7 +5,7 @@ Each answers with a redirect, so that going back repeats nothing.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 from litestar import Response, get, post
@@ -21,6 +21,7 @@ from services.gateway.http.return_url import checked_return_url
 from services.gateway.http.validation import AnyRequest
 from services.gateway.security.browser import SIGN_IN, same_origin, session_cookie, session_token
 from services.gateway.security.callers import Unauthorized, session_caller, sign_in, sign_out
+from services.gateway.syncs.parts import confirm_deletions, remove_part
 from services.gateway.syncs.request import request_sync
 from services.gateway.throttle import TooManyFailures
 from shared.errors import BadRequest, TributaryError
@@ -40,6 +41,15 @@ class ConnectForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     provider: str
     connection_id: str = ""
+    csrf: str = ""
+
+
+class PartForm(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The form that confirms deletions of a part that are held, or removes all of its items."""
+
+    order: Literal["confirm", "remove"]
+    resource: str
+    part: str
     csrf: str = ""
 
 
@@ -86,6 +96,22 @@ async def end(request: AnyRequest, context: InjectedContext, id_: FromPath[str])
         await disconnect(connection.id, context=context)
     except TributaryError as error:
         return await _refused(request, context, "The account is still connected.", error)
+    return Redirect(f"/#card-{connection.provider}", status_code=303)
+
+
+@post("/console/connections/{id_:str}/parts", guards=[same_origin], include_in_schema=False)
+async def order_part(
+    request: AnyRequest,
+    context: InjectedContext,
+    id_: FromPath[str],
+    data: URLEncodedBody[PartForm],
+) -> Response[Any]:
+    try:
+        connection, _, _ = await owned(context, id_)
+        carry_out = confirm_deletions if data.order == "confirm" else remove_part
+        await carry_out(connection.id, data.resource, data.part, context=context)
+    except TributaryError as error:
+        return await _refused(request, context, "Nothing was deleted.", error)
     return Redirect(f"/#card-{connection.provider}", status_code=303)
 
 

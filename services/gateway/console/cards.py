@@ -11,7 +11,7 @@ from services.gateway.console.formatting import Moment, ago, clock, epoch, initi
 from services.gateway.settings import ConfiguredProvider
 from services.gateway.syncs.describe import ResourceState, SyncView
 from shared.contracts.connections import Connection
-from shared.contracts.progress import FINAL, SAID_IN_ERRORS, PartOutcome
+from shared.contracts.progress import FINAL, SAID_IN_ERRORS, HeldDeletions, PartOutcome
 from shared.contracts.vocabulary import SyncState
 
 WIDTH: Final = 100.0
@@ -72,7 +72,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
 
     ``of`` is the expected count, None where the provider does not tell; the bar then only shows
     that it moves. ``parts`` are those that were not read whole, where the error does not name them
-    all, and ``more`` is the number of those that are not even named here.
+    all, and ``more`` is the number of those that are not even named here. ``held`` are parts whose
+    deletions wait to be confirmed; the items of ``removable`` parts can be removed.
     """
 
     slug: str
@@ -89,6 +90,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     scope: str | None = None
     parts: tuple[PartOutcome, ...] = ()
     more: int = 0
+    held: tuple[HeldDeletions, ...] = ()
+    removable: tuple[PartOutcome, ...] = ()
 
 
 class CardSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +147,8 @@ def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
         scope=one.error.scope if one.error else None,
         parts=parts,
         more=more,
+        held=one.receipt.held or () if one.receipt else (),
+        removable=one.receipt.parts.named if one.receipt and one.receipt.parts else (),
     )
 
 

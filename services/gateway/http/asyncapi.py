@@ -52,6 +52,8 @@ MEANINGS: Final[Mapping[str, str]] = {
     "Disconnected": "The account was disconnected: its tokens are deleted, and its items will be.",
     "SyncRequested": "Bring a connection up to date.",
     "RefetchItems": "Read some items again.",
+    "ConfirmDeletions": "A person confirms the deletions of a part that are held.",
+    "RemovePart": "A person removes the items of a part that cannot be read any more.",
     "RunJob": "Claim a job and read its next pages.",
     "JobStarted": "A job has started: its first page is being requested.",
     "PageLoaded": "A page of a job was read.",

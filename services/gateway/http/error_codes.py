@@ -140,6 +140,11 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "There is no such thing, or it belongs to another organisation.",
         "There is no such connection. GET /v1/connections lists those there are.",
     ),
+    "unknown_part": ErrorCode(
+        404,
+        "The newest sync of the resource does not name the part, or holds none of its deletions.",
+        "The newest sync of `records` holds no deletions of a part `appQ1w2E3r4T5y6U`.",
+    ),
     "disconnected": ErrorCode(
         409,
         "The account was disconnected.",

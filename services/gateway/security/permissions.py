@@ -15,6 +15,7 @@ from services.gateway.security.queries import Scope
 
 Permission = Literal["public"] | Scope
 
+PART: Final = "/v1/connections/{connection_id}/resources/{resource}/parts/{part}"
 PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /health/live": "public",
     "GET /health/ready": "public",
@@ -43,6 +44,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /v1/connect": "write",
     "POST /v1/connections/{connection_id}/syncs": "write",
     "DELETE /v1/connections/{connection_id}": "write",
+    f"POST {PART}/confirm-deletions": "write",
+    f"DELETE {PART}": "write",
     "GET /v1/keys": "admin",
     "POST /v1/keys": "admin",
     "DELETE /v1/keys/{prefix}": "admin",
@@ -62,6 +65,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /console/connect": "write",
     "POST /console/connections/{id_}/reload": "write",
     "POST /console/connections/{id_}/disconnect": "write",
+    "POST /console/connections/{id_}/parts": "write",
     "GET /metrics": "admin",
 }
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway import store
 from services.gateway.tables import sync_jobs, syncs
-from shared.contracts.progress import FINAL, JobProgress
+from shared.contracts.progress import FINAL, JobProgress, Receipt
 from shared.contracts.topics import ITEMS
 from shared.contracts.vocabulary import SyncMode, Trigger
 
@@ -128,6 +128,23 @@ async def progress(db: AsyncConnection, sync_id: str, *, after: int = 0) -> list
     """Return the progress of a sync's jobs in the order of its arrival, if newer than ``after``."""
     query = select(sync_jobs).where(sync_jobs.c.sync_id == sync_id, sync_jobs.c.revision > after)
     return [_progress(row) for row in await db.execute(query.order_by(sync_jobs.c.revision))]
+
+
+async def newest_receipt(db: AsyncConnection, connection_id: str, resource: str) -> Receipt | None:
+    """Return the receipt of the resource's job that ended last, None when none has ended."""
+    ended = (
+        select(sync_jobs.c.body)
+        .join(syncs, syncs.c.id == sync_jobs.c.sync_id)
+        .where(
+            syncs.c.connection_id == connection_id,
+            sync_jobs.c.resource == resource,
+            sync_jobs.c.final == True,  # noqa: E712  # SQL
+        )
+        .order_by(sync_jobs.c.revision.desc())
+        .limit(1)
+    )
+    body = (await db.execute(ended)).scalar()
+    return None if body is None else msgspec.json.decode(body, type=JobProgress).receipt
 
 
 async def settle(db: AsyncConnection, *, log_id: str) -> None:

@@ -7,9 +7,10 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Annotated, Final, Literal, final
+from urllib.parse import unquote
 
 import msgspec
-from litestar import Response, get, post
+from litestar import Response, delete, get, post
 from litestar.params import FromPath, HeaderParameter, JSONBody
 from litestar.types import ASGIApp, HTTPResponseBodyEvent, Receive, Scope, Send
 from msgspec import Meta
@@ -26,10 +27,11 @@ from services.gateway.syncs.describe import (
     progress_since,
     resource_states,
 )
+from services.gateway.syncs.parts import PartOrder, confirm_deletions, remove_part
 from services.gateway.syncs.queries import Progress
 from services.gateway.syncs.request import request_sync
 from shared.contracts.progress import FINAL
-from shared.contracts.vocabulary import ConnectionId, SyncId
+from shared.contracts.vocabulary import ConnectionId, PartId, ResourceSlug, SyncId
 from shared.errors import BadRequest
 
 TAGS: Final = ["Syncs"]
@@ -112,6 +114,52 @@ class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
             examples=[False],
         ),
     ] = False
+
+
+_PART: Final = "/connections/{connection_id:str}/resources/{resource:str}/parts/{part:str}"
+
+
+@post(
+    f"{_PART}/confirm-deletions",
+    status_code=202,
+    tags=TAGS,
+    summary="Confirm deletions that are held",
+    response_description="The order; the items go within seconds.",
+    errors=("unknown_part", "disconnected"),
+)
+async def post_confirm_deletions(
+    connection_id: FromPath[ConnectionId],
+    resource: FromPath[ResourceSlug],
+    part: FromPath[PartId],
+    context: InjectedContext,
+) -> PartOrder:
+    """Delete the items of a part that are held because there are so many of them.
+
+    A receipt names such parts in `held`. Percent-encode the part's id: it may contain slashes.
+    """
+    return await confirm_deletions(connection_id, resource, unquote(part), context=context)
+
+
+@delete(
+    _PART,
+    status_code=202,
+    tags=TAGS,
+    summary="Remove a part that cannot be read",
+    response_description="The order; the items go within seconds.",
+    errors=("unknown_part", "disconnected"),
+)
+async def delete_part(
+    connection_id: FromPath[ConnectionId],
+    resource: FromPath[ResourceSlug],
+    part: FromPath[PartId],
+    context: InjectedContext,
+) -> PartOrder:
+    """Delete all items of a part that was not read whole.
+
+    A receipt names such parts in `parts.named`. They come back if a later sync can read the part.
+    Percent-encode the part's id: it may contain slashes.
+    """
+    return await remove_part(connection_id, resource, unquote(part), context=context)
 
 
 @post(
@@ -289,4 +337,4 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-ROUTES: Final = (post_sync, get_sync, get_events)
+ROUTES: Final = (post_sync, get_sync, get_events, post_confirm_deletions, delete_part)

@@ -13,7 +13,7 @@ from litestar import Litestar
 from litestar.routes import HTTPRoute
 
 from services.gateway.app import create_app
-from services.gateway.security.permissions import PERMISSIONS
+from services.gateway.security.permissions import PART, PERMISSIONS
 from services.gateway.tests.locked import OTHER, OWN, Locked, bearer, prefix, running_locked
 from services.gateway.tests.serving import settings_for
 
@@ -50,6 +50,8 @@ EXPECTED = {
     "GET /v1/connections/{connection_id}": "401 401 401 200 200 200 404",
     "DELETE /v1/connections/{connection_id}": "401 401 401 403 200 200 404",
     "POST /v1/connections/{connection_id}/syncs": "401 401 401 403 202 202 404",
+    f"POST {PART}/confirm-deletions": "401 401 401 403 404 404 404",
+    f"DELETE {PART}": "401 401 401 403 404 404 404",
     "GET /v1/syncs/{sync_id}": "401 401 401 200 200 200 404",
     "GET /v1/syncs/{sync_id}/events": "401 401 401 200 200 200 404",
     "GET /v1/items": "401 401 401 200 200 200 200",
@@ -66,6 +68,7 @@ EXPECTED = {
     "POST /console/connect": "303 401 303 403 303 303 303",
     "POST /console/connections/{id_}/reload": "303 401 303 403 303 303 404",
     "POST /console/connections/{id_}/disconnect": "303 401 303 403 303 404 404",
+    "POST /console/connections/{id_}/parts": "303 401 303 403 404 404 404",
     "POST /console/theme": "303 303 303 303 303 303 303",
     "GET /console/sign-in": "200 200 200 200 200 200 200",
     "POST /console/sign-in": "303 303 303 303 303 303 303",
@@ -80,6 +83,7 @@ WORDS = {
     "provider": "notion",
     "resource": "pages",
     "item_id": "1",
+    "part": "data-source",
     "dead_letter_id": "none",
 }
 ABSENT = "0" * 32
@@ -205,6 +209,8 @@ async def call(
         sent["data"] = {"key": known["key"]}
     elif path in {"/console/connect", "/console/theme"}:
         sent["data"] = {"provider": "notion"} if path.endswith("connect") else {"theme": "dark"}
+    elif path.endswith("/parts"):
+        sent["data"] = {"order": "remove", "resource": "pages", "part": "data-source"}
     if path == "/" or path.startswith("/console/"):
         origin = f"http://{http.headers['host']}"
         headers = {

@@ -9,6 +9,7 @@ import pytest
 
 from deploy import generate
 from services.gateway.http.asyncapi import asyncapi_document
+from services.gateway.security.permissions import PART
 from services.gateway.tests.serving import Gateway
 from shared.contracts.topics import PUBLIC
 
@@ -20,6 +21,8 @@ ROUTES = {
     "/v1/connections": {"get"},
     "/v1/connections/{connection_id}": {"get", "delete"},
     "/v1/connections/{connection_id}/syncs": {"post"},
+    PART: {"delete"},
+    f"{PART}/confirm-deletions": {"post"},
     "/v1/syncs/{sync_id}": {"get"},
     "/v1/syncs/{sync_id}/events": {"get"},
     "/v1/items": {"get"},

@@ -13,6 +13,7 @@ from services.gateway.tests.serving import ALLOWED, Gateway, read_topic
 from shared.contracts import syncs as sync_events
 from shared.contracts.envelope import decode
 from shared.contracts.progress import FINAL
+from shared.contracts.syncs import ConfirmDeletions, RemovePart
 from shared.contracts.topics import SYNCS
 from tests.support.waiting import PATIENCE_S, until
 
@@ -48,6 +49,69 @@ async def test_a_sync_is_kept_answered_and_asked_for_on_the_topic(api: Gateway) 
     assert (second.sync_id, second.resources) == (part.json()["id"], ("contacts", "deals"))
     listed = (await api.http.get(f"/v1/connections/{connection.id}")).json()
     assert listed["sync_id"] == part.json()["id"]
+
+
+RECEIPT = {
+    "parts": {
+        "total": 2,
+        "by_outcome": {"done": 1, "failed": 1},
+        "named": [
+            {
+                "part": "app1/tbl%1",
+                "name": "table “Plums”",
+                "outcome": "failed",
+                "code": "forbidden",
+                "detail": "It was refused.",
+                "remedy": "Share it.",
+            }
+        ],
+    },
+    "unconfirmed": 120,
+    "held": [{"part": "app1/tbl2", "name": "table “Pears”", "items": 120}],
+}
+
+
+async def test_deletions_of_a_part_are_confirmed_and_parts_removed_by_their_names(
+    api: Gateway,
+) -> None:
+    connection = await api.connect("airtable", user="orders")
+    id_ = connection.sync_id or ""
+    ended = {"state": "done", "ended_at": "2026-01-31T09:30:00.000Z", "receipt": RECEIPT}
+    await api.progress(id_, connection, "records", step=9, **ended)
+    await api.until(f"/v1/syncs/{id_}", lambda sync: sync["resources"][2]["receipt"])
+    at = f"/v1/connections/{connection.id}/resources/records/parts"
+    confirmed = await api.http.post(f"{at}/app1%2Ftbl2/confirm-deletions")
+    removed = await api.http.delete(f"{at}/app1%2Ftbl%251")
+    assert [confirmed.status_code, removed.status_code] == [202, 202]
+    assert confirmed.json() == {
+        "connection_id": connection.id,
+        "resource": "records",
+        "part": "app1/tbl2",
+    }
+    orders = await requested(api, connection.id, 2)
+    assert orders == [
+        ConfirmDeletions(connection_id=connection.id, resource="records", part="app1/tbl2"),
+        RemovePart(connection_id=connection.id, resource="records", part="app1/tbl%1"),
+    ]
+
+
+async def test_an_order_for_a_part_that_the_newest_receipt_does_not_name_is_refused(
+    api: Gateway,
+) -> None:
+    connection = await api.connect("airtable", user="orders")
+    id_ = connection.sync_id or ""
+    at = f"/v1/connections/{connection.id}/resources/records/parts"
+    early = await api.http.delete(f"{at}/app1%2Ftbl%251")
+    ended = {"state": "done", "ended_at": "2026-01-31T09:30:00.000Z", "receipt": RECEIPT}
+    await api.progress(id_, connection, "records", step=9, **ended)
+    await api.until(f"/v1/syncs/{id_}", lambda sync: sync["resources"][2]["receipt"])
+    swapped = await api.http.post(f"{at}/app1%2Ftbl%251/confirm-deletions")
+    readable = await api.http.delete(f"{at}/app1%2Ftbl2")
+    for answer in (early, swapped, readable):
+        assert (answer.status_code, answer.json()["code"]) == (404, "unknown_part")
+    assert "holds no deletions of a part `app1/tbl%1`" in swapped.json()["detail"]
+    nowhere = await api.http.delete("/v1/connections/none/resources/records/parts/app1")
+    assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize(

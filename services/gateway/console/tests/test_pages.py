@@ -217,6 +217,42 @@ async def test_every_part_that_was_not_read_is_named_where_the_error_cannot(
     assert "And 2 more." in page
 
 
+async def test_deletions_that_are_held_can_be_confirmed_and_unread_parts_removed(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    made = connection("c1", "airtable")
+    await add_connection(context, made)
+    unread = {
+        "part": "app/t<1>",
+        "name": "table “T1”",
+        "outcome": "failed",
+        "code": "forbidden",
+        "detail": "It was refused.",
+        "remedy": "Share it.",
+    }
+    receipt = {
+        "parts": {"total": 2, "by_outcome": {"done": 1, "failed": 1}, "named": [unread]},
+        "unconfirmed": 120,
+        "held": [{"part": "app/t2", "name": "table “T2”", "items": 120}],
+    }
+    error = {"code": "forbidden", "detail": "1 of 2 parts could not be read whole."}
+    partly = {"state": "incomplete", "ended_at": timestamp(), "error": error, "receipt": receipt}
+    await add_sync(context, made, {"bases": DONE, "tables": DONE, "records": partly})
+    page = await text(http, "/console/cards")
+    assert "<bdi>table “T2”</bdi>: 120 items are not found any more." in page
+    assert "Delete them now" in page
+    assert 'name="part" value="app/t&lt;1&gt;"' in page
+    origin = {"origin": "http://localhost:8000"}
+    for order, part in (("confirm", "app/t2"), ("remove", "app/t<1>")):
+        form = {"order": order, "resource": "records", "part": part}
+        done = await http.post("/console/connections/c1/parts", data=form, headers=origin)
+        assert (done.status_code, done.headers["location"]) == (303, "/#card-airtable")
+    form = {"order": "remove", "resource": "records", "part": "app/t2"}
+    refused = await http.post("/console/connections/c1/parts", data=form, headers=origin)
+    assert refused.status_code == 404
+    assert "Nothing was deleted." in refused.text
+
+
 async def test_a_dead_grant_is_reconnected_not_synced(
     http: httpx.AsyncClient, context: GatewayContext
 ) -> None:
@@ -309,7 +345,14 @@ FORGED = [
 
 @pytest.mark.parametrize("headers", FORGED)
 @pytest.mark.parametrize(
-    "path", ["connect", "connections/c1/reload", "connections/c1/disconnect", "theme"]
+    "path",
+    [
+        "connect",
+        "connections/c1/reload",
+        "connections/c1/disconnect",
+        "connections/c1/parts",
+        "theme",
+    ],
 )
 async def test_a_form_of_another_site_does_nothing(
     http: httpx.AsyncClient, headers: dict[str, str], path: str

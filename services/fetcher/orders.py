@@ -1,0 +1,52 @@
+"""Carry out what a person orders about a part: delete what is held, or all of its items."""
+
+from __future__ import annotations
+
+import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from services.fetcher import known_items, store, unconfirmed
+from services.fetcher.context import FetcherContext, LaneRun
+from services.fetcher.emit import tombstone
+from services.fetcher.jobs import transitions
+from services.fetcher.jobs.queries import new_job
+from shared import clock
+from shared.contracts.syncs import ConfirmDeletions, RemovePart
+
+
+async def plan_confirmation(db: AsyncConnection, order: ConfirmDeletions) -> None:
+    """Let go the deletions of a part that are held; a job in the background sends them."""
+    if await unconfirmed.confirm(db, order.connection_id, order.resource, part=order.part):
+        await store.confirm_at(db, order.connection_id, order.resource, clock.now())
+
+
+async def plan_removal(db: AsyncConnection, order: RemovePart) -> None:
+    """Create a job that deletes every item of a part. A part without any is left alone."""
+    source = await store.connection(db, order.connection_id)
+    if source is None or source.status == "disconnected":
+        return
+    first = await known_items.of_part(db, order.connection_id, order.resource, order.part, most=1)
+    if first:
+        job = new_job(source.id, order.resource, source.generation, kind="remove")
+        job.cursor = {"part": order.part}
+        await transitions.create(db, job)
+
+
+async def remove(run: LaneRun, context: FetcherContext) -> None:
+    """Delete the next chunk of a part, or close the job when nothing is left."""
+    job, at = run.job, run.next_version()
+    part: str = (job.cursor or {"part": ""})["part"]
+    async with context.database.read() as db:
+        ids = await known_items.of_part(db, job.connection_id, job.resource, part)
+    sent = await context.producer.send_all(
+        [tombstone(run, id_, version=at, reason="removed") for id_ in ids]
+    )
+    job.item_positions = {**job.item_positions, **sent}
+    job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
+    async with context.database.write(lock=job.connection_id) as db:
+        await known_items.forget(db, job.connection_id, job.resource, ids)
+        await unconfirmed.forget(db, job, ids)
+        if ids:
+            await transitions.advance(db, job, end_run=run.ends)
+        else:
+            await transitions.finish(db, job, "done")
