@@ -34,6 +34,7 @@ class Fault(
 
     Without ``status`` and ``drop`` the provider answers after ``delay_ms``; without ``times`` the
     fault never runs out. The first ``after`` calls that match pass as if it were not there.
+    ``keep`` leaves only this share of the entries of a list in the answer, chosen by ``seed``.
     ``hold`` keeps a call waiting until the faults are ordered anew. ``drop`` cuts the connection:
     "request" before the provider has seen it, "answer" after it has acted.
     """
@@ -45,6 +46,8 @@ class Fault(
     delay_ms: Annotated[float, Meta(ge=0, le=600_000)] = 0.0
     after: Annotated[int, Meta(ge=0)] = 0
     hold: bool = False
+    keep: Annotated[float, Meta(ge=0, le=1)] | None = None
+    seed: int = 0
     times: Annotated[int, Meta(ge=1)] | None = None
     drop: Literal["request", "answer"] | bool = False
 

@@ -77,9 +77,10 @@ CALLS: Final = (
             "Replaces the list ([] clears it). The first fault that matches and has times left "
             "applies. Without match it applies to every call, without times forever; the first "
             "calls pass it by, as many as after says. body is a string or JSON. Without status the "
-            "provider answers after delay_ms. hold keeps calls waiting until the list is replaced. "
-            'drop cuts the connection: "request" before the provider sees the call, "answer" after '
-            "it has acted."
+            "provider answers after delay_ms. keep leaves only this share of the entries of lists "
+            "in the answer (0: none), the same ones for the same seed. hold keeps calls waiting "
+            'until the list is replaced. drop cuts the connection: "request" before the provider '
+            'sees the call, "answer" after it has acted.'
         ),
     ),
     ("GET", "/_sandbox/{p}/limits", None, "Shows the limits in force."),

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
 from deploy.sandbox.server.faults import Fault, Faults
+from deploy.sandbox.server.lies import answer_short
 from deploy.sandbox.server.requests import RequestLog
 from deploy.sandbox.world import World
 from shared import clock
@@ -81,6 +82,8 @@ async def _answer(
         if fault.drop == "answer":
             await app(scope, receive, _swallow)
         await _cut(send)
+    elif fault.keep is not None:
+        await answer_short(app, scope, receive, send, keep=fault.keep, seed=fault.seed)
     elif fault.status is None:
         await app(scope, receive, send)
     else:

@@ -184,6 +184,29 @@ async def test_a_held_call_is_let_go_too_when_the_faults_are_replaced_before_its
         assert (await held).status_code == 200
 
 
+async def test_a_fault_that_keeps_a_share_leaves_entries_out_and_says_nothing(
+    sandbox: httpx.AsyncClient,
+) -> None:
+    whole = (await sandbox.get("/plums/v1/plums")).json()
+
+    async def kept(keep: float, seed: int = 1) -> list[str]:
+        await sandbox.put(f"{CONTROL}/faults", json=[{"keep": keep, "seed": seed}])
+        answer = await sandbox.get("/plums/v1/plums")
+        assert answer.status_code == 200
+        assert answer.json().keys() == whole.keys()
+        plums: list[str] = answer.json()["plums"]
+        return plums
+
+    every = whole["plums"]
+    assert await kept(1.0) == every
+    assert await kept(0.0) == []
+    half = await kept(0.5)
+    assert 0 < len(half) < len(every)
+    assert set(half) < set(every)
+    assert half == await kept(0.5)
+    assert half != await kept(0.5, seed=2)
+
+
 async def _no_faults_left(sandbox: httpx.AsyncClient) -> bool:
     left: list[Any] = (await sandbox.get(f"{CONTROL}/faults")).json()
     return not left
