@@ -117,6 +117,7 @@ async def _context(
         quota=Quota(redis),
         tokens=Tokens(auth_http, settings),
         max_pages=settings.max_pages,
+        give_up_after_s=settings.give_up_after_s,
     )
 
 

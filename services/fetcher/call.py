@@ -113,8 +113,7 @@ class ProviderCall:
         try:
             return await self._attempt(request, fresh)
         except Reauthorize as error:
-            # If the grant were dead, the refresh would have said so. Try again, within the
-            # attempts.
+            # If the grant were dead, the refresh would have said so.
             name = self._runtime.provider.name
             reason = f"{name} refuses an access token that it has just issued. Trying again."
             raise RetryLater(reason, code="fresh_token_refused") from error

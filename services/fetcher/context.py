@@ -14,7 +14,7 @@ import msgspec
 from services.fetcher.call import Learned, ProviderCall, Tokens
 from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
-from services.fetcher.settings import Runtime
+from services.fetcher.settings import GIVE_UP_AFTER_S, Runtime
 from shared import clock
 from shared.connector import Connector, Schema
 from shared.contracts.connections import Connection
@@ -94,6 +94,7 @@ class FetcherContext:
     tokens: Tokens
     max_pages: int | None = None
     most_empty: int = MOST_EMPTY
+    give_up_after_s: float = GIVE_UP_AFTER_S
     learned: Learned = field(default_factory=dict)
     schemas: Schemas = field(default_factory=Schemas)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

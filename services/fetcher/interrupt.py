@@ -21,8 +21,6 @@ from shared import clock
 from shared.connector import Interruption, Reauthorize, Reject, Restart, RetryLater
 from shared.contracts.progress import JobError
 
-# With the waits below, six attempts last half a minute: a provider's hiccup, not an outage.
-ATTEMPTS: Final = 6
 # A cursor that expires again and again will not get through; a few times may be bad luck.
 RESTARTS: Final = 5
 # When two parts in a row do not get through, others will not either: the job waits.
@@ -30,11 +28,11 @@ FAILED_IN_A_ROW: Final = 2
 GOES_ON: Final = "The next sync goes on from there."
 ANEW: Final = "The next sync begins it anew."
 FIRST_WAIT_S: Final = 0.5
-LONGEST_WAIT_S: Final = 60.0
+LONGEST_WAIT_S: Final = 300.0
 # A shorter wait costs less in the slot than giving the job back and claiming it again.
 DEFER_OVER_S: Final = 2.0
-UNCOUNTED: Final = frozenset({"rate_limited", AUTH_AWAY})
-"""Codes that count as no attempt: a limit is no failure, and auth is waited for however long."""
+NO_FAILURES: Final = frozenset({"rate_limited", AUTH_AWAY})
+"""Codes that are no failure of the provider: it is tried again for as long as it takes."""
 
 log = structlog.get_logger()
 
@@ -101,17 +99,16 @@ async def _tried_soon(
     run: JobRun, context: FetcherContext, part: WalkedPart, error: RetryLater
 ) -> bool:
     """Return True after a wait that was short; otherwise set the part aside, or give it up."""
-    if _counts(error):
-        part.attempts += 1
-    if part.attempts > ATTEMPTS:
+    seconds = _wait_s(part, error, give_up_after_s=context.give_up_after_s)
+    if seconds is None:
         part.tried_again = True
-        before = f"Gave up after {ATTEMPTS} attempts. The last one: "
-        part.end("failed", _part_error(error, before, remedy=GOES_ON))
+        part.end("failed", _part_error(error, _gave_up(part), remedy=GOES_ON))
         return False
-    seconds = backoff(part.attempts) if error.after_s is None else error.after_s
     if seconds <= DEFER_OVER_S and not run.over and await _slept(context, seconds):
         return True
-    part.next_try_at, part.error = clock.now() + seconds, _part_error(error)
+    now = clock.now()
+    part.next_try_at, part.error = now + seconds, _part_error(error)
+    part.not_before = now + _asked_s(error)
     return False
 
 
@@ -141,20 +138,62 @@ def _part_error(
     )
 
 
-def _counts(error: RetryLater) -> bool:
-    return not error.limit and error.code not in UNCOUNTED
+def _wait_s(
+    failing: WalkedPart | Job, error: RetryLater, *, give_up_after_s: float
+) -> float | None:
+    """Return the seconds until the next try, None when it has failed for too long.
+
+    The wait is about as long as the failure has lasted. A longer one that the provider asks for is
+    kept to, and does not count as failing.
+    """
+    if error.limit or error.code in NO_FAILURES:
+        return jittered(FIRST_WAIT_S) if error.after_s is None else error.after_s
+    now = clock.now()
+    if failing.failing_since is None:
+        failing.failing_since = now
+    lasted = now - failing.failing_since
+    if lasted >= give_up_after_s:
+        return None
+    asked = _asked_s(error)
+    if asked > LONGEST_WAIT_S:
+        failing.failing_since += asked
+    return max(asked, jittered(min(LONGEST_WAIT_S, max(FIRST_WAIT_S, lasted))))
+
+
+def _asked_s(error: RetryLater) -> float:
+    """Return the wait in seconds that the provider itself asks for."""
+    if error.code == AUTH_AWAY or error.after_s is None:
+        return 0.0
+    return error.after_s
+
+
+def _gave_up(failing: WalkedPart | Job) -> str:
+    since = failing.failing_since
+    lasted = 0.0 if since is None else clock.now() - since
+    return f"Gave up after trying for {_duration(lasted)}. The last answer: "
+
+
+def _duration(seconds: float) -> str:
+    """Return a duration in words, at least 2 of its unit: "119 seconds", "2 minutes"."""
+    for unit, length in (("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} seconds"
+
+
+def jittered(seconds: float) -> float:
+    """Return between half and all of ``seconds``."""
+    return seconds * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries, guards nothing
 
 
 async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> None:
     """Try a call that belongs to no part again."""
     job = run.job
-    if _counts(error):
-        job.attempts += 1
-        if job.attempts > ATTEMPTS:
-            detail = f"Gave up after {ATTEMPTS} attempts. The last one: {error.reason}"
-            await fail(job, context, JobError(code=error.code, detail=detail))
-            return
-    seconds = backoff(job.attempts) if error.after_s is None else error.after_s
+    seconds = _wait_s(job, error, give_up_after_s=context.give_up_after_s)
+    if seconds is None:
+        detail = f"{_gave_up(job)}{error.reason}"
+        await fail(job, context, JobError(code=error.code, detail=detail))
+        return
     if seconds <= DEFER_OVER_S and not run.over and await _slept(context, seconds):
         return
     async with context.database.write(lock=job.connection_id) as db:
@@ -164,12 +203,6 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
 async def fail(job: Job, context: FetcherContext, error: JobError) -> None:
     async with context.database.write(lock=job.connection_id) as db:
         await transitions.finish(db, job, "failed", error)
-
-
-def backoff(attempt: int) -> float:
-    """Return the seconds to wait after ``attempt`` failures: doubled, capped, half random."""
-    longest: float = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** max(0, attempt - 1))
-    return longest * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries, guards nothing
 
 
 async def _slept(context: FetcherContext, seconds: float) -> bool:

@@ -53,6 +53,8 @@ class WalkedPart(msgspec.Struct, kw_only=True):
     the part which that page belongs to, None for those with which a walk begins. ``first_version``
     is the lane's version when the walk of this part began: an item of it whose known version is
     below was not found. ``read_at`` is the time of the last page. ``outcome`` None: to be read.
+    ``failing_since`` is the first failure since then, moved on by long waits that the provider asks
+    for; ``not_before`` is the end of the last such wait.
     """
 
     connection_id: str
@@ -72,13 +74,14 @@ class WalkedPart(msgspec.Struct, kw_only=True):
     pages: int = 0
     items: int = 0
     empty_pages: int = 0
-    attempts: int = 0
+    failing_since: float | None = None
     restarts: int = 0
     turn: int = 0
     tried_again: bool = False
     outcome: Outcome | None = None
     error: PartError | None = None
     next_try_at: float = 0.0
+    not_before: float | None = None
     stale_since: float | None = None
     read_at: float | None = None
 
@@ -97,7 +100,7 @@ class WalkedPart(msgspec.Struct, kw_only=True):
     @property
     def rank(self) -> int:
         """Return its turn among the parts that are left to read."""
-        if self.attempts or self.next_try_at:
+        if self.failing_since is not None or self.next_try_at:
             return 3
         if self.cursor is not None:
             return 0
@@ -113,8 +116,9 @@ _UPSERT: Final = _NEW.on_conflict_do_update(
     set_={name: _NEW.excluded[name] for name in _ALL if name not in _KEY},
 )
 _WRITTEN: Final = (
-    "cursor", "schema_digest", "page_size", "pages", "items", "empty_pages", "attempts", "restarts",
-    "turn", "tried_again", "outcome", "error", "next_try_at", "stale_since", "read_at",
+    "cursor", "schema_digest", "page_size", "pages", "items", "empty_pages",
+    "failing_since", "restarts", "turn", "tried_again", "outcome", "error", "next_try_at",
+    "not_before", "stale_since", "read_at",
 )  # fmt: skip
 # Built once: building such a statement costs as much as running it, and these run for every page.
 _SAVE: Final = (
@@ -194,13 +198,8 @@ async def save(db: AsyncConnection, part: WalkedPart) -> None:
 
 async def is_new_cursor(db: AsyncConnection, part: WalkedPart, digest: bytes) -> bool:
     """Remember a cursor's digest; return False when the part's walk has met that cursor before."""
-    seen = {
-        "connection_id": part.connection_id,
-        "resource": part.resource,
-        "part": part.id,
-        "digest": digest,
-    }
-    return (await db.execute(_SEEN, seen)).rowcount == 1
+    of_part = {"connection_id": part.connection_id, "resource": part.resource, "part": part.id}
+    return (await db.execute(_SEEN, {**of_part, "digest": digest})).rowcount == 1
 
 
 async def forget_cursors(db: AsyncConnection, part: WalkedPart) -> None:
@@ -362,8 +361,8 @@ async def _children(db: AsyncConnection, resumed: Sequence[WalkedPart]) -> list[
             & (parts.c.found_in == parent.id)
             & (parts.c.job_id == parent.job_id)
         )
-        rows = (await db.execute(select(parts).where(theirs))).mappings()
-        children += [_from_row(dict(row)) for row in rows]
+        found = (await db.execute(select(parts).where(theirs))).mappings()
+        children += [_from_row(dict(row)) for row in found]
     return children
 
 

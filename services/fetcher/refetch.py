@@ -50,6 +50,6 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
 def _count(job: Job, emitted: Emission, *, deleted: int) -> None:
     job.pages += 1
     job.items += len(emitted.known)
-    job.attempts, job.pending_ids = 0, ()
+    job.attempts, job.failing_since, job.pending_ids = 0, None, ()
     receipt = emitted.receipt
     job.receipt = msgspec.structs.replace(receipt, deleted=receipt.deleted + deleted)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from shared.connector import Provider
@@ -9,6 +11,9 @@ from shared.db import Location
 from shared.installation import database_location, hosts, provider_runtimes, service_secret
 from shared.settings import Cluster, SecretStr, Settings
 from shared.web import LOOPBACK
+
+GIVE_UP_AFTER_S: Final = 172_800.0
+"""Two days: twice the longest time that a provider documents to be away."""
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,6 +45,7 @@ class FetcherSettings(msgspec.Struct, frozen=True, kw_only=True):
     hosts: tuple[str, ...] = LOOPBACK
     slots: int = 8
     max_pages: int | None = None
+    give_up_after_s: float = GIVE_UP_AFTER_S
     alone: bool = True
 
 
@@ -67,5 +73,6 @@ def fetcher_settings(settings: Settings, *, alone: bool) -> FetcherSettings:
         hosts=hosts(settings, "fetcher"),
         slots=settings.slots,
         max_pages=settings.max_pages,
+        give_up_after_s=settings.give_up_after_s,
         alone=alone,
     )

@@ -219,9 +219,10 @@ def _count(job: Job, part: WalkedPart, page: Page, emitted: Emission) -> None:
     for one in (job, part):
         one.pages += 1
         one.items += emitted.new
-        one.attempts = 0
+        one.failing_since = None
+    job.attempts = 0
     job.receipt, job.pending_ids = emitted.receipt, ()
-    part.read_at, part.error, part.next_try_at = clock.now(), None, 0.0
+    part.read_at, part.error, part.next_try_at, part.not_before = clock.now(), None, 0.0, None
     part.empty_pages = 0 if page.records or page.rejected or page.parts else part.empty_pages + 1
 
 

@@ -15,7 +15,7 @@ from services.fetcher import store, walk
 from services.fetcher.confirm import confirm
 from services.fetcher.context import FetcherContext, JobRun, LaneRun, open_lane_run, open_run
 from services.fetcher.finish import finish, is_finishing
-from services.fetcher.interrupt import ATTEMPTS, backoff, fail, interrupted
+from services.fetcher.interrupt import fail, interrupted, jittered
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, LostClaimError
 from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
@@ -37,6 +37,9 @@ LEAVE_S: Final = 1.5
 The whole service has ten seconds to stop: process managers kill what takes longer.
 """
 GIVE_BACK_S: Final = 0.5
+ATTEMPTS: Final = 6
+"""A failure of ours seldom passes by itself: six more attempts, in half a minute, are enough."""
+FIRST_WAIT_S: Final = 0.5
 BACKGROUND_SHARE: Final = 4
 """Work that nobody waits for gets at most one slot in four."""
 
@@ -168,8 +171,9 @@ class Worker:
             detail = f"Tributary itself failed ({type(error).__name__}). Its log says more."
             await fail(job, self._context, JobError(code="internal", detail=detail))
             return
+        wait_s = jittered(FIRST_WAIT_S * 2.0 ** max(0, job.attempts - 1))
         async with self._context.database.write(lock=job.connection_id) as db:
-            await transitions.defer(db, job, seconds=backoff(job.attempts), reason=reason)
+            await transitions.defer(db, job, seconds=wait_s, reason=reason)
 
 
 async def _run_claimed(job: Job, context: FetcherContext) -> None:

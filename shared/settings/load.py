@@ -57,8 +57,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     ``keys`` are (key id, base64 of 32 bytes) pairs; the first one writes, and without any a key
     file is used. ``public_url`` and the other URLs are origins: no path, no trailing slash.
-    ``max_pages`` is per job, None for no limit. Without ``database_url`` there are SQLite files in
-    ``data_dir``; without ``redis_url`` no Redis is shared.
+    ``max_pages`` is per job, None for no limit. ``give_up_after_s`` is for each part of a
+    walk. Without ``database_url`` there are SQLite files in ``data_dir``; without ``redis_url`` no
+    Redis is shared.
     """
 
     gateway_port: int
@@ -74,6 +75,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_level: str
     log_format: Literal["auto", "json", "pretty"]
     max_pages: int | None
+    give_up_after_s: int
     slots: int
     internal_host: str
     auth_url: str

@@ -37,6 +37,12 @@ def count(text: str) -> int:
     return int(text)
 
 
+def seconds(text: str) -> int:
+    if not _NUMBER.fullmatch(text) or int(text) < 1:
+        raise ValueError("is no time in seconds. Write a whole number from 1, such as 3600.")
+    return int(text)
+
+
 def address(text: str) -> str:
     """Check for an IP address to listen on, or ``localhost``; other names are not resolved."""
     if text != "localhost":

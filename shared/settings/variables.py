@@ -241,6 +241,16 @@ GENERAL: Final = (
         description="The number of pages after which a job stops. Not set: no limit.",
     ),
     Variable(
+        name="GIVE_UP_AFTER_S",
+        kind="seconds",
+        parse=parsers.seconds,
+        default="172800",
+        description=(
+            "How long a sync goes on trying while its provider, or the network to it, fails. "
+            "Waits that the provider asks for are added."
+        ),
+    ),
+    Variable(
         name="SLOTS",
         kind="count",
         parse=parsers.count,

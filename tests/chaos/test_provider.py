@@ -120,18 +120,36 @@ def test_F19_server_errors_and_their_html_are_tried_again(
     load.clean(topic)
 
 
-def test_F19_after_six_attempts_the_job_fails_in_words_and_the_others_are_done(
-    running: Stack,
+def test_F19_a_provider_that_is_away_for_half_an_hour_is_waited_for(
+    running: Stack, topic: Topic
 ) -> None:
+    pace(running, latency_ms=100)
+    held(running)
+    load = begin(running)
+    load.under_way()
+    order(running, {"match": {"path": "/crm/*"}, "status": 503, "body": "away"})
+    eventually(lambda: load.state()["state"] == "waiting", every=0.05)
+    refused = len(calls(load, "/contacts"))
+    running.clock.move(seconds=1800)
+    eventually(lambda: len(calls(load, "/contacts")) > refused, every=0.05)
+    order(running)
+    eventually(lambda: load.state()["state"] == "waiting", every=0.05)
+    running.clock.move(seconds=300)
+    load.done()
+    load.clean(topic)
+    assert load.refetched() <= len(load.counts)
+
+
+def test_F19_what_stays_away_fails_in_words_and_the_others_are_done(running: Stack) -> None:
     order(running, {"match": CONTACTS, "status": 503, "body": "away"})
     load = begin(running)
-    ended = running.client.synced(load.sync)
-    assert ended["state"] == "incomplete"
-    assert resource(load, "contacts")["error"]["detail"].startswith("Gave up after 6 attempts")
-    assert [resource(load, name)["state"] for name in ("companies", "deals")] == ["done", "done"]
-    assert sum(status == 503 for _, status in calls(load, "/contacts")) == 7, (
-        "once, and six times more"
-    )
+    eventually(lambda: is_waiting(resource(load, "contacts")), every=0.05)
+    others = ("companies", "deals")
+    eventually(lambda: {resource(load, name)["state"] for name in others} == {"done"}, every=0.05)
+    running.clock.move(days=2)
+    assert running.client.synced(load.sync)["state"] == "incomplete"
+    detail = resource(load, "contacts")["error"]["detail"]
+    assert detail.startswith("Gave up after trying for 48 hours. The last answer: HubSpot is not")
 
 
 @contextmanager

@@ -55,9 +55,10 @@ class Job(msgspec.Struct, kw_only=True):
     when the job is over. ``seq`` counts the checkpoints, ``step`` the progress events, ``dispatch``
     the ``RunJob``s, of which only the last one counts. ``first_version`` is the lane's version at
     the first claim. ``cursor`` says how far a refetch is, and in which stage a load.
-    ``pending_ids`` are being sent and not yet recorded as known, so a reader may have them already.
-    The ``RunJob``s of a ``background`` job go to the topic of work that nobody waits for. Times are
-    epoch seconds.
+    ``attempts`` counts failures of ours, ``failing_since`` those of the provider in calls that
+    belong to no part. ``pending_ids`` are being sent and not yet recorded as known, so a reader may
+    have them already. The ``RunJob``s of a ``background`` job go to the topic of work that nobody
+    waits for. Times are epoch seconds.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Job(msgspec.Struct, kw_only=True):
     items: int = 0
     expected: int | None = None
     attempts: int = 0
+    failing_since: float | None = None
     receipt: Receipt = Receipt()
     item_positions: dict[int, int] = {}
     pending_ids: tuple[str, ...] = ()

@@ -366,6 +366,10 @@ class Fetcher:
             )
             self.read += commit
 
+    def lose_patience(self) -> None:
+        """Give up whatever fails at its first failure."""
+        object.__setattr__(self.context, "give_up_after_s", 0.0)
+
     async def time_passes(self) -> None:
         async with self.database.write() as db:
             await db.execute(update(outbox).values(not_before=0.0))

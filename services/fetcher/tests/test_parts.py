@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from services.fetcher.interrupt import ATTEMPTS, GOES_ON
+from services.fetcher.interrupt import GOES_ON
 from services.fetcher.plan import plan_refetch
+from services.fetcher.settings import GIVE_UP_AFTER_S
 from services.fetcher.tables import parts
 from services.fetcher.tests.crashing import Fetcher
 from services.fetcher.tests.test_walks import code, loaded, number_of
@@ -43,6 +44,7 @@ async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
     fetcher.orchard.of_part["list"] = lambda _: Page(records=[], cursor=None, parts=named(*TABLES))
     for table in TABLES:
         fetcher.orchard.of_part[table] = rows(table)
+    fetcher.lose_patience()
     yield fetcher
     await fetcher.database.close()
 
@@ -77,7 +79,7 @@ def refused() -> Interruption:
 
 
 def down() -> Interruption:
-    return RetryLater("Orchard is not available (status 502).", after_s=0.0)
+    return RetryLater("Orchard is not available (status 502).")
 
 
 def parts_of(told: JobProgress) -> Parts:
@@ -239,6 +241,7 @@ async def test_two_parts_in_a_row_that_do_not_get_through_have_the_job_wait(
     fetcher: Fetcher,
 ) -> None:
     """With a thousand tables and a provider that is down, no thousand calls are made."""
+    object.__setattr__(fetcher.context, "give_up_after_s", GIVE_UP_AFTER_S)
     asked: list[str] = []
 
     def away(table: str) -> Pages:
@@ -391,16 +394,3 @@ async def test_a_name_that_no_database_can_hold_is_shortened(home: Path | Schema
     fetcher.orchard.of_part["red"] = rows("red")
     assert (await loaded(fetcher))["apples"].state == "done"
     await fetcher.database.close()
-
-
-async def test_a_part_is_given_up_after_its_attempts(fetcher: Fetcher) -> None:
-    asked: list[Cursor | None] = []
-
-    def page(cursor: Cursor | None) -> Page:
-        asked.append(cursor)
-        raise down()
-
-    fetcher.orchard.of_part["green"] = page
-    told = (await loaded(fetcher))["apples"]
-    assert "Gave up after" in parts_of(told).named[0].detail
-    assert len(asked) == ATTEMPTS + 1

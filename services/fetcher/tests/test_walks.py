@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from services.fetcher.interrupt import ATTEMPTS
 from services.fetcher.tests.crashing import Fetcher
 from shared.connector import Cursor, Page, Record, Reject, Rejected, Restart, RetryLater
 from shared.contracts.progress import JobProgress
@@ -210,21 +209,6 @@ async def test_a_page_limit_is_an_outcome_with_its_reason_and_deletes_nothing(
     assert told["pears"].state == "done"
     assert limited.sent(ITEMS) == {}
     await limited.database.close()
-
-
-async def test_a_provider_that_stays_down_fails_the_job_after_its_attempts_and_no_other(
-    fetcher: Fetcher,
-) -> None:
-    def down(_: Cursor | None) -> Page:
-        raise RetryLater("Orchard is not available (status 503).", after_s=0.0)
-
-    fetcher.orchard.script["apples"] = down
-    told = await loaded(fetcher)
-    assert (told["apples"].state, code(told["apples"])) == ("failed", "unavailable")
-    assert "503" in (told["apples"].error.detail if told["apples"].error else "")
-    asked = [resource for resource, _ in fetcher.orchard.asked if resource == "apples"]
-    assert len(asked) == ATTEMPTS + 1
-    assert told["pears"].state == "done"
 
 
 async def test_nothing_goes_on_counting_at_a_provider_that_told_the_page_to_wait(
