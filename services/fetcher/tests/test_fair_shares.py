@@ -100,7 +100,9 @@ async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
             await large.deliver()
         await large.settle()
     served = dict.fromkeys(TREES, 0)
-    for number, (resource, _) in enumerate(large.orchard.asked, 1):
+    # A page is asked for once more if a busy database kept it from being written.
+    asked = {(resource, str(cursor)): resource for resource, cursor in large.orchard.asked}
+    for number, resource in enumerate(asked.values(), 1):
         served[resource] += 1
         if number == len(TREES):
             late = [tree for tree, times in served.items() if times == 0]
