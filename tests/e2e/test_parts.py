@@ -80,9 +80,14 @@ def test_one_part_that_is_refused_leaves_all_others_right_and_is_named(
 
     one.control("PUT", f"{provider}/faults", json=[fault])
     held = {item["id"] for item in one.items(connection["id"], resource)}
+    elsewhere = held - _of(one, provider, account, resource, part)
+    gone = sorted(elsewhere)[:2]
+    change = {"resource": resource, "archive": gone}
+    one.control("POST", f"{provider}/accounts/{account}/mutate", json=change)
     again = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
-    assert _resource(one.synced(again["id"]), resource)["state"] == "incomplete"
-    assert {item["id"] for item in one.items(connection["id"], resource)} == held
+    told = _resource(one.synced(again["id"]), resource)
+    assert (told["state"], told["receipt"]["deleted"]) == ("incomplete", 2)
+    assert {item["id"] for item in one.items(connection["id"], resource)} == held - set(gone)
     one.control("PUT", f"{provider}/faults", json=[])
 
 
