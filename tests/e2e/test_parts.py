@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import pytest
 
+from tests.e2e.topics import ITEMS, records
 from tests.support.product import Product, product
 
 pytestmark = pytest.mark.e2e
@@ -74,21 +76,28 @@ def test_one_part_that_is_refused_leaves_all_others_right_and_is_named(
     )
 
     one.control("PUT", f"{provider}/faults", json=[])
-    again = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
-    assert one.synced(again["id"])["state"] == "done"
+    assert _again(one, connection["id"], resource)["state"] == "done"
     assert one.differences(provider, account, connection["id"]) == {}
 
     one.control("PUT", f"{provider}/faults", json=[fault])
     held = {item["id"] for item in one.items(connection["id"], resource)}
-    elsewhere = held - _of(one, provider, account, resource, part)
-    gone = sorted(elsewhere)[:2]
-    change = {"resource": resource, "archive": gone}
-    one.control("POST", f"{provider}/accounts/{account}/mutate", json=change)
-    again = one.api("POST", f"/v1/connections/{connection['id']}/syncs", json={})
-    told = _resource(one.synced(again["id"]), resource)
+    gone = sorted(held - _of(one, provider, account, resource, part))[:2]
+    archive(one, provider, account, resource, gone)
+    told = _again(one, connection["id"], resource)
     assert (told["state"], told["receipt"]["deleted"]) == ("incomplete", 2)
     assert {item["id"] for item in one.items(connection["id"], resource)} == held - set(gone)
     one.control("PUT", f"{provider}/faults", json=[])
+
+
+def archive(one: Product, provider: str, account: str, resource: str, ids: list[str]) -> None:
+    change = {"resource": resource, "archive": ids}
+    one.control("POST", f"{provider}/accounts/{account}/mutate", json=change)
+
+
+def _again(one: Product, connection: str, resource: str) -> dict[str, Any]:
+    """Sync once more to the end, and return what became of the resource."""
+    again = one.api("POST", f"/v1/connections/{connection}/syncs", json={})
+    return _resource(one.synced(again["id"]), resource)
 
 
 def _resource(sync: dict[str, Any], resource: str) -> dict[str, Any]:
@@ -105,3 +114,32 @@ def _of(one: Product, provider: str, account: str, resource: str, part: str) -> 
     """Return the ids that belong to the part, by the provider's own truth."""
     rows = one.ledger(provider, account, resource)
     return {id_ for id_, row in rows.items() if id_.startswith(part) or part in str(row)}
+
+
+def test_contacts_that_are_merged_go_with_the_name_of_the_one_they_went_into(
+    one: Product,
+) -> None:
+    one.unlimited("hubspot")
+    account = one.account("hubspot", {"companies": 0, "contacts": 30, "deals": 0})
+    connection = one.connect("hubspot", account=account)
+    assert one.synced(connection["sync_id"])["state"] == "done"
+    ids = sorted(one.ledger("hubspot", account, "contacts"))[:2]
+    change = {"resource": "contacts", "merge": ids}
+    made = one.control("POST", f"hubspot/accounts/{account}/mutate", json=change)
+    told = _again(one, connection["id"], "contacts")
+    assert (told["state"], told["receipt"]["emitted"], told["receipt"]["deleted"]) == ("done", 1, 2)
+    assert one.differences("hubspot", account, connection["id"]) == {}
+    assert tombstones(one, connection["id"]) == {
+        id_: {"reason": "merged", "merged_into": made["created"][0]} for id_ in ids
+    }
+
+
+def tombstones(one: Product, connection: str) -> dict[str, dict[str, str]]:
+    """Return id → the reason and the successor that the topic names for each deletion."""
+    found = {}
+    for record in asyncio.run(records(one, ITEMS)):
+        owner, _, id_ = record.key.decode().split("/", 2)
+        if record.value is None and owner == connection:
+            headers = {name: value.decode() for name, value in record.headers}
+            found[id_] = {name: headers[name] for name in ("reason", "merged_into")}
+    return found

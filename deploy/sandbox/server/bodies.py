@@ -27,6 +27,7 @@ class Mutation(Struct, frozen=True, forbid_unknown_fields=True):
     create: Count = 0
     update: Count | Ids = 0
     archive: Count | Ids = 0
+    merge: Ids = []
 
 
 class Advance(Struct, frozen=True, forbid_unknown_fields=True):

@@ -80,6 +80,7 @@ async def mutate(
         create=change.create,
         update=change.update,
         archive=change.archive,
+        merge=change.merge,
     )
 
 

@@ -36,8 +36,9 @@ CALLS: Final = (
         "/_sandbox/{p}/accounts/{id}/mutate",
         {"resource": "{resource}", "create": 2, "update": 3, "archive": ["{id}"]},
         (
-            "Changes rows, all or nothing: updates, then archives, then creates. A number takes "
-            "the oldest live rows, a list names them. Answers the ids that were created, updated "
+            "Changes rows, all or nothing: updates, then archives, then creates, then merges. A "
+            "number takes the oldest live rows, a list names them. merge (a list of ids, where the "
+            "provider merges) makes a new row of them. Answers the ids that were created, updated "
             "and archived."
         ),
     ),

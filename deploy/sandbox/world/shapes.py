@@ -129,3 +129,14 @@ class Archives(Protocol):
     ) -> list[tuple[str, SandboxRow]]:
         """Return every row that changes, as (resource, row), including ``row`` itself."""
         ...
+
+
+@runtime_checkable
+class Merges(Protocol):
+    """Merge rows in a ``Simulated`` whose provider can."""
+
+    def merge(
+        self, account: SandboxAccount, rows: Rows, resource: str, picked: list[SandboxRow], at: str
+    ) -> list[SandboxRow]:
+        """Return the row that ``picked`` become, and then what each of them becomes."""
+        ...

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -11,6 +12,7 @@ from deploy.sandbox.world.limits import Limiter
 from deploy.sandbox.world.shapes import (
     Archives,
     AuthorizationCode,
+    Merges,
     Rows,
     SandboxAccount,
     SandboxClient,
@@ -99,8 +101,11 @@ class World:
         create: int,
         update: list[str] | int,
         archive: list[str] | int,
+        merge: Sequence[str] = (),
     ) -> dict[str, list[str]]:
-        """Update, then archive, then create, all or nothing; a number takes the oldest live rows.
+        """Update, then archive, then create, then merge these ids into a new row, all or nothing.
+
+        A number takes the oldest live rows.
 
         Returns the ids touched as ``created``, ``updated`` and ``archived``. Rows archived along
         with them are listed as ``archived_{resource}``.
@@ -114,6 +119,8 @@ class World:
         updated = edit.update(resource, update, at)
         archived = edit.archive(resource, archive, at)
         created = [edit.create(self.accounts[account_id], resource, at) for _ in range(create)]
+        if merge:
+            created.append(edit.merge(self.accounts[account_id], resource, list(merge), at))
         self._keep(account_id, edit.changed)
         along: dict[str, list[str]] = {}
         for (kind, id_), row in edit.changed.items():
@@ -169,6 +176,15 @@ class Edit:
         row = self._simulated.create(account, self._rows, resource, at)
         self._set(resource, row)
         return row.id
+
+    def merge(self, account: SandboxAccount, resource: str, ids: list[str], at: str) -> str:
+        if not isinstance(self._simulated, Merges):
+            raise BadRequest(f"{self._simulated.slug} merges nothing: leave out merge")
+        picked = _pick(self._rows[resource], ids)
+        merged, *others = self._simulated.merge(account, self._rows, resource, picked, at)
+        for row in (merged, *others):
+            self._set(resource, row)
+        return merged.id
 
     def _gone(self, resource: str, row: SandboxRow, at: str) -> list[tuple[str, SandboxRow]]:
         if isinstance(self._simulated, Archives):

@@ -90,6 +90,26 @@ class SimulatedHubSpot:
         }
         return msgspec.structs.replace(row, modified=at, body={**row.body, "own": own})
 
+    def merge(
+        self, account: SandboxAccount, rows: Rows, resource: str, picked: list[SandboxRow], at: str
+    ) -> list[SandboxRow]:
+        """Make a third record that names the two or more that it was made of.
+
+        They are in no list any more, not even in that of the archived.
+        """
+        new = self.create(account, rows, resource, at)
+        named = {
+            "hs_merged_object_ids": ";".join([row.id for row in picked]),
+            "hs_object_id": new.id,
+            MODIFIED[resource]: at,
+        }
+        own = {**picked[0].body["own"], **named}
+        merged = msgspec.structs.replace(new, body={**picked[0].body, "own": own})
+        return [merged] + [
+            msgspec.structs.replace(row, archived=True, body={**row.body, "merged_into": new.id})
+            for row in picked
+        ]
+
 
 def _row(
     rng: random.Random, account: SandboxAccount, resource: str, n: int, times: tuple[str, str]

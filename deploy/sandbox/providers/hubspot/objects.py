@@ -150,6 +150,9 @@ def _read(world: World, request: AnyRequest, account: str, resource: str) -> dic
     query = QueryString(request)
     _only_ids(query.names("idProperty"))
     row = world.rows(account, resource).get(request.path_params["id_"])
+    while row is not None and "merged_into" in row.body:
+        # Asked for a record that was merged away, HubSpot answers with the one it went into.
+        row = world.rows(account, resource)[row.body["merged_into"]]
     if row is None or row.archived is not query.flag("archived"):
         raise api_error(404, "resource not found", category="OBJECT_NOT_FOUND")
     want = wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), 1)
@@ -165,7 +168,8 @@ def _batch(
     want = wanted(resource, batch.properties, batch.propertiesWithHistory, len(batch.inputs))
     rows, at = world.rows(account, resource), world.clock.iso()
     ids = list(dict.fromkeys(given.id for given in batch.inputs))
-    found = [row for id_ in ids if (row := rows.get(id_)) is not None and row.archived is archived]
+    there = [rows[id_] for id_ in ids if id_ in rows and "merged_into" not in rows[id_].body]
+    found = [row for row in there if row.archived is archived]
     results = [rendered(row, account, resource, want) for row in found]
     body: dict[str, Any] = {
         "status": "COMPLETE",
@@ -173,8 +177,8 @@ def _batch(
         "startedAt": at,
         "completedAt": at,
     }
-    there = {row.id for row in found}
-    missing = [id_ for id_ in ids if id_ not in there]
+    answered = {row.id for row in found}
+    missing = [id_ for id_ in ids if id_ not in answered]
     if missing:
         error = {
             "status": "error",

@@ -25,7 +25,7 @@ class SortedRows:
         found: list[SandboxRow] = []
         for n in range(bisect_left(ids, after), len(ids)):
             row = rows[str(ids[n])]
-            if row.archived is not archived:
+            if row.archived is not archived or "merged_into" in row.body:
                 continue
             if len(found) == limit:
                 return found, int(found[-1].id) + 1

@@ -217,6 +217,22 @@ async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(
     await call.aclose()
 
 
+async def test_a_record_that_was_merged_away_names_the_one_it_went_into(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
+    call = caller(sandbox, small)
+    ids = list(sandbox.world.rows(small.id, "companies"))[:2]
+    merged = sandbox.world.mutate(small.id, "companies", create=0, update=[], archive=[], merge=ids)
+    (new,) = merged["created"]
+    lookup = await CONNECTOR.read(call, "companies", (*ids, new))
+    assert lookup.gone == [Gone(id=id_, reason="merged", merged_into=new) for id_ in ids]
+    assert [(one.id, one.replaces) for one in lookup.records] == [(new, tuple(ids))]
+    walked = [record.id for page in await walk(call, "companies") for record in page.records]
+    assert new in walked
+    assert not set(ids) & set(walked)
+    await call.aclose()
+
+
 async def test_what_a_batch_leaves_out_proves_nothing_and_is_asked_for_by_itself() -> None:
     properties: dict[str, Any] = {"results": []}
     alive, survivor = {"id": "1", "properties": {}}, {"id": "9", "properties": {}}
