@@ -14,6 +14,8 @@ from shared.connector import Record, Reject, Rejected, Schema
 
 WEB: Final = "https://airtable.com"
 LONGEST_NAME: Final = 200
+ATTACHMENT: Final = ("id", "filename", "size", "type")
+"""The fields that make an attachment; its links only say where it is at the moment."""
 SPOKEN: Final = ("name", "text", "label", "email", "filename", "value", "url", "id")
 """The keys of a cell that hold what a person reads, best first: a collaborator's name, a barcode's
 text, a button's label, an attachment's filename."""
@@ -150,14 +152,33 @@ def row_record(base: str, table: WalkedTable, raw: Any) -> Record:
     # The walk asks for cells by field id; people know fields by their names. Empty cells are
     # absent.
     named = {table.names.get(key, key): value for key, value in row.fields.items()}
+    lasting = {name: _lasting(value) for name, value in named.items() if isinstance(value, list)}
+    unchanged = all(named[name] is value for name, value in lasting.items())
     return Record(
         id=path,
         name=spoken(row.fields.get(table.primary)) or "Untitled record",
         raw={**raw, "fields": named},
+        content=None if unchanged else {**raw, "fields": {**named, **lasting}},
         parent_id=parent,
         url=f"{WEB}/{path}",
         created_at=row.created_time,
     )
+
+
+def _lasting(cell: list[Any]) -> list[Any]:
+    """Return a cell without the links of its attachments, the cell itself if it has none.
+
+    Airtable signs them anew for about every answer, and they die after two hours:
+    https://airtable.com/developers/web/api/field-model#multipleattachment
+    """
+    lasting = [_without_links(value) for value in cell]
+    return cell if all(one is value for one, value in zip(lasting, cell, strict=True)) else lasting
+
+
+def _without_links(value: Any) -> Any:
+    if isinstance(value, dict) and str(value.get("id")).startswith("att") and "url" in value:
+        return {key: value.get(key) for key in ATTACHMENT}
+    return value
 
 
 def spoken(value: Any, depth: int = 3) -> str:

@@ -14,6 +14,8 @@ from shared.connector import Record, Rejected
 
 UNTITLED: Final = "Untitled"
 """The word that Notion itself shows for a page without a title."""
+FILED: Final = ("cover", "icon")
+"""Fields of an object, beside its properties, that may be a file."""
 LONGEST_ID: Final = 200
 """Notion's ids are UUIDs of 36 characters. Only something absurd is refused."""
 
@@ -125,7 +127,38 @@ def _record(found: dict[str, Any], name: str) -> Record:
         created_at=_optional(found, "created_time"),
         modified_at=_optional(found, "last_edited_time"),
         raw=found,
+        content=_content(found),
     )
+
+
+def _content(found: dict[str, Any]) -> dict[str, Any] | None:
+    """Return an object without the signatures of its files, None if it has no files of Notion's.
+
+    Notion signs the link of a file that it hosts anew for each answer, for an hour:
+    https://developers.notion.com/reference/file-object
+    """
+    changed = {name: _unsigned(found[name]) for name in FILED if found.get(name)}
+    properties = found.get("properties")
+    if isinstance(properties, dict):
+        filed = {name: _unsigned(told) for name, told in properties.items() if _may_hold(told)}
+        changed["properties"] = {**properties, **filed} if filed else properties
+    same = all(found[name] == value for name, value in changed.items())
+    return None if same else {**found, **changed}
+
+
+def _may_hold(told: Any) -> bool:
+    """Return whether a property may hold files: itself, or as a rollup of such properties."""
+    return isinstance(told, dict) and told.get("type") in {"files", "rollup"}
+
+
+def _unsigned(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_unsigned(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if isinstance(value.get("url"), str) and "expiry_time" in value:
+        return {"url": value["url"].partition("?")[0]}
+    return {name: _unsigned(one) for name, one in value.items()}
 
 
 def _optional(found: dict[str, Any], field: str) -> str | None:

@@ -7,6 +7,7 @@ which part of a walk is missing: a cursor that has expired, and one part that is
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import msgspec
 
@@ -17,6 +18,7 @@ from tests.conformance.calls import (
     interrupted,
     not_written,
     read_page,
+    reads_of,
     records,
     through_json,
 )
@@ -223,6 +225,32 @@ async def test_objects_are_read_by_id_and_what_is_gone_is_named(
             "Give the records that are there; name in gone what the provider says is gone, and in "
             "absent what it refuses by its id."
         )
+
+
+async def test_what_has_not_changed_has_the_same_content_at_every_read(
+    subject: Subject, resource: str, call: SandboxCall, pages: list[Page]
+) -> None:
+    """A link that is signed anew for each answer would have every sync send every item again."""
+    try:
+        again = [read.page for read in await reads_of(subject, call, resource)]
+    except Interruption as error:
+        raise interrupted(subject, resource, error) from None
+    before, after = _contents(pages), _contents(again)
+    changed = {id_ for id_, content in before.items() if after.get(id_) != content}
+    if changed:
+        raise Unwritten(
+            f"{subject.at('mapping.py')}: {_few(changed)} in {resource} have other content when "
+            "they are read again, though nothing has changed. Leave what differs with each answer "
+            "out of Record.content."
+        )
+
+
+def _contents(pages: list[Page]) -> dict[str, dict[str, Any]]:
+    found = {}
+    for page in pages:
+        for record in page.records:
+            found[record.id] = record.raw if record.content is None else record.content
+    return found
 
 
 async def _first_and_count(

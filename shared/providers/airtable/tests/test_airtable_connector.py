@@ -1,6 +1,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import pytest
@@ -18,7 +19,7 @@ from shared.connector import (
 )
 from shared.providers.airtable import SCHEMA
 from shared.providers.airtable.connector import CONNECTOR
-from shared.providers.airtable.mapping import spoken
+from shared.providers.airtable.mapping import WalkedTable, row_record, spoken
 from shared.providers.airtable.problems import problem
 from shared.providers.airtable.tests.caller import RealCall, ScriptedCall, walk
 from tests.support import walks
@@ -102,6 +103,24 @@ async def test_raw_is_the_whole_object(standing: tuple[World, str], reader: Real
     (table, *_) = records(await walk(reader, "tables"))
     assert table.raw["id"] == table.id.rpartition("/")[2]
     assert {"name", "primaryFieldId", "fields", "views"} <= table.raw.keys()
+
+
+def photographed(link: str, **more: Any) -> Record:
+    """Return a row with an attachment whose link has this signature in its path."""
+    photo = {"id": "att1", "filename": "a.jpg", "size": 5, "type": "image/jpeg", **more}
+    photo |= {"url": f"https://files.example/{link}", "thumbnails": {"small": {"url": link}}}
+    table = WalkedTable("tbl1", "Trees", "fldName", {"fldName": "Name", "fldPhoto": "Photo"})
+    cells = {"fldName": "Plum", "fldPhoto": [photo]}
+    return row_record("app1", table, {"id": "rec1", "fields": cells})
+
+
+def test_an_attachment_that_is_signed_anew_is_no_new_content_and_another_one_is() -> None:
+    before, after = photographed("one"), photographed("two")
+    assert before.content is not None
+    assert before.content == after.content
+    assert before.raw != after.raw
+    assert before.content != photographed("one", size=6).content
+    assert row_record("app1", WalkedTable("t", "T", "f", {}), row(1)).content is None
 
 
 async def test_no_name_is_empty_or_longer_than_a_line(reader: RealCall) -> None:

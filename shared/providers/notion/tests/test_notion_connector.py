@@ -238,6 +238,31 @@ async def test_items_are_read_by_id_and_what_is_gone_is_named(world: World) -> N
         assert lookup.absent == [*([] if in_trash else [ids[1]]), NOWHERE]
 
 
+def filed(signature: str, *, name: str = "a.pdf") -> dict[str, Any]:
+    """Return a page with a cover, a file, a link to elsewhere and a rollup of files."""
+    url = f"https://files.example/{name}?X-Amz-Signature={signature}"
+    hosted = {"type": "file", "file": {"url": url, "expiry_time": f"2026-01-{signature}"}}
+    elsewhere = {"type": "external", "external": {"url": "https://x.example/b?version=2"}}
+    files = {"id": "f", "type": "files", "files": [{"name": name, **hosted}, elsewhere]}
+    rollup = {"id": "r", "type": "rollup", "rollup": {"type": "array", "array": [files]}}
+    title = {"id": "title", "type": "title", "title": [{"plain_text": "Filed"}]}
+    properties = {"Files": files, "All files": rollup, "Name": title}
+    return {"object": "page", "id": "p1", "cover": hosted, "icon": None, "properties": properties}
+
+
+def test_a_file_that_is_signed_anew_is_no_new_content_and_another_file_is() -> None:
+    (before, after, other), rejected = read(
+        "page", [filed("01"), filed("02"), filed("01", name="b.pdf")]
+    )
+    assert rejected == []
+    assert before.content is not None
+    assert before.content == after.content
+    assert before.raw != after.raw
+    assert before.content != other.content
+    assert "X-Amz" not in str(before.content)
+    assert "version=2" in str(before.content)
+
+
 async def test_names_are_whole_and_what_has_none_is_called_so(world: World) -> None:
     async with calling(world) as caller:
         names = {record.name for page in await caller.pages("pages") for record in page.records}
