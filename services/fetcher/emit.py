@@ -37,8 +37,8 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
     """The messages of a page, and what they change in our records.
 
     ``sent`` are the ids of ``messages``. ``known`` is what is known of the page's ids from now on.
-    ``new`` counts ids that this walk had not read before. ``receipt`` is the job's with this page
-    added.
+    ``new`` counts ids that were not read since this walk began. ``receipt`` is the job's with this
+    page added.
     """
 
     messages: list[Message]

@@ -11,7 +11,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import ColumnElement, Select, bindparam, delete, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Select,
+    Table,
+    bindparam,
+    case,
+    delete,
+    func,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -107,13 +117,12 @@ class WalkedPart(msgspec.Struct, kw_only=True):
         return 2 if self.lists else 1
 
 
-_ALL: Final = tuple(column.name for column in parts.columns)
 _KEY: Final = tuple(column.name for column in parts.primary_key)
 _NAMED: Final = KeyLookup(*parts.columns)
 _NEW: Final = upsert(parts)
 _UPSERT: Final = _NEW.on_conflict_do_update(
     index_elements=list(_KEY),
-    set_={name: _NEW.excluded[name] for name in _ALL if name not in _KEY},
+    set_={column.name: column for column in _NEW.excluded if column.name not in _KEY},
 )
 _WRITTEN: Final = (
     "cursor", "schema_digest", "page_size", "pages", "items", "empty_pages",
@@ -169,16 +178,21 @@ async def name(
 
 async def due(db: AsyncConnection, job: Job) -> WalkedPart | None:
     """Return the part to read next, None when all that are left wait or none is left."""
-    ready = parts.c.next_try_at <= clock.now()
-    first = _open(job).where(ready).order_by(parts.c.turn, parts.c.position, parts.c.id).limit(1)
-    return _first((await db.execute(first)).mappings().first())
+    return await _first(db, job, parts.c.next_try_at <= clock.now(), parts.c.turn, parts.c.position)
 
 
 async def first_to_wait_for(db: AsyncConnection, job: Job) -> WalkedPart | None:
     """Return the part whose wait ends first, None when no part waits."""
-    waiting = _open(job).where(parts.c.next_try_at > 0)
-    first = waiting.order_by(parts.c.next_try_at, parts.c.id).limit(1)
-    return _first((await db.execute(first)).mappings().first())
+    return await _first(db, job, parts.c.next_try_at > 0, parts.c.next_try_at)
+
+
+async def make_due(db: AsyncConnection, job: Job) -> bool:
+    """Have all parts tried now that the provider did not ask to wait; return whether one is due."""
+    now = clock.now()
+    waits = _of_walk(job) & (parts.c.next_try_at > now)
+    allowed = case((parts.c.not_before > now, parts.c.not_before), else_=now)
+    await db.execute(update(parts).where(waits).values(next_try_at=allowed))
+    return await due(db, job) is not None
 
 
 async def reopen_refused(db: AsyncConnection, job: Job) -> bool:
@@ -190,10 +204,8 @@ async def reopen_refused(db: AsyncConnection, job: Job) -> bool:
 
 async def save(db: AsyncConnection, part: WalkedPart) -> None:
     row = _to_row(part)
-    await db.execute(
-        _SAVE,
-        {**{name: row[name] for name in _WRITTEN}, **{f"of_{name}": row[name] for name in _KEY}},
-    )
+    values = {name: row[name] for name in _WRITTEN}
+    await db.execute(_SAVE, values | {f"of_{name}": row[name] for name in _KEY})
 
 
 async def is_new_cursor(db: AsyncConnection, part: WalkedPart, digest: bytes) -> bool:
@@ -203,13 +215,8 @@ async def is_new_cursor(db: AsyncConnection, part: WalkedPart, digest: bytes) ->
 
 
 async def forget_cursors(db: AsyncConnection, part: WalkedPart) -> None:
-    await db.execute(
-        delete(seen_cursors).where(
-            seen_cursors.c.connection_id == part.connection_id,
-            seen_cursors.c.resource == part.resource,
-            seen_cursors.c.part == part.id,
-        )
-    )
+    mine = _lane(seen_cursors, part) & (seen_cursors.c.part == part.id)
+    await db.execute(delete(seen_cursors).where(mine))
 
 
 async def forget_others(db: AsyncConnection, job: Job) -> None:
@@ -217,10 +224,9 @@ async def forget_others(db: AsyncConnection, job: Job) -> None:
 
     What they had read is queued to be asked for by id, so nobody may go on behind it.
     """
+    met = select(parts.c.id).where(_of_walk(job))
     for table, its_id in ((parts, parts.c.id), (seen_cursors, seen_cursors.c.part)):
-        lane = (table.c.connection_id == job.connection_id) & (table.c.resource == job.resource)
-        met = select(parts.c.id).where(_of_walk(job))
-        await db.execute(delete(table).where(lane, its_id.not_in(met)))
+        await db.execute(delete(table).where(_lane(table, job), its_id.not_in(met)))
 
 
 async def forget_lane(db: AsyncConnection, connection_id: str, resource: str) -> None:
@@ -234,9 +240,8 @@ async def floor(db: AsyncConnection, job: Job) -> int:
 
     An item that was last read before it was found in none of them.
     """
-    oldest = select(func.min(parts.c.first_version)).where(_of_walk(job))
-    found: int | None = (await db.execute(oldest)).scalar_one()
-    return job.first_version or 0 if found is None else found
+    oldest = func.coalesce(func.min(parts.c.first_version), job.first_version or 0)
+    return int((await db.execute(select(oldest).where(_of_walk(job)))).scalar_one())
 
 
 async def no_longer_named(db: AsyncConnection, job: Job) -> list[str]:
@@ -245,9 +250,8 @@ async def no_longer_named(db: AsyncConnection, job: Job) -> list[str]:
     What named a part may itself be gone; then what named that counts, up to the parts with which a
     walk begins: for these, every part of this walk that was named by none has to be whole.
     """
-    lane = (parts.c.connection_id == job.connection_id) & (parts.c.resource == job.resource)
     columns = (parts.c.id, parts.c.found_in, parts.c.outcome, parts.c.job_id)
-    rows = {row.id: row for row in (await db.execute(select(*columns).where(lane))).all()}
+    rows = {row.id: row for row in await db.execute(select(*columns).where(_lane(parts, job)))}
     of_walk = {id_: row for id_, row in rows.items() if row.job_id == job.id}
     roots = [row.outcome == "done" for row in of_walk.values() if row.found_in is None]
     found = []
@@ -265,8 +269,8 @@ async def no_longer_named(db: AsyncConnection, job: Job) -> list[str]:
 
 async def outcomes(db: AsyncConnection, job: Job) -> Parts:
     """Return how the parts of the job's walk ended, those by name that were not read whole."""
-    counts = select(parts.c.outcome, func.count()).where(_of_walk(job)).group_by(parts.c.outcome)
     by_outcome: Counter[str] = Counter()
+    counts = select(parts.c.outcome, func.count()).where(_of_walk(job)).group_by(parts.c.outcome)
     for outcome, count in await db.execute(counts):
         by_outcome[outcome or "failed"] += count
     return Parts(
@@ -348,37 +352,37 @@ def _taken(before: WalkedPart | None, part: Part, job: Job, provider: Provider) 
 
 async def _rows(db: AsyncConnection, job: Job, ids: Iterable[str]) -> dict[str, WalkedPart]:
     lane = {"connection_id": job.connection_id, "resource": job.resource}
-    found = await _NAMED.rows(db, lane, ids)
-    return {row.id: _from_row(dict(row._mapping)) for row in found}  # noqa: SLF001
+    rows = [row._mapping for row in await _NAMED.rows(db, lane, ids)]  # noqa: SLF001
+    return {row["id"]: _from_row(dict(row)) for row in rows}
 
 
 async def _children(db: AsyncConnection, resumed: Sequence[WalkedPart]) -> list[WalkedPart]:
     children: list[WalkedPart] = []
     for parent in resumed:
-        theirs = (
-            (parts.c.connection_id == parent.connection_id)
-            & (parts.c.resource == parent.resource)
-            & (parts.c.found_in == parent.id)
-            & (parts.c.job_id == parent.job_id)
-        )
+        theirs = _lane(parts, parent) & (parts.c.found_in == parent.id)
+        theirs &= parts.c.job_id == parent.job_id
         found = (await db.execute(select(parts).where(theirs))).mappings()
         children += [_from_row(dict(row)) for row in found]
     return children
 
 
 def _of_walk(job: Job) -> ColumnElement[bool]:
-    return (
-        (parts.c.connection_id == job.connection_id)
-        & (parts.c.resource == job.resource)
-        & (parts.c.job_id == job.id)
-    )
+    return _lane(parts, job) & (parts.c.job_id == job.id)
+
+
+def _lane(table: Table, of: Job | WalkedPart) -> ColumnElement[bool]:
+    return (table.c.connection_id == of.connection_id) & (table.c.resource == of.resource)
 
 
 def _open(job: Job) -> Select[Any]:
     return select(parts).where(_of_walk(job), parts.c.outcome.is_(None))
 
 
-def _first(row: Any) -> WalkedPart | None:
+async def _first(
+    db: AsyncConnection, job: Job, which: ColumnElement[bool], *order: ColumnElement[Any]
+) -> WalkedPart | None:
+    first = _open(job).where(which).order_by(*order, parts.c.id).limit(1)
+    row = (await db.execute(first)).mappings().first()
     return None if row is None else _from_row(dict(row))
 
 

@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import known_items, store
+from services.fetcher import known_items, parts, store
 from services.fetcher.jobs import progress, queries, transitions
 from services.fetcher.jobs.queries import Job, new_job
 from services.fetcher.jobs.transitions import PROVIDER_UNKNOWN
@@ -146,6 +146,8 @@ async def _load(
         other = _same_work(job, lanes.get(resource, []), loaded=resource in loaded)
         if other is not None:
             joined.append(other)
+            if other.state == "waiting":
+                await _hurry(db, other, background=background)
         else:
             new.append(job)
     await progress.join(db, *joined, syncs=(sync_id,))
@@ -159,19 +161,31 @@ def _warn_of_unknown(snapshot: Connection) -> None:
 def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
     """Return the job that already does this work, if any.
 
-    Nothing that somebody waits for joins work in the background.
+    Nothing that somebody waits for joins work in the background, unless that can be hurried.
     """
     for job in others:
-        if (
-            job.kind != "load"
-            or job.generation != new.generation
-            or (job.background and not new.background)
-        ):
+        if job.kind != "load" or job.generation != new.generation:
+            continue
+        waits = job.state == "waiting"
+        if job.background and not new.background and not waits:
             continue
         queued = job.pages == 0 and job.state != "running"
-        if queued or not loaded:
+        if waits or queued or not loaded:
             return job
     return None
+
+
+async def _hurry(db: AsyncConnection, job: Job, *, background: bool) -> bool:
+    """Make a load that waits due now; return False while its provider asks for the wait.
+
+    What somebody waits for (not ``background``) is background work no longer.
+    """
+    if job.background and not background:
+        await queries.bring_forward(db, job)
+    if not await parts.make_due(db, job) and await parts.first_to_wait_for(db, job) is not None:
+        return False
+    await transitions.hurry(db, job)
+    return True
 
 
 def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> JobError | None:

@@ -11,7 +11,7 @@ two claims could take the same one.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
@@ -159,13 +159,22 @@ async def unfinished(
     return await find(db, mine, jobs.c.state != "over")
 
 
-async def has_earlier_purge(db: AsyncConnection, job: Job) -> bool:
-    """Return whether items of a former generation are still to be deleted.
+async def comes_later(db: AsyncConnection, job: Job) -> bool:
+    """Return whether another job of the lane has to be over before this one may have the lane."""
+    return any_before(job, await unfinished(db, job.connection_id, job.resource))
 
-    Their purge comes first: later, it would delete what this generation has loaded.
-    """
-    others = await unfinished(db, job.connection_id, job.resource)
-    return any(other.kind == "purge" and other.generation < job.generation for other in others)
+
+def any_before(job: Job, others: Sequence[Job]) -> bool:
+    return any(_comes_first(other, job) for other in others)
+
+
+def _comes_first(other: Job, job: Job) -> bool:
+    """Return whether ``job`` may not have the lane before ``other`` is over, though it be free."""
+    if other.kind == "purge":
+        # Later, it would delete what this generation has loaded.
+        return other.generation < job.generation
+    # The parts are those of the walk that is under way. Another one would take them over.
+    return other.kind == job.kind == "load" and other.cursor is not None and job.cursor is None
 
 
 async def in_state(
@@ -204,6 +213,12 @@ async def record_pending(db: AsyncConnection, job: Job, ids: tuple[str, ...]) ->
     noted = await db.execute(_PENDING, {**claim_parameters(job), "ids": to_row(job)["pending_ids"]})
     if noted.rowcount != 1:
         raise LostClaimError(job.id)
+
+
+async def bring_forward(db: AsyncConnection, job: Job) -> None:
+    """Have the job's next ``RunJob`` go to the topic of work that somebody waits for."""
+    job.background = False
+    await db.execute(update(jobs).where(jobs.c.id == job.id).values(background=False))
 
 
 async def free_slots(db: AsyncConnection, connection_id: str) -> int:

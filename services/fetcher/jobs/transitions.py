@@ -12,7 +12,8 @@
 | page_read | running | running | a page is recorded and the run goes on |
 | run_ended | running | ready | the run's time is over and there is more to read |
 | yielded | running | awaiting_slot | the run's time is over, others wait |
-| deferred | running | waiting | a delayed `RunJob` is in the outbox |
+| deferred | running | waiting | a delayed `RunJob` is in the outbox, and the lane is free |
+| hurried | waiting | ready | somebody asks for it now |
 | finished | running | over | done, incomplete or failed |
 | worker_gone | running | ready | its worker died or left |
 | forgotten | ready, waiting | ready | its `RunJob` is long overdue: another one is sent |
@@ -42,8 +43,8 @@ from shared.outbox import append
 
 Event = Literal[
     "created", "refused", "no_slot", "slot_freed", "lane_taken", "lane_freed", "claimed",
-    "page_read", "run_ended", "yielded", "deferred", "finished", "worker_gone", "forgotten",
-    "connection_gone"
+    "page_read", "run_ended", "yielded", "deferred", "hurried", "finished", "worker_gone",
+    "forgotten", "connection_gone"
 ]  # fmt: skip
 
 
@@ -86,7 +87,13 @@ LIFE: Final = (
         "awaiting_slot",
         "the run's time is over, others wait",
     ),
-    Transition("deferred", ("running",), "waiting", "a delayed `RunJob` is in the outbox"),
+    Transition(
+        "deferred",
+        ("running",),
+        "waiting",
+        "a delayed `RunJob` is in the outbox, and the lane is free",
+    ),
+    Transition("hurried", ("waiting",), "ready", "somebody asks for it now"),
     Transition("finished", ("running",), "over", "done, incomplete or failed"),
     Transition("worker_gone", ("running",), "ready", "its worker died or left"),
     Transition(
@@ -119,15 +126,8 @@ _WRITE: Final = (
     update(jobs).where(HELD).values({**_WRITTEN, "step": jobs.c.step + 1}).returning(jobs.c.step)
 )
 _ENDED: Final = (
-    "state",
-    "outcome",
-    "error",
-    "ended_at",
-    "waiting_until",
-    "waiting_reason",
-    "worker_id",
-    "step",
-)
+    "state", "outcome", "error", "ended_at", "waiting_until", "waiting_reason", "worker_id", "step",
+)  # fmt: skip
 _END: Final = (
     update(jobs)
     .where(jobs.c.id == bindparam("over"))
@@ -181,7 +181,7 @@ async def claim(
         await _set_aside(db, job, "no_slot")
         return None
     epoch = None
-    if not await queries.has_earlier_purge(db, job):
+    if not await queries.comes_later(db, job):
         epoch = await store.take_lane(db, job.connection_id, job.resource, job_id=job.id)
     if epoch is None:
         await _set_aside(db, job, "lane_taken")
@@ -209,7 +209,7 @@ async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = 
 
 
 async def defer(db: AsyncConnection, job: Job, *, seconds: float, reason: str) -> None:
-    """Give the job back for ``seconds``. People can read the reason."""
+    """Give the job and its lane back for ``seconds``. People can read the reason."""
     job.waiting_until, job.waiting_reason = clock.now() + seconds, reason
     await _write(db, job, "deferred", tell="JobWaiting", delay_s=seconds)
 
@@ -248,7 +248,9 @@ async def end_disconnected(db: AsyncConnection, over: Sequence[Job]) -> None:
 
 
 async def redispatch(
-    db: AsyncConnection, job: Job, event: Literal["worker_gone", "forgotten", "lane_freed"]
+    db: AsyncConnection,
+    job: Job,
+    event: Literal["worker_gone", "forgotten", "lane_freed", "hurried"],
 ) -> None:
     """Return a job that nobody works on to ready, with a new ``RunJob`` and without its claim."""
     # What is about to be sent may have been noted since ``job`` was read.
@@ -271,6 +273,14 @@ async def redispatch(
     if changed.rowcount == 1:
         await _settle_pending(db, now)
         await append(db, outbox, [run_job(job)])
+
+
+async def hurry(db: AsyncConnection, job: Job) -> None:
+    """Dispatch a waiting job at once, and tell its syncs that it no longer waits."""
+    await redispatch(db, job, "hurried")
+    job.step += 1
+    await db.execute(update(jobs).where(jobs.c.id == job.id).values(step=job.step))
+    await progress.tell(db, job, "PageLoaded")
 
 
 async def wake_next(db: AsyncConnection, connection_id: str) -> None:
@@ -338,7 +348,10 @@ async def _write(
 async def _hand_on(db: AsyncConnection, job: Job, delay_s: float) -> None:
     """Give lane, slot and job to whoever is next."""
     if job.over:
-        await _free_lane(db, job)
+        ENDED.add(job.outcome or "failed")
+    if job.over or job.state == "waiting":
+        await store.free_lane(db, job.connection_id, job.resource, job_id=job.id)
+        await _wake_lane(db, job.connection_id, job.resource)
     await wake_next(db, job.connection_id)
     if job.state in CLAIMABLE:
         await append(db, outbox, [run_job(job)], delay_s=delay_s)
@@ -376,17 +389,10 @@ async def _invalidate_unread(db: AsyncConnection, job: Job) -> None:
         await store.forget_places(db, job.connection_id, job.resource)
 
 
-async def _free_lane(db: AsyncConnection, job: Job) -> None:
-    ENDED.add(job.outcome or "failed")
-    await store.free_lane(db, job.connection_id, job.resource, job_id=job.id)
-    await _wake_lane(db, job.connection_id, job.resource)
-
-
 async def _wake_lane(db: AsyncConnection, connection_id: str, resource: str) -> None:
-    """Wake the next job that waits for the lane: purges first, then the oldest."""
+    """Wake the next job that waits for the lane: purges first, then the oldest that may have it."""
     others = await queries.unfinished(db, connection_id, resource)
     waiting = [job for job in others if job.state == "awaiting_lane"]
-    if waiting:
-        await redispatch(
-            db, min(waiting, key=lambda job: (job.kind != "purge", job.id)), "lane_freed"
-        )
+    free = [job for job in waiting if not queries.any_before(job, others)]
+    if free:
+        await redispatch(db, min(free, key=lambda job: (job.kind != "purge", job.id)), "lane_freed")

@@ -18,7 +18,7 @@ from sqlalchemy import select, update
 from services.fetcher.context import FetcherContext
 from services.fetcher.jobs import queries
 from services.fetcher.jobs.queries import Job
-from services.fetcher.plan import plan_connection, plan_sync
+from services.fetcher.plan import plan_connection, plan_refetch, plan_sync
 from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.tables import jobs as rows
@@ -48,7 +48,7 @@ from shared.contracts.envelope import Message, timestamp
 from shared.contracts.items import parse_key
 from shared.contracts.jobs import RunJob
 from shared.contracts.progress import JobProgress
-from shared.contracts.syncs import SyncRequested
+from shared.contracts.syncs import RefetchItems, SyncRequested
 from shared.contracts.topics import BACKGROUND_JOBS, ITEMS, JOBS, PROGRESS
 from shared.db import Database, Schema
 from shared.outbox import Relay
@@ -354,6 +354,11 @@ class Fetcher:
         async with self.database.write(lock=connection) as db:
             await plan_sync(db, request, providers={"orchard": self.provider})
 
+    async def refetch(self, resource: str, *ids: str) -> None:
+        request = RefetchItems(connection_id="conn", resource=resource, ids=ids, highest_version=0)
+        async with self.database.write(lock="conn") as db:
+            await plan_refetch(db, request, providers={"orchard": self.provider})
+
     async def relay_once(self) -> None:
         await self.relay.send_due()
 
@@ -417,11 +422,14 @@ class Fetcher:
             others = [
                 other for other in unfinished if other.id != job.id and other.lane == job.lane
             ]
-            behind = job.state == "awaiting_lane" and any(
-                other.id == holders[job.connection_id, job.resource]
-                or other.generation < job.generation
+            holder = holders[job.connection_id, job.resource]
+            taker = any(
+                other.id == holder
+                or (holder is None and other.state in {"ready", "awaiting_slot"})
+                or queries.any_before(job, [other])
                 for other in others
             )
+            behind = job.state == "awaiting_lane" and taker
             ready = job.state in {"ready", "waiting"} and (job.id, job.dispatch) in on_the_way
             slot = job.state == "awaiting_slot" and any(
                 other.state in {"ready", "running"} for other in unfinished

@@ -16,7 +16,9 @@ from shared.db import Schema
 
 COUNTS = {"apples": 10, "pears": 4}
 TABLES = 3
-step = st.sampled_from(["deliver", "deliver", "repeat", "relay", "time", "ask", "settle"])
+step = st.sampled_from(
+    ["deliver", "deliver", "repeat", "relay", "time", "ask", "refetch", "settle"]
+)
 schedule = st.lists(st.tuples(step, st.none() | st.integers(0, 12)), min_size=4, max_size=14)
 
 
@@ -55,6 +57,7 @@ async def follow(home: Path | Schema, steps: list[tuple[str, int | None]]) -> Fe
             "relay": fetcher.relay_once,
             "time": fetcher.time_passes,
             "ask": lambda: fetcher.ask(f"asked-{asked}"),  # noqa: B023  # called at once
+            "refetch": lambda: fetcher.refetch("apples", fetcher.orchard.ids["apples"][0]),
             "settle": fetcher.settle,
         }[name]
         await fetcher.attempt(doing())
@@ -95,7 +98,9 @@ def assert_complete(fetcher: Fetcher) -> None:
         assert sorted(live[resource]) == fetcher.orchard.ids[resource]
     for progress in fetcher.newest_progress().values():
         assert progress.state == "done"
-        assert progress.items == COUNTS[progress.resource]
+        # The one that is read again by its id while the walk waits is not counted by the walk.
+        most = COUNTS[progress.resource]
+        assert most - (progress.resource == "apples") <= progress.items <= most
 
 
 async def test_a_purge_deletes_every_item_whenever_the_process_dies(tmp_path: Path) -> None:

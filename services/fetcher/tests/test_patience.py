@@ -8,14 +8,12 @@ from pathlib import Path
 import pytest
 
 from services.fetcher.interrupt import LONGEST_WAIT_S
-from services.fetcher.plan import plan_refetch
 from services.fetcher.tests.crashing import Fetcher
 from services.fetcher.tests.test_walks import apple, code, number_of
 from services.fetcher.worker import ATTEMPTS
 from shared import clock
 from shared.connector import Cursor, Lookup, Page, RetryLater
 from shared.contracts.progress import JobProgress
-from shared.contracts.syncs import RefetchItems
 from shared.contracts.topics import JOBS
 from tests.support.clock import MovableClock
 
@@ -162,11 +160,7 @@ async def test_a_call_that_belongs_to_no_part_is_tried_as_long(
     fetcher.orchard.of_ids["pears"] = away
     await fetcher.connect(1)
     await live_on(fetcher, movable_clock, most_s=600)
-    request = RefetchItems(
-        connection_id="conn", resource="pears", ids=("pears-000",), highest_version=0
-    )
-    async with fetcher.database.write(lock="conn") as db:
-        await plan_refetch(db, request, providers={"orchard": fetcher.provider})
+    await fetcher.refetch("pears", "pears-000")
     await live_on(fetcher, movable_clock, most_s=200_000, step_s=200.0)
     (job,) = [job for job in await fetcher.all_jobs() if job.kind == "refetch"]
     assert job.outcome == "failed"
