@@ -10,7 +10,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any, Final, Generic, TypeVar, final
-from urllib.parse import quote
+from urllib.parse import quote, unquote_to_bytes
 
 import msgspec
 from litestar import Controller, Litestar, Response, get
@@ -167,6 +167,29 @@ class Methods:
         methods |= self._methods.get(scope.get("path_template", ""), frozenset())
         methods |= {"HEAD"} if "GET" in methods else set()
         return name, ", ".join(sorted(methods)).encode()
+
+
+@final
+class OneSegment:
+    """Keep an id one segment of the path, though it may contain slashes.
+
+    Servers decode the whole path before anybody looks at its segments, so that ``%2F`` in an id
+    would begin another one. Here the id is encoded again, and its handler decodes it. ``pattern``
+    matches the raw path in three groups: what comes before the id, the id, and what comes after.
+    """
+
+    def __init__(self, app: App, pattern: re.Pattern[bytes]) -> None:
+        self.app = app
+        self._pattern = pattern
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        found = self._pattern.fullmatch(scope.get("raw_path") or b"")
+        if found is not None:
+            before, id_, after = found.groups(b"")
+            one = quote(unquote_to_bytes(id_), safe="").encode()
+            path = unquote_to_bytes(before) + one + unquote_to_bytes(after)
+            scope = {**scope, "path": path.decode(errors="replace")}
+        await self.app(scope, receive, send)
 
 
 def host_name(scope: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from services.gateway.consumers import listen
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.http.return_url import served_pages
 from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins
-from services.gateway.http.segments import PartSegments
 from services.gateway.metrics import collectors, init_series
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
 from services.gateway.security.guard import Guard, key_guard, provide_context
@@ -28,8 +28,9 @@ from shared.http import HttpClient, HttpError
 from shared.kafka import Consumers, Producer, check_topics, log_ids
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
-from shared.web import HostGuard, Methods, OpenResources, health, metrics
+from shared.web import HostGuard, Methods, OneSegment, OpenResources, health, metrics
 
+PART: Final = re.compile(rb"(/v1/connections/[^/]+/resources/[^/]+/parts/)([^/]+)(/[^/]+)?")
 READY_S: Final = 2.0
 """Seconds that another service's health check may take to answer."""
 
@@ -107,7 +108,7 @@ def create_app(settings: GatewaySettings) -> App:
     app = litestar_app(context, guards=[guard], lifespan=[opened.lifespan], extra=extra)
     # Origins come before hosts and routes: a foreign page learns nothing but that it is foreign.
     edge = SecurityHeaders(
-        HostGuard(PartSegments(Methods(app)), settings.hosts, setting="TRIBUTARY_PUBLIC_URL"),
+        HostGuard(OneSegment(Methods(app), PART), settings.hosts, setting="TRIBUTARY_PUBLIC_URL"),
         own=own_origins(settings.public_url, settings.hosts),
         allowed=settings.allowed_origins,
     )
