@@ -14,10 +14,19 @@ import structlog
 from services.fetcher.metrics import LIMITED, WAITED, WAITS
 from services.fetcher.settings import FetcherSettings, Runtime
 from shared import clock
-from shared.connector import Bucket, Connector, Reauthorize, Reject, Request, Response, RetryLater
+from shared.connector import (
+    Bucket,
+    Connector,
+    Reauthorize,
+    Reject,
+    Request,
+    Response,
+    RetryLater,
+    meaning,
+)
 from shared.contracts.auth import AccessToken, ErrorBody, TokenRequest
 from shared.contracts.connections import Connection
-from shared.http import HttpClient, HttpError, HttpResponse, MalformedBody, decode_json
+from shared.http import BadBody, HttpClient, HttpError, HttpResponse, MalformedBody, decode_json
 from shared.quota import Quota, Window, wait
 
 RATE_LIMIT_S: Final = 10.0
@@ -124,12 +133,8 @@ class ProviderCall:
         answer = await self._send(request, token)
         response = Response(status=answer.status, headers=dict(answer.headers), body=_body(answer))
         self._learned.update({bucket.name: bucket for bucket in self._connector.limits(response)})
-        problem = self._connector.problem(response)
+        problem = meaning(self._connector, self._runtime.provider.name, response)
         if problem is None:
-            if response.body is None:
-                raise RetryLater(
-                    "The provider's answer is not JSON. Trying again.", code="malformed_page"
-                )
             return response
         if isinstance(problem, RetryLater) and problem.limit:
             LIMITED.add(self._connection.provider)
@@ -148,7 +153,7 @@ class ProviderCall:
                 json=request.json,
             )
         except HttpError as error:
-            if error.retriable:
+            if error.retriable or isinstance(error, BadBody):
                 raise RetryLater(f"{name} cannot be reached: {error}", code=error.code) from error
             raise Reject(
                 f"{name} sent a page that cannot be read: {error}", code=error.code

@@ -11,6 +11,7 @@ from shared.connector.interruptions import (
     RetryLater,
     retry_after,
 )
+from shared.connector.meaning import MALFORMED_PAGE, meaning
 from shared.connector.page import (
     LONGEST_CURSOR,
     Call,
@@ -32,6 +33,7 @@ from shared.connector.provider import Bucket, Identity, OAuth2, Original, Provid
 
 __all__ = [
     "LONGEST_CURSOR",
+    "MALFORMED_PAGE",
     "Bucket",
     "Call",
     "Connector",
@@ -57,5 +59,6 @@ __all__ = [
     "Restart",
     "RetryLater",
     "Schema",
+    "meaning",
     "retry_after",
 ]

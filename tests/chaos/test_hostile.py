@@ -23,7 +23,7 @@ def test_R9_a_page_that_would_fill_the_memory_is_a_typed_error(running: Stack, k
         fetcher.start({"TRIBUTARY_HUBSPOT_API_URL": f"{url}/hubspot"})
         forget_peak(fetcher)
         load = begin(running, {"companies": 100, "contacts": 100, "deals": 100})
-        ended = running.client.synced(load.sync)
+        ended = load.outlasted()
         peak = peak_mib(fetcher)
     failed = next(row for row in ended["resources"] if row["resource"] == "contacts")
     assert failed["state"] == "failed"

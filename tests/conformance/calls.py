@@ -20,6 +20,7 @@ from shared.connector import (
     Response,
     RetryLater,
     Schema,
+    meaning,
 )
 from shared.http import HttpClient, decode_json
 from tests.conformance.recorded import Case
@@ -93,9 +94,9 @@ class RecordedCall:
 
 
 def classified(subject: Subject, response: Response) -> Response:
-    """Return an answer that is a success, and raise what the connector says of any other."""
+    """Return an answer that is a success, and raise what the fetcher makes of any other."""
     try:
-        problem = subject.connector().problem(response)
+        problem = meaning(subject.connector(), subject.provider().name, response)
     except NotImplementedError as error:
         raise Unwritten(not_written(subject, "problem", error)) from None
     if problem is not None:

@@ -99,6 +99,14 @@ def _ends_at_an_error(folders: Folders) -> None:
     )
 
 
+def _gives_up_a_page(folders: Folders) -> None:
+    replace(
+        folders.shared / "mapping.py",
+        ("raise RetryLater(reason, code=MALFORMED_PAGE)", "raise Reject(reason)"),
+        ("MALFORMED_PAGE, Record, Rejected, RetryLater", "Record, Reject, Rejected"),
+    )
+
+
 def _fails_on_a_list(folders: Folders) -> None:
     replace(
         folders.shared / "problems.py",
@@ -131,6 +139,7 @@ BROKEN: Final[dict[str, Callable[[Folders], None]]] = {
         _wrong_scope,
         _unknown_scope,
         _ends_at_an_error,
+        _gives_up_a_page,
         _fails_on_a_list,
         _another_bucket,
         _another_identity,
@@ -236,8 +245,14 @@ def test_a_scope_that_the_sandbox_does_not_know_is_told_to_be_unknown(outcome: O
 
 
 def test_a_walk_that_ends_at_an_error_is_told_to_pass_it_on(outcome: Outcome) -> None:
-    told = only_failure(outcome.of("endsatanerror"))
+    told = outcome.of("endsatanerror").told
     assert "finds no network, the walk ends as if there were no more objects." in told
+
+
+def test_a_page_that_is_given_up_for_its_shape_is_told_to_try_again(outcome: Outcome) -> None:
+    told = only_failure(outcome.of("givesupapage"))
+    assert "ends the part (" in told
+    assert 'Raise RetryLater("…", code="malformed_page").' in told
 
 
 def test_a_classification_that_trusts_a_body_is_told_what_may_come(outcome: Outcome) -> None:

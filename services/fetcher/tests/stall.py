@@ -73,7 +73,7 @@ class StallConnector:
                 return Reject(
                     "Orchard wants another scope.",
                     code="missing_scope",
-                    scope=response.body["scope"],
+                    scope=(response.body or {}).get("scope"),
                 )
             case 410:
                 return Restart("Orchard's cursor has expired.")

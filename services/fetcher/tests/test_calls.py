@@ -261,3 +261,21 @@ async def test_the_limit_that_an_answer_tells_replaces_the_one_that_was_known(
         if job.state == "waiting"
     ]
     assert ["rate limit" in reason for reason in waiting] == [True, True]
+
+
+async def test_a_web_page_of_the_network_is_no_missing_scope_and_passes(market: Market) -> None:
+    edge = on("/apples", lambda: httpx.Response(403, html="<h1>Access denied</h1>"), times=3)
+    market.stall.faults.append(edge)
+    market.fetcher.context.stopping.set()
+    await market.fetcher.connect(1)
+    await market.fetcher.relay_once()
+    while market.fetcher.read < len(market.fetcher.log.of(JOBS)):
+        await market.fetcher.deliver()
+        await market.fetcher.settle()
+    waiting = [job for job in await market.fetcher.unfinished() if job.state == "waiting"]
+    assert [job.waiting_reason for job in waiting] == [
+        "The network in front of Orchard answered with a web page (status 403) instead of the API."
+    ]
+    await market.fetcher.run_until_over()
+    told = market.fetcher.newest_progress()["sync-1", "apples"]
+    assert (told.state, told.items) == ("done", 4)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import Any, Final
 
 from shared.connector import (
+    MALFORMED_PAGE,
     Bucket,
     Call,
     Connector,
@@ -24,6 +25,7 @@ from shared.connector import (
     Reject,
     Request,
     Response,
+    RetryLater,
     Schema,
 )
 from shared.providers.airtable import RECORDS, SCHEMA, mapping, problems
@@ -133,14 +135,14 @@ async def _without_schema(call: Call, part: Part) -> Page:
     """Return the empty end of a table that is gone.
 
     Raises:
-        Reject: it is still listed, but not in a way that can be read.
+        RetryLater: it is still listed, but not in a way that can be read.
     """
     absent = Reject(
         f"Airtable describes {part.name} in a way that cannot be read.", code=problems.GONE
     )
     if await _is_gone(call, part, absent):
         return Page(records=[], cursor=None)
-    raise Reject(absent.reason, code="malformed_page")
+    raise RetryLater(absent.reason, code=MALFORMED_PAGE)
 
 
 async def _is_gone(call: Call, part: Part, refused: Reject) -> bool:

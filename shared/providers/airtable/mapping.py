@@ -10,7 +10,13 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from shared.connector import Record, Reject, Rejected, Schema
+from shared.connector import (
+    MALFORMED_PAGE,
+    Record,
+    Rejected,
+    RetryLater,
+    Schema,
+)
 
 WEB: Final = "https://airtable.com"
 LONGEST_NAME: Final = 200
@@ -79,12 +85,12 @@ def entries(body: Any, key: str) -> list[Any]:
     """Return the list at ``key`` of a page.
 
     Raises:
-        Reject: the page has no such list.
+        RetryLater: the page has no such list.
     """
     found = body.get(key) if isinstance(body, dict) else None
     if not isinstance(found, list):
         reason = f"Airtable sent a page that cannot be read: it has no list of {key}."
-        raise Reject(reason, code="malformed_page")
+        raise RetryLater(reason, code=MALFORMED_PAGE)
     return found
 
 
@@ -94,7 +100,7 @@ def next_offset(body: dict[str, Any]) -> str | None:
     if found is None or (isinstance(found, str) and found):
         return found
     reason = "Airtable sent a page that cannot be read: its offset is not a string."
-    raise Reject(reason, code="malformed_page")
+    raise RetryLater(reason, code=MALFORMED_PAGE)
 
 
 def each(raws: list[Any], key: str, read: Callable[[Any], T]) -> tuple[list[T], list[Rejected]]:

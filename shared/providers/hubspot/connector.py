@@ -10,6 +10,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from shared.connector import (
+    MALFORMED_PAGE,
     Bucket,
     Call,
     Connector,
@@ -22,6 +23,7 @@ from shared.connector import (
     Reject,
     Request,
     Response,
+    RetryLater,
     Schema,
 )
 from shared.providers.hubspot.mapping import TYPE_IDS, is_object_id, read_rows
@@ -153,7 +155,7 @@ def _listed(response: Response) -> tuple[list[Any], str | None]:
     after = following.get("after") if isinstance(following, dict) else None
     if not isinstance(after, str) or not after:
         reason = "HubSpot says that there is a next page but gives no cursor for it."
-        raise Reject(reason, code="malformed_page")
+        raise RetryLater(reason, code=MALFORMED_PAGE)
     return rows, after
 
 
@@ -161,7 +163,7 @@ def _objects(body: Any, field: str) -> list[Any]:
     rows = body.get(field) if isinstance(body, dict) else None
     if not isinstance(rows, list):
         reason = f"HubSpot sent a page that cannot be read: it has no list of {field}."
-        raise Reject(reason, code="malformed_page")
+        raise RetryLater(reason, code=MALFORMED_PAGE)
     return rows
 
 

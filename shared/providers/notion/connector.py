@@ -249,7 +249,7 @@ def _listing(answer: Response) -> Listing:
     """Return an answer as a ``Listing``.
 
     Raises:
-        Reject: it is not a list of Notion's.
+        RetryLater: it is not a list of Notion's.
     """
     body = answer.body
     if not isinstance(body, dict):

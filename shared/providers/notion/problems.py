@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from shared.connector import (
+    MALFORMED_PAGE,
     Interruption,
     Reauthorize,
     Reject,
@@ -46,10 +47,6 @@ def _cursor_expired(body: dict[str, Any]) -> bool:
 
 
 def _refused(status: int, body: dict[str, Any]) -> Reject:
-    if status == 403 and not body:
-        # Refusals by the API are JSON. The network in front of it answers with HTML.
-        reason = "Notion's network protection refused the request (status 403)."
-        return Reject(reason, code="edge_blocked")
     if status == 404:
         reason = f"Notion cannot find this object, or it is no longer shared{_said(body)}"
         return Reject(reason, code=_code(body, GONE))
@@ -57,9 +54,9 @@ def _refused(status: int, body: dict[str, Any]) -> Reject:
     return Reject(reason, code=_code(body, "rejected"))
 
 
-def malformed(what: str) -> Reject:
-    """Return the refusal of a page that is not shaped as it should be."""
-    return Reject(f"Notion sent a page that cannot be read: {what}.", code="malformed_page")
+def malformed(what: str) -> RetryLater:
+    """Return the failure of a page that is not shaped as it should be."""
+    return RetryLater(f"Notion sent a page that cannot be read: {what}.", code=MALFORMED_PAGE)
 
 
 def _limited(response: Response, body: dict[str, Any]) -> Interruption:

@@ -10,7 +10,15 @@ from typing import Any, Final
 import pytest
 from msgspec import UNSET
 
-from shared.connector import Connector, Interruption, Response, RetryLater
+from shared.connector import (
+    Connector,
+    Interruption,
+    Reject,
+    Response,
+    Restart,
+    RetryLater,
+    meaning,
+)
 from tests.conformance.calls import RecordedCall, records, unreachable, walk
 from tests.conformance.recorded import Answer, Case
 from tests.conformance.subject import ANSWERS, ITEMS, Subject, Unwritten
@@ -66,6 +74,8 @@ KINDS: Final[dict[str, tuple[str, Test]]] = {
 SHAPES: Final[tuple[Any, ...]] = (None, [], {}, "text", 5, {"error": []}, {"errors": [None]})
 STATUSES: Final = tuple(status.value for status in HTTPStatus if status >= 400)
 SUCCESSES: Final = (200, 201, 204, 207)
+NO_OWN_MEANING: Final = tuple({301, 302, *STATUSES} - {401, 413, 414, 429, 431})
+"""Statuses that say nothing of the API when a web page has them."""
 
 
 def test_its_answers_are_recorded(subject: Subject) -> None:
@@ -88,7 +98,7 @@ def test_an_answer_of_each_kind_is_recorded(
 def test_a_recorded_answer_means_what_is_documented(
     subject: Subject, answer: Answer, connector: Connector
 ) -> None:
-    found = _problem(subject, connector, answer.response(), answer.case)
+    found = _meaning(subject, connector, answer.response(), answer.case)
     meant = "success" if found is None else type(found).__name__
     if meant != answer.means:
         raise Unwritten(
@@ -141,6 +151,18 @@ def test_every_error_is_classified_whatever_its_body(
                 )
 
 
+def test_what_the_network_answers_is_no_refusal(subject: Subject, connector: Connector) -> None:
+    for status in NO_OWN_MEANING:
+        answer = Response(status=status, headers={"content-type": "text/html"}, body=None)
+        found = _meaning(subject, connector, answer, f"status {status} as HTML")
+        if not isinstance(found, RetryLater):
+            raise Unwritten(
+                f"{subject.at('problems.py')}: an HTML page with status {status} comes from the "
+                f"network in front of the API and passes, but problem() says "
+                f"{type(found).__name__}. Return Reauthorize for 401 only."
+            )
+
+
 def test_a_hostile_answer_ends_as_one_short_line(
     subject: Subject, answer: Answer, connector: Connector
 ) -> None:
@@ -176,7 +198,7 @@ async def test_a_lost_connection_is_passed_on_and_loses_nothing(
             )
 
 
-async def test_a_page_of_another_shape_is_refused_and_loses_nothing(
+async def test_a_page_of_another_shape_is_tried_again_and_loses_nothing(
     subject: Subject, case: Case, connector: Connector
 ) -> None:
     """Answer each call in turn with valid JSON that is not a page, and a status of 200."""
@@ -186,20 +208,28 @@ async def test_a_page_of_another_shape_is_refused_and_loses_nothing(
         call = RecordedCall(subject, case, broken_at=number, instead=instead)
         try:
             found = {record.id for record in records(await walk(subject, call, case.resource))}
-        except (Interruption, Unwritten):
+        except (RetryLater, Restart, Unwritten):
             continue
+        except Reject as refused:
+            raise Unwritten(
+                f"{subject.at('connector.py')}: the body {shape!r} with status 200 in place of "
+                f"call {number + 1} of “{case.case}” ends the part ({refused.reason}), but the "
+                "next answer may be a page again. "
+                'Raise RetryLater("…", code="malformed_page").'
+            ) from None
         except Exception as error:  # noqa: BLE001  # whichever it is, it says what the connector took for granted
             raise Unwritten(
                 f"{subject.at('connector.py')}: the body {shape!r} with status 200 in place of "
                 f"call {number + 1} of “{case.case}” ends in {type(error).__name__}: {error}. "
                 "Check the shape of a page before "
-                'reading it, and raise Reject("…", code="malformed_page").'
+                'reading it, and raise RetryLater("…", code="malformed_page").'
             ) from None
         if found != {item.id for item in case.items}:
             raise Unwritten(
                 f"{subject.at('connector.py')}: the body {shape!r} with status 200 in place of "
                 f"call {number + 1} of "
-                f'“{case.case}” is taken for the last page. Raise Reject(…, code="malformed_page").'
+                f"“{case.case}” is taken for the last page. "
+                'Raise RetryLater("…", code="malformed_page").'
             )
 
 
@@ -238,6 +268,14 @@ def _problem(
             f"{type(error).__name__}: {error}. Take nothing in a body for granted: it may be None, "
             "a list, or a page of a proxy."
         ) from None
+
+
+def _meaning(
+    subject: Subject, connector: Connector, response: Response, case: str
+) -> Interruption | None:
+    """Return what the fetcher makes of an answer, after the connector was asked."""
+    _problem(subject, connector, response, case)
+    return meaning(connector, subject.provider().name, response)
 
 
 def _plain(status: int, body: Any) -> Response:

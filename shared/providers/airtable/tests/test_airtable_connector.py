@@ -16,6 +16,7 @@ from shared.connector import (
     Request,
     Response,
     Restart,
+    RetryLater,
 )
 from shared.providers.airtable import SCHEMA
 from shared.providers.airtable.connector import CONNECTOR
@@ -250,7 +251,7 @@ async def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pa
     "body", [None, [], {}, {"records": None}, {"records": {}}, {"records": [], "offset": 3}]
 )
 async def test_T21_a_page_of_another_shape_is_malformed(body: object) -> None:
-    with pytest.raises(Reject) as raised:
+    with pytest.raises(RetryLater) as raised:
         await walk(scripted(body), "records")
     assert raised.value.code == "malformed_page"
 

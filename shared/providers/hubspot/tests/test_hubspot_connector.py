@@ -379,7 +379,7 @@ def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pass() -
     ],
 )
 async def test_T21_a_page_of_another_shape_is_a_malformed_page(body: Any) -> None:
-    with pytest.raises(Reject) as refused:
+    with pytest.raises(RetryLater) as refused:
         await CONNECTOR.page(Scripted(body), "contacts", at("email"))
     assert refused.value.code == "malformed_page"
 

@@ -13,7 +13,16 @@ from deploy.sandbox.providers.notion.rows import source_of
 from deploy.sandbox.providers.notion.sample_names import NASTY
 from deploy.sandbox.providers.notion.tests.serving import Fault, live
 from deploy.sandbox.world import Limit, World
-from shared.connector import Gone, Part, Place, Reject, Request, Response, Restart
+from shared.connector import (
+    Gone,
+    Part,
+    Place,
+    Reject,
+    Request,
+    Response,
+    Restart,
+    RetryLater,
+)
 from shared.providers.notion import PROVIDER, VERSION
 from shared.providers.notion.connector import CONNECTOR
 from shared.providers.notion.mapping import read
@@ -280,7 +289,7 @@ MALFORMED = [
 ]
 
 
-async def test_T21_a_page_that_is_not_a_page_is_refused(world: World) -> None:
+async def test_T21_a_page_that_is_not_a_page_is_tried_again(world: World) -> None:
     sent = [""]
 
     def fault(request: httpx.Request) -> httpx.Response | None:
@@ -292,7 +301,7 @@ async def test_T21_a_page_that_is_not_a_page_is_refused(world: World) -> None:
         for body in MALFORMED:
             sent.append(body)
             for resource in SIMULATED.resources:
-                with pytest.raises(Reject) as refused:
+                with pytest.raises(RetryLater) as refused:
                     await walks.first_page(CONNECTOR, caller, resource)
                 assert refused.value.code == "malformed_page"
 
