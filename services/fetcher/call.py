@@ -15,14 +15,17 @@ from services.fetcher.metrics import LIMITED, WAITED, WAITS
 from services.fetcher.settings import FetcherSettings, Runtime
 from shared import clock
 from shared.connector import (
+    MALFORMED_PAGE,
     Bucket,
     Connector,
+    Interruption,
     Reauthorize,
     Reject,
     Request,
     Response,
+    Restart,
     RetryLater,
-    meaning,
+    retry_after,
 )
 from shared.contracts.auth import AccessToken, ErrorBody, TokenRequest
 from shared.contracts.connections import Connection
@@ -36,6 +39,9 @@ EARLY_S: Final = 60.0
 AUTH_AWAY: Final = "auth_unavailable"
 AWAY_S: Final = 3.0
 """Try again soon: auth is usually back after a restart."""
+NOT_THE_API: Final = "not_the_api"
+TOO_LARGE: Final = frozenset({413, 414, 431})
+"""The network in front of an API refuses a request for its own size. No wait changes that."""
 
 log = structlog.get_logger()
 Learned = dict[str, dict[str, Bucket]]
@@ -185,6 +191,34 @@ class ProviderCall:
             bucket = self._learned.get(kind, given[kind])
             windows.append(Window(f"{self._owner}:{name}", bucket.requests, bucket.window_s))
         return windows
+
+
+def meaning(connector: Connector, name: str, response: Response) -> Interruption | None:
+    """Return what keeps an answer from being a page, None when it is a success.
+
+    ``name`` is the provider's. APIs answer in JSON: other errors, and redirects, come from the
+    network in front of them. They say nothing of what was asked for, and pass. What ``connector``
+    makes of 401 and 429 holds even then.
+    """
+    status = response.status
+    if 300 <= status < 400:
+        reason = f"The network in front of {name} redirects requests (status {status})."
+        return RetryLater(reason, code=NOT_THE_API, after_s=retry_after(response.headers))
+    found = connector.problem(response)
+    if response.body is not None:
+        return found
+    if found is None:
+        return RetryLater(f"{name} sent a page that is not JSON.", code=MALFORMED_PAGE)
+    if not isinstance(found, Reject | Restart) or status in TOO_LARGE:
+        return found
+    page = "a web page" if _is_html(response) else "something that is not JSON"
+    reason = f"The network in front of {name} answered with {page} (status {status})"
+    after_s = retry_after(response.headers)
+    return RetryLater(f"{reason} instead of the API.", code=NOT_THE_API, after_s=after_s)
+
+
+def _is_html(response: Response) -> bool:
+    return "html" in response.headers.get("content-type", "").lower()
 
 
 def _body(answer: HttpResponse) -> object:

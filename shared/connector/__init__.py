@@ -4,6 +4,7 @@ Auth and gateway use the data alone. Only the fetcher imports a connector.
 """
 
 from shared.connector.interruptions import (
+    MALFORMED_PAGE,
     Interruption,
     Reauthorize,
     Reject,
@@ -11,7 +12,6 @@ from shared.connector.interruptions import (
     RetryLater,
     retry_after,
 )
-from shared.connector.meaning import MALFORMED_PAGE, meaning
 from shared.connector.page import (
     LONGEST_CURSOR,
     Call,
@@ -59,6 +59,5 @@ __all__ = [
     "Restart",
     "RetryLater",
     "Schema",
-    "meaning",
     "retry_after",
 ]

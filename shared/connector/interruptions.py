@@ -1,7 +1,7 @@
 """Name everything that can keep a page from being read, so that one ``match`` can act on it.
 
 Interruption
-├── RetryLater     read the same page again after a wait (a rate limit, a 5xx, a lost connection)
+├── RetryLater     read the same page again after a wait (a rate limit, a 5xx, no page at all)
 ├── Restart        the cursor is no longer valid: start the part again
 ├── Reauthorize    the provider does not accept the access token
 └── Reject         this part cannot be read; says why, and which scope is missing
@@ -18,6 +18,8 @@ from shared import clock
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+MALFORMED_PAGE: Final = "malformed_page"
+"""The code of a success that is no page: not JSON, or of another shape. It passes: RetryLater."""
 LONGEST_S: Final = 86_400.0
 """The longest wait we accept: a day. The longest that any provider documents is 24 hours;
 without a ceiling, one wrong header would put a job to sleep for years."""

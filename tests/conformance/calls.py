@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from services.fetcher.call import meaning
 from shared.connector import (
     Call,
     Connector,
@@ -20,7 +21,6 @@ from shared.connector import (
     Response,
     RetryLater,
     Schema,
-    meaning,
 )
 from shared.http import HttpClient, decode_json
 from tests.conformance.recorded import Case

@@ -182,7 +182,8 @@ async def post_sync(
 ) -> Response[SyncView]:
     """Request a sync. The answer comes once the request is stored durably.
 
-    Work that is already running or waiting is joined, not repeated.
+    Work that is already running or waiting is joined, not repeated. What waits is tried at once,
+    unless the provider asked for the wait.
     """
     asked = data or StartSync()
     sync = await request_sync(

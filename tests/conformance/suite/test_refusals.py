@@ -10,6 +10,7 @@ from typing import Any, Final
 import pytest
 from msgspec import UNSET
 
+from services.fetcher.call import meaning
 from shared.connector import (
     Connector,
     Interruption,
@@ -17,7 +18,6 @@ from shared.connector import (
     Response,
     Restart,
     RetryLater,
-    meaning,
 )
 from tests.conformance.calls import RecordedCall, records, unreachable, walk
 from tests.conformance.recorded import Answer, Case

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from services.fetcher.call import meaning
 from shared.connector import (
     Connector,
     Interruption,
@@ -12,7 +13,6 @@ from shared.connector import (
     Response,
     Restart,
     RetryLater,
-    meaning,
 )
 
 HTML = {"content-type": "text/html; charset=utf-8"}
