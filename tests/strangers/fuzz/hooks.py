@@ -14,6 +14,8 @@ OWN_KEY = os.environ["FUZZ_KEY_PREFIX"]
 """The key that every request carries: revoking it would end the run with 401s."""
 KNOWN: Mapping[str, str] = json.loads(os.environ["FUZZ_KNOWN"])
 """Existing ids (path parameter → value); made-up ones hardly ever exist."""
+NOBODY = "0" * 32
+"""The id of no connection."""
 UNSAYABLE = frozenset(
     {
         "bad_handle",
@@ -52,6 +54,14 @@ def map_path_parameters(
     ):
         return path_parameters
     return {name: KNOWN.get(name, value) for name, value in path_parameters.items()}
+
+
+@schemathesis.hook
+def before_call(_: Any, case: Any, __: Any) -> None:
+    """Keep the account whose ids are known: ids are also taken from answers, and then deleted."""
+    given = case.path_parameters or {}
+    if case.method == "DELETE" and given.get("connection_id") == KNOWN["connection_id"]:
+        case.path_parameters = {**given, "connection_id": NOBODY}
 
 
 @schemathesis.hook
