@@ -120,6 +120,19 @@ async def test_when_everything_is_refused_nothing_is_believed(fetcher: Fetcher) 
     assert tombstones(fetcher) == {}
 
 
+async def test_few_are_not_believed_gone_either_when_nothing_else_is_found(
+    fetcher: Fetcher,
+) -> None:
+    """Four are too few to be held: only the missing item that was just seen keeps them."""
+    fetcher.orchard.of_missing = "refused"
+    fetcher.orchard.ids["pears"] = []
+    told = (await loaded(fetcher, "again"))["pears"]
+    assert told.receipt is not None
+    assert (told.receipt.deleted, told.receipt.unconfirmed) == (0, 4)
+    await asked_in_the_background(fetcher)
+    assert tombstones(fetcher) == {}
+
+
 async def test_an_object_that_another_one_names_as_merged_goes_with_that_reason(
     fetcher: Fetcher,
 ) -> None:
