@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, store, unconfirmed
 from services.fetcher.context import FetcherContext, JobRun
-from services.fetcher.emit import Emission, emission, send_dead_letters, tombstone
+from services.fetcher.emit import Emission, emission, send_dead_letters, tombstone, tombstones
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, new_job
 from services.fetcher.unconfirmed import ASK_AGAIN_S, Missing
@@ -149,12 +149,9 @@ async def _ask(
             db, job.connection_id, job.resource, lookup.rejected
         )
     await send_dead_letters(run, context, letters)
-    tombstones = [
-        tombstone(run, one.id, version=at, reason=one.reason, merged_into=one.merged_into)
-        for one in answers.gone
-    ]
-    positions = await context.producer.send_all(emitted.messages + tombstones)
-    _count(job, emitted, positions, deleted=len(tombstones))
+    deletions = tombstones(run, answers.gone, version=at)
+    positions = await context.producer.send_all(emitted.messages + deletions)
+    _count(job, emitted, positions, deleted=len(deletions))
     async with context.database.write(lock=job.connection_id) as db:
         await known_items.record(db, job.connection_id, job.resource, emitted.known)
         await known_items.record_dropped(

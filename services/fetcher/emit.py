@@ -14,7 +14,7 @@ import msgspec
 from services.fetcher.context import FetcherContext, JobRun, LaneRun
 from services.fetcher.jobs.queries import Job
 from services.fetcher.known_items import KnownItem
-from shared.connector import Lookup, Page, Record, Rejected
+from shared.connector import Gone, Lookup, Page, Record, Rejected
 from shared.contracts import items
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Message, timestamp
@@ -118,6 +118,14 @@ def tombstone(
         reason=reason,
         merged_into=merged_into,
     )
+
+
+def tombstones(run: LaneRun, gone: Sequence[Gone], *, version: int) -> list[Message]:
+    """Return the messages that delete what the provider says is gone, each with its reason."""
+    return [
+        tombstone(run, one.id, version=version, reason=one.reason, merged_into=one.merged_into)
+        for one in gone
+    ]
 
 
 async def send_dead_letters(

@@ -12,7 +12,7 @@ import msgspec
 
 from services.fetcher import known_items
 from services.fetcher.context import FetcherContext, JobRun
-from services.fetcher.emit import Emission, emission, send_dead_letters, tombstone
+from services.fetcher.emit import Emission, emission, send_dead_letters, tombstones
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 
@@ -30,11 +30,8 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     async with context.database.write(lock=job.connection_id) as db:
         await queries.record_pending(db, job, tuple(item.id for item in emitted.known))
     await send_dead_letters(run, context, lookup.rejected)
-    tombstones = [
-        tombstone(run, one.id, version=at, reason=one.reason, merged_into=one.merged_into)
-        for one in gone
-    ]
-    sent = await context.producer.send_all(emitted.messages + tombstones)
+    deletions = tombstones(run, gone, version=at)
+    sent = await context.producer.send_all(emitted.messages + deletions)
     job.item_positions = {**job.item_positions, **sent}
     _count(job, emitted, deleted=len(gone))
     job.cursor = {"ids": ids[CHUNK:]}
