@@ -27,7 +27,7 @@ from benchmarks.orchard import FEW, Endless, connection, orchard
 from deploy.kafka import Kafka
 from deploy.localkafka import Broker
 from deploy.servers import Postgres
-from services.fetcher.consumers import listen
+from services.fetcher import plan
 from services.fetcher.context import FetcherContext
 from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
@@ -104,7 +104,8 @@ async def fetcher(
         )
         worker = Worker(context, slots=SLOTS)
         consumers = Consumers(cluster, service="fetcher", producer=producer)
-        listen(consumers, database=database, worker=worker, providers=providers)
+        plan.listen(consumers, database=database, providers=providers)
+        worker.listen(consumers)
         await arrive(database, worker.id, alone=True)
         sending = relay(database, producer)
         sending.start()

@@ -12,8 +12,8 @@ from typing import Final
 from litestar import Litestar
 from redis.asyncio import Redis
 
+from services.fetcher import plan
 from services.fetcher.call import Tokens
-from services.fetcher.consumers import listen
 from services.fetcher.context import FetcherContext
 from services.fetcher.metrics import collectors, init_series
 from services.fetcher.reap import arrive, keep_alive, leave
@@ -67,7 +67,8 @@ async def open_resources(
         worker = Worker(context, slots=settings.slots)
         consumers = Consumers(settings.kafka, service="fetcher", producer=producer)
         providers = {slug: runtime.provider for slug, runtime in settings.providers.items()}
-        listen(consumers, database=database, worker=worker, providers=providers)
+        plan.listen(consumers, database=database, providers=providers)
+        worker.listen(consumers)
         relay = open_relay(database, producer)
         await arrive(database, worker.id, alone=settings.alone)
         await _start(stack, context, worker=worker, relay=relay, consumers=consumers)

@@ -1,4 +1,7 @@
-"""Turn requests into jobs: one for each resource, or a job that already does the work."""
+"""Listen to connections and requests, and turn them into jobs.
+
+A sync gets one job for each resource, or joins a job that already does the work.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,59 @@ from services.fetcher import known_items, parts, store
 from services.fetcher.jobs import progress, queries, transitions
 from services.fetcher.jobs.queries import Job, new_job
 from services.fetcher.jobs.transitions import PROVIDER_UNKNOWN
+from services.fetcher.orders import plan_confirmation, plan_removal
 from shared.connector import Provider
+from shared.contracts import connections, syncs
 from shared.contracts.connections import Connection
+from shared.contracts.envelope import decode
 from shared.contracts.progress import JobError
-from shared.contracts.syncs import RefetchItems, SyncRequested
+from shared.contracts.syncs import (
+    Command,
+    ConfirmDeletions,
+    RefetchItems,
+    RemovePart,
+    SyncRequested,
+)
+from shared.contracts.topics import CONNECTIONS, SYNCS
+from shared.db import Database
+from shared.kafka import ConsumedRecord, Consumers
 
 # Two topics have no order between them: a connection may arrive after its first request.
 UNKNOWN_CONNECTION_S: Final = 60.0
 Providers = Mapping[str, Provider]
 
 log = structlog.get_logger()
+
+
+def listen(consumers: Consumers, *, database: Database, providers: Providers) -> None:
+    """Plan what comes on the topics of connections and of requests for syncs."""
+
+    async def on_connection(record: ConsumedRecord) -> None:
+        if record.value is None:
+            return
+        _, snapshot = decode(record.value, record.headers, connections.KINDS)
+        async with database.write(lock=snapshot.id) as db:
+            await plan_connection(db, snapshot, providers=providers)
+
+    async def on_sync(record: ConsumedRecord) -> None:
+        _, request = decode(record.value, record.headers, syncs.KINDS)
+        async with database.write(lock=request.connection_id) as db:
+            await _carry_out(db, request, providers)
+
+    consumers.each(CONNECTIONS, on_connection)
+    consumers.each(SYNCS, on_sync)
+
+
+async def _carry_out(db: AsyncConnection, order: Command, providers: Providers) -> None:
+    match order:
+        case SyncRequested():
+            await plan_sync(db, order, providers=providers)
+        case RefetchItems():
+            await plan_refetch(db, order, providers=providers)
+        case ConfirmDeletions():
+            await plan_confirmation(db, order)
+        case RemovePart():
+            await plan_removal(db, order)
 
 
 async def plan_connection(

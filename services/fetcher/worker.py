@@ -23,12 +23,15 @@ from services.fetcher.orders import remove
 from services.fetcher.purge import purge
 from services.fetcher.refetch import refetch
 from shared.connector import Interruption
+from shared.contracts import jobs
 from shared.contracts.connections import Connection
-from shared.contracts.envelope import new_id
+from shared.contracts.envelope import decode, new_id
 from shared.contracts.items import version
 from shared.contracts.jobs import RunJob
 from shared.contracts.progress import JobError, Receipt
+from shared.contracts.topics import BACKGROUND_JOBS, JOBS
 from shared.failpoints import failpoint
+from shared.kafka import ConsumedRecord, Consumers
 from shared.transient import is_transient
 
 LEAVE_S: Final = 1.5
@@ -72,6 +75,19 @@ class Worker:
     def busy(self) -> int:
         """Return how many slots are in use."""
         return len(self.runs)
+
+    def listen(self, consumers: Consumers) -> None:
+        """Take the jobs that come on their two topics."""
+
+        async def on_run_job(record: ConsumedRecord) -> None:
+            _, run_job = decode(record.value, record.headers, jobs.KINDS)
+            # The key is the job's lane.
+            connection_id = record.key.decode(errors="replace").partition("/")[0]
+            background = record.topic == BACKGROUND_JOBS
+            await self.take(run_job, connection_id=connection_id, background=background)
+
+        consumers.each(JOBS, on_run_job)
+        consumers.each(BACKGROUND_JOBS, on_run_job)
 
     async def take(self, run_job: RunJob, *, connection_id: str, background: bool = False) -> None:
         """Wait for a slot, claim the job and start its run.

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from faststream import AckPolicy
 
-from services.fetcher.consumers import listen
+from services.fetcher import plan
 from services.fetcher.tests.crashing import PROVIDER, Fetcher
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import Message, event, timestamp
@@ -79,9 +79,8 @@ async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
 
 def listening(kafka: Kafka, fetcher: Fetcher) -> Consumers:
     consumers = Consumers(kafka.cluster, service="fetcher", producer=kafka.producer)
-    listen(
-        consumers, database=fetcher.database, worker=fetcher.worker, providers={"orchard": PROVIDER}
-    )
+    plan.listen(consumers, database=fetcher.database, providers={"orchard": PROVIDER})
+    fetcher.worker.listen(consumers)
     return consumers
 
 
