@@ -12,11 +12,11 @@ from typing import Any, Final
 from litestar import Litestar
 
 from services.gateway.auth_client import AuthClient
-from services.gateway.consumers import listen
 from services.gateway.context import GatewayContext, Watch
 from services.gateway.http.return_url import served_pages
 from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins
 from services.gateway.metrics import collectors, init_series
+from services.gateway.project import listen
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
 from services.gateway.security.guard import Guard, key_guard, provide_context
 from services.gateway.settings import GatewaySettings

@@ -10,8 +10,8 @@ from litestar.exceptions import HTTPException
 from litestar.types import ControllerRouterHandler, ExceptionHandlersMap
 
 from services.gateway import console
-from services.gateway.connect import callback
 from services.gateway.connect import routes as connect
+from services.gateway.connect.providers import get_providers
 from services.gateway.connections import routes as connections
 from services.gateway.dead_letters import routes as dead_letters
 from services.gateway.http.openapi import OPENAPI_PATH
@@ -80,6 +80,7 @@ def routes() -> list[ControllerRouterHandler]:
         route_handlers=[
             index,
             get_version,
+            get_providers,
             *connect.ROUTES,
             *connections.ROUTES,
             connect.delete_connection,
@@ -93,7 +94,7 @@ def routes() -> list[ControllerRouterHandler]:
     return [
         v1,
         connect.open_link,
-        callback.get_callback,
+        connect.get_callback,
         *legacy.ROUTES,
         first_page,
         *console.ROUTES,

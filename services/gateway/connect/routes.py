@@ -1,115 +1,41 @@
-"""Start a consent, open its link, get its status, and disconnect an account."""
+"""Start a consent, open its link, receive the browser back, and disconnect an account."""
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.params import FromPath, JSONBody
 from msgspec import Meta
 
-from services.gateway.connect.flow import disconnect, open_connect, read_flow, start_connect
+from services.gateway.connect.flow import (
+    Finished,
+    disconnect,
+    finish_connect,
+    open_connect,
+    read_flow,
+    start_connect,
+)
 from services.gateway.connections.views import ConnectionView, read_connection
-from services.gateway.context import GatewayContext, InjectedContext
+from services.gateway.context import InjectedContext
 from services.gateway.http.error_codes import CONSENT_ERRORS, ERROR_CODES
 from services.gateway.http.fields import NAMED, URL, FlowId, KnownProvider
-from services.gateway.http.operations import Link
-from services.gateway.http.validation import missing_field
-from services.gateway.settings import ConfiguredProvider
+from services.gateway.http.operations import JSON, Answer, Link
+from services.gateway.http.pages import close_window, explain, wants_json
+from services.gateway.http.problems import answer
+from services.gateway.http.validation import AnyRequest, missing_field
 from shared.contracts.auth import FlowStatus
-from shared.contracts.vocabulary import ConnectionId, ProviderSlug, ResourceSlug, Scope
+from shared.contracts.vocabulary import ConnectionId
+from shared.errors import NotFound
 
 TAGS: Final = ["Connecting accounts"]
-
-
-class ResourceView(msgspec.Struct, frozen=True, kw_only=True):
-    """A type of object that a provider has."""
-
-    resource: ResourceSlug
-    label: Annotated[str, Meta(description="The name to show to people.", examples=["Pages"])]
-    scopes: Annotated[
-        tuple[Scope, ...],
-        Meta(
-            description="The scopes that must all be granted before it can be read.",
-            examples=[["read_content"]],
-        ),
-    ]
-
-
-class ProviderView(msgspec.Struct, frozen=True, kw_only=True):
-    """A provider whose accounts can be connected here."""
-
-    id: ProviderSlug
-    name: Annotated[str, Meta(description="The name to show to people.", examples=["Acme"])]
-    simulated: Annotated[
-        bool,
-        Meta(
-            description="True where the sandbox stands in for the provider, because no client id "
-            "of a real app is set.",
-            examples=[False],
-        ),
-    ]
-    resources: Annotated[
-        tuple[ResourceView, ...], Meta(description="The resources that can be read.")
-    ]
-    scopes: Annotated[
-        tuple[Scope, ...],
-        Meta(description="The scopes that a consent asks for.", examples=[["read_content"]]),
-    ]
-    consent_note: Annotated[
-        str,
-        Meta(
-            description="What to tell people before they consent; empty for nothing.",
-            examples=["Choose the pages that may be read."],
-        ),
-    ]
-    setup_url: Annotated[
-        str,
-        Meta(
-            description="Where to create an app at the provider.",
-            examples=["https://app.acme.example/developers"],
-            extra_json_schema=URL,
-        ),
-    ]
-    redirect_uri: Annotated[
-        str,
-        Meta(
-            description="The redirect URI to enter there.",
-            examples=["http://localhost:8000/integrations/acme/oauth2callback"],
-            extra_json_schema=URL,
-        ),
-    ]
-
-
-def list_providers(*, context: GatewayContext) -> tuple[ProviderView, ...]:
-    public_url, providers = context.settings.public_url, context.settings.providers
-    return tuple(_provider_view(configured, public_url) for configured in providers.values())
-
-
-def _provider_view(configured: ConfiguredProvider, public_url: str) -> ProviderView:
-    provider = configured.provider
-    return ProviderView(
-        id=provider.slug,
-        name=provider.name,
-        simulated=configured.simulated,
-        resources=tuple(
-            ResourceView(resource=one.slug, label=one.label, scopes=one.scopes)
-            for one in provider.resources
-        ),
-        scopes=provider.oauth.scopes,
-        consent_note=provider.consent_note,
-        setup_url=provider.setup_url,
-        redirect_uri=f"{public_url}/integrations/{provider.slug}/oauth2callback",
-    )
-
-
-class Providers(msgspec.Struct, frozen=True, kw_only=True):
-    """The providers whose accounts can be connected here."""
-
-    providers: Annotated[
-        tuple[ProviderView, ...], Meta(description="The providers, in a stable order.")
-    ]
+_PAGE: Final = {
+    "type": "string",
+    "description": "A page for a person.",
+    "examples": ["<!doctype html>"],
+}
 
 
 class StartConnect(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -206,18 +132,17 @@ class ConnectStatus(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     )
 
 
-@get(
-    "/providers",
-    tags=TAGS,
-    summary="List providers",
-    response_description="The providers.",
-)
-async def get_providers(context: InjectedContext) -> Providers:
-    """List the providers that can be connected here.
+class ConsentOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcome of a consent, for a program that asks for JSON."""
 
-    Each comes with the resources that can be read, and the scopes that each resource needs.
-    """
-    return Providers(providers=list_providers(context=context))
+    status: Annotated[
+        str,
+        Meta(
+            description="Always `connected`; a failed consent is an error.", examples=["connected"]
+        ),
+    ]
+    flow_id: Annotated[FlowId | None, Meta(description="The consent's id.")]
+    connection_id: Annotated[ConnectionId | None, Meta(description="The connection's id.")]
 
 
 @post(
@@ -284,6 +209,72 @@ async def open_link(flow_id: FromPath[str], context: InjectedContext) -> Respons
     return Response(None, status_code=302, headers=headers)
 
 
+@get(
+    "/integrations/{provider:str}/oauth2callback",
+    tags=TAGS,
+    summary="Receive a browser back from a provider",
+    answers={
+        200: Answer(
+            "The account is connected: a page that closes its window.",
+            {"text/html": _PAGE, JSON: ConsentOutcome},
+        ),
+        303: Answer("The account is connected.", headers={"Location": "The flow's return URL."}),
+    },
+    errors=CONSENT_ERRORS,
+    problem_media=JSON,
+    problem_page=True,
+)
+async def get_callback(
+    provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
+) -> Response[Any]:
+    """Answer with a page that closes itself or explains what went wrong, or with a redirect.
+
+    A redirect leads to the flow's `return_url`.
+
+    Providers and browsers call this, programs do not: it reads the query that the provider wrote.
+    Enter this address at the provider as the redirect URI.
+    """
+    if provider not in context.settings.providers:
+        raise NotFound("There is no provider of that name here.")
+    params = {name: request.query_params.getall(name)[0] for name in request.query_params}
+    finished = await finish_connect(
+        provider, params=params, cookies=request.cookies, context=context
+    )
+    name = context.settings.providers[provider].provider.name
+    response = _failed(request, finished) if finished.error else _connected(request, finished, name)
+    if finished.cookie:
+        response.headers["set-cookie"] = finished.cookie
+    # This page's address holds the code, and the next request would carry it as its Referer.
+    response.headers["referrer-policy"] = "no-referrer"
+    return response
+
+
+def _connected(request: AnyRequest, finished: Finished, provider: str) -> Response[Any]:
+    if wants_json(request):
+        return Response(_status("connected", finished), media_type="application/json")
+    if finished.return_url:
+        return Response(None, status_code=303, headers={"location": finished.return_url})
+    account = finished.connection.account if finished.connection else None
+    return close_window(provider, (account.name or account.id) if account else "")
+
+
+def _failed(request: AnyRequest, finished: Finished) -> Response[Any]:
+    code, detail = (finished.error.code, finished.error.detail) if finished.error else ("", "")
+    if wants_json(request):
+        return answer(request, 400, code=code, detail=detail)
+    return explain(
+        400, detail, back=finished.return_url, popup=True, declined=code == "access_denied"
+    )
+
+
+def _status(status: str, finished: Finished) -> Mapping[str, str | None]:
+    return {
+        "status": status,
+        "flow_id": finished.flow.flow_id if finished.flow else None,
+        "connection_id": finished.connection.id if finished.connection else None,
+    }
+
+
 @delete(
     "/connections/{connection_id:str}",
     status_code=200,
@@ -302,4 +293,4 @@ async def delete_connection(
     return await read_connection(snapshot.id, context=context)
 
 
-ROUTES: Final = (get_providers, post_connect, get_connect)
+ROUTES: Final = (post_connect, get_connect)

@@ -11,9 +11,8 @@ import pytest
 from sqlalchemy import select
 
 from services.gateway.connections import queries as connections
-from services.gateway.consumers import on_items
 from services.gateway.items import queries as items
-from services.gateway.project import apply_connection
+from services.gateway.project import apply_connection, on_items
 from services.gateway.tables import outbox
 from shared.contracts.connections import Account, Connection
 from shared.contracts.syncs import RefetchItems

@@ -13,9 +13,9 @@ import msgspec
 import pytest
 
 from services.gateway import store
-from services.gateway.consumers import on_items
 from services.gateway.items import queries as items
 from services.gateway.items.queries import ItemQuery
+from services.gateway.project import on_items
 from services.gateway.store import READ_MODEL
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Sync
