@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, parts, store
-from services.fetcher.jobs import progress, queries, transitions
+from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, new_job
 from services.fetcher.jobs.transitions import PROVIDER_UNKNOWN
 from services.fetcher.orders import plan_confirmation, plan_removal
@@ -196,7 +196,7 @@ async def _load(
                 await _hurry(db, other, background=background)
         else:
             new.append(job)
-    await progress.join(db, *joined, syncs=(sync_id,))
+    await queries.join(db, *joined, syncs=(sync_id,))
     await transitions.create(db, *new, syncs=(sync_id,))
 
 

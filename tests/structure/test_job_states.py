@@ -8,8 +8,8 @@ from tests.structure.tree import name, product_files, text
 
 WRITER = "services/fetcher/jobs/transitions.py"
 OTHER_WRITES = {
-    "services/fetcher/jobs/queries.py",  # which ids are about to be sent
-    "services/fetcher/jobs/progress.py",  # how many progress events there were
+    # Which ids are about to be sent, and how many progress events there were.
+    "services/fetcher/jobs/queries.py",
 }
 """Writers of jobs' rows that never write a state."""
 READS_OUT = {"JobProgress"}

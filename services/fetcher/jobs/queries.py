@@ -1,4 +1,4 @@
-"""Define a job and its row, and query the rows: who has a job, and which jobs have a slot.
+"""Define a job and its row, query the rows, and tell a job's syncs how far it is.
 
 The holder of the claim may write its job's row, as long as epoch and checkpoint are still those of
 the row. Only ``transitions`` changes the state.
@@ -11,19 +11,23 @@ two claims could take the same one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final, Literal
 
 import msgspec
-from sqlalchemy import bindparam, func, select, update
+from sqlalchemy import Text, bindparam, func, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import State, connections, jobs
+from services.fetcher.tables import State, connections, job_syncs, jobs, outbox
 from shared.connector import Cursor
-from shared.contracts.envelope import Message, event, new_id
+from shared.contracts.envelope import Message, event, new_id, timestamp
 from shared.contracts.jobs import RunJob
-from shared.contracts.progress import JobError, Outcome, Receipt
-from shared.contracts.topics import BACKGROUND_JOBS, JOBS
+from shared.contracts.progress import JobError, JobProgress, Outcome, Receipt
+from shared.contracts.topics import BACKGROUND_JOBS, JOBS, PROGRESS
+from shared.contracts.vocabulary import SyncState
+from shared.db import in_array, json_array
+from shared.outbox import append
 
 LEAST_SLOTS: Final = 1
 Kind = Literal["load", "refetch", "confirm", "remove", "purge"]
@@ -42,6 +46,14 @@ HELD: Final = (
 )
 """The condition of every write of a claimed job; its parameters are ``claim_parameters``."""
 _PENDING: Final = update(jobs).where(HELD).values(pending_ids=bindparam("ids"))
+# Built once: building such a statement costs as much as running it, and these run for every page.
+_SYNCS: Final = select(job_syncs.c.sync_id).where(job_syncs.c.job_id == bindparam("job_id"))
+_SYNCS_OF_ALL: Final = select(job_syncs).where(
+    in_array(job_syncs.c.job_id, bindparam("ids", type_=Text))
+)
+_STEPPED: Final = (
+    update(jobs).where(jobs.c.id == bindparam("joined")).values(step=bindparam("reached"))
+)
 
 
 class LostClaimError(Exception):
@@ -260,3 +272,69 @@ async def _allowed(db: AsyncConnection, connection_id: str) -> int:
     parallel = select(connections.c.parallel).where(connections.c.id == connection_id)
     found: int | None = (await db.execute(parallel)).scalar()
     return found or LEAST_SLOTS
+
+
+async def tell(db: AsyncConnection, job: Job, kind: str) -> None:
+    """Tell every sync of the job, in the caller's transaction, how far it is."""
+    syncs = (await db.execute(_SYNCS, {"job_id": job.id})).scalars().all()
+    await append(db, outbox, [progress_event(job, sync_id, kind) for sync_id in syncs])
+
+
+async def tell_all(db: AsyncConnection, changed: Sequence[Job], kind: str) -> None:
+    """Tell the syncs of many jobs with one query: a connection may have a thousand jobs."""
+    by_id: Mapping[str, Job] = {job.id: job for job in changed}
+    told = (await db.execute(_SYNCS_OF_ALL, {"ids": json_array(by_id)})).all()
+    await append(db, outbox, [progress_event(by_id[row.job_id], row.sync_id, kind) for row in told])
+
+
+async def join(db: AsyncConnection, *joined: Job, syncs: tuple[str, ...]) -> None:
+    """Tell these syncs of the jobs from now on, and at once what is known of them."""
+    if not joined or not syncs:
+        return
+    pairs = [(job, sync_id) for job in joined for sync_id in syncs]
+    rows = [{"job_id": job.id, "sync_id": sync_id} for job, sync_id in pairs]
+    await db.execute(upsert(job_syncs).on_conflict_do_nothing(), rows)
+    for job in joined:
+        job.step += 1
+    await db.execute(_STEPPED, [{"joined": job.id, "reached": job.step} for job in joined])
+    told = []
+    for job, sync_id in pairs:
+        kind = "JobFailed" if job.over else "JobStarted"
+        told.append(progress_event(job, sync_id, kind))
+    await append(db, outbox, told)
+
+
+def progress_event(job: Job, sync_id: str, kind: str) -> Message:
+    waits = job.state == "waiting"
+    body = JobProgress(
+        sync_id=sync_id,
+        job_id=job.id,
+        step=job.step,
+        connection_id=job.connection_id,
+        resource=job.resource,
+        state=public_state(job),
+        pages=job.pages,
+        items=job.items,
+        expected=job.expected,
+        waiting_reason=job.waiting_reason if waits else None,
+        waiting_until=_time(job.waiting_until) if waits else None,
+        error=job.error,
+        receipt=job.receipt if job.over else None,
+        item_positions=job.item_positions if job.over else {},
+        started_at=_time(job.started_at),
+        ended_at=_time(job.ended_at),
+    )
+    return event(PROGRESS, key=sync_id, kind=kind, source="fetcher", body=body)
+
+
+def public_state(job: Job) -> SyncState:
+    """Return the state that people see: queued until its first page has come."""
+    if job.outcome is not None:
+        return job.outcome
+    if job.state == "waiting":
+        return "waiting"
+    return "queued" if job.pages == 0 else "running"
+
+
+def _time(epoch_s: float | None) -> str | None:
+    return None if epoch_s is None else timestamp(epoch_s)

@@ -33,7 +33,7 @@ from sqlalchemy import bindparam, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, store
-from services.fetcher.jobs import progress, queries
+from services.fetcher.jobs import queries
 from services.fetcher.jobs.queries import HELD, Job, LostClaimError, run_job, to_row
 from services.fetcher.metrics import ENDED
 from services.fetcher.tables import UNFINISHED, State, jobs, outbox
@@ -153,7 +153,7 @@ async def create(db: AsyncConnection, *new: Job, syncs: tuple[str, ...] = ()) ->
             free -= 1
         job.changed_at = now
     await db.execute(insert(jobs), [to_row(job) for job in new])
-    await progress.join(db, *new, syncs=syncs)
+    await queries.join(db, *new, syncs=syncs)
     await append(db, outbox, [run_job(job) for job in new if job.state == "ready"])
 
 
@@ -239,7 +239,7 @@ async def end_disconnected(db: AsyncConnection, over: Sequence[Job]) -> None:
     await db.execute(_END, ended)
     for job in over:
         await _invalidate_unread(db, job)
-    await progress.tell_all(db, over, "JobFailed")
+    await queries.tell_all(db, over, "JobFailed")
     connection_id = over[0].connection_id
     await store.free_lanes(db, connection_id, list(rows))
     for resource in {job.resource for job in over}:
@@ -280,7 +280,7 @@ async def hurry(db: AsyncConnection, job: Job) -> None:
     await redispatch(db, job, "hurried")
     job.step += 1
     await db.execute(update(jobs).where(jobs.c.id == job.id).values(step=job.step))
-    await progress.tell(db, job, "PageLoaded")
+    await queries.tell(db, job, "PageLoaded")
 
 
 async def wake_next(db: AsyncConnection, connection_id: str) -> None:
@@ -340,7 +340,7 @@ async def _write(
         raise LostClaimError(job.id)
     job.step = step  # a sync may have joined since the job was read: its step counts too
     if tell is not None:
-        await progress.tell(db, job, tell)
+        await queries.tell(db, job, tell)
     if job.state != "running":
         await _hand_on(db, job, delay_s)
 
@@ -371,7 +371,7 @@ async def _set_aside(
     await db.execute(update(jobs).where(jobs.c.id == job.id).values(values))
     if was_waiting:  # people were told a time, and it has come
         job.step += 1
-        await progress.tell(db, job, "PageLoaded")
+        await queries.tell(db, job, "PageLoaded")
 
 
 async def _settle_pending(db: AsyncConnection, job: Job) -> None:
