@@ -11,8 +11,7 @@ from typing import Any, Final
 
 from litestar import Litestar
 
-from services.gateway.auth_client import AuthClient
-from services.gateway.context import GatewayContext, Watch
+from services.gateway.context import AuthClient, GatewayContext, Watch
 from services.gateway.http.return_url import served_pages
 from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins
 from services.gateway.metrics import collectors, init_series

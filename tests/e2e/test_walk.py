@@ -15,7 +15,7 @@ from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
-MOST = 45
+MOST = 40
 ROOMS = ("services/", "shared/contracts/", "shared/connector/", "shared/providers/")
 WALK = re.compile(r"<!-- walk -->(.*?)<!-- /walk -->", re.DOTALL)
 FILE = re.compile(r"`((?:services|shared)/[\w/]+\.py)`")

@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from services.gateway.auth_client import AuthClient
 from services.gateway.connections.views import list_connections
-from services.gateway.context import GatewayContext, Watch
+from services.gateway.context import AuthClient, GatewayContext, Watch
 from services.gateway.legacy.load import load_everything, newest_connection
 from services.gateway.project import apply_connection, item_row, project_items
 from services.gateway.security.callers import is_valid

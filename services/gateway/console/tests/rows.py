@@ -11,10 +11,9 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 
-from services.gateway.auth_client import AuthClient
 from services.gateway.connections import queries as connections
 from services.gateway.console import FIRST_PAGE, ROUTES
-from services.gateway.context import GatewayContext, Watch
+from services.gateway.context import AuthClient, GatewayContext, Watch
 from services.gateway.items import queries as items
 from services.gateway.security.browser import SignInFirst, on_sign_in_first
 from services.gateway.security.guard import key_guard, provide_context
