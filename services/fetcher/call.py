@@ -29,7 +29,16 @@ from shared.connector import (
 )
 from shared.contracts.auth import AccessToken, ErrorBody, TokenRequest
 from shared.contracts.connections import Connection
-from shared.http import BadBody, HttpClient, HttpError, HttpResponse, MalformedBody, decode_json
+from shared.http import (
+    BadBody,
+    BodyTooLarge,
+    HttpClient,
+    HttpError,
+    HttpResponse,
+    MalformedBody,
+    TooSlow,
+    decode_json,
+)
 from shared.quota import Quota, Window, wait
 
 RATE_LIMIT_S: Final = 10.0
@@ -42,6 +51,10 @@ AWAY_S: Final = 3.0
 NOT_THE_API: Final = "not_the_api"
 TOO_LARGE: Final = frozenset({413, 414, 431})
 """The network in front of an API refuses a request for its own size. No wait changes that."""
+TOO_MUCH: Final = frozenset({413, 504, 524})
+"""The answer would be too large, or took too long to make: fewer records may get through. 524 is
+Cloudflare's time-out, https://developers.cloudflare.com/support/troubleshooting/http-status-codes/
+"""
 
 log = structlog.get_logger()
 Learned = dict[str, dict[str, Bucket]]
@@ -160,9 +173,15 @@ class ProviderCall:
             )
         except HttpError as error:
             if error.retriable or isinstance(error, BadBody):
-                raise RetryLater(f"{name} cannot be reached: {error}", code=error.code) from error
+                raise RetryLater(
+                    f"{name} cannot be reached: {error}",
+                    code=error.code,
+                    too_much=isinstance(error, TooSlow),
+                ) from error
             raise Reject(
-                f"{name} sent a page that cannot be read: {error}", code=error.code
+                f"{name} sent a page that cannot be read: {error}",
+                code=error.code,
+                too_much=isinstance(error, BodyTooLarge),
             ) from error
 
     async def _permit(self, windows: Sequence[Window]) -> None:
@@ -196,7 +215,18 @@ class ProviderCall:
 def meaning(connector: Connector, name: str, response: Response) -> Interruption | None:
     """Return what keeps an answer from being a page, None when it is a success.
 
-    ``name`` is the provider's. APIs answer in JSON: other errors, and redirects, come from the
+    ``name`` is the provider's.
+    """
+    found = _meaning(connector, name, response)
+    if found is not None and response.status in TOO_MUCH:
+        found.too_much = True
+    return found
+
+
+def _meaning(connector: Connector, name: str, response: Response) -> Interruption | None:
+    """Judge an answer by where it comes from.
+
+    APIs answer in JSON: other errors, and redirects, come from the
     network in front of them. They say nothing of what was asked for, and pass. What ``connector``
     makes of 401 and 429 holds even then.
     """

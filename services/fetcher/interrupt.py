@@ -81,8 +81,7 @@ async def _part_interrupted(
             run.job.receipt = msgspec.structs.replace(receipt, restarts=receipt.restarts + 1)
             run.part = part if part.outcome is None else None
         case Reject():
-            _refuse(part, error)
-            run.part = None
+            run.part = _refused(part, error)
         case _:
             raise error
     async with context.database.write(lock=run.job.connection_id) as db:
@@ -99,6 +98,7 @@ async def _tried_soon(
     run: JobRun, context: FetcherContext, part: WalkedPart, error: RetryLater
 ) -> bool:
     """Return True after a wait that was short; otherwise set the part aside, or give it up."""
+    _ask_for_less(part, error)
     seconds = _wait_s(part, error, give_up_after_s=context.give_up_after_s)
     if seconds is None:
         part.tried_again = True
@@ -120,11 +120,23 @@ def _restart(part: WalkedPart, error: Restart) -> None:
         part.end("failed", _part_error(error, f"Started again {RESTARTS} times. ", remedy=ANEW))
 
 
-def _refuse(part: WalkedPart, error: Reject) -> None:
+def _ask_for_less(part: WalkedPart, error: Interruption) -> bool:
+    """Halve the part's pages if that may help; return whether it may."""
+    if not error.too_much or part.page_size <= 1:
+        return False
+    part.page_size //= 2
+    return True
+
+
+def _refused(part: WalkedPart, error: Reject) -> WalkedPart | None:
+    """End the part, or return it to go on with smaller pages at once."""
+    if _ask_for_less(part, error):
+        return part
     part.end("failed", _part_error(error, scope=error.scope))
     if part.tried_again:
         # What was refused twice may have changed by the next sync: nothing is kept of it.
         part.begin_anew()
+    return None
 
 
 def _part_error(

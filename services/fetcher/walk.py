@@ -29,6 +29,8 @@ WALKING: Final = {"$walk": "parts"}
 """The cursor of a load whose parts are being read. Their own places are in their rows."""
 ASKED_PAGES: Final = 10
 """The number of pages for which a provider that did not tell its count is asked again."""
+GROWS_AFTER: Final = 10
+"""A part whose pages were made smaller asks for twice as many records after so many pages."""
 SCHEMA_S: Final = 600.0
 """A part that was left alone for so long reads its schema again before it goes on."""
 
@@ -176,6 +178,8 @@ async def _checkpoint(
 ) -> None:
     job = run.job
     _count(job, part, page, emitted)
+    if part.pages % GROWS_AFTER == 0:
+        part.page_size = min(run.runtime.provider.page_size, part.page_size * 2)
     context.schemas.keep(job.id, page.schemas)
     async with context.database.write(lock=job.connection_id) as db:
         await known_items.record(db, job.connection_id, job.resource, emitted.known)

@@ -29,14 +29,15 @@ class Interruption(Exception):  # not named …Error: a rate limit is no error
     """A page was not read.
 
     ``reason`` says what happened and ``remedy`` what to do about it, both in sentences for people;
-    ``code`` is for programs.
+    ``code`` is for programs. ``too_much``: fewer records at once may get through.
     """
 
-    def __init__(self, reason: str, *, code: str, remedy: str) -> None:
+    def __init__(self, reason: str, *, code: str, remedy: str, too_much: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
         self.code = code
         self.remedy = remedy
+        self.too_much = too_much
 
 
 class RetryLater(Interruption):
@@ -53,9 +54,10 @@ class RetryLater(Interruption):
         code: str = "unavailable",
         after_s: float | None = None,
         limit: bool = False,
+        too_much: bool = False,
         remedy: str = "Nothing needs to be done: it is tried again.",
     ) -> None:
-        super().__init__(reason, code=code, remedy=remedy)
+        super().__init__(reason, code=code, remedy=remedy, too_much=too_much)
         self.after_s = after_s
         self.limit = limit
 
@@ -88,9 +90,10 @@ class Reject(Interruption):
         code: str = "rejected",
         scope: str | None = None,
         everything: bool = False,
+        too_much: bool = False,
         remedy: str = "It is tried again at the next sync.",
     ) -> None:
-        super().__init__(reason, code=code, remedy=remedy)
+        super().__init__(reason, code=code, remedy=remedy, too_much=too_much)
         self.scope = scope
         self.everything = everything
 

@@ -2,7 +2,14 @@
 
 from shared.http.body import decode_json, strip_nul
 from shared.http.client import BODY_CAP, HttpClient, HttpResponse
-from shared.http.failures import BadBody, BodyTooLarge, HttpError, MalformedBody, Unreachable
+from shared.http.failures import (
+    BadBody,
+    BodyTooLarge,
+    HttpError,
+    MalformedBody,
+    TooSlow,
+    Unreachable,
+)
 from shared.http.wire import Deadline
 
 __all__ = [
@@ -14,6 +21,7 @@ __all__ = [
     "HttpError",
     "HttpResponse",
     "MalformedBody",
+    "TooSlow",
     "Unreachable",
     "decode_json",
     "strip_nul",

@@ -12,7 +12,7 @@ import msgspec
 from typing_extensions import override
 
 from shared.http.body import decode_json, read_body
-from shared.http.failures import HttpError, Unreachable
+from shared.http.failures import HttpError, TooSlow, Unreachable
 from shared.http.outgoing import Pairs, encoded, outgoing
 from shared.http.pool import PooledTransport
 from shared.http.wire import Deadline, current
@@ -113,7 +113,7 @@ class HttpClient:
             finally:
                 self._turns.release()
         except (httpcore.TimeoutException, httpx.TimeoutException):
-            raise Unreachable(f"{request.url.host} did not answer in time.") from None
+            raise TooSlow(f"{request.url.host} did not answer in time.") from None
         except (httpcore.ConnectError, httpx.ConnectError) as reason:
             raise Unreachable(f"{request.url.host} could not be reached ({reason}).") from None
         except (httpcore.LocalProtocolError, httpx.LocalProtocolError):

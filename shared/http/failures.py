@@ -1,7 +1,8 @@
 """Name what can go wrong between us and another HTTP server, apart from its status codes.
 
     HttpError
-    ├── Unreachable       no complete answer: refused, reset, cut off, too slow; may work later
+    ├── Unreachable       no complete answer: refused, reset, cut off; may work later
+    │   └── TooSlow       not within the time of the request
     ├── BodyTooLarge      more bytes than the cap, counted after decompression
     └── BadBody           complete, but not what its headers say
         └── MalformedBody not the JSON it should be
@@ -21,6 +22,10 @@ class HttpError(Upstream):
 class Unreachable(HttpError):
     code = "unreachable"
     retriable = True
+
+
+class TooSlow(Unreachable):
+    code = "too_slow"
 
 
 class BodyTooLarge(HttpError):

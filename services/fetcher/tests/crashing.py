@@ -160,6 +160,8 @@ class Orchard:
         """Resource → the parts with which its walk begins, if not the resource itself."""
         self.of_part: dict[str, Callable[[Cursor | None], Page]] = {}
         """Part → what its pages are instead."""
+        self.weighs: Callable[[Place], None] | None = None
+        """Called with the place of each page that is asked for; may raise."""
         self.gate: asyncio.Event | None = None
         """While it is there and not set, no page comes."""
         self.counting: asyncio.Event | None = None
@@ -174,8 +176,7 @@ class Orchard:
         self.reject = 0
         """Objects of each page that cannot be read."""
         self.asked: list[tuple[str, Cursor | None]] = []
-        self.uncounted = 0
-        self._crashes = crashes
+        self._crashes, self.uncounted = crashes, 0
 
     def parts(self, resource: str) -> tuple[Part, ...]:
         return self.roots.get(resource, (Part(id=resource, name=f"the {resource}"),))
@@ -190,15 +191,15 @@ class Orchard:
         await turns()
         if self.gate is not None:
             await self.gate.wait()
+        if self.weighs is not None:
+            self.weighs(place)
         if place.part.id in self.of_part:
             return self.of_part[place.part.id](cursor)
         if resource in self.script:
             return self.script[resource](cursor)
-        start = cursor["from"] if cursor else 0
-        chosen = self.ids[resource][start : start + self.size]
-        following = (
-            {"from": start + self.size} if start + self.size < len(self.ids[resource]) else None
-        )
+        start, size = cursor["from"] if cursor else 0, min(self.size, place.size)
+        chosen = self.ids[resource][start : start + size]
+        following = {"from": start + size} if start + size < len(self.ids[resource]) else None
         return Page(
             records=[
                 Record(id=id_, name=id_, raw={"id": id_})

@@ -67,6 +67,18 @@ def test_a_request_that_is_too_large_stays_so(status: int) -> None:
     assert isinstance(said(status, None), Reject)
 
 
+@pytest.mark.parametrize("body", [None, {"error": "no"}], ids=["web page", "JSON"])
+@pytest.mark.parametrize(
+    ("status", "too_much"), [(413, True), (504, True), (524, True), (500, False), (403, False)]
+)
+def test_fewer_records_may_help_against_what_is_too_large_or_too_slow(
+    status: int, too_much: bool, body: object
+) -> None:
+    found = said(status, body)
+    assert isinstance(found, Interruption)
+    assert found.too_much is too_much
+
+
 def test_a_refusal_by_the_api_is_a_refusal() -> None:
     assert isinstance(said(403, {"error": "scope"}), Reject)
 
