@@ -14,6 +14,7 @@ from shared.connector import (
     Bucket,
     Call,
     Connector,
+    Cursor,
     Gone,
     Interruption,
     Lookup,
@@ -27,8 +28,8 @@ from shared.connector import (
     Schema,
 )
 from shared.providers.hubspot.mapping import TYPE_IDS, is_object_id, read_rows
-from shared.providers.hubspot.problems import FORBIDDEN, NOT_FOUND, limits, problem
-from shared.providers.hubspot.walk import Columns
+from shared.providers.hubspot.problems import FORBIDDEN, NOT_FOUND, URL_TOO_LONG, limits, problem
+from shared.providers.hubspot.walk import LEAST_ROOM, MOST_LISTS, URL_ROOM, Columns, chunks
 
 # Dated versions come in March and September and are supported for at least 18 months.
 VERSION: Final = "2026-03"
@@ -49,13 +50,12 @@ class HubSpotConnector:
 
     async def page(self, call: Call, resource: str, place: Place) -> Page:
         columns = Columns.from_schema(place.schema)
-        first, *more = columns.properties
-        rows, after = _listed(await call(_list_request(resource, first, place)))
-        for names in more:
-            others, _ = _listed(await call(_list_request(resource, names, place)))
-            rows = await _merged(call, resource, columns, rows, others)
+        rows, after, room = await _fitting(call, resource, place, columns)
         records, rejected = read_rows(rows, resource, columns.link)
-        cursor = None if after is None else {"after": after}
+        cursor: Cursor | None = None if after is None else {"after": after}
+        if cursor is not None and room < URL_ROOM:
+            # So that the next page does not have to find out again.
+            cursor["room"] = room
         return Page(records=records, rejected=rejected, cursor=cursor)
 
     async def expected(self, call: Call, resource: str) -> int | None:
@@ -107,7 +107,7 @@ async def _columns(call: Call, resource: str) -> Columns:
         name = row.get("name") if isinstance(row, dict) else None
         if isinstance(name, str):
             names.append(name)
-    return Columns.of(names, await _link(call, resource))
+    return Columns(names=tuple(names), link=await _link(call, resource))
 
 
 async def _link(call: Call, resource: str) -> str | None:
@@ -128,6 +128,46 @@ async def _link(call: Call, resource: str) -> str | None:
     if type(portal) is not int or not isinstance(domain, str) or not UI_DOMAIN.fullmatch(domain):
         return None
     return f"https://{domain}/contacts/{portal}/record/{TYPE_IDS[resource]}/"
+
+
+async def _fitting(
+    call: Call, resource: str, place: Place, columns: Columns
+) -> tuple[list[Any], str | None, int]:
+    """Return the rows of a page, the next cursor, and how much of a URL names may take.
+
+    That is halved as long as the URL is refused for its length.
+    """
+    room: int = (place.cursor or {}).get("room", URL_ROOM)
+    while True:
+        try:
+            rows, after = await _rows(call, resource, place, columns, room=room)
+        except Reject as refused:
+            if refused.code != URL_TOO_LONG or room <= LEAST_ROOM:
+                raise
+            room //= 2
+        else:
+            return rows, after, room
+
+
+async def _rows(
+    call: Call, resource: str, place: Place, columns: Columns, *, room: int
+) -> tuple[list[Any], str | None]:
+    """Return the rows of a page with all their properties, and the cursor of the next one.
+
+    ``room`` is how many bytes of a URL the names may take.
+    """
+    first, *more = chunks(columns.names, room)
+    if len(more) >= MOST_LISTS:
+        rows, after = _listed(await call(_list_request(resource, "", place)))
+        ids = tuple(row["id"] for row in rows if _usable(row))
+        return await _merged(
+            call, resource, columns, rows, await _batch(call, resource, columns, ids)
+        ), after
+    rows, after = _listed(await call(_list_request(resource, first, place)))
+    for names in more:
+        others, _ = _listed(await call(_list_request(resource, names, place)))
+        rows = await _merged(call, resource, columns, rows, others)
+    return rows, after
 
 
 def _list_request(resource: str, names: str, place: Place) -> Request:

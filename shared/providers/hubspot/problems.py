@@ -32,6 +32,7 @@ SECOND_S: Final = 1.0
 WAIT_S: Final = {"DAILY": DAILY_S, "SECONDLY": SECOND_S}
 LIMIT_NAMES: Final = {"DAILY": "calls a day", "SECONDLY": "searches a second"}
 NOT_FOUND: Final = "not_found"
+URL_TOO_LONG: Final = "url_too_long"
 FORBIDDEN: Final = "forbidden"
 INTERVAL: Final = "x-hubspot-ratelimit-interval-milliseconds"
 
@@ -77,7 +78,7 @@ def _absent(_: Response, __: Body) -> Reject:
 
 
 def _too_long(_: Response, __: Body) -> Reject:
-    return Reject("HubSpot refused the request: its URL is too long.", code="url_too_long")
+    return Reject("HubSpot refused the request: its URL is too long.", code=URL_TOO_LONG)
 
 
 def _locked(response: Response, _: Body) -> RetryLater:

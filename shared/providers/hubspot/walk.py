@@ -10,39 +10,35 @@ import msgspec
 
 from shared.connector import Schema
 
-URL_ROOM: Final = 7000
-"""Bytes of a URL that property names may take. HubSpot's edge answers 414 (with an HTML page) at
-about 8 kB, and there are accounts with a thousand properties: one was seen with 954 for deals."""
+URL_ROOM: Final = 15_000
+"""Bytes of a URL that property names may take at first. How many HubSpot's edge lets through is not
+documented; it answers 414, with an HTML page, to what is too long. 954 properties of one account's
+deals had 28,180 bytes."""
+LEAST_ROOM: Final = 1_000
+MOST_LISTS: Final = 2
+"""Names that need more lists than this are named in the body of a batch read instead: then a page
+takes two calls, however many names there are."""
 
 
 class Columns(msgspec.Struct, frozen=True, kw_only=True):
     """Name what is asked of each object.
 
-    ``properties`` are comma-separated lists of names, one call each. ``link`` is a record's URL up
-    to its id, None when it is unknown.
+    ``names`` are those of all properties. ``link`` is a record's URL up to its id, None when it is
+    unknown.
     """
 
-    properties: tuple[str, ...]
+    names: tuple[str, ...] = ()
     link: str | None = None
 
     @classmethod
-    def of(cls, names: Iterable[str], link: str | None) -> Columns:
-        return cls(properties=tuple(chunks(names)), link=link)
-
-    @classmethod
     def from_schema(cls, schema: Schema | None) -> Columns:
-        return msgspec.convert(schema or {"properties": [""]}, cls)
+        return msgspec.convert(schema or {}, cls)
 
     def schema(self) -> Schema:
-        return {"properties": list(self.properties), "link": self.link}
-
-    @property
-    def names(self) -> list[str]:
-        """Return the names of all properties."""
-        return [name for name in ",".join(self.properties).split(",") if name]
+        return {"names": list(self.names), "link": self.link}
 
 
-def chunks(names: Iterable[str], room: int = URL_ROOM) -> Iterator[str]:
+def chunks(names: Iterable[str], room: int) -> Iterator[str]:
     """Yield ``names`` as comma-separated lists of at most ``room`` bytes each, as a URL has them.
 
     There is always one list, even an empty one. A name longer than ``room`` has a list to itself.

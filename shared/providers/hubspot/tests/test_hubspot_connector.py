@@ -55,10 +55,12 @@ def row(id_: str, **properties: str | None) -> dict[str, Any]:
     }
 
 
-def at(*properties: str) -> Place:
-    """Return the place before the first page, with these lists of properties."""
-    schema = {"properties": list(properties), "link": None}
-    return Place(part=CONNECTOR.parts("contacts")[0], size=100, schema=schema)
+def at(*names: str, room: int | None = None) -> Place:
+    """Return the place before the first page, where a URL has ``room`` for these properties."""
+    schema = {"names": list(names), "link": None}
+    # No object has an id below 1, so the page after it is the first one.
+    cursor = None if room is None else {"after": "0", "room": room}
+    return Place(part=CONNECTOR.parts("contacts")[0], size=100, schema=schema, cursor=cursor)
 
 
 def test_the_provider_is_found_with_its_resources_in_the_original_order() -> None:
@@ -148,19 +150,24 @@ async def test_account_details_that_are_refused_cost_only_the_links(
 
 def test_property_names_are_cut_into_lists_that_fit_a_url() -> None:
     names = [f"hs_custom_property_{n:04}" for n in range(1000)]
-    lists = list(chunks(names))
+    lists = list(chunks(names, 7_000))
     assert len(lists) > 2
     assert ",".join(lists).split(",") == names
     assert all(len(one.replace(",", "%2C")) <= 7000 for one in lists)
-    assert list(chunks([])) == [""]
+    assert list(chunks([], 7_000)) == [""]
 
 
 async def test_a_page_in_several_calls_is_one_page_of_whole_records(
     sandbox: Serving, small: SandboxAccount
 ) -> None:
     call = caller(sandbox, small)
-    page = await CONNECTOR.page(call, "contacts", at("firstname,lastname", "email", "jobtitle"))
-    whole = await CONNECTOR.page(call, "contacts", at("firstname,lastname,email,jobtitle"))
+    names = ("firstname", "lastname", "email", "jobtitle")
+    page = await CONNECTOR.page(call, "contacts", at(*names, room=25))
+    assert [dict(request.params).get("properties") for request in call.seen] == [
+        "firstname,lastname",
+        "email,jobtitle",
+    ]
+    whole = await CONNECTOR.page(call, "contacts", at(*names))
     assert [record.raw for record in page.records] == [record.raw for record in whole.records]
     assert page.cursor is not None
     assert page.cursor["after"] == (whole.cursor or {})["after"]
@@ -177,7 +184,7 @@ async def test_a_row_archived_between_two_calls_of_a_page_is_left_out_and_none_i
             sandbox.world.mutate(small.id, "contacts", create=0, update=[], archive=[victim])
 
     call = caller(sandbox, small, before=archive)
-    page = await CONNECTOR.page(call, "contacts", at("firstname", "email"))
+    page = await CONNECTOR.page(call, "contacts", at("firstname", "email", room=12))
     assert (len(page.records), page.rejected) == (99, [])
     assert victim not in {record.id for record in page.records}
     assert all({"firstname", "email"} <= record.raw["properties"].keys() for record in page.records)
@@ -194,13 +201,68 @@ async def test_a_row_pushed_off_the_page_between_two_calls_is_read_by_itself() -
         {"results": [row("0", email="new@x.example"), row("1", email="jo@x.example")]},
         again,
     )
-    page = await CONNECTOR.page(call, "contacts", at("firstname", "email"))
+    page = await CONNECTOR.page(call, "contacts", at("firstname", "email", room=12))
     assert [record.raw["properties"] for record in page.records] == [
         {"firstname": "Jo", "email": "jo@x.example"},
         {"firstname": "Lea", "email": "lea@x.example"},
     ]
-    assert call.seen[-1].json == {"inputs": [{"id": "2"}], "properties": ["firstname", "email"]}
-    assert page.cursor == {"after": "3"}
+    assert call.seen[-1].json == {"inputs": [{"id": "2"}], "properties": ("firstname", "email")}
+    assert page.cursor == {"after": "3", "room": 12}
+
+
+MANY = tuple(f"hs_custom_property_{n:04}" for n in range(1_500))
+
+
+async def test_many_names_are_sent_in_the_body_of_a_batch_read(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
+    call = caller(sandbox, small)
+    names = ("firstname", "lastname", "email", "jobtitle")
+    page = await CONNECTOR.page(call, "contacts", at(*names, *MANY))
+    assert [(request.method, request.path) for request in call.seen] == [
+        ("GET", "/crm/objects/2026-03/contacts"),
+        ("POST", "/crm/objects/2026-03/contacts/batch/read"),
+    ]
+    ledger = sandbox.world.rows(small.id, "contacts")
+    assert [record.id for record in page.records] == sorted(ledger, key=int)[:100]
+    whole = await CONNECTOR.page(call, "contacts", at(*names))
+    for one, other in zip(page.records, whole.records, strict=True):
+        assert one.raw["properties"].items() >= other.raw["properties"].items()
+        assert one.raw.keys() == other.raw.keys()
+    await call.aclose()
+
+
+async def test_names_are_cut_shorter_where_the_url_is_refused_and_that_is_remembered(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
+    call = caller(sandbox, small)
+    names = ("firstname", "lastname", *MANY[:500])  # 12,500 bytes; the sandbox takes 8,192
+    place = at(*names)
+    page = await CONNECTOR.page(call, "contacts", place)
+    assert [dict(request.params)["properties"].count(",") + 1 for request in call.seen] == [
+        502,
+        289,
+        213,
+    ]
+    assert len(page.records) == 100
+    assert page.cursor is not None
+    assert page.cursor["room"] == 7_500
+    call.seen.clear()
+    await CONNECTOR.page(call, "contacts", msgspec.structs.replace(place, cursor=page.cursor))
+    assert len(call.seen) == 2
+    await call.aclose()
+
+
+async def test_a_url_that_is_refused_whatever_its_length_ends_the_part() -> None:
+    asked: list[Request] = []
+
+    async def call(request: Request) -> Response:
+        asked.append(request)
+        raise Reject("too long", code="url_too_long")
+
+    with pytest.raises(Reject, match="too long"):
+        await CONNECTOR.page(call, "contacts", at("firstname"))
+    assert len(asked) == 5
 
 
 async def test_reading_by_id_gives_whole_records_and_leaves_out_what_is_gone(
