@@ -1,6 +1,6 @@
 """Call a provider for a connection: with its token, within its quota, and read the answer.
 
-Everything that goes wrong leaves here as an ``Interruption``.
+Whatever goes wrong is raised as an ``Interruption``.
 """
 
 from __future__ import annotations
@@ -42,15 +42,16 @@ from shared.http import (
 from shared.quota import Quota, Window, wait
 
 RATE_LIMIT_S: Final = 10.0
-"""The wait after a rate limit whose answer names none."""
+"""The wait after a rate limit when the answer does not ask for one."""
 EARLY_S: Final = 60.0
 """Ask auth again a minute before a token expires. Auth itself refreshes five minutes before."""
 AUTH_AWAY: Final = "auth_unavailable"
 AWAY_S: Final = 3.0
-"""Try again soon: auth is usually back after a restart."""
+"""A short wait, because auth is usually just restarting."""
 NOT_THE_API: Final = "not_the_api"
 TOO_LARGE: Final = frozenset({413, 414, 431})
-"""The network in front of an API refuses a request for its own size. No wait changes that."""
+"""Statuses that mean the request itself is too large. Waiting does not change that, even when the
+network in front of the API says so."""
 TOO_MUCH: Final = frozenset({413, 504, 524})
 """The answer would be too large, or took too long to make: fewer records may get through. 524 is
 Cloudflare's time-out, https://developers.cloudflare.com/support/troubleshooting/http-status-codes/
@@ -69,11 +70,11 @@ class Tokens:
         self._held: dict[str, tuple[AccessToken, float]] = {}
 
     async def get(self, connection_id: str, *, stale_version: int | None = None) -> AccessToken:
-        """Return an access token, newer than ``stale_version`` where the provider refused that one.
+        """Return an access token; pass ``stale_version``, the one refused, to get a newer one.
 
         Raises:
             Reauthorize: the customer must consent again.
-            RetryLater: auth does not answer, or has no valid token just now.
+            RetryLater: auth does not answer, or has no valid token right now.
             Reject: the connection is gone.
         """
         held = self._held.get(connection_id)
@@ -190,7 +191,7 @@ class ProviderCall:
         if permit.granted:
             _count_wait(self._connection.provider, permit.wait_s)
             await wait(permit.wait_s)
-            # While this request waited for its turn, another one may have met a rate limit.
+            # While this request waited for its turn, another one may have hit a rate limit.
             left = (
                 await self._quota.closed([window.key for window in windows])
                 if permit.wait_s
@@ -213,7 +214,7 @@ class ProviderCall:
 
 
 def meaning(connector: Connector, name: str, response: Response) -> Interruption | None:
-    """Return what keeps an answer from being a page, None when it is a success.
+    """Return the interruption that an answer means, or None when it is a success.
 
     ``name`` is the provider's.
     """
@@ -226,9 +227,9 @@ def meaning(connector: Connector, name: str, response: Response) -> Interruption
 def _meaning(connector: Connector, name: str, response: Response) -> Interruption | None:
     """Judge an answer by where it comes from.
 
-    APIs answer in JSON: other errors, and redirects, come from the
-    network in front of them. They say nothing of what was asked for, and pass. What ``connector``
-    makes of 401 and 429 holds even then.
+    APIs answer in JSON: errors that are not JSON, and redirects, come from the network in front of
+    them. They say nothing about the request, so treat them as temporary. The connector's reading of
+    401 and 429 still applies.
     """
     status = response.status
     if 300 <= status < 400:
@@ -277,5 +278,5 @@ def _error(body: bytes) -> ErrorBody:
     except msgspec.DecodeError:
         return ErrorBody(
             code=AUTH_AWAY,
-            detail="The auth service gave an answer that cannot be read. Its log says more.",
+            detail="The auth service sent an answer that cannot be read. Its log says more.",
         )

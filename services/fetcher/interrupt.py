@@ -1,6 +1,6 @@
-"""Decide what becomes of a part whose page was not read: try soon, wait, start again, or end.
+"""Decide what happens to a part whose page was not read: try soon, wait, start again, or end.
 
-A refusal of everything, or a call that belongs to no part, is the job's instead.
+A refusal of everything, or a failed call that belongs to no part, concerns the whole job instead.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from shared import clock
 from shared.connector import Interruption, Reauthorize, Reject, Restart, RetryLater
 from shared.contracts.progress import JobError
 
-# A cursor that expires again and again will not get through; a few times may be bad luck.
+# A cursor that expires a few times may be bad luck; one that always expires never gets through.
 RESTARTS: Final = 5
-# When two parts in a row do not get through, others will not either: the job waits.
+# When two parts in a row fail, the others will probably fail as well, so the job waits.
 FAILED_IN_A_ROW: Final = 2
-GOES_ON: Final = "The next sync goes on from there."
-ANEW: Final = "The next sync begins it anew."
+GOES_ON: Final = "The next sync continues from there."
+ANEW: Final = "The next sync starts it again from the beginning."
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 300.0
 # A shorter wait costs less in the slot than giving the job back and claiming it again.
 DEFER_OVER_S: Final = 2.0
 NO_FAILURES: Final = frozenset({"rate_limited", AUTH_AWAY})
-"""Codes that are no failure of the provider: it is tried again for as long as it takes."""
+"""Codes that are not the provider's failure: keep trying for as long as it takes."""
 
 log = structlog.get_logger()
 
 
 async def interrupted(run: JobRun, context: FetcherContext, error: Interruption) -> None:
-    """Write what is next. On return the job is running (go on now), waiting or over."""
+    """Record what happens next. On return the job is running (go on now), waiting or over."""
     job, part = run.job, run.part
     log.info(
         "page_not_read",
@@ -97,7 +97,7 @@ async def _part_interrupted(
 async def _tried_soon(
     run: JobRun, context: FetcherContext, part: WalkedPart, error: RetryLater
 ) -> bool:
-    """Return True after a wait that was short; otherwise set the part aside, or give it up."""
+    """Return True after a short wait; otherwise set the part aside, or give it up."""
     _ask_for_less(part, error)
     seconds = _wait_s(part, error, give_up_after_s=context.give_up_after_s)
     if seconds is None:
@@ -134,7 +134,7 @@ def _refused(part: WalkedPart, error: Reject) -> WalkedPart | None:
         return part
     part.end("failed", _part_error(error, scope=error.scope))
     if part.tried_again:
-        # What was refused twice may have changed by the next sync: nothing is kept of it.
+        # By the next sync, what was refused twice may have changed, so do not keep its place.
         part.begin_anew()
     return None
 
@@ -153,10 +153,10 @@ def _part_error(
 def _wait_s(
     failing: WalkedPart | Job, error: RetryLater, *, give_up_after_s: float
 ) -> float | None:
-    """Return the seconds until the next try, None when it has failed for too long.
+    """Return the seconds until the next try, or None when it has been failing for too long.
 
-    The wait is about as long as the failure has lasted. A longer one that the provider asks for is
-    kept to, and does not count as failing.
+    The wait is about as long as the failure has lasted. If the provider asks for a longer one, we
+    wait that long and do not count the time as failing.
     """
     if error.limit or error.code in NO_FAILURES:
         return jittered(FIRST_WAIT_S) if error.after_s is None else error.after_s
@@ -199,7 +199,7 @@ def jittered(seconds: float) -> float:
 
 
 async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> None:
-    """Try a call that belongs to no part again."""
+    """Retry a call that belongs to no part."""
     job = run.job
     seconds = _wait_s(job, error, give_up_after_s=context.give_up_after_s)
     if seconds is None:
@@ -218,7 +218,7 @@ async def fail(job: Job, context: FetcherContext, error: JobError) -> None:
 
 
 async def _slept(context: FetcherContext, seconds: float) -> bool:
-    """Return False when the worker wants to leave before the time is over."""
+    """Wait, and return True; return False at once when the worker is stopping."""
     try:
         async with clock.timeout(seconds):
             await context.stopping.wait()

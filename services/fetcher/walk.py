@@ -1,7 +1,7 @@
 """Walk a lane part by part: read a page, send it, then save page, part and job in one transaction.
 
-A part that fails never stops another. It is set aside until its next try, or ends with an error
-that the receipt will name.
+A part that fails never stops another. It is set aside until its next try, or it ends with an error
+that the receipt reports.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from shared.contracts.progress import JobError
 from shared.failpoints import failpoint
 
 WALKING: Final = {"$walk": "parts"}
-"""The cursor of a load whose parts are being read. Their own places are in their rows."""
+"""The cursor of a load while its parts are read. Each part keeps its own place in its row."""
 ASKED_PAGES: Final = 10
-"""The number of pages for which a provider that did not tell its count is asked again."""
+"""Pages after which we stop asking for a count that the provider does not give."""
 GROWS_AFTER: Final = 10
-"""A part whose pages were made smaller asks for twice as many records after so many pages."""
+"""Pages after which a part whose pages were made smaller asks for twice as many records again."""
 SCHEMA_S: Final = 600.0
-"""A part that was left alone for so long reads its schema again before it goes on."""
+"""Seconds after which a part that was left alone reads its schema again before it goes on."""
 
 log = structlog.get_logger()
 
 
 async def begin(run: JobRun, context: FetcherContext) -> None:
-    """Write down the parts with which the walk begins."""
+    """Save the parts with which the walk begins."""
     job, at = run.job, run.next_version()
     job.cursor = WALKING
     async with context.database.write(lock=job.connection_id) as db:
@@ -49,7 +49,7 @@ async def begin(run: JobRun, context: FetcherContext) -> None:
             provider=run.runtime.provider,
             version=at,
         )
-        # No page was read yet, so this is no page border at which a run could end.
+        # No page has been read yet, so the run cannot end here.
         await transitions.advance(db, job, end_run=False, told=False)
 
 
@@ -65,7 +65,7 @@ async def step(run: JobRun, context: FetcherContext) -> None:
 
 
 async def hand_on(db: AsyncConnection, run: JobRun) -> None:
-    """Write the job after one of its parts was set aside or has ended without a page."""
+    """Save the job after one of its parts was set aside or ended without a page."""
     if await parts.due(db, run.job) is not None:
         await transitions.advance(db, run.job, end_run=run.ends, told=False)
     else:
@@ -73,11 +73,11 @@ async def hand_on(db: AsyncConnection, run: JobRun) -> None:
 
 
 async def wait_or_finish(db: AsyncConnection, run: JobRun) -> None:
-    """Have the job wait for its parts, try the refused ones once more, or finish."""
+    """Let the job wait for its parts, try the refused ones once more, or finish."""
     job, run.failed = run.job, 0
     waiting = await parts.first_to_wait_for(db, job)
     if waiting is not None:
-        reason = waiting.error.detail if waiting.error else "It is tried again."
+        reason = waiting.error.detail if waiting.error else "Trying again."
         seconds = max(0.0, waiting.next_try_at - clock.now())
         await transitions.defer(db, job, seconds=seconds, reason=reason)
         return
@@ -131,7 +131,7 @@ async def _read(run: JobRun, context: FetcherContext, part: WalkedPart) -> Page:
         page = await run.connector.page(run.call, job.resource, place)
         job.expected = await counting
     finally:
-        # Otherwise it would go on asking the provider after the page was told to wait.
+        # Otherwise it would keep asking the provider after the page was told to wait.
         counting.cancel()
         await asyncio.wait([counting])
     return page
@@ -141,7 +141,7 @@ async def _schema(run: JobRun, context: FetcherContext, part: WalkedPart) -> Sch
     """Return the schema of a part's pages.
 
     Raises:
-        Restart: the part was left alone, and its schema has changed meanwhile.
+        Restart: the schema changed while the part was left alone.
     """
     key, job = part.schema_key, run.job
     if key is None:
@@ -165,7 +165,7 @@ async def _schema(run: JobRun, context: FetcherContext, part: WalkedPart) -> Sch
 
 
 async def _expected(run: JobRun) -> int | None:
-    """Return the provider's count of the records, None when it does not answer."""
+    """Return how many records the provider says there are, or None when it does not answer."""
     try:
         return await run.connector.expected(run.call, run.job.resource)
     except Interruption as error:
@@ -211,7 +211,7 @@ async def _checkpoint(
 
 
 def _merged(page: Page) -> list[Gone]:
-    """Return the objects that the page's records name as merged into themselves."""
+    """Return the objects that were merged into one of the page's records."""
     return [
         Gone(id=id_, reason="merged", merged_into=record.id)
         for record in page.records
@@ -238,7 +238,7 @@ async def _move_on(db: AsyncConnection, part: WalkedPart, page: Page, *, most_em
         if page.missing is None:
             part.end("done")
         else:
-            remedy = "The provider gives no way to read the rest."
+            remedy = "The provider offers no way to read the rest."
             detail = page.missing[: parts.LONGEST_DETAIL]
             part.end("incomplete", PartError(code="cut_off", detail=detail, remedy=remedy))
         return
@@ -266,7 +266,7 @@ def _odd(code: str, sent: str) -> PartError:
 
 
 async def _limited(db: AsyncConnection, job: Job, max_pages: int | None) -> bool:
-    """Return whether as many pages as are allowed were read, and there is more to read."""
+    """Return True when the page limit is reached and there is more to read."""
     if max_pages is None or job.pages < max_pages:
         return False
     return await parts.anything_left(db, job)

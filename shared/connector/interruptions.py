@@ -1,4 +1,4 @@
-"""Name everything that can keep a page from being read, so that one ``match`` can act on it.
+"""Define everything that can keep a page from being read, so that one ``match`` can act on it.
 
 Interruption
 ├── RetryLater     read the same page again after a wait (a rate limit, a 5xx, no page at all)
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 MALFORMED_PAGE: Final = "malformed_page"
-"""The code of a success that is no page: not JSON, or of another shape. It passes: RetryLater."""
+"""The code for a 2xx answer that holds no page: it is not JSON, or has another shape. Retry it."""
 LONGEST_S: Final = 86_400.0
 """The longest wait we accept: a day. The longest that any provider documents is 24 hours;
 without a ceiling, one wrong header would put a job to sleep for years."""
 
 
-class Interruption(Exception):  # not named …Error: a rate limit is no error
+class Interruption(Exception):  # not named …Error: a rate limit is not an error
     """A page was not read.
 
     ``reason`` says what happened and ``remedy`` what to do about it, both in sentences for people;
@@ -55,7 +55,7 @@ class RetryLater(Interruption):
         after_s: float | None = None,
         limit: bool = False,
         too_much: bool = False,
-        remedy: str = "Nothing needs to be done: it is tried again.",
+        remedy: str = "There is nothing to do: we will try again.",
     ) -> None:
         super().__init__(reason, code=code, remedy=remedy, too_much=too_much)
         self.after_s = after_s
@@ -63,10 +63,11 @@ class RetryLater(Interruption):
 
 
 class Restart(Interruption):
-    """Start the part again: the provider does not know the cursor any more."""
+    """Start the part again: the provider no longer knows the cursor."""
 
     def __init__(self, reason: str, *, code: str = "cursor_expired") -> None:
-        super().__init__(reason, code=code, remedy="Nothing needs to be done: it is read anew.")
+        remedy = "There is nothing to do: we will read it again from the beginning."
+        super().__init__(reason, code=code, remedy=remedy)
 
 
 class Reauthorize(Interruption):
@@ -77,10 +78,10 @@ class Reauthorize(Interruption):
 
 
 class Reject(Interruption):
-    """Give the part up, and go on with others.
+    """Give up the part, and go on with the others.
 
-    ``scope`` names the permission whose absence is the cause, if one is. ``everything``: no other
-    part would be answered either, so the whole walk is given up.
+    ``scope`` names the missing permission, when that is the cause. ``everything`` means that no
+    other part would be answered either, so the whole walk is given up.
     """
 
     def __init__(
@@ -91,7 +92,7 @@ class Reject(Interruption):
         scope: str | None = None,
         everything: bool = False,
         too_much: bool = False,
-        remedy: str = "It is tried again at the next sync.",
+        remedy: str = "The next sync will try again.",
     ) -> None:
         super().__init__(reason, code=code, remedy=remedy, too_much=too_much)
         self.scope = scope
@@ -112,7 +113,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(raw).timestamp() - clock.now()
-        except (ValueError, OverflowError):  # the zone may be centuries away
+        except (ValueError, OverflowError):  # the date may be out of range
             return None
     # float() also reads "nan" and "inf".
     if not math.isfinite(seconds):
