@@ -46,11 +46,11 @@ async def test_an_empty_outbox_has_no_age(database: Database) -> None:
 
 
 async def test_a_message_that_is_due_at_once_is_as_old_as_its_event(database: Database) -> None:
-    await put(database, ago_s=40)
-    await put(database, ago_s=10)
+    await put(database, ago_s=7_200)
+    await put(database, ago_s=3_600)
     rows, age = await waiting(database)
     assert rows == 2
-    assert age == pytest.approx(40, abs=3)
+    assert 7_100 < age < 10_000
 
 
 async def test_a_timer_ages_from_when_it_is_due_and_not_before(

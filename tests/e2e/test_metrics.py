@@ -92,7 +92,7 @@ def test_every_port_shows_its_own_service_only_and_the_process(one: Product, ser
     shown = {family for family in OWN.values() if values.get(family) is not None}
     assert shown == {OWN[service]}
     assert values("process_resident_memory_bytes") > 10e6
-    assert values("tributary_outbox_oldest_due_seconds") < 5
+    seen(one, service, "tributary_outbox_oldest_due_seconds", 0)
 
 
 def test_a_load_raises_pages_items_and_jobs_and_leaves_no_lag(one: Product) -> None:
@@ -157,7 +157,6 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
     connection = one.connect(PROVIDER, account=account)
     waiting = eventually(lambda: timer(one), every=0.05)
     assert waiting("tributary_jobs", state="waiting") >= 1
-    assert waiting("tributary_outbox_oldest_due_seconds") < 2
     one.all_waiting(connection["sync_id"])
     one.clock.move(hours=1)
     assert one.synced(connection["sync_id"])["state"] == "done"
@@ -169,14 +168,15 @@ def test_a_rate_limit_shows_as_waits_and_as_jobs_with_a_timer(one: Product) -> N
 
 
 def timer(running: Product) -> Metrics | None:
-    """Return a scrape that shows a message waiting for its time."""
+    """Return a scrape that shows a message waiting for its time, which counts as no delay."""
     values = scrape(running, "FETCHER")
-    parked = values("tributary_outbox_rows") >= 1 and values("tributary_jobs", state="waiting") >= 1
-    return (
-        values
-        if parked and values("tributary_rate_limited_total", provider=PROVIDER) >= 1
-        else None
+    shown = (
+        values("tributary_outbox_rows") >= 1
+        and values("tributary_outbox_oldest_due_seconds") == 0
+        and values("tributary_jobs", state="waiting") >= 1
+        and values("tributary_rate_limited_total", provider=PROVIDER) >= 1
     )
+    return values if shown else None
 
 
 def test_a_token_that_is_refused_early_is_counted_as_a_refresh(one: Product) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -26,6 +27,12 @@ FIRST_PORT: Final = 1024
 """Lower numbers stand for a server that is away: nobody listens there."""
 LIMITED: Final = {"communicate", "run", "wait", "wait_for"}
 PATIENT_S: Final = 30.0
+SLACK_S: Final = 600.0
+"""A machine that is busy takes less than this between two statements."""
+DURATION: Final = re.compile(
+    r"(^|_)(age|closed|elapsed|late|seconds|silent|took|waits?)(_|$)|expires_in|retry.after"
+)
+"""The words by which waits and ages are known: names, and strings such as a header's."""
 
 
 def pauses(tree: ast.Module) -> Iterator[int]:
@@ -34,12 +41,31 @@ def pauses(tree: ast.Module) -> Iterator[int]:
 
 
 def upper_bounds(tree: ast.Module) -> Iterator[int]:
-    """Yield the assertions that time passed is less than something."""
+    """Yield the assertions that time passed, or a wait or an age, is less than something.
+
+    Two moments lie as far apart as the machine is busy, so what is measured between them has no
+    upper bound, and what is left of a wait has no close one.
+    """
     for scope in functions(tree):
-        names = {target for target, value in assigned(scope) if is_elapsed(value)}
+        names = elapsed_names(scope)
         for node in ast.walk(scope):
-            if isinstance(node, ast.Assert) and bounds_time(node.test, names):
+            if not isinstance(node, ast.Assert):
+                continue
+            if bounds_time(node.test, names) or bounds_duration(node.test):
                 yield node.lineno
+
+
+def elapsed_names(scope: ast.AST) -> set[str]:
+    """Return the names that hold time passed, or what was made of it."""
+    values = [*assigned(scope), *appended(scope)]
+    found: set[str] = set()
+    while True:
+        more = {
+            target for target, value in values if is_elapsed(value) or found & names_in(value)
+        } - found
+        if not more:
+            return found
+        found |= more
 
 
 def bounds_time(test: ast.expr, elapsed: set[str]) -> bool:
@@ -49,6 +75,41 @@ def bounds_time(test: ast.expr, elapsed: set[str]) -> bool:
                 if reads_clock(smaller) or elapsed.intersection(names_in(smaller)):
                     return True
     return False
+
+
+def bounds_duration(test: ast.expr) -> bool:
+    """Return True if a wait or an age has to be within bounds that are close together."""
+    for node in ast.walk(test):
+        if isinstance(node, ast.Call) and called(node) == "approx" and "abs" in keywords(node):
+            return True
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            if any(is_duration(side) for side in sides) and is_close(node):
+                return True
+    return False
+
+
+def is_close(node: ast.Compare) -> bool:
+    """Return True for numbers on both sides that are close, and for a small one above."""
+    sides = [node.left, *node.comparators]
+    above, below = sides[-1], sides[0]
+    if isinstance(node.ops[0], ast.Gt | ast.GtE):
+        above, below = below, above
+    elif not isinstance(node.ops[0], ast.Lt | ast.LtE):
+        return False
+    if number(above) < 0:
+        return False
+    return number(above) - max(number(below), 0.0) < SLACK_S
+
+
+def is_duration(node: ast.expr) -> bool:
+    words = names_in(node)
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute):
+            words.add(part.attr)
+        elif isinstance(part, ast.Constant) and isinstance(part.value, str):
+            words.add(part.value)
+    return any(DURATION.search(word) for word in words)
 
 
 def smaller_sides(node: ast.Compare) -> Iterator[ast.expr]:
@@ -157,6 +218,10 @@ def called(node: ast.Call) -> str:
             return ""
 
 
+def keywords(node: ast.Call) -> set[str | None]:
+    return {word.arg for word in node.keywords}
+
+
 def functions(tree: ast.Module) -> Iterator[ast.AST]:
     """Yield the outermost functions."""
     pending: list[ast.AST] = [tree]
@@ -181,6 +246,13 @@ def assigned(scope: ast.AST) -> Iterator[tuple[str, ast.expr]]:
                 yield from parts(target, value)
             case _:
                 pass
+
+
+def appended(scope: ast.AST) -> Iterator[tuple[str, ast.expr]]:
+    """Yield the names of what is appended to, with the values."""
+    for node in calls(scope):
+        if called(node) == "append" and node.args and isinstance(node.func, ast.Attribute):
+            yield from ((local, node.args[0]) for local in names_in(node.func.value))
 
 
 def parts(target: ast.expr, value: ast.expr) -> Iterator[tuple[str, ast.expr]]:

@@ -24,4 +24,4 @@ def most_within(moments: Sequence[float], window_s: float) -> int:
     def after(start: float) -> int:
         return sum(start <= at < start + window_s for at in moments)
 
-    return max(map(after, moments))
+    return max(map(after, moments), default=0)

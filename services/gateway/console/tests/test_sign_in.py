@@ -199,7 +199,7 @@ async def test_T39_a_session_that_nobody_uses_for_twelve_hours_ends(
     await leave_idle(context.database, hours=hours)
     assert (await http.get("/")).status_code == status
     (used,) = (await kept_sessions(context.database)).values()
-    assert (used > time.time() - 60) is (status == 200), "using it keeps it"
+    assert (used > time.time() - 3_600) is (status == 200), "using it keeps it"
 
 
 async def test_T36_a_form_needs_the_token_of_its_own_session(

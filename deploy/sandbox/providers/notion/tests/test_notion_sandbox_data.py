@@ -175,7 +175,7 @@ async def test_rows_are_filtered_and_sorted(world: World) -> None:
 async def test_the_hundred_and_eighty_first_request_of_a_minute_is_told_when_to_come_back(
     world: World,
 ) -> None:
-    world.limiter.limits["requests"] = Limit(2, 60.0)
+    world.limiter.limits["requests"] = Limit(2, 3_600.0)
     async with connected(world) as session:
         answers = [await session.http.get("/v1/users/me", headers=session.bearer) for _ in range(3)]
         stranger = await session.http.get(
@@ -184,7 +184,7 @@ async def test_the_hundred_and_eighty_first_request_of_a_minute_is_told_when_to_
     told = answers[2].json()
     assert SIMULATED.limits["requests"] == Limit(180, 60.0)
     assert [answer.status_code for answer in answers] == [200, 200, 429]
-    assert 1 <= int(answers[2].headers["retry-after"]) <= 60
+    assert 1 <= int(answers[2].headers["retry-after"]) <= 3_600
     assert (told["code"], told["additional_data"]["rate_limit_reason"]) == (
         "rate_limited",
         "public_api_request_rate_limit",
