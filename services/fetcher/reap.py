@@ -73,7 +73,7 @@ async def leave(database: Database, worker_id: str) -> None:
             await store.forget_workers(db, only=worker_id)
         await reap(database)
     except Exception:
-        log.exception("left_without_goodbye")
+        log.exception("sign_off_failed")
 
 
 async def reap(database: Database) -> int:
@@ -92,14 +92,14 @@ async def reap(database: Database) -> int:
     # A waiting job is forgotten only when its time has long come.
     forgotten = [*ready, *(job for job in waiting if (job.waiting_until or 0.0) < cutoff)]
     for job in orphaned:
-        await _go_on(database, job, "worker_gone")
+        await _redispatch(database, job, "worker_gone")
     for job in forgotten:
-        await _go_on(database, job, "forgotten")
+        await _redispatch(database, job, "forgotten")
     return len(orphaned) + len(forgotten)
 
 
-async def _go_on(database: Database, job: Job, event: Literal["worker_gone", "forgotten"]) -> None:
-    log.info("job_goes_on", job_id=job.id, event_=event)
+async def _redispatch(database: Database, job: Job, event: Literal["worker_gone", "forgotten"]) -> None:
+    log.info("job_redispatched", job_id=job.id, event_=event)
     async with database.write(lock=job.connection_id) as db:
         await transitions.redispatch(db, job, event)
 

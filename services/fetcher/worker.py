@@ -137,7 +137,7 @@ class Worker:
     def _done(self, task: asyncio.Task[None]) -> None:
         self.runs.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("run_ended_badly", exc_info=task.exception())
+            log.error("run_crashed", exc_info=task.exception())
 
     async def _run(self, job: Job, slot: AsyncExitStack) -> None:
         epoch, dispatch = job.epoch, job.dispatch

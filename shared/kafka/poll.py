@@ -85,7 +85,7 @@ class Poll:
     async def again(self, error: Exception) -> None:
         """Read the last batch once more, after a pause: it had no outcome."""
         self._astray = True
-        log.error("batch_again", topic=self._topic, exc_info=error)
+        log.error("batch_reread", topic=self._topic, exc_info=error)
         await asyncio.sleep(RETRY_S)
 
     async def _ask(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:

@@ -47,7 +47,7 @@ def test_an_event_without_a_meaning_and_a_meaning_without_an_event_are_named() -
         (["connected", "request", "start_waits"], None),
         (["connected", "start_waits", "request"], "`request` {}: put it after `connected`"),
         (["connected", "request", "refreshed"], "`refreshed` {}: put it after `connected`"),
-        (["connected", "request", "batch_again"], "`batch_again` {}: put it at the top"),
+        (["connected", "request", "batch_reread"], "`batch_reread` {}: put it at the top"),
         (["start_waits", "connected", "request"], "`start_waits` {}: put it after `request`"),
     ],
 )
