@@ -1,4 +1,4 @@
-"""``python -m services.fetcher``: one fetcher; any number of them may share the work."""
+"""Run one fetcher: ``python -m services.fetcher``. Any number of them may share the work."""
 
 import sys
 

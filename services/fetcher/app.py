@@ -31,13 +31,13 @@ from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OpenResources, error_body, health, metrics, services_only
 
-# sysexits.h: an internal error. Whoever supervises the process starts it again.
+# sysexits.h: an internal error. The supervisor of the process starts it again.
 EX_SOFTWARE: Final = 70
 
 
 @dataclass(frozen=True)
 class Resources:
-    """All that is open while the fetcher runs."""
+    """Hold everything that is open while the fetcher runs."""
 
     database: Database
     producer: Producer
@@ -83,7 +83,7 @@ async def _start(
     relay: Relay,
     consumers: Consumers,
 ) -> None:
-    """Start relay, heartbeat and consumers; have ``stack`` stop them in reverse."""
+    """Start the relay, heartbeat and consumers; ``stack`` stops them in reverse order."""
     relay.start()
     stack.push_async_callback(relay.stop)
     stack.push_async_callback(leave, context.database, worker.id)
@@ -92,7 +92,7 @@ async def _start(
     stack.push_async_callback(worker.stop)
     await consumers.start()
     stack.push_async_callback(consumers.stop)
-    # First of all, so that the runs end while the consumers are stopping.
+    # This is called first, so that the runs end while the consumers are stopping.
     stack.callback(context.stopping.set)
 
 
@@ -124,8 +124,8 @@ async def _context(
 
 def leave_at_once() -> None:
     """End this process without flushing its producer."""
-    # What the producer still holds is old by now. Appended late, it would win compaction over what
-    # another worker has sent since.
+    # What the producer still holds is old by now. If it were appended late, compaction would keep
+    # it instead of what another worker has sent since.
     os._exit(EX_SOFTWARE)
 
 
@@ -138,7 +138,8 @@ async def _cancel(task: asyncio.Task[None]) -> None:
 def create_app(settings: FetcherSettings, *, redis: Redis | None) -> App:
     """Return the fetcher as an ASGI application that serves its health and metrics.
 
-    Its work begins and ends with the lifespan. Without ``redis`` it shares no quota with others.
+    It works from the start of the lifespan to its end. Without ``redis`` it shares no quota with
+    other fetchers.
     """
     opened = OpenResources(lambda _: open_resources(settings, redis))
 

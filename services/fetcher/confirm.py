@@ -1,8 +1,9 @@
 """Ask the provider by id for the items that a walk did not find, and delete what it says is gone.
 
-A provider's word deletes at once: archived, in the trash, merged. That it refuses an item by name
-(404 or 403) deletes only if its part was read whole without it, which is why it was queued, and if
-an item that was just seen is found in the same moment. An answer without the item proves nothing.
+An item is deleted at once when the provider itself says that it is archived, in the trash or
+merged. When the provider refuses the item by its id (404 or 403), that is not enough: its part must
+have been read completely without it, which is why it was queued, and an item that the walk did find
+must be there in the same lookup. An answer without the item proves nothing.
 """
 
 from __future__ import annotations
@@ -25,20 +26,21 @@ from shared.connector import Gone, Interruption, Lookup, RetryLater
 from shared.db import Database
 
 CHUNK: Final = 50
-"""Ids of one checkpoint. Where a provider has no batch read, each of them is a call."""
+"""Ids per checkpoint. Where a provider has no batch read, each of them takes a call."""
 SHARE: Final = 5
-"""The background uses at most this fraction of a connection's time, hence of its limits."""
+"""Background work takes at most one part in so many of a connection's time, and so of its
+limits."""
 INTERRUPTED_S: Final = 60.0
-"""The rest after a provider did not answer, if it did not ask for a longer one."""
+"""Seconds to rest when the provider did not answer, unless it asked for a longer wait."""
 MOST_DUE: Final = 100
 
 log = structlog.get_logger()
 
 
 async def confirm(run: JobRun, context: FetcherContext) -> None:
-    """Take the next step of a job that asks in the background, and close it at the run's end.
+    """Take the next step of a job that asks in the background, and close it when the run ends.
 
-    It never waits within its lane: it is closed, and another job goes on later.
+    The job never waits while it holds the lane: it is closed, and another one continues later.
     """
     job, more, rest_s = run.job, False, 0.0
     try:
@@ -70,7 +72,7 @@ async def ask_some(
 
 
 async def delete_some(run: JobRun, context: FetcherContext, *, end_run: bool = False) -> bool:
-    """Delete the next items that are not visible any more; return False when there are none."""
+    """Delete the next items that are no longer visible; return False when there are none."""
     async with context.database.read() as db:
         ids = await unconfirmed.to_delete(db, run.job)
     if ids:
@@ -79,7 +81,7 @@ async def delete_some(run: JobRun, context: FetcherContext, *, end_run: bool = F
 
 
 async def ask_due(database: Database) -> None:
-    """Create the jobs whose time to ask in the background has come."""
+    """Create a job for each lane whose time to ask in the background has come."""
     async with database.read() as db:
         due = await store.lanes_to_confirm(db, most=MOST_DUE)
     for connection_id, resource in due:
@@ -95,8 +97,8 @@ async def ask_due(database: Database) -> None:
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
     """Say what a lookup means for the ids that were asked for.
 
-    ``settled`` are there, or gone; they leave the queue. ``absent`` were refused by name while an
-    item that was just seen was found. Of ``unknown`` ids nothing was learned.
+    ``settled`` ids are there, or gone; they leave the queue. ``absent`` ids were refused by id
+    while an item that the walk did find was there. We learned nothing about ``unknown`` ids.
     """
 
     gone: list[Gone]
@@ -110,7 +112,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
         refused = set(lookup.absent)
         asked = {one.id for one in missing}
         gone = [one for one in lookup.gone if one.id in asked]
-        # One that another item names as merged into itself is gone if it is not found either.
+        # When another item says that this one was merged into it, a refusal proves it.
         gone += [
             Gone(id=one.id, reason="merged", merged_into=one.merged_into)
             for one in missing
@@ -136,7 +138,7 @@ async def _ask(
     ids = [one.id for one in missing] + ([] if control is None else [control])
     lookup = await run.connector.read(run.call, job.resource, tuple(ids))
     answers = Answers.of(lookup, missing, control)
-    # The control item was just read by the walk: it is no news, and is not counted again.
+    # The walk has already read and counted the control item.
     found = [record for record in lookup.records if record.id != control]
     async with context.database.write(lock=job.connection_id) as db:
         known = await known_items.known(

@@ -25,27 +25,27 @@ from shared.kafka import Producer
 from shared.quota import Quota
 
 MOST_EMPTY: Final = 10_000
-"""A part ends after so many pages in a row without a record. No provider is known to send them."""
+"""Empty pages in a row after which a part ends. We know of no provider that sends so many."""
 MOST_SCHEMAS: Final = 256
-"""A worker keeps no more schemas than that. One may have some hundred kilobytes."""
+"""The most schemas that a worker keeps; one can take a few hundred kilobytes."""
 RUN_S: Final = 5.0
-"""A run begins no page after so long: the other jobs want a turn."""
+"""Seconds after which a run starts no new page, so that other jobs get a turn."""
 SHORT_S: Final = 0.5
-"""The length of a run while others wait for a slot."""
+"""The length of a run, in seconds, while other jobs wait for a slot."""
 TELL_S: Final = 0.3
-"""Pages that follow faster than this are not told one by one."""
+"""Pages that follow each other faster than this, in seconds, share one progress message."""
 _SORTED: Final = msgspec.json.Encoder(order="sorted")
 
 
 @dataclass
 class SlotQueue:
-    """The number of ``RunJob``s that wait for a slot of this worker."""
+    """Count the ``RunJob``s that wait for a slot of this worker."""
 
     waiting: int = 0
 
 
 class KeptSchema(NamedTuple):
-    """A schema, and the 16 bytes by which a change of it is noticed."""
+    """A schema, and a digest of 16 bytes that shows when it has changed."""
 
     schema: Schema
     digest: bytes
@@ -54,7 +54,7 @@ class KeptSchema(NamedTuple):
 class Schemas:
     """Keep the schemas last used, by job and key, so that a job reads each of them once.
 
-    A job begins by reading its schemas anew: what was added since the last one must not be missed.
+    They are not shared between jobs: each job has to notice what was added since the one before.
     """
 
     def __init__(self) -> None:
@@ -81,8 +81,9 @@ class Schemas:
 class FetcherContext:
     """Everything that the runs of a worker share.
 
-    ``stopping`` is set when the worker wants to leave at the next page border. ``learned`` holds
-    the limits that the providers' answers stated, ``schemas`` those of the jobs under way.
+    ``stopping`` is set when the worker is about to leave: runs then end after their page.
+    ``learned`` holds the limits that the providers' answers stated, ``schemas`` the schemas of the
+    jobs under way.
     """
 
     database: Database
@@ -114,19 +115,19 @@ class LaneRun:
     told: float = 0.0
 
     def next_version(self) -> int:
-        """Return the version of the items on the next page. Take it before the request is sent."""
+        """Return the version of the items on the next page. Call it before the request is sent."""
         self.page += 1
         return self.version
 
     @property
     def version(self) -> int:
-        """Return the version of the items on the present page."""
+        """Return the version of the items on the current page."""
         return version(self.job.epoch, self.page)
 
     def worth_telling(self) -> bool:
-        """Return whether ``TELL_S`` have passed since progress was last told.
+        """Return True if ``TELL_S`` have passed since progress was last told.
 
-        People cannot follow more, and each message costs a relay.
+        People cannot follow anything faster, and each message has to be relayed.
         """
         now = clock.monotonic()
         if now - self.told < TELL_S:
@@ -136,13 +137,13 @@ class LaneRun:
 
     @property
     def over(self) -> bool:
-        """Return whether the time is over. It is shorter while somebody waits for a slot."""
+        """Return True when the run's time is up. A run is shorter while others wait for a slot."""
         lasted = clock.monotonic() - self.began
         return lasted >= (SHORT_S if self.queue.waiting else RUN_S)
 
     @property
     def ends(self) -> bool:
-        """Return whether to stop at the next page border."""
+        """Return True if the run has to end after this page."""
         return self.over or self.stopping.is_set()
 
 
@@ -150,7 +151,7 @@ class LaneRun:
 class JobRun(LaneRun):
     """One claim's work on a job: the pages of the next ``RUN_S`` seconds.
 
-    ``part`` is the part under way, ``failed`` how many parts were set aside since the last page.
+    ``part`` is the part being read, ``failed`` the number of parts set aside since the last page.
     """
 
     connector: Connector

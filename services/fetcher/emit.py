@@ -27,7 +27,7 @@ from shared.kafka.metrics import count_dead_letters
 SORTED: Final = msgspec.json.Encoder(order="sorted")
 PLAIN: Final = msgspec.json.Encoder()
 LONGEST_NAME: Final = 10_000
-"""Characters of a name that travel with an item too large to travel whole."""
+"""The most characters of its name that are sent of an item that is too large to send whole."""
 MALFORMED: Final = "malformed_record"
 """The receipt's reason for a dropped object; its dead letter says more."""
 _DEAD_LETTERS: Final = dead_letters(ITEMS)
@@ -36,9 +36,9 @@ _DEAD_LETTERS: Final = dead_letters(ITEMS)
 class Emission(msgspec.Struct, frozen=True, kw_only=True):
     """The messages of a page, and what they change in our records.
 
-    ``sent`` are the ids of ``messages``. ``known`` is what is known of the page's ids from now on.
-    ``new`` counts ids that were not read since this walk began. ``receipt`` is the job's with this
-    page added.
+    ``sent`` holds the ids of ``messages``, ``known`` what we know of the page's ids from now on.
+    ``new`` counts the ids that this walk had not read before. ``receipt`` is the job's receipt with
+    this page added.
     """
 
     messages: list[Message]
@@ -51,7 +51,7 @@ class Emission(msgspec.Struct, frozen=True, kw_only=True):
 def emission(
     run: JobRun, page: Page | Lookup, *, version: int, known: Mapping[str, KnownItem]
 ) -> Emission:
-    """Compare what was read with what is ``known`` of its ids."""
+    """Compare the records of a page with what is ``known`` of their ids."""
     job, source = run.job, run.source
     messages: dict[str, Message] = {}
     read: list[KnownItem] = []
@@ -77,15 +77,15 @@ def emission(
 
 
 def _owner(record: Record) -> str | None:
-    """Return the part that a record names as its own, None for one that no database can hold."""
+    """Return the part that the record says it belongs to, None if no database can hold its id."""
     return None if record.part is None or "\0" in record.part else record.part
 
 
 def _records(page: Page | Lookup, web_url: str | None) -> list[Record]:
-    """Return each object once, as it came last.
+    """Return each object once, in the last form that the page gives.
 
-    With a ``web_url`` (the sandbox's) a link keeps its path and query but leads there: people must
-    never land on the real site from a record that does not exist on it.
+    With a ``web_url`` (the sandbox's), links keep their path and query but lead there: a record
+    that does not exist on the real site must never send people to it.
     """
     records = {record.id: record for record in page.records}.values()
     if web_url is None:
@@ -96,7 +96,7 @@ def _records(page: Page | Lookup, web_url: str | None) -> list[Record]:
 def _moved(url: str | None, web_url: str) -> str | None:
     if url is None:
         return None
-    path = url.split("/", 3)[3:]  # behind scheme, nothing, and host
+    path = url.split("/", 3)[3:]  # all that follows the host
     return "/".join([web_url, *path])
 
 
@@ -121,7 +121,7 @@ def tombstone(
 
 
 def tombstones(run: LaneRun, gone: Sequence[Gone], *, version: int) -> list[Message]:
-    """Return the messages that delete what the provider says is gone, each with its reason."""
+    """Return a message for each object that the provider says is gone, with its reason."""
     return [
         tombstone(run, one.id, version=version, reason=one.reason, merged_into=one.merged_into)
         for one in gone
@@ -131,7 +131,7 @@ def tombstones(run: LaneRun, gone: Sequence[Gone], *, version: int) -> list[Mess
 async def send_dead_letters(
     run: JobRun, context: FetcherContext, rejected: Sequence[Rejected]
 ) -> None:
-    """Keep unreadable objects of a page: their bytes and their place in it."""
+    """Keep the unreadable objects of a page as dead letters: their bytes and where they stood."""
     if not rejected:
         return
     await context.producer.send_all(
@@ -158,9 +158,10 @@ async def send_dead_letters(
 
 
 def content_digest(record: Record) -> bytes:
-    """Return 16 bytes that change when the record's content changes, whatever its order of keys.
+    """Return 16 bytes that change when the record's content changes, but not with its key order.
 
-    The content is all of the record, but of ``raw`` only what its connector calls content.
+    The content is the record without ``part`` and ``replaces``. If its connector sets ``content``,
+    that stands in for ``raw``.
     """
     fields = msgspec.structs.asdict(record)
     content = fields.pop("content")

@@ -1,7 +1,7 @@
 """Finish a walk: queue what it did not find, ask for some of it by id, and close the job.
 
-What is still in the queue then is asked for in the background: it neither holds the sync open nor
-makes it incomplete.
+Whatever is still in the queue then is asked for in the background: it neither keeps the sync open
+nor makes it incomplete.
 """
 
 from __future__ import annotations
@@ -23,9 +23,10 @@ from shared.connector import Cursor, Interruption
 from shared.contracts.progress import SAID_IN_ERRORS, HeldDeletions, JobError, Outcome
 
 FINISHING: Final = {"$walk": "complete"}
-"""The cursor of a walk whose pages are all read, when what it did not find is not queued yet."""
+"""The cursor of a walk whose pages are all read, before what it did not find is queued."""
 MOST_ASKED: Final = 200
-"""Ids that are asked for within the load: people expect the few deletions of a day at its end."""
+"""The most ids that a load asks for itself: people expect to see a day's few deletions when it
+ends."""
 
 log = structlog.get_logger()
 
@@ -56,14 +57,14 @@ async def _queue(run: JobRun, context: FetcherContext) -> None:
 
 
 async def _asked_some(run: JobRun, context: FetcherContext, asked: int) -> bool:
-    """Ask for some of what was not found; return False when this job shall ask no more."""
+    """Ask for some of what was not found; return False when this job should stop asking."""
     job = run.job
     job.cursor = {**FINISHING, "asked": asked + confirm.CHUNK}
     try:
         before = job.started_at or 0.0
         more = await confirm.ask_some(run, context, asked_before=before, end_run=run.ends)
     except Interruption as error:
-        # It is asked again in the background: nothing of this holds the sync open.
+        # The background asks again, so this does not keep the sync open.
         log.info("confirmation_interrupted", job_id=job.id, reason=error.reason)
         more = False
     if not more:
@@ -72,7 +73,7 @@ async def _asked_some(run: JobRun, context: FetcherContext, asked: int) -> bool:
 
 
 async def _close(db: AsyncConnection, job: Job) -> None:
-    """Close the job: it is as whole as its parts are."""
+    """Close the job: it is complete if all of its parts are."""
     flawed = await parts.not_whole(db, job)
     failed = bool(flawed) and not await parts.anything_read(db, job)
     ended, left = await parts.outcomes(db, job), await unconfirmed.count(db, job)
@@ -112,9 +113,9 @@ def is_finishing(cursor: Cursor | None) -> bool:
 
 
 def short_of(flawed: Sequence[WalkedPart], *, total: int, something: bool) -> JobError:
-    """Say which parts were not read whole, and why.
+    """Say which parts could not be read completely, and why.
 
-    No scope is missing where ``something`` was read.
+    If ``something`` was read, no scope is named as missing.
     """
     errors = [part.error or parts.NOT_READ for part in flawed]
     first = errors[0]

@@ -1,7 +1,7 @@
 """Remember what a lane's records were when they were last read.
 
-An item that readers have is not sent again while it is unchanged. A record that could not be read
-makes one dead letter, and another one only when its bytes have changed.
+An item that readers already have is sent again only when it has changed. A record that cannot be
+read becomes one dead letter, and another one only when its bytes have changed.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from services.fetcher.tables import dropped_records, known_items
 from shared.connector import Rejected
 from shared.db import BulkUpsert, KeyLookup
 
-# The deletions of one checkpoint. A run may end between two of them.
+# Deletions per checkpoint. A run may end between two checkpoints.
 CHUNK: Final = 500
 
 
@@ -43,7 +43,7 @@ _RECORD: Final = BulkUpsert(
         set_={
             "digest": _NEW.excluded.digest,
             "version": _NEW.excluded.version,
-            # Who reads a single item does not know where it belongs.
+            # When a single item is read by its id, its part is unknown.
             "part": func.coalesce(_NEW.excluded.part, known_items.c.part),
         },
         where=known_items.c.version < _NEW.excluded.version,
@@ -84,9 +84,9 @@ async def record(
 async def invalidate(
     db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]
 ) -> None:
-    """Note that readers may have these ids with content that nobody knows.
+    """Note that readers may have these ids with content that we do not know.
 
-    Whatever is read next is sent, changed or not; what is not found is deleted.
+    When they are read next, they are sent, changed or not; those not found are deleted.
     """
     if ids:
         rows = [
@@ -105,7 +105,7 @@ async def invalidate(
 async def count(
     db: AsyncConnection, connection_id: str, resource: str, *, before: int | None = None
 ) -> int:
-    """Return how many ids the lane has; with ``before``, how many were last read before it."""
+    """Return how many ids the lane has, or how many were last read before version ``before``."""
     query = select(func.count()).where(
         known_items.c.connection_id == connection_id, known_items.c.resource == resource
     )
@@ -129,7 +129,7 @@ async def not_seen_since(
 async def of_part(
     db: AsyncConnection, connection_id: str, resource: str, part: str, *, most: int = CHUNK
 ) -> list[str]:
-    """Return the next ids that a part owns."""
+    """Return the next ids of a part, at most ``most``."""
     query = select(known_items.c.id).where(
         known_items.c.connection_id == connection_id,
         known_items.c.resource == resource,
@@ -151,7 +151,7 @@ async def forget(
 async def without_letter(
     db: AsyncConnection, connection_id: str, resource: str, rejected: Sequence[Rejected]
 ) -> list[Rejected]:
-    """Return the records for which there is no dead letter yet, each once."""
+    """Return the records that have no dead letter yet, each once."""
     digests = {_digest(one): one for one in rejected}
     lane = {"connection_id": connection_id, "resource": resource}
     known = {row.digest for row in await _DROPPED.rows(db, lane, digests)} if digests else set()
@@ -166,7 +166,7 @@ async def record_dropped(
     *,
     version: int,
 ) -> None:
-    """Note that each of these records has a dead letter, and was met at ``version``."""
+    """Note that each of these records has a dead letter, and was last seen at ``version``."""
     digests = {_digest(one) for one in rejected}
     await _RECORD_DROPPED.run(
         db, [(connection_id, resource, digest, version) for digest in sorted(digests)]
@@ -176,7 +176,7 @@ async def record_dropped(
 async def forget_dropped(
     db: AsyncConnection, connection_id: str, resource: str, *, before: int | None = None
 ) -> None:
-    """Forget those that were last met before this version; without one, those of the whole lane."""
+    """Forget the dropped records last seen before version ``before``, or all of the lane."""
     lane = (dropped_records.c.connection_id == connection_id) & (
         dropped_records.c.resource == resource
     )

@@ -75,8 +75,8 @@ def collectors(
 
 async def _jobs(database: Database) -> Iterable[Metric]:
     """Read the number of jobs that are not over, by state."""
-    # The table keeps jobs that are over, and a scrape must stay cheap: they are counted as they
-    # end.
+    # The table keeps the jobs that are over, and a scrape must stay cheap: those are counted when
+    # they end.
     async with database.read() as db:
         found = dict.fromkeys(((state,) for state in UNFINISHED), 0.0)
         found |= {(state,): count for state, count in await db.execute(_STATES)}

@@ -1,4 +1,4 @@
-"""Carry out what a person orders about a part: delete what is held, or all of its items."""
+"""Carry out a person's order for a part: delete the items that are held, or all of them."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from shared.contracts.syncs import ConfirmDeletions, RemovePart
 
 
 async def plan_confirmation(db: AsyncConnection, order: ConfirmDeletions) -> None:
-    """Let go the deletions of a part that are held; a job in the background sends them."""
+    """Release the held deletions of a part; a job in the background sends them."""
     if await unconfirmed.confirm(db, order.connection_id, order.resource, part=order.part):
         await store.confirm_at(db, order.connection_id, order.resource, clock.now())
 
 
 async def plan_removal(db: AsyncConnection, order: RemovePart) -> None:
-    """Create a job that deletes every item of a part. A part without any is left alone."""
+    """Create a job that deletes every item of a part; do nothing if the part has none."""
     source = await store.connection(db, order.connection_id)
     if source is None or source.status == "disconnected":
         return

@@ -1,7 +1,7 @@
 """Keep the parts of a lane's walk: which there are, how far each was read, and how it ended.
 
-Whoever has claimed the lane writes them, in the transaction that writes the job: the condition of
-that write, epoch and checkpoint, holds for the parts as well.
+Only the worker that has claimed the lane writes them, in the transaction that writes the job. So
+the condition of that write, epoch and checkpoint, protects the parts as well.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from shared.contracts.progress import PartOutcome, Parts
 from shared.db import KeyLookup
 
 MOST_NAMED: Final = 100
-"""A receipt names so many parts that were not read whole; the others are counted."""
+"""The most parts not read completely that a receipt names; it only counts the rest."""
 LONGEST_NAME: Final = 200
 LONGEST_DETAIL: Final = 500
 Outcome = Literal["done", "incomplete", "failed"]
 
 
 class PartError(msgspec.Struct, frozen=True, kw_only=True):
-    """Say why a part was not read whole, or why it waits.
+    """Say why a part could not be read completely, or why it waits.
 
     ``detail`` and ``remedy`` are for people.
     """
@@ -57,14 +57,14 @@ NOT_READ: Final = PartError(code="not_read", detail="It was not read.", remedy="
 class WalkedPart(msgspec.Struct, kw_only=True):
     """A part of a lane, as the job ``job_id`` walks it or walked it last.
 
-    ``turn`` and then ``position``, the version of the page that named it, order a walk: a part that
-    was begun, then those with records, then those that only name others, and last those that did
-    not get through, or two of them would hold up all others. ``found_in`` is
-    the part which that page belongs to, None for those with which a walk begins. ``first_version``
-    is the lane's version when the walk of this part began: an item of it whose known version is
-    below was not found. ``read_at`` is the time of the last page. ``outcome`` None: to be read.
-    ``failing_since`` is the first failure since then, moved on by long waits that the provider asks
-    for; ``not_before`` is the end of the last such wait.
+    A walk is ordered by ``turn`` and then by ``position``, the version of the page that named the
+    part: first a part that was begun, then those with records, then those that only name others.
+    Failed parts come last; otherwise two of them could block the rest. ``found_in`` is that page's
+    part, None for the parts with which a walk begins. ``first_version`` is the lane's version when
+    the walk of this part began: items of it known at a lower version were not found. ``read_at`` is
+    the time of the last page. A part without an ``outcome`` is still to be read. ``failing_since``
+    is the first failure since ``read_at``, moved forward by long waits that the provider asks for;
+    ``not_before`` is the end of the last such wait.
     """
 
     connection_id: str
@@ -101,7 +101,7 @@ class WalkedPart(msgspec.Struct, kw_only=True):
         return Part(id=self.id, name=self.name, lists=self.lists, schema=self.schema_key)
 
     def begin_anew(self) -> None:
-        """Put the walk of this part back to its first page. What was read keeps its version."""
+        """Start the walk of this part again. The items that were read keep their versions."""
         self.cursor, self.schema_digest, self.empty_pages = None, None, 0
 
     def end(self, outcome: Outcome, error: PartError | None = None) -> None:
@@ -109,7 +109,7 @@ class WalkedPart(msgspec.Struct, kw_only=True):
 
     @property
     def rank(self) -> int:
-        """Return its turn among the parts that are left to read."""
+        """Return the part's turn among those that are left to read."""
         if self.failing_since is not None or self.next_try_at:
             return 3
         if self.cursor is not None:
@@ -147,10 +147,10 @@ async def name(
     version: int,
     found_in: str | None = None,
 ) -> None:
-    """Add the parts that a page at ``version`` has named to the job's walk, each once.
+    """Add the parts that the page at ``version`` has named to the job's walk, each once.
 
-    A part whose former walk was broken off goes on where that ended, if its place is still young
-    enough, and brings along the parts that it had named until then. Any other begins anew.
+    A part whose last walk was cut short resumes at its place, unless that is too old, and brings
+    along the parts that it had named by then. Any other part starts from its beginning.
     """
     wanted = {one.id: (one, found_in) for one in found}
     while wanted:
@@ -165,7 +165,7 @@ async def name(
             if before is not None and goes_on:
                 resumed.append(before)
             elif before is not None:
-                # Cursors may come again in another walk, and are no loop then.
+                # A cursor that comes again in another walk is not a loop.
                 await forget_cursors(db, before)
             one = _taken(before if goes_on else None, part, job, provider)
             one.position, one.found_in = version, where
@@ -177,7 +177,7 @@ async def name(
 
 
 async def due(db: AsyncConnection, job: Job) -> WalkedPart | None:
-    """Return the part to read next, None when all that are left wait or none is left."""
+    """Return the part to read next, None when none is left or all that are left wait."""
     return await _first(db, job, parts.c.next_try_at <= clock.now(), parts.c.turn, parts.c.position)
 
 
@@ -187,7 +187,7 @@ async def first_to_wait_for(db: AsyncConnection, job: Job) -> WalkedPart | None:
 
 
 async def make_due(db: AsyncConnection, job: Job) -> bool:
-    """Have all parts tried now that the provider did not ask to wait; return whether one is due."""
+    """Make every part due that the provider did not ask to wait; return whether one is due."""
     now = clock.now()
     waits = _of_walk(job) & (parts.c.next_try_at > now)
     allowed = case((parts.c.not_before > now, parts.c.not_before), else_=now)
@@ -196,7 +196,7 @@ async def make_due(db: AsyncConnection, job: Job) -> bool:
 
 
 async def reopen_refused(db: AsyncConnection, job: Job) -> bool:
-    """Have the refused parts tried once more; return whether there are any."""
+    """Let the refused parts be tried once more; return whether there are any."""
     refused = _of_walk(job) & (parts.c.outcome == "failed") & ~parts.c.tried_again
     again = update(parts).where(refused).values(outcome=None, tried_again=True, error="null")
     return (await db.execute(again)).rowcount > 0
@@ -220,9 +220,9 @@ async def forget_cursors(db: AsyncConnection, part: WalkedPart) -> None:
 
 
 async def forget_others(db: AsyncConnection, job: Job) -> None:
-    """Forget the parts that the job's walk, which was whole, did not meet.
+    """Forget the parts that the job's complete walk did not come across.
 
-    What they had read is queued to be asked for by id, so nobody may go on behind it.
+    The items found in them are queued to be asked for by id, so no later walk may resume them.
     """
     met = select(parts.c.id).where(_of_walk(job))
     for table, its_id in ((parts, parts.c.id), (seen_cursors, seen_cursors.c.part)):
@@ -238,17 +238,17 @@ async def forget_lane(db: AsyncConnection, connection_id: str, resource: str) ->
 async def floor(db: AsyncConnection, job: Job) -> int:
     """Return the lane's version when the oldest walk of the job's parts began.
 
-    An item that was last read before it was found in none of them.
+    None of them found an item whose version is lower.
     """
     oldest = func.coalesce(func.min(parts.c.first_version), job.first_version or 0)
     return int((await db.execute(select(oldest).where(_of_walk(job)))).scalar_one())
 
 
 async def no_longer_named(db: AsyncConnection, job: Job) -> list[str]:
-    """Return the parts of former walks that this one read what named them, but did not meet them.
+    """Return the parts that this walk no longer names, although it read what used to name them.
 
-    What named a part may itself be gone; then what named that counts, up to the parts with which a
-    walk begins: for these, every part of this walk that was named by none has to be whole.
+    If that, too, is gone, what used to name it counts, and so on up to the parts with which a walk
+    begins: all those of this walk must then be complete.
     """
     columns = (parts.c.id, parts.c.found_in, parts.c.outcome, parts.c.job_id)
     rows = {row.id: row for row in await db.execute(select(*columns).where(_lane(parts, job)))}
@@ -268,7 +268,7 @@ async def no_longer_named(db: AsyncConnection, job: Job) -> list[str]:
 
 
 async def outcomes(db: AsyncConnection, job: Job) -> Parts:
-    """Return how the parts of the job's walk ended, those by name that were not read whole."""
+    """Return how the parts of the job's walk ended, naming those not read completely."""
     by_outcome: Counter[str] = Counter()
     counts = select(parts.c.outcome, func.count()).where(_of_walk(job)).group_by(parts.c.outcome)
     for outcome, count in await db.execute(counts):
@@ -281,24 +281,24 @@ async def outcomes(db: AsyncConnection, job: Job) -> Parts:
 
 
 async def names(db: AsyncConnection, job: Job, ids: Iterable[str]) -> dict[str, str]:
-    """Return id → name of the lane's parts, as far as they are known."""
+    """Return id → name for those of ``ids`` that are known parts of the lane."""
     return {id_: row.name for id_, row in (await _rows(db, job, ids)).items()}
 
 
 async def not_whole(db: AsyncConnection, job: Job) -> list[WalkedPart]:
-    """Return the first parts that were not read whole."""
+    """Return the first parts that were not read completely, at most ``MOST_NAMED``."""
     flawed = _of_walk(job) & (parts.c.outcome.is_(None) | (parts.c.outcome != "done"))
     query = select(parts).where(flawed).order_by(parts.c.position, parts.c.id).limit(MOST_NAMED)
     return [_from_row(dict(row)) for row in (await db.execute(query)).mappings()]
 
 
 async def anything_left(db: AsyncConnection, job: Job) -> bool:
-    """Return whether a part of the walk has not come to its end."""
+    """Return True if a part of the walk is still open."""
     return (await db.execute(_open(job).limit(1))).first() is not None
 
 
 async def anything_read(db: AsyncConnection, job: Job) -> bool:
-    """Return whether a page of records was read, or a part without any came to its end."""
+    """Return True if a page of records was read, or a part without records was completed."""
     read = _of_walk(job) & ~parts.c.lists & ((parts.c.pages > 0) | (parts.c.outcome == "done"))
     return (await db.execute(select(parts.c.id).where(read).limit(1))).first() is not None
 
@@ -317,7 +317,7 @@ def _outcome(part: WalkedPart) -> PartOutcome:
 
 def _goes_on(before: WalkedPart, job: Job, provider: Provider) -> bool:
     young = before.read_at is not None and clock.now() - before.read_at < provider.checkpoint_s
-    # A list is short, and its first pages may name what has come since.
+    # A list is short, and its first pages may name parts that are new.
     return (
         young
         and before.generation == job.generation
@@ -328,7 +328,7 @@ def _goes_on(before: WalkedPart, job: Job, provider: Provider) -> bool:
 
 
 def _taken(before: WalkedPart | None, part: Part, job: Job, provider: Provider) -> WalkedPart:
-    """Return the part as a part of the job's walk: at its place of before, or at its beginning."""
+    """Return the part for the job's walk, at the place of ``before`` or at its beginning."""
     taken = WalkedPart(
         connection_id=job.connection_id,
         resource=job.resource,

@@ -1,4 +1,4 @@
-"""Listen to connections and requests, and turn them into jobs.
+"""Listen for connections and requests, and turn them into jobs.
 
 A sync gets one job for each resource, or joins a job that already does the work.
 """
@@ -32,7 +32,7 @@ from shared.contracts.topics import CONNECTIONS, SYNCS
 from shared.db import Database
 from shared.kafka import ConsumedRecord, Consumers
 
-# Two topics have no order between them: a connection may arrive after its first request.
+# Nothing orders two topics: a connection may arrive after its first request.
 UNKNOWN_CONNECTION_S: Final = 60.0
 Providers = Mapping[str, Provider]
 
@@ -40,7 +40,7 @@ log = structlog.get_logger()
 
 
 def listen(consumers: Consumers, *, database: Database, providers: Providers) -> None:
-    """Plan what comes on the topics of connections and of requests for syncs."""
+    """Plan whatever arrives on the topics of connections and sync requests."""
 
     async def on_connection(record: ConsumedRecord) -> None:
         if record.value is None:
@@ -73,16 +73,16 @@ async def _carry_out(db: AsyncConnection, order: Command, providers: Providers) 
 async def plan_connection(
     db: AsyncConnection, snapshot: Connection, *, providers: Providers
 ) -> None:
-    """Take in a connection's snapshot: sync what is new, purge what has gone.
+    """Apply a connection's snapshot: sync what is new, purge what is gone.
 
     A snapshot that is older than the known one changes nothing.
     """
-    # Compaction keeps only the newest event of a connection, so go by the snapshot rather than by
-    # the kind of its event: a sync that was never planned is new, and an older generation has ended
+    # Compaction keeps only the newest event of a connection, so go by the snapshot and not by the
+    # kind of its event: a sync that was never planned is new, and an older generation has ended
     # even if its ``Disconnected`` never came.
     before = await store.connection(db, snapshot.id)
     provider = providers.get(snapshot.provider)
-    # A purge needs a slot, but nothing else of the provider.
+    # A purge needs a slot, but nothing else from the provider.
     parallel = 1 if provider is None else provider.parallel
     if not await store.save_connection(db, snapshot, parallel=parallel):
         return
@@ -98,7 +98,7 @@ async def plan_connection(
 
 
 async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: Providers) -> None:
-    """Create or join a job for each resource. With an unknown connection, wait for it a minute."""
+    """Create or join a job for each resource. Wait a minute for a connection that is unknown."""
     snapshot = await store.connection(db, request.connection_id)
     if snapshot is not None:
         await _load(
@@ -116,8 +116,8 @@ async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: P
 async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers: Providers) -> None:
     """Create a job that reads these ids again, or deletes them when the connection is gone.
 
-    Whoever writes them next (this job, a purge or a later load) does so under a version above the
-    one that the gateway holds.
+    Whatever writes them next (this job, a purge or a later load) uses a version above the one that
+    the gateway holds.
     """
     snapshot = await store.connection(db, request.connection_id)
     if snapshot is None or not request.ids:
@@ -140,7 +140,7 @@ async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers:
         job.cursor = {"ids": list(dict.fromkeys(request.ids))}
         await transitions.create(db, job)
     else:
-        # They cannot be read now. The next load of the lane sends them again or deletes them.
+        # They cannot be read now. The lane's next load sends them again or deletes them.
         await known_items.invalidate(db, snapshot.id, request.resource, request.ids)
         await store.forget_places(db, snapshot.id, request.resource)
 
@@ -207,7 +207,7 @@ def _warn_of_unknown(snapshot: Connection) -> None:
 def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
     """Return the job that already does this work, if any.
 
-    Nothing that somebody waits for joins work in the background, unless that can be hurried.
+    A sync that somebody waits for joins a background job only if that can be hurried.
     """
     for job in others:
         if job.kind != "load" or job.generation != new.generation:
@@ -222,9 +222,9 @@ def _same_work(new: Job, others: list[Job], *, loaded: bool) -> Job | None:
 
 
 async def _hurry(db: AsyncConnection, job: Job, *, background: bool) -> bool:
-    """Make a load that waits due now; return False while its provider asks for the wait.
+    """Make a waiting load due now; return False if its provider asked for the wait.
 
-    What somebody waits for (not ``background``) is background work no longer.
+    A load that somebody waits for (not ``background``) is no longer background work.
     """
     if job.background and not background:
         await queries.bring_forward(db, job)
@@ -258,9 +258,9 @@ def _cannot_load(snapshot: Connection, provider: Provider, resource: str) -> Job
 
 
 async def _purge(db: AsyncConnection, snapshot: Connection, *, generation: int) -> None:
-    """End what waits on the connection's lanes, and delete their items, lane by lane."""
-    # A running job is left alone: it finds the connection gone at its next checkpoint. If it were
-    # ended here, the items of a page on its way would arrive after their own deletion.
+    """End the jobs that wait on the connection's lanes, and delete the items of each lane."""
+    # Leave a running job alone: it finds the connection gone at its next checkpoint. If we ended it
+    # here, the items of a page on its way would arrive after their own deletion.
     waits = [
         job
         for job in await queries.unfinished(db, snapshot.id)

@@ -1,4 +1,4 @@
-"""Delete every item of a disconnected lane: send a tombstone for each id that was ever sent."""
+"""Delete every item of a disconnected lane: send a tombstone for each id that readers may have."""
 
 from __future__ import annotations
 

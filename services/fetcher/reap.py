@@ -16,7 +16,7 @@ from shared import clock
 from shared.db import Database
 
 BEAT_S: Final = 3.0
-# Three missed beats: fewer would bury a worker for a slow database.
+# Three missed beats: with fewer, a slow database would make a live worker look dead.
 DEAD_AFTER_S: Final = 10.0
 # A RunJob is late by seconds when Kafka is slow. After ten minutes it must have been lost.
 FORGOTTEN_AFTER_S: Final = 600.0
@@ -25,9 +25,9 @@ log = structlog.get_logger()
 
 
 async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], None]) -> None:
-    """Beat, and look after the others' jobs, until cancelled.
+    """Send heartbeats, and look after the jobs of other workers, until cancelled.
 
-    Call ``died`` when the others have given this worker up.
+    Call ``died`` when the others took this worker for dead.
     """
     while True:
         await clock.sleep(BEAT_S)
@@ -35,8 +35,8 @@ async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], N
             async with database.write() as db:
                 missed = await store.silent(db, worker_id) > 2 * BEAT_S
                 alive = await store.beat(db, worker_id)
-                # If we missed a beat, the database was away and the others could not beat either:
-                # give them the time to do it now.
+                # If we missed a beat, the database was away, so the others could not beat either:
+                # give them time to do it now.
                 if not missed:
                     await store.forget_workers(db, silent_s=DEAD_AFTER_S)
             if not alive:
@@ -55,9 +55,9 @@ async def keep_alive(database: Database, worker_id: str, *, died: Callable[[], N
 
 
 async def arrive(database: Database, worker_id: str, *, alone: bool) -> int:
-    """Beat for the first time, before anything is claimed; return how many jobs go on.
+    """Send the first heartbeat, before any claim; return how many jobs were dispatched again.
 
-    A fetcher that is ``alone`` knows that every claim it finds is a dead one's.
+    If this fetcher is ``alone``, every claim it finds belongs to a dead one.
     """
     async with database.write() as db:
         if alone:
@@ -67,7 +67,7 @@ async def arrive(database: Database, worker_id: str, *, alone: bool) -> int:
 
 
 async def leave(database: Database, worker_id: str) -> None:
-    """Sign off, so that jobs not given back in time go on elsewhere at once."""
+    """Sign off, so that other workers take over at once what was not given back in time."""
     try:
         async with database.write() as db:
             await store.forget_workers(db, only=worker_id)
@@ -77,7 +77,7 @@ async def leave(database: Database, worker_id: str) -> None:
 
 
 async def reap(database: Database) -> int:
-    """Return dead workers' jobs to ready, and dispatch again what was ready for too long.
+    """Dispatch again the jobs of dead workers, and those that were ready for too long.
 
     Return how many jobs that was.
     """
@@ -89,7 +89,7 @@ async def reap(database: Database) -> int:
         ]
         ready = await queries.in_state(db, "ready", unchanged_since=cutoff)
         waiting = await queries.in_state(db, "waiting", unchanged_since=cutoff)
-    # A waiting job is forgotten only when its time has long come.
+    # A waiting job is forgotten only when its time is long past.
     forgotten = [*ready, *(job for job in waiting if (job.waiting_until or 0.0) < cutoff)]
     for job in orphaned:
         await _redispatch(database, job, "worker_gone")
@@ -98,7 +98,9 @@ async def reap(database: Database) -> int:
     return len(orphaned) + len(forgotten)
 
 
-async def _redispatch(database: Database, job: Job, event: Literal["worker_gone", "forgotten"]) -> None:
+async def _redispatch(
+    database: Database, job: Job, event: Literal["worker_gone", "forgotten"]
+) -> None:
     log.info("job_redispatched", job_id=job.id, event_=event)
     async with database.write(lock=job.connection_id) as db:
         await transitions.redispatch(db, job, event)

@@ -1,7 +1,7 @@
-"""Read some ids again: send what they hold under a newer version, delete what is gone.
+"""Read some ids again: send what is there under a newer version, delete what is gone.
 
-Only what the provider says is gone is deleted here. An id that it merely does not find is left to
-the next walk, which sees whether its part still names it.
+Delete only what the provider says is gone. An id that it merely does not find is left to the next
+walk, which sees whether its part still has it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from services.fetcher.emit import Emission, emission, send_dead_letters, tombsto
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 
-# Ids of one checkpoint. Where a provider has no batch read, each of them is a call.
+# Ids per checkpoint. Where a provider has no batch read, each of them takes a call.
 CHUNK: Final = 50
 
 

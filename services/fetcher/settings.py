@@ -13,15 +13,14 @@ from shared.settings import Cluster, SecretStr, Settings
 from shared.web import LOOPBACK
 
 GIVE_UP_AFTER_S: Final = 172_800.0
-"""Two days: twice the longest time that a provider documents to be away."""
+"""Two days: twice the longest outage that a provider documents."""
 
 
 class Runtime(msgspec.Struct, frozen=True, kw_only=True):
     """A provider as this installation reaches it.
 
-    ``api_url`` is the real one, an override, or the sandbox's.
-
-    ``web_url`` is where the sandbox shows records to people, None for a real provider.
+    ``api_url`` is the real one, an override, or the sandbox's. ``web_url`` is where the sandbox
+    shows records to people, None for a real provider.
     """
 
     provider: Provider
@@ -33,8 +32,8 @@ class Runtime(msgspec.Struct, frozen=True, kw_only=True):
 class FetcherSettings(msgspec.Struct, frozen=True, kw_only=True):
     """The settings of the fetcher.
 
-    ``alone`` says that no other fetcher shares the database, so that at its start every claim it
-    finds is a dead one's.
+    ``alone`` means that no other fetcher shares the database, so every claim that it finds at its
+    start belongs to a dead process.
     """
 
     database: Location

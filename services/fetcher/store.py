@@ -65,7 +65,7 @@ async def is_gone(db: AsyncConnection, connection_id: str, generation: int) -> b
 
 
 async def open_lanes(db: AsyncConnection, connection_id: str, resources: Sequence[str]) -> set[str]:
-    """Create the lanes that are new; return those that were ever loaded to their end."""
+    """Create the lanes that are new; return those that were once loaded to their end."""
     rows = [
         {"connection_id": connection_id, "resource": resource, "epoch": 0, "loaded": 0}
         for resource in resources
@@ -101,11 +101,10 @@ async def take_lane(
 
 def next_epoch(last: int, now_s: float) -> int:
     """Return the epoch of a lane's next claim: the last one + 1, or the seconds since 1970."""
-    # The seconds help a database that was lost or restored from a backup: the last epoch it knows
-    # is
-    # below what it has sent, and readers would ignore all that it sends from there. A clock that is
-    # set back does no harm, since the last epoch counts too. One that is far ahead is not believed,
-    # or there would be no epochs left.
+    # The seconds help when the database was lost or restored from a backup: the last epoch it knows
+    # is then lower than what was already sent, and readers would ignore everything sent from there.
+    # A clock that was set back does no harm, since the last epoch counts too. A clock that is far
+    # ahead is not believed; otherwise no epochs would be left.
     seconds = int(now_s)
     return max(last + 1, seconds if seconds < BELIEVED_UNTIL else 0)
 
@@ -116,7 +115,7 @@ async def raise_epoch(
     """Put every later claim of the lane above ``version``, which readers have of an item.
 
     Raises:
-        ValueError: no version of ours can be that high.
+        ValueError: the version is higher than any we can have sent.
     """
     epoch = version // PAGES_PER_CLAIM
     if epoch >= BELIEVED_UNTIL:
@@ -148,13 +147,13 @@ async def lane_loaded(
 async def confirm_at(
     db: AsyncConnection, connection_id: str, resource: str, at: float | None
 ) -> None:
-    """Set when the lane asks next, in the background, for what its walks did not find."""
+    """Set when the lane next asks, in the background, for what its walks did not find."""
     lane = _lane(connection_id, resource)
     await db.execute(update(lanes).where(lane).values(confirm_at=at))
 
 
 async def lanes_to_confirm(db: AsyncConnection, *, most: int) -> list[tuple[str, str]]:
-    """Return connection and resource of the lanes whose time to ask has come."""
+    """Return the connection and resource of each lane whose time to ask has come."""
     due = select(lanes.c.connection_id, lanes.c.resource).where(lanes.c.confirm_at <= clock.now())
     found = await db.execute(due.order_by(lanes.c.confirm_at).limit(most))
     return [(row.connection_id, row.resource) for row in found]
@@ -167,7 +166,7 @@ async def take_confirmation(db: AsyncConnection, connection_id: str, resource: s
 
 
 async def forget_places(db: AsyncConnection, connection_id: str, resource: str) -> None:
-    """Have the next load begin every part of the lane anew."""
+    """Make the next load start every part of the lane from its beginning."""
     lane = (parts.c.connection_id == connection_id) & (parts.c.resource == resource)
     await db.execute(update(parts).where(lane).values(read_at=None))
 
@@ -205,7 +204,7 @@ async def waited_too_long(db: AsyncConnection) -> set[str]:
 
 
 async def take_put_aside(db: AsyncConnection, connection_id: str) -> list[SyncRequested]:
-    """Remove and return the requests that wait for a connection."""
+    """Remove and return the requests that were waiting for the connection."""
     taken = (
         delete(unclaimed)
         .where(unclaimed.c.connection_id == connection_id)
@@ -221,7 +220,7 @@ async def arrive(db: AsyncConnection, worker_id: str) -> None:
 
 
 async def beat(db: AsyncConnection, worker_id: str) -> bool:
-    """Beat; return False when the others have given this worker up and have its jobs."""
+    """Record a heartbeat; return False when the others took this worker for dead."""
     return (
         await db.execute(
             update(workers).where(workers.c.id == worker_id).values(beat_at=machine_now())
@@ -238,7 +237,7 @@ async def silent(db: AsyncConnection, worker_id: str) -> float:
 async def forget_workers(
     db: AsyncConnection, *, silent_s: float = 0.0, only: str | None = None
 ) -> None:
-    """Forget the workers silent for ``silent_s``, or ``only`` this one, which leaves."""
+    """Forget the workers silent for ``silent_s``, or ``only`` the one that is leaving."""
     dead = workers.c.beat_at <= machine_now() - silent_s if only is None else workers.c.id == only
     await db.execute(delete(workers).where(dead))
 

@@ -26,7 +26,7 @@ from shared.db import Big, Key
 from shared.outbox import outbox_table
 
 State = Literal["new", "ready", "running", "waiting", "awaiting_lane", "awaiting_slot", "over"]
-"""The states of a job; ``new`` has no row yet. ``jobs/transitions.py`` says what follows what."""
+"""The states of a job; a ``new`` one has no row yet. ``jobs/transitions.py`` defines the order."""
 UNFINISHED: Final[tuple[State, ...]] = (
     "ready",
     "running",

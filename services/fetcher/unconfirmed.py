@@ -1,7 +1,7 @@
-"""Queue the items that a whole read of their part did not find, until their provider is asked.
+"""Queue the items that were missing when their part was read completely, to ask for them by id.
 
-Not being in a list proves nothing, so such an item stays as it is until the provider is asked for
-it by its id. The queue is the lane's, and asks first for what was asked least recently.
+That an item is missing from a list proves nothing, so it stays as it is until the provider is asked
+for it by its id. Each lane has a queue; it first asks for what was asked least recently.
 """
 
 from __future__ import annotations
@@ -37,20 +37,21 @@ from shared.connector import Gone
 from shared.db import in_array, json_array
 
 ASK_AGAIN_S: Final = 3600.0
-"""An item is not asked for again before, and many deletions need two answers so far apart."""
+"""Seconds before an item is asked for again. Many deletions need two answers this far apart."""
 HOLD_COUNT: Final = 100
 HOLD_SHARE: Final = 5
-"""Over so many, and over this fraction of a part, items that are only not visible are held.
+"""Deletions of items that are merely no longer visible are held when there are more than
+``HOLD_COUNT`` of them and they are more than one ``HOLD_SHARE``th of their part.
 
-People do delete a hundred items at once, or half of ten. An account whose sharing was changed by
-mistake refuses nearly everything.
+People do delete a hundred items at once, or half of ten. But when sharing was changed by mistake,
+an account refuses nearly everything.
 """
 DELETE_AT_ONCE: Final = 500
-"""The deletions of one checkpoint. A run may end between two of them."""
+"""Deletions per checkpoint. A run may end between two checkpoints."""
 
 
 class Missing(msgspec.Struct, frozen=True, kw_only=True):
-    """An item in the queue. ``merged_into`` is the item that names it as merged into itself."""
+    """An item in the queue. ``merged_into`` is the item that says this one was merged into it."""
 
     id: str
     part: str | None
@@ -78,9 +79,9 @@ _NOTHING_LEARNED: Final = (
 
 
 async def add_missing(db: AsyncConnection, job: Job, *, whole: bool) -> None:
-    """Queue what the walk did not find though it read the whole part that owns it.
+    """Queue what the walk did not find although it read the item's part completely.
 
-    ``whole``: the walk has read all of its parts.
+    ``whole`` means that the walk has read all of its parts completely.
     """
     await forget_found(db, job)
     floor = job.first_version or 0
@@ -109,14 +110,14 @@ async def add_missing(db: AsyncConnection, job: Job, *, whole: bool) -> None:
 
 
 async def add_merged(db: AsyncConnection, job: Job, merged: Sequence[Gone]) -> None:
-    """Queue the items that others name as merged into themselves, as far as readers have them."""
+    """Queue those of the merged items that readers still have."""
     for one in merged:
         mine = _known(job) & (known_items.c.id == one.id)
         await _queue(db, mine, merged_into=one.merged_into)
 
 
 async def forget_found(db: AsyncConnection, job: Job) -> None:
-    """Take out what was read again since, or is no longer known to readers."""
+    """Remove from the queue what was read again since, or what readers no longer have."""
     still = exists().where(
         known_items.c.connection_id == unconfirmed.c.connection_id,
         known_items.c.resource == unconfirmed.c.resource,
@@ -138,7 +139,7 @@ async def forget_lane(db: AsyncConnection, job: Job) -> None:
 async def next_to_ask(
     db: AsyncConnection, job: Job, *, asked_before: float, most: int
 ) -> list[Missing]:
-    """Return the items to ask for next, all of one part: those asked least recently."""
+    """Return the items to ask for next, all of one part, those asked least recently first."""
     due = _lane(job) & (unconfirmed.c.asked_at < asked_before)
     oldest = select(unconfirmed.c.part).where(due).order_by(*_AGE).limit(1)
     first = (await db.execute(oldest)).first()
@@ -153,7 +154,7 @@ async def next_to_ask(
 async def note_answers(
     db: AsyncConnection, job: Job, *, absent: Sequence[str], unknown: Sequence[str]
 ) -> None:
-    """Remember which ids were refused by name, and of which nothing was learned."""
+    """Remember which ids the provider refused, and about which we learned nothing."""
     now = clock.now()
     if absent:
         await db.execute(_ASKED, [{**_of(job, id_), "now": now} for id_ in absent])
@@ -162,7 +163,7 @@ async def note_answers(
 
 
 async def control(db: AsyncConnection, job: Job, part: str | None) -> str | None:
-    """Return an item that the lane's last walk has seen, of the same part if there is one."""
+    """Return an item that the lane's last walk has found, in the same part if there is one."""
     seen = part_rows.c.first_version <= known_items.c.version
     mine = and_(
         part_rows.c.connection_id == known_items.c.connection_id,
@@ -183,7 +184,7 @@ async def control(db: AsyncConnection, job: Job, part: str | None) -> str | None
 
 
 async def to_delete(db: AsyncConnection, job: Job) -> list[str]:
-    """Return the next ids that were refused by name and whose deletion nothing holds back."""
+    """Return the next ids that were refused and whose deletion is not held."""
     free: list[str | None] = []
     held: list[str | None] = []
     for one in await _by_part(db, job):
@@ -196,7 +197,7 @@ async def to_delete(db: AsyncConnection, job: Job) -> list[str]:
 
 
 async def confirm(db: AsyncConnection, connection_id: str, resource: str, *, part: str) -> bool:
-    """Let go the refused items of a part whose deletion is held; return whether there are any."""
+    """Release the held deletions of a part; return whether there are any."""
     held = and_(
         unconfirmed.c.connection_id == connection_id,
         unconfirmed.c.resource == resource,
@@ -208,7 +209,7 @@ async def confirm(db: AsyncConnection, connection_id: str, resource: str, *, par
 
 
 async def held(db: AsyncConnection, job: Job) -> list[tuple[str, int]]:
-    """Return each part whose deletions are held, and how many of its items are in the queue."""
+    """Return each part with held deletions, and how many of its items are in the queue."""
     return [
         (one.part, one.queued)
         for one in await _by_part(db, job)
@@ -230,7 +231,7 @@ class _OfPart(msgspec.Struct, frozen=True):
 
     @property
     def free(self) -> bool:
-        """Return whether the part's deletions are so few that none of them is held."""
+        """Return True if the part's deletions are few enough not to be held."""
         few = self._few(self.queued)
         return few or (not self.unasked and self._few(self.refused))
 

@@ -35,13 +35,13 @@ from shared.kafka import ConsumedRecord, Consumers
 from shared.transient import is_transient
 
 LEAVE_S: Final = 1.5
-"""The time that runs get to reach a page border when the worker leaves.
+"""Seconds that runs get to finish their page when the worker leaves.
 
 The whole service has ten seconds to stop: process managers kill what takes longer.
 """
 GIVE_BACK_S: Final = 0.5
 ATTEMPTS: Final = 6
-"""A failure of ours seldom passes by itself: six more attempts, in half a minute, are enough."""
+"""A fault of ours seldom goes away by itself: six more attempts in half a minute are enough."""
 FIRST_WAIT_S: Final = 0.5
 BACKGROUND_SHARE: Final = 4
 """Work that nobody waits for gets at most one slot in four."""
@@ -60,7 +60,7 @@ log = structlog.get_logger()
 
 
 class Worker:
-    """Take ``RunJob``s while a slot is free; ``stop`` ends every run at its next page border."""
+    """Take ``RunJob``s while a slot is free; ``stop`` ends every run after its current page."""
 
     def __init__(self, context: FetcherContext, *, slots: int) -> None:
         self.id = f"{socket.gethostname()}-{os.getpid()}-{new_id()[-8:]}"
@@ -77,7 +77,7 @@ class Worker:
         return len(self.runs)
 
     def listen(self, consumers: Consumers) -> None:
-        """Take the jobs that come on their two topics."""
+        """Take the jobs that arrive on their two topics."""
 
         async def on_run_job(record: ConsumedRecord) -> None:
             _, run_job = decode(record.value, record.headers, jobs.KINDS)
@@ -123,9 +123,9 @@ class Worker:
             self._context.queue.waiting -= 1
 
     async def stop(self) -> None:
-        """End every run.
+        """End every run. One that does not finish its page in time is cancelled.
 
-        One that reaches no page border in time is cut off and goes on elsewhere.
+        Another worker then continues its job.
         """
         self._context.stopping.set()
         if self.runs:
@@ -152,20 +152,20 @@ class Worker:
             await _run_claimed(job, self._context)
         except LostClaimError:
             log.info("claim_lost", job_id=job.id)
-        except Exception as error:  # whatever it was, the job must not stay claimed
+        except Exception as error:  # whatever happened, the job must not stay claimed
             log.exception("run_failed", job_id=job.id, resource=job.resource)
             await self._return(job.id, epoch, error)
 
     async def _return(self, job_id: str, epoch: int, error: Exception) -> None:
         """Give the job back, however long that takes.
 
-        Nobody else may touch a job that a live worker has claimed: it would never go on.
+        Nobody else may touch a job that a live worker has claimed, so it would be stuck for ever.
         """
         while True:
             try:
                 await self._give_back(job_id, epoch, error)
             except LostClaimError:
-                # A write of ours that seemed to fail was committed after all: read the row again.
+                # A write that seemed to fail was committed after all: read the row again.
                 continue
             except Exception as again:  # noqa: BLE001  # the database is away
                 log.warning("job_not_given_back", job_id=job_id, error=str(again)[:200])
@@ -174,7 +174,7 @@ class Worker:
                 return
 
     async def _give_back(self, job_id: str, epoch: int, error: Exception) -> None:
-        """Try again later from what the row says, or fail the job after too many attempts."""
+        """Let the job try again later from its row, or fail it after too many attempts."""
         async with self._context.database.read() as db:
             job = await queries.get(db, job_id)
         if job is None or job.epoch != epoch or job.state != "running":
@@ -193,13 +193,13 @@ class Worker:
 
 
 async def _run_claimed(job: Job, context: FetcherContext) -> None:
-    """Run a claimed job, whatever its kind, until its run ends or the job does.
+    """Run a claimed job, whatever its kind, until the run or the job ends.
 
-    A run ends when its time is over, at the end of the work, or at an interruption. In each case
-    the job's row says what is next.
+    A run ends when its time is up, when the work is done, or when it is interrupted. In each case
+    the job's row says what comes next.
 
     Raises:
-        LostClaimError: somebody else has the job now, and nothing was written.
+        LostClaimError: another worker has the job now, and nothing was written.
     """
     async with context.database.read() as db:
         source = await store.connection(db, job.connection_id)
@@ -245,7 +245,7 @@ def _step(job: Job) -> Callable[[JobRun, FetcherContext], Awaitable[None]]:
 
 
 def _count_recorded(provider: str, job: Job, *, pages: int, receipt: Receipt) -> None:
-    """Count what a committed page has added to ``job``."""
+    """Add to the metrics what a committed page has added to ``job``."""
     now = job.receipt
     more = (
         now.emitted - receipt.emitted,

@@ -1,5 +1,5 @@
-"""Keep the jobs: claimed under an epoch, changed only by the holder of the claim.
+"""Keep the jobs: each is claimed under an epoch, and only the holder of the claim changes it.
 
-Each change is told to the job's syncs. Whoever changes a job holds the lock of its connection
+The job's syncs are told of every change. To change a job, hold the lock of its connection
 (``Database.write``).
 """

@@ -1,12 +1,12 @@
 """Define a job and its row, query the rows, and tell a job's syncs how far it is.
 
-The holder of the claim may write its job's row, as long as epoch and checkpoint are still those of
-the row. Only ``transitions`` changes the state.
+The holder of the claim may write its job's row as long as the row's epoch and checkpoint are still
+the ones it knows. Only ``transitions`` changes the state.
 
 At most ``connections.parallel`` jobs of a connection are dispatched at once: these are its slots.
-Running and ready jobs have one; a job that waits until some time has none. The job that has gone
-unserved for longest is next. Ask for slots in a transaction that holds the connection's lock, or
-two claims could take the same one.
+Running and ready jobs have one; a waiting job has none. A free slot goes to the job that was served
+longest ago. Ask for slots in a transaction that holds the connection's lock; otherwise two claims
+could take the same one.
 """
 
 from __future__ import annotations
@@ -57,20 +57,20 @@ _STEPPED: Final = (
 
 
 class LostClaimError(Exception):
-    """Another worker has the job, or it was ended: this run may write nothing more."""
+    """Another worker has the job, or the job is over: this run must not write any more."""
 
 
 class Job(msgspec.Struct, kw_only=True):
     """One resource of one connection, to be loaded once, or purged, or some of its ids read again.
 
-    Only ``jobs.transitions`` writes ``state``; ``new`` is a job without a row. ``outcome`` is set
+    Only ``jobs.transitions`` writes ``state``; a ``new`` job has no row yet. ``outcome`` is set
     when the job is over. ``seq`` counts the checkpoints, ``step`` the progress events, ``dispatch``
-    the ``RunJob``s, of which only the last one counts. ``first_version`` is the lane's version at
-    the first claim. ``cursor`` says how far a refetch is, and in which stage a load.
-    ``attempts`` counts failures of ours, ``failing_since`` those of the provider in calls that
-    belong to no part. ``pending_ids`` are being sent and not yet recorded as known, so a reader may
-    have them already. The ``RunJob``s of a ``background`` job go to the topic of work that nobody
-    waits for. Times are epoch seconds.
+    the ``RunJob``s; only the last ``RunJob`` is valid. ``first_version`` is the lane's version at
+    the first claim. ``cursor`` says how far a refetch is, or which stage a load is in.
+    ``attempts`` counts faults of ours; ``failing_since`` is the time since which the provider has
+    been failing in calls that belong to no part. ``pending_ids`` are being sent and are not
+    recorded as known yet, so readers may have them already. The ``RunJob``s of a ``background`` job
+    go to the topic for work that nobody waits for. Times are epoch seconds.
     """
 
     id: str
@@ -121,9 +121,9 @@ def new_job(
     background: bool = False,
     error: JobError | None = None,
 ) -> Job:
-    """Return a job without a row. ``error`` says why it cannot even begin.
+    """Return a job without a row. ``error`` says why it cannot even start.
 
-    Refetches and purges are background work.
+    Every kind but a load is background work.
     """
     return Job(
         id=new_id(),
@@ -137,7 +137,7 @@ def new_job(
 
 
 def run_job(job: Job) -> Message:
-    """Return the message that has the job's next pages read."""
+    """Return the message that makes a worker read the job's next pages."""
     topic = BACKGROUND_JOBS if job.background else JOBS
     body = RunJob(job_id=job.id, dispatch=job.dispatch)
     return event(topic, key=job.lane, kind="RunJob", source="fetcher", body=body)
@@ -172,7 +172,7 @@ async def unfinished(
 
 
 async def comes_later(db: AsyncConnection, job: Job) -> bool:
-    """Return whether another job of the lane has to be over before this one may have the lane."""
+    """Return True if another job of the lane must be over before this one may take the lane."""
     return any_before(job, await unfinished(db, job.connection_id, job.resource))
 
 
@@ -181,11 +181,11 @@ def any_before(job: Job, others: Sequence[Job]) -> bool:
 
 
 def _comes_first(other: Job, job: Job) -> bool:
-    """Return whether ``job`` may not have the lane before ``other`` is over, though it be free."""
+    """Return True if ``job`` must wait for ``other``, even when the lane is free."""
     if other.kind == "purge":
-        # Later, it would delete what this generation has loaded.
+        # If it ran later, it would delete what this generation has loaded.
         return other.generation < job.generation
-    # The parts are those of the walk that is under way. Another one would take them over.
+    # The lane's parts belong to the walk that is under way. Another walk would take them over.
     return other.kind == job.kind == "load" and other.cursor is not None and job.cursor is None
 
 
@@ -208,19 +208,19 @@ def claim_parameters(job: Job) -> dict[str, Any]:
 def claimed_by_lost_commit(
     job: Job, dispatch: int, worker_id: str, at_work: Collection[tuple[str, int]]
 ) -> bool:
-    """Return whether this claim was committed, but the database's answer was lost."""
+    """Return True if this claim was committed although the database's answer was lost."""
     ours = job.state == "running" and job.worker_id == worker_id and job.dispatch == dispatch
     return ours and (job.id, dispatch) not in at_work
 
 
 async def record_pending(db: AsyncConnection, job: Job, ids: tuple[str, ...]) -> None:
-    """Note what is about to be sent.
+    """Note the ids of the items that are about to be sent.
 
     Raises:
         LostClaimError: the claim is lost, and nothing may be sent.
     """
-    # If it were sent first and the worker died, readers would keep for ever an item that is gone by
-    # the next attempt.
+    # If the items were sent first and the worker died, and one of them were gone by the next
+    # attempt, readers would keep it for ever.
     job.pending_ids = ids
     noted = await db.execute(_PENDING, {**claim_parameters(job), "ids": to_row(job)["pending_ids"]})
     if noted.rowcount != 1:
@@ -228,7 +228,7 @@ async def record_pending(db: AsyncConnection, job: Job, ids: tuple[str, ...]) ->
 
 
 async def bring_forward(db: AsyncConnection, job: Job) -> None:
-    """Have the job's next ``RunJob`` go to the topic of work that somebody waits for."""
+    """Send the job's next ``RunJob`` to the topic for work that somebody waits for."""
     job.background = False
     await db.execute(update(jobs).where(jobs.c.id == job.id).values(background=False))
 
@@ -239,18 +239,18 @@ async def free_slots(db: AsyncConnection, connection_id: str) -> int:
 
 
 async def has_slot(db: AsyncConnection, connection_id: str, *, besides: str = "") -> bool:
-    """Return whether one more job may be dispatched, not counting the job ``besides``."""
+    """Return True if one more job may be dispatched, not counting the job ``besides``."""
     return await _dispatched(db, connection_id, besides=besides) < await _allowed(db, connection_id)
 
 
 async def has_queued(db: AsyncConnection, connection_id: str) -> bool:
-    """Return whether a job of the connection waits for a slot."""
+    """Return True if a job of the connection waits for a slot."""
     queued = (jobs.c.connection_id == connection_id) & (jobs.c.state == "awaiting_slot")
     return (await db.execute(select(jobs.c.id).where(queued).limit(1))).first() is not None
 
 
 async def next_queued(db: AsyncConnection, connection_id: str) -> Job | None:
-    """Return the job that waits for a slot and has gone unserved for longest."""
+    """Return the job that waits for a slot and was served longest ago."""
     queued = (jobs.c.connection_id == connection_id) & (jobs.c.state == "awaiting_slot")
     first = select(jobs).where(queued).order_by(jobs.c.changed_at, jobs.c.id).limit(1)
     row = (await db.execute(first)).mappings().first()
@@ -275,7 +275,7 @@ async def _allowed(db: AsyncConnection, connection_id: str) -> int:
 
 
 async def tell(db: AsyncConnection, job: Job, kind: str) -> None:
-    """Tell every sync of the job, in the caller's transaction, how far it is."""
+    """Tell every sync of the job, in the caller's transaction, how far the job is."""
     syncs = (await db.execute(_SYNCS, {"job_id": job.id})).scalars().all()
     await append(db, outbox, [progress_event(job, sync_id, kind) for sync_id in syncs])
 
@@ -288,7 +288,7 @@ async def tell_all(db: AsyncConnection, changed: Sequence[Job], kind: str) -> No
 
 
 async def join(db: AsyncConnection, *joined: Job, syncs: tuple[str, ...]) -> None:
-    """Tell these syncs of the jobs from now on, and at once what is known of them."""
+    """Let these syncs follow the jobs from now on, and tell them at once how far the jobs are."""
     if not joined or not syncs:
         return
     pairs = [(job, sync_id) for job in joined for sync_id in syncs]
@@ -328,7 +328,7 @@ def progress_event(job: Job, sync_id: str, kind: str) -> Message:
 
 
 def public_state(job: Job) -> SyncState:
-    """Return the state that people see: queued until its first page has come."""
+    """Return the state that people see: a job is queued until its first page has come."""
     if job.outcome is not None:
         return job.outcome
     if job.state == "waiting":

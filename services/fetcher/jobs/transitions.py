@@ -1,4 +1,4 @@
-"""Move a job from state to state: every write of a state is here.
+"""Move jobs from state to state: nothing else writes a job's state.
 
 | event | from | to | meaning |
 |---|---|---|---|
@@ -19,8 +19,8 @@
 | forgotten | ready, waiting | ready | its `RunJob` is long overdue: another one is sent |
 | connection_gone | ready, running, waiting, awaiting_lane, awaiting_slot | over | disconnected |
 
-Only the holder of the claim writes a claimed job: epoch and checkpoint are the condition of every
-write. The same transaction tells the job's syncs of the change and, where the job is to run,
+Only the holder of the claim writes a claimed job: every write is conditional on epoch and
+checkpoint. The same transaction tells the job's syncs of the change and, if the job is to run,
 appends a ``RunJob``.
 """
 
@@ -136,11 +136,11 @@ _END: Final = (
 
 
 class IllegalTransitionError(Exception):
-    """An event came in a state in which it cannot happen: a bug."""
+    """An event came in a state in which it cannot happen. This is a bug."""
 
 
 async def create(db: AsyncConnection, *new: Job, syncs: tuple[str, ...] = ()) -> None:
-    """Write new jobs of one connection, all at once: there may be a thousand."""
+    """Add new jobs of one connection, all at once: there may be a thousand."""
     if not new:
         return
     free, now = await queries.free_slots(db, new[0].connection_id), clock.now()
@@ -165,14 +165,14 @@ async def claim(
     worker_id: str,
     at_work: Collection[tuple[str, int]] = (),
 ) -> Job | None:
-    """Take the job for this worker under a new epoch; return None when it cannot be taken.
+    """Claim the job for this worker under a new epoch; return None when it cannot be claimed.
 
-    It can if this ``RunJob`` is the newest one, and slot and lane are free. ``at_work`` are the
-    claims that the worker knows of.
+    It can if this ``RunJob`` is the newest one, and a slot and the lane are free. ``at_work`` are
+    the claims that the worker knows of.
     """
     job = await queries.get(db, job_id)
-    # A claim of ours that the worker does not know of was committed, but the answer was lost. The
-    # message came again, and the run goes on from there.
+    # The row holds a claim of ours that the worker does not know of: it was committed, but the
+    # answer was lost. The message came again, and the run continues from there.
     if job is not None and queries.claimed_by_lost_commit(job, dispatch, worker_id, at_work):
         return job
     if job is None or job.state not in CLAIMABLE or job.dispatch != dispatch:
@@ -196,7 +196,7 @@ async def claim(
 
 
 async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = True) -> None:
-    """Record a page. The next one is read at once, or in another run when this one ends.
+    """Record a page. The next one is read at once, or in another run if this one ends.
 
     Raises:
         LostClaimError: the claim is lost, and nothing was written.
@@ -209,7 +209,7 @@ async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = 
 
 
 async def defer(db: AsyncConnection, job: Job, *, seconds: float, reason: str) -> None:
-    """Give the job and its lane back for ``seconds``. People can read the reason."""
+    """Give the job and its lane back for ``seconds``. The reason is shown to people."""
     job.waiting_until, job.waiting_reason = clock.now() + seconds, reason
     await _write(db, job, "deferred", tell="JobWaiting", delay_s=seconds)
 
@@ -252,8 +252,8 @@ async def redispatch(
     job: Job,
     event: Literal["worker_gone", "forgotten", "lane_freed", "hurried"],
 ) -> None:
-    """Return a job that nobody works on to ready, with a new ``RunJob`` and without its claim."""
-    # What is about to be sent may have been noted since ``job`` was read.
+    """Make a job that nobody works on ready again, with a new ``RunJob`` and without its claim."""
+    # More ids may have been noted as about to be sent since ``job`` was read.
     now = await queries.get(db, job.id)
     if now is None:
         return
@@ -284,7 +284,7 @@ async def hurry(db: AsyncConnection, job: Job) -> None:
 
 
 async def wake_next(db: AsyncConnection, connection_id: str) -> None:
-    """Dispatch the jobs that wait for a slot, as many as have one."""
+    """Dispatch the jobs that wait for a slot, as many as there are free slots."""
     while (job := await queries.next_queued(db, connection_id)) is not None:
         if not await queries.has_slot(db, connection_id):
             return
@@ -312,10 +312,10 @@ async def _write(
 ) -> None:
     """Write a claimed job after ``event`` and tell its syncs, unless ``tell`` is None.
 
-    A job whose connection has gone meanwhile is over, unless it is the purge for just that.
+    If the connection is gone by now, the job is over, unless it is a purge.
 
     Raises:
-        LostClaimError: the row has another epoch or checkpoint than the job was read with.
+        LostClaimError: the row's epoch or checkpoint has changed since the job was read.
     """
     claimed = queries.claim_parameters(job)
     if (
@@ -346,7 +346,7 @@ async def _write(
 
 
 async def _hand_on(db: AsyncConnection, job: Job, delay_s: float) -> None:
-    """Give lane, slot and job to whoever is next."""
+    """Give the lane and the slot to the next jobs, and send this job's next ``RunJob``."""
     if job.over:
         ENDED.add(job.outcome or "failed")
     if job.over or job.state == "waiting":
@@ -369,7 +369,7 @@ async def _set_aside(
         "step": job.step + was_waiting,
     }
     await db.execute(update(jobs).where(jobs.c.id == job.id).values(values))
-    if was_waiting:  # people were told a time, and it has come
+    if was_waiting:  # people were shown a time, and it has come
         job.step += 1
         await queries.tell(db, job, "PageLoaded")
 
@@ -381,7 +381,7 @@ async def _settle_pending(db: AsyncConnection, job: Job) -> None:
 
 
 async def _invalidate_unread(db: AsyncConnection, job: Job) -> None:
-    """Have the next load send, or a purge delete, the ids that a refetch did not get to."""
+    """Let the next load send, or a purge delete, the ids that a refetch did not get to."""
     if job.kind == "refetch" and job.outcome != "done":
         await known_items.invalidate(
             db, job.connection_id, job.resource, (job.cursor or {"ids": []})["ids"]
@@ -390,7 +390,7 @@ async def _invalidate_unread(db: AsyncConnection, job: Job) -> None:
 
 
 async def _wake_lane(db: AsyncConnection, connection_id: str, resource: str) -> None:
-    """Wake the next job that waits for the lane: purges first, then the oldest that may have it."""
+    """Wake the next job that waits for the lane: a purge first, then the oldest that may run."""
     others = await queries.unfinished(db, connection_id, resource)
     waiting = [job for job in others if job.state == "awaiting_lane"]
     free = [job for job in waiting if not queries.any_before(job, others)]

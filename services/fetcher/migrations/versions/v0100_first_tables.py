@@ -1,4 +1,4 @@
-"""Connections, lanes, jobs and known items, syncs, workers and the outbox."""
+"""Create the tables of connections, lanes, jobs, known items, syncs, workers and the outbox."""
 
 import sqlalchemy as sa
 from alembic import op

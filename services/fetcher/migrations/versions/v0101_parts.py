@@ -1,6 +1,6 @@
-"""Walks over parts: their rows, cursors seen, owners of items, and records that were dropped.
+"""Add the parts of a walk, the cursors it has seen, the part of each item, and dropped records.
 
-The places of walks under way are forgotten; their jobs begin anew.
+Walks under way lose their place: their jobs start again from the beginning.
 """
 
 import sqlalchemy as sa

@@ -1,4 +1,4 @@
-"""The queue of items that a walk did not find, and the lanes' times to ask for them."""
+"""Add the queue of items that a walk did not find, and the time when each lane asks for them."""
 
 import sqlalchemy as sa
 from alembic import op

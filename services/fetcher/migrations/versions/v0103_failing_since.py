@@ -1,4 +1,4 @@
-"""Since when a part, or a job without parts, has failed, and how long its provider asks to wait."""
+"""Add the time since which a part or job has been failing, and the provider's requested wait."""
 
 import sqlalchemy as sa
 from alembic import op
