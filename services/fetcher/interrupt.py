@@ -108,7 +108,8 @@ async def _tried_soon(
         return True
     now = clock.now()
     part.next_try_at, part.error = now + seconds, _part_error(error)
-    part.not_before = now + _asked_s(error)
+    asked = _asked_s(error)
+    part.not_before = now + asked if asked else None
     return False
 
 

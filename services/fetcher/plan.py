@@ -26,6 +26,7 @@ from shared.contracts.syncs import (
     ConfirmDeletions,
     RefetchItems,
     RemovePart,
+    RetrySync,
     SyncRequested,
 )
 from shared.contracts.topics import CONNECTIONS, SYNCS
@@ -68,6 +69,8 @@ async def _carry_out(db: AsyncConnection, order: Command, providers: Providers) 
             await plan_confirmation(db, order)
         case RemovePart():
             await plan_removal(db, order)
+        case RetrySync():
+            await plan_retry(db, order)
 
 
 async def plan_connection(
@@ -111,6 +114,16 @@ async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: P
         )
     elif not await store.planned(db, request.sync_id):
         await store.put_aside(db, request, seconds=UNKNOWN_CONNECTION_S)
+
+
+async def plan_retry(db: AsyncConnection, order: RetrySync) -> None:
+    """Make the sync's waiting jobs due now. One whose provider asked for the wait goes on waiting.
+
+    An order that comes late, when nothing waits any more, changes nothing.
+    """
+    for job in await queries.of_sync(db, order.sync_id):
+        if job.state == "waiting":
+            await _hurry(db, job, background=False)
 
 
 async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers: Providers) -> None:

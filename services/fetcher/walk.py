@@ -79,7 +79,9 @@ async def wait_or_finish(db: AsyncConnection, run: JobRun) -> None:
     if waiting is not None:
         reason = waiting.error.detail if waiting.error else "Trying again."
         seconds = max(0.0, waiting.next_try_at - clock.now())
-        await transitions.defer(db, job, seconds=seconds, reason=reason)
+        await transitions.defer(
+            db, job, seconds=seconds, reason=reason, not_before=waiting.not_before
+        )
         return
     if await parts.due(db, job) is None and not await parts.reopen_refused(db, job):
         job.cursor = FINISHING

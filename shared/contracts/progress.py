@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Meta
 
 from shared.contracts.vocabulary import (
+    AskedToWaitUntil,
     ConnectionId,
     EndedAt,
     ItemsExpected,
@@ -197,6 +198,7 @@ class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
     expected: ItemsExpected = None
     waiting_reason: WaitingReason = None
     waiting_until: WaitingUntil = None
+    asked_to_wait_until: AskedToWaitUntil = None
     error: Annotated[
         JobError | None, Meta(description="Why it failed or is incomplete; else null.")
     ] = None

@@ -83,10 +83,18 @@ class RemovePart(msgspec.Struct, frozen=True, kw_only=True):
     part: PartId
 
 
-Command = SyncRequested | RefetchItems | ConfirmDeletions | RemovePart
+class RetrySync(msgspec.Struct, frozen=True, kw_only=True):
+    """Try at once what a sync waits for, as far as the provider has not asked for the wait."""
+
+    sync_id: SyncId
+    connection_id: ConnectionId
+
+
+Command = SyncRequested | RefetchItems | ConfirmDeletions | RemovePart | RetrySync
 KINDS: Final[dict[str, type[Command]]] = {
     "SyncRequested": SyncRequested,
     "RefetchItems": RefetchItems,
     "ConfirmDeletions": ConfirmDeletions,
     "RemovePart": RemovePart,
+    "RetrySync": RetrySync,
 }

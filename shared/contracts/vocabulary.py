@@ -166,6 +166,15 @@ WaitingUntil = Annotated[
         extra_json_schema=_TIME,
     ),
 ]
+AskedToWaitUntil = Annotated[
+    str | None,
+    Meta(
+        description="Until when the provider itself has asked to wait: it is not tried before, "
+        "whoever asks. Null if it can be tried at once, and unless the state is `waiting`.",
+        examples=["2026-01-31T09:30:08.000Z"],
+        extra_json_schema=_TIME,
+    ),
+]
 StartedAt = Annotated[
     str | None,
     Meta(

@@ -69,8 +69,9 @@ class Job(msgspec.Struct, kw_only=True):
     the first claim. ``cursor`` says how far a refetch is, or which stage a load is in.
     ``attempts`` counts faults of ours; ``failing_since`` is the time since which the provider has
     been failing in calls that belong to no part. ``pending_ids`` are being sent and are not
-    recorded as known yet, so readers may have them already. The ``RunJob``s of a ``background`` job
-    go to the topic for work that nobody waits for. Times are epoch seconds.
+    recorded as known yet, so readers may have them already. ``not_before`` is the end of a wait
+    that the provider itself has asked for, ``waiting_until`` that of ours. The ``RunJob``s of a
+    ``background`` job go to the topic for work that nobody waits for. Times are epoch seconds.
     """
 
     id: str
@@ -98,6 +99,7 @@ class Job(msgspec.Struct, kw_only=True):
     pending_ids: tuple[str, ...] = ()
     waiting_until: float | None = None
     waiting_reason: str | None = None
+    not_before: float | None = None
     error: JobError | None = None
     started_at: float | None = None
     ended_at: float | None = None
@@ -169,6 +171,11 @@ async def unfinished(
     if resource is not None:
         mine &= jobs.c.resource == resource
     return await find(db, mine, jobs.c.state != "over")
+
+
+async def of_sync(db: AsyncConnection, sync_id: str) -> list[Job]:
+    mine = select(job_syncs.c.job_id).where(job_syncs.c.sync_id == sync_id)
+    return await find(db, jobs.c.id.in_(mine))
 
 
 async def comes_later(db: AsyncConnection, job: Job) -> bool:
@@ -318,6 +325,7 @@ def progress_event(job: Job, sync_id: str, kind: str) -> Message:
         expected=job.expected,
         waiting_reason=job.waiting_reason if waits else None,
         waiting_until=_time(job.waiting_until) if waits else None,
+        asked_to_wait_until=_time(job.not_before) if waits else None,
         error=job.error,
         receipt=job.receipt if job.over else None,
         item_positions=job.item_positions if job.over else {},

@@ -208,9 +208,12 @@ async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = 
         await _write(db, job, "yielded" if queued else "run_ended", tell="PageLoaded")
 
 
-async def defer(db: AsyncConnection, job: Job, *, seconds: float, reason: str) -> None:
+async def defer(
+    db: AsyncConnection, job: Job, *, seconds: float, reason: str, not_before: float | None = None
+) -> None:
     """Give the job and its lane back for ``seconds``. The reason is shown to people."""
-    job.waiting_until, job.waiting_reason = clock.now() + seconds, reason
+    job.waiting_until = clock.now() + seconds
+    job.waiting_reason, job.not_before = reason, not_before
     await _write(db, job, "deferred", tell="JobWaiting", delay_s=seconds)
 
 
@@ -261,15 +264,10 @@ async def redispatch(
     as_read &= (jobs.c.seq == job.seq) & (jobs.c.state == job.state)
     enter(job, event)
     job.dispatch += 1
-    statement = (
-        update(jobs)
-        .where(as_read)
-        .values(state=job.state, dispatch=job.dispatch, seq=jobs.c.seq + 1)
-    )
-    statement = statement.values(
-        worker_id=None, waiting_until=None, waiting_reason=None, pending_ids="[]"
-    )
-    changed = await db.execute(statement.values(changed_at=clock.now()))
+    values: dict[str, Any] = {"state": job.state, "dispatch": job.dispatch}
+    values |= dict.fromkeys(("worker_id", "waiting_until", "waiting_reason", "not_before"))
+    values |= {"seq": jobs.c.seq + 1, "pending_ids": "[]", "changed_at": clock.now()}
+    changed = await db.execute(update(jobs).where(as_read).values(values))
     if changed.rowcount == 1:
         await _settle_pending(db, now)
         await append(db, outbox, [run_job(job)])
@@ -304,7 +302,7 @@ def enter(job: Job, event: Event) -> None:
     if state != "running":
         job.worker_id = None
     if state != "waiting":
-        job.waiting_until = job.waiting_reason = None
+        job.waiting_until = job.waiting_reason = job.not_before = None
 
 
 async def _write(

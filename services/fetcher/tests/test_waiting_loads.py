@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from services.fetcher.jobs.queries import Job
-from services.fetcher.plan import plan_sync
+from services.fetcher.plan import plan_retry, plan_sync
 from services.fetcher.tests.crashing import Fetcher
 from services.fetcher.tests.test_walks import apple, number_of
 from shared import clock
 from shared.connector import Cursor, Page, RetryLater
 from shared.contracts.envelope import timestamp
-from shared.contracts.syncs import SyncRequested
+from shared.contracts.syncs import RetrySync, SyncRequested
 from shared.contracts.topics import ITEMS, JOBS
 from shared.db import Schema
 from tests.support.clock import MovableClock
@@ -90,6 +90,11 @@ async def asked_in_background(fetcher: Fetcher, sync: str) -> None:
         await plan_sync(db, request, providers={"orchard": fetcher.provider})
 
 
+async def retry(fetcher: Fetcher, sync: str = "sync-1") -> None:
+    async with fetcher.database.write(lock="conn") as db:
+        await plan_retry(db, RetrySync(sync_id=sync, connection_id="conn"))
+
+
 async def test_another_job_of_the_lane_runs_meanwhile_and_versions_order_them(
     fetcher: Fetcher, away: Away, movable_clock: MovableClock
 ) -> None:
@@ -151,6 +156,53 @@ async def test_a_request_waits_with_it_where_the_provider_asked_for_a_wait(
     movable_clock.move(seconds=until - clock.now() + 1)
     await at_work(fetcher)
     assert (await only_load(fetcher)).outcome == "done"
+
+
+async def test_a_retry_makes_due_now_what_the_sync_waits_for(fetcher: Fetcher, away: Away) -> None:
+    (told,) = fetcher.newest_progress().values()
+    assert told.asked_to_wait_until is None
+    await retry(fetcher)
+    await at_work(fetcher)
+    assert (await only_load(fetcher)).state == "waiting", "it is still away"
+    away.error = None
+    await retry(fetcher)
+    await at_work(fetcher)
+    assert (await only_load(fetcher)).outcome == "done"
+    assert away.asked == [2, 2, 3]
+
+
+@pytest.mark.parametrize("sync", ["sync-1", "another"])
+async def test_a_retry_of_what_does_not_wait_changes_nothing(
+    fetcher: Fetcher, away: Away, sync: str
+) -> None:
+    if sync == "sync-1":
+        away.error = None
+        await fetcher.ask("now")
+        await at_work(fetcher)
+    before = len(fetcher.log.messages)
+    await retry(fetcher, sync)
+    await at_work(fetcher)
+    assert len(fetcher.log.messages) == before
+
+
+async def test_a_retry_does_not_cut_short_what_the_provider_has_asked_for(
+    fetcher: Fetcher, away: Away, movable_clock: MovableClock
+) -> None:
+    away.error = RetryLater("Orchard is moving.", after_s=LONG_S)
+    movable_clock.move(seconds=300)
+    earliest = clock.now() + LONG_S
+    await at_work(fetcher)
+    latest, away.error = clock.now() + LONG_S, None
+    (told,) = fetcher.newest_progress().values()
+    assert timestamp(earliest) <= (told.asked_to_wait_until or "") <= timestamp(latest)
+    await retry(fetcher)
+    await at_work(fetcher)
+    assert away.asked == [2]
+    movable_clock.move(seconds=LONG_S + 1)
+    await at_work(fetcher)
+    assert (await only_load(fetcher)).outcome == "done"
+    (told,) = fetcher.newest_progress().values()
+    assert told.asked_to_wait_until is None
 
 
 async def test_what_waits_in_the_background_is_hurried_too_and_stays_there_no_longer(

@@ -11,6 +11,7 @@ from services.gateway.console.actions import (
     end,
     leave_session,
     order_part,
+    retry,
     sync_now,
     take_key,
 )
@@ -27,6 +28,7 @@ ROUTES: Final[tuple[HTTPRouteHandler, ...]] = (
     leave,
     connect,
     order_part,
+    retry,
     sync_now,
     end,
     choose_theme,

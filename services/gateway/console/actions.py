@@ -21,8 +21,10 @@ from services.gateway.http.return_url import checked_return_url
 from services.gateway.http.validation import AnyRequest
 from services.gateway.security.browser import SIGN_IN, same_origin, session_cookie, session_token
 from services.gateway.security.callers import Unauthorized, session_caller, sign_in, sign_out
+from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.parts import confirm_deletions, remove_part
 from services.gateway.syncs.request import request_sync
+from services.gateway.syncs.retry import retry_sync
 from services.gateway.throttle import TooManyFailures
 from shared.errors import BadRequest, TributaryError
 
@@ -112,6 +114,20 @@ async def order_part(
         await carry_out(connection.id, data.resource, data.part, context=context)
     except TributaryError as error:
         return await _refused(request, context, "Nothing was deleted.", error)
+    return Redirect(f"/#card-{connection.provider}", status_code=303)
+
+
+@post("/console/connections/{id_:str}/retry", guards=[same_origin], include_in_schema=False)
+async def retry(request: AnyRequest, context: InjectedContext, id_: FromPath[str]) -> Response[Any]:
+    try:
+        connection, _, _ = await owned(context, id_)
+        async with context.database.read() as db:
+            # The sync that the card shows.
+            newest = await syncs.newest(db, connection.id)
+        for sync in newest:
+            await retry_sync(sync.id, context=context)
+    except TributaryError as error:
+        return await _refused(request, context, "It was not tried now.", error)
     return Redirect(f"/#card-{connection.provider}", status_code=303)
 
 

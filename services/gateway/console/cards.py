@@ -10,6 +10,7 @@ import msgspec
 from services.gateway.console.formatting import Moment, ago, clock, epoch, initials, number
 from services.gateway.settings import ConfiguredProvider
 from services.gateway.syncs.describe import ResourceState, SyncView
+from services.gateway.syncs.retry import can_retry
 from shared.contracts.connections import Connection
 from shared.contracts.progress import FINAL, SAID_IN_ERRORS, HeldDeletions, PartOutcome
 from shared.contracts.vocabulary import SyncState
@@ -86,6 +87,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     of: int | None = None
     reason: str | None = None
     until: Moment | None = None
+    can_retry: bool = False
     error: str | None = None
     scope: str | None = None
     parts: tuple[PartOutcome, ...] = ()
@@ -143,6 +145,7 @@ def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
         of=max(items, 1) if one.state == "done" else expected,
         reason=one.waiting_reason,
         until=clock(one.waiting_until) if one.waiting_until else None,
+        can_retry=one.state == "waiting" and can_retry(one.asked_to_wait_until),
         error=one.error.detail if one.error else None,
         scope=one.error.scope if one.error else None,
         parts=parts,
@@ -186,6 +189,7 @@ class AccountCard(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     reconnect: bool
     can_sync: bool
+    can_retry: bool
     items: int
     last_synced: Moment | None
     bars: tuple[Bar, ...]
@@ -253,6 +257,7 @@ def account(
         reason=connection.reason,
         reconnect=connection.status == "reauth_required" or _lacks_scope(sync),
         can_sync=connection.status != "reauth_required",
+        can_retry=sync is not None and any(bar.can_retry for bar in sync.bars),
         items=sum(counts.values()),
         last_synced=_last_synced(sync, now),
         bars=sync.bars if sync else (),

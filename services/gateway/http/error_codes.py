@@ -150,6 +150,17 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
         "The account was disconnected.",
         "This account was disconnected. Connect it again to sync it.",
     ),
+    "not_waiting": ErrorCode(
+        409,
+        "Nothing of the sync is waiting.",
+        "Nothing of this sync is waiting: it is running, or over.",
+    ),
+    "asked_to_wait": ErrorCode(
+        409,
+        "The provider itself has asked for the wait.",
+        "The provider has asked to wait until 2026-01-31T09:30:08.000Z. "
+        "It is tried by itself then.",
+    ),
     "reauth_required": ErrorCode(
         409,
         "The provider asks for consent again.",

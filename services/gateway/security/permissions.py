@@ -44,6 +44,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /v1/connect": "write",
     "POST /v1/connections/{connection_id}/syncs": "write",
     "DELETE /v1/connections/{connection_id}": "write",
+    "POST /v1/syncs/{sync_id}/retry": "write",
     f"POST {PART}/confirm-deletions": "write",
     f"DELETE {PART}": "write",
     "GET /v1/keys": "admin",
@@ -66,6 +67,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /console/connections/{id_}/reload": "write",
     "POST /console/connections/{id_}/disconnect": "write",
     "POST /console/connections/{id_}/parts": "write",
+    "POST /console/connections/{id_}/retry": "write",
     "GET /metrics": "admin",
 }
 

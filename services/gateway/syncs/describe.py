@@ -16,6 +16,7 @@ from services.gateway.syncs.queries import Progress, Sync
 from shared.contracts.envelope import timestamp
 from shared.contracts.progress import FINAL, JobError, Receipt
 from shared.contracts.vocabulary import (
+    AskedToWaitUntil,
     ConnectionId,
     EndedAt,
     ItemsExpected,
@@ -47,6 +48,7 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True):
     expected: ItemsExpected = None
     waiting_reason: WaitingReason = None
     waiting_until: WaitingUntil = None
+    asked_to_wait_until: AskedToWaitUntil = None
     error: Annotated[
         JobError | None, Meta(description="Why it failed or is incomplete; else null.")
     ] = None
@@ -84,7 +86,7 @@ class SyncView(msgspec.Struct, frozen=True, kw_only=True):
 async def describe_sync(sync_id: str, *, context: GatewayContext) -> SyncView:
     """Return a sync. Raises ``NotFound``."""
     async with context.database.read() as db:
-        sync = await _seen(db, sync_id, context)
+        sync = await seen(db, sync_id, context)
         return await view(db, sync)
 
 
@@ -94,7 +96,7 @@ async def newest_event(sync_id: str, *, context: GatewayContext) -> int:
     A higher event id is from before the rows were rebuilt. Raises ``NotFound``.
     """
     async with context.database.read() as db:
-        await _seen(db, sync_id, context)
+        await seen(db, sync_id, context)
         return await syncs.newest_revision(db)
 
 
@@ -106,11 +108,11 @@ async def progress_since(
     Both are of the same moment. Raises ``NotFound``.
     """
     async with context.database.read() as db:
-        sync = await _seen(db, sync_id, context)
+        sync = await seen(db, sync_id, context)
         return await view(db, sync), await syncs.progress(db, sync_id, after=after)
 
 
-async def _seen(db: AsyncConnection, sync_id: str, context: GatewayContext) -> Sync:
+async def seen(db: AsyncConnection, sync_id: str, context: GatewayContext) -> Sync:
     """Return the sync if its connection belongs to the organisation. Raises ``NotFound``."""
     sync = await syncs.get(db, sync_id)
     if sync is None or (
@@ -158,6 +160,7 @@ def _resource(known: Progress) -> ResourceState:
         expected=body.expected,
         waiting_reason=body.waiting_reason if waits else None,
         waiting_until=body.waiting_until if waits else None,
+        asked_to_wait_until=body.asked_to_wait_until if waits else None,
         error=body.error if known.over else None,
         receipt=body.receipt if known.over else None,
         started_at=body.started_at,

@@ -30,6 +30,7 @@ from services.gateway.syncs.describe import (
 from services.gateway.syncs.parts import PartOrder, confirm_deletions, remove_part
 from services.gateway.syncs.queries import Progress
 from services.gateway.syncs.request import request_sync
+from services.gateway.syncs.retry import retry_sync
 from shared.contracts.progress import FINAL
 from shared.contracts.vocabulary import ConnectionId, PartId, ResourceSlug, SyncId
 from shared.errors import BadRequest
@@ -217,6 +218,25 @@ async def get_sync(sync_id: FromPath[SyncId], context: InjectedContext) -> SyncV
     return await describe_sync(sync_id, context=context)
 
 
+@post(
+    "/syncs/{sync_id:str}/retry",
+    status_code=202,
+    tags=TAGS,
+    summary="Retry a sync that waits",
+    response_description="The sync; what waited goes on within seconds.",
+    errors=("not_waiting", "asked_to_wait"),
+    links=(Link("get_sync", "Get its progress.", {"sync_id": "$response.body#/id"}),),
+)
+async def post_retry(sync_id: FromPath[SyncId], context: InjectedContext) -> SyncView:
+    """Try now what the sync waits for, instead of at `waiting_until`.
+
+    A wait that the provider itself has asked for is never cut short: `asked_to_wait_until` is its
+    end.
+    """
+    await retry_sync(sync_id, context=context)
+    return await describe_sync(sync_id, context=context)
+
+
 @get(
     "/syncs/{sync_id:str}/events",
     tags=TAGS,
@@ -338,4 +358,11 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-ROUTES: Final = (post_sync, get_sync, get_events, post_confirm_deletions, delete_part)
+ROUTES: Final = (
+    post_sync,
+    get_sync,
+    get_events,
+    post_retry,
+    post_confirm_deletions,
+    delete_part,
+)

@@ -25,6 +25,7 @@ ROUTES = {
     f"{PART}/confirm-deletions": {"post"},
     "/v1/syncs/{sync_id}": {"get"},
     "/v1/syncs/{sync_id}/events": {"get"},
+    "/v1/syncs/{sync_id}/retry": {"post"},
     "/v1/items": {"get"},
     "/v1/items/{connection_id}/{resource}/{item_id}": {"get"},
     "/v1/dead-letters": {"get"},

@@ -13,7 +13,7 @@ from services.gateway.tests.serving import ALLOWED, Gateway, read_topic
 from shared.contracts import syncs as sync_events
 from shared.contracts.envelope import decode
 from shared.contracts.progress import FINAL
-from shared.contracts.syncs import ConfirmDeletions, RemovePart
+from shared.contracts.syncs import ConfirmDeletions, RemovePart, RetrySync
 from shared.contracts.topics import SYNCS
 from tests.support.waiting import PATIENCE_S, until
 
@@ -112,6 +112,39 @@ async def test_an_order_for_a_part_that_the_newest_receipt_does_not_name_is_refu
     assert "holds no deletions of a part `app1/tbl%1`" in swapped.json()["detail"]
     nowhere = await api.http.delete("/v1/connections/none/resources/records/parts/app1")
     assert (nowhere.status_code, nowhere.json()["code"]) == (404, "not_found")
+
+
+WAITING: dict[str, Any] = {
+    "state": "waiting",
+    "waiting_reason": "Notion is not available.",
+    "waiting_until": "2099-01-01T00:05:00.000Z",
+}
+
+
+async def test_a_sync_that_waits_is_tried_now_unless_its_provider_asked_for_the_wait(
+    api: Gateway,
+) -> None:
+    connection = await api.connect("notion", user="retries")
+    id_ = connection.sync_id or ""
+    idle = await api.http.post(f"/v1/syncs/{id_}/retry")
+    assert (idle.status_code, idle.json()["code"]) == (409, "not_waiting")
+    asked = {"asked_to_wait_until": "2099-01-01T00:00:00.000Z"}
+    await api.progress(id_, connection, "pages", step=1, **WAITING, **asked)
+    await api.until(f"/v1/syncs/{id_}", lambda sync: sync["state"] == "waiting")
+    refused = await api.http.post(f"/v1/syncs/{id_}/retry")
+    assert (refused.status_code, refused.json()["code"]) == (409, "asked_to_wait")
+    assert "has asked to wait until 2099-01-01T00:00:00.000Z" in refused.json()["detail"]
+    past = {"asked_to_wait_until": "2001-01-01T00:00:00.000Z"}
+    await api.progress(id_, connection, "users", step=1, **WAITING, **past)
+    await api.until(
+        f"/v1/syncs/{id_}", lambda sync: sync["resources"][2]["asked_to_wait_until"] is not None
+    )
+    accepted = await api.http.post(f"/v1/syncs/{id_}/retry")
+    assert (accepted.status_code, accepted.json()["id"]) == (202, id_)
+    orders = await requested(api, connection.id, 1)
+    assert orders == [RetrySync(sync_id=id_, connection_id=connection.id)]
+    unknown = await api.http.post("/v1/syncs/none/retry")
+    assert unknown.status_code == 404
 
 
 @pytest.mark.parametrize(

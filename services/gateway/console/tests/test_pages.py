@@ -253,6 +253,28 @@ async def test_deletions_that_are_held_can_be_confirmed_and_unread_parts_removed
     assert "Nothing was deleted." in refused.text
 
 
+async def test_what_waits_can_be_tried_now_unless_its_provider_asked_for_the_wait(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    made = connection("c1", "airtable")
+    await add_connection(context, made)
+    bounds = {"waiting_reason": "Away.", "waiting_until": "2099-01-01T00:00:00.000Z"}
+    asked = {"state": "waiting", **bounds, "asked_to_wait_until": bounds["waiting_until"]}
+    await add_sync(context, made, {"bases": DONE, "tables": asked, "records": asked})
+    assert "Try now" not in await text(http, "/console/cards")
+    origin = {"origin": "http://localhost:8000"}
+    refused = await http.post("/console/connections/c1/retry", headers=origin)
+    assert refused.status_code == 409
+    assert "It was not tried now.</strong> The provider has asked to wait until" in refused.text
+    other = connection("c2", "notion")
+    await add_connection(context, other)
+    ours = {"state": "waiting", **bounds}
+    await add_sync(context, other, {"pages": asked, "data_sources": DONE, "users": ours})
+    assert (await text(http, "/console/cards")).count("Try now") == 1
+    done = await http.post("/console/connections/c2/retry", headers=origin)
+    assert (done.status_code, done.headers["location"]) == (303, "/#card-notion")
+
+
 async def test_a_dead_grant_is_reconnected_not_synced(
     http: httpx.AsyncClient, context: GatewayContext
 ) -> None:
@@ -351,6 +373,7 @@ FORGED = [
         "connections/c1/reload",
         "connections/c1/disconnect",
         "connections/c1/parts",
+        "connections/c1/retry",
         "theme",
     ],
 )
