@@ -142,16 +142,16 @@ def partial(running: Product, page: Page) -> None:
     settled(running, page)
     denied = {"match": {"path": f"{LISTED}/deals*"}, "status": 403, "body": DENIED}
     running.control("PUT", "hubspot/faults", json=[denied])
-    reloaded(running, page)
+    synced_again(running, page)
     page.get_by_text("Partly synced").first.wait_for()
 
 
 def full(running: Product, page: Page) -> None:
     running.control("PUT", "hubspot/faults", json=[])
-    reloaded(running, page)
+    synced_again(running, page)
 
 
-def reloaded(running: Product, page: Page) -> None:
+def synced_again(running: Product, page: Page) -> None:
     page.locator("#card-hubspot").get_by_role("button", name="Sync now").click()
     page.locator("#card-hubspot [data-stream]").wait_for()
     settled(running, page)

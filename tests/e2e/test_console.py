@@ -71,7 +71,7 @@ def totals(product: Product, account: str) -> dict[str, str]:
     }
 
 
-def test_a_person_connects_watches_searches_looks_reloads_and_disconnects(
+def test_a_person_connects_watches_searches_looks_syncs_again_and_disconnects(
     world: World, person: Visit
 ) -> None:
     product = world.product

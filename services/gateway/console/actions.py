@@ -79,7 +79,7 @@ async def connect(
     return Redirect(f"/console/connect/{flow.flow_id}", status_code=303)
 
 
-@post("/console/connections/{id_:str}/reload", guards=[same_origin], include_in_schema=False)
+@post("/console/connections/{id_:str}/sync", guards=[same_origin], include_in_schema=False)
 async def sync_now(
     request: AnyRequest, context: InjectedContext, id_: FromPath[str]
 ) -> Response[Any]:

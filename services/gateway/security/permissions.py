@@ -64,7 +64,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /console/connections/{id_}/disconnect": "write",
     "GET /console/connect/{flow_id}": "write",
     "POST /console/connect": "write",
-    "POST /console/connections/{id_}/reload": "write",
+    "POST /console/connections/{id_}/sync": "write",
     "POST /console/connections/{id_}/disconnect": "write",
     "POST /console/connections/{id_}/parts": "write",
     "POST /console/connections/{id_}/retry": "write",

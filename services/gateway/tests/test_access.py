@@ -67,7 +67,7 @@ EXPECTED = {
     "GET /console/connections/{id_}/disconnect": "303 401 303 403 200 200 404",
     "GET /console/connect/{flow_id}": "303 401 303 403 200 200 404",
     "POST /console/connect": "303 401 303 403 303 303 303",
-    "POST /console/connections/{id_}/reload": "303 401 303 403 303 303 404",
+    "POST /console/connections/{id_}/sync": "303 401 303 403 303 303 404",
     "POST /console/connections/{id_}/disconnect": "303 401 303 403 303 404 404",
     "POST /console/connections/{id_}/parts": "303 401 303 403 404 404 404",
     "POST /console/connections/{id_}/retry": "303 401 303 403 409 409 404",

@@ -211,7 +211,7 @@ async def test_every_part_that_was_not_read_is_named_where_the_error_cannot(
     partly = {"state": "incomplete", "ended_at": timestamp(), "error": error, "receipt": receipt}
     await add_sync(context, made, {"bases": DONE, "tables": DONE, "records": partly})
     page = await text(http, "/console/cards")
-    assert "<summary>All that was not read whole</summary>" in page
+    assert "<summary>Everything that could not be read completely</summary>" in page
     assert page.count("It was refused.") == 5
     assert "<bdi>table “T4”</bdi>: <bdi>It was refused.</bdi> <bdi>Share &lt;it&gt;.</bdi>" in page
     assert "And 2 more." in page
@@ -239,7 +239,7 @@ async def test_deletions_that_are_held_can_be_confirmed_and_unread_parts_removed
     partly = {"state": "incomplete", "ended_at": timestamp(), "error": error, "receipt": receipt}
     await add_sync(context, made, {"bases": DONE, "tables": DONE, "records": partly})
     page = await text(http, "/console/cards")
-    assert "<bdi>table “T2”</bdi>: 120 items are not found any more." in page
+    assert "<bdi>table “T2”</bdi>: 120 items can no longer be found." in page
     assert "Delete them now" in page
     assert 'name="part" value="app/t&lt;1&gt;"' in page
     origin = {"origin": "http://localhost:8000"}
@@ -285,7 +285,7 @@ async def test_a_dead_grant_is_reconnected_not_synced(
     page = await text(http, "/console/cards")
     assert "Reconnect needed" in page
     assert "The grant was revoked." in page
-    assert "/reload" not in page
+    assert "/console/connections/c1/sync" not in page
 
 
 async def test_the_question_before_a_disconnect_says_what_is_deleted(
@@ -370,7 +370,7 @@ FORGED = [
     "path",
     [
         "connect",
-        "connections/c1/reload",
+        "connections/c1/sync",
         "connections/c1/disconnect",
         "connections/c1/parts",
         "connections/c1/retry",

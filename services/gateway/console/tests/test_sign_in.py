@@ -212,11 +212,11 @@ async def test_T36_a_form_needs_the_token_of_its_own_session(
     await signed_in(http, context)
     good = csrf(await http.get("/"))
     for sent in ({}, {"csrf": ""}, {"csrf": old}, {"csrf": good[:-1]}):
-        for path in ("connections/c1/reload", "connections/c1/disconnect", "connect", "sign-out"):
+        for path in ("connections/c1/sync", "connections/c1/disconnect", "connect", "sign-out"):
             data = {**sent, "provider": "notion"} if path == "connect" else sent
             answer = await http.post(f"/console/{path}", data=data, headers=HERE)
             assert answer.status_code == 403, path
-    again = await http.post("/console/connections/c1/reload", data={"csrf": good}, headers=HERE)
+    again = await http.post("/console/connections/c1/sync", data={"csrf": good}, headers=HERE)
     assert (again.status_code, again.headers["location"]) == (303, "/#card-notion")
 
 
