@@ -1,4 +1,4 @@
-"""Measure what loading and reading cost: ``python -m benchmarks``.
+"""Measure what syncing and reading cost: ``python -m benchmarks``.
 
 Limits are off, and every round checks every id.
 """

@@ -18,14 +18,14 @@ Figures = dict[str, float]
 
 
 class Incomplete(Exception):
-    """Fail because the loaded data is not the provider's: the round does not count."""
+    """Fail because the synced data is not the provider's: the round does not count."""
 
 
 def load(running: Running, counts: Mapping[str, int], *, latency_ms: int = 0) -> Figures:
     """Load an account and measure it.
 
-    Seconds and CPU run from just before the callback until the whole load can be read. The time to
-    the first item runs from the callback's answer until ``GET /v1/items`` has one. Reading back
+    Seconds and CPU run from just before the callback until everything synced can be read. The time
+    to the first item runs from the callback's answer until ``GET /v1/items`` has one. Reading back
     means everything through ``/v1/items``, 200 at a time.
 
     Raises:
@@ -42,7 +42,7 @@ def load(running: Running, counts: Mapping[str, int], *, latency_ms: int = 0) ->
     calls = product.control("GET", f"{PROVIDER}/requests")["items"]
     figures = {
         "records per second": items / seconds,
-        "whole load [s]": seconds,
+        "whole sync [s]": seconds,
         "first item [s]": first_item_s,
     }
     figures |= _cpu(running, before, after, items)

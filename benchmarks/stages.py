@@ -59,7 +59,7 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 
 
 def summary(path: Path, *, per_item_us: float) -> str:
-    """Return one line per stage; all samples of the load together make ``per_item_us``."""
+    """Return one line per stage; all samples of the sync together make ``per_item_us``."""
     stacks: list[tuple[Stack, int]] = msgspec.json.decode(
         path.read_bytes(), type=list[tuple[Stack, int]]
     )
@@ -72,7 +72,7 @@ def summary(path: Path, *, per_item_us: float) -> str:
         f"{stage:36}{count / total:6.1%}{per_item_us * count / total:8.1f} µs"
         for stage, count in load.items()
     ]
-    return "\n".join((f"Of {total} samples of the load:", *lines))
+    return "\n".join((f"Of {total} samples of the sync:", *lines))
 
 
 def stage_of(stack: Stack) -> str:

@@ -40,7 +40,7 @@ FIGURES: dict[str, Callable[[Stack], Figure]] = {
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser("python -m tests.chaos", description=__doc__)
     parser.add_argument("--stack", choices=("local", "real"), default="local")
-    parser.add_argument("--seeds", type=int, default=25, help="how many random loads (0: none)")
+    parser.add_argument("--seeds", type=int, default=25, help="how many random syncs (0: none)")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument(
         "--figures", default=",".join(FIGURES), help="which others to measure, with commas"
@@ -104,7 +104,7 @@ def _random(kind: str, folder: Path, first: int, count: int) -> dict[str, Any]:
                 "R1",
                 "random faults over 2,000 items of 3 types: equal to the ledger, every time",
                 (
-                    f"{clean} of {count} loads equal, {took:.0f} s for "
+                    f"{clean} of {count} syncs equal, {took:.0f} s for "
                     f"all{': ' + failed if failed else ''}"
                 ),
                 clean == count,
@@ -126,7 +126,7 @@ def _told(outcomes: list[Outcome], took: float) -> str:
     again, pages = sum(one.refetched for one in outcomes), sum(one.pages for one in outcomes)
     median = statistics.median(one.seconds for one in outcomes)
     return (
-        f"{listed}; {again} of {pages} pages read again; {median:.0f} s a load (median), "
+        f"{listed}; {again} of {pages} pages read again; {median:.0f} s a sync (median), "
         f"{took / 60:.0f} min in all."
     )
 

@@ -115,7 +115,7 @@ def r4(stack: Stack, *, down_s: float = 60.0) -> Figure:
     measured = (
         f"broker away {down_s:.0f} s: {reads} reads answered, the slowest in "
         f"{slowest * 1000:.0f} ms, a requested sync "
-        f"accepted; loading again {recovery:.1f} s after it answered; {wrong or 'nothing lost'}"
+        f"accepted; syncing again {recovery:.1f} s after it answered; {wrong or 'nothing lost'}"
     )
     aim = "broker down 60 s: reads and jobs accepted, recovery ≤ 15 s, nothing lost"
     return Figure("R4", aim, measured, recovery <= 15 and not wrong, stack.kind)
@@ -135,7 +135,7 @@ def r5(stack: Stack, *, rounds: int = 10) -> Figure:
         wrong += settled(stack, load)
         again += load.refetched()
     measured = (
-        f"{rounds} stops in the middle of loads: {max(took):.1f} s at most, {again} pages again"
+        f"{rounds} stops in the middle of syncs: {max(took):.1f} s at most, {again} pages again"
     )
     reached = max(took) <= 10 and not again and not wrong
     return Figure("R5", "exit ≤ 10 s, nothing redelivered", measured, reached, stack.kind)

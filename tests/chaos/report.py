@@ -40,7 +40,7 @@ FAULTS = {
     "F23": "a refresh whose answer is lost",
     "F24": "many refreshes at once, over processes",
     "F25": "a grant that was withdrawn",
-    "F26": "a token refused in the middle of a load",
+    "F26": "a token refused in the middle of a sync",
     "F27": "a missing scope",
     "F28": "an expired cursor",
     "F29": "data that changes while it is paged",
@@ -51,7 +51,7 @@ FAULTS = {
     "F34": "old and new versions side by side",
     "F35": "event streams that break; slow readers",
     "F36": "a backlog at start",
-    "F37": "disconnected while it loads",
+    "F37": "disconnected while it syncs",
     "F38": "dead letters cannot be kept",
 }
 LEFT_OUT = {

@@ -90,7 +90,7 @@ REDIS: dict[str, Fault] = {
 
 
 @pytest.mark.parametrize("fault", REDIS)
-def test_F09_without_redis_loads_go_on_and_stay_correct(
+def test_F09_without_redis_syncs_go_on_and_stay_correct(
     real: RealStack, topic: Topic, fault: str
 ) -> None:
     load_through(real, topic, REDIS[fault])

@@ -99,7 +99,7 @@ def test_F03_a_request_that_was_sent_twice_is_carried_out_once(
     assert set(load.pages().values()) == {2}, "every page once for each of the two syncs"
 
 
-def test_F03_a_wake_up_that_was_sent_twice_is_one_slice(running: Stack, topic: Topic) -> None:
+def test_F03_a_run_job_that_was_sent_twice_is_run_once(running: Stack, topic: Topic) -> None:
     """The fetcher's relay is killed at the same place: at most the page under way is read again."""
     running["fetcher2"].end()
     running["fetcher1"].end()

@@ -149,7 +149,7 @@ def test_F33_a_stop_during_a_wait_does_not_wait(running: Stack, topic: Topic) ->
     load.clean(topic)
 
 
-def test_F37_what_is_disconnected_while_it_loads_stops_and_is_gone_everywhere(
+def test_F37_what_is_disconnected_while_it_syncs_stops_and_is_gone_everywhere(
     running: Stack, topic: Topic
 ) -> None:
     """The worker holds a page while the account is disconnected, and sends it afterwards."""
