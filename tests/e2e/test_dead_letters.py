@@ -104,7 +104,7 @@ def all_read(one: Product, topics: tuple[str, ...]) -> bool:
 POSITIONS = "SELECT topic, partition, next_offset FROM positions"
 
 
-def test_R6_replaying_a_wake_up_progress_and_items_twice_leaves_everything_as_it_was(
+def test_R6_replaying_run_jobs_progress_and_items_twice_leaves_everything_as_it_was(
     one: Product,
 ) -> None:
     one.unlimited("hubspot")

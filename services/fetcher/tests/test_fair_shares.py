@@ -234,7 +234,7 @@ async def test_background_work_has_a_quarter_of_the_slots_at_most(
     await asyncio.gather(*behind)
 
 
-async def test_waiting_background_work_does_not_make_others_slices_short(
+async def test_waiting_background_work_does_not_shorten_the_runs_of_others(
     held: tuple[Fetcher, Worker],
 ) -> None:
     fetcher, worker = held
