@@ -25,8 +25,8 @@ _LOUD: Final = frozenset({"warning", "error", "critical", "ERROR", "FATAL", "PAN
 _CHATTY: Final = re.compile(
     r'"logger": "aiokafka\b|\baiokafka\.|FATAL:  the database system is starting up'
 )
-"""aiokafka warns of every rebalance. Our consumers report by themselves when they cannot go on.
-PostgreSQL answers so to whoever asks whether it has started."""
+"""aiokafka warns of every rebalance; our own consumers report when they cannot go on. PostgreSQL
+logs this whenever something checks whether it is up yet."""
 _TRACEBACK: Final = "Traceback (most recent call last)"
 
 

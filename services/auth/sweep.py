@@ -55,7 +55,7 @@ async def keep_sweeping(
         try:
             await sweep(coordinator=coordinator, context=context)
         except Exception:
-            # Whatever it was: nobody misses a sweeper that has ended until tokens die.
+            # Catch everything: nobody would notice a dead sweeper until tokens expire.
             log.exception("sweep_failed")
         with contextlib.suppress(TimeoutError):
             async with clock.timeout(EVERY_S):

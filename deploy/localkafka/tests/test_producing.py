@@ -21,7 +21,7 @@ SOMEBODY = Client("", "")
 
 
 class SlowDisk:
-    """A disk on which a sync takes until it is let through."""
+    """A disk whose syncs block until released."""
 
     def __init__(self) -> None:
         self.calls = 0

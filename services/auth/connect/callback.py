@@ -36,7 +36,8 @@ from shared.crypto import hash_token, same
 from shared.settings import configured_for
 
 FINISH_S: Final = 60.0
-"""A spent flow may stay pending so long: longer than all calls to the provider together."""
+"""The longest a spent flow stays pending, in seconds. All calls to the provider together take
+less."""
 # Ours has 43 characters. Anything longer is cut before it is hashed, and then matches nothing.
 _LONGEST_STATE: Final = 1024
 # RFC 6749 §4.1.2.1, with the codes that OpenID Connect and other extensions add.

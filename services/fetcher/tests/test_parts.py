@@ -313,7 +313,7 @@ async def test_parts_whose_limit_is_used_up_for_good_hold_up_no_others(fetcher: 
 async def test_a_walk_that_went_on_in_the_middle_deletes_nothing_that_has_moved(
     fetcher: Fetcher,
 ) -> None:
-    """An item may have moved to where it has not read: before the place."""
+    """An item may have moved to a page before the place where the walk resumed."""
     moved = Record(id="apples-moved", name="moved", raw={})
     home, dead = "red", False
 
