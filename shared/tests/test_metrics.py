@@ -26,7 +26,8 @@ from shared.telemetry import (
 )
 from shared.tests.scraped import Metrics, rise
 from shared.web import HostGuard, error_body, metrics, services_only
-from tests.support.waiting import turns
+from tests.support.serving import served
+from tests.support.waiting import PATIENCE_S, turns
 
 APPLES = Counter("test_apples", "Apples eaten.", "colour")
 
@@ -49,9 +50,10 @@ async def service(
         logging_config=None,
     )
     guarded: Any = RequestContextMiddleware(HostGuard(app, ["ours"]), service=name)
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(guarded), base_url="http://ours"
-    ) as http:
+    async with (
+        served(lambda _: guarded) as url,
+        httpx.AsyncClient(base_url=url, headers={"host": "ours"}, timeout=PATIENCE_S) as http,
+    ):
         yield http
 
 

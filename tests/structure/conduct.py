@@ -181,6 +181,27 @@ def fixed_ports(tree: ast.Module) -> Iterator[int]:
             yield node.lineno
 
 
+def unserved(tree: ast.Module) -> Iterator[int]:
+    """Yield the lines that call an app without the product's own server."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import() | ast.ImportFrom():
+                if any(is_test_client(path) for _, path in imported(node)):
+                    yield node.lineno
+            case ast.Attribute(attr=last):
+                if is_test_client(last):
+                    yield node.lineno
+            case ast.Call(func=ast.Attribute(value=ast.Name(id="uvicorn"), attr="run" | "Server")):
+                yield node.lineno
+            case _:
+                pass
+
+
+def is_test_client(word: str) -> bool:
+    """Return True for the transports and clients of frameworks that speak to an app directly."""
+    return word.endswith(("SGITransport", "TestClient"))
+
+
 def private_names(tree: ast.Module) -> Iterator[int]:
     """Yield the lines that take a name from the product that it keeps for itself."""
     own = {local for local, module in imported(tree) if is_own(module)}

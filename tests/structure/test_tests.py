@@ -17,6 +17,7 @@ from tests.structure.conduct import (
     patches,
     pauses,
     private_names,
+    unserved,
     upper_bounds,
 )
 from tests.structure.tree import name, text, tracked_files
@@ -50,6 +51,7 @@ ALLOWED: Final[dict[Rule, dict[str, str]]] = {
     chance_of_a_module: {},
     patches: {},
     fixed_ports: {},
+    unserved: {},
     private_names: {},
     haste: {},
 }
@@ -108,6 +110,12 @@ def test_a_reason_that_nobody_needs_is_taken_out(rule: Rule) -> None:
         (fixed_ports, "asyncio.start_server(serve, '127.0.0.1', 8000)", True),
         (fixed_ports, "Broker(folder, port=0)", False),
         (fixed_ports, "socket.create_connection(('127.0.0.1', broker.port))", False),
+        (unserved, "httpx.AsyncClient(transport=httpx.ASGITransport(app))", True),
+        (unserved, "from httpx import ASGITransport as Transport", True),
+        (unserved, "from litestar.testing import AsyncTestClient", True),
+        (unserved, "uvicorn.Server(uvicorn.Config(app))", True),
+        (unserved, "httpx.AsyncHTTPTransport(local_address=here)", False),
+        (unserved, "async with served(lambda _: app) as url: pass", False),
         (private_names, "from services.auth.store import _row", True),
         (private_names, "from shared.db._driver import Driver", True),
         (private_names, "from shared import outbox; outbox._message(row)", True),

@@ -4,7 +4,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from services.gateway.console.tests.rows import console_app, opened_context, settings
+from services.gateway.console.tests.rows import browsing, opened_context, settings
 from services.gateway.context import GatewayContext
 
 
@@ -16,6 +16,5 @@ async def context(tmp_path: Path) -> AsyncIterator[GatewayContext]:
 
 @pytest.fixture
 async def http(context: GatewayContext) -> AsyncIterator[httpx.AsyncClient]:
-    transport = httpx.ASGITransport(app=console_app(context))
-    async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as http:
+    async with browsing(context) as http:
         yield http

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 from litestar import Litestar
 
@@ -20,6 +21,7 @@ from services.gateway.security.guard import key_guard, provide_context
 from services.gateway.settings import ConfiguredProvider, GatewaySettings
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Sync
+from services.gateway.throttle import Throttle
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import timestamp
 from shared.contracts.progress import JobProgress
@@ -31,6 +33,8 @@ from shared.http import HttpClient
 from shared.providers import load_providers
 from shared.settings import Cluster, SecretStr, configured_for
 from shared.web import error_body
+from tests.support.serving import served
+from tests.support.waiting import PATIENCE_S
 
 SECRET = SecretStr("only for tests, 32 characters ok")
 LOG = "log"
@@ -74,6 +78,8 @@ async def opened_context(given: GatewaySettings) -> AsyncIterator[GatewayContext
         page_tokens=Signer(SECRET),
         handles=Signer(SECRET, "handle"),
         served=lambda _: True,
+        # Its clock stands still: after some failures one waits, however slow the machine is.
+        throttle=Throttle(lambda: 1_000.0),
     )
     await http.aclose()
     await database.close()
@@ -88,6 +94,19 @@ def console_app(context: GatewayContext) -> Any:
         openapi_config=None,
         logging_config=None,
     )
+
+
+@asynccontextmanager
+async def browsing(context: GatewayContext, **headers: str) -> AsyncIterator[httpx.AsyncClient]:
+    """Serve the console, as behind a proxy at its public address; yield a client with cookies."""
+    public = context.settings.public_url.partition("://")[2]
+    async with (
+        served(lambda _: console_app(context)) as url,
+        httpx.AsyncClient(
+            base_url=url, headers={"host": public} | headers, timeout=PATIENCE_S
+        ) as http,
+    ):
+        yield http
 
 
 def connection(id_: str, provider: str, **change: Any) -> Connection:

@@ -338,7 +338,7 @@ async def test_the_chosen_colours_are_there_before_the_first_paint(http: httpx.A
 
 
 async def test_another_loopback_name_leads_to_the_public_address(http: httpx.AsyncClient) -> None:
-    answer = await http.get("http://127.0.0.1:8000/?q=a%20b")
+    answer = await http.get("/?q=a%20b", headers={"host": "127.0.0.1:8000"})
     assert (answer.status_code, answer.headers["location"]) == (
         302,
         "http://localhost:8000/?q=a%20b",
