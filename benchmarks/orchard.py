@@ -18,13 +18,13 @@ from shared.connector import (
     Original,
     Page,
     Part,
+    PartSchema,
     Place,
     Provider,
     Record,
     Resource,
     Response,
     RetryLater,
-    Schema,
 )
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
@@ -85,7 +85,7 @@ class Endless(Connector):
         return (Part(id=resource, name=resource),)
 
     @override
-    async def schema(self, call: Call, resource: str, part: Part) -> Schema:
+    async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:
         return {}
 
     @override

@@ -21,12 +21,12 @@ def health(url: str, timeout: float = TIMEOUT_S) -> str | None:
 
     ``timeout`` is in seconds, for each step of the exchange.
     """
-    place = urlsplit(url)
-    if place.scheme != "http" or not place.hostname:
+    parts = urlsplit(url)
+    if parts.scheme != "http" or not parts.hostname:
         return f"{url} is no http:// address. Write one like http://127.0.0.1:8000/health/ready"
-    connection = http.client.HTTPConnection(place.hostname, place.port, timeout=timeout)
+    connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
     try:
-        connection.request("GET", place.path or "/", headers={"Connection": "close"})
+        connection.request("GET", parts.path or "/", headers={"Connection": "close"})
         answer = connection.getresponse()
         if answer.status == http.HTTPStatus.OK:
             return None

@@ -9,11 +9,9 @@ import msgspec
 from prometheus_client.core import Metric
 from sqlalchemy import Table, func, select
 
-from shared.contracts.envelope import header
+from shared.contracts.envelope import Headers, header
 from shared.db import Database, db_now
 from shared.telemetry import gauge
-
-Headers = tuple[tuple[str, bytes], ...]
 
 
 async def backlog(database: Database, table: Table) -> Iterable[Metric]:

@@ -21,7 +21,7 @@ from sqlalchemy import Column, Float, LargeBinary, MetaData, String, Table, bind
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared import clock
-from shared.contracts.envelope import Message
+from shared.contracts.envelope import Headers, Message
 from shared.db import Big, Database, db_now, in_array, json_array, notify_on_commit
 from shared.failpoints import failpoint
 from shared.kafka import Producer
@@ -41,7 +41,6 @@ GIVEN_UP: Final = Counter(
 )
 
 log = structlog.get_logger()
-Headers = tuple[tuple[str, bytes], ...]
 
 
 def outbox_table(metadata: MetaData) -> Table:

@@ -21,7 +21,7 @@ from litestar.routes import HTTPRoute
 from shared.errors import TributaryError
 from shared.settings import SecretStr
 from shared.telemetry import Collector, Scrape, current_request_id
-from shared.telemetry.middleware import App, Message, Receive, Scope, Send
+from shared.telemetry.middleware import App, AsgiMessage, AsgiScope, Receive, Send
 
 _HOST: Final = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[^:\[\]@/\s]+)(?::\d{1,5})?")
 _NOT_REBOUND: Final = re.compile(r"\[[0-9a-f:.]+\]|\d{1,3}(\.\d{1,3}){3}|[a-z0-9_-]+")
@@ -124,8 +124,8 @@ class Methods:
         routes = [route for route in app.routes if isinstance(route, HTTPRoute)]
         self._methods = {route.path_format: frozenset(route.methods) for route in routes}
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_whole(message: Message) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
+        async def send_whole(message: AsgiMessage) -> None:
             starts = message["type"] == "http.response.start"
             if starts and (message["status"] == 405 or scope["method"] == "OPTIONS"):
                 headers = [self._whole(scope, *header) for header in message["headers"]]
@@ -137,17 +137,17 @@ class Methods:
         else:
             await self.app(scope, receive, send_whole)
 
-    async def _head(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _head(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         answered = False
 
-        async def send_head(message: Message) -> None:
+        async def send_head(message: AsgiMessage) -> None:
             nonlocal answered
             if message["type"] == "http.response.start":
                 answered = True
                 await send(message)
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-        async def receive_until_answered() -> Message:
+        async def receive_until_answered() -> AsgiMessage:
             """Disconnect once the headers are sent.
 
             A stream runs for as long as somebody reads it, and nobody reads this one.
@@ -156,7 +156,7 @@ class Methods:
 
         await self.app(scope, receive_until_answered, send_head)
 
-    def _whole(self, scope: Scope, name: bytes, value: bytes) -> tuple[bytes, bytes]:
+    def _whole(self, scope: AsgiScope, name: bytes, value: bytes) -> tuple[bytes, bytes]:
         """Complete an ``Allow`` header.
 
         Litestar's OPTIONS names only the methods of the first of several routes, and knows no HEAD.
@@ -182,7 +182,7 @@ class OneSegment:
         self.app = app
         self._pattern = pattern
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         found = self._pattern.fullmatch(scope.get("raw_path") or b"")
         if found is not None:
             before, id_, after = found.groups(b"")

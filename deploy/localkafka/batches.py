@@ -1,7 +1,7 @@
 """Handle record batches of Kafka's message format 2 as raw bytes.
 
 Layout: https://kafka.apache.org/documentation/#recordbatch. Offsets and times of records are stored
-relative to their batch, so that a batch can be given its place, or lose records, without encoding
+relative to their batch, so that a batch can be given its offset, or lose records, without encoding
 the rest again.
 """
 
@@ -21,9 +21,9 @@ _COMPRESSION: Final = 0b111
 _TRANSACTIONAL_OR_CONTROL: Final = 0b110000
 _GZIP: Final = 1
 _INFLATED_LIMIT: Final = 64 * 1024 * 1024
-_PLACE: Final = struct.Struct(">qii")
+_START: Final = struct.Struct(">qii")
 HEADER_SIZE: Final = _HEADER.size
-PLACE_SIZE: Final = _PLACE.size
+START_SIZE: Final = _START.size
 NO_PRODUCER: Final = -1
 
 
@@ -66,13 +66,13 @@ def header_at(data: bytes | mmap, position: int = 0) -> Header:
     return Header(*_HEADER.unpack_from(data, position))
 
 
-def place(base_offset: int, header: Header) -> bytes:
-    """Return the first ``PLACE_SIZE`` bytes of a stored batch.
+def stored_start(base_offset: int, header: Header) -> bytes:
+    """Return the first ``START_SIZE`` bytes of a stored batch.
 
     They are its offset, its length, and the leader's epoch (always 0). The checksum does not cover
     them.
     """
-    return _PLACE.pack(base_offset, header.length, 0)
+    return _START.pack(base_offset, header.length, 0)
 
 
 def intact(data: bytes | mmap, header: Header, position: int = 0) -> bool:
@@ -121,7 +121,7 @@ def records(header: Header, batch: bytes) -> tuple[bytes, Iterator[Record]]:
 def rebuilt(header: Header, body: bytes, kept: list[Record]) -> bytes:
     """Return the batch with only these records, uncompressed.
 
-    It keeps its place in offsets and sequence numbers.
+    It keeps its range of offsets and sequence numbers.
     """
     parts = b"".join(body[record.start : record.end] for record in kept)
     attributes = header.attributes & ~_COMPRESSION

@@ -17,7 +17,7 @@ class Roster:
 
         Raises:
             Refused: the id is not in the group; another process with the same instance id has taken
-                its place; or it has no assignment protocol in common with the other members.
+                its seat; or it has no assignment protocol in common with the other members.
         """
         found = self.members.get(joining.member_id) or self._same_instance(joining)
         if joining.member_id and found is None:
@@ -40,7 +40,7 @@ class Roster:
         return member
 
     def rename(self, member: Member, joining: Joining) -> None:
-        """Give a static member (one with an instance id) that has restarted its former place.
+        """Let a static member (one with an instance id) that has restarted take its former seat.
 
         It gets a new id, so that its former self is fenced off (KIP-345).
         """

@@ -9,7 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from deploy.localkafka.batches import HEADER_SIZE, PLACE_SIZE, Header, header_at, intact, place
+from deploy.localkafka.batches import (
+    HEADER_SIZE,
+    START_SIZE,
+    Header,
+    header_at,
+    intact,
+    stored_start,
+)
 
 _INDEX_EVERY: Final = 4096
 _NO_TIME: Final = -1
@@ -65,7 +72,9 @@ class Segment:
         """
         fd = self._fd()
         try:
-            written = os.writev(fd, [place(base_offset, header), memoryview(batch)[PLACE_SIZE:]])
+            written = os.writev(
+                fd, [stored_start(base_offset, header), memoryview(batch)[START_SIZE:]]
+            )
         except OSError:
             os.ftruncate(fd, self.size)
             raise

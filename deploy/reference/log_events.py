@@ -118,7 +118,7 @@ def complaints(found: Iterable[LogEvent], meanings: Mapping[str, str] = MEANINGS
 
 
 def misplaced(names: Sequence[str]) -> Iterator[str]:
-    """Yield a sentence for each name that is out of order, with the place where it belongs."""
+    """Yield a sentence for each name that is out of order, with where it belongs."""
     for at, (before, after) in enumerate(itertools.pairwise(names)):
         if before < after:
             continue
@@ -126,8 +126,8 @@ def misplaced(names: Sequence[str]) -> Iterator[str]:
         fits = at + 2 == len(names) or before < names[at + 2]
         moved = after if fits else before
         above = max((name for name in names if name < moved), default=None)
-        place = f"after `{above}`" if above else "at the top"
-        yield f"`{moved}` is out of order in deploy/reference/log_events.toml: put it {place}"
+        target = f"after `{above}`" if above else "at the top"
+        yield f"`{moved}` is out of order in deploy/reference/log_events.toml: put it {target}"
 
 
 def _row(event: str, found: Iterable[LogEvent]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from litestar.params import FromPath, FromQuery, JSONBody, SkipValidation
 
 from services.auth import store
 from services.auth.connect import finish_flow, get_flow, open_flow, start_flow
-from services.auth.context import AuthContext
+from services.auth.context import InjectedContext
 from services.auth.disconnect import disconnect
 from services.auth.refresh import RefreshCoordinator, access_token
 from shared.contracts.auth import (
@@ -34,7 +34,6 @@ from shared.errors import NotFound, TributaryError
 from shared.transient import is_transient
 from shared.web import error_body
 
-InjectedContext = NamedDependency[SkipValidation[AuthContext]]
 _CODES: Final = {
     404: "not_found",
     405: "method_not_allowed",

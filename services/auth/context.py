@@ -8,6 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
 from services.auth.oauth_client.endpoint import TokenEndpoint
 from shared.clock import now
 from shared.crypto import KeyRing
@@ -26,3 +29,7 @@ class AuthContext:
     endpoints: Mapping[str, TokenEndpoint]
     public_url: str
     clock: Callable[[], float] = now
+
+
+InjectedContext = NamedDependency[SkipValidation[AuthContext]]
+"""The type by which a handler asks for the context."""

@@ -16,7 +16,7 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
 from services.fetcher.settings import GIVE_UP_AFTER_S, Runtime
 from shared import clock
-from shared.connector import Connector, Schema
+from shared.connector import Connector, PartSchema
 from shared.contracts.connections import Connection
 from shared.contracts.items import version
 from shared.db import Database
@@ -47,7 +47,7 @@ class SlotQueue:
 class KeptSchema(NamedTuple):
     """A schema, and a digest of 16 bytes that shows when it has changed."""
 
-    schema: Schema
+    schema: PartSchema
     digest: bytes
 
 
@@ -66,7 +66,7 @@ class Schemas:
             self._kept.move_to_end((job_id, key))
         return found
 
-    def keep(self, job_id: str, schemas: Mapping[str, Schema]) -> None:
+    def keep(self, job_id: str, schemas: Mapping[str, PartSchema]) -> None:
         for key, schema in schemas.items():
             digest = blake2b(_SORTED.encode(schema), digest_size=16).digest()
             self._kept[job_id, key] = KeptSchema(schema, digest)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
@@ -29,14 +29,13 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.tables import parts, seen_cursors
 from shared import clock
 from shared.connector import Cursor, Part, Provider
-from shared.contracts.progress import PartOutcome, Parts
+from shared.contracts.progress import Outcome, PartOutcome, Parts
 from shared.db import KeyLookup
 
 MOST_NAMED: Final = 100
 """The most parts not read completely that a receipt names; it only counts the rest."""
 LONGEST_NAME: Final = 200
 LONGEST_DETAIL: Final = 500
-Outcome = Literal["done", "incomplete", "failed"]
 
 
 class PartError(msgspec.Struct, frozen=True, kw_only=True):

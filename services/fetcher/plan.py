@@ -35,12 +35,11 @@ from shared.kafka import ConsumedRecord, Consumers
 
 # Nothing orders two topics: a connection may arrive after its first request.
 UNKNOWN_CONNECTION_S: Final = 60.0
-Providers = Mapping[str, Provider]
 
 log = structlog.get_logger()
 
 
-def listen(consumers: Consumers, *, database: Database, providers: Providers) -> None:
+def listen(consumers: Consumers, *, database: Database, providers: Mapping[str, Provider]) -> None:
     """Plan whatever arrives on the topics of connections and sync requests."""
 
     async def on_connection(record: ConsumedRecord) -> None:
@@ -59,7 +58,9 @@ def listen(consumers: Consumers, *, database: Database, providers: Providers) ->
     consumers.each(SYNCS, on_sync)
 
 
-async def _carry_out(db: AsyncConnection, order: Command, providers: Providers) -> None:
+async def _carry_out(
+    db: AsyncConnection, order: Command, providers: Mapping[str, Provider]
+) -> None:
     match order:
         case SyncRequested():
             await plan_sync(db, order, providers=providers)
@@ -74,7 +75,7 @@ async def _carry_out(db: AsyncConnection, order: Command, providers: Providers) 
 
 
 async def plan_connection(
-    db: AsyncConnection, snapshot: Connection, *, providers: Providers
+    db: AsyncConnection, snapshot: Connection, *, providers: Mapping[str, Provider]
 ) -> None:
     """Apply a connection's snapshot: sync what is new, purge what is gone.
 
@@ -100,7 +101,9 @@ async def plan_connection(
         await plan_sync(db, request, providers=providers)
 
 
-async def plan_sync(db: AsyncConnection, request: SyncRequested, *, providers: Providers) -> None:
+async def plan_sync(
+    db: AsyncConnection, request: SyncRequested, *, providers: Mapping[str, Provider]
+) -> None:
     """Create or join a job for each resource. Wait a minute for a connection that is unknown."""
     snapshot = await store.connection(db, request.connection_id)
     if snapshot is not None:
@@ -126,7 +129,9 @@ async def plan_retry(db: AsyncConnection, order: RetrySync) -> None:
             await _hurry(db, job, background=False)
 
 
-async def plan_refetch(db: AsyncConnection, request: RefetchItems, *, providers: Providers) -> None:
+async def plan_refetch(
+    db: AsyncConnection, request: RefetchItems, *, providers: Mapping[str, Provider]
+) -> None:
     """Create a job that reads these ids again, or deletes them when the connection is gone.
 
     Whatever writes them next (this job, a purge or a later load) uses a version above the one that
@@ -174,7 +179,7 @@ async def _load(
     *,
     sync_id: str,
     resources: tuple[str, ...] | None,
-    providers: Providers,
+    providers: Mapping[str, Provider],
     background: bool = False,
 ) -> None:
     if not await store.first_time(db, sync_id, snapshot.id):

@@ -25,9 +25,9 @@ from sqlalchemy import (
 from shared.db import Big, Key
 from shared.outbox import outbox_table
 
-State = Literal["new", "ready", "running", "waiting", "awaiting_lane", "awaiting_slot", "over"]
+JobState = Literal["new", "ready", "running", "waiting", "awaiting_lane", "awaiting_slot", "over"]
 """The states of a job; a ``new`` one has no row yet. ``jobs/transitions.py`` defines the order."""
-UNFINISHED: Final[tuple[State, ...]] = (
+UNFINISHED: Final[tuple[JobState, ...]] = (
     "ready",
     "running",
     "waiting",

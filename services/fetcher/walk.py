@@ -21,7 +21,7 @@ from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import PartError, WalkedPart
 from shared import clock
-from shared.connector import LONGEST_CURSOR, Gone, Interruption, Page, Place, Restart, Schema
+from shared.connector import LONGEST_CURSOR, Gone, Interruption, Page, PartSchema, Place, Restart
 from shared.contracts.progress import JobError
 from shared.failpoints import failpoint
 
@@ -139,7 +139,7 @@ async def _read(run: JobRun, context: FetcherContext, part: WalkedPart) -> Page:
     return page
 
 
-async def _schema(run: JobRun, context: FetcherContext, part: WalkedPart) -> Schema | None:
+async def _schema(run: JobRun, context: FetcherContext, part: WalkedPart) -> PartSchema | None:
     """Return the schema of a part's pages.
 
     Raises:

@@ -166,7 +166,7 @@ async def _readable(
 
 async def project_items(
     db: AsyncConnection, rows: Sequence[dict[str, Any]]
-) -> dict[items.Key, int]:
+) -> dict[items.ItemKey, int]:
     """Write the item rows of one batch, in the order of their offsets.
 
     Return the keys of stale appends, each with the highest version known of it. They were appended
@@ -198,10 +198,10 @@ async def project_items(
 
 def _newest(
     rows: Sequence[dict[str, Any]],
-) -> tuple[dict[items.Key, dict[str, Any]], set[items.Key]]:
+) -> tuple[dict[items.ItemKey, dict[str, Any]], set[items.ItemKey]]:
     """Return the highest version of each key, and the keys that have an older one after it."""
-    newest: dict[items.Key, dict[str, Any]] = {}
-    stale: set[items.Key] = set()
+    newest: dict[items.ItemKey, dict[str, Any]] = {}
+    stale: set[items.ItemKey] = set()
     for row in rows:
         key = items.key(row)
         known = newest.get(key)
@@ -218,7 +218,7 @@ def _keeping_synced_at(row: dict[str, Any], before: dict[str, Any]) -> dict[str,
     return {**row, "synced_at": before["synced_at"]} if same else row
 
 
-def refetch_requests(stale: Mapping[items.Key, int]) -> list[Message]:
+def refetch_requests(stale: Mapping[items.ItemKey, int]) -> list[Message]:
     """Return the requests that make the fetcher send these keys again, above these versions."""
     lanes: dict[tuple[str, str], dict[str, int]] = {}
     for (connection_id, resource, id_), version in stale.items():

@@ -22,12 +22,12 @@ from shared.connector.page import (
     Lookup,
     Page,
     Part,
+    PartSchema,
     Place,
     Record,
     Rejected,
     Request,
     Response,
-    Schema,
 )
 from shared.connector.provider import Bucket, Identity, OAuth2, Original, Provider, Resource
 
@@ -47,6 +47,7 @@ __all__ = [
     "Original",
     "Page",
     "Part",
+    "PartSchema",
     "Place",
     "Provider",
     "Reauthorize",
@@ -58,6 +59,5 @@ __all__ = [
     "Response",
     "Restart",
     "RetryLater",
-    "Schema",
     "retry_after",
 ]

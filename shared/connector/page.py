@@ -20,7 +20,7 @@ None stands for the beginning or the end of a part."""
 LONGEST_CURSOR: Final = 3_000
 """Bytes of a cursor's JSON."""
 GoneReason = Literal["deleted", "archived", "merged", "trashed", "erased"]
-Schema = dict[str, Any]
+PartSchema = dict[str, Any]
 """JSON: what the pages of a part are understood by, for one the names of its fields."""
 
 
@@ -107,7 +107,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     part: Part
     cursor: Cursor | None = None
     size: int
-    schema: Schema | None = None
+    schema: PartSchema | None = None
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
@@ -122,7 +122,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     cursor: Cursor | None
     rejected: list[Rejected] = []
     parts: tuple[Part, ...] = ()
-    schemas: dict[str, Schema] = {}
+    schemas: dict[str, PartSchema] = {}
     missing: str | None = None
 
 
@@ -171,7 +171,7 @@ class Connector(Protocol):
         """Return the parts with which a walk begins. Their pages name the others."""
         ...
 
-    async def schema(self, call: Call, resource: str, part: Part) -> Schema:
+    async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:
         """Read what the pages of ``part`` are understood by; asked for parts with a schema key."""
         ...
 

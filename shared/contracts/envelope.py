@@ -30,13 +30,17 @@ class Undecodable(Exception):  # "Undecodable" reads better than a name that end
         self.code = code
 
 
+Headers = tuple[tuple[str, bytes], ...]
+"""In the order of the message; a name may come twice."""
+
+
 class Message(msgspec.Struct, frozen=True, kw_only=True):
     """A message to send: raw bytes and headers. ``value`` is None for a deletion."""
 
     topic: str
     key: bytes
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: Headers = ()
 
 
 def new_id() -> str:

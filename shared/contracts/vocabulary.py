@@ -135,7 +135,7 @@ TombstoneReason = Annotated[
     Meta(
         description="Why an item is gone. `deleted`, `archived`, `trashed`, `erased`: the "
         "provider said so. `merged`: into the item named by `merged_into`. `not_visible`: its "
-        "place was read whole without it, and the provider refuses it by its id. "
+        "part was read whole without it, and the provider refuses it by its id. "
         "`disconnected`: the account was disconnected. `switched_off`: the resource is no longer "
         "synced. `removed`: a person removed a stale part.",
         examples=["not_visible"],

@@ -16,7 +16,7 @@ BUSY_S: Final = 5.0
 PAGE_BYTES: Final = 8192
 
 
-class Cursor:
+class InlineCursor:
     """Offer what SQLAlchemy expects of an asynchronous cursor. Nothing here ever waits."""
 
     def __init__(self, raw: sqlite3.Cursor) -> None:
@@ -64,8 +64,8 @@ class InlineConnection:
         ):
             self._connection.execute(f"PRAGMA {pragma}")
 
-    def cursor(self) -> Cursor:
-        return Cursor(self._live.cursor())
+    def cursor(self) -> InlineCursor:
+        return InlineCursor(self._live.cursor())
 
     def begin(self, statement: str) -> None:
         self._live.execute(statement)

@@ -22,7 +22,7 @@ from shared.kafka.client_safety import check_consumers, check_subscribers
 from shared.kafka.dead_letter_limit import DeadLetterLimit
 from shared.kafka.dead_letters import DeadLetters
 from shared.kafka.deliver import Delivery, Many
-from shared.kafka.metrics import COMMIT_FAILURES, Reading, State
+from shared.kafka.metrics import COMMIT_FAILURES, Reading, TopicState
 from shared.kafka.poll import Poll, Rewind, rewind_to_committed
 from shared.kafka.produce import Producer
 from shared.kafka.record import ConsumedRecord, undecoded, untouched
@@ -88,7 +88,7 @@ class Consumers:
         """Return the collectors of lag and states for ``/metrics``."""
         return self._reading.collectors()
 
-    def _state(self, topic: str) -> State:
+    def _state(self, topic: str) -> TopicState:
         if topic in self._delivery.stopped:
             return "stopped"
         return "waiting" if topic in self.failing else "reading"
@@ -144,8 +144,8 @@ class Consumers:
             # until the next message of each partition.
             while not committed and not self._stopping:
                 await asyncio.sleep(RETRY_S)
-                places = consumer.assignment()
-                at = {place: await consumer.position(place) for place in places}
+                partitions = consumer.assignment()
+                at = {partition: await consumer.position(partition) for partition in partitions}
                 committed = not at or await _commit(consumer, topic, at)
             await asyncio.sleep(GATHER_S)
 

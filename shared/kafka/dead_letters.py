@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 from aiokafka.errors import MessageSizeTooLargeError
 
-from shared.contracts.envelope import Message
+from shared.contracts.envelope import Headers, Message
 from shared.contracts.topics import dead_letters
 from shared.kafka.metrics import count_dead_letters
 from shared.kafka.produce import Producer
@@ -60,9 +60,7 @@ class DeadLetters:
                 count_dead_letters(record.topic)
                 return
 
-    def _origin(
-        self, record: ConsumedRecord, error: Exception, attempts: int
-    ) -> tuple[tuple[str, bytes], ...]:
+    def _origin(self, record: ConsumedRecord, error: Exception, attempts: int) -> Headers:
         reason = f"{getattr(error, 'code', type(error).__name__)}: {error}"[:1000]
         return (
             ("dlq_topic", record.topic.encode()),
@@ -74,7 +72,7 @@ class DeadLetters:
         )
 
 
-def _cut(letter: Message, origin: tuple[tuple[str, bytes], ...]) -> Message:
+def _cut(letter: Message, origin: Headers) -> Message:
     """Shorten a message that leaves no room for its origin.
 
     The dead letter keeps the beginning of the value, and its full size in a header.

@@ -14,8 +14,8 @@ from shared.contracts.topics import dead_letters
 from shared.kafka.record import ConsumedRecord
 from shared.telemetry import Collector, Counter, gauge
 
-State = Literal["reading", "waiting", "stopped"]
-STATES: Final[tuple[State, ...]] = ("reading", "waiting", "stopped")
+TopicState = Literal["reading", "waiting", "stopped"]
+STATES: Final[tuple[TopicState, ...]] = ("reading", "waiting", "stopped")
 KNOWN_S: Final = 0.5
 """The time a scrape waits for a consumer that does not know its position yet."""
 
@@ -47,7 +47,7 @@ class Reading:
     once it had its outcome.
     """
 
-    def __init__(self, state: Callable[[str], State]) -> None:
+    def __init__(self, state: Callable[[str], TopicState]) -> None:
         self._state = state
         self._consumers: dict[str, Callable[[], AIOKafkaConsumer]] = {}
         self._next: dict[TopicPartition, int] = {}

@@ -9,6 +9,8 @@ import msgspec
 from aiokafka import ConsumerRecord
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage, KafkaMessage
 
+from shared.contracts.envelope import Headers
+
 _VALUE: Final = itemgetter(1)
 
 
@@ -18,7 +20,7 @@ class ConsumedRecord(msgspec.Struct, frozen=True):
     offset: int
     key: bytes
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: Headers
 
 
 async def untouched(records: tuple[ConsumerRecord[bytes, bytes], ...]) -> KafkaMessage:
@@ -47,5 +49,5 @@ def consumed_record(record: ConsumerRecord[bytes, bytes]) -> ConsumedRecord:
     )
 
 
-def _without_nulls(headers: tuple[tuple[str, bytes | None], ...]) -> tuple[tuple[str, bytes], ...]:
+def _without_nulls(headers: tuple[tuple[str, bytes | None], ...]) -> Headers:
     return tuple((name, value or b"") for name, value in headers)

@@ -14,11 +14,11 @@ import structlog
 from shared.telemetry.context import accepted_request_id, bind_request, bind_service
 from shared.telemetry.metrics import Counter
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
+AsgiScope = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
+App = Callable[[AsgiScope, Receive, Send], Awaitable[None]]
 
 _LONGEST_PATH: Final = 256
 _PROBES: Final = ("/health/live", "/health/ready", "/metrics")
@@ -46,7 +46,7 @@ class RequestContextMiddleware:
         self.app = app
         self._service = service
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             bind_service(self._service)
             await self.app(scope, receive, send)
@@ -56,11 +56,11 @@ class RequestContextMiddleware:
         with bind_request(request_id, _header(scope, b"traceparent")):
             await self._serve(scope, receive, send, request_id)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+    async def _serve(self, scope: AsgiScope, receive: Receive, send: Send, request_id: str) -> None:
         started = time.perf_counter()
         status = 500
 
-        async def send_with_id(message: Message) -> None:
+        async def send_with_id(message: AsgiMessage) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
@@ -88,7 +88,7 @@ class RequestContextMiddleware:
             )
 
 
-def _count(scope: Scope, status: int) -> None:
+def _count(scope: AsgiScope, status: int) -> None:
     """Count by the route's template, which the router leaves in the scope.
 
     What a caller makes up must not become a label.
@@ -97,5 +97,5 @@ def _count(scope: Scope, status: int) -> None:
     REQUESTS.add(method, scope.get("path_template") or _UNMATCHED, str(status))
 
 
-def _header(scope: Scope, name: bytes) -> str | None:
+def _header(scope: AsgiScope, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)

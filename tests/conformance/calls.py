@@ -15,12 +15,12 @@ from shared.connector import (
     Interruption,
     Page,
     Part,
+    PartSchema,
     Place,
     Record,
     Request,
     Response,
     RetryLater,
-    Schema,
 )
 from shared.http import HttpClient, decode_json
 from tests.conformance.recorded import Case
@@ -127,7 +127,7 @@ async def reads_of(subject: Subject, call: Call, resource: str) -> list[Read]:
     Raises:
         Unwritten: the walk would never end.
     """
-    reader, schemas = subject.connector(), dict[str, Schema]()
+    reader, schemas = subject.connector(), dict[str, PartSchema]()
     left = {part.id: part for part in reader.parts(resource)}
     named = set(left)
     reads: list[Read] = []
@@ -146,7 +146,7 @@ async def reads_of(subject: Subject, call: Call, resource: str) -> list[Read]:
 
 
 async def _part(
-    subject: Subject, call: Call, resource: str, part: Part, schemas: dict[str, Schema]
+    subject: Subject, call: Call, resource: str, part: Part, schemas: dict[str, PartSchema]
 ) -> list[Read]:
     reader = subject.connector()
     reads: list[Read] = []
@@ -169,8 +169,8 @@ async def _part(
 
 
 async def _schema(
-    reader: Connector, call: Call, resource: str, part: Part, schemas: dict[str, Schema]
-) -> Schema | None:
+    reader: Connector, call: Call, resource: str, part: Part, schemas: dict[str, PartSchema]
+) -> PartSchema | None:
     if part.schema is None:
         return None
     if part.schema not in schemas:

@@ -87,17 +87,49 @@ def test_editors_and_the_formatter_break_lines_at_the_same_column() -> None:
     assert editors.getint("*.py", "max_line_length") == formatter
 
 
-def public_classes(source: str) -> Iterator[str]:
+ALIAS = re.compile(r"[A-Z]|[A-Z]\w*[a-z]\w*")
+
+
+def public_names(source: str) -> Iterator[str]:
+    """Yield the public classes and type aliases of a module, without its type variables."""
     for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            yield node.name
+        match node:
+            case ast.ClassDef(name=found) if not found.startswith("_"):
+                yield found
+            case ast.Assign(value=ast.Call(func=ast.Name(id="TypeVar"))):
+                pass
+            case ast.Assign(targets=[ast.Name(id=found)]) if ALIAS.fullmatch(found):
+                yield found
+            case ast.AnnAssign(target=ast.Name(id=found)) if ALIAS.fullmatch(found):
+                yield found
+            case _:
+                pass
 
 
-def test_a_public_class_name_stands_once_or_in_the_same_file_of_each_service_or_provider() -> None:
+def where(path: Path) -> str:
+    """Return a file's name; one that each service or provider has gets the same for all."""
+    match path.relative_to(ROOT).parts:
+        case ("services", _, file):
+            return f"services/*/{file}"
+        case ("shared", "providers", _, file):
+            return f"shared/providers/*/{file}"
+        case _:
+            return name(path)
+
+
+def test_a_public_type_name_stands_once_or_in_the_same_file_of_each_service_or_provider() -> None:
     files: dict[str, set[str]] = {}
     for path in product_files(".py"):
         if name(path).startswith(("services/", "shared/")):
-            for found in public_classes(text(path)):
-                files.setdefault(found, set()).add(path.name)
+            for found in public_names(text(path)):
+                files.setdefault(found, set()).add(where(path))
     assert len(files) > 100
     assert {found: names for found, names in files.items() if len(names) > 1} == {}
+
+
+def test_classes_and_aliases_are_public_names() -> None:
+    source = (
+        "class A: ...\nB = dict[str, int]\nAlias = Literal['x']\nColumn: Final = String()\n"
+        "class _C: ...\n_D = int\nT = TypeVar('T')\nLIMIT: Final = 3\nlog = get_logger()"
+    )
+    assert [*public_names(source)] == ["A", "B", "Alias", "Column"]

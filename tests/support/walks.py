@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from shared.connector import Call, Connector, Cursor, Page, Part, Place, Schema
+from shared.connector import Call, Connector, Cursor, Page, Part, PartSchema, Place
 
 SIZE: Final = 100
 MOST_PAGES: Final = 2_000
@@ -28,7 +28,7 @@ class Schemas:
     connector: Connector
     call: Call
     resource: str
-    kept: dict[str, Schema] = field(default_factory=dict)
+    kept: dict[str, PartSchema] = field(default_factory=dict)
 
     async def place(self, part: Part, cursor: Cursor | None = None, *, size: int = SIZE) -> Place:
         """Return a place with its schema."""

@@ -88,15 +88,15 @@ class Faults:
 
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault that a call meets, and count the call in it."""
-        for place, fault in enumerate(self._left):
+        for index, fault in enumerate(self._left):
             if not fault.match.hits(method, path):
                 continue
             if fault.after:
-                self._left[place] = msgspec.structs.replace(fault, after=fault.after - 1)
+                self._left[index] = msgspec.structs.replace(fault, after=fault.after - 1)
                 continue
             if fault.times == 1:
-                del self._left[place]
+                del self._left[index]
             elif fault.times:
-                self._left[place] = msgspec.structs.replace(fault, times=fault.times - 1)
+                self._left[index] = msgspec.structs.replace(fault, times=fault.times - 1)
             return fault
         return None

@@ -20,6 +20,7 @@ from services.auth.tables import outbox
 from services.auth.tests.fake_provider import FakeProvider
 from shared.contracts.auth import AccessToken, Callback, CallbackResult, Flow, StartFlow
 from shared.contracts.connections import Connection
+from shared.contracts.envelope import Headers
 from shared.crypto import KeyRing
 from shared.db import Database
 from shared.http import HttpClient
@@ -87,7 +88,7 @@ class Auth:
             rows = (await db.execute(select(outbox).order_by(outbox.c.id))).all()
         found = []
         for row in rows:
-            headers = dict(msgspec.msgpack.decode(row.headers, type=tuple[tuple[str, bytes], ...]))
+            headers = dict(msgspec.msgpack.decode(row.headers, type=Headers))
             snapshot = msgspec.json.decode(row.value, type=Connection)
             assert row.key.decode() == snapshot.id
             found.append((headers["ce_type"].decode().removeprefix("tributary."), snapshot))

@@ -8,6 +8,7 @@ from services.auth.connect import get_flow, open_flow
 from services.auth.disconnect import disconnect
 from services.auth.tests.harness import Auth
 from shared.contracts.auth import Callback, CallbackResult
+from shared.contracts.envelope import Headers
 from shared.errors import BadRequest, NotFound, TributaryError
 
 
@@ -39,7 +40,7 @@ async def test_the_event_that_starts_a_sync_carries_the_id_the_snapshot_names(au
     assert connection.sync_id
     async with auth.context.database.read() as db:
         headers = (await db.exec_driver_sql("SELECT headers FROM outbox")).scalar_one()
-    found = dict(msgspec.msgpack.decode(headers, type=tuple[tuple[str, bytes], ...]))
+    found = dict(msgspec.msgpack.decode(headers, type=Headers))
     assert found["ce_id"].decode() == connection.sync_id
 
 

@@ -19,7 +19,7 @@ from sqlalchemy import Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import State, connections, job_syncs, jobs, outbox
+from services.fetcher.tables import JobState, connections, job_syncs, jobs, outbox
 from shared.connector import Cursor
 from shared.contracts.envelope import Message, event, new_id, timestamp
 from shared.contracts.jobs import RunJob
@@ -80,7 +80,7 @@ class Job(msgspec.Struct, kw_only=True):
     generation: int
     kind: Kind = "load"
     background: bool = False
-    state: State = "new"
+    state: JobState = "new"
     outcome: Outcome | None = None
     dispatch: int = 1
     worker_id: str | None = None
@@ -197,7 +197,7 @@ def _comes_first(other: Job, job: Job) -> bool:
 
 
 async def in_state(
-    db: AsyncConnection, state: State, *, unchanged_since: float | None = None
+    db: AsyncConnection, state: JobState, *, unchanged_since: float | None = None
 ) -> list[Job]:
     before = [] if unchanged_since is None else [jobs.c.changed_at < unchanged_since]
     return await find(db, jobs.c.state == state, *before)

@@ -36,7 +36,7 @@ from services.fetcher import known_items, store
 from services.fetcher.jobs import queries
 from services.fetcher.jobs.queries import HELD, Job, LostClaimError, run_job, to_row
 from services.fetcher.metrics import ENDED
-from services.fetcher.tables import UNFINISHED, State, jobs, outbox
+from services.fetcher.tables import UNFINISHED, JobState, jobs, outbox
 from shared import clock
 from shared.contracts.progress import JobError, Outcome
 from shared.outbox import append
@@ -50,8 +50,8 @@ Event = Literal[
 
 class Transition(NamedTuple):
     event: Event
-    states: tuple[State, ...]
-    then: State
+    states: tuple[JobState, ...]
+    then: JobState
     meaning: str
 
 
@@ -104,7 +104,7 @@ LIFE: Final = (
     ),
     Transition("connection_gone", UNFINISHED, "over", "disconnected"),
 )
-TRANSITIONS: Final[Mapping[tuple[State, Event], State]] = {
+TRANSITIONS: Final[Mapping[tuple[JobState, Event], JobState]] = {
     (state, one.event): one.then for one in LIFE for state in one.states
 }
 CLAIMABLE: Final = frozenset(state for state, event in TRANSITIONS if event == "claimed")

@@ -35,6 +35,7 @@ from shared.connector import (
     Original,
     Page,
     Part,
+    PartSchema,
     Place,
     Provider,
     Record,
@@ -42,7 +43,6 @@ from shared.connector import (
     Resource,
     RetryLater,
 )
-from shared.connector import Schema as PartSchema
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import Message, timestamp
 from shared.contracts.items import parse_key

@@ -22,6 +22,7 @@ from shared.connector import (
     Lookup,
     Page,
     Part,
+    PartSchema,
     Place,
     Reauthorize,
     Record,
@@ -30,7 +31,6 @@ from shared.connector import (
     Response,
     Restart,
     RetryLater,
-    Schema,
     retry_after,
 )
 from shared.contracts.auth import AccessToken, ErrorBody
@@ -48,7 +48,7 @@ class StallConnector:
     def parts(self, resource: str) -> tuple[Part, ...]:
         return (Part(id=resource, name=f"the {resource}"),)
 
-    async def schema(self, call: Call, resource: str, part: Part) -> Schema:
+    async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:
         return {}
 
     async def page(self, call: Call, resource: str, place: Place) -> Page:

@@ -11,7 +11,7 @@ import pytest
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.queries import new_job
 from services.fetcher.jobs.transitions import LIFE, TRANSITIONS, Event, IllegalTransitionError
-from services.fetcher.tables import UNFINISHED, State
+from services.fetcher.tables import UNFINISHED, JobState
 
 ARCHITECTURE = Path(__file__).parents[3] / "docs" / "architecture.md"
 
@@ -52,7 +52,7 @@ def test_every_event_is_in_the_table_once_and_every_state_is_entered_and_left() 
     assert sorted(one.event for one in LIFE) == sorted(get_args(Event))
     assert set(TRANSITIONS.values()) == {*UNFINISHED, "over"}
     assert {state for state, _ in TRANSITIONS} == {*UNFINISHED, "new"}
-    assert {*UNFINISHED, "new", "over"} == set(get_args(State))
+    assert {*UNFINISHED, "new", "over"} == set(get_args(JobState))
 
 
 def test_whatever_is_unfinished_can_come_to_its_end() -> None:
@@ -73,7 +73,7 @@ def test_what_cannot_happen_in_a_state_is_refused_in_words() -> None:
 
 @pytest.mark.parametrize(("state", "event"), TRANSITIONS)
 def test_only_a_running_job_has_a_worker_and_only_a_waiting_one_a_time(
-    state: State, event: Event
+    state: JobState, event: Event
 ) -> None:
     job = new_job("conn", "apples", 1)
     job.state, job.worker_id, job.waiting_until, job.waiting_reason = state, "w", 1.0, "limit"

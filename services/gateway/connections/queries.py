@@ -17,8 +17,8 @@ from shared.contracts.connections import Connection
 from shared.db import in_array, json_array
 from shared.errors import NotFound
 
-Position = tuple[str, str]
-"""When a connection was created, and its id: its position in a listing."""
+ConnectionMark = tuple[str, str]
+"""When a connection was created, and its id: where a page of a listing ended."""
 # As long as auth's links are valid.
 FLOW_LIFETIME_S: Final = 600.0
 _STANDING: Final = select(connections.c.id, connections.c.generation, connections.c.status).where(
@@ -47,7 +47,7 @@ async def find(
     user_id: str | None = None,
     provider: str | None = None,
     statuses: Collection[str] = ("active", "degraded", "reauth_required"),
-    after: Position | None = None,
+    after: ConnectionMark | None = None,
     limit: int | None = None,
 ) -> list[Connection]:
     """Return the connections that match, oldest first; disconnected ones only on request."""

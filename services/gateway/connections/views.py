@@ -9,7 +9,7 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
-from services.gateway.connections.queries import Position
+from services.gateway.connections.queries import ConnectionMark
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import TIME, NextPageToken
 from services.gateway.http.parameters import PageTokens, check_page_size
@@ -110,7 +110,7 @@ async def list_connections(
     if provider is not None:
         configured_for(provider, context.settings.providers, field="provider")
     tokens = PageTokens(context.page_tokens, "connections", org_id, user_id, provider, context.org)
-    after = tokens.read(page_token, Position)
+    after = tokens.read(page_token, ConnectionMark)
     if not context.sees(org_id):
         return ConnectionPage(connections=[], next_page_token=None)
     org_id = context.org or org_id

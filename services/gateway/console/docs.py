@@ -167,13 +167,13 @@ def _fields(schema: Mapping[str, Any], schemas: Mapping[str, Json]) -> list[Json
 
 
 def _line(
-    name: str, schema: Json, meaning: str, shown: Any, *, required: bool, place: str = ""
+    name: str, schema: Json, meaning: str, shown: Any, *, required: bool, location: str = ""
 ) -> Json:
     written = shown if isinstance(shown, str) else msgspec.json.encode(shown).decode()
     if len(written) > _LONGEST_EXAMPLE:
         written = f"{written[:_LONGEST_EXAMPLE]}…"
     known = {"name": name, "kind": _kind(schema), "meaning": _text(meaning), "example": written}
-    return {**known, "required": required, "place": place}
+    return {**known, "required": required, "location": location}
 
 
 def _meaning(schema: Mapping[str, Any]) -> str:
@@ -263,7 +263,7 @@ def _parameter(one: Json) -> Json:
         one["description"],
         one["example"],
         required=one["required"],
-        place=one["in"],
+        location=one["in"],
     )
 
 

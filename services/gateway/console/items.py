@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import msgspec
 
 from services.gateway.console.formatting import Moment, day, number
-from services.gateway.items.queries import SyncedItem, raw_json
+from services.gateway.items.queries import ItemKey, SyncedItem, raw_json
 from services.gateway.settings import ConfiguredProvider
 
 LONGEST: Final = 200
@@ -22,7 +22,6 @@ LONGEST_TRAIL: Final = 40
 START: Final = "-"
 """The first page in a trail: no item comes before it."""
 FIRST: Final[dict[str, Any]] = {"after": "", "trail": (), "page": 1}
-Key = tuple[str, str, str]
 COLOURED: Final = 200_000
 """The longest JSON, in characters, that is coloured. Longer text would be slow to draw."""
 PIECES: Final = re.compile(
@@ -141,7 +140,7 @@ def start(item: SyncedItem) -> str:
     return "/".join(item.key)
 
 
-def split(after: str) -> Key | None:
+def split(after: str) -> ItemKey | None:
     parts = after.split("/", 2)
     return (parts[0], parts[1], parts[2]) if len(parts) == 3 else None
 

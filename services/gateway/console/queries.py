@@ -75,7 +75,7 @@ async def owned(context: GatewayContext, id_: str) -> tuple[Connection, str, int
 
 
 async def item(
-    context: GatewayContext, key: items.Key
+    context: GatewayContext, key: items.ItemKey
 ) -> tuple[SyncedItem, ConfiguredProvider | None]:
     """Return an item and its provider. Raises ``NotFound``."""
     connection, _, _ = await owned(context, key[0])
@@ -135,7 +135,7 @@ async def _account(
 async def _rows(
     db: AsyncConnection, context: GatewayContext, found: Sequence[SyncedItem]
 ) -> tuple[ItemRow, ...]:
-    parents: dict[items.Key, str | None] = {}
+    parents: dict[items.ItemKey, str | None] = {}
     rows = []
     for item in found:
         configured = context.settings.providers.get(item.provider)
@@ -148,7 +148,7 @@ async def _rows(
     return tuple(rows)
 
 
-def _parent(configured: ConfiguredProvider | None, item: SyncedItem) -> items.Key | None:
+def _parent(configured: ConfiguredProvider | None, item: SyncedItem) -> items.ItemKey | None:
     """Return the key of the item's parent, for resources whose parents are all of one type."""
     resource = configured.provider.resource(item.resource) if configured else None
     if resource is None or resource.original.parent_resource is None or item.parent_id is None:

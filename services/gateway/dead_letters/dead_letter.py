@@ -20,13 +20,12 @@ from aiokafka import TopicPartition
 from msgspec import Meta
 
 from services.gateway.http.fields import TIME, DeadLetterId, MessageTopic, ReplayedAt
-from shared.contracts.envelope import header, timestamp
+from shared.contracts.envelope import Headers, header, timestamp
 from shared.contracts.topics import PUBLIC, dead_letters
 from shared.errors import BadRequest, NotFound, quoted
 from shared.kafka import LoggedRecord
 
 REPLAYED_FROM: Final = "dlq_replay"
-Headers = tuple[tuple[str, bytes], ...]
 SOURCES: Final = {dead_letters(topic.name): topic.name for topic in PUBLIC}
 """Topic of dead letters → the topic that they come from."""
 _ID: Final = re.compile(r"([a-z0-9.]{1,100})~(\d{1,6})~(\d{1,18})", re.ASCII)

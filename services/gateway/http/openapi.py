@@ -84,7 +84,7 @@ def openapi_document(
 
     ``permission`` takes a method and a path with its parameters in braces.
     """
-    operations = sorted(operations_of(app, permission), key=_place)
+    operations = sorted(operations_of(app, permission), key=_order)
     read = structs(kind for one in operations for kind in taken(one))
     sent = structs([*(kind for one in operations for kind in given(one)), ProblemDetails])
     schemas = components(read | sent, sent=sent - read, known=server.known)
@@ -119,7 +119,7 @@ def operations_of(app: Litestar, permission: Callable[[str, str], str]) -> Itera
                     yield Operation(route.path_format, method.lower(), handler, allowed)
 
 
-def _place(operation: Operation) -> tuple[bool, str, int]:
+def _order(operation: Operation) -> tuple[bool, str, int]:
     """Return a sort key: by path, reading before writing, and unversioned paths last."""
     return not operation.path.startswith("/v1/"), operation.path, _METHODS.index(operation.method)
 

@@ -35,7 +35,7 @@ from services.gateway.http.schemas import REF, Json, Known, example, inline, sch
 
 JSON: Final = "application/json"
 FORMS: Final = ("multipart/form-data", "application/x-www-form-urlencoded")
-_PLACES: Final[Mapping[type[ParameterKwarg], str]] = {
+_LOCATIONS: Final[Mapping[type[ParameterKwarg], str]] = {
     PathParameter: "path",
     QueryParameter: "query",
     HeaderParameter: "header",
@@ -100,7 +100,7 @@ class Operation(NamedTuple):
     def parameters(self) -> Mapping[str, FieldDefinition]:
         """Return argument → definition, for the arguments that come from path, query or headers."""
         known = self.handler.parsed_fn_signature.parameters
-        return {name: field for name, field in known.items() if _place(field)}
+        return {name: field for name, field in known.items() if _location(field)}
 
     @property
     def body(self) -> FieldDefinition | None:
@@ -133,10 +133,10 @@ class Operation(NamedTuple):
     @property
     def error_codes(self) -> Collection[str]:
         """Return the codes of all errors that it can answer with."""
-        places = {_place(field) for field in self.parameters.values()}
+        locations = {_location(field) for field in self.parameters.values()}
         codes = {*OF_ANY_REQUEST, *self.handler.opt.get("errors", ())}
-        codes |= {*OF_PARAMETERS} if "query" in places else set()
-        codes |= {"not_found"} if "path" in places else set()
+        codes |= {*OF_PARAMETERS} if "query" in locations else set()
+        codes |= {"not_found"} if "path" in locations else set()
         codes |= {*OF_A_BODY} if self.body or self.form else set()
         return codes - (OF_A_KEY if self.permission == "public" else set())
 
@@ -177,10 +177,10 @@ def describe(operation: Operation, schemas: Mapping[str, Json], server: Describe
     return described
 
 
-def _place(field: FieldDefinition) -> str:
+def _location(field: FieldDefinition) -> str:
     """Return the source of a parameter; empty for an argument that is none."""
     definition = field.kwarg_definition
-    return _PLACES.get(type(definition), "") if isinstance(definition, ParameterKwarg) else ""
+    return _LOCATIONS.get(type(definition), "") if isinstance(definition, ParameterKwarg) else ""
 
 
 def _security(permission: str, *, keys_required: bool) -> list[Json]:
@@ -193,7 +193,7 @@ def _security(permission: str, *, keys_required: bool) -> list[Json]:
 def _parameter(name: str, field: FieldDefinition, known: Known) -> Json:
     definition = field.kwarg_definition
     assert isinstance(definition, ParameterKwarg)  # noqa: S101  # only those are parameters
-    place = _place(field)
+    location = _location(field)
     schema = schema_of(field.raw, with_null=False)
     write_known(schema, known)
     schema |= {
@@ -205,9 +205,9 @@ def _parameter(name: str, field: FieldDefinition, known: Known) -> Json:
         schema["default"] = field.default
     described: Json = {
         "name": definition.name or name,
-        "in": place,
+        "in": location,
         "description": definition.description or schema.get("description", ""),
-        "required": place == "path",
+        "required": location == "path",
         "schema": schema,
     }
     schema.pop("description", None)

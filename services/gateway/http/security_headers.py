@@ -10,7 +10,7 @@ from typing import Final, final
 
 from services.gateway.http.pages import DATA_POLICY, PAGE_POLICY
 from services.gateway.http.problems import ORIGINAL, PROBLEM_JSON, problem_json
-from shared.telemetry.middleware import App, Message, Receive, Scope, Send
+from shared.telemetry.middleware import App, AsgiMessage, AsgiScope, Receive, Send
 
 MAX_BODY: Final = 1_048_576
 # A date of structured fields: https://www.rfc-editor.org/rfc/rfc9745#section-2.1
@@ -47,14 +47,14 @@ class SecurityHeaders:
         self._own = frozenset(origin.encode() for origin in own)
         self._allowed = frozenset(origin.encode() for origin in allowed)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         origin = self._allowed_origin(scope)
         started = False
 
-        async def send_with_headers(message: Message) -> None:
+        async def send_with_headers(message: AsgiMessage) -> None:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
@@ -76,15 +76,17 @@ class SecurityHeaders:
                 await _leave(scope, send_with_headers, started=started)
                 raise
 
-    def _allowed_origin(self, scope: Scope) -> bytes | None:
+    def _allowed_origin(self, scope: AsgiScope) -> bytes | None:
         origins = _values(scope, b"origin")
         return origins[0] if len(origins) == 1 and origins[0] in self._allowed else None
 
-    def _is_foreign(self, scope: Scope) -> bool:
+    def _is_foreign(self, scope: AsgiScope) -> bool:
         origins = _values(scope, b"origin")
         return len(origins) > 1 or not (self._own | self._allowed).issuperset(origins)
 
-    def _completed(self, scope: Scope, headers: list[Header], origin: bytes | None) -> list[Header]:
+    def _completed(
+        self, scope: AsgiScope, headers: list[Header], origin: bytes | None
+    ) -> list[Header]:
         present = {name.lower(): value for name, value in headers}
         page = present.get(b"content-type", b"").startswith(b"text/html")
         wanted = {
@@ -106,12 +108,12 @@ class SecurityHeaders:
         return [*headers, (b"vary", b"Origin")]
 
 
-def _is_preflight(scope: Scope) -> bool:
+def _is_preflight(scope: AsgiScope) -> bool:
     asked_method = _values(scope, b"access-control-request-method")
     return scope["method"] == "OPTIONS" and bool(asked_method)
 
 
-def _refusal(scope: Scope) -> tuple[int, str, str] | None:
+def _refusal(scope: AsgiScope) -> tuple[int, str, str] | None:
     """Return status, code and detail for a request that no route may see; else None."""
     # A small compressed body could inflate to gigabytes.
     codings = {coding.strip().lower() for coding in _values(scope, b"content-encoding")}
@@ -122,7 +124,7 @@ def _refusal(scope: Scope) -> tuple[int, str, str] | None:
     return None
 
 
-async def _preflight(scope: Scope, send: Send) -> None:
+async def _preflight(scope: AsgiScope, send: Send) -> None:
     asked = b", ".join(_values(scope, b"access-control-request-headers"))
     headers: list[Header] = [
         (b"access-control-allow-methods", _METHODS),
@@ -134,7 +136,7 @@ async def _preflight(scope: Scope, send: Send) -> None:
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _leave(scope: Scope, send: Send, *, started: bool) -> None:
+async def _leave(scope: AsgiScope, send: Send, *, started: bool) -> None:
     """Answer a request that the stopping server no longer waits for, or end its stream."""
     with suppress(Exception):  # the client may be gone, or the answer shorter than announced
         if started:
@@ -145,7 +147,7 @@ async def _leave(scope: Scope, send: Send, *, started: bool) -> None:
 
 
 async def _refuse(
-    scope: Scope,
+    scope: AsgiScope,
     send: Send,
     status: int,
     code: str,
@@ -164,13 +166,13 @@ async def _refuse(
     await send({"type": "http.response.body", "body": body})
 
 
-def _values(scope: Scope, name: bytes) -> list[bytes]:
+def _values(scope: AsgiScope, name: bytes) -> list[bytes]:
     return [value for key, value in scope["headers"] if key == name]
 
 
 def own_origins(public_url: str, hosts: Collection[str]) -> set[str]:
     """Return the origin of the public URL, and the same port under this machine's other names."""
-    scheme, _, place = public_url.partition("://")
-    port = place.rpartition(":")[2]
+    scheme, _, rest = public_url.partition("://")
+    port = rest.rpartition(":")[2]
     suffix = f":{port}" if port.isdigit() else ""
     return {public_url, *(f"{scheme}://{host}{suffix}" for host in hosts)}

@@ -55,7 +55,7 @@ _LIMIT: Final = text("LIMIT :limit").bindparams(bindparam("limit", type_=BigInte
 # https://www.sqlite.org/lang_expr.html#like
 _LIKE: Final = re.compile("[/%_]")
 _WEB_LINK: Final = re.compile(r"https?://[^/?#]", re.IGNORECASE)
-Key = tuple[str, str, str]
+ItemKey = tuple[str, str, str]
 _STORED: Final = KeyLookup(items.c.id, items.c.version, items.c.offset)
 
 
@@ -65,7 +65,7 @@ class SyncedItem(Item, frozen=True, kw_only=True):
     synced_at: SyncedAt
 
     @property
-    def key(self) -> Key:
+    def key(self) -> ItemKey:
         return self.connection_id, self.resource, self.id
 
 
@@ -94,7 +94,7 @@ class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
     resource: str | None = None
     q: str | None = None
     synced_since: str | None = None
-    after: Key | None = None
+    after: ItemKey | None = None
     limit: int = 50
 
 
@@ -111,10 +111,10 @@ async def write(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> int:
     return await _GUARDED_ALL.run(db, [_IN_ORDER(row) for row in rows])
 
 
-async def stale_appends(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[Key]:
+async def stale_appends(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> set[ItemKey]:
     """Return the keys of the rows that come after a newer version on the topic."""
     mine = {key(row): row for row in rows}
-    found: set[Key] = set()
+    found: set[ItemKey] = set()
     async for stored, version, offset in _stored_versions(db, mine):
         # If the stored offset is not lower, we have read this record before: it is not stale.
         if version > mine[stored]["version"] and offset < mine[stored]["offset"]:
@@ -122,14 +122,14 @@ async def stale_appends(db: AsyncConnection, rows: Sequence[dict[str, Any]]) -> 
     return found
 
 
-async def versions(db: AsyncConnection, keys: Collection[Key]) -> dict[Key, int]:
+async def versions(db: AsyncConnection, keys: Collection[ItemKey]) -> dict[ItemKey, int]:
     """Return the stored versions of these keys, deletions included."""
     return {stored: version async for stored, version, _ in _stored_versions(db, keys)}
 
 
 async def _stored_versions(
-    db: AsyncConnection, keys: Collection[Key]
-) -> AsyncIterator[tuple[Key, int, int]]:
+    db: AsyncConnection, keys: Collection[ItemKey]
+) -> AsyncIterator[tuple[ItemKey, int, int]]:
     """Yield key, version and offset of the stored rows with these keys."""
     lanes: dict[tuple[str, str], list[str]] = {}
     for connection_id, resource, id_ in keys:
@@ -141,7 +141,7 @@ async def _stored_versions(
             yield (connection_id, resource, id_), version, offset
 
 
-def key(row: Mapping[str, Any]) -> Key:
+def key(row: Mapping[str, Any]) -> ItemKey:
     return row["connection_id"], row["resource"], row["id"]
 
 
@@ -182,7 +182,7 @@ async def _rows(
     return [_synced(row) for row in rows]
 
 
-async def get(db: AsyncConnection, key: Key) -> SyncedItem | None:
+async def get(db: AsyncConnection, key: ItemKey) -> SyncedItem | None:
     connection_id, resource, id_ = key
     found = select(*_SHOWN).where(
         items.c.connection_id == connection_id,

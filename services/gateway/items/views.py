@@ -14,7 +14,7 @@ from services.gateway.context import GatewayContext
 from services.gateway.http.fields import NextPageToken
 from services.gateway.http.parameters import PageTokens, check_page_size, moment
 from services.gateway.items import queries as items
-from services.gateway.items.queries import ItemQuery, Key, SyncedItem
+from services.gateway.items.queries import ItemKey, ItemQuery, SyncedItem
 from shared.errors import BadRequest, NotFound, quoted
 from shared.settings import configured_for
 
@@ -70,7 +70,7 @@ async def list_items(
         resource=resource,
         q=q,
         synced_since=since,
-        after=tokens.read(page_token, Key),
+        after=tokens.read(page_token, ItemKey),
         limit=page_size + 1,
     )
     async with context.database.read() as db:

@@ -10,7 +10,7 @@ import msgspec
 
 from services.gateway.security import queries
 from services.gateway.security.keys import parse_key
-from services.gateway.security.queries import SCOPES, ApiKey, Scope, Session
+from services.gateway.security.queries import SCOPES, ApiKey, KeyScope, Session
 from services.gateway.throttle import Throttle, address_source
 from shared import clock
 from shared.crypto import hash_token, same
@@ -50,13 +50,13 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     org: str | None
-    scope: Scope
+    scope: KeyScope
     prefix: str | None = None
     key_name: str | None = None
     csrf: str | None = None
     session: str | None = None
 
-    def may(self, needed: Scope) -> bool:
+    def may(self, needed: KeyScope) -> bool:
         return SCOPES.index(self.scope) >= SCOPES.index(needed)
 
 

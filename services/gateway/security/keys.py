@@ -15,7 +15,7 @@ from services.gateway.context import GatewayContext
 from services.gateway.http.fields import TIME, KeyPrefix, NextPageToken
 from services.gateway.http.parameters import PageTokens, check_page_size
 from services.gateway.security import queries
-from services.gateway.security.queries import SCOPES, ApiKey, Position, Scope
+from services.gateway.security.queries import SCOPES, ApiKey, KeyMark, KeyScope
 from shared import clock
 from shared.contracts.envelope import timestamp
 from shared.crypto import hash_token
@@ -74,7 +74,7 @@ class KeyView(msgspec.Struct, frozen=True, kw_only=True):
         str, Meta(description="The organisation that it belongs to.", examples=["acme"])
     ]
     scope: Annotated[
-        Scope,
+        KeyScope,
         Meta(description="What it may do; each scope includes those before it.", examples=["read"]),
     ]
     name: Annotated[
@@ -131,7 +131,7 @@ async def list_key_page(
     """Return a page of an organisation's keys, oldest first. Raises ``BadToken``."""
     check_page_size(page_size)
     tokens = PageTokens(context.page_tokens, "keys", org)
-    after = tokens.read(page_token, Position)
+    after = tokens.read(page_token, KeyMark)
     async with context.database.read() as db:
         found = await queries.find_keys(db, org=org, after=after, limit=page_size + 1)
     token = tokens.next(found, page_size, lambda key: (key.org_id, key.created_at, key.prefix))
@@ -189,7 +189,7 @@ async def create_key(
         # A fast hash is enough: nobody tries out 238 random bits, and every request computes it.
         digest=hash_token(text.secret),
         org_id=org,
-        scope=cast("Scope", scope),
+        scope=cast("KeyScope", scope),
         name=name,
         created_at=now,
         expires_at=None if expires_in_days is None else now + expires_in_days * _DAY_S,

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from services.gateway.security.queries import Scope
+from services.gateway.security.queries import KeyScope
 
-Permission = Literal["public"] | Scope
+Permission = Literal["public"] | KeyScope
 
 PART: Final = "/v1/connections/{connection_id}/resources/{resource}/parts/{part}"
 PERMISSIONS: Final[Mapping[str, Permission]] = {

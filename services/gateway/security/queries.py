@@ -10,11 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import api_keys, sessions
 
-Scope = Literal["read", "write", "admin"]
-SCOPES: Final[tuple[Scope, ...]] = ("read", "write", "admin")
+KeyScope = Literal["read", "write", "admin"]
+SCOPES: Final[tuple[KeyScope, ...]] = ("read", "write", "admin")
 """Each includes those before it."""
-Position = tuple[str, float, str]
-"""Organisation, time and prefix of a key: its position in a listing."""
+KeyMark = tuple[str, float, str]
+"""Organisation, time and prefix of a key: where a page of a listing ended."""
 
 
 class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,7 +23,7 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     prefix: str
     digest: str
     org_id: str
-    scope: Scope
+    scope: KeyScope
     name: str
     created_at: float
     expires_at: float | None = None
@@ -47,7 +47,7 @@ async def find_keys(
     db: AsyncConnection,
     *,
     org: str | None = None,
-    after: Position | None = None,
+    after: KeyMark | None = None,
     limit: int | None = None,
 ) -> list[ApiKey]:
     """Return keys, oldest first, including revoked ones; None goes organisation by organisation."""

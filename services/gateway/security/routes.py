@@ -23,7 +23,7 @@ from services.gateway.security.keys import (
     list_key_page,
     revoke_key,
 )
-from services.gateway.security.queries import Scope
+from services.gateway.security.queries import KeyScope
 from shared.errors import Forbidden
 
 TAGS: Final = ["API keys"]
@@ -33,7 +33,7 @@ class NewKey(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """The scope, name and lifetime of a new key."""
 
     scope: Annotated[
-        Scope,
+        KeyScope,
         Meta(
             description="What it may do; each scope includes those before it: read, write, "
             "admin. The default is `read`.",

@@ -21,12 +21,12 @@ from shared.connector import (
     Lookup,
     Page,
     Part,
+    PartSchema,
     Place,
     Reject,
     Request,
     Response,
     RetryLater,
-    Schema,
 )
 from shared.providers.airtable import RECORDS, SCHEMA, mapping, problems
 from shared.providers.airtable.mapping import WalkedTable
@@ -54,7 +54,7 @@ class AirtableConnector:
     def parts(self, resource: str) -> tuple[Part, ...]:
         return (BASES if resource == "bases" else LIST_OF_BASES,)
 
-    async def schema(self, call: Call, resource: str, part: Part) -> Schema:  # noqa: ARG002
+    async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:  # noqa: ARG002
         base = base_and_table(part)[0]
         try:
             return mapping.base_schema(await _list_tables(call, base, f"base {base}"))

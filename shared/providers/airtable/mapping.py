@@ -12,10 +12,10 @@ import msgspec
 
 from shared.connector import (
     MALFORMED_PAGE,
+    PartSchema,
     Record,
     Rejected,
     RetryLater,
-    Schema,
 )
 
 WEB: Final = "https://airtable.com"
@@ -70,13 +70,13 @@ class WalkedTable(msgspec.Struct, frozen=True, array_like=True):
         return cls(schema.id, shorten(schema.name) or schema.id, schema.primary_field_id, names)
 
 
-def base_schema(raws: list[Any]) -> Schema:
+def base_schema(raws: list[Any]) -> PartSchema:
     """Return the connector's schema for all parts of a base: the tables by their id."""
     tables = [WalkedTable.of(schema) for schema in each(raws, "tables", table_schema)[0]]
     return {table.id: msgspec.to_builtins(table) for table in tables}
 
 
-def table_in(schema: Schema | None, id_: str) -> WalkedTable | None:
+def table_in(schema: PartSchema | None, id_: str) -> WalkedTable | None:
     found = (schema or {}).get(id_)
     return None if found is None else msgspec.convert(found, WalkedTable)
 

@@ -20,12 +20,12 @@ from shared.connector import (
     Lookup,
     Page,
     Part,
+    PartSchema,
     Place,
     Reject,
     Request,
     Response,
     RetryLater,
-    Schema,
 )
 from shared.providers.hubspot.mapping import TYPE_IDS, is_object_id, read_rows
 from shared.providers.hubspot.problems import FORBIDDEN, NOT_FOUND, URL_TOO_LONG, limits, problem
@@ -45,7 +45,7 @@ class HubSpotConnector:
     def parts(self, resource: str) -> tuple[Part, ...]:
         return (Part(id=resource, name=f"the {resource}", schema=resource),)
 
-    async def schema(self, call: Call, resource: str, part: Part) -> Schema:  # noqa: ARG002
+    async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:  # noqa: ARG002
         return (await _columns(call, resource)).schema()
 
     async def page(self, call: Call, resource: str, place: Place) -> Page:

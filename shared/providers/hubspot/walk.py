@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from shared.connector import Schema
+from shared.connector import PartSchema
 
 URL_ROOM: Final = 15_000
 """Bytes of a URL that property names may take at first. How many HubSpot's edge lets through is not
@@ -31,10 +31,10 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     link: str | None = None
 
     @classmethod
-    def from_schema(cls, schema: Schema | None) -> Columns:
+    def from_schema(cls, schema: PartSchema | None) -> Columns:
         return msgspec.convert(schema or {}, cls)
 
-    def schema(self) -> Schema:
+    def schema(self) -> PartSchema:
         return {"names": list(self.names), "link": self.link}
 
 

@@ -23,11 +23,11 @@ from shared.connector import (
     Lookup,
     Page,
     Part,
+    PartSchema,
     Place,
     Reject,
     Request,
     Response,
-    Schema,
 )
 from shared.providers.notion import VERSION
 from shared.providers.notion.mapping import in_trash, read, sources
@@ -53,7 +53,7 @@ class NotionConnector:
             return (found,)
         return (found, Part(id=SOURCES, name="the list of data sources", lists=True))
 
-    async def schema(self, call: Call, resource: str, part: Part) -> Schema:  # noqa: ARG002
+    async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:  # noqa: ARG002
         # Each page names its own properties.
         return {}
 

@@ -64,8 +64,8 @@ def read(kind: str, results: Iterable[Any]) -> tuple[list[Record], list[Rejected
     Objects of another kind and objects in the trash are passed over.
     """
     reader, records, rejected = READERS[kind], [], []
-    for place, found in enumerate(results):
-        pointer = f"/results/{place}"
+    for index, found in enumerate(results):
+        pointer = f"/results/{index}"
         try:
             if found["object"] == kind and not in_trash(found):
                 records.append(reader(found))

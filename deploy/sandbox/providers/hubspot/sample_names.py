@@ -32,8 +32,8 @@ TAILS: Final = _words(
 )
 FORMS: Final = ("Inc.", "GmbH", "Ltd", "AB", "SARL", "LLC", "Co.", "")
 PLACES: Final = tuple(
-    tuple(place.split("|"))
-    for place in (
+    tuple(town.split("|"))
+    for town in (
         "Boston|Massachusetts|02110|United States|America/New_York",
         "Austin|Texas|78701|United States|America/Chicago",
         "Berlin|Berlin|10115|Germany|Europe/Berlin",

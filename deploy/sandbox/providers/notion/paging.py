@@ -31,7 +31,7 @@ Key = tuple[str, str]
 
 
 class CursorPosition(msgspec.Struct, frozen=True, array_like=True):
-    """Hold a place in a listing.
+    """Hold a position in a listing.
 
     ``query`` is a digest of the request: a cursor works only with the query it came from. ``page``
     counts from 0.
@@ -81,20 +81,24 @@ def cut(
     digest = blake2b(
         msgspec.json.encode([request.account, query], order="deterministic"), digest_size=8
     ).hexdigest()
-    place = _place(request, digest)
+    position = _position(request, digest)
     size = _size(request)
-    if place.page % EMPTY_EVERY == EMPTY_EVERY - 4:
+    if position.page % EMPTY_EVERY == EMPTY_EVERY - 4:
         size = 0
-    elif place.page % SHORT_EVERY == SHORT_EVERY - 3:
+    elif position.page % SHORT_EVERY == SHORT_EVERY - 3:
         size = max(1, size // 2)
-    limit = size if most is None else min(size, most - place.given)
-    found = _from(keys, place.after, limit + 1, descending=descending, keep=keep)
+    limit = size if most is None else min(size, most - position.given)
+    found = _from(keys, position.after, limit + 1, descending=descending, keep=keep)
     here, more = found[:limit], len(found) > limit
-    given = place.given + len(here)
+    given = position.given + len(here)
     if not more or given == most:
         return ListingPage([id_ for _, id_ in here], None, capped=more)
     following = CursorPosition(
-        digest, request.world.clock.now(), place.page + 1, given, here[-1] if here else place.after
+        digest,
+        request.world.clock.now(),
+        position.page + 1,
+        given,
+        here[-1] if here else position.after,
     )
     return ListingPage([id_ for _, id_ in here], _signed(request.world, following))
 
@@ -143,16 +147,16 @@ def _size(request: SandboxRequest) -> int:
     return size
 
 
-def _place(request: SandboxRequest, digest: str) -> CursorPosition:
+def _position(request: SandboxRequest, digest: str) -> CursorPosition:
     cursor = _given(request, "start_cursor")
     if cursor is None:
         return CursorPosition(digest, request.world.clock.now())
-    place = _opened(request.world, cursor) if isinstance(cursor, str) else None
-    if place is None or place.query != digest:
+    position = _opened(request.world, cursor) if isinstance(cursor, str) else None
+    if position is None or position.query != digest:
         raise _bad_cursor(str(cursor)[:80])
-    if request.world.clock.now() - place.issued > CURSOR_LIFETIME_S:
+    if request.world.clock.now() - position.issued > CURSOR_LIFETIME_S:
         raise _bad_cursor(cursor[:80])
-    return place
+    return position
 
 
 def _bad_cursor(cursor: str) -> ErrorResponse:
@@ -163,8 +167,8 @@ def _signature(world: World, raw: bytes) -> bytes:
     return hmac.digest(world.client.secret.encode(), b"cursor:" + raw, "sha256")[:9]
 
 
-def _signed(world: World, place: CursorPosition) -> str:
-    raw = msgspec.json.encode(place)
+def _signed(world: World, position: CursorPosition) -> str:
+    raw = msgspec.json.encode(position)
     return base64.urlsafe_b64encode(_signature(world, raw) + raw).decode().rstrip("=")
 
 
