@@ -25,7 +25,7 @@ ITEMS: Final = Counter(
     "provider",
     "outcome",
 )
-ENDED: Final = Counter("tributary_jobs_ended", "Jobs that ended, by outcome.", "state")
+ENDED: Final = Counter("tributary_jobs_ended", "Jobs that ended, by outcome.", "outcome")
 WAITS: Final = Counter(
     "tributary_quota_waits", "Calls that waited for a provider's quota.", "provider"
 )

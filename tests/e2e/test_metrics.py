@@ -102,7 +102,7 @@ def test_a_load_raises_pages_items_and_jobs_and_leaves_no_lag(one: Product) -> N
     assert fetched("tributary_items_total", provider=PROVIDER, outcome="sent") == TOTAL
     assert fetched("tributary_items_total") == TOTAL
     assert fetched("tributary_pages_total", provider=PROVIDER) >= len(COUNTS)
-    assert fetched("tributary_jobs_ended_total", state="done") == len(COUNTS)
+    assert fetched("tributary_jobs_ended_total", outcome="done") == len(COUNTS)
     assert after("tributary_jobs") == 0
     assert (after("tributary_slots"), after("tributary_workers")) == (8, 1)
     read = rise(gateway, seen(one, "GATEWAY", "tributary_consumer_lag_messages", 0, topic=ITEMS))
