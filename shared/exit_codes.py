@@ -3,6 +3,7 @@
   0  done, or stopped by a signal
   1  something was refused, or something it needs is away
   2  the input is wrong: arguments, settings, or a port or folder that is already in use
+ 70  other fetchers gave this one up and took its jobs: it leaves at once, and may be started again
 
 Anything else is a bug of ours and ends in a traceback.
 """
@@ -19,6 +20,8 @@ from shared.transient import is_transient
 DONE: Final = 0
 REFUSED: Final = 1
 MISUSED: Final = 2
+GIVEN_UP: Final = 70
+"""``EX_SOFTWARE`` of sysexits.h. The fetcher ends with it by itself, so that nothing is flushed."""
 
 
 class Refusal(Exception):

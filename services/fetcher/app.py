@@ -7,7 +7,6 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from typing import Final
 
 from litestar import Litestar
 from redis.asyncio import Redis
@@ -22,6 +21,7 @@ from services.fetcher.store import relay as open_relay
 from services.fetcher.worker import Worker
 from shared.db import Database, check_layout
 from shared.errors import TributaryError
+from shared.exit_codes import GIVEN_UP
 from shared.http import HttpClient
 from shared.kafka import Consumers, Producer, check_topics
 from shared.outbox import Relay
@@ -30,9 +30,6 @@ from shared.quota import Quota
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OpenResources, error_body, health, metrics, services_only
-
-# sysexits.h: an internal error. The supervisor of the process starts it again.
-EX_SOFTWARE: Final = 70
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ def leave_at_once() -> None:
     """End this process without flushing its producer."""
     # What the producer still holds is old by now. If it were appended late, compaction would keep
     # it instead of what another worker has sent since.
-    os._exit(EX_SOFTWARE)
+    os._exit(GIVEN_UP)
 
 
 async def _cancel(task: asyncio.Task[None]) -> None:
