@@ -25,8 +25,8 @@ MOST: Final = 10_000
 
 class _Failures(msgspec.Struct):
     count: int = 0
-    last: float = 0.0
-    until: float = 0.0
+    last_at: float = 0.0
+    blocked_until: float = 0.0
 
 
 @final
@@ -49,7 +49,7 @@ class Throttle:
         """
         now, sources = self._clock(), list(sources)
         wait = max(
-            (self._failures[one].until - now for one in sources if one in self._failures),
+            (self._failures[one].blocked_until - now for one in sources if one in self._failures),
             default=0.0,
         )
         if wait > 0:
@@ -59,13 +59,13 @@ class Throttle:
 
     def _count(self, source: str, now: float) -> None:
         known = self._failures.pop(source, None)
-        if known is None or now - known.last > FORGOTTEN_S:
+        if known is None or now - known.last_at > FORGOTTEN_S:
             known = _Failures()
         known.count += 1
-        known.last = now
+        known.last_at = now
         if known.count >= FREE:
             # The exponent is capped too: a float overflows at 2**1024.
-            known.until = now + min(2.0 ** min(known.count - FREE, 60), LONGEST_S)
+            known.blocked_until = now + min(2.0 ** min(known.count - FREE, 60), LONGEST_S)
         self._failures[source] = known
         if len(self._failures) > MOST:
             self._failures.popitem(last=False)

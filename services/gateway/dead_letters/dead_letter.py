@@ -55,7 +55,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     size: int
     whole: bool
     headers: Headers
-    at: float
+    stored_at: float
 
     @property
     def replayable(self) -> bool:
@@ -84,7 +84,7 @@ def parse(logged: LoggedRecord) -> DeadLetter:
         size=len(record.value or b"") if size is None else size,
         whole=size is None,
         headers=headers,
-        at=logged.appended_at,
+        stored_at=logged.appended_at,
     )
 
 
@@ -269,7 +269,7 @@ def _facts(letter: DeadLetter, replayed_at: float | None) -> dict[str, Any]:
         "org_id": letter.org_id,
         "key": letter.key.decode(errors="backslashreplace"),
         "bytes": letter.size,
-        "stored_at": timestamp(letter.at),
+        "stored_at": timestamp(letter.stored_at),
         "replayable": letter.replayable,
         "replayed_at": None if replayed_at is None else timestamp(replayed_at),
     }

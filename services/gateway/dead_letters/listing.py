@@ -101,7 +101,7 @@ class _Backwards:
 
     def _age(self, partition: TopicPartition) -> tuple[float, str]:
         letter = self._held[partition][-1]
-        return letter.at, letter.id
+        return letter.stored_at, letter.id
 
     async def _fetch(self, partitions: list[TopicPartition]) -> None:
         ends = {partition: self._unread[partition] for partition in partitions}
