@@ -50,7 +50,7 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
 
 
 Location = Path | Schema
-"""Where a service's tables are: an SQLite file, or a schema of a PostgreSQL database."""
+"""The home of a service's tables: an SQLite file, or a schema of a PostgreSQL database."""
 
 
 def store_name(location: Location) -> str:
