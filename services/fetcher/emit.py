@@ -5,6 +5,7 @@ An object that could not be read is kept as a dead letter.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Final
@@ -160,12 +161,12 @@ async def send_dead_letters(
 def content_digest(record: Record) -> bytes:
     """Return 16 bytes that change when the record's content changes, but not with its key order.
 
-    The content is the record without ``part`` and ``replaces``. If its connector sets ``content``,
-    that stands in for ``raw``.
+    The content is the record without ``part``, ``replaces`` and ``odd``. If its connector sets
+    ``content``, that stands in for ``raw``.
     """
     fields = msgspec.structs.asdict(record)
     content = fields.pop("content")
-    for whereabouts in ("part", "replaces"):
+    for whereabouts in ("part", "replaces", "odd"):
         del fields[whereabouts]
     if content is not None:
         fields["raw"] = content
@@ -203,6 +204,9 @@ def _added(receipt: Receipt, page: Page | Lookup, *, emitted: int, oversized: in
     reasons = dict(receipt.drop_reasons)
     if page.rejected:
         reasons[MALFORMED] = reasons.get(MALFORMED, 0) + len(page.rejected)
+    odd = Counter(receipt.odd_fields)
+    for record in page.records:
+        odd.update(record.odd)
     return msgspec.structs.replace(
         receipt,
         read=receipt.read + len(page.records) + len(page.rejected),
@@ -211,4 +215,5 @@ def _added(receipt: Receipt, page: Page | Lookup, *, emitted: int, oversized: in
         oversized=receipt.oversized + oversized,
         dropped=receipt.dropped + len(page.rejected),
         drop_reasons=reasons,
+        odd_fields=dict(odd),
     )

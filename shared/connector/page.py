@@ -58,7 +58,8 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     provider gave it. ``content`` is that of it whose change makes a new version of the item; None
     means all of it. ``part`` is the id of the part that it belongs to by its own parent, which is
     not always the one that it was found in; None means that one. ``replaces`` are ids of objects
-    that were merged into it, as far as it names them.
+    that were merged into it, as far as it names them. ``odd`` names fields beside the content (a
+    time, a link, a name) that are not what they should be: they are null, and ``raw`` has them.
     """
 
     id: str
@@ -71,6 +72,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     modified_at: str | None = None
     part: str | None = None
     replaces: tuple[str, ...] = ()
+    odd: tuple[str, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from datetime import datetime
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 
-from shared.contracts.envelope import TYPE_PREFIX, Message, timestamp
+from shared.contracts.envelope import TYPE_PREFIX, Message, timestamp, timestamp_of
 from shared.contracts.topics import ITEMS
 from shared.contracts.vocabulary import (
     ConnectionId,
@@ -32,6 +34,7 @@ EPOCHS: Final = 1 << 33
 """Lane epochs stay below this, so that versions stay below 2^53, exact in JavaScript."""
 MAX_BYTES: Final = 900_000
 """Larger items travel with ``raw: null`` and their size."""
+_IN_UTC: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z")
 
 
 class Item(
@@ -61,6 +64,24 @@ class ItemRef(msgspec.Struct, frozen=True, kw_only=True):
     connection_id: ConnectionId
     resource: ResourceSlug
     id: ItemId
+
+
+def provider_time(value: object) -> str | None:
+    """Return a provider's time as RFC 3339 in UTC, None if it is no time, or one without an offset.
+
+    What is in UTC already stays as it is, to the last digit.
+    """
+    if not isinstance(value, str):
+        return None
+    try:
+        at = datetime.fromisoformat(value)
+        if at.tzinfo is None:
+            return None
+        if _IN_UTC.fullmatch(value):
+            return value
+        return timestamp_of(at)
+    except (ValueError, OverflowError):  # the year 0 or 10000, in UTC
+        return None
 
 
 def version(lane_epoch: int, page: int) -> int:

@@ -166,6 +166,14 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         dict[str, int],
         Meta(description="Code → number of dropped objects.", examples=[{"malformed": 1}]),
     ] = {}
+    odd_fields: Annotated[
+        dict[str, int],
+        Meta(
+            description="Field → number of objects in which it could not be read, such as a time "
+            "that is none. It is null in the item; `raw` has it as it came.",
+            examples=[{"created_time": 1}],
+        ),
+    ] = {}
     changed_meanwhile: Annotated[
         int | None,
         Meta(description="Objects that changed while they were being read.", examples=[0]),

@@ -35,6 +35,27 @@ KINDS: dict[str, Any] = {
 }
 
 
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("2026-01-31T09:30:08.123Z", "2026-01-31T09:30:08.123Z"),
+        ("2026-01-31T09:30:08Z", "2026-01-31T09:30:08Z"),
+        ("2026-01-31T09:30:08.123456789Z", "2026-01-31T09:30:08.123456789Z"),
+        ("2026-01-31T10:30:08+01:00", "2026-01-31T09:30:08.000Z"),
+        ("2026-01-31T09:30:08", None),
+        ("2026-01-31", None),
+        ("2026-02-30T09:30:08Z", None),
+        ("0001-01-01T00:00:00+14:00", None),
+        ("", None),
+        ("yesterday", None),
+        (1_769_851_808_123, None),
+        (None, None),
+    ],
+)
+def test_a_providers_time_is_rfc_3339_in_utc_or_nothing(given: object, kept: str | None) -> None:
+    assert items.provider_time(given) == kept
+
+
 @pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.json")), ids=lambda path: path.stem)
 def test_a_message_of_version_1_still_decodes_and_says_the_same(path: Path) -> None:
     kind = path.name.split(".")[0]

@@ -19,6 +19,11 @@ def test_what_is_no_content_of_the_record_changes_no_digest() -> None:
     assert content_digest(replace(APPLE, raw={"seen": "tomorrow", "n": 1})) == content_digest(APPLE)
 
 
+def test_neither_does_where_it_belongs_nor_what_was_odd_about_it() -> None:
+    moved = replace(APPLE, part="p", replaces=("0",), odd=("parent",))
+    assert content_digest(moved) == content_digest(APPLE)
+
+
 def test_every_other_change_changes_the_digest() -> None:
     changed = [
         replace(APPLE, id="2"),

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from services.fetcher.tests.crashing import Fetcher
@@ -95,6 +96,19 @@ async def test_empty_pages_with_new_cursors_are_no_loop(fetcher: Fetcher) -> Non
     fetcher.orchard.script["apples"] = page
     told = (await loaded(fetcher))["apples"]
     assert (told.state, told.items) == ("done", 3)
+
+
+async def test_odd_fields_beside_the_content_are_counted_by_name(fetcher: Fetcher) -> None:
+    def page(cursor: Cursor | None) -> Page:
+        n = number_of(cursor)
+        odd = msgspec.structs.replace(apple(n), odd=("created_time", "url"))
+        return Page(records=[odd, apple(n + 10)], cursor={"n": n + 1} if n < 2 else None)
+
+    fetcher.orchard.script["apples"] = page
+    told = (await loaded(fetcher))["apples"]
+    assert (told.state, told.items) == ("done", 6)
+    assert told.receipt is not None
+    assert told.receipt.odd_fields == {"created_time": 3, "url": 3}
 
 
 async def test_T21_a_record_that_cannot_be_read_is_kept_and_deletes_nothing(

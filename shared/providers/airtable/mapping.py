@@ -17,6 +17,7 @@ from shared.connector import (
     Rejected,
     RetryLater,
 )
+from shared.contracts.items import provider_time
 
 WEB: Final = "https://airtable.com"
 LONGEST_NAME: Final = 200
@@ -34,26 +35,21 @@ RecordId = Annotated[str, msgspec.Meta(pattern=r"^rec[0-9A-Za-z]+\Z")]
 
 class AirtableBase(msgspec.Struct, frozen=True, rename="camel"):
     id: AppId
-    name: str = ""
-    permission_level: str = ""
-
-
-class AirtableField(msgspec.Struct, frozen=True):
-    id: str
-    name: str
+    name: Any = None
+    permission_level: Any = None
 
 
 class AirtableTable(msgspec.Struct, frozen=True, rename="camel"):
     id: TableId
-    primary_field_id: str
-    fields: list[AirtableField]
-    name: str = ""
+    primary_field_id: Any = None
+    fields: list[Any] = []
+    name: Any = None
 
 
 class AirtableRecord(msgspec.Struct, frozen=True, rename="camel"):
     id: RecordId
     fields: dict[str, Any]
-    created_time: str | None = None
+    created_time: Any = None
 
 
 class WalkedTable(msgspec.Struct, frozen=True, array_like=True):
@@ -66,8 +62,20 @@ class WalkedTable(msgspec.Struct, frozen=True, array_like=True):
 
     @classmethod
     def of(cls, schema: AirtableTable) -> WalkedTable:
-        names = {field.id: field.name for field in schema.fields}
-        return cls(schema.id, shorten(schema.name) or schema.id, schema.primary_field_id, names)
+        names = {}
+        for field in schema.fields:
+            match field:
+                case {"id": str(id_), "name": str(name)}:
+                    names[id_] = name
+                case _:
+                    pass  # its cells keep the field's id
+        primary = schema.primary_field_id
+        return cls(
+            id=schema.id,
+            name=_called(schema.name) or schema.id,
+            primary=primary if isinstance(primary, str) else "",
+            names=names,
+        )
 
 
 def base_schema(raws: list[Any]) -> PartSchema:
@@ -121,15 +129,25 @@ def each(raws: list[Any], key: str, read: Callable[[Any], T]) -> tuple[list[T], 
 def base_record(raw: Any) -> Record:
     base = msgspec.convert(raw, AirtableBase)
     return Record(
-        id=base.id, name=shorten(base.name) or "Untitled base", raw=raw, url=f"{WEB}/{base.id}"
+        id=base.id,
+        name=_called(base.name) or "Untitled base",
+        raw=raw,
+        url=f"{WEB}/{base.id}",
+        odd=() if isinstance(base.name, str | None) else ("name",),
     )
 
 
 def table_record(base: str, raw: Any) -> Record:
     schema = msgspec.convert(raw, AirtableTable)
     path = f"{base}/{schema.id}"
-    name = shorten(schema.name) or "Untitled table"
-    return Record(id=path, name=name, raw=raw, parent_id=base, url=f"{WEB}/{path}")
+    return Record(
+        id=path,
+        name=_called(schema.name) or "Untitled table",
+        raw=raw,
+        parent_id=base,
+        url=f"{WEB}/{path}",
+        odd=() if isinstance(schema.name, str | None) else ("name",),
+    )
 
 
 def table_schema(raw: Any) -> AirtableTable:
@@ -145,7 +163,7 @@ def readable_base(raw: Any) -> AirtableBase:
     base = msgspec.convert(raw, AirtableBase)
     # A base of which only an interface is shared is listed with the permission "none".
     if base.permission_level == "none":
-        name = shorten(base.name) or base.id
+        name = _called(base.name) or base.id
         raise msgspec.ValidationError(f"the account may not open the base “{name}”")
     return base
 
@@ -153,6 +171,7 @@ def readable_base(raw: Any) -> AirtableBase:
 def row_record(base: str, table: WalkedTable, raw: Any) -> Record:
     """Return a row as a record, with its cells under the names of their fields."""
     row = msgspec.convert(raw, AirtableRecord)
+    created_at = provider_time(row.created_time)
     parent = f"{base}/{table.id}"
     path = f"{parent}/{row.id}"
     # The walk asks for cells by field id; people know fields by their names. Empty cells are
@@ -167,8 +186,14 @@ def row_record(base: str, table: WalkedTable, raw: Any) -> Record:
         content=None if unchanged else {**raw, "fields": {**named, **lasting}},
         parent_id=parent,
         url=f"{WEB}/{path}",
-        created_at=row.created_time,
+        created_at=created_at,
+        odd=() if created_at or row.created_time is None else ("createdTime",),
     )
+
+
+def _called(name: Any) -> str:
+    """Return a name on one line, empty when it is none."""
+    return shorten(name) if isinstance(name, str) else ""
 
 
 def _lasting(cell: list[Any]) -> list[Any]:

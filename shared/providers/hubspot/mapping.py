@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.connector import Record, Rejected
+from shared.contracts.items import provider_time
 
 Properties = dict[str, Any]
 
@@ -44,15 +45,18 @@ def read_rows(
 
 def _record(row: dict[str, Any], resource: str, link: str | None) -> Record:
     id_ = row["id"]
+    times = {field: provider_time(row.get(field)) for field in ("createdAt", "updatedAt")}
+    unread = [field for field, at in times.items() if at is None and row.get(field) is not None]
     return Record(
         id=id_,
         name=NAMES[resource](row["properties"], id_),
         raw=row,
         content={key: value for key, value in row.items() if key not in NO_CONTENT},
         url=None if link is None else link + id_,
-        created_at=row.get("createdAt"),
-        modified_at=row.get("updatedAt"),
+        created_at=times["createdAt"],
+        modified_at=times["updatedAt"],
         replaces=_merged(row["properties"], id_),
+        odd=tuple(unread),
     )
 
 
@@ -77,9 +81,6 @@ def _flaw(row: Any) -> str | None:
         return "the object's id is not a string of digits"
     if not isinstance(row.get("properties"), dict):
         return "the object's properties are not a JSON object"
-    for field in ("createdAt", "updatedAt"):
-        if not isinstance(row.get(field), str | None):
-            return f"the object's {field} is not a string"
     return None
 
 

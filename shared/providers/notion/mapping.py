@@ -11,6 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from shared.connector import Record, Rejected
+from shared.contracts.items import provider_time
 
 UNTITLED: Final = "Untitled"
 """The word that Notion itself shows for a page without a title."""
@@ -36,23 +37,25 @@ def page(found: dict[str, Any]) -> Record:
     if not isinstance(properties, dict):
         raise Odd("/properties", "the page has no properties")
     # The title's property can have any name, so look for its type.
-    title: Any = ()
+    title: Any = []
     for value in properties.values():
-        if value.get("type") == "title":
-            title = value["title"]
+        if isinstance(value, dict) and value.get("type") == "title":
+            title = value.get("title")
             break
-    return _record(found, _text(title))
+    return _titled(found, title)
 
 
 def data_source(found: dict[str, Any]) -> Record:
-    return _record(found, _text(found.get("title") or ()))
+    return _titled(found, found.get("title", []))
 
 
 def user(found: dict[str, Any]) -> Record:
     # Bots have no `person`, and people have no email there without the capability to see it.
     person = found.get("person")
     email = person.get("email") if isinstance(person, dict) else None
-    return _record(found, _plain(found.get("name")) or _plain(email) or "Unnamed user")
+    name = found.get("name")
+    odd = () if isinstance(name, str | None) else ("name",)
+    return _record(found, _plain(name) or _plain(email) or "Unnamed user", odd=odd)
 
 
 READERS: Final[dict[str, Reader]] = {"page": page, "data_source": data_source, "user": user}
@@ -99,35 +102,45 @@ def _usable(id_: str) -> bool:
 
 def _title(source: dict[str, Any]) -> str:
     """Return at most 100 characters of a data source's title, empty when it has none."""
-    try:
-        title = _text(source.get("title") or ())
-    except (AttributeError, KeyError, TypeError):
-        return ""
+    text = _text(source.get("title", []))
+    title = UNTITLED if text == "" else text or ""
     return " ".join(title.replace("\0", "").split())[:100]
 
 
-def _record(found: dict[str, Any], name: str) -> Record:
+def _titled(found: dict[str, Any], title: Any) -> Record:
+    text = _text(title)
+    return _record(found, text or UNTITLED, odd=("title",) if text is None else ())
+
+
+def _record(found: dict[str, Any], name: str, *, odd: tuple[str, ...]) -> Record:
     id_ = found.get("id")
     if not isinstance(id_, str) or not _usable(id_):
         raise Odd("/id", "the object has no usable id")
     # {"type": "page_id", "page_id": …}; for the top of a workspace {"type": "workspace",
     # "workspace": true}, which is no id.
     parent = found.get("parent")
-    kind = parent["type"] if parent else None
-    parent_id = parent.get(kind) if parent else None
-    if not isinstance(parent_id, str):
-        parent_id = None
+    kind = parent.get("type") if isinstance(parent, dict) else None
+    parent_id = parent.get(kind) if isinstance(parent, dict) and isinstance(kind, str) else None
+    beside = {
+        "parent": kind,
+        "url": _text_or_none(found.get("url")),
+        "created_time": provider_time(found.get("created_time")),
+        "last_edited_time": provider_time(found.get("last_edited_time")),
+    }
+    missing = [field for field, value in beside.items() if value is None]
+    unread = [field for field in missing if found.get(field) is not None]
     return Record(
         id=id_,
         name=name,
-        parent_id=parent_id,
+        parent_id=_text_or_none(parent_id),
         # A row belongs to its data source, and search may have found it first.
-        part=parent_id if kind == "data_source_id" else None,
-        url=_optional(found, "url"),
-        created_at=_optional(found, "created_time"),
-        modified_at=_optional(found, "last_edited_time"),
+        part=_text_or_none(parent_id) if kind == "data_source_id" else None,
+        url=beside["url"],
+        created_at=beside["created_time"],
+        modified_at=beside["last_edited_time"],
         raw=found,
         content=_content(found),
+        odd=(*odd, *unread),
     )
 
 
@@ -161,17 +174,19 @@ def _unsigned(value: Any) -> Any:
     return {name: _unsigned(one) for name, one in value.items()}
 
 
-def _optional(found: dict[str, Any], field: str) -> str | None:
-    value = found.get(field)
-    if value is None or isinstance(value, str):
-        return value
-    raise Odd(f"/{field}", f"{field} is not a string")
+def _text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
 
 
-def _text(parts: Iterable[dict[str, Any]]) -> str:
-    """Return a rich text as plain text, ``UNTITLED`` when it is empty."""
+def _text(parts: Any) -> str | None:
+    """Return a rich text as plain text, None when it is not one."""
+    if not isinstance(parts, list):
+        return None
     # Formatting splits a title into parts: the first one is not all of it.
-    return "".join([part["plain_text"] for part in parts]).strip() or UNTITLED
+    try:
+        return "".join([part["plain_text"] for part in parts]).strip()
+    except (KeyError, TypeError):
+        return None
 
 
 def _plain(value: object) -> str:

@@ -20,7 +20,15 @@ from shared.connector import (
 )
 from shared.providers.airtable import SCHEMA
 from shared.providers.airtable.connector import CONNECTOR
-from shared.providers.airtable.mapping import WalkedTable, row_record, spoken
+from shared.providers.airtable.mapping import (
+    WalkedTable,
+    base_record,
+    base_schema,
+    row_record,
+    spoken,
+    table_in,
+    table_record,
+)
 from shared.providers.airtable.problems import problem
 from shared.providers.airtable.tests.caller import RealCall, ScriptedCall, walk
 from tests.support import walks
@@ -245,6 +253,31 @@ async def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pa
     ]
     assert [rejected.pointer for rejected in page.rejected] == pointers
     assert msgspec.json.decode(page.rejected[0].raw) == bad[0]
+
+
+async def test_an_odd_field_beside_the_content_never_costs_the_record() -> None:
+    rows = {"records": [{**row(1, fldName="a"), "createdTime": 17}]}
+    (page,) = [page for page in await walk(scripted(rows), "records") if page.records]
+    (record,) = page.records
+    assert (record.name, record.created_at, record.odd) == ("a", None, ("createdTime",))
+
+
+def test_an_odd_name_of_a_base_table_or_field_costs_neither_it_nor_its_rows() -> None:
+    base = base_record({"id": "app1", "name": 7, "permissionLevel": 3})
+    assert (base.name, base.odd) == ("Untitled base", ("name",))
+    raw = {
+        "id": "tbl1",
+        "name": ["odd"],
+        "primaryFieldId": None,
+        "fields": [None, {"id": "fld1"}, {"id": "fld2", "name": "Weight"}],
+    }
+    table = table_record("app1", raw)
+    assert (table.name, table.odd) == ("Untitled table", ("name",))
+    walked = table_in(base_schema([raw]), "tbl1")
+    assert walked is not None
+    record = row_record("app1", walked, {"id": "rec1", "fields": {"fld1": 1, "fld2": 2}})
+    assert record.raw["fields"] == {"fld1": 1, "Weight": 2}
+    assert (record.name, record.odd) == ("Untitled record", ())
 
 
 @pytest.mark.parametrize(

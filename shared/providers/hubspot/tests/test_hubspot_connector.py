@@ -413,7 +413,6 @@ def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pass() -
         {"id": 5, "properties": {}},
         {"id": "../7", "properties": {}},
         {"id": "8", "properties": []},
-        {"id": "9", "properties": {}, "createdAt": 17},
     ]
     records, rejected = read_rows([row("1"), *bad, row("2")], "deals", None)
     assert [record.id for record in records] == ["1", "2"]
@@ -422,6 +421,18 @@ def test_T21_a_bad_record_is_set_aside_with_its_place_and_the_good_ones_pass() -
     ]
     assert [msgspec.json.decode(entry.raw) for entry in rejected] == bad
     assert all(entry.reason for entry in rejected)
+
+
+@pytest.mark.parametrize("odd", [17, "", "yesterday", "2026-02-30T00:00:00Z", "2026-01-01", {}])
+def test_an_odd_time_never_costs_the_record(odd: Any) -> None:
+    (record,), rejected = read_rows([{**row("9"), "createdAt": odd}], "deals", None)
+    assert (record.created_at, record.odd, rejected) == (None, ("createdAt",), [])
+    assert record.raw["createdAt"] == odd
+
+
+def test_a_time_that_is_absent_is_not_odd() -> None:
+    (record,), _ = read_rows([row("9")], "deals", None)
+    assert (record.modified_at, record.odd) == (None, ())
 
 
 @pytest.mark.parametrize(

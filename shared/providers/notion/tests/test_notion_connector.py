@@ -322,16 +322,7 @@ def good(**changed: Any) -> dict[str, Any]:
 
 
 def test_T21_a_record_that_is_odd_is_set_aside_and_the_others_pass() -> None:
-    odd = [
-        good(id=7),
-        good(properties=None),
-        good(created_time=5),
-        good(parent="x"),
-        "text",
-        None,
-        {"object": "page"},
-    ]
-    odd.append(good(properties={"Name": {"type": "title", "title": None}}))
+    odd = [good(id=7), good(properties=None), "text", None, {"object": "page"}]
     records, rejected = read("page", [good(), *odd, good(id="p2")])
     assert [(record.id, record.name, record.parent_id) for record in records] == [
         ("p1", "A plum", "p0"),
@@ -340,14 +331,42 @@ def test_T21_a_record_that_is_odd_is_set_aside_and_the_others_pass() -> None:
     assert [one.pointer for one in rejected] == [
         "/results/1/id",
         "/results/2/properties",
-        "/results/3/created_time",
+        "/results/3",
         "/results/4",
-        "/results/5",
-        "/results/6",
-        "/results/7/properties",
-        "/results/8",
+        "/results/5/properties",
     ]
     assert msgspec.json.decode(rejected[0].raw) == odd[0]
+
+
+@pytest.mark.parametrize(
+    ("changes", "odd", "shown"),
+    [
+        ({"created_time": 5}, ("created_time",), {"created_at": None}),
+        ({"last_edited_time": ""}, ("last_edited_time",), {"modified_at": None}),
+        ({"parent": "x"}, ("parent",), {"parent_id": None}),
+        ({"parent": {"page_id": "p0"}}, ("parent",), {"parent_id": None}),
+        ({"parent": {"type": "workspace", "workspace": True}}, (), {"parent_id": None}),
+        ({"url": 7}, ("url",), {"url": None}),
+        ({"properties": {"N": {"type": "title", "title": None}}}, ("title",), {"name": "Untitled"}),
+        ({"properties": {"N": {"type": "title", "title": [{}]}}}, ("title",), {"name": "Untitled"}),
+        ({"properties": {"N": {"type": "title", "title": []}}}, (), {"name": "Untitled"}),
+        ({"properties": {"N": None}}, (), {"name": "Untitled"}),
+    ],
+)
+def test_an_odd_field_beside_the_content_never_costs_the_record(
+    changes: dict[str, Any], odd: tuple[str, ...], shown: dict[str, Any]
+) -> None:
+    (record,), rejected = read("page", [good(**changes)])
+    assert (record.odd, rejected) == (odd, [])
+    assert msgspec.structs.asdict(record).items() >= shown.items()
+    assert record.raw == good(**changes)
+
+
+def test_an_odd_name_of_a_user_or_data_source_never_costs_it() -> None:
+    (user,), _ = read("user", [{"object": "user", "id": "u1", "name": 7}])
+    (source,), _ = read("data_source", [{"object": "data_source", "id": "d1", "title": None}])
+    assert (user.name, user.odd) == ("Unnamed user", ("name",))
+    assert (source.name, source.odd) == ("Untitled", ("title",))
 
 
 def test_what_is_in_the_trash_is_not_an_item_but_what_is_archived_is() -> None:
