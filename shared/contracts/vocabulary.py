@@ -102,8 +102,8 @@ SyncState = Annotated[
     Meta(
         description="`queued`: no page has been read yet. `running`: pages are being read. "
         "`waiting`: nothing is read until `waiting_until`, for `waiting_reason`. `done`: "
-        "everything was read. `incomplete`: it ended without some part; `error` says which "
-        "and why. `failed`: it ended without reading what was asked.",
+        "everything was read. `incomplete`: it ended without some part; the `error` of the "
+        "resource says which and why. `failed`: it ended without reading what was asked.",
         examples=["running"],
     ),
 ]

@@ -221,6 +221,13 @@ async def open_link(flow_id: FromPath[str], context: InjectedContext) -> Respons
         303: Answer("The account is connected.", headers={"Location": "The flow's return URL."}),
     },
     errors=CONSENT_ERRORS,
+    links=(
+        Link(
+            "get_connection",
+            "Get the connection.",
+            {"connection_id": "$response.body#/connection_id"},
+        ),
+    ),
     problem_media=JSON,
     problem_page=True,
 )

@@ -122,6 +122,13 @@ async def get_dead_letter(
     summary="Replay a dead letter",
     response_description="The message's new position.",
     errors=("not_replayable", "replay_running"),
+    links=(
+        Link(
+            "get_dead_letter",
+            "Get the dead letter, now with `replayed_at`.",
+            {"dead_letter_id": "$response.body#/id"},
+        ),
+    ),
 )
 async def post_replay(dead_letter_id: FromPath[DeadLetterId], context: InjectedContext) -> Replayed:
     """Send the message to its topic again, byte for byte, with the header `dlq_replay` added.

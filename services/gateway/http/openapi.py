@@ -41,6 +41,10 @@ send the header: read event streams with `fetch`. A gateway that only listens on
 does not ask for a key.
 
 The same items are also a stream: see [the Kafka topics](/events).
+
+What else this server answers is outside this contract: the console's pages and the short links that
+a person's browser opens (`/connect/…`) may change at any time, and `/health/live`, `/health/ready`
+and `/metrics` are for those who run the server.
 """
 _METHODS: Final = ("get", "post", "delete")
 _TAGS: Final = {

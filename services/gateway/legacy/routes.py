@@ -13,7 +13,7 @@ from msgspec import Meta
 from services.gateway.connect.flow import start_connect
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.http.fields import NAMED, KnownProvider
-from services.gateway.http.operations import JSON, Answer
+from services.gateway.http.operations import JSON, Answer, Link
 from services.gateway.http.pages import wants_json
 from services.gateway.http.validation import AnyRequest
 from services.gateway.legacy.load import (
@@ -165,6 +165,13 @@ async def post_authorize(
     deprecated=True,
     form=AccountForm,
     answers={200: Answer("The handle.", {JSON: ConnectionHandle})},
+    links=(
+        Link(
+            "post_load",
+            "Sync the connection: send this answer as `credentials`.",
+            {"provider": "$response.body#/provider"},
+        ),
+    ),
     errors=("bad_form", "missing_field", "not_connected", "foreign_org"),
     problem_media=JSON,
 )

@@ -118,6 +118,21 @@ class StartSync(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 _PART: Final = "/connections/{connection_id:str}/resources/{resource:str}/parts/{part:str}"
+_OF_AN_ORDER: Final = (
+    Link(
+        "get_connection",
+        "Get the connection.",
+        {"connection_id": "$response.body#/connection_id"},
+    ),
+    Link(
+        "get_items",
+        "List the items of the resource.",
+        {
+            "connection_id": "$response.body#/connection_id",
+            "resource": "$response.body#/resource",
+        },
+    ),
+)
 
 
 @post(
@@ -127,6 +142,7 @@ _PART: Final = "/connections/{connection_id:str}/resources/{resource:str}/parts/
     summary="Confirm deletions that are held",
     response_description="The order; the items go within seconds.",
     errors=("unknown_part", "disconnected"),
+    links=_OF_AN_ORDER,
 )
 async def post_confirm_deletions(
     connection_id: FromPath[ConnectionId],
@@ -148,6 +164,7 @@ async def post_confirm_deletions(
     summary="Remove a part that cannot be read",
     response_description="The order; the items go within seconds.",
     errors=("unknown_part", "disconnected"),
+    links=_OF_AN_ORDER,
 )
 async def delete_part(
     connection_id: FromPath[ConnectionId],
