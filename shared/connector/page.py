@@ -1,7 +1,7 @@
 """Define what a connector is given, what it returns, and the methods that it must have.
 
-The fetcher knows nothing of a provider but this: it sends a connector's requests, saves its cursors
-and emits its records.
+This is all that the fetcher knows of a provider: it sends the connector's requests, saves its
+cursors and emits its records.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ LONGEST_CURSOR: Final = 3_000
 """Bytes of a cursor's JSON."""
 GoneReason = Literal["deleted", "archived", "merged", "trashed", "erased"]
 PartSchema = dict[str, Any]
-"""JSON: what the pages of a part are understood by, for one the names of its fields."""
+"""JSON needed to interpret a part's pages, such as its field names."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -42,8 +42,9 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
 class Response(msgspec.Struct, frozen=True, kw_only=True):
     """A provider's answer. Header names are lower case.
 
-    ``body`` is decoded JSON, or None when the answer was not JSON. Only an error may be without
-    JSON (an edge's HTML page, for one): a success without it never gets here.
+    ``body`` is decoded JSON, or None when the answer was not JSON. Only an error can come without
+    JSON (such as an HTML page of a proxy): a success without it never reaches a connector's
+    ``page``.
     """
 
     status: int
@@ -54,12 +55,13 @@ class Response(msgspec.Struct, frozen=True, kw_only=True):
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """A normalised record, before it has a version.
 
-    ``name`` is what a person would call it, and never empty. ``raw`` is the whole object as the
-    provider gave it. ``content`` is that of it whose change makes a new version of the item; None
-    means all of it. ``part`` is the id of the part that it belongs to by its own parent, which is
-    not always the one that it was found in; None means that one. ``replaces`` are ids of objects
-    that were merged into it, as far as it names them. ``odd`` names fields beside the content (a
-    time, a link, a name) that are not what they should be: they are null, and ``raw`` has them.
+    ``name`` is what a person would call it, and is never empty. ``raw`` is the whole object as the
+    provider gave it. ``content`` is the share of it whose change makes a new version of the item;
+    None means all of it. ``part`` is the id of the part that the record belongs to by its own
+    parent, which is not always the part that it was found in; None means that part. ``replaces``
+    holds the ids of objects that were merged into it, as far as the record names them. ``odd``
+    names the fields beside the content (a time, a link, a name) that the provider sent in an
+    unexpected form: they are null here, and ``raw`` has them.
     """
 
     id: str
@@ -89,7 +91,7 @@ class Rejected(msgspec.Struct, frozen=True, kw_only=True):
 class Part(msgspec.Struct, frozen=True, kw_only=True):
     """A piece of a walk that is read by itself: an object type, a table, a data source.
 
-    ``id`` is unique within the resource, ``name`` is what a person would call it. A part that
+    ``id`` is unique within the resource; ``name`` is what a person would call the part. A part that
     ``lists`` holds no records and only names other parts. Parts with the same ``schema`` key share
     one schema; None means that their pages need none.
     """
@@ -101,9 +103,9 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """The place of a page: its part, the cursor within that, and the most records to ask for.
+    """The place of a page: its part, the cursor within the part, and how many records to ask for.
 
-    ``schema`` is what ``Connector.schema`` said of the part, None when it needs none.
+    ``schema`` is what ``Connector.schema`` returned for the part, None when it needs none.
     """
 
     part: Part
@@ -115,9 +117,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
 class Page(msgspec.Struct, frozen=True, kw_only=True):
     """One page of a part and its records. ``cursor`` None ends the part.
 
-    ``parts`` are parts of the same walk that the page names; one that was named before is read
-    once. ``schemas`` are schemas that the page brought along, by their key. ``missing`` says at the
-    end of a part why it is not whole all the same: the provider cut it off.
+    ``parts`` are the parts of the walk that the page names; one that is named twice is read once.
+    ``schemas`` holds the schemas that the page brought along, by their keys. At the end of a part,
+    ``missing`` says why the part is incomplete all the same: the provider cut it off.
     """
 
     records: list[Record]
@@ -142,10 +144,10 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
 class Lookup(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of a provider that was asked for objects by their ids.
 
-    Each id is in one place at most. ``records`` are there. ``gone`` are gone by the provider's own
-    word. ``absent`` were refused by name, with a 404 or a 403 of their own: each was deleted, or is
-    no longer shared. Of an id that is nowhere, nothing was learned: a list without it proves
-    nothing. ``rejected`` are objects that could not be read.
+    An id is in one of the fields at most. ``records`` exist. The provider itself says that the
+    ``gone`` ones are gone. Each ``absent`` id was refused with a 404 or 403 of its own: the object
+    was deleted, or is no longer shared. About an id that is in none of them we learned nothing: a
+    list without it proves nothing. ``rejected`` holds objects that could not be read.
     """
 
     records: list[Record] = []
@@ -167,14 +169,14 @@ class Call(Protocol):
 
 
 class Connector(Protocol):
-    """A provider's behaviour. It holds no state: the place has all there is to know of a walk."""
+    """A provider's behaviour. It holds no state: the place says everything about a walk."""
 
     def parts(self, resource: str) -> tuple[Part, ...]:
         """Return the parts with which a walk begins. Their pages name the others."""
         ...
 
     async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:
-        """Read what the pages of ``part`` are understood by; asked for parts with a schema key."""
+        """Read the schema of a part's pages; called only for parts with a schema key."""
         ...
 
     async def page(self, call: Call, resource: str, place: Place) -> Page:
@@ -182,19 +184,19 @@ class Connector(Protocol):
         ...
 
     async def expected(self, call: Call, resource: str) -> int | None:
-        """Return how many records the provider says there are, None when it does not say."""
+        """Return how many records the provider says there are, or None when it does not say."""
         ...
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
         """Ask for these objects by id, each once.
 
-        Where several can be asked for at once, an id that the answer lacks is asked for again by
+        Where several can be asked for at once, ask for each id that the answer lacks again by
         itself: a list without it proves nothing.
         """
         ...
 
     def problem(self, response: Response) -> Interruption | None:
-        """Return what keeps ``response`` from being a page, None when it is a success."""
+        """Return the interruption that ``response`` means, or None when it is a success."""
         ...
 
     def limits(self, response: Response) -> tuple[Bucket, ...]:

@@ -1,4 +1,4 @@
-"""Define what is known of a provider without calling it: data only.
+"""Define what we know of a provider without calling it: data only.
 
 A provider that fits this data needs no code in auth or gateway.
 """
@@ -13,8 +13,8 @@ import msgspec
 class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     """A limit: at most ``requests`` within any ``window_s`` seconds.
 
-    A ``Request`` refers to it by ``name``, or by ``name:key`` (``base:app123``) where each key is
-    limited by itself. Each client and provider account has buckets of its own.
+    A ``Request`` refers to it by ``name``, or by ``name:key`` (``base:app123``) where each key has
+    a limit of its own. Each client and provider account has its own buckets.
     """
 
     name: str
@@ -23,7 +23,7 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
-    """The form in which the original app's routes show an item of a resource.
+    """The form in which the original app's routes show a resource's items.
 
     Templates may use ``{id}``, ``{last}`` (the last path segment of the id), ``{parent_id}``,
     ``{parent_last}``, ``{name}`` and ``{parent_name}`` (the name of the item ``parent_id`` in
@@ -41,7 +41,7 @@ class Original(msgspec.Struct, frozen=True, kw_only=True):
 class Resource(msgspec.Struct, frozen=True, kw_only=True):
     """An object type.
 
-    Without every one of ``scopes`` it is not read but reported as lacking them.
+    It is read only if all of ``scopes`` are granted; otherwise those missing are reported.
     """
 
     slug: str
@@ -53,11 +53,11 @@ class Resource(msgspec.Struct, frozen=True, kw_only=True):
 class Identity(msgspec.Struct, frozen=True, kw_only=True):
     """The places where the account's identity can be read after a consent.
 
-    Each field lists paths, and the first that is present wins: ``token.hub_id`` in the token reply,
-    ``identity.email`` in the reply of ``url``, ``introspection.username`` in the reply of
-    ``OAuth2.introspect_url``. ``url`` is a GET with the new access token, a template over
-    ``{api_url}``, and is called only where it is given. Never rely on introspection alone: when it
-    fails or says inactive, its paths are absent.
+    Each field lists paths, and the first one present wins: ``token.hub_id`` in the token response,
+    ``identity.email`` in the response of ``url``, ``introspection.username`` in the response of
+    ``OAuth2.introspect_url``. ``url``, where there is one, is called by GET with the new access
+    token, and may contain ``{api_url}``. Never rely on introspection alone: when it fails or says
+    that the token is inactive, its paths are absent.
     """
 
     account_id: tuple[str, ...]
@@ -70,12 +70,12 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
 class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
     """The provider's dialect of OAuth 2 (RFC 6749) and PKCE (RFC 7636).
 
-    URLs may hold ``{api_url}`` and ``{token_url}``. ``error_fields`` are the keys of an error body
-    that may hold a code. Of these codes, ``dead_grant`` lists those that mean the customer must
-    consent again, and ``bad_client`` those that mean our own settings are wrong. A refresh that
-    lost to a parallel one is answered with a status in ``refreshed_moments_ago``.
-    ``introspect_url`` (RFC 7662, with the client authentication of the token endpoint) is called
-    only where a path of ``identity`` needs it.
+    URLs may contain ``{api_url}`` and ``{token_url}``. ``error_fields`` are the keys of an error
+    body that may hold a code. ``dead_grant`` lists the codes that mean that the customer must
+    consent again, ``bad_client`` those that mean that our own settings are wrong. A refresh that
+    lost to a parallel one gets a status in ``refreshed_moments_ago``. ``introspect_url`` (RFC 7662,
+    with the client authentication of the token endpoint) is called only if a path of ``identity``
+    needs it.
     """
 
     authorize_url: str
@@ -102,9 +102,9 @@ class OAuth2(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Provider(msgspec.Struct, frozen=True, kw_only=True):
-    """All that auth and gateway know of a provider.
+    """Everything that auth and gateway know of a provider.
 
-    Resources are synced and shown in this order.
+    Resources are synced and shown in the order given here.
     """
 
     slug: str
@@ -117,13 +117,13 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True):
     page_size: int = 100
     """The most records that one page has."""
     checkpoint_s: float = 604_800.0
-    """A part that was broken off goes on at its cursor within so many seconds; later it begins
-    anew."""
+    """Seconds within which a part that was cut short can resume at its cursor; after that it starts
+    from its beginning."""
     setup_url: str
     """The page where a developer registers an app; shown in the README and the console."""
     consent_note: str
-    """One sentence for the connect card that says what the customer will be asked for."""
+    """One sentence for the connect card: what the customer will be asked for."""
 
     def resource(self, slug: str) -> Resource | None:
-        """Return the resource called ``slug``, None when the provider has no such resource."""
+        """Return the resource called ``slug``, or None when the provider has no such resource."""
         return next((resource for resource in self.resources if resource.slug == slug), None)

@@ -57,11 +57,11 @@ from tests.support.waiting import turns
 RESOURCES = ("apples", "pears")
 PAGE = 3
 ALSO = {JOBS: BACKGROUND_JOBS}
-"""Both hold ``RunJob``s; one reader takes them in the order in which they came."""
+"""Both hold ``RunJob``s; one reader takes them in the order in which they arrived."""
 TEMPLATE: list[bytes] = []
 """A migrated, empty database: migrating once is enough for a hundred crashes."""
 MIGRATED: set[str] = set()
-"""Schemas that are emptied instead of made anew."""
+"""Schemas that were migrated before: they are emptied instead of created again."""
 
 
 def orchard_of(resources: Iterable[str], **changes: Any) -> Provider:
@@ -107,13 +107,13 @@ class Crashes:
 
 
 class Log:
-    """Kafka in memory. What is appended stays, also when the sender dies before it hears of it."""
+    """Kafka in memory. An append stays even if its sender dies before it is acknowledged."""
 
     def __init__(self, crashes: Crashes, resources: Iterable[str]) -> None:
         self.messages: list[Message] = []
         self._resources = tuple(resources)
         self.gate: asyncio.Event | None = None
-        """While it is there and not set, no item is appended."""
+        """An event that blocks the append of items until it is set; None does not block."""
         self._crashes = crashes
 
     async def send_all(self, messages: Sequence[Message]) -> dict[int, int]:
@@ -131,7 +131,7 @@ class Log:
         return [message for message in self.messages if message.topic in {topic, ALSO.get(topic)}]
 
     def live_items(self) -> dict[str, dict[str, int]]:
-        """Return resource → id → version, as a reader of greater versions has them."""
+        """Return resource → id → version, as a reader has them that keeps the greatest version."""
         newest: dict[tuple[str, str], tuple[int, bool]] = {}
         for message in self.of(ITEMS):
             ref = parse_key(message.key)
@@ -155,26 +155,26 @@ class Orchard:
         }
         self.size = PAGE
         self.script: dict[str, Callable[[Cursor | None], Page]] = {}
-        """Resource → what its pages are instead."""
+        """Resource → a function that makes its pages instead."""
         self.roots: dict[str, tuple[Part, ...]] = {}
         """Resource → the parts with which its walk begins, if not the resource itself."""
         self.of_part: dict[str, Callable[[Cursor | None], Page]] = {}
-        """Part → what its pages are instead."""
+        """Part → a function that makes its pages instead."""
         self.weighs: Callable[[Place], None] | None = None
         """Called with the place of each page that is asked for; may raise."""
         self.gate: asyncio.Event | None = None
-        """While it is there and not set, no page comes."""
+        """An event that blocks pages until it is set; None does not block."""
         self.counting: asyncio.Event | None = None
-        """While it is there and not set, nothing is counted."""
+        """An event that blocks ``expected`` until it is set; None does not block."""
         self.of_missing: Literal["archived", "refused", "silent"] = "archived"
-        """Says, when asked by id, what became of an object that is not in ``ids``."""
+        """The answer about an object that is asked for by id and is not in ``ids``."""
         self.hidden: set[str] = set()
-        """Ids that pages leave out although they are there."""
+        """Ids that pages leave out although the objects exist."""
         self.of_ids: dict[str, Callable[[tuple[str, ...]], Lookup]] = {}
-        """Resource → what is answered instead when it is asked for by id."""
+        """Resource → a function that answers when objects are asked for by id."""
         self.read_ids: list[tuple[str, ...]] = []
         self.reject = 0
-        """Objects of each page that cannot be read."""
+        """The number of unreadable objects on each page."""
         self.asked: list[tuple[str, Cursor | None]] = []
         self._crashes, self.uncounted = crashes, 0
 
@@ -241,7 +241,7 @@ class Orchard:
 
 
 class Fetcher:
-    """The process, its database, and what survives it."""
+    """A fetcher's process, its database, and what survives a crash."""
 
     def __init__(
         self,
@@ -251,7 +251,7 @@ class Fetcher:
         provider: Provider | None = None,
         **changes: Any,
     ) -> None:
-        """``where`` is a folder, a database file or a schema;
+        """Prepare a fetcher in ``where``: a folder, a database file or a schema.
 
         ``changes`` replace fields of the worker's context.
         """
@@ -269,7 +269,7 @@ class Fetcher:
         self.relay: Relay
 
     async def boot(self) -> None:
-        """Start a process on what the last one left."""
+        """Start a process on what the last one left behind."""
         self.crashes.dead, self.crashes.left = False, None
         if self._fresh:
             await self._made(self.place)
@@ -291,7 +291,7 @@ class Fetcher:
         await arrive(self.database, self.worker.id, alone=True)
 
     async def _made(self, place: Path | Schema) -> None:
-        """Empty tables."""
+        """Make empty tables at ``place``."""
         if isinstance(place, Path) and TEMPLATE:
             place.write_bytes(TEMPLATE[0])  # noqa: ASYNC240  # a test's own file
             return
@@ -309,7 +309,7 @@ class Fetcher:
             TEMPLATE.append(place.read_bytes())  # noqa: ASYNC240  # a test's own file
 
     async def kill(self) -> None:
-        """Nothing of the process runs on; the database keeps what was committed."""
+        """Stop everything in the process; the database keeps what was committed."""
         self.crashes.dead = True
         await self.settle()
         await self.database.close()
@@ -373,7 +373,7 @@ class Fetcher:
             self.read += commit
 
     def lose_patience(self) -> None:
-        """Give up whatever fails at its first failure."""
+        """Give up everything at its first failure from now on."""
         object.__setattr__(self.context, "give_up_after_s", 0.0)
 
     async def time_passes(self) -> None:
@@ -392,16 +392,16 @@ class Fetcher:
             while self.read < len(self.log.of(JOBS)):
                 await self.deliver()
             await self.settle()
-        raise AssertionError("the jobs do not come to an end")
+        raise AssertionError("the jobs never end")
 
     async def unfinished(self) -> list[Job]:
         async with self.database.read() as db:
             return await queries.find(db, rows.c.state != "over")
 
     async def stranded(self) -> list[str]:
-        """Return the unfinished jobs that nothing will ever move.
+        """Return the unfinished jobs that are stuck for ever.
 
-        Each job must be on its way, in work, or behind another one.
+        Every other job is dispatched, running, or waits behind another one.
         """
         found = []
         async with self.database.read() as db:
@@ -455,7 +455,7 @@ class Fetcher:
             return await queries.find(db)
 
     def sent(self, topic: str, since: int = 0) -> Mapping[str, list[bool]]:
-        """Return id → for each message since then, True for an item, False for a deletion."""
+        """Return id → its messages from ``since``: True for an item, False for a deletion."""
         found: dict[str, list[bool]] = {}
         for message in self.log.messages[since:]:
             if message.topic == topic:

@@ -43,7 +43,7 @@ PAGE = 2
 
 
 class StallConnector:
-    """Reads ``/{resource}?from=n``; satisfies Connector."""
+    """Read ``/{resource}?from=n``; satisfies Connector."""
 
     def parts(self, resource: str) -> tuple[Part, ...]:
         return (Part(id=resource, name=f"the {resource}"),)
@@ -92,7 +92,7 @@ class StallConnector:
 
 
 class Stall:
-    """The provider: four rows per resource, and ``faults`` that may answer instead."""
+    """A provider with four rows per resource, and ``faults`` that may answer instead."""
 
     def __init__(self) -> None:
         self.token = "token-1"
@@ -119,7 +119,7 @@ class Stall:
 
 
 class Auth:
-    """Gives tokens: a newer one when told that the current version was refused."""
+    """An auth service: it gives a newer token when told that the current one was refused."""
 
     def __init__(self, stall: Stall) -> None:
         self._stall = stall
@@ -142,7 +142,7 @@ class Auth:
 
 
 class Market:
-    """A fetcher that loads from a stall."""
+    """A fetcher that loads from a ``Stall``."""
 
     def __init__(self, folder: Path, **changes: Any) -> None:
         self.stall = Stall()

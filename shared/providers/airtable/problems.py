@@ -31,7 +31,7 @@ ITERATOR_GONE: Final = frozenset({"LIST_RECORDS_ITERATOR_NOT_AVAILABLE", "INVALI
 
 
 def problem(response: Response) -> Interruption | None:
-    """Return what keeps ``response`` from being a page, None when it is a success."""
+    """Return the interruption that ``response`` means, or None when it is a success."""
     status = response.status
     if 200 <= status < 300:
         return None

@@ -40,7 +40,7 @@ Body = dict[str, Any]
 
 
 def problem(response: Response) -> Interruption | None:
-    """Return what keeps ``response`` from being a page, None when it is a success."""
+    """Return the interruption that ``response`` means, or None when it is a success."""
     status = response.status
     if status < 300:
         return None

@@ -24,7 +24,7 @@ BLOCKED: Final = "public_api_request_blocked"
 
 
 def problem(response: Response) -> Interruption | None:
-    """Return what keeps ``response`` from being a page, None when it is a success."""
+    """Return the interruption that ``response`` means, or None when it is a success."""
     status = response.status
     if status < 400:
         return None
