@@ -30,9 +30,9 @@ MOST_PAGES: Final = 2_000
 
 
 class SandboxCall:
-    """Send with an access token, and raise what the connector says of an answer.
+    """Send requests with an access token, and raise what the fetcher makes of an answer.
 
-    There is no quota and no refresh; ``sent`` are the requests.
+    There is no quota and no refresh; ``sent`` holds the requests.
     """
 
     def __init__(self, subject: Subject, http: HttpClient, api_url: str, token: str) -> None:
@@ -59,7 +59,8 @@ class SandboxCall:
 class RecordedCall:
     """Answer with the exchanges of a case, each once.
 
-    ``broken_at`` is the number of the call that ``instead`` answers; the others go as recorded.
+    ``broken_at`` is the number of the call that ``instead`` answers; all others are answered as
+    recorded.
     """
 
     def __init__(
@@ -94,7 +95,7 @@ class RecordedCall:
 
 
 def classified(subject: Subject, response: Response) -> Response:
-    """Return an answer that is a success, and raise what the fetcher makes of any other."""
+    """Return an answer that is a success; raise what the fetcher makes of any other."""
     try:
         problem = meaning(subject.connector(), subject.provider().name, response)
     except NotImplementedError as error:
@@ -184,7 +185,7 @@ async def read_page(
     """Return one page.
 
     Raises:
-        Unwritten: the method is not written, or gives something else than a page.
+        Unwritten: the method is not written, or returns something other than a page.
     """
     try:
         page = await reader.page(call, resource, place)
@@ -206,14 +207,14 @@ def through_json(subject: Subject, resource: str, cursor: Cursor) -> Cursor:
     """Return a cursor as it comes back from the database.
 
     Raises:
-        Unwritten: it is no JSON object.
+        Unwritten: it is not a JSON object.
     """
     try:
         back = msgspec.json.decode(msgspec.json.encode(cursor))
     except TypeError as error:
         raise Unwritten(_not_json(subject, resource, str(error))) from None
     if not isinstance(back, dict):
-        raise Unwritten(_not_json(subject, resource, "it is no object"))
+        raise Unwritten(_not_json(subject, resource, "it is not an object"))
     return back
 
 
@@ -227,21 +228,21 @@ def interrupted(subject: Subject, resource: str, error: Interruption) -> Unwritt
     return Unwritten(
         f"{subject.at('connector.py')}: on its own sandbox the walk over {resource} was "
         f"interrupted by {type(error).__name__} ({error.code}): {error.reason} "
-        f"Compare the request with what {subject.sandbox_at} answers to."
+        f"Compare the request with the calls that {subject.sandbox_at} serves."
     )
 
 
 def _endless(subject: Subject, resource: str, note: bytes) -> str:
     return (
         f"{subject.at('connector.py')}: the walk over {resource} comes to the same cursor twice "
-        f"({note.decode()[:200]}) and would never end. Let page() read on at `place.cursor`, "
-        "send it to the provider, and return the cursor of the page after."
+        f"({note.decode()[:200]}) and would never end. Let page() send `place.cursor` to the "
+        "provider, and return the cursor of the next page."
     )
 
 
 def _not_json(subject: Subject, resource: str, why: str) -> str:
     return (
-        f"{subject.at('walk.py')}: a cursor of {resource} is not plain JSON ({why}). Build it of "
+        f"{subject.at('walk.py')}: a cursor of {resource} is not plain JSON ({why}). Build it from "
         "dict, list, str, int, float, bool and None: it is written to the database after every "
         "page."
     )

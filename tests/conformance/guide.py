@@ -20,7 +20,7 @@ BLOCK: Final = re.compile(r"^```(\w+) ?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Block:
-    """Hold one fenced block: its language, what stands behind that, and its text."""
+    """Hold one fenced block: its language, the rest of its first line, and its text."""
 
     language: str
     info: str
@@ -44,7 +44,7 @@ def write_provider(slug: str, root: Path) -> None:
 
 
 def copy_checkout(root: Path) -> None:
-    """Copy this checkout, with the times of its files, so that a cache of types still holds."""
+    """Copy this checkout with the times of its files, so that mypy's cache stays valid."""
     for path in tracked_files():
         to = root / path.relative_to(ROOT)
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +53,7 @@ def copy_checkout(root: Path) -> None:
 
 
 def follow(root: Path) -> None:
-    """Do in the copy ``root`` what the guide says, block by block.
+    """Do what the guide says in the copy ``root``, block by block.
 
     A command fails only where its block says ``fails``. Each line of a ``text`` block has to be in
     the output of the command before it.

@@ -15,7 +15,7 @@ Meaning = Literal["success", "RetryLater", "Restart", "Reauthorize", "Reject"]
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hold one answer in the provider's own shape, and what it means.
 
-    ``html`` is a body that is not JSON. Of the last five fields those left out are not compared.
+    ``html`` is a body that is not JSON. Of the last five fields, only those given are compared.
     """
 
     case: str
@@ -31,7 +31,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     limits: list[Bucket] | UnsetType = UNSET
 
     def response(self) -> Response:
-        """Return it as the fetcher gives it to a connector: a body that is not JSON is None."""
+        """Return the answer as a connector gets it: a body that is not JSON is None."""
         lowered = {name.lower(): value for name, value in self.headers.items()}
         return Response(status=self.status, headers=lowered, body=None if self.html else self.body)
 
@@ -49,7 +49,7 @@ class Exchange(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 
 class RecordedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hold the item that a recorded object becomes; a field that is left out is null."""
+    """Hold the item that a recorded object becomes; a field left out is null."""
 
     id: str
     name: str
@@ -60,9 +60,9 @@ class RecordedItem(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
 
 
 class Case(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Hold a whole walk over a resource: the exchanges, and the items that they give.
+    """Hold a whole walk over a resource: the exchanges, and the items that come of them.
 
-    ``rejected`` are the JSON pointers of objects that have to be set aside.
+    ``rejected`` holds the JSON pointers of the objects that must be set aside.
     """
 
     case: str
@@ -76,7 +76,7 @@ class Declared(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     """Hold a provider's exceptions, each with its reason.
 
     ``not_simulated``: what its sandbox cannot show (``sandbox``: there is none at all).
-    ``parts_overlap``: resources of which an item may be met in several parts of a walk.
+    ``parts_overlap``: resources whose items may be found in several parts of a walk.
     """
 
     not_simulated: dict[str, str] = {}

@@ -18,7 +18,7 @@ SUITE: Final = Path(__file__).parent / "suite"
 
 @dataclass(frozen=True)
 class Outcome:
-    """Hold the names of the checks that passed, and of the others the sentence that each gave."""
+    """Hold the names of the checks that passed, and for the others the sentence that each gave."""
 
     passed: tuple[str, ...]
     failed: dict[str, str]
@@ -37,7 +37,7 @@ class Outcome:
 
     @property
     def told(self) -> str:
-        """All that the failed checks say."""
+        """Return everything that the failed checks say."""
         return "\n".join(self.failed.values())
 
 

@@ -29,7 +29,7 @@ VERIFIER: Final = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
 """The code verifier of RFC 7636, appendix B."""
 STATE: Final = "0123456789abcdef.-_Z"
 MOST_ROWS: Final = 1_500
-"""The most rows of a resource that a walk reads: several pages, and soon done."""
+"""The most rows of a resource that a walk reads: enough for several pages, and quickly read."""
 DEADLINE_S: Final = 60.0
 
 
@@ -125,8 +125,8 @@ class SandboxClientApp:
             paths = ", ".join(self._subject.provider().oauth.identity.account_id)
             raise Unwritten(
                 f"{self._subject.at('__init__.py')}: none of the identity's account_id paths "
-                f"({paths}) is in what {self._subject.sandbox_at} answers. Name the path that is, "
-                "or answer it."
+                f"({paths}) is in what {self._subject.sandbox_at} answers. Name a path that is, "
+                "or add it to the answer."
             )
         return Connected(grant.pair.access.reveal(), who)
 

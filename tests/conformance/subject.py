@@ -28,12 +28,12 @@ DECLARED: Final = "tests/conformance.json"
 
 
 class Unwritten(Exception):
-    """Say that a provider lacks something, or has it wrong: what to write, and where."""
+    """A provider lacks something, or has it wrong. The message says what to write, and where."""
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Find what one provider offers.
+    """Find what one provider's folders offer.
 
     ``folder`` is its folder in ``shared/providers``; its sandbox is found by the slug.
     """
@@ -42,7 +42,7 @@ class Subject:
     folder: Path
 
     def at(self, file: str) -> str:
-        """Return the path of a file of the product's side, as it is written in the checkout."""
+        """Return the path of a file in the provider's folder, relative to the checkout."""
         return f"shared/providers/{self.slug}/{file}"
 
     @property
@@ -61,15 +61,15 @@ class Subject:
         if not isinstance(found, Provider):
             raise Unwritten(
                 f"{self.at('__init__.py')} offers no PROVIDER. "
-                "Write `PROVIDER: Final = Provider(…)`, all that is known without a call."
+                "Write `PROVIDER: Final = Provider(…)`: everything we know without a call."
             )
         return found
 
     def connector(self) -> Connector:
-        """Return the connector, with every method there under the names of the protocol.
+        """Return the connector, once it has every method of the protocol.
 
         Raises:
-            Unwritten: the folder offers none, or a method is missing or takes something else.
+            Unwritten: the folder offers none, or a method is missing or takes other arguments.
         """
         file = self.at("connector.py")
         found = getattr(
@@ -86,7 +86,7 @@ class Subject:
         return cast("Connector", found)
 
     def new_connector(self) -> Connector:
-        """Return another instance, as another process would have it.
+        """Return a new instance, as another process would make it.
 
         Raises:
             Unwritten: it cannot be made without arguments.
@@ -97,15 +97,15 @@ class Subject:
         except TypeError as error:
             raise Unwritten(
                 f"{self.at('connector.py')}: {kind.__name__}() cannot be called without arguments "
-                f"({error}). A connector holds no state: leave __init__ out, and keep all of a "
-                "walk in its cursor."
+                f"({error}). A connector holds no state: leave __init__ out, and keep everything "
+                "about a walk in its cursor."
             ) from None
 
     def sandbox(self) -> SandboxModule | None:
-        """Return the simulated provider, None when there is no folder for it.
+        """Return the simulated provider, or None when there is no folder for it.
 
         Raises:
-            Unwritten: the folder does not offer what a sandbox has to.
+            Unwritten: the folder does not offer what a sandbox has to offer.
         """
         name = f"deploy.sandbox.providers.{self.slug}"
         if find_spec(name) is None:
@@ -121,7 +121,7 @@ class Subject:
         return cast("SandboxModule", module)
 
     def declared(self) -> Declared:
-        """Return the provider's exceptions, none when it has no such file."""
+        """Return the exceptions that the provider declares: none without the file."""
         path = self.folder / DECLARED
         return self._decoded(path, Declared) if path.exists() else Declared()
 
@@ -147,7 +147,7 @@ class Subject:
             return msgspec.json.decode(path.read_bytes(), type=kind)
         except FileNotFoundError:
             raise Unwritten(
-                f"{file} is missing. Write it: docs/guides/add-a-provider.md shows what stands in "
+                f"{file} is missing. Write it: docs/guides/add-a-provider.md shows what goes into "
                 "it."
             ) from None
         except msgspec.DecodeError as error:
@@ -179,7 +179,7 @@ def _imported(name: str, file: str) -> ModuleType:
 
 
 def _method_flaw(connector: object, name: str) -> str | None:
-    """Return what is wrong with a method, in words that say what to write; None when nothing is."""
+    """Return a sentence on what is wrong with a method and what to write, or None."""
     wanted = getattr(Connector, name)
     shape = inspect.signature(wanted)
     is_async = inspect.iscoroutinefunction(wanted)

@@ -1,4 +1,4 @@
-"""The guide leads from nothing to a passing suite, and the template into it."""
+"""Prove that the guide leads from nothing to a passing suite, and that the template starts it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The suite bites: each provider here has one thing wrong, and is told what to write."""
+"""Prove that the suite bites: each provider here has one flaw, and is told what to write."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.conformance.run import SUITE, Outcome, run
 
 
 class Folders:
-    """Change the files of one provider, which is whole and passes."""
+    """Change the files of one provider that is complete and passes."""
 
     def __init__(self, slug: str, root: Path) -> None:
         self.slug = slug
@@ -220,7 +220,7 @@ def test_an_exception_without_a_reason_or_of_no_such_kind_is_refused(outcome: Ou
 def test_a_walk_that_forgets_its_cursor_is_told_to_read_on_at_it(outcome: Outcome) -> None:
     told = outcome.of("forgetsitscursor").told
     assert "connector.py: the walk over companies comes to the same cursor twice" in told
-    assert "Let page() read on at `place.cursor`, send it to the provider, and return" in told
+    assert "Let page() send `place.cursor` to the provider, and return the cursor of the" in told
     assert waits(outcome.of("forgetsitscursor"), "test_a_walk_comes_to_its_end")
 
 
@@ -228,7 +228,7 @@ def test_a_walk_that_keeps_its_place_on_the_connector_is_told_to_use_the_cursor(
     outcome: Outcome,
 ) -> None:
     told = only_failure(outcome.of("keepsitsplace"))
-    assert "a new connector that goes on with the cursor before page 2 of companies gives" in told
+    assert "a new connector that resumes at the cursor before page 2 of companies gives" in told
     assert "Read everything that a walk knows from `place`, and keep nothing on self" in told
 
 

@@ -1,4 +1,4 @@
-"""Chance that can be had again: every test's own, from a seed that its failure prints."""
+"""Give each test its own random numbers, from a seed that is printed when the test fails."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Final
 import pytest
 
 SEED: Final = "TEST_SEED"
-"""The environment variable that repeats a run."""
+"""The environment variable that sets the seed, to repeat a run."""
 _used = pytest.StashKey[int]()
 
 
 @pytest.fixture
 def chance(request: pytest.FixtureRequest) -> random.Random:
-    """Random numbers for this test. Another seed each run, unless ``TEST_SEED`` gives one."""
+    """Return random numbers for this test, from a new seed unless ``TEST_SEED`` sets one."""
     seed = int(os.environ.get(SEED) or secrets.randbelow(2**32))
     request.node.stash[_used] = seed
     return random.Random(seed)

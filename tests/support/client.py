@@ -15,9 +15,10 @@ RESOURCES = {
     "airtable": ("bases", "tables", "records"),
 }
 ENDED = frozenset({"done", "incomplete", "failed"})
-"""The states of a sync, or of one of its resources, that change no more."""
+"""The final states of a sync, or of one of its resources."""
 KEPT = httpx.Limits(keepalive_expiry=2.0)
-"""The sandbox closes after 5 s, and a request sent into a closing connection is lost: be sooner."""
+"""Close first: the sandbox closes idle connections after 5 s, and a request sent into one that is
+closing is lost."""
 
 
 def is_waiting(resource: dict[str, Any]) -> dict[str, Any] | None:
@@ -26,7 +27,7 @@ def is_waiting(resource: dict[str, Any]) -> dict[str, Any] | None:
 
 
 class Client:
-    """Act for a customer, and for the provider's people: both know addresses and no processes."""
+    """Act for a customer, and for the provider's people. It knows addresses, but no processes."""
 
     def __init__(self, *, url: str, sandbox: str, bootstrap: str) -> None:
         self.url, self.sandbox, self.bootstrap = url, sandbox, bootstrap
@@ -78,9 +79,9 @@ class Client:
         return result
 
     def all_waiting(self, sync: str) -> dict[str, Any]:
-        """Return the sync once all that is left of it waits: a move of the clock ends each wait.
+        """Return the sync once everything that is left of it waits, so that the clock can be moved.
 
-        What is on its way to a wait when the clock is moved begins its wait after the move.
+        Moving the clock ends a wait that has begun. It does not shorten one that begins later.
         """
 
         def waiting() -> dict[str, Any] | None:
@@ -103,7 +104,7 @@ class Client:
                 return
             params["page_token"] = page["next_page_token"]
 
-    # what the sandbox is told
+    # what we tell the sandbox
 
     def control(self, method: str, path: str, **options: Any) -> Any:
         answer = self.http.request(method, f"{self.sandbox}/_sandbox/{path}", **options)

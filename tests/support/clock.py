@@ -14,7 +14,7 @@ from shared.clock import VARIABLE, arm_clock
 
 
 class MovableClock:
-    """Ahead of the machine's clock by the number in ``file``; by nothing while there is none."""
+    """A clock that is ahead of the machine's by the seconds in ``file``, or by 0 without a file."""
 
     def __init__(self, file: Path) -> None:
         self.file = file
@@ -22,7 +22,7 @@ class MovableClock:
 
     @property
     def settings(self) -> dict[str, str]:
-        """Environment variables for the processes that shall go by this clock."""
+        """Return the environment variables for processes that are to go by this clock."""
         return {VARIABLE: str(self.file)}
 
     def now(self) -> float:
@@ -30,10 +30,10 @@ class MovableClock:
         return time.time() + self._ahead
 
     def move(self, *, seconds: float = 0.0, hours: float = 0.0, days: float = 0.0) -> None:
-        """Move forward: each process reads the new time at once, and sleepers wake in 50 ms."""
+        """Move the clock forward. Processes read it at once, and their sleepers wake in 50 ms."""
         step = seconds + 3_600 * hours + 86_400 * days
         if step < 0:
-            raise ValueError("a clock is moved forward only")
+            raise ValueError("a clock can only be moved forward")
         self._ahead += step
         new, before = self.file.with_suffix(".new"), 0
         if self.file.exists():
@@ -48,16 +48,16 @@ class MovableClock:
 
 @pytest.fixture
 def movable_clock(tmp_path: Path) -> Iterator[MovableClock]:
-    """Make the clock of the tests' own process movable; ask for it before a database."""
+    """Make the clock of the tests' own process movable; request this fixture before a database."""
     with own_clock(tmp_path / "clock") as clock:
         yield clock
 
 
 @contextmanager
 def own_clock(file: Path) -> Iterator[MovableClock]:
-    """Make the clock of the tests' own process movable until the end.
+    """Make the clock of the tests' own process movable while the block runs.
 
-    Statements that a database has compiled before do not move.
+    Statements that a database compiled earlier do not follow it.
     """
     clock = MovableClock(file)
     arm_clock(str(file))

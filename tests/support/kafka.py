@@ -1,4 +1,4 @@
-"""The local broker with our topics."""
+"""Run the local broker with our topics."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from shared.settings import Cluster
 
 @asynccontextmanager
 async def local_kafka(folder: Path) -> AsyncIterator[str]:
-    """Run a broker on a free port, its log in ``folder``; yield its address."""
+    """Run a broker on a free port, with its log in ``folder``; yield its address."""
     broker = Broker(folder, port=0)
     await broker.start()
     try:

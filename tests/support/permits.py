@@ -1,4 +1,4 @@
-"""The permits of a quota, as Redis has recorded them."""
+"""Read the permits that a quota has recorded in Redis."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from redis.asyncio import Redis
 
 
 async def recorded(redis: Redis, key: str) -> list[float]:
-    """Return for when Redis has granted permits under ``key``: epoch seconds by its own clock.
+    """Return the times of the permits granted under ``key``, in epoch seconds of Redis's clock.
 
-    A client's clock would be too early by the time that the question took, which on a busy machine
-    is longer than the margin of a window.
+    Times taken at the client would be early by the duration of the call, which on a busy machine is
+    longer than the margin of a window.
     """
     found: Any = await redis.zrange(f"quota:{key}", 0, -1, withscores=True)
     return [float(moment) for _, moment in found]
 
 
 def most_within(moments: Sequence[float], window_s: float) -> int:
-    """Return how many there are at most in any ``window_s`` seconds."""
+    """Return the highest number of moments within any ``window_s`` seconds."""
 
     def after(start: float) -> int:
         return sum(start <= at < start + window_s for at in moments)

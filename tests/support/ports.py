@@ -1,4 +1,4 @@
-"""Free ports that stay ours."""
+"""Reserve free ports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import socket
 def reserved_ports(count: int) -> list[socket.socket]:
     """Return sockets on free ports, all different.
 
-    They never listen. A server that binds with SO_REUSEADDR can, but nobody else is given the port.
+    They never listen: a server that binds with SO_REUSEADDR can use the port, and nobody else gets
+    it.
     """
     taken = [socket.socket() for _ in range(count)]
     for one in taken:

@@ -1,4 +1,4 @@
-"""The surroundings that a test gives a child process."""
+"""Prepare the environment that a test gives to a child process."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ ROOT: Final = Path(__file__).parents[2]
 
 
 MAKES: Final = frozenset({"MAKELEVEL", "MAKEFLAGS", "MFLAGS"})
-"""Set by a make that runs the tests: with them, another make says which folder it enters."""
+"""Variables set by the make that runs the tests; they would make another make print its folder."""
 
 
 def clean(environ: Mapping[str, str]) -> dict[str, str]:
-    """Drop settings of ours that happen to be set, and let a process in another folder import us.
+    """Return ``environ`` without our settings, for a process in another folder to import us.
 
-    In another folder there is no .env that says more.
+    No .env adds settings there.
     """
     kept = {
         name: value

@@ -20,9 +20,9 @@ PORTS = ("GATEWAY", "AUTH", "FETCHER", "SANDBOX", "KAFKA")
 
 
 class Product(Client):
-    """Start, kill and drive it. Ports and data stay the same over restarts.
+    """Start, kill and drive the product. Ports and data stay the same across restarts.
 
-    ``module`` is what is run, for a test that watches the process from inside.
+    ``module`` is the module to run, for a test that watches the process from inside.
     """
 
     def __init__(self, folder: Path, *, module: str = "deploy.local", **settings: str) -> None:
@@ -49,7 +49,7 @@ class Product(Client):
         self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> list[str]:
-        """Start it and return its greeting, once it is ready."""
+        """Start the process; return the lines that it greets with, once it is ready."""
         with self.log.open("a") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", self.module],
@@ -69,13 +69,13 @@ class Product(Client):
         return lines
 
     def kill(self) -> None:
-        """kill -9."""
+        """Kill the process with SIGKILL."""
         assert self.process is not None
         self.process.kill()
         self._gone()
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
-        """Ask it to stop, and wait until it has."""
+        """Send the process a signal to stop, and wait until it has ended."""
         assert self.process is not None
         self.process.send_signal(number)
         self._gone()

@@ -16,7 +16,7 @@ from shared.serve import Served, bind
 async def served(app_at: Callable[[str], Any]) -> AsyncIterator[str]:
     """Serve the app that ``app_at`` makes for an address, in this event loop; yield the address.
 
-    It is on localhost, as the product's own is: browsers and our rules for return addresses treat
+    It is on localhost, like the product's own: browsers and our rules for return addresses treat
     that as loopback.
     """
     listeners = bind(0, what="a test", setting="no setting")

@@ -1,6 +1,6 @@
 """Wait for something to become true.
 
-Tests sleep here and nowhere else: tests/structure/test_tests.py sees to that.
+Tests sleep here and nowhere else: tests/structure/test_tests.py checks that.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ async def until(
 
 
 async def turns(count: int = 1) -> None:
-    """Let the other tasks of the event loop run, ``count`` turns; no time has to pass."""
+    """Let the event loop's other tasks run for ``count`` turns, without waiting."""
     for _ in range(count):
         await asyncio.sleep(0)
 
 
 async def next_millisecond() -> None:
-    """Return when the machine's clock shows another millisecond: times are kept no finer."""
+    """Wait until the machine's clock shows another millisecond: stored times are no finer."""
     now = time.time_ns() // 1_000_000
     while time.time_ns() // 1_000_000 == now:  # noqa: ASYNC110  # nothing tells of the time
         await asyncio.sleep(0.000_2)
@@ -63,4 +63,4 @@ async def _answer(check: Callable[[], Any]) -> Any:
 
 def _give_up(end: float, within: float, found: Any) -> None:
     if time.monotonic() > end:
-        raise AssertionError(f"not within {within} s; the last answer was {found!r}")
+        raise AssertionError(f"not true within {within} s; the last answer was {found!r}")

@@ -38,7 +38,7 @@ class Sandboxes:
     def __getitem__(self, slug: str) -> ProviderSandbox:
         if slug not in self.by_slug:
             raise NotFound(
-                f"no sandbox for {slug!r} here: one of {', '.join(self.by_slug) or 'none'}"
+                f"no sandbox for {slug!r} here: use one of {', '.join(self.by_slug) or 'none'}"
             )
         return self.by_slug[slug]
 

@@ -35,7 +35,7 @@ class Fault(
     Without ``status`` and ``drop`` the provider answers after ``delay_ms``; without ``times`` the
     fault never runs out. The first ``after`` calls that match pass as if it were not there.
     ``keep`` leaves only this share of the entries of a list in the answer, chosen by ``seed``.
-    ``hold`` keeps a call waiting until the faults are ordered anew. ``drop`` cuts the connection:
+    ``hold`` keeps a call waiting until the faults are replaced. ``drop`` cuts the connection:
     "request" before the provider has seen it, "answer" after it has acted.
     """
 
@@ -69,8 +69,8 @@ class Fault(
 class Faults:
     """Hold a provider's ordered faults. The first that matches and has times left is used.
 
-    ``replaced`` is set once the faults of now are ordered anew. A call takes it with its fault,
-    before it waits for anything: the faults may be replaced while it does.
+    ``replaced`` is set once the present faults are replaced. A call must take it before it waits
+    for anything, since the faults may be replaced meanwhile.
     """
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Faults:
         self.replaced = asyncio.Event()
 
     def order(self, faults: list[Fault]) -> None:
-        """Replace the faults, and let go the calls that the former ones hold."""
+        """Replace the faults, and release the calls that the old ones hold."""
         self._left = list(faults)
         self.replaced.set()
         self.replaced = asyncio.Event()
@@ -87,7 +87,7 @@ class Faults:
         return list(self._left)
 
     def take(self, method: str, path: str) -> Fault | None:
-        """Return the fault that a call meets, and count the call in it."""
+        """Return the fault that applies to a call, and count the call."""
         for index, fault in enumerate(self._left):
             if not fault.match.hits(method, path):
                 continue

@@ -1,4 +1,4 @@
-"""Leave entries out of a provider's lists, as real ones do: with status 200 and not a word."""
+"""Leave entries out of a provider's lists, as real ones do: with status 200 and no hint of it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ WHOLE: Final = 1 << 64
 async def answer_short(
     app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, keep: float, seed: int
 ) -> None:
-    """Answer as ``app`` does, but ``keep`` only this share of each list's entries.
+    """Answer as ``app`` does, but with only the share ``keep`` of each list's entries.
 
-    The same seed leaves out the same ones. Cursors and everything else stay as they are.
+    The same seed leaves out the same entries. Cursors and everything else stay as they are.
     """
     start: Any = None
     body = b""

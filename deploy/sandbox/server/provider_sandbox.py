@@ -97,7 +97,6 @@ async def _swallow(message: Message) -> None:
 
 
 async def _cut(send: Send) -> None:
-    # ASGI cannot simply close a connection. Announcing a byte that never comes makes the server do
-    # it.
+    # ASGI cannot simply close a connection. Announce a byte that never comes, and the server does.
     headers = [(b"content-length", b"1"), (b"connection", b"close")]
     await send({"type": "http.response.start", "status": 200, "headers": headers})

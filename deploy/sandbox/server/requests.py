@@ -25,10 +25,9 @@ HIDDEN: Final = "[redacted]"
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """Describe one request.
 
-    ``at`` is its arrival by the clock of all processes, without the sandbox's own offset;
-    ``ms`` lasts until the last byte.
-    ``status`` is None when the connection was cut before an answer; ``account`` is None without a
-    known access token.
+    ``at`` is when it arrived, by the clock that all processes share and without the sandbox's own
+    offset; ``ms`` counts until the last byte of the answer. ``status`` is None when the connection
+    was cut before an answer; ``account`` is None without a known access token.
     """
 
     at: str

@@ -40,7 +40,7 @@ def by_slug(apps: Mapping[str, ASGIApp], rest: ASGIApp) -> ASGIApp:
 def local_only(app: ASGIApp, names: Collection[str] = ()) -> ASGIApp:
     """Answer only to loopback host names and ``names``.
 
-    Pages of other sites may not use the control API: their browser sends an Origin, and is refused.
+    Pages of other sites may not use the control API: a browser sends their Origin and is refused.
     """
     hosts = LOOPBACK | {name.lower() for name in names}
 

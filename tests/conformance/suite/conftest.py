@@ -1,7 +1,7 @@
 """Run each check once for every provider, or for those that ``--provider`` names.
 
 ``--providers-in DIR`` finds providers in DIR/shared/providers and DIR/deploy/sandbox/providers too.
-A check that cannot be made before another one passes is skipped and names that one.
+A check that depends on another one is skipped, and names it, until that one passes.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Check first what others rest on, so that an author reads from the top."""
+    """Run first the checks that others depend on, so that an author can read from the top."""
     places = [n for n, item in enumerate(items) if item.path.parent == HERE]
     ordered = sorted((items[n] for n in places), key=lambda item: ORDER.index(item.path.stem))
     for n, item in zip(places, ordered, strict=True):
@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call() -> Iterator[None]:
-    """Show an author the sentence, not our way to it."""
+    """Show the author the sentence, not our traceback."""
     try:
         return (yield)
     except Unwritten as unwritten:
@@ -220,7 +220,7 @@ def pages(reads: list[Read]) -> list[Page]:
 
 
 def waiting_for(check: str, ask: Callable[[], T]) -> T:
-    """Return what ``ask`` gives; skip when ``check`` has to pass first and says why."""
+    """Return what ``ask`` returns; skip if it fails, since ``check`` already says why."""
     try:
         return ask()
     except Unwritten:

@@ -1,4 +1,4 @@
-"""Check that PROVIDER is whole: all that auth, gateway and fetcher read of it."""
+"""Check that PROVIDER is complete: everything that auth, gateway and fetcher read of it."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def test_its_resources_have_slugs_and_labels_of_their_own(
     subject: Subject, provider: Provider
 ) -> None:
     slugs = Counter(resource.slug for resource in provider.resources)
-    wrong = [f"resource {slug!r} stands there {n} times." for slug, n in slugs.items() if n > 1]
+    wrong = [f"resource {slug!r} is listed {n} times." for slug, n in slugs.items() if n > 1]
     wrong += [
-        f"resource {slug!r}: a slug is of small letters, digits and _, as in `line_items`."
+        f"resource {slug!r}: write the slug in small letters, digits and _, as in `line_items`."
         for slug in slugs
         if not SLUG.fullmatch(slug)
     ]
@@ -51,9 +51,8 @@ def test_a_parent_is_a_resource_that_comes_before_its_children(
         parent = resource.original.parent_resource
         if parent is not None and parent not in before:
             wrong.append(
-                f"{resource.slug}: original.parent_resource is {parent!r}, which is no resource "
-                f"before it. Put the resource of its parents before {resource.slug}, under that "
-                "slug."
+                f"{resource.slug}: original.parent_resource is {parent!r}, but no resource before "
+                f"it has that slug. Put the resource of its parents before {resource.slug}."
             )
         before.append(resource.slug)
     complain(subject, wrong)
@@ -117,10 +116,10 @@ def test_the_sandbox_has_its_resources_and_meters_its_buckets(
 
 def test_its_buckets_are_limits(subject: Subject, provider: Provider) -> None:
     names = Counter(bucket.name for bucket in provider.buckets)
-    wrong = [f"bucket {name!r} stands there {n} times." for name, n in names.items() if n > 1]
+    wrong = [f"bucket {name!r} is listed {n} times." for name, n in names.items() if n > 1]
     wrong += [
-        f"bucket {bucket.name!r}: at most {bucket.requests} requests in {bucket.window_s} s is no "
-        "limit. Both are above 0, and the name has no colon."
+        f"bucket {bucket.name!r}: {bucket.requests} requests in {bucket.window_s} s is not a "
+        "limit. Both must be above 0, and the name must not have a colon."
         for bucket in provider.buckets
         if bucket.requests < 1 or bucket.window_s <= 0 or ":" in bucket.name
     ]
@@ -130,7 +129,7 @@ def test_its_buckets_are_limits(subject: Subject, provider: Provider) -> None:
             'Bucket(name="requests", requests=…, window_s=…).'
         )
     if provider.parallel < 1 or provider.page_size < 1:
-        wrong.append("parallel and page_size are at least 1.")
+        wrong.append("parallel and page_size must be at least 1.")
     complain(subject, wrong)
 
 
@@ -150,9 +149,9 @@ def test_its_identity_is_somewhere_that_is_asked(subject: Subject, provider: Pro
         wrong.append("a path of the identity begins with `introspection.`: write introspect_url.")
     if not any(path.partition(".")[0] != "introspection" for path in identity.account_id):
         wrong.append(
-            "identity.account_id rests on nothing but an introspection, which may fail. Name a "
-            "field of the token reply or of an identity call: two consents for one account are "
-            "known by it."
+            "identity.account_id relies on introspection alone, which may fail. Name a field of "
+            "the token response or of the identity call: by it we recognise a second consent for "
+            "the same account."
         )
     if not identity.account_name:
         wrong.append(
@@ -175,7 +174,8 @@ def test_its_oauth_errors_can_be_told_apart(subject: Subject, provider: Provider
     if oauth.dead_grant & oauth.bad_client:
         both = ", ".join(sorted(oauth.dead_grant & oauth.bad_client))
         wrong.append(
-            f"{both} is in dead_grant and in bad_client: is it the grant that ended, or our app?"
+            f"{both} is in both dead_grant and bad_client. Decide: has the grant ended, or are our "
+            "settings wrong?"
         )
     complain(subject, wrong)
 
@@ -208,9 +208,9 @@ def test_people_are_told_what_it_is_and_what_it_asks_for(
 ) -> None:
     wrong = []
     if not provider.name.strip():
-        wrong.append("name is empty. Write it as the provider writes it.")
+        wrong.append("name is empty. Write it as the provider does.")
     if not provider.consent_note.strip().endswith("."):
-        wrong.append("consent_note is one sentence for the connect card, with a full stop.")
+        wrong.append("consent_note must be one sentence for the connect card, with a full stop.")
     complain(subject, wrong)
 
 

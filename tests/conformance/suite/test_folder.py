@@ -11,8 +11,7 @@ def test_the_folder_has_the_files_of_every_other(subject: Subject) -> None:
     there = {path.name for path in subject.folder.iterdir()} - {"__pycache__"}
     wrong = [f"{subject.at(name)} is missing. Write it." for name in FILES if name not in there]
     wrong += [
-        f"{subject.at(name)} belongs in none of {', '.join(FILES)}. Move what is in it to one of "
-        "them."
+        f"{subject.at(name)} is not one of {', '.join(FILES)}. Move its contents to one of them."
         for name in sorted(there - set(FILES))
     ]
     if wrong:
@@ -23,8 +22,8 @@ def test_the_folder_offers_its_data(subject: Subject) -> None:
     found = subject.provider()
     if found.slug != subject.slug:
         raise Unwritten(
-            f"{subject.at('__init__.py')}: PROVIDER.slug is {found.slug!r}, and the folder is "
-            f"called {subject.slug!r}. Give them one name."
+            f"{subject.at('__init__.py')}: PROVIDER.slug is {found.slug!r}, but the folder is "
+            f"called {subject.slug!r}. Give both the same name."
         )
 
 
@@ -45,7 +44,7 @@ def test_the_connector_holds_no_state(subject: Subject, connector: Connector) ->
     if held:
         raise Unwritten(
             f"{subject.at('connector.py')}: {type(connector).__name__} keeps {', '.join(held)} on "
-            "itself. Another process goes on with the walk: keep all of it in the cursor."
+            "itself. Another process may continue the walk: keep all of that in the cursor."
         )
 
 
@@ -61,8 +60,8 @@ def test_it_is_simulated_or_says_why_not(subject: Subject, provider: Provider) -
         )
     if sandbox is not None and "sandbox" in declared:
         raise Unwritten(
-            f"{subject.at(DECLARED)} says that there is no sandbox, and {subject.sandbox_at} is "
-            "there. Take the line out."
+            f"{subject.at(DECLARED)} says that there is no sandbox, but {subject.sandbox_at} "
+            "exists. Remove the line."
         )
 
 

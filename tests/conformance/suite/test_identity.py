@@ -23,15 +23,15 @@ async def test_a_second_consent_is_the_same_account(
         raise Unwritten(
             f"{subject.at('__init__.py')}: two consents for one account are known as {first.who} "
             f"and {again.who}. Name in identity.account_id what stays the same "
-            f"(now: {', '.join(provider.oauth.identity.account_id)}); else every consent makes "
-            "another connection."
+            f"(now: {', '.join(provider.oauth.identity.account_id)}); otherwise every consent "
+            "makes another connection."
         )
 
 
 async def test_another_account_is_another_one(
     subject: Subject, provider: Provider, app: SandboxClientApp, connected: tuple[str, Connected]
 ) -> None:
-    """Give it the same name, by which people may know it and programs must not."""
+    """Give both the same name: people may go by it, but programs must not."""
     simulated(subject, "identity")
     other = await app.connect(await app.new_account(ACCOUNT, seed=13))
     if other.who.account_id == connected[1].who.account_id:

@@ -37,13 +37,13 @@ async def test_a_recorded_walk_gives_its_items(
     for item in case.items:
         if found.pop(item.id, None) != item:
             raise Unwritten(
-                f"{subject.at('mapping.py')}: in “{case.case}” {item.id} has to be {item}, and is "
+                f"{subject.at('mapping.py')}: in “{case.case}” {item.id} has to be {item}, but is "
                 f"{_named(pages, item.id)}."
             )
     if found:
         raise Unwritten(
-            f"{subject.at(ITEMS)}: “{case.case}” gives {', '.join(found)} as well. Add what has to "
-            "become of them to its items."
+            f"{subject.at(ITEMS)}: “{case.case}” also gives {', '.join(found)}. Add to its items "
+            "what these have to be."
         )
 
 
@@ -54,9 +54,9 @@ async def test_a_recorded_walk_sets_aside_what_is_malformed(
     pointers = [rejected.pointer for page in pages for rejected in page.rejected]
     if pointers != case.rejected:
         raise Unwritten(
-            f"{subject.at('mapping.py')}: “{case.case}” has to set aside {case.rejected}, and sets "
+            f"{subject.at('mapping.py')}: “{case.case}” has to set aside {case.rejected}, but sets "
             f"aside {pointers}. Put an object that cannot be read into Page.rejected, with the "
-            "JSON pointer of its place in the page."
+            "JSON pointer to it in the page."
         )
 
 
@@ -86,11 +86,14 @@ def test_items_with_a_parent_resource_have_parents(
 ) -> None:
     resource = provider.resource(case.resource)
     if resource is None:
-        raise Unwritten(f"{subject.at(ITEMS)}: “{case.case}” is of {case.resource!r}, no resource.")
+        raise Unwritten(
+            f"{subject.at(ITEMS)}: “{case.case}” names the resource {case.resource!r}, which does "
+            "not exist."
+        )
     orphans = [item.id for item in case.items if item.parent_id is None]
     if resource.original.parent_resource is not None and orphans:
         raise Unwritten(
-            f"{subject.at(ITEMS)}: {', '.join(orphans)} of {case.resource} have no parent_id, and "
+            f"{subject.at(ITEMS)}: {', '.join(orphans)} of {case.resource} have no parent_id, but "
             f"the parents of {case.resource} are {resource.original.parent_resource}."
         )
 

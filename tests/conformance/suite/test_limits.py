@@ -13,7 +13,7 @@ from tests.conformance.recorded import Answer, Case
 from tests.conformance.subject import ANSWERS, Subject, Unwritten
 
 ODD: Final = ("", "many", "-1", "0", "9" * 30, "\u0663", "1.5e400", "NaN")
-"""Values of a header in place of a number; one is a digit that is not ASCII."""
+"""Header values in place of a number; one is a digit that is not ASCII."""
 
 
 def test_a_success_tells_its_limits_or_that_there_are_none(
@@ -22,10 +22,10 @@ def test_a_success_tells_its_limits_or_that_there_are_none(
     told = [one for one in recorded if one.means == "success" and one.limits is not UNSET]
     if not told:
         raise Unwritten(
-            f"{subject.at(ANSWERS)}: no success says which limits its headers tell of. Add to one "
+            f"{subject.at(ANSWERS)}: no success says which limits its headers state. Add to one "
             "of them "
-            '"limits": [{"name": "…", "requests": …, "window_s": …}], or "limits": [] where no '
-            "header does."
+            '"limits": [{"name": "…", "requests": …, "window_s": …}], or "limits": [] if the '
+            "headers state none."
         )
 
 
@@ -36,8 +36,8 @@ def test_limits_are_read_from_the_headers(
     _check_declared(subject, provider, found)
     if answer.limits is not UNSET and list(found) != answer.limits:
         raise Unwritten(
-            f"{subject.at('problems.py')}: limits() gives {list(found)} for “{answer.case}”, and "
-            f"the headers tell of {answer.limits}."
+            f"{subject.at('problems.py')}: limits() gives {list(found)} for “{answer.case}”, but "
+            f"the headers state {answer.limits}."
         )
 
 
@@ -71,7 +71,7 @@ def _limits(subject: Subject, connector: Connector, response: Response) -> tuple
     except Exception as error:
         raise Unwritten(
             f"{subject.at('problems.py')}: limits() fails on the headers {response.headers} with "
-            f"{type(error).__name__}: {error}. Return () where a header makes no sense."
+            f"{type(error).__name__}: {error}. Return () when a header makes no sense."
         ) from error
 
 
@@ -87,7 +87,7 @@ def _check_declared(subject: Subject, provider: Provider, found: tuple[Bucket, .
 
 
 def _odd(answer: Answer) -> Iterator[dict[str, str]]:
-    """Yield the headers of an answer with each of them odd in turn."""
+    """Yield the headers of an answer, each time with one of them odd."""
     headers = answer.response().headers
     for name in headers:
         for value in ODD:

@@ -75,7 +75,7 @@ SHAPES: Final[tuple[Any, ...]] = (None, [], {}, "text", 5, {"error": []}, {"erro
 STATUSES: Final = tuple(status.value for status in HTTPStatus if status >= 400)
 SUCCESSES: Final = (200, 201, 204, 207)
 NO_OWN_MEANING: Final = tuple({301, 302, *STATUSES} - {401, 413, 414, 429, 431})
-"""Statuses that say nothing of the API when a web page has them."""
+"""Statuses that say nothing about the API when they come with a web page."""
 
 
 def test_its_answers_are_recorded(subject: Subject) -> None:
@@ -103,14 +103,14 @@ def test_a_recorded_answer_means_what_is_documented(
     if meant != answer.means:
         raise Unwritten(
             f"{subject.at('problems.py')}: “{answer.case}” (status {answer.status}) has to mean "
-            f"{answer.means}, and problem() says {meant}{f': {found.reason}' if found else ''}."
+            f"{answer.means}, but problem() says {meant}{f': {found.reason}' if found else ''}."
         )
     for field in ("code", "after_s", "limit", "scope"):
         wanted = getattr(answer, field)
         told = getattr(found, field, None)
         if wanted is not UNSET and told != wanted:
             raise Unwritten(
-                f"{subject.at('problems.py')}: “{answer.case}” has to give {field} {wanted!r}, and "
+                f"{subject.at('problems.py')}: “{answer.case}” has to give {field} {wanted!r}, but "
                 f"problem() gives {told!r}."
             )
 
@@ -132,8 +132,8 @@ def test_a_success_is_no_problem(subject: Subject, connector: Connector) -> None
             found = _problem(subject, connector, _plain(status, body), f"status {status}")
             if found is not None:
                 raise Unwritten(
-                    f"{subject.at('problems.py')}: problem() says {type(found).__name__} of status "
-                    f"{status}. Return None: a page of another shape is for page() to refuse."
+                    f"{subject.at('problems.py')}: problem() says {type(found).__name__} for "
+                    f"status {status}. Return None: page() refuses a page of another shape."
                 )
 
 
@@ -145,9 +145,9 @@ def test_every_error_is_classified_whatever_its_body(
             found = _problem(subject, connector, _plain(status, body), f"status {status}, {body!r}")
             if not isinstance(found, Interruption):
                 raise Unwritten(
-                    f"{subject.at('problems.py')}: problem() says {found!r} of status {status} "
-                    f"with the body {body!r}. Return RetryLater for what may pass (408, 429, 5xx), "
-                    "else Reject."
+                    f"{subject.at('problems.py')}: problem() says {found!r} for status {status} "
+                    f"with the body {body!r}. Return RetryLater for what may be temporary (408, "
+                    "429, 5xx), and Reject for everything else."
                 )
 
 
@@ -158,7 +158,7 @@ def test_what_the_network_answers_is_no_refusal(subject: Subject, connector: Con
         if not isinstance(found, RetryLater):
             raise Unwritten(
                 f"{subject.at('problems.py')}: an HTML page with status {status} comes from the "
-                f"network in front of the API and passes, but problem() says "
+                f"network in front of the API and is temporary, but problem() says "
                 f"{type(found).__name__}. Return Reauthorize for 401 only."
             )
 
@@ -173,16 +173,16 @@ def test_a_hostile_answer_ends_as_one_short_line(
     reason = "" if found is None else found.reason + found.code
     if len(reason) > LONGEST_REASON or not reason.isprintable():
         raise Unwritten(
-            f"{subject.at('problems.py')}: a reason of {len(reason)} characters comes of "
-            f"“{answer.case}” when its texts are hostile. Quote a provider in at most "
-            f"{LONGEST_REASON // 2} printable characters."
+            f"{subject.at('problems.py')}: “{answer.case}” with hostile texts gives a reason of "
+            f"{len(reason)} characters. Quote a provider in at most {LONGEST_REASON // 2} "
+            "printable characters."
         )
 
 
 async def test_a_lost_connection_is_passed_on_and_loses_nothing(
     subject: Subject, case: Case, connector: Connector
 ) -> None:
-    """Break each call in turn: the page is read later, or was complete without that call."""
+    """Break each call in turn: the page must be read later, or be complete without that call."""
     await _wait_until_whole(subject, case)
     for number in range(len(case.exchanges)):
         call = RecordedCall(subject, case, broken_at=number, instead=unreachable)
@@ -193,8 +193,8 @@ async def test_a_lost_connection_is_passed_on_and_loses_nothing(
         if found != {item.id for item in case.items}:
             raise Unwritten(
                 f"{subject.at('connector.py')}: when call {number + 1} of “{case.case}” finds no "
-                "network, the walk ends as if there were no more objects. Let RetryLater pass "
-                "through page(): the page is tried again."
+                "network, the walk ends as if there were no more objects. Do not catch RetryLater "
+                "in page(): the fetcher then tries the page again."
             )
 
 
@@ -239,7 +239,7 @@ def test_there_are_walks_to_break(subject: Subject) -> None:
 
 
 async def _wait_until_whole(subject: Subject, case: Case) -> None:
-    """Skip a walk that is wrong already before anything in it is broken."""
+    """Skip a walk that is already wrong before anything in it is broken."""
     try:
         found = await walk(subject, RecordedCall(subject, case), case.resource)
     except (Interruption, Unwritten):
@@ -289,7 +289,7 @@ def _breaks(case: Case) -> Iterator[tuple[int, Any]]:
 
 
 def _hostile(value: Any) -> Any:
-    """Return a body with all its texts long and invisible, its keys as they are."""
+    """Return a body with hostile text added to every string; its keys stay as they are."""
     if isinstance(value, str):
         return value + HOSTILE
     if isinstance(value, list):

@@ -1,7 +1,6 @@
 """Check a walk on the provider's own sandbox: complete, nothing twice, resumable at every cursor.
 
-Two more checks belong here, beside ``test_a_walk_goes_on_at_every_cursor``, once a load can say
-which part of a walk is missing: a cursor that has expired, and one part that is refused.
+Not checked here: a cursor that has expired, and a part that is refused.
 """
 
 from __future__ import annotations
@@ -79,13 +78,13 @@ def test_a_walk_gives_no_object_twice(
 async def test_a_walk_goes_on_at_every_cursor(
     subject: Subject, resource: str, reads: list[Read], call: SandboxCall
 ) -> None:
-    """Stop after each page, and go on with a new connector and the place as it was stored."""
+    """Stop after each page, and continue with a new connector at the stored place."""
     for number, (place, page) in enumerate(reads):
         again = await read_page(subject, call, resource, place, subject.new_connector())
         there, here = _ids(page), _ids(again)
         if here != there or (again.cursor is None) != (page.cursor is None):
             raise Unwritten(
-                f"{subject.at('connector.py')}: a new connector that goes on with the cursor "
+                f"{subject.at('connector.py')}: a new connector that resumes at the cursor "
                 f"before page {number + 1} of {resource} gives other objects ({_few(here)}) than "
                 f"the first one ({_few(there)}). Read everything that a walk knows from `place`, "
                 "and keep nothing on self or in the module."
@@ -132,7 +131,7 @@ def test_items_have_names_links_times_and_parents(
         raise Unwritten(
             f"{subject.at('mapping.py')}: {len(rejected)} objects of the sandbox are set aside in "
             f"{resource}; the first one at {rejected[0].pointer}: {rejected[0].reason}. Read them, "
-            "or mend the sandbox."
+            "or fix the sandbox."
         )
 
 
@@ -162,8 +161,8 @@ async def test_a_parent_is_an_object_of_the_parent_resource(
     strange = [one.parent_id for one in records(pages) if one.parent_id not in there]
     if strange:
         raise Unwritten(
-            f"{subject.at('mapping.py')}: {len(strange)} {resource} have a parent_id that is no id "
-            f"of {parent} (the first: {strange[0]!r}). Give the id that the item of the parent has."
+            f"{subject.at('mapping.py')}: {len(strange)} {resource} have a parent_id that is not "
+            f"an id of {parent} (the first: {strange[0]!r}). Give the id of the parent's item."
         )
 
 
@@ -192,8 +191,8 @@ async def test_an_expected_count_is_the_count(
     there = len(await ledger(resource))
     if told is not None and told != there:
         raise Unwritten(
-            f"{subject.at('connector.py')}: expected() says {told!r} of {resource}, and there are "
-            f"{there}. Return the provider's count, None when it has none."
+            f"{subject.at('connector.py')}: expected() says {told!r} for {resource}, but there are "
+            f"{there}. Return the provider's count, or None when it has none."
         )
 
 
@@ -230,7 +229,7 @@ async def test_objects_are_read_by_id_and_what_is_gone_is_named(
 async def test_what_has_not_changed_has_the_same_content_at_every_read(
     subject: Subject, resource: str, call: SandboxCall, pages: list[Page]
 ) -> None:
-    """A link that is signed anew for each answer would have every sync send every item again."""
+    """A link with a new signature in each answer would make every sync send every item again."""
     try:
         again = [read.page for read in await reads_of(subject, call, resource)]
     except Interruption as error:
@@ -256,7 +255,7 @@ def _contents(pages: list[Page]) -> dict[str, dict[str, Any]]:
 async def _first_and_count(
     subject: Subject, resource: str, call: SandboxCall, reads: list[Read]
 ) -> None:
-    """Make the calls of the beginning, of the middle, and of the count."""
+    """Repeat the first calls of the walk, and ask for the count."""
     for place, _ in reads[: FEW + 1]:
         await read_page(subject, call, resource, place, subject.connector())
     await subject.connector().expected(call, resource)
