@@ -31,13 +31,24 @@ class Broker:
     """Kafka for one machine. Start it once; ``port`` is the real one after ``start``."""
 
     def __init__(
-        self, data_dir: Path, host: str = "127.0.0.1", port: int = 9092, *, upgrade: bool = False
+        self,
+        data_dir: Path,
+        host: str = "127.0.0.1",
+        port: int = 9092,
+        *,
+        advertised_port: int | None = None,
+        upgrade: bool = False,
     ) -> None:
-        """Take the settings. ``upgrade`` converts a folder of an older layout, not refusing it."""
+        """Take the settings. ``upgrade`` converts a folder of an older layout, not refusing it.
+
+        ``advertised_port`` is what clients are told to connect to, such as a proxy's; None is
+        ``port``.
+        """
         self._prepare = upgrade_layout if upgrade else claim_layout
         self.data_dir = data_dir
         self.host = host
         self.port = port
+        self.advertised_port = advertised_port
         self.cluster_id = ""
         self._node: Node | None = None
         self._upkeep = Upkeep()
@@ -104,7 +115,8 @@ class Broker:
         opened.callback(groups.close)
         flusher = Flusher()
         opened.push_async_callback(flusher.close)
-        return Node(self.host, self.port, self.cluster_id, topics, groups, flusher)
+        port = self.port if self.advertised_port is None else self.advertised_port
+        return Node(self.host, port, self.cluster_id, topics, groups, flusher)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._node is None:

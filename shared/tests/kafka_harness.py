@@ -47,8 +47,7 @@ class Kafka:
         await consumer.start()
         try:
             offsets = [
-                await consumer.committed(partition)
-                for partition in await self._partitions(consumer, topic)
+                await consumer.committed(partition) for partition in await self._partitions(topic)
             ]
         finally:
             await consumer.stop()
@@ -59,9 +58,7 @@ class Kafka:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap)
         await consumer.start()
         try:
-            return sum(
-                (await consumer.end_offsets(await self._partitions(consumer, topic))).values()
-            )
+            return sum((await consumer.end_offsets(await self._partitions(topic))).values())
         finally:
             await consumer.stop()
 
@@ -77,8 +74,7 @@ class Kafka:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.bootstrap, auto_offset_reset="earliest")
         await consumer.start()
         try:
-            partitions = await self._partitions(consumer, topic)
-            consumer.assign(partitions)
+            consumer.assign(await self._partitions(topic))
             found: list[ConsumerRecord[bytes, bytes]] = []
             async with asyncio.timeout(PATIENCE_S):
                 while len(found) < count:
@@ -88,12 +84,14 @@ class Kafka:
         finally:
             await consumer.stop()
 
-    async def _partitions(self, consumer: AIOKafkaConsumer, topic: str) -> Sequence[TopicPartition]:
-        client = consumer._client  # noqa: SLF001  # there is no public way to ask for one topic
-        await client._wait_on_metadata(topic)  # noqa: SLF001  # as above
-        return [
-            TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()
-        ]
+    async def _partitions(self, topic: str) -> Sequence[TopicPartition]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.bootstrap)
+        await admin.start()
+        try:
+            (found,) = await admin.describe_topics([topic])
+        finally:
+            await admin.close()
+        return [TopicPartition(topic, one["partition"]) for one in found["partitions"]]
 
 
 @asynccontextmanager

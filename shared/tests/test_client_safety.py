@@ -86,9 +86,7 @@ async def test_what_a_running_consumer_really_does_counts_and_then_nothing_is_re
 
     consumers = Consumers(kafka.cluster, service="test", producer=kafka.producer)
     consumers.each(kafka.topic, keep)
-    (subscriber,) = consumers.broker.subscribers
-    hands_on: Any = subscriber
-    config = hands_on._outer_config  # noqa: SLF001  # we act as FastStream's next version  # FastStream's: we act as its next version
+    config: Any = consumers.broker.config
     build = config.builder
     config.builder = lambda **given: build(**{**given, **setting})
     with pytest.raises(UnsafeClient, match=said):

@@ -14,6 +14,9 @@ Rule = Callable[[ast.Module], Iterator[int]]
 CLOCKS: Final = {"monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "process_time"}
 PAUSES: Final = {"sleep", "wait_for_timeout"}
 PATCHES: Final = {"setattr", "delattr", "setitem", "delitem"}
+SELF: Final = {"self", "cls"}
+NAMED_TUPLES: Final = {"_asdict", "_fields", "_make", "_replace"}
+"""Public all the same: the underscore keeps them apart from a tuple's own fields."""
 LISTENERS: Final = {
     "bind",
     "connect",
@@ -203,15 +206,34 @@ def is_test_client(word: str) -> bool:
 
 
 def private_names(tree: ast.Module) -> Iterator[int]:
-    """Yield the lines that take a name from the product that it keeps for itself."""
+    """Yield the lines that use a name which the product, or an object, keeps for itself.
+
+    A class may use its own. Constants of a foreign library that merely begin with ``_`` are public.
+    """
     own = {local for local, module in imported(tree) if is_own(module)}
+    foreign = {local for local, module in imported(tree) if not is_own(module)}
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom | ast.Import):
             paths = [module for _, module in imported(node) if is_own(module)]
             if any(is_private(part) for path in paths for part in path.split(".")):
                 yield node.lineno
-        elif isinstance(node, ast.Attribute) and is_private(node.attr) and root(node.value) & own:
-            yield node.lineno
+        elif isinstance(node, ast.Attribute) and is_private(node.attr):
+            allowed = root(node.value) & (foreign | SELF) or node.attr in NAMED_TUPLES
+            if not allowed and not is_super(node.value):
+                yield node.lineno
+        elif isinstance(node, ast.ClassDef) and any(root(base) & own for base in node.bases):
+            yield from (used.lineno for used in supers(node))
+
+
+def supers(node: ast.ClassDef) -> Iterator[ast.Attribute]:
+    """Yield what a class takes from ``super()`` that its base keeps for itself."""
+    for used in ast.walk(node):
+        if isinstance(used, ast.Attribute) and is_private(used.attr) and is_super(used.value):
+            yield used
+
+
+def is_super(node: ast.expr) -> bool:
+    return isinstance(node, ast.Call) and called(node) == "super"
 
 
 def haste(tree: ast.Module) -> Iterator[int]:

@@ -186,6 +186,17 @@ async def test_the_cluster_id_is_the_identity_of_the_log(broker: Broker, address
     assert second == broker.cluster_id
 
 
+async def test_clients_are_told_the_advertised_port(tmp_path: Path) -> None:
+    broker = Broker(tmp_path, port=0, advertised_port=9)
+    await broker.start()
+    try:
+        client = Producer({"bootstrap.servers": f"{broker.host}:{broker.port}"})
+        found = await asyncio.to_thread(client.list_topics, timeout=PATIENCE_S)
+    finally:
+        await broker.stop()
+    assert [(one.host, one.port) for one in found.brokers.values()] == [(broker.host, 9)]
+
+
 async def test_a_topic_that_is_made_anew_has_another_id_and_keeps_it_over_a_restart(
     tmp_path: Path,
 ) -> None:
