@@ -120,9 +120,9 @@ async def plan_sync(
 
 
 async def plan_retry(db: AsyncConnection, order: RetrySync) -> None:
-    """Make the sync's waiting jobs due now. One whose provider asked for the wait goes on waiting.
+    """Make the sync's waiting jobs due now, except those whose provider asked for the wait.
 
-    An order that comes late, when nothing waits any more, changes nothing.
+    An order that comes late, when no job is waiting any more, changes nothing.
     """
     for job in await queries.of_sync(db, order.sync_id):
         if job.state == "waiting":

@@ -84,7 +84,7 @@ class RemovePart(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RetrySync(msgspec.Struct, frozen=True, kw_only=True):
-    """Try at once what a sync waits for, as far as the provider has not asked for the wait."""
+    """Try a waiting sync at once, except where the provider itself has asked for the wait."""
 
     sync_id: SyncId
     connection_id: ConnectionId

@@ -70,7 +70,7 @@ class Job(msgspec.Struct, kw_only=True):
     ``attempts`` counts faults of ours; ``failing_since`` is the time since which the provider has
     been failing in calls that belong to no part. ``pending_ids`` are being sent and are not
     recorded as known yet, so readers may have them already. ``not_before`` is the end of a wait
-    that the provider itself has asked for, ``waiting_until`` that of ours. The ``RunJob``s of a
+    that the provider itself has asked for, ``waiting_until`` the end of ours. The ``RunJob``s of a
     ``background`` job go to the topic for work that nobody waits for. Times are epoch seconds.
     """
 

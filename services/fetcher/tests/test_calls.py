@@ -90,7 +90,7 @@ async def test_T18_T19_T20_a_page_that_cannot_be_read_fails_its_job_with_a_code_
     market: Market, answer: Answers, code: str
 ) -> None:
     market.stall.faults.append(on("/apples", answer))
-    # What has to wait is deferred, and that time passes at once.
+    # Jobs that have to wait are then deferred, and the test lets that time pass at once.
     market.fetcher.context.stopping.set()
     market.fetcher.lose_patience()
     told = await loaded(market)

@@ -1,4 +1,4 @@
-"""Nothing is deleted because a list lacks it: the provider is asked for it by its id."""
+"""An item is not deleted just because a list lacks it: the provider is asked for it by its id."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ async def test_when_everything_is_refused_nothing_is_believed(fetcher: Fetcher) 
 async def test_few_are_not_believed_gone_either_when_nothing_else_is_found(
     fetcher: Fetcher,
 ) -> None:
-    """Four are too few to be held: only the missing item that was just seen keeps them."""
+    """Four are too few to be held. They stay only because no item of the walk is found either."""
     fetcher.orchard.of_missing = "refused"
     fetcher.orchard.ids["pears"] = []
     told = (await loaded(fetcher, "again"))["pears"]
@@ -136,7 +136,7 @@ async def test_few_are_not_believed_gone_either_when_nothing_else_is_found(
 async def test_an_object_that_another_one_names_as_merged_goes_with_that_reason(
     fetcher: Fetcher,
 ) -> None:
-    """A lookup by its id does not find it, and the survivor names it."""
+    """A lookup by its id does not find the object, but the survivor names it."""
     survivor = Record(
         id="apples-001", name="apples-001", raw={"id": "apples-001"}, replaces=("apples-007",)
     )

@@ -86,7 +86,7 @@ async def successor(fetcher: Fetcher, place: Path) -> Fetcher:
 
 
 async def forgotten(fetcher: Fetcher) -> None:
-    """Have the next load send everything again."""
+    """Make the next load send everything again."""
     async with fetcher.database.write(lock="conn") as db:
         await known_items.invalidate(db, "conn", "apples", fetcher.orchard.ids["apples"])
 
@@ -105,7 +105,7 @@ async def test_a_fetcher_that_lost_its_database_is_heard_by_all_readers(
         shutil.copy(tmp_path / "first.db", copy)
         await fetcher.boot()
     fetcher.orchard.ids["apples"].append("apples-later")
-    for number in range(3):  # the lane's epoch rises at each, also where nothing is new
+    for number in range(3):  # each raises the lane's epoch, even when nothing is new
         await fetcher.ask(f"later-{number}")
         await fetcher.run_until_over()
         await forgotten(fetcher)

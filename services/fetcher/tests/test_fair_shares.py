@@ -1,4 +1,4 @@
-"""Nobody takes more than their share: not one connection, and not work in the background."""
+"""No connection takes more than its share, and neither does work in the background."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happe
 
 
 async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
-    """Runs end at their first page border: all fifty get a turn before any gets two."""
+    """Runs end after their first page: all fifty get a turn before any of them gets two."""
     large.context.stopping.set()
     await large.connect(1)
     for _ in range(40):
@@ -100,7 +100,7 @@ async def test_who_was_served_longest_ago_is_next(large: Fetcher) -> None:
             await large.deliver()
         await large.settle()
     served = dict.fromkeys(TREES, 0)
-    # A page is asked for once more if a busy database kept it from being written.
+    # A page is asked for again if the database was too busy to record it.
     asked = {(resource, str(cursor)): resource for resource, cursor in large.orchard.asked}
     for number, resource in enumerate(asked.values(), 1):
         served[resource] += 1

@@ -23,7 +23,7 @@ schedule = st.lists(st.tuples(step, st.none() | st.integers(0, 12)), min_size=4,
 
 
 def in_tables(orchard: Orchard) -> None:
-    """Have the apples stand in three tables, which a list names; each is away when first asked."""
+    """Put the apples into three tables, named by a list; each is away when it is first asked."""
 
     def page(table: int, cursor: Cursor | None) -> Page:
         if table not in met:
@@ -98,7 +98,7 @@ def assert_complete(fetcher: Fetcher) -> None:
         assert sorted(live[resource]) == fetcher.orchard.ids[resource]
     for progress in fetcher.newest_progress().values():
         assert progress.state == "done"
-        # The one that is read again by its id while the walk waits is not counted by the walk.
+        # An apple that is refetched while the walk waits is not counted by the walk.
         most = COUNTS[progress.resource]
         assert most - (progress.resource == "apples") <= progress.items <= most
 

@@ -114,7 +114,7 @@ async def test_who_comes_back_while_the_old_items_are_deleted_finds_all_of_them_
     await fetcher.run_until_over()
     await fetcher.connect(2, status="disconnected")
     await fetcher.connect(3, generation=2)
-    # They arrive the other way round: a purge that came second would delete what was just loaded.
+    # They arrive the other way round. If the purge ran last, it would delete what was just loaded.
     await fetcher.relay_once()
     waiting = [
         msgspec.json.decode(m.value or b"", type=RunJob)
@@ -164,8 +164,8 @@ async def test_an_item_that_was_sent_before_a_crash_and_is_gone_after_it_is_dele
     fetcher.crashes.left = None
     del fetcher.orchard.ids["apples"][0]
     await fetcher.run_until_over()
-    # What was read before it went is deleted by the next load; what was sent and never recorded has
-    # to be known.
+    # The next load deletes what is gone now. It can do so only if it knows what was sent but never
+    # recorded.
     await fetcher.ask("next")
     await fetcher.run_until_over()
     assert sorted(fetcher.log.live_items()["apples"]) == fetcher.orchard.ids["apples"]
@@ -299,7 +299,7 @@ async def test_a_worker_that_leaves_cuts_off_what_hangs_and_gives_it_back(fetche
 
 
 class Failing:
-    """A database whose writes fail so often before they work."""
+    """A database whose first ``times`` writes fail."""
 
     def __init__(self, database: Database, times: int) -> None:
         self._database, self.left = database, times

@@ -1,4 +1,4 @@
-"""A commit whose answer was lost may have happened: the job that it claimed is run."""
+"""When a commit's answer was lost, the commit may have happened: the claimed job runs."""
 
 from __future__ import annotations
 

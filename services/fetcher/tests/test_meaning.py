@@ -1,4 +1,4 @@
-"""The core takes what the network answers for passing, and leaves the API to its connector."""
+"""The fetcher treats a network's answers as temporary, and leaves the API's to the connector."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HTML = {"content-type": "text/html; charset=utf-8"}
 
 
 class Strict:
-    """Takes every error for a refusal, unless it stands in ``means``."""
+    """A connector that calls every error a refusal, unless ``means`` says otherwise."""
 
     def __init__(self, **means: Interruption) -> None:
         self._means = means

@@ -1,4 +1,4 @@
-"""An upgrade keeps what the first layout stored, and work under way goes on."""
+"""An upgrade keeps what the first layout stored, and work under way continues."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ async def insert(database: Database, table: str, **row: Any) -> None:
 
 
 async def fill(database: Database) -> None:
-    """Ten jobs under way: one of them is running, with a page behind it."""
+    """Add ten jobs under way, one of them running with one page already read."""
     source = Connection(
         id="conn",
         version=3,

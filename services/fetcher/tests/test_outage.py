@@ -1,4 +1,4 @@
-"""Neither a database that was away for long nor a clock that is moved costs a fetcher its life."""
+"""A fetcher survives a long outage of its database, and a clock that is moved."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def test_the_first_to_beat_after_an_outage_does_not_bury_the_others(
 
 
 async def living_once_it_beat(fetcher: Fetcher) -> set[str] | None:
-    """Return the living workers, None as long as the fetcher has not beaten."""
+    """Return the live workers, or None until the fetcher has sent a heartbeat."""
     async with fetcher.database.read() as db:
         if await store.silent(db, fetcher.worker.id) > DEAD_AFTER_S:
             return None

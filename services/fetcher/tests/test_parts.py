@@ -1,4 +1,4 @@
-"""A part that fails stops no other, is named, and is read at the next load."""
+"""A part that fails does not stop the others, is reported, and is read at the next load."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def rows(table: str, pages: int = 2) -> Pages:
 
 
 def refusing(error: Callable[[], Interruption], *, since: int = 0, pages: int = 2) -> Pages:
-    """Return the pages of "green", of which those from ``since`` on are not answered."""
+    """Return the pages of "green"; those from number ``since`` on raise ``error`` instead."""
     read = rows("green", pages)
 
     def page(cursor: Cursor | None) -> Page:
@@ -167,7 +167,7 @@ async def test_a_part_that_was_given_up_goes_on_at_its_place_at_the_next_load(
 
 
 async def test_a_place_that_is_too_old_is_not_gone_on_from(fetcher: Fetcher) -> None:
-    """The cursors of the walk that was broken off come again, and are no loop."""
+    """The cursors of the walk that was cut short come again, which is not a loop."""
     fetcher.orchard.of_part["green"] = refusing(down, since=3, pages=5)
     await loaded(fetcher)
     async with fetcher.database.write() as db:
@@ -184,7 +184,7 @@ async def test_a_place_that_is_too_old_is_not_gone_on_from(fetcher: Fetcher) -> 
 
 
 async def test_what_a_part_that_goes_on_had_named_is_read_too(fetcher: Fetcher) -> None:
-    """A row of a wiki may be a table: it is named on a page that is not read again."""
+    """A row of a wiki may be a table. It was named on a page that is not read again."""
     down_at: list[int] = [1]
 
     def wiki(cursor: Cursor | None) -> Page:
@@ -240,7 +240,7 @@ async def test_a_dead_grant_ends_the_job_at_once_and_its_place_is_kept(fetcher: 
 async def test_two_parts_in_a_row_that_do_not_get_through_have_the_job_wait(
     fetcher: Fetcher,
 ) -> None:
-    """With a thousand tables and a provider that is down, no thousand calls are made."""
+    """With a thousand tables and a provider that is down, we do not make a thousand calls."""
     object.__setattr__(fetcher.context, "give_up_after_s", GIVE_UP_AFTER_S)
     asked: list[str] = []
 

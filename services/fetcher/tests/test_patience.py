@@ -1,4 +1,4 @@
-"""A provider that fails is tried again until it has been away for too long, whatever the tries."""
+"""A failing provider is retried until it has been away too long, however often that was."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ REASON = "Orchard is not available (status 503)."
 
 @pytest.fixture
 async def fetcher(movable_clock: MovableClock, tmp_path: Path) -> AsyncIterator[Fetcher]:
-    """Yield a fetcher that has nothing to wait out within a run: what waits is deferred."""
+    """Yield a fetcher that never waits within a run: a job that has to wait is deferred."""
     fetcher = Fetcher(tmp_path, COUNTS)
     await fetcher.boot()
     fetcher.context.stopping.set()
@@ -34,7 +34,7 @@ async def fetcher(movable_clock: MovableClock, tmp_path: Path) -> AsyncIterator[
 
 
 class Outage:
-    """Ten pages of apples, of which the fifth cannot be read until some time."""
+    """Ten pages of apples; the fifth cannot be read until a given time."""
 
     def __init__(self, fetcher: Fetcher, *, until: float, asks_s: float | None = None) -> None:
         self.until, self._asks_s = until, asks_s
@@ -59,7 +59,7 @@ class Outage:
 async def live_on(
     fetcher: Fetcher, movable_clock: MovableClock, *, most_s: float, step_s: float = STEP_S
 ) -> dict[str, JobProgress]:
-    """Let the time go on until nothing is left to do; return the last progress by resource."""
+    """Let time pass until nothing is left to do; return the last progress by resource."""
     for _ in range(int(most_s / step_s)):
         await fetcher.relay_once()
         while fetcher.read < len(fetcher.log.of(JOBS)):
@@ -88,7 +88,7 @@ async def test_waits_grow_to_five_minutes(fetcher: Fetcher, movable_clock: Movab
     outage = Outage(fetcher, until=clock.now() + 20_000)
     await fetcher.connect(1)
     await live_on(fetcher, movable_clock, most_s=25_000)
-    # A wait ends with a step. What the steps themselves take counts too.
+    # A wait ends with a step of the clock, and the time that the test itself takes counts too.
     assert max(outage.waits) <= 2 * LONGEST_WAIT_S
     assert min(outage.waits[-20:]) >= LONGEST_WAIT_S / 2
     assert min(outage.waits) < LONGEST_WAIT_S / 4

@@ -58,7 +58,7 @@ def poison(topic: str) -> list[Message]:
         (b"{}", ()),
         (b"{}", (("ce_type", b"\xff\xfe"), ("odd", b"\x80"))),
     ]
-    if topic != CONNECTIONS:  # there a null value says that a key has expired
+    if topic != CONNECTIONS:  # on that topic, a null value means that a key has expired
         made.append((None, ours))  # type: ignore[arg-type]
     return [Message(topic=topic, key=b"k", value=value, headers=headers) for value, headers in made]
 

@@ -1,4 +1,4 @@
-"""A worker given up between noting items and sending them leaves none that nobody knows of."""
+"""A worker given up between noting items and sending them leaves no item that is unknown."""
 
 from __future__ import annotations
 

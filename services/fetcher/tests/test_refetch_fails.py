@@ -52,7 +52,7 @@ async def test_what_was_to_be_read_again_when_the_account_was_disconnected_is_de
     since = len(fetcher.log.messages)
     await ask_again(
         fetcher, "late-one"
-    )  # deleted once, then appended late: the lane does not know it any more
+    )  # deleted once, then appended late: the lane no longer knows it
     await fetcher.connect(2, status="disconnected")
     await fetcher.run_until_over()
     assert fetcher.sent(ITEMS, since)["late-one"] == [False]

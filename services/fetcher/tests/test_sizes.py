@@ -24,7 +24,7 @@ TOO_LARGE = Reject("Orchard sent too large a page.", code="page_too_large", too_
 
 @pytest.fixture
 async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
-    """Yield a fetcher whose runs read one page each and wait for nothing."""
+    """Yield a fetcher whose runs read one page each and never wait."""
     fetcher = Fetcher(tmp_path, COUNTS)
     await fetcher.boot()
     fetcher.context.stopping.set()
@@ -34,7 +34,7 @@ async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
 
 
 class Scales:
-    """Let pages of so many records through, and answer with ``refusal`` to larger ones."""
+    """Let pages of so many records through, and answer larger ones with ``refusal``."""
 
     def __init__(self, most: int, refusal: Interruption) -> None:
         self.most, self._refusal = most, refusal

@@ -1,4 +1,4 @@
-"""Only one of several fetchers has a job, and one that was given up can write no more."""
+"""Only one of several fetchers has a job, and one taken for dead can no longer write."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ COUNTS = {f"fruit-{number}": 7 for number in range(12)}
 
 
 class Watched(Orchard):
-    """Note when two pages of a lane are asked for at once, and take its time."""
+    """Note when two pages of a lane are asked for at once, and answer slowly."""
 
     def __init__(self, crashes: Crashes, counts: dict[str, int], chance: random.Random) -> None:
         super().__init__(crashes, counts)
@@ -54,7 +54,7 @@ class Watched(Orchard):
 
 
 class Second:
-    """Another fetcher on the tables of the first, with the same Kafka and provider."""
+    """A second fetcher on the tables of the first, with the same Kafka and provider."""
 
     def __init__(self, first: Fetcher) -> None:
         self.database = Database(first.place)
@@ -239,7 +239,7 @@ async def test_what_a_dead_fetcher_had_in_hand_goes_on_at_the_other(
 
 
 async def given_up(fetcher: Fetcher, second: Second) -> None:
-    """Let the first miss its beats for too long, so that the second takes its jobs."""
+    """Let the first fetcher miss its heartbeats for too long, so that the second takes its jobs."""
     async with second.database.write() as db:
         mine = workers.c.id == fetcher.worker.id
         await db.execute(

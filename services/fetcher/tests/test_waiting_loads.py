@@ -1,4 +1,4 @@
-"""A load that waits leaves its lane to others, and goes on at once when somebody asks for it."""
+"""A waiting load leaves its lane to others, and continues at once when somebody asks for it."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ async def away(fetcher: Fetcher, movable_clock: MovableClock) -> Away:
 
 
 async def at_work(fetcher: Fetcher) -> None:
-    """Do all that is due now."""
+    """Do everything that is due now."""
     for _ in range(20):
         await fetcher.relay_once()
         if fetcher.read == len(fetcher.log.of(JOBS)):
@@ -228,7 +228,7 @@ async def test_what_waits_in_the_background_is_hurried_too_and_stays_there_no_lo
 async def test_a_load_that_follows_never_takes_over_the_walk_of_one_that_waits(
     fetcher: Fetcher, movable_clock: MovableClock
 ) -> None:
-    """The second one is asked for while the first one reads, which then has to wait."""
+    """The second load is requested while the first one reads, which then has to wait."""
     await fetcher.connect(1)
     await at_work(fetcher)
     away = Away(fetcher)

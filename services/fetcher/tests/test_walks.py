@@ -28,7 +28,7 @@ async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
 
 
 async def loaded(fetcher: Fetcher, sync: str = "sync-1") -> dict[str, JobProgress]:
-    """Load to the end; return resource → the last progress that the sync hears of."""
+    """Load to the end; return resource → the last progress that the sync is told."""
     if sync == "sync-1":
         await fetcher.connect(1)
     else:

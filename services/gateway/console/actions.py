@@ -127,7 +127,7 @@ async def retry(request: AnyRequest, context: InjectedContext, id_: FromPath[str
         for sync in newest:
             await retry_sync(sync.id, context=context)
     except TributaryError as error:
-        return await _refused(request, context, "It was not tried now.", error)
+        return await _refused(request, context, "It could not be tried now.", error)
     return Redirect(f"/#card-{connection.provider}", status_code=303)
 
 

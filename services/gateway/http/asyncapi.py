@@ -54,7 +54,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "RefetchItems": "Read some items again.",
     "ConfirmDeletions": "A person confirms the deletions of a part that are held.",
     "RemovePart": "A person removes the items of a part that cannot be read any more.",
-    "RetrySync": "A person wants to have tried now what a sync waits for.",
+    "RetrySync": "A person wants a waiting sync to be tried now.",
     "RunJob": "Claim a job and read its next pages.",
     "JobStarted": "A job has started: its first page is being requested.",
     "PageLoaded": "A page of a job was read.",

@@ -152,14 +152,13 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     ),
     "not_waiting": ErrorCode(
         409,
-        "Nothing of the sync is waiting.",
-        "Nothing of this sync is waiting: it is running, or over.",
+        "The sync is not waiting.",
+        "This sync is not waiting for anything: it is running or has ended.",
     ),
     "asked_to_wait": ErrorCode(
         409,
         "The provider itself has asked for the wait.",
-        "The provider has asked to wait until 2026-01-31T09:30:08.000Z. "
-        "It is tried by itself then.",
+        "The provider has asked to wait until 2026-01-31T09:30:08.000Z. We will try again then.",
     ),
     "reauth_required": ErrorCode(
         409,

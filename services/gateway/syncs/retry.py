@@ -1,4 +1,4 @@
-"""Order that what a sync waits for is tried now."""
+"""Order a waiting sync to be tried now."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from shared.telemetry import current_traceparent
 
 
 async def retry_sync(sync_id: str, *, context: GatewayContext) -> None:
-    """Have the sync's waits cut short. The order is stored when this returns.
+    """Cut the sync's waits short. The order is stored when this returns.
 
     Raises ``NotFound``, and ``Conflict`` if nothing waits, or if the provider itself has asked for
     every wait.
@@ -40,7 +40,7 @@ async def retry_sync(sync_id: str, *, context: GatewayContext) -> None:
 
 
 def can_retry(asked_to_wait_until: str | None) -> bool:
-    """Return whether a wait can be cut short: its provider did not ask for it, or not any more."""
+    """Return True unless the provider has asked for the wait and its time is not over yet."""
     return asked_to_wait_until is None or syncs.moment(asked_to_wait_until) <= clock.now()
 
 
@@ -48,11 +48,11 @@ def _check_retriable(waiting: Iterable[JobProgress]) -> None:
     bounds = [one.asked_to_wait_until for one in waiting]
     if not bounds:
         raise Conflict(
-            "Nothing of this sync is waiting: it is running, or over.", code="not_waiting"
+            "This sync is not waiting for anything: it is running or has ended.", code="not_waiting"
         )
     if not any(can_retry(one) for one in bounds):
         first = min(one for one in bounds if one is not None)
         raise Conflict(
-            f"The provider has asked to wait until {first}. It is tried by itself then.",
+            f"The provider has asked to wait until {first}. We will try again then.",
             code="asked_to_wait",
         )

@@ -265,7 +265,7 @@ async def test_what_waits_can_be_tried_now_unless_its_provider_asked_for_the_wai
     origin = {"origin": "http://localhost:8000"}
     refused = await http.post("/console/connections/c1/retry", headers=origin)
     assert refused.status_code == 409
-    assert "It was not tried now.</strong> The provider has asked to wait until" in refused.text
+    assert "It could not be tried now.</strong> The provider has asked" in refused.text
     other = connection("c2", "notion")
     await add_connection(context, other)
     ours = {"state": "waiting", **bounds}
