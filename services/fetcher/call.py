@@ -50,8 +50,8 @@ AWAY_S: Final = 3.0
 """A short wait, because auth is usually just restarting."""
 NOT_THE_API: Final = "not_the_api"
 TOO_LARGE: Final = frozenset({413, 414, 431})
-"""Statuses that mean the request itself is too large. Waiting does not change that, even when the
-network in front of the API says so."""
+"""Statuses that mean that the request itself is too large. Waiting does not help, even if the
+answer comes from the network in front of the API."""
 TOO_MUCH: Final = frozenset({413, 504, 524})
 """The answer would be too large, or took too long to make: fewer records may get through. 524 is
 Cloudflare's time-out, https://developers.cloudflare.com/support/troubleshooting/http-status-codes/

@@ -28,7 +28,7 @@ from shared.kafka.metrics import count_dead_letters
 SORTED: Final = msgspec.json.Encoder(order="sorted")
 PLAIN: Final = msgspec.json.Encoder()
 LONGEST_NAME: Final = 10_000
-"""The most characters of its name that are sent of an item that is too large to send whole."""
+"""The most characters that are sent of the name of an item that is too large to send whole."""
 MALFORMED: Final = "malformed_record"
 """The receipt's reason for a dropped object; its dead letter says more."""
 _DEAD_LETTERS: Final = dead_letters(ITEMS)

@@ -130,7 +130,7 @@ def _ask_for_less(part: WalkedPart, error: Interruption) -> bool:
 
 
 def _refused(part: WalkedPart, error: Reject) -> WalkedPart | None:
-    """End the part, or return it to go on with smaller pages at once."""
+    """End the part, or return it if smaller pages of it should be tried at once."""
     if _ask_for_less(part, error):
         return part
     part.end("failed", _part_error(error, scope=error.scope))

@@ -176,7 +176,7 @@ async def record_dropped(
 async def forget_dropped(
     db: AsyncConnection, connection_id: str, resource: str, *, before: int | None = None
 ) -> None:
-    """Forget the dropped records last seen before version ``before``, or all of the lane."""
+    """Forget the dropped records last seen before version ``before``, or all those of the lane."""
     lane = (dropped_records.c.connection_id == connection_id) & (
         dropped_records.c.resource == resource
     )
