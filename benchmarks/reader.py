@@ -97,13 +97,13 @@ async def read(
     random.Random(1).shuffle(requests)  # an order, no secret
     latencies: list[float] = []
     started = time.perf_counter()
-    due = itertools.count(started, 1 / rate) if rate else None
+    moments = itertools.count(started, 1 / rate) if rate else iter(time.perf_counter, None)
 
     async def one(turn: Iterator[bytes]) -> None:
         _, wire = await loop.create_connection(Answers, "127.0.0.1", port)
         try:
-            while (begins := next(due) if due else time.perf_counter()) < started + seconds:
-                if due:
+            while (begins := next(moments)) < started + seconds:
+                if rate:
                     await asyncio.sleep(max(0.0, begins - time.perf_counter()))
                 await wire.get(next(turn))
                 latencies.append((time.perf_counter() - begins) * 1000)

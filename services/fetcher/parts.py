@@ -261,7 +261,8 @@ async def no_longer_named(db: AsyncConnection, job: Job) -> list[str]:
         while at in rows and at not in of_walk and at not in passed:
             passed.add(at)
             at = rows[at].found_in
-        if of_walk[at].outcome == "done" if at in of_walk else all(roots):
+        complete = of_walk[at].outcome == "done" if at in of_walk else all(roots)
+        if complete:
             found.append(id_)
     return found
 

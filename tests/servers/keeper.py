@@ -45,15 +45,15 @@ class Keeper:
 
     def run(self) -> None:
         """Run until the last holder has said goodbye or is gone."""
-        patience = PATIENCE_S
-        while events := self._selector.select(patience if not self._holders else None):
+        patience: float | None = PATIENCE_S
+        while events := self._selector.select(patience):
             for key, _ in events:
                 one = key.fileobj
                 if one is self._listener:
                     self._accept()
                 elif isinstance(one, socket.socket):
                     self._hear(one)
-            patience = LULL_S
+            patience = None if self._holders else LULL_S
 
     def stop(self) -> None:
         for server in self._servers.values():

@@ -145,16 +145,17 @@ async def list_keys(*, org: str | None, database: Database) -> list[KeyView]:
 
 
 def key_view(key: ApiKey) -> KeyView:
+    status: Literal["active", "expired", "revoked"] = "expired"
+    if key.revoked_at is not None:
+        status = "revoked"
+    elif key.good(clock.now()):
+        status = "active"
     return KeyView(
         prefix=key.prefix,
         org_id=key.org_id,
         scope=key.scope,
         name=key.name,
-        status="revoked"
-        if key.revoked_at is not None
-        else "active"
-        if key.good(clock.now())
-        else "expired",
+        status=status,
         created_at=timestamp(key.created_at),
         expires_at=_time(key.expires_at),
         last_used_at=_time(key.last_used_at),

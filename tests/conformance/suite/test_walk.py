@@ -266,5 +266,7 @@ def _ids(page: Page) -> list[str]:
 
 
 def _few(ids: set[str] | list[str]) -> str:
-    some = sorted(ids)[:FEW]
-    return ", ".join(some) + (", …" if len(ids) > FEW else "") if some else "none"
+    if not ids:
+        return "none"
+    some = ", ".join(sorted(ids)[:FEW])
+    return f"{some}, …" if len(ids) > FEW else some

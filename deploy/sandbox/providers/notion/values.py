@@ -102,9 +102,9 @@ NEVER_NULL: Final = {"rich_text", "multi_select", "checkbox"}
 
 def value(kind: str, rng: Random) -> Any:
     """Return a value for a property of that kind; one in eight is empty."""
-    if rng.random() < 0.125:
-        return None if kind not in NEVER_NULL else VALUES[kind](rng) if kind == "checkbox" else []
-    return VALUES[kind](rng)
+    if rng.random() >= 0.125 or kind == "checkbox":
+        return VALUES[kind](rng)
+    return [] if kind in NEVER_NULL else None
 
 
 def schema_of(kind: str) -> Json:
