@@ -37,7 +37,10 @@ STAGES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ("broker", r"deploy/localkafka/"),
         (
             "answers of the API",
-            r"services/gateway/(console|http|security|legacy)/|services/gateway/\w+/(routes|views)\.py",
+            (
+                r"services/gateway/(console|http|security|legacy)/"
+                r"|services/gateway/\w+/(routes|views)\.py"
+            ),
         ),
         ("answers of the API", r"services/gateway/items/queries\.py (page|get)"),
         (

@@ -212,6 +212,6 @@ class Relay:
             )
 
 
-def _message(row: object) -> Message:
-    headers = msgspec.msgpack.decode(row.headers, type=Headers)  # type: ignore[attr-defined]  # a row's columns
-    return Message(topic=row.topic, key=row.key, value=row.value, headers=headers)  # type: ignore[attr-defined]
+def _message(row: Any) -> Message:
+    headers = msgspec.msgpack.decode(row.headers, type=Headers)
+    return Message(topic=row.topic, key=row.key, value=row.value, headers=headers)

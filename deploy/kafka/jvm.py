@@ -33,7 +33,8 @@ class Java(NamedTuple):
 def java() -> Java:
     """Return the Java to use. Raise ``ProgramUnavailable`` if there is none, or it is too old."""
     found = installed("java", ["default-jre-headless"])
-    told = subprocess.run([found, "-version"], capture_output=True, text=True, check=False).stderr  # noqa: S603
+    command = [found, "-version"]
+    told = subprocess.run(command, capture_output=True, text=True, check=False).stderr  # noqa: S603
     number = re.search(r'version "((\d+)[^"]*)"', told)
     if number is None or int(number[2]) < OLDEST:
         said = told.partition("\n")[0] or "nothing"

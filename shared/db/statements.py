@@ -119,7 +119,8 @@ def json_array(values: Iterable[str | int]) -> str:
 @compiles(in_array)
 def _in_array_on_sqlite(element: in_array, compiler: Any, **options: Any) -> str:
     column, parameter = (compiler.process(clause, **options) for clause in element.clauses)
-    return f"{column} IN (SELECT value FROM json_each({parameter}))"  # noqa: S608  # two compiled clauses
+    # Both are compiled clauses.
+    return f"{column} IN (SELECT value FROM json_each({parameter}))"  # noqa: S608
 
 
 @compiles(in_array, "postgresql")
@@ -241,7 +242,8 @@ def _from_arrays(sql: str, types: Sequence[Any]) -> str:
     dialect: PGDialect_asyncpg = postgresql.asyncpg.dialect()  # type: ignore[no-untyped-call]
     names = (one.compile(dialect=dialect).partition(" COLLATE")[0] for one in types)
     arrays = ", ".join(f"${number}::{name}[]" for number, name in enumerate(names, 1))
-    made, count = _VALUES.subn(f"SELECT * FROM unnest({arrays})", sql)  # noqa: S608  # only numbers and types
+    # The arrays are numbers of parameters, and types.
+    made, count = _VALUES.subn(f"SELECT * FROM unnest({arrays})", sql)  # noqa: S608
     if count != 1 or "?" in made or len(_PARAMETERS.findall(made)) != len(types):
         raise ValueError(f"An upsert may have parameters only in its VALUES: {sql}")
     # Without a WHERE, the parser takes ON after a SELECT for the condition of a join.

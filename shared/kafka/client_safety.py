@@ -78,7 +78,8 @@ def _declared_wrong(subscriber: Any) -> Iterator[str]:
 
 def _raw(subscriber: BatchSubscriber) -> bool:
     for call in subscriber.calls:
-        found = subscriber._get_parser_and_decoder(call.item_parser, call.item_decoder)  # noqa: SLF001
+        used = (call.item_parser, call.item_decoder)
+        found = subscriber._get_parser_and_decoder(*used)  # noqa: SLF001
         if [getattr(one, "custom_func", None) for one in found] != [untouched, undecoded]:
             return False
     return bool(subscriber.calls)

@@ -191,7 +191,8 @@ class Consumers:
             parser=untouched,
             decoder=undecoded,
         )
-        subscriber.get_msg = poll = Poll(subscriber, topic, rewind, self._unreadable)  # type: ignore[method-assign]
+        poll = Poll(subscriber, topic, rewind, self._unreadable)
+        subscriber.get_msg = poll  # type: ignore[method-assign]
 
         def consumer() -> AIOKafkaConsumer:
             if subscriber.consumer is None:

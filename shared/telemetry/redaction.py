@@ -14,13 +14,15 @@ MASK: Final = "***"
 
 _WORDS: Final = (
     r"authori[sz]ation|cookies?|credentials?|passwords?|passwd|secrets?|tokens?|verifiers?"
-    r"|refresh|bearer|jwt|api[_-]?keys?|private[_-]?keys?|oauth[_-]?state|(?:auth|authori[sz]ation|oauth)[_-]?code"
+    r"|refresh|bearer|jwt|api[_-]?keys?|private[_-]?keys?|oauth[_-]?state"
+    r"|(?:auth|authori[sz]ation|oauth)[_-]?code"
 )
 _SENSITIVE_NAME: Final = re.compile(rf"^code$|(?:^|[._-])(?:{_WORDS})$")
 _CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _SECRET_PAIR: Final = re.compile(
     r"""(?ix) (?P<name>\b(?:(?:access|refresh|id|csrf|page|service)[_-]?token|token
-    |client[_-]?secret|secret|code[_-]?verifier|password|passwd|api[_-]?key|(?<=[?&])(?:code|state))["']?\s*[=:]\s*["']?)
+    |client[_-]?secret|secret|code[_-]?verifier|password|passwd|api[_-]?key
+    |(?<=[?&])(?:code|state))["']?\s*[=:]\s*["']?)
     (?P<value>[^\s"'&,;}\])]+)"""
 )
 _SCHEME: Final = re.compile(r"(?i)\b(bearer|basic)\s+[A-Za-z0-9._~+/=-]{6,}")

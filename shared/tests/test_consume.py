@@ -267,7 +267,8 @@ class Faulty:
 
 
 async def test_no_message_is_passed_before_its_dead_letter_is_kept(kafka: Kafka) -> None:
-    letters = DeadLetters(Faulty(kafka, KafkaConnectionError(), OSError()), service="test")  # type: ignore[arg-type]
+    producer: Any = Faulty(kafka, KafkaConnectionError(), OSError())
+    letters = DeadLetters(producer, service="test")
     await letters.publish(
         ConsumedRecord(kafka.topic, 0, 7, b"k", b"v", ()), Undecodable("malformed", "not JSON")
     )

@@ -219,7 +219,8 @@ async def _lock_backwards(
             for resource, id_ in dict(keys).items():
                 await connection.execute(lock, connection_id, resource, id_)
             async with asyncio.timeout(60):
-                while not await connection.fetchval(waits):  # noqa: ASYNC110  # PostgreSQL tells nobody
+                # PostgreSQL tells nobody, so it is asked.
+                while not await connection.fetchval(waits):  # noqa: ASYNC110
                     await asyncio.sleep(0.02)
             for resource, id_ in reversed(keys):
                 await connection.execute(lock, connection_id, resource, id_)

@@ -104,9 +104,9 @@ class Topic:
     def _take(self, message: Message) -> None:
         error = message.error()
         if error is not None:
-            assert error.code() != KafkaError._AUTO_OFFSET_RESET, (  # noqa: SLF001  # its documented name
-                error
-            )  # its name in the documentation
+            # The documentation calls it so, underscore and all.
+            lost = KafkaError._AUTO_OFFSET_RESET  # noqa: SLF001
+            assert error.code() != lost, error
             return  # librdkafka's word that a broker is away: it connects again by itself
         record = _record(message)
         self._next[record.partition] = record.offset + 1

@@ -8,7 +8,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
 import httpx
@@ -67,8 +67,8 @@ class Traveller:
         if location := answer.headers.get("location"):
             self.redirects.append((asked, location))
 
-    def ours(self, method: str, path: str, **options: object) -> httpx.Response:
-        return self.http.request(method, self.running.url + path, **options)  # type: ignore[arg-type]  # httpx's own
+    def ours(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self.http.request(method, self.running.url + path, **options)
 
     def callback(self, link: str, *, decision: str = "allow", account: str | None = None) -> str:
         """Consent at the provider; return the URL that it sends the browser back to."""

@@ -75,7 +75,9 @@ def live_keys(members: list[Consumer]) -> set[str]:
 def _fold(message: Message, last: dict[str, tuple[int, bool]], ended: set[int]) -> None:
     error = message.error()
     if error is not None:
-        assert error.code() == KafkaError._PARTITION_EOF, error  # its name in the documentation  # noqa: SLF001  # its documented name
+        # The documentation calls it so, underscore and all.
+        ended_here = KafkaError._PARTITION_EOF  # noqa: SLF001
+        assert error.code() == ended_here, error
         ended.add(message.partition() or 0)
         return
     key, offset = (message.key() or b"").decode(), message.offset() or 0

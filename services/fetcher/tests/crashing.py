@@ -287,7 +287,8 @@ class Fetcher:
         )
         self.context = replace(context, **self._changes)
         self.worker = Worker(self.context, slots=4)
-        self.relay = Relay(self.database, outbox, self.log)  # type: ignore[arg-type]  # Kafka in memory
+        # The log is Kafka in memory.
+        self.relay = Relay(self.database, outbox, self.log)  # type: ignore[arg-type]
         await arrive(self.database, self.worker.id, alone=True)
 
     async def _made(self, place: Path | Schema) -> None:

@@ -50,14 +50,16 @@ def test_an_error_that_is_no_json_is_the_networks(status: int) -> None:
 
 def test_the_network_may_ask_for_a_wait() -> None:
     answer = Response(status=403, headers={**HTML, "retry-after": "7"}, body=None)
-    found = meaning(Strict(), "Orchard", answer)  # type: ignore[arg-type]  # only asked for problems
+    # Of a connector, only its problems are asked for.
+    found = meaning(Strict(), "Orchard", answer)  # type: ignore[arg-type]
     assert isinstance(found, RetryLater)
     assert found.after_s == 7
 
 
 def test_what_is_no_web_page_is_not_called_one() -> None:
     answer = Response(status=404, headers={"content-type": "text/plain"}, body=None)
-    found = meaning(Strict(), "Orchard", answer)  # type: ignore[arg-type]  # only asked for problems
+    # Of a connector, only its problems are asked for.
+    found = meaning(Strict(), "Orchard", answer)  # type: ignore[arg-type]
     assert isinstance(found, RetryLater)
     assert "answered with something that is not JSON (status 404)" in found.reason
 

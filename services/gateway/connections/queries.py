@@ -92,7 +92,7 @@ async def item_counts(db: AsyncConnection, connection_id: str) -> dict[str, int]
     """Return resource → number of items that can be read."""
     query = (
         select(items.c.resource, func.count())
-        .where(items.c.connection_id == connection_id, items.c.deleted == False)  # noqa: E712  # SQL
+        .where(items.c.connection_id == connection_id, items.c.deleted == False)  # noqa: E712
         .group_by(items.c.resource)
     )
     return {resource: int(count) for resource, count in await db.execute(query)}

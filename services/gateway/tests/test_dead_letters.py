@@ -291,7 +291,7 @@ async def test_two_replays_at_once_send_one_copy(gateway: Gateway) -> None:
     assert (200, None) in codes
     assert codes <= {(200, None), (409, "replay_running")}
     again = await gateway.http.post(f"{URL}/{letter['id']}/replay")
-    first = [answer for answer in answers if answer.status_code == 200][0]  # noqa: RUF015  # clearer than next()
+    first = next(answer for answer in answers if answer.status_code == 200)
     assert again.json() == first.json()
     assert (
         len(await eventually_listed(gateway, 2)) == 2

@@ -311,7 +311,8 @@ async def test_a_stream_without_news_says_a_comment_now_and_then(
         return {"type": "http.disconnect"}
 
     stream = EventStream(connection.sync_id or "", after=0, context=context, comment_s=0.02)
-    running = asyncio.create_task(stream({}, receive, sent.put))  # type: ignore[arg-type]  # it reads nothing of it
+    # The stream reads nothing of its scope.
+    running = asyncio.create_task(stream({}, receive, sent.put))  # type: ignore[arg-type]
     said = [await sent.get() for _ in range(4)]
     reading.set()
     await running
@@ -337,7 +338,9 @@ async def test_a_stream_ends_without_done_once_its_reader_may_no_longer_read(
         comment_s=0.05,
         allowed=lambda: is_valid(prefix, database=context.database),
     )
-    running = asyncio.create_task(stream({}, asyncio.Event().wait, sent.put))  # type: ignore[arg-type]  # it reads nothing of it
+    nothing = asyncio.Event()
+    # The stream reads nothing of its scope.
+    running = asyncio.create_task(stream({}, nothing.wait, sent.put))  # type: ignore[arg-type]
     said = [await sent.get() for _ in range(3)]
     assert said[-1]["body"] == b": still here\n\n", "as long as the key is good"
     await revoke_key(prefix, org=None, database=context.database)

@@ -73,7 +73,8 @@ PROVIDER: Final = Provider(
         Bucket(name="base", requests=5, window_s=1.0),
         Bucket(name="token", requests=50, window_s=1.0),
     ),
-    # A list of records is kept for some minutes: https://airtable.com/developers/web/api/list-records
+    # A list of records is kept for some minutes:
+    # https://airtable.com/developers/web/api/list-records
     checkpoint_s=120.0,
     setup_url="https://airtable.com/create/oauth",
     consent_note=(

@@ -217,7 +217,8 @@ async def test_a_page_of_another_shape_is_tried_again_and_loses_nothing(
                 "next answer may be a page again. "
                 'Raise RetryLater("…", code="malformed_page").'
             ) from None
-        except Exception as error:  # noqa: BLE001  # whichever it is, it says what the connector took for granted
+        # Whichever error it is, it says what the connector took for granted.
+        except Exception as error:  # noqa: BLE001
             raise Unwritten(
                 f"{subject.at('connector.py')}: the body {shape!r} with status 200 in place of "
                 f"call {number + 1} of “{case.case}” ends in {type(error).__name__}: {error}. "
@@ -262,7 +263,8 @@ def _problem(
         raise Unwritten(
             f"{subject.at('problems.py')}: problem() is not written yet. {error}"
         ) from None
-    except Exception as error:  # noqa: BLE001  # whichever it is, it says what problem() took for granted
+    # Whichever error it is, it says what problem() took for granted.
+    except Exception as error:  # noqa: BLE001
         raise Unwritten(
             f"{subject.at('problems.py')}: problem() fails on “{case}” with "
             f"{type(error).__name__}: {error}. Take nothing in a body for granted: it may be None, "

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
+from functools import partial
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
@@ -38,8 +39,12 @@ def compiled(told: Any, depth: int = 0) -> Test:
                     "deep at most."
                 )
             tests = [compiled(one, depth + 1) for one in told[name]]
-            return lambda row, tests=tests, together=together: together(test(row) for test in tests)  # type: ignore[misc]
+            return partial(_together, together, tests)
     return _by_time(told) if "timestamp" in told else _by_property(told)
+
+
+def _together(join: Callable[[Iterable[bool]], bool], tests: list[Test], row: SandboxRow) -> bool:
+    return join(test(row) for test in tests)
 
 
 def _by_time(told: Json) -> Test:

@@ -24,7 +24,8 @@ async def nasty_account(context: GatewayContext) -> None:
     made = connection("c1", "hubspot", account=Account(id="1", name="<b>Bold & Sons</b>"))
     await add_connection(context, made)
     rows = {id_: {"name": name, "url": "javascript:alert(3)"} for id_, name in NASTY.items()}
-    rows["1"]["raw"] = '{"x": "</pre><img src=x onerror=alert(4)>", "y": "\u202etxt"}'.encode()  # type: ignore[assignment]
+    raw = '{"x": "</pre><img src=x onerror=alert(4)>", "y": "\u202etxt"}'
+    rows["1"]["raw"] = raw.encode()  # type: ignore[assignment]
     await add_items(context, made, "companies", rows)
     failed = {"code": "x", "detail": "<i>Refused</i>", "scope": "<u>scope</u>"}
     await add_sync(
