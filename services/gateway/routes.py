@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import Router, get
@@ -48,12 +48,14 @@ EXCEPTION_HANDLERS: Final[ExceptionHandlersMap] = {
 class ServerVersion(msgspec.Struct, frozen=True, kw_only=True):
     """The server's name and version, and the version of its API."""
 
-    name: Annotated[str, msgspec.Meta(description="Always Tributary.", examples=["Tributary"])]
+    name: Annotated[
+        Literal["Tributary"], msgspec.Meta(description="The server's name.", examples=["Tributary"])
+    ]
     version: Annotated[
         str, msgspec.Meta(description="The version of the released package.", examples=[VERSION])
     ]
     api_version: Annotated[
-        str, msgspec.Meta(description="The first segment of every path.", examples=["v1"])
+        Literal["v1"], msgspec.Meta(description="The first segment of every path.", examples=["v1"])
     ]
 
 

@@ -142,6 +142,11 @@ TombstoneReason = Annotated[
     ),
 ]
 
+ServiceName = Annotated[
+    Literal["auth", "fetcher", "gateway"],
+    Meta(description="A service of Tributary.", examples=["gateway"]),
+]
+
 PagesRead = Annotated[int, Meta(description="Calls that returned a page so far.", examples=[12])]
 ItemsRead = Annotated[int, Meta(description="Distinct items read so far.", examples=[1180])]
 ItemsExpected = Annotated[

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 from litestar import Request, Response, delete, get, post
@@ -136,7 +136,7 @@ class ConsentOutcome(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a consent, for a program that asks for JSON."""
 
     status: Annotated[
-        str,
+        Literal["connected"],
         Meta(
             description="Always `connected`; a failed consent is an error.", examples=["connected"]
         ),

@@ -12,7 +12,12 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from services.gateway.dead_letters.context import DeadLetterContext, open_producer
-from services.gateway.dead_letters.dead_letter import SOURCES, DeadLetterSummary, DeadLetterView
+from services.gateway.dead_letters.dead_letter import (
+    SERVICES,
+    SOURCES,
+    DeadLetterSummary,
+    DeadLetterView,
+)
 from services.gateway.dead_letters.listing import list_dead_letters, show_dead_letter
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
 from shared.db import Database
@@ -42,7 +47,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="list the newest, without their contents")
     listing.add_argument("--topic", help="only those of this topic")
-    listing.add_argument("--service", help="only those of this service")
+    listing.add_argument("--service", choices=SERVICES, help="only those of this service")
     listing.add_argument(
         "--limit", type=_count, default=20, help="list at most this many (default: 20)"
     )
@@ -169,7 +174,7 @@ def described(letter: DeadLetterView) -> str:
         "id": letter.id,
         "from": origin,
         "stored": letter.stored_at,
-        "service": letter.service,
+        "service": letter.service or "-",
         "error": letter.error,
         "tries": str(letter.attempts),
         "organisation": letter.org_id or "-",
@@ -191,7 +196,7 @@ def _row(letter: DeadLetterSummary) -> tuple[str, ...]:
     cells = (
         letter.id,
         letter.stored_at,
-        letter.service,
+        letter.service or "-",
         str(letter.attempts),
         str(letter.bytes),
         replayed,

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, cast, get_args
 
 import msgspec
 from aiokafka import TopicPartition
@@ -22,12 +22,14 @@ from msgspec import Meta
 from services.gateway.http.fields import TIME, DeadLetterId, MessageTopic, ReplayedAt
 from shared.contracts.envelope import Headers, header, timestamp
 from shared.contracts.topics import PUBLIC, dead_letters
+from shared.contracts.vocabulary import ServiceName
 from shared.errors import BadRequest, NotFound, quoted
 from shared.kafka import LoggedRecord
 
 REPLAYED_FROM: Final = "dlq_replay"
 SOURCES: Final = {dead_letters(topic.name): topic.name for topic in PUBLIC}
 """Topic of dead letters → the topic that they come from."""
+SERVICES: Final[tuple[str, ...]] = get_args(get_args(ServiceName)[0])
 _ID: Final = re.compile(r"([a-z0-9.]{1,100})~(\d{1,6})~(\d{1,18})", re.ASCII)
 Encoding = Literal["utf-8", "base64"]
 _NO_MESSAGE: Final = "; null for a record of a provider's page"
@@ -46,7 +48,7 @@ class DeadLetter(msgspec.Struct, frozen=True, kw_only=True):
     partition: int | None
     offset: int | None
     pointer: str | None
-    service: str
+    service: ServiceName | None
     error: str
     attempts: int
     org_id: str | None
@@ -75,7 +77,7 @@ def parse(logged: LoggedRecord) -> DeadLetter:
         partition=_number(origin, "dlq_partition") if ours else None,
         offset=_number(origin, "dlq_offset") if ours else None,
         pointer=_text(origin, "dlq_pointer"),
-        service=_text(origin, "dlq_service") or "",
+        service=_service(_text(origin, "dlq_service")),
         error=_text(origin, "dlq_error") or "",
         attempts=_number(origin, "dlq_attempts") or 1,
         org_id=header(record.headers, "org_id"),
@@ -92,6 +94,10 @@ def _split(headers: Headers) -> tuple[Headers, Headers]:
     """Return a message's headers and those added to them; a record of a page has only those."""
     begins = [at for at, (name, _) in enumerate(headers) if name == "dlq_topic"]
     return (headers[: begins[-1]], headers[begins[-1] :]) if begins else ((), headers)
+
+
+def _service(name: str | None) -> ServiceName | None:
+    return cast("ServiceName", name) if name in SERVICES else None
 
 
 def _text(headers: Sequence[tuple[str, bytes]], name: str) -> str | None:
@@ -164,7 +170,8 @@ class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ]
     service: Annotated[
-        str, Meta(description="The service that could not process it.", examples=["gateway"])
+        ServiceName | None,
+        Meta(description="The service that could not process it; null if it is not one of ours."),
     ]
     error: Annotated[
         str,

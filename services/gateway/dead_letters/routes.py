@@ -20,9 +20,10 @@ from services.gateway.dead_letters.listing import (
     show_dead_letter,
 )
 from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
-from services.gateway.http.fields import PLAIN, DeadLetterId, NextPageToken, PageSize, PageToken
+from services.gateway.http.fields import DeadLetterId, NextPageToken, PageSize, PageToken
 from services.gateway.http.operations import Link
 from services.gateway.http.parameters import LARGEST_PAGE, PageTokens
+from shared.contracts.vocabulary import ServiceName
 
 TAGS: Final = ["Dead letters"]
 
@@ -46,13 +47,8 @@ SourceTopic = Annotated[
         extra_json_schema={"x-known": "topics"},
     ),
 ]
-ServiceName = Annotated[
-    str,
-    Meta(
-        description="Only messages that this service could not process.",
-        examples=["gateway"],
-        extra_json_schema=PLAIN,
-    ),
+OfService = Annotated[
+    ServiceName, Meta(description="Only messages that this service could not process.")
 ]
 
 
@@ -84,7 +80,7 @@ async def get_dead_letters(
     context: InjectedContext,
     *,
     topic: FromQuery[SourceTopic | None] = None,
-    service: FromQuery[ServiceName | None] = None,
+    service: FromQuery[OfService | None] = None,
     page_size: Annotated[PageSize, QueryParameter(ge=1, le=LARGEST_PAGE)] = 50,
     page_token: FromQuery[PageToken | None] = None,
 ) -> DeadLetterPage:

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Final
 
 from msgspec import Meta
 
+from shared.contracts.topics import PUBLIC
+
 TIME: Final[dict[str, Any]] = {"format": "date-time"}
 URL: Final[dict[str, Any]] = {"format": "uri"}
 PLAIN: Final[dict[str, Any]] = {"pattern": r"^[^\x00]*$"}
@@ -50,7 +52,12 @@ DeadLetterId = Annotated[
     ),
 ]
 MessageTopic = Annotated[
-    str, Meta(description="The message's topic.", examples=["tributary.items.v1"])
+    str,
+    Meta(
+        description="The message's topic.",
+        examples=["tributary.items.v1"],
+        extra_json_schema={"enum": [topic.name for topic in PUBLIC]},
+    ),
 ]
 MessagePartition = Annotated[int, Meta(description="The partition of that topic.", examples=[3])]
 MessageOffset = Annotated[int, Meta(description="The offset in that partition.", examples=[1841])]

@@ -119,6 +119,8 @@ async def test_letters_are_filtered_by_topic_and_service(gateway: Gateway) -> No
     assert (unknown.status_code, unknown.json()["code"]) == (400, "unknown_topic")
     (error,) = unknown.json()["errors"]
     assert error["parameter"] == "topic"
+    stranger = await gateway.http.get(URL, params={"service": "other"})
+    assert (stranger.status_code, stranger.json()["errors"][0]["parameter"]) == (400, "service")
     assert error["detail"].startswith("`other` is not a topic with dead letters. Known: ")
 
 
@@ -243,6 +245,7 @@ async def test_a_letter_that_names_another_topic_than_its_own_is_not_replayed_th
         [Message(topic=dead_letters(SYNCS), key=b"k", value=b"v", headers=headers)]
     )
     (letter,) = await listed(gateway)
+    assert letter["service"] is None
     assert (await gateway.http.post(f"{URL}/{letter['id']}/replay")).status_code == 409
 
 
