@@ -10,7 +10,14 @@ from typing import Annotated
 import msgspec
 from msgspec import Meta
 
-from shared.contracts.vocabulary import Generation, ItemId, ItemVersion, OrgId, TombstoneReason
+from shared.contracts.vocabulary import (
+    Generation,
+    ItemId,
+    ItemVersion,
+    OrgId,
+    ServiceName,
+    TombstoneReason,
+)
 
 
 class EventHeaders(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +62,14 @@ class EventHeaders(msgspec.Struct, frozen=True, kw_only=True):
             examples=["00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"],
         ),
     ] = None
+    dlq_replay: Annotated[
+        str | None,
+        Meta(
+            description="The id of the dead letter that this message repeats; absent unless it is "
+            "a replay.",
+            examples=["tributary.items.v1.dlq~0~17"],
+        ),
+    ] = None
 
 
 class ItemHeaders(EventHeaders, frozen=True, kw_only=True):
@@ -86,4 +101,70 @@ class TombstoneHeaders(EventHeaders, frozen=True, kw_only=True):
             description="The id of the item that this one was merged into; only with the reason "
             "`merged`."
         ),
+    ] = None
+
+
+class DeadLetterHeaders(msgspec.Struct, frozen=True, kw_only=True):
+    """The headers that a dead letter has behind those of the original message.
+
+    A record of a provider's page was no message: it has ``dlq_pointer`` instead of a topic, a
+    partition and an offset.
+    """
+
+    dlq_topic: Annotated[
+        str | None,
+        Meta(
+            description="The topic of the message; absent for a record of a provider's page.",
+            examples=["tributary.items.v1"],
+        ),
+    ] = None
+    dlq_partition: Annotated[
+        int | None,
+        Meta(
+            description="The partition of the message; absent for a record of a provider's page.",
+            examples=[3],
+        ),
+    ] = None
+    dlq_offset: Annotated[
+        int | None,
+        Meta(
+            description="The offset of the message; absent for a record of a provider's page.",
+            examples=[1841],
+        ),
+    ] = None
+    dlq_service: Annotated[ServiceName, Meta(description="The service that could not process it.")]
+    dlq_error: Annotated[
+        str,
+        Meta(
+            description="What was wrong: a code or the error's name, a colon, and a sentence; at "
+            "most 1,000 characters.",
+            examples=["malformed: Item does not decode: Object missing required field `id`"],
+        ),
+    ]
+    dlq_attempts: Annotated[
+        int | None,
+        Meta(
+            description="The number of attempts; absent for a record of a provider's page.",
+            examples=[1],
+        ),
+    ] = None
+    dlq_pointer: Annotated[
+        str | None,
+        Meta(
+            description="The position of a record in its provider's page (RFC 6901); absent for a "
+            "message.",
+            examples=["/results/17"],
+        ),
+    ] = None
+    dlq_bytes: Annotated[
+        int | None,
+        Meta(
+            description="The size of the whole value in bytes. Absent if the message is here "
+            "whole: only then can it be replayed.",
+            examples=[1300000],
+        ),
+    ] = None
+    org_id: Annotated[
+        OrgId | None,
+        Meta(description="The organisation of a record; a message has its own headers instead."),
     ] = None

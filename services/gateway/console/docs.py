@@ -23,7 +23,12 @@ from services.gateway.security.permissions import required_permission
 from services.gateway.settings import GatewaySettings
 
 _MARKED: Final = re.compile(r"`(?P<code>[^`]+)`|\[(?P<label>[^\]]+)\]\((?P<href>/[^)\s]*)\)")
-_FORMATS: Final = {"date-time": "time (RFC 3339)", "uri": "URL", "uri-reference": "URL or path"}
+_FORMATS: Final = {
+    "binary": "bytes",
+    "date-time": "time (RFC 3339)",
+    "uri": "URL",
+    "uri-reference": "URL or path",
+}
 _LONGEST_EXAMPLE: Final = 120
 
 

@@ -10,7 +10,12 @@ import msgspec
 from services.gateway.http.schemas import Json, components, example, schema_of, structs
 from shared.contracts import connections, items, jobs, progress, syncs, topics
 from shared.contracts.envelope import TYPE_PREFIX
-from shared.contracts.headers import EventHeaders, ItemHeaders, TombstoneHeaders
+from shared.contracts.headers import (
+    DeadLetterHeaders,
+    EventHeaders,
+    ItemHeaders,
+    TombstoneHeaders,
+)
 from shared.contracts.topics import (
     BACKGROUND_JOBS,
     CONNECTIONS,
@@ -31,7 +36,12 @@ value is plain JSON. They are delivered at least once, in order per key. Apply a
 `version` is greater than the one you have. A null value is a deletion. Within a version of a topic
 fields are only ever added: ignore those you do not know.
 """
+DEAD_LETTERS: Final = "dead-letters"
+"""The channel of all topics of dead letters, which are alike."""
 _DELETED: Final = "ItemDeleted"
+_DEAD_LETTER: Final = "DeadLetter"
+_OF_RECORDS: Final = {"dlq_pointer", "dlq_bytes", "org_id"}
+"""Headers that a message in one piece does not have."""
 KINDS: Final[Mapping[str, Mapping[str, type[msgspec.Struct] | None]]] = {
     CONNECTIONS: connections.KINDS,
     SYNCS: syncs.KINDS,
@@ -63,6 +73,7 @@ MEANINGS: Final[Mapping[str, str]] = {
     "JobFailed": "A job has failed: it ended without reading what was asked.",
     "Item": "An item is new or has changed.",
     _DELETED: "An item is gone; the value is null.",
+    _DEAD_LETTER: "A message, or a record of a provider's page, that could not be processed.",
 }
 _OPEN: Final[Json] = {"receipt": None, "ended_at": None, "item_positions": {}}
 _FITTING: Final[Mapping[str, Json]] = {
@@ -122,13 +133,27 @@ def asyncapi_document(bootstrap: str = "localhost:9092") -> Json:
                 "description": "The cluster that has all topics.",
             }
         },
-        "channels": {topic.name: _channel(topic) for topic in PUBLIC},
-        "operations": {f"send-{topic.name}": _operation(topic) for topic in PUBLIC},
+        "channels": {
+            **{topic.name: _channel(topic) for topic in PUBLIC},
+            DEAD_LETTERS: _dead_letter_channel(),
+        },
+        "operations": {
+            **{f"send-{topic.name}": _operation(topic) for topic in PUBLIC},
+            f"send-{DEAD_LETTERS}": {
+                "action": "send",
+                "channel": {"$ref": f"#/channels/{DEAD_LETTERS}"},
+                "summary": MEANINGS[_DEAD_LETTER],
+                "messages": [{"$ref": f"#/channels/{DEAD_LETTERS}/messages/{_DEAD_LETTER}"}],
+            },
+        },
         "components": {
             "messages": {
-                kind: _message(topic, kind, schemas)
-                for topic in PUBLIC
-                for kind in KINDS[topic.name]
+                **{
+                    kind: _message(topic, kind, schemas)
+                    for topic in PUBLIC
+                    for kind in KINDS[topic.name]
+                },
+                _DEAD_LETTER: _dead_letter(),
             },
             "schemas": schemas,
         },
@@ -151,6 +176,69 @@ def _channel(topic: Topic) -> Json:
             }
         },
         "x-dead-letters": topics.dead_letters(topic.name),
+    }
+
+
+def _dead_letter_channel() -> Json:
+    by_name = {topic.name: topic for topic in topics.TOPICS}
+    letters = by_name[topics.dead_letters(ITEMS)]
+    return {
+        "address": topics.dead_letters("{topic}"),
+        "description": "What could not be processed of each topic above, on the topic of the same "
+        f"name with `{topics.dead_letters('')}` at its end. Key: the message's own. Written by: "
+        f"{letters.owner}.",
+        "parameters": {
+            "topic": {
+                "description": "The topic that the message was on.",
+                "enum": [topic.name for topic in PUBLIC],
+                "examples": [ITEMS],
+            }
+        },
+        "messages": {_DEAD_LETTER: {"$ref": f"#/components/messages/{_DEAD_LETTER}"}},
+        "bindings": {
+            "kafka": {
+                "partitions": letters.partitions,
+                "topicConfiguration": {
+                    name: _setting(name, value) for name, value in letters.config.items()
+                },
+                "bindingVersion": "0.5.0",
+            }
+        },
+    }
+
+
+def _dead_letter() -> Json:
+    headers = _text_headers(DeadLetterHeaders)
+    shown = {name: about["examples"][0] for name, about in headers["properties"].items()}
+    return {
+        "name": _DEAD_LETTER,
+        "title": _DEAD_LETTER,
+        "summary": MEANINGS[_DEAD_LETTER],
+        "contentType": "application/octet-stream",
+        "headers": headers,
+        "payload": {
+            "anyOf": [{"type": "string", "format": "binary"}, {"type": "null"}],
+            "description": "The message's own value, byte for byte, or the record's JSON; only the "
+            "beginning of what is too large.",
+        },
+        "bindings": {
+            "kafka": {
+                "key": {
+                    "type": "string",
+                    "description": "The message's own key; of a record, its lane: connection id, a "
+                    "slash, and resource.",
+                    "examples": ["019ac0de5b7e7d2a9f6c1e2b3a4d5c6f/pages/1f2e3d4c"],
+                },
+                "bindingVersion": "0.5.0",
+            }
+        },
+        "examples": [
+            {
+                "name": _DEAD_LETTER,
+                "headers": {name: text for name, text in shown.items() if name not in _OF_RECORDS},
+                "payload": '{"name": "Launch plan"}',
+            }
+        ],
     }
 
 
@@ -202,9 +290,7 @@ def _headers(topic: Topic, kind: str) -> Json:
     shape: type[EventHeaders] = EventHeaders
     if topic.name == ITEMS:
         shape = TombstoneHeaders if kind == _DELETED else ItemHeaders
-    schema: Json = components({shape})[shape.__name__]
-    for header in schema["properties"].values():
-        _as_text(header)
+    schema = _text_headers(shape)
     exact = {
         "ce_type": TYPE_PREFIX + kind,
         "ce_source": topic.owner,
@@ -213,6 +299,13 @@ def _headers(topic: Topic, kind: str) -> Json:
     for name, value in exact.items():
         schema["properties"][name]["examples"] = [value]
     schema["properties"]["ce_type"]["const"] = exact["ce_type"]
+    return schema
+
+
+def _text_headers(shape: type[msgspec.Struct]) -> Json:
+    schema: Json = components({shape})[shape.__name__]
+    for header in schema["properties"].values():
+        _as_text(header)
     del schema["title"], schema["examples"]
     return schema
 

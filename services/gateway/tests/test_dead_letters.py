@@ -18,6 +18,7 @@ from services.gateway.dead_letters.context import DeadLetterContext
 from services.gateway.dead_letters.dead_letter import SOURCES
 from services.gateway.dead_letters.listing import list_dead_letters, show_dead_letter
 from services.gateway.dead_letters.replay import replay_dead_letter
+from services.gateway.http.asyncapi import asyncapi_document
 from services.gateway.security.keys import create_key
 from services.gateway.tables import replays
 from services.gateway.tests.fake_auth import FakeAuth
@@ -105,6 +106,17 @@ async def test_letters_are_listed_newest_first_without_what_they_hold(gateway: G
     assert (newest["error"], newest["bytes"], newest["org_id"]) == ("ValueError: cannot", 9, None)
     assert (newest["replayable"], newest["replayed_at"]) == (True, None)
     assert "customer" not in str(pages)
+
+
+async def test_a_letter_is_kept_with_the_documented_headers(gateway: Gateway) -> None:
+    await keep(gateway.producer, record(1))
+    kafka = gateway.settings.kafka.bootstrap
+    (letter,) = await read_topic(kafka, dead_letters(SYNCS), key="k1", count=1)
+    documented = asyncapi_document()["components"]["messages"]["DeadLetter"]
+    ours = {name for name, _ in letter.headers if name.startswith("dlq_")}
+    assert (
+        set(documented["headers"]["required"]) < ours == set(documented["examples"][0]["headers"])
+    )
 
 
 async def test_letters_are_filtered_by_topic_and_service(gateway: Gateway) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy import generate
-from services.gateway.http.asyncapi import asyncapi_document
+from services.gateway.http.asyncapi import DEAD_LETTERS, asyncapi_document
 from services.gateway.security.permissions import PART
 from services.gateway.tests.serving import Gateway
 from shared.contracts.topics import PUBLIC
@@ -76,7 +76,7 @@ def test_the_schema_describes_every_route_in_openapi_3_1() -> None:
 def test_the_event_document_describes_every_topic_and_message() -> None:
     document = json.loads(json.dumps(asyncapi_document()))
     assert document["asyncapi"] == "3.0.0"
-    assert set(document["channels"]) == {topic.name for topic in PUBLIC}
+    assert set(document["channels"]) == {*(topic.name for topic in PUBLIC), DEAD_LETTERS}
     for reference in references(document):
         assert resolve(document, reference), reference
     kinds = {message["name"] for message in document["components"]["messages"].values()}

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ import pytest
 from typing_extensions import override
 
 from deploy import generate
-from services.gateway.http.asyncapi import KINDS
+from services.gateway.http.asyncapi import DEAD_LETTERS, KINDS
 from services.gateway.http.schemas import example, structs
 from services.gateway.tests.serving import Gateway
 from shared.contracts import items
@@ -23,6 +24,8 @@ from shared.contracts.topics import CONNECTIONS, PUBLIC
 DOCUMENT: Any = json.loads(generate.FILES["docs/asyncapi.json"](""))
 SCHEMAS: dict[str, Any] = DOCUMENT["components"]["schemas"]
 MESSAGES: dict[str, Any] = DOCUMENT["components"]["messages"]
+EVENTS = [kind for kind in MESSAGES if kind != "DeadLetter"]
+ROOT = Path(__file__).parents[3]
 VALUES = [value for kinds in KINDS.values() for value in kinds.values()]
 SHAPES = {shape.__name__: shape for shape in structs(VALUES)}
 REF = items.ItemRef(connection_id="c", resource="pages", id="1")
@@ -73,7 +76,7 @@ def test_a_shape_has_a_meaning_and_an_example_that_fits(name: str) -> None:
     )
 
 
-@pytest.mark.parametrize("kind", MESSAGES)
+@pytest.mark.parametrize("kind", EVENTS)
 def test_a_message_is_documented_with_the_headers_that_it_is_sent_with(kind: str) -> None:
     documented = MESSAGES[kind]["headers"]
     message = sent(kind)
@@ -83,7 +86,7 @@ def test_a_message_is_documented_with_the_headers_that_it_is_sent_with(kind: str
     assert dict(message.headers)["ce_type"].decode() == MESSAGES[kind]["name"]
 
 
-@pytest.mark.parametrize("kind", MESSAGES)
+@pytest.mark.parametrize("kind", EVENTS)
 def test_a_message_has_a_meaning_a_key_and_an_example(kind: str) -> None:
     message = MESSAGES[kind]
     assert message["summary"].endswith(".")
@@ -98,8 +101,27 @@ def test_a_message_has_a_meaning_a_key_and_an_example(kind: str) -> None:
 
 def test_every_kind_of_message_of_every_topic_is_documented() -> None:
     assert {name: set(channel["messages"]) for name, channel in DOCUMENT["channels"].items()} == {
-        topic.name: set(KINDS[topic.name]) for topic in PUBLIC
+        **{topic.name: set(KINDS[topic.name]) for topic in PUBLIC},
+        DEAD_LETTERS: {"DeadLetter"},
     }
+
+
+def test_every_header_of_a_dead_letter_is_documented_and_every_documented_one_is_written() -> None:
+    documented = {
+        name
+        for message in MESSAGES.values()
+        for name in message["headers"]["properties"]
+        if name.startswith("dlq_")
+    }
+    written = {
+        name
+        for folder in ("services", "shared")
+        for path in (ROOT / folder).rglob("*.py")
+        if "tests" not in path.parts and path.name != "asyncapi.py"
+        for name in re.findall(r'"(dlq_[a-z]+)"', path.read_text())
+    }
+    assert documented == written
+    assert "dlq_replay" not in MESSAGES["DeadLetter"]["headers"]["properties"]
 
 
 class Rows(HTMLParser):
