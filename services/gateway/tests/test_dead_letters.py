@@ -110,13 +110,10 @@ async def test_letters_are_listed_newest_first_without_what_they_hold(gateway: G
 
 async def test_a_letter_is_kept_with_the_documented_headers(gateway: Gateway) -> None:
     await keep(gateway.producer, record(1))
-    kafka = gateway.settings.kafka.bootstrap
-    (letter,) = await read_topic(kafka, dead_letters(SYNCS), key="k1", count=1)
-    documented = asyncapi_document()["components"]["messages"]["DeadLetter"]
-    ours = {name for name, _ in letter.headers if name.startswith("dlq_")}
-    assert (
-        set(documented["headers"]["required"]) < ours == set(documented["examples"][0]["headers"])
-    )
+    kafka, topic = gateway.settings.kafka.bootstrap, dead_letters(SYNCS)
+    (letter,) = await read_topic(kafka, topic, key="k1", count=1)
+    (shown,) = asyncapi_document()["components"]["messages"]["DeadLetter"]["examples"]
+    assert {name for name, _ in letter.headers if name.startswith("dlq_")} == set(shown["headers"])
 
 
 async def test_letters_are_filtered_by_topic_and_service(gateway: Gateway) -> None:
