@@ -131,11 +131,12 @@ def open_texts() -> set[str]:
     """Return the names of all fields and parameters whose schema permits any text."""
     known = [param.values for param in fields()]
     known += [(one["name"], one["schema"]) for param in parameters() for one in param.values]
-    return {
-        name
-        for name, schema in known
-        if has(schema, "type") == "string" and not any(has(schema, word) for word in LIMITED)
-    }
+    texts = [(name, schema) for name, schema in known if has(schema, "type") == "string"]
+    return {name for name, schema in texts if not set(LIMITED) & keywords(schema)}
+
+
+def keywords(schema: Any) -> set[str]:
+    return set(schema).union(*map(keywords, schema.get("anyOf", ())))
 
 
 def test_a_text_lists_its_values_unless_nobody_can() -> None:
