@@ -6,8 +6,7 @@
     ├── NotFound        404   no such thing, or not yours
     ├── Conflict        409   the thing is in a state that forbids this
     ├── Upstream        502   the provider, or a resource of it, failed
-    ├── Unavailable     503   a part of ours is away; try again
-    └── TimedOut        504   still running; says how far it came
+    └── Unavailable     503   a part of ours is away; try again
 
 A provider's failure while a page is loaded is not here: see ``shared.connector``.
 """
@@ -74,11 +73,6 @@ class Upstream(TributaryError):
 class Unavailable(TributaryError):
     status = 503
     code = "unavailable"
-
-
-class TimedOut(TributaryError):
-    status = 504
-    code = "timed_out"
 
 
 def quoted(given: str) -> str:

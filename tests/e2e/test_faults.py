@@ -117,11 +117,14 @@ def test_a_403_fails_its_resource_alone_and_names_the_missing_scope(
         "done",
         "done",
     ]
-    handle = one.http.post(
-        f"{one.url}/integrations/hubspot/load", data={"user_id": "demo", "org_id": "demo"}
-    )
-    assert handle.status_code == 502
-    assert "deals" in handle.json()["detail"]
+    who = {"user_id": "demo", "org_id": "demo"}
+    loaded = one.http.post(f"{one.url}/integrations/hubspot/load", data=who)
+    assert loaded.status_code == 200
+    assert loaded.headers["tributary-incomplete"] == "deals;state=failed"
+    assert {row["type"] for row in loaded.json()} == {"company", "contact"}
+    strict = one.http.post(f"{one.url}/integrations/hubspot/load?strict=true", data=who)
+    assert strict.status_code == 502
+    assert "deals" in strict.json()["detail"]
 
 
 def test_server_errors_are_tried_again_until_they_pass(one: Product, account: str) -> None:

@@ -291,14 +291,8 @@ ERROR_CODES: Final[Mapping[str, ErrorCode]] = {
     ),
     "load_failed": ErrorCode(
         502,
-        "Not everything could be read.",
+        "Nothing was ever read; or, with `strict`, something could not be read now.",
         "Acme could not be synced completely. deals failed: Acme did not grant deals.read.",
-    ),
-    "timed_out": ErrorCode(
-        504,
-        "The sync is still running.",
-        "Still syncing: contacts 1200 of 5000 (running). Ask again to keep waiting; nothing "
-        "is lost.",
     ),
 }
 

@@ -19,7 +19,7 @@ DEPRECATED: Final = "@1795392000"
 _METHODS: Final = b"GET, HEAD, POST, DELETE, OPTIONS"
 # Browsers hide all but a few headers from another origin's scripts unless they are listed.
 # https://fetch.spec.whatwg.org/#http-access-control-expose-headers
-_EXPOSED: Final = b"Location, Link, Deprecation, X-Request-Id"
+_EXPOSED: Final = b"Location, Link, Deprecation, Tributary-Incomplete, X-Request-Id"
 # What a preflight asks for is echoed, so it may hold header names and nothing else.
 _NAMES: Final = re.compile(rb"[A-Za-z0-9!#$%&'*+.^_`|~, -]{1,1024}")
 _NOTHING: Final = "There is nothing at this address. See /docs for what there is."

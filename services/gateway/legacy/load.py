@@ -16,19 +16,23 @@ from services.gateway.http.fields import TIME
 from services.gateway.items import queries as items
 from services.gateway.store import READ_MODEL
 from services.gateway.syncs import queries as syncs
-from services.gateway.syncs.describe import SyncView, describe_sync, view
+from services.gateway.syncs.describe import ResourceState, SyncView, describe_sync, view
 from services.gateway.syncs.queries import Sync
 from services.gateway.syncs.request import add_sync, check_loadable, chosen_resources
 from shared import clock
 from shared.connector import Original, Provider
 from shared.contracts.connections import Connection
+from shared.contracts.envelope import timestamp
 from shared.contracts.progress import FINAL
-from shared.errors import BadRequest, Conflict, TimedOut, Upstream
+from shared.errors import BadRequest, Conflict, Upstream
 from shared.settings import configured_for
 
 FRESH_S: Final = 30.0
 WAIT_S: Final = 600.0
 CONSENT_WAIT_S: Final = 5.0
+PATIENT_S: Final = 30.0
+"""A wait that is over sooner is waited for: rate limits last up to so long, outages longer."""
+LONGEST_HEADER: Final = 2_000
 _NONE: Final = (
     "No credentials found. Connect the account first; if that failed, its window says why."
 )
@@ -163,50 +167,106 @@ def _consented(connection: Connection) -> tuple[str, str, str]:
     return connection.sync_id or "", connection.created_at, connection.id
 
 
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource that was not read completely, and when it last was: RFC 3339, None for never."""
+
+    resource: str
+    state: str
+    complete_at: str | None
+
+
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+    """All items of a connection that are held, and what is incomplete about them."""
+
+    rows: list[OriginalItem]
+    gaps: tuple[Gap, ...]
+
+
 async def load_everything(
     connection: Connection,
     *,
     context: GatewayContext,
+    strict: bool = False,
     wait_s: float = WAIT_S,
     fresh_s: float = FRESH_S,
-) -> list[OriginalItem]:
-    """Sync everything and wait for it.
+) -> Loaded:
+    """Sync everything, wait for it, and return all items that are held.
 
-    A whole sync that is running is joined; a recent good result is reused; otherwise a new sync
-    starts. Raises ``Conflict`` when the account must be connected again, ``TimedOut`` with the
-    counts so far, and ``Upstream`` naming each resource that failed and why.
+    A whole sync that is running is joined; a recent complete result is reused; otherwise a new sync
+    starts. The wait ends after ``wait_s``, or once all that is left waits for a provider.
+
+    Raises ``Conflict`` when the account must be connected again. Raises ``Upstream``, naming each
+    resource and why, when nothing was ever read, and with ``strict`` when anything is incomplete.
     """
     provider = configured_for(connection.provider, context.settings.providers).provider
     deadline = time.monotonic() + wait_s
     async with context.database.read() as db:
         running = await syncs.unfinished(db, connection.id)
     for one in running:
-        await _ended(one, deadline, context)
+        await _settled(one, deadline, context)
     sync = next((one for one in running if one.whole), None)
-    shown = await _ended(
+    shown = await _settled(
         sync or await _join_or_start(connection, provider, context, fresh_s), deadline, context
     )
-    if shown.state != "done":
-        raise Upstream(_failures(shown, provider), code="load_failed")
     async with context.database.read() as db:
         now = await connections.get(db, connection.id)
         if now is None or now.status == "disconnected":
             raise Conflict(
                 "The account was disconnected while it was syncing.", code="disconnected"
             )
-        return await original_rows(db, connection.id, provider)
+        gaps = await _gaps(db, connection, shown)
+        rows = await original_rows(db, connection.id, provider)
+    if gaps and (strict or not _ever_read(rows, gaps, shown)):
+        raise Upstream(_failures(shown, provider), code="load_failed")
+    return Loaded(rows=rows, gaps=gaps)
 
 
-async def _ended(sync: Sync, deadline: float, context: GatewayContext) -> SyncView:
-    """Return the finished sync. Raise ``TimedOut`` at ``deadline``, in monotonic seconds."""
-    while (shown := await describe_sync(sync.id, context=context)).state not in FINAL:
+async def _settled(sync: Sync, deadline: float, context: GatewayContext) -> SyncView:
+    """Return the sync once it has ended or only waits, and at ``deadline`` (monotonic seconds)."""
+    while True:
+        shown = await describe_sync(sync.id, context=context)
         left = deadline - time.monotonic()
-        if left <= 0:
-            raise TimedOut(
-                f"Still syncing: {_counts(shown)}. Ask again to keep waiting; nothing is lost."
-            )
+        if shown.state in FINAL or left <= 0 or _only_waits(shown):
+            return shown
         await context.watch.wait(min(left, 0.5))
-    return shown
+
+
+def _only_waits(shown: SyncView) -> bool:
+    """Return True if all that is left waits for longer than ``PATIENT_S``."""
+    left = [one for one in shown.resources if one.state not in FINAL]
+    if any(one.state != "waiting" for one in left):
+        return False
+    bound = timestamp(clock.now() + PATIENT_S)
+    return all(one.waiting_until is not None and one.waiting_until > bound for one in left)
+
+
+async def _gaps(db: AsyncConnection, connection: Connection, shown: SyncView) -> tuple[Gap, ...]:
+    gaps = []
+    for one in shown.resources:
+        if one.state != "done":
+            at = await syncs.last_complete_at(db, connection.id, one.resource)
+            gaps.append(Gap(resource=one.resource, state=one.state, complete_at=at))
+    return tuple(gaps)
+
+
+def _ever_read(rows: Sequence[OriginalItem], gaps: Sequence[Gap], shown: SyncView) -> bool:
+    complete = len(gaps) < len(shown.resources) or any(gap.complete_at for gap in gaps)
+    return complete or bool(rows) or any(one.pages for one in shown.resources)
+
+
+def incomplete_header(gaps: Sequence[Gap]) -> str:
+    """Return a list in the syntax of RFC 9651: resources, each with its state and ``stale_since``.
+
+    It has at most ``LONGEST_HEADER`` bytes; what does not fit is counted in ``more``.
+    """
+    entries: list[str] = []
+    for number, gap in enumerate(gaps):
+        since = f';stale_since="{gap.complete_at}"' if gap.complete_at else ""
+        entry = f"{gap.resource};state={gap.state}{since}"
+        if len(", ".join([*entries, entry])) > LONGEST_HEADER - len(", more;count=9999"):
+            return ", ".join([*entries, f"more;count={len(gaps) - number}"])
+        entries.append(entry)
+    return ", ".join(entries)
 
 
 async def _join_or_start(
@@ -227,21 +287,20 @@ async def _join_or_start(
         )
 
 
-def _counts(shown: SyncView) -> str:
-    counts = []
-    for one in shown.resources:
-        total = "" if one.expected is None else f" of {one.expected}"
-        counts.append(f"{one.resource} {one.items}{total} ({one.state})")
-    return ", ".join(counts)
-
-
 def _failures(shown: SyncView, provider: Provider) -> str:
-    sentences = [f"{provider.name} could not be synced completely."]
-    for one in shown.resources:
-        if one.state != "done":
-            reason = one.error.detail if one.error else "no reason was given"
-            sentences.append(f"{one.resource} {one.state}: {reason}")
-    return " ".join(sentences)
+    missing = [one for one in shown.resources if one.state != "done"]
+    sentences = [f"{one.resource} {one.state}: {_reason(one)}" for one in missing]
+    return " ".join([f"{provider.name} could not be synced completely.", *sentences])
+
+
+def _reason(one: ResourceState) -> str:
+    if one.error is not None:
+        return one.error.detail
+    if one.state in FINAL:
+        return "no reason was given."
+    total = "" if one.expected is None else f" of {one.expected}"
+    waits = "" if one.waiting_reason is None else f" {one.waiting_reason}"
+    return f"{one.items}{total} read so far.{waits} Ask again to keep waiting; nothing is lost."
 
 
 class Handle(msgspec.Struct, frozen=True, kw_only=True):

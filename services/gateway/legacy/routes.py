@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 import msgspec
 from litestar import Request, Response, post
 from litestar.datastructures import UploadFile
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from msgspec import Meta
 
 from services.gateway.connect.flow import start_connect
@@ -19,6 +19,7 @@ from services.gateway.http.validation import AnyRequest
 from services.gateway.legacy.load import (
     OriginalItem,
     given_handle,
+    incomplete_header,
     load_everything,
     newest_connection,
     pending_handle,
@@ -31,6 +32,15 @@ LONGEST: Final = 16_384
 
 TAGS: Final = ["Legacy routes"]
 PATH: Final = "/integrations/{provider:str}"
+INCOMPLETE: Final = "Tributary-Incomplete"
+INCOMPLETE_MEANING: Final = (
+    "The resources that were not read completely, as a list (RFC 9651): each with its `state`, and "
+    "with `stale_since`, when it was last complete. Absent if nothing is missing."
+)
+Strict = Annotated[
+    bool,
+    Meta(description="True to get a 502 unless everything was read completely.", examples=[False]),
+]
 
 
 async def form_text(
@@ -194,7 +204,8 @@ async def post_credentials(
     status_code=200,
     tags=TAGS,
     summary="Sync everything and wait for it",
-    response_description="Every item of the connection.",
+    response_description="Every item of the connection that is held.",
+    headers={INCOMPLETE: INCOMPLETE_MEANING},
     deprecated=True,
     form=LoadForm,
     errors=(
@@ -207,20 +218,29 @@ async def post_credentials(
         "disconnected",
         "reauth_required",
         "load_failed",
-        "timed_out",
     ),
     problem_media=JSON,
 )
 async def post_load(
-    provider: FromPath[KnownProvider], request: Request[Any, Any, Any], context: InjectedContext
-) -> list[OriginalItem]:
-    """Sync the newest active connection and return its items.
+    provider: FromPath[KnownProvider],
+    request: Request[Any, Any, Any],
+    context: InjectedContext,
+    *,
+    strict: FromQuery[Strict] = False,
+) -> Response[list[OriginalItem]]:
+    """Sync the newest active connection and return all of its items that are held.
+
+    The answer comes when the sync has ended, when all that is left of it waits for the provider, or
+    after ten minutes. What is incomplete is named in the header `Tributary-Incomplete`. It is a 502
+    only when nothing was ever read; with `strict`, anything incomplete is.
 
     Use `POST /v1/connections/{connection_id}/syncs` and `GET /v1/items` instead.
     """
     _known(provider, context)
     connection = await _connection(provider, request, context)
-    return await load_everything(connection, context=context)
+    loaded = await load_everything(connection, context=context, strict=strict)
+    headers = {INCOMPLETE: incomplete_header(loaded.gaps)} if loaded.gaps else {}
+    return Response(loaded.rows, status_code=200, headers=headers)
 
 
 def _known(provider: str, context: GatewayContext) -> None:

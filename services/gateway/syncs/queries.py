@@ -147,6 +147,23 @@ async def newest_receipt(db: AsyncConnection, connection_id: str, resource: str)
     return None if body is None else msgspec.json.decode(body, type=JobProgress).receipt
 
 
+async def last_complete_at(db: AsyncConnection, connection_id: str, resource: str) -> str | None:
+    """Return when a job of the resource was last done, RFC 3339; None when none ever was."""
+    ended = (
+        select(sync_jobs.c.body)
+        .join(syncs, syncs.c.id == sync_jobs.c.sync_id)
+        .where(
+            syncs.c.connection_id == connection_id,
+            sync_jobs.c.resource == resource,
+            sync_jobs.c.readable == True,  # noqa: E712  # SQL
+        )
+        .order_by(sync_jobs.c.revision.desc())
+    )
+    bodies = (await db.execute(ended)).scalars()
+    progress = (msgspec.json.decode(body, type=JobProgress) for body in bodies)
+    return next((one.ended_at for one in progress if one.state == "done"), None)
+
+
 async def settle(db: AsyncConnection, *, log_id: str) -> None:
     """Mark ended jobs whose items have all been read, and end syncs without other jobs.
 

@@ -12,7 +12,14 @@ from msgspec.structs import replace
 
 from services.gateway.connections.views import list_connections
 from services.gateway.context import AuthClient, GatewayContext, Watch
-from services.gateway.legacy.load import load_everything, newest_connection
+from services.gateway.legacy.load import (
+    LONGEST_HEADER,
+    Gap,
+    Loaded,
+    incomplete_header,
+    load_everything,
+    newest_connection,
+)
 from services.gateway.project import apply_connection, item_row, project_items
 from services.gateway.security.callers import is_valid
 from services.gateway.security.keys import create_key, revoke_key
@@ -21,18 +28,21 @@ from services.gateway.syncs.describe import describe_sync
 from services.gateway.syncs.request import add_sync
 from services.gateway.syncs.routes import EventStream
 from services.gateway.tests.serving import PROVIDERS, SECRET, item, settings_for
+from shared import clock
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
-from shared.contracts.progress import JobError, JobProgress
+from shared.contracts.progress import FINAL, JobError, JobProgress
 from shared.contracts.topics import ITEMS
 from shared.crypto import Signer
 from shared.db import Database
-from shared.errors import Conflict, TimedOut, Upstream
+from shared.errors import Conflict, Upstream
 from shared.http import HttpClient
 from shared.kafka import ConsumedRecord
 from tests.support.waiting import turns
 
 SLUGS = ("pages", "data_sources", "users")
+ENDED = "2026-01-31T09:30:08.000Z"
+ALL_DONE = dict.fromkeys(SLUGS, "done")
 
 
 @pytest.fixture
@@ -92,6 +102,7 @@ async def tell(context: GatewayContext, sync: str, connection: Connection, **sta
             items=3,
             state="failed" if failed else state,
             error=state if failed else None,
+            ended_at=ENDED if failed or state in FINAL else None,
         )
         bodies.append(progress)
     async with context.database.write() as db:
@@ -117,7 +128,8 @@ async def test_it_joins_the_load_that_runs_and_waits_for_the_end(
         await project_items(db, [item_row(record)])
     await tell(context, connection.sync_id or "", connection, data_sources="done")
     for one in both:
-        assert [row.name for row in await one] == ["page Plan"]
+        loaded = await one
+        assert ([row.name for row in loaded.rows], loaded.gaps) == (["page Plan"], ())
     assert await count_syncs(context, connection) == 1
 
 
@@ -132,39 +144,122 @@ async def test_a_result_is_given_again_for_half_a_minute_and_then_loaded_anew(
         users="done",
         data_sources="done",
     )
-    assert await load_everything(connection, context=context) == []
+    assert await load_everything(connection, context=context) == Loaded(rows=[], gaps=())
     assert await count_syncs(context, connection) == 1
-    with pytest.raises(TimedOut):
-        await load_everything(connection, context=context, wait_s=0.01, fresh_s=0)
+    later = await load_everything(connection, context=context, wait_s=0.01, fresh_s=0)
+    assert set(later.gaps) == {
+        Gap(resource=slug, state="queued", complete_at=ENDED) for slug in SLUGS
+    }
     assert await count_syncs(context, connection) == 2
 
 
-async def test_it_says_how_far_it_came_when_time_is_up(
+async def shown(context: GatewayContext, connection: Connection, **more: Any) -> str:
+    """Return what the header says."""
+    return incomplete_header((await load_everything(connection, context=context, **more)).gaps)
+
+
+async def test_at_its_deadline_it_answers_with_all_that_is_held_and_names_the_rest(
     context: GatewayContext, connection: Connection
 ) -> None:
     await tell(context, connection.sync_id or "", connection, pages="done", users="running")
-    with pytest.raises(TimedOut) as late:
-        await load_everything(connection, context=context, wait_s=0.01)
-    assert "pages 3 (done), data_sources 0 (queued), users 3 (running)" in late.value.detail
-    assert late.value.status == 504
+    async with context.database.write() as db:
+        message = item(connection, "users", id="u1", name="Lea")
+        record = ConsumedRecord(message.topic, 0, 0, message.key, message.value, message.headers)
+        await project_items(db, [item_row(record)])
+    loaded = await load_everything(connection, context=context, wait_s=0.01)
+    assert [row.name for row in loaded.rows] == ["Lea"]
+    assert incomplete_header(loaded.gaps) == "data_sources;state=queued, users;state=running"
+    with pytest.raises(Upstream) as refused:
+        await load_everything(connection, context=context, wait_s=0.01, strict=True)
+    assert "users running: 3 read so far. Ask again" in refused.value.detail
 
 
-async def test_it_names_each_resource_that_failed_and_why(
+async def wait_for(
+    context: GatewayContext, connection: Connection, *, resource: str, seconds: float
+) -> None:
+    """Report that a resource waits for its provider, for so many seconds from now."""
+    waits = JobProgress(
+        sync_id=connection.sync_id or "",
+        job_id=f"waits-{resource}",
+        step=1,
+        connection_id=connection.id,
+        resource=resource,
+        state="waiting",
+        waiting_reason="Notion is not available.",
+        waiting_until=timestamp(clock.now() + seconds),
+    )
+    async with context.database.write() as db:
+        await syncs.save_progress(db, [waits])
+    context.watch.changed()
+
+
+async def test_it_answers_as_soon_as_all_that_is_left_waits_for_long(
+    context: GatewayContext, connection: Connection
+) -> None:
+    asked = asyncio.create_task(shown(context, connection))
+    await wait_for(context, connection, resource="users", seconds=300)
+    await tell(context, connection.sync_id or "", connection, pages="done")
+    await turns(50)
+    assert not asked.done(), "data sources may still be read"
+    await tell(context, connection.sync_id or "", connection, data_sources="done")
+    assert await asked == "users;state=waiting"
+
+
+async def test_a_short_wait_is_waited_for(context: GatewayContext, connection: Connection) -> None:
+    await tell(context, connection.sync_id or "", connection, pages="done", data_sources="done")
+    await wait_for(context, connection, resource="users", seconds=10)
+    asked = asyncio.create_task(shown(context, connection))
+    await turns(50)
+    assert not asked.done()
+    await tell(context, connection.sync_id or "", connection, users="done")
+    assert await asked == ""
+
+
+async def test_what_is_incomplete_says_since_when_it_is_stale(
+    context: GatewayContext, connection: Connection
+) -> None:
+    await tell(context, connection.sync_id or "", connection, **ALL_DONE)
+    again = await ask(context, connection, *SLUGS)
+    scope = JobError(code="missing_scope", detail="Notion did not grant users.", scope="users")
+    await tell(context, again, connection, pages="done", data_sources="incomplete", users=scope)
+    third = asyncio.create_task(shown(context, connection))
+    await turns(50)
+    newest = await newest_sync(context, connection)
+    await tell(context, newest, connection, pages="done", data_sources="incomplete", users=scope)
+    since = f'stale_since="{ENDED}"'
+    assert await third == f"data_sources;state=incomplete;{since}, users;state=failed;{since}"
+
+
+async def test_it_fails_only_when_nothing_was_ever_read_and_names_each_cause(
     context: GatewayContext, connection: Connection
 ) -> None:
     asked = asyncio.create_task(load_everything(connection, context=context))
     await turns()
-    await tell(
-        context, connection.sync_id or "", connection, data_sources="incomplete", pages="done"
-    )
-    scope = JobError(code="missing_scope", detail="Notion did not grant users.", scope="users")
-    await tell(context, connection.sync_id or "", connection, users=scope)
+    scope = JobError(code="missing_scope", detail="Notion did not grant it.", scope="users")
+    await tell(context, connection.sync_id or "", connection, **dict.fromkeys(SLUGS, scope))
     with pytest.raises(Upstream) as failed:
         await asked
     assert failed.value.status == 502
-    assert "users failed: Notion did not grant users." in failed.value.detail
-    assert "data_sources incomplete" in failed.value.detail
-    assert "pages" not in failed.value.detail
+    assert "users failed: Notion did not grant it." in failed.value.detail
+    assert failed.value.detail.startswith("Notion could not be synced completely. pages failed:")
+
+
+def test_the_header_is_short_whatever_is_missing() -> None:
+    gaps = [
+        Gap(resource=f"resource_{number}", state="failed", complete_at=ENDED)
+        for number in range(1000)
+    ]
+    text = incomplete_header(gaps)
+    assert len(text) <= LONGEST_HEADER
+    assert text.isascii()
+    listed = text.count("resource_")
+    assert text.endswith(f", more;count={1000 - listed}")
+
+
+async def newest_sync(context: GatewayContext, connection: Connection) -> str:
+    async with context.database.read() as db:
+        (newest,) = await syncs.newest(db, connection.id)
+    return newest.id
 
 
 async def ask(context: GatewayContext, connection: Connection, *resources: str) -> str:
@@ -188,12 +283,11 @@ async def test_it_waits_for_a_load_of_some_resources_before_it_takes_the_last_re
         data_sources="done",
     )
     part = await ask(context, connection, "users")
-    with pytest.raises(TimedOut) as late:
-        await load_everything(connection, context=context, wait_s=0.01)
-    assert "users 0 (queued)" in late.value.detail
-    asked = asyncio.create_task(load_everything(connection, context=context))
+    asked = asyncio.create_task(shown(context, connection))
+    await turns(50)
+    assert not asked.done()
     await tell(context, part, connection, users="done")
-    assert await asked == []
+    assert await asked == ""
     assert await count_syncs(context, connection) == 2
 
 
@@ -209,11 +303,9 @@ async def test_it_starts_a_load_once_one_of_some_resources_ended_and_the_last_re
         data_sources="done",
     )
     part = await ask(context, connection, "pages", "users")
-    asked = asyncio.create_task(load_everything(connection, context=context, wait_s=0.5, fresh_s=0))
+    asked = asyncio.create_task(shown(context, connection, wait_s=0.5, fresh_s=0))
     await tell(context, part, connection, pages="done", users="failed")
-    with pytest.raises(TimedOut) as late:
-        await asked
-    assert "data_sources 0 (queued)" in late.value.detail
+    assert "data_sources;state=queued" in await asked
     assert await count_syncs(context, connection) == 3
 
 
@@ -274,8 +366,7 @@ async def test_a_load_that_failed_is_no_result_and_is_tried_again(
         users="done",
         data_sources="done",
     )
-    with pytest.raises(TimedOut):
-        await load_everything(connection, context=context, wait_s=0.01)
+    await load_everything(connection, context=context, wait_s=0.01)
     assert await count_syncs(context, connection) == 2
 
 

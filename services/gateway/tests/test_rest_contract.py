@@ -176,7 +176,7 @@ def test_an_answer_requires_every_field_that_is_always_there(name: str) -> None:
 @pytest.mark.parametrize("parameter", list(parameters()))
 def test_a_parameter_has_a_meaning_a_type_and_an_example(parameter: Any) -> None:
     assert parameter["description"].endswith(".")
-    assert parameter["schema"]["type"] in {"string", "integer"}
+    assert parameter["schema"]["type"] in {"string", "integer", "boolean"}
     assert parameter["example"] not in {None, ""}
     assert parameter["required"] == (parameter["in"] == "path")
 
