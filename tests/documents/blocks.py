@@ -26,6 +26,8 @@ DOCUMENTS: Final = (
     "docs/guides/debug-a-stuck-job.md",
     "docs/operate.md",
     "docs/consume.md",
+    "deploy/localkafka/README.md",
+    "deploy/sandbox/README.md",
 )
 """Every document that shows commands."""
 PIECE: Final = re.compile(

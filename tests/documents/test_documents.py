@@ -9,7 +9,8 @@ import pytest
 
 from tests.documents.blocks import DOCUMENTS, read, steps
 from tests.documents.reader import reading, settled
-from tests.structure.tree import ROOT
+from tests.structure.tree import name as tree_name
+from tests.structure.tree import text, tracked_files
 from tests.support.product import Product, product
 
 EXAMPLE = """\
@@ -51,6 +52,10 @@ RUN_ELSEWHERE = {"docs/guides/add-a-provider.md"}
 """Run by tests/conformance in a copy of the checkout, because the commands make files."""
 
 
+def shows_commands(name: str) -> bool:
+    return any(step.kind == "commands" for step in steps(read(name)))
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Product]:
     """Yield a fresh product for each document, so that none depends on what another one did."""
@@ -60,7 +65,7 @@ def running(tmp_path: Path) -> Iterator[Product]:
 
 @pytest.mark.e2e
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("name", DOCUMENTS)
+@pytest.mark.parametrize("name", [name for name in DOCUMENTS if shows_commands(name)])
 def test_each_command_works_and_prints_what_the_document_says(
     running: Product, tmp_path: Path, name: str
 ) -> None:
@@ -74,10 +79,9 @@ def test_each_command_works_and_prints_what_the_document_says(
 
 
 def test_every_document_with_commands_is_read() -> None:
-    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
-    with_commands = [page for page in pages if "```sh" in page.read_text("utf-8")]
-    names = {page.relative_to(ROOT).as_posix() for page in with_commands}
-    assert names <= {*DOCUMENTS, *RUN_ELSEWHERE}
+    pages = [page for page in tracked_files() if page.suffix == ".md"]
+    with_commands = {tree_name(page) for page in pages if "```sh" in text(page)}
+    assert with_commands == {*DOCUMENTS, *RUN_ELSEWHERE}
 
 
 def test_what_is_not_run_has_a_reason() -> None:
