@@ -1,7 +1,7 @@
 """``python -m tests.structure.figures``: how the code reads, folder by folder.
 
-Prints comment lines, docstrings, comprehensions and ternaries per 1,000 lines. The figures are
-looked at, not gated.
+Prints comment lines, docstrings, comprehensions and ternaries per 1,000 lines, of the product and
+of the tests beside it apart. The figures are looked at, not gated.
 """
 
 import ast
@@ -20,8 +20,12 @@ FOLDERS: Final = (
     "shared/providers",
     "shared",
     "deploy",
+    "benchmarks",
     "tests",
 )
+WIDTH: Final = 30
+BESIDE: Final = "its tests"
+"""Added to a folder's name for the tests that lie in it."""
 KINDS: Final = ("comments", "docstrings", "comprehensions", "ternaries")
 COMPREHENSIONS: Final = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
@@ -41,23 +45,29 @@ def counted(source: str) -> Counter[str]:
 
 
 def figures() -> dict[str, Counter[str]]:
-    """Return folder → counts over its Python files; tests beside product code count with it.
+    """Return folder → counts over its Python files; a folder's tests have a line of their own.
 
     A file counts once, for the first of ``FOLDERS`` that holds it.
     """
-    found = {folder: Counter[str]() for folder in FOLDERS}
+    found: dict[str, Counter[str]] = {}
+    for folder in FOLDERS:
+        found[folder] = Counter()
+        found[f"{folder}, {BESIDE}"] = Counter()
     for path in tracked_files():
         holds = [folder for folder in FOLDERS if name(path).startswith(f"{folder}/")]
-        if path.suffix == ".py" and holds:
-            found[holds[0]] += counted(text(path))
-    return found
+        if path.suffix != ".py" or not holds:
+            continue
+        inside = name(path).removeprefix(f"{holds[0]}/").split("/")
+        line = f"{holds[0]}, {BESIDE}" if "tests" in inside else holds[0]
+        found[line] += counted(text(path))
+    return {line: counts for line, counts in found.items() if counts}
 
 
 def main() -> None:
-    sys.stdout.write(f"{'per 1,000 lines':18}{'lines':>8}")
+    sys.stdout.write(f"{'per 1,000 lines':{WIDTH}}{'lines':>8}")
     sys.stdout.write("".join(f"{kind:>16}" for kind in KINDS) + "\n")
     for folder, found in figures().items():
-        sys.stdout.write(f"{folder:18}{found['lines']:>8,}")
+        sys.stdout.write(f"{folder:{WIDTH}}{found['lines']:>8,}")
         rates = [1000 * found[kind] / max(found["lines"], 1) for kind in KINDS]
         sys.stdout.write("".join(f"{rate:>16.1f}" for rate in rates) + "\n")
 
