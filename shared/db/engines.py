@@ -20,9 +20,9 @@ from shared.db.sqlite_driver import InlineConnection, connect
 from shared.settings import SecretStr
 
 CONNECT_S: Final = 5.0
+LOCK_S: Final = 2.0
 COMMAND_S: Final = 30.0
 SESSION: Final = {
-    "lock_timeout": "2s",
     "statement_timeout": "20s",
     # A process that is paused in a transaction keeps its locks, and others wait for them.
     "idle_in_transaction_session_timeout": "10s",
@@ -35,12 +35,14 @@ SESSION: Final = {
 class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """A schema of a PostgreSQL database, created if missing. ``url`` is ``postgresql://…``.
 
-    ``connect_s`` is how many seconds opening a connection may take.
+    ``connect_s`` is how many seconds opening a connection may take, ``lock_s`` how many a statement
+    waits for a lock.
     """
 
     url: SecretStr
     name: str
     connect_s: float = CONNECT_S
+    lock_s: float = LOCK_S
 
     def for_driver(self) -> str:
         """Return the URL as SQLAlchemy takes it for asyncpg."""
@@ -101,6 +103,7 @@ def postgresql_engine(
             "command_timeout": command_s,
             "server_settings": {
                 **SESSION,
+                "lock_timeout": f"{schema.lock_s:.0f}s",
                 "search_path": schema.name,
                 "application_name": f"tributary {schema.name}",
             },

@@ -22,7 +22,8 @@ def quiet() -> Iterator[None]:
 @pytest.fixture(scope="module")
 def schema_of_module(real_postgres: str) -> Schema:
     url, name = SecretStr(real_postgres), f"fetcher_{uuid4().hex[:8]}"
-    return Schema(url=url, name=name, connect_s=PATIENCE_S)
+    # Many take turns at one lock here, on a machine that may be busy.
+    return Schema(url=url, name=name, connect_s=PATIENCE_S, lock_s=PATIENCE_S)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
