@@ -150,6 +150,14 @@ def source_topics(topic: str | None) -> list[str]:
     return chosen
 
 
+def check_service(service: str | None) -> None:
+    """Raise ``BadRequest`` for a service that is not one of ours."""
+    if service is not None and service not in SERVICES:
+        raise BadRequest(
+            f"{quoted(service)} is not a service. Known: {', '.join(SERVICES)}.", field="service"
+        )
+
+
 class DeadLetterSummary(msgspec.Struct, frozen=True, kw_only=True):
     """A message, or a record of a provider's page, that could not be processed."""
 

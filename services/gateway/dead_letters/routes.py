@@ -11,7 +11,12 @@ from msgspec import Meta
 
 from services.gateway.context import GatewayContext, InjectedContext
 from services.gateway.dead_letters.context import DeadLetterContext
-from services.gateway.dead_letters.dead_letter import DeadLetterSummary, DeadLetterView
+from services.gateway.dead_letters.dead_letter import (
+    SERVICES,
+    DeadLetterSummary,
+    DeadLetterView,
+    check_service,
+)
 from services.gateway.dead_letters.listing import (
     EncodedMarks,
     decode_marks,
@@ -23,7 +28,6 @@ from services.gateway.dead_letters.replay import Replayed, replay_dead_letter
 from services.gateway.http.fields import DeadLetterId, NextPageToken, PageSize, PageToken
 from services.gateway.http.operations import Link
 from services.gateway.http.parameters import LARGEST_PAGE, PageTokens
-from shared.contracts.vocabulary import ServiceName
 
 TAGS: Final = ["Dead letters"]
 
@@ -48,7 +52,12 @@ SourceTopic = Annotated[
     ),
 ]
 OfService = Annotated[
-    ServiceName, Meta(description="Only messages that this service could not process.")
+    str,
+    Meta(
+        description="Only messages that this service could not process.",
+        examples=["gateway"],
+        extra_json_schema={"enum": list(SERVICES)},
+    ),
 ]
 
 
@@ -88,6 +97,7 @@ async def get_dead_letters(
 
     Those that arrive while you page are not shown.
     """
+    check_service(service)
     tokens = PageTokens(context.page_tokens, "dead-letters", topic, service, context.org)
     marks = decode_marks(tokens.read(page_token, EncodedMarks))
     found = await list_dead_letters(

@@ -191,6 +191,7 @@ async def delete_part(
     links=(
         Link("get_sync", "Get its progress.", {"sync_id": "$response.body#/id"}),
         Link("get_events", "Follow its progress as a stream.", {"sync_id": "$response.body#/id"}),
+        Link("post_retry", "Try now what it waits for.", {"sync_id": "$response.body#/id"}),
     ),
 )
 async def post_sync(
@@ -222,6 +223,7 @@ async def post_sync(
     response_description="The progress of the sync.",
     links=(
         Link("get_events", "Follow it as a stream.", {"sync_id": "$response.body#/id"}),
+        Link("post_retry", "Try now what it waits for.", {"sync_id": "$response.body#/id"}),
         Link(
             "get_connection",
             "Get its connection.",

@@ -128,7 +128,7 @@ async def test_letters_are_filtered_by_topic_and_service(gateway: Gateway) -> No
     assert (unknown.status_code, unknown.json()["code"]) == (400, "unknown_topic")
     (error,) = unknown.json()["errors"]
     assert error["parameter"] == "topic"
-    stranger = await gateway.http.get(URL, params={"service": "other"})
+    stranger = await gateway.http.get(URL, params={"service": "null"})
     assert (stranger.status_code, stranger.json()["errors"][0]["parameter"]) == (400, "service")
     assert error["detail"].startswith("`other` is not a topic with dead letters. Known: ")
 

@@ -253,6 +253,8 @@ def test_what_is_made_links_to_where_it_is_read() -> None:
         "get_connect.200.get_connection",
         "post_sync.202.get_sync",
         "post_sync.202.get_events",
+        "post_sync.202.post_retry",
+        "get_sync.200.post_retry",
         "get_callback.200.get_connection",
         "post_credentials.200.post_load",
         "post_replay.200.get_dead_letter",
