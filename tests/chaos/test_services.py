@@ -188,16 +188,18 @@ def test_F24_two_hundred_callers_at_two_processes_make_one_refresh(running: Stac
 
     async def ask() -> list[httpx.Response]:
         headers = {"authorization": f"Bearer {secret}"}
-        limits = httpx.Limits(max_connections=CALLERS)
+        urls = [
+            f"http://{HOST}:{running.port(name)}/connections/{load.id}/token"
+            for name in ("auth", "auth2")
+        ]
+        async with httpx.AsyncClient(headers=headers, timeout=60, trust_env=False) as http:
+            held = (await http.post(urls[0], json={})).json()["token_version"]
+        body = {"stale_version": held}
+        # A full pool may close a connection that it has just handed out: each caller has its own.
+        limits = httpx.Limits(max_connections=CALLERS, max_keepalive_connections=0)
         async with httpx.AsyncClient(
             headers=headers, timeout=60, limits=limits, trust_env=False
         ) as http:
-            urls = [
-                f"http://{HOST}:{running.port(name)}/connections/{load.id}/token"
-                for name in ("auth", "auth2")
-            ]
-            held = (await http.post(urls[0], json={})).json()["token_version"]
-            body = {"stale_version": held}
             return await asyncio.gather(
                 *(http.post(urls[at % 2], json=body) for at in range(CALLERS))
             )
