@@ -12,10 +12,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.tables import connections, flows, items, syncs
 from shared import clock
+from shared.connector import Provider
 from shared.contracts.auth import Flow
 from shared.contracts.connections import Connection
 from shared.db import in_array, json_array
-from shared.errors import NotFound
+from shared.errors import Conflict, NotFound
 
 ConnectionMark = tuple[str, str]
 """When a connection was created, and its id: where a page of a listing ended."""
@@ -38,6 +39,19 @@ async def get(db: AsyncConnection, id_: str, *, org: str | None = None) -> Conne
 def unknown() -> NotFound:
     """Return the error for an id that no connection has, or none of the caller's organisation."""
     return NotFound("There is no such connection. GET /v1/connections lists those there are.")
+
+
+def check_loadable(connection: Connection, provider: Provider) -> None:
+    """Raise ``Conflict`` for a connection that cannot be synced."""
+    if connection.status == "disconnected":
+        raise Conflict(
+            "This account was disconnected. Connect it again to sync it.", code="disconnected"
+        )
+    if connection.status == "reauth_required":
+        raise Conflict(
+            f"{provider.name} no longer accepts this connection. Connect the account again.",
+            code="reauth_required",
+        )
 
 
 async def find(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from litestar import get
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar import get, post
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta
 
 from services.gateway.context import InjectedContext
@@ -21,6 +21,7 @@ from services.gateway.http.fields import (
 from services.gateway.http.operations import Link
 from services.gateway.http.parameters import LARGEST_PAGE
 from services.gateway.items.queries import SyncedItem
+from services.gateway.items.refetch import Refetch, RefetchOrder, refetch_items
 from services.gateway.items.views import ItemPage, list_items, read_item
 from shared.contracts.vocabulary import ConnectionId, ItemId, ResourceSlug
 
@@ -111,4 +112,30 @@ async def get_item(
     return await read_item(connection_id, resource, item_id.removeprefix("/"), context=context)
 
 
-ROUTES: Final = (get_items, get_item)
+@post(
+    "/items/refetch",
+    status_code=202,
+    tags=TAGS,
+    summary="Read some items again",
+    response_description="The order; the items come within seconds.",
+    errors=("unknown_resource", "not_found", "disconnected", "reauth_required"),
+    links=(
+        Link(
+            "get_items",
+            "List the items of the resource.",
+            {
+                "connection_id": "$response.body#/connection_id",
+                "resource": "$response.body#/resource",
+            },
+        ),
+    ),
+)
+async def post_refetch(data: JSONBody[Refetch], context: InjectedContext) -> RefetchOrder:
+    """Read up to 100 items again at the provider, and send them under a newer version.
+
+    Links of files in `raw` are signed by the provider and expire within hours: this renews them.
+    """
+    return await refetch_items(data, context=context)
+
+
+ROUTES: Final = (get_items, get_item, post_refetch)

@@ -18,7 +18,7 @@ from services.gateway.store import READ_MODEL
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.describe import ResourceState, SyncView, describe_sync, view
 from services.gateway.syncs.queries import Sync
-from services.gateway.syncs.request import add_sync, check_loadable, chosen_resources
+from services.gateway.syncs.request import add_sync, chosen_resources
 from shared import clock
 from shared.connector import Original, Provider
 from shared.contracts.connections import Connection
@@ -281,7 +281,7 @@ async def _join_or_start(
             fresh = clock.now() - newest.ended_at < fresh_s
             if fresh and (await view(db, newest)).state == "done":
                 return newest
-        check_loadable(connection, provider)
+        connections.check_loadable(connection, provider)
         return await add_sync(
             db, connection, provider, resources=chosen_resources(None, provider), trigger="legacy"
         )

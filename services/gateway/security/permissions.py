@@ -45,6 +45,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /v1/connections/{connection_id}/syncs": "write",
     "DELETE /v1/connections/{connection_id}": "write",
     "POST /v1/syncs/{sync_id}/retry": "write",
+    "POST /v1/items/refetch": "write",
     f"POST {PART}/confirm-deletions": "write",
     f"DELETE {PART}": "write",
     "GET /v1/keys": "admin",

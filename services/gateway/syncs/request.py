@@ -19,7 +19,7 @@ from shared.contracts.envelope import event, new_id, timestamp
 from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import SYNCS
 from shared.contracts.vocabulary import Trigger
-from shared.errors import BadRequest, Conflict, quoted
+from shared.errors import BadRequest, quoted
 from shared.failpoints import failpoint
 from shared.settings import configured_for
 from shared.telemetry import current_traceparent
@@ -49,7 +49,7 @@ async def request_sync(
             raise connections.unknown()
         configured = configured_for(connection.provider, context.settings.providers)
         chosen = chosen_resources(resources, configured.provider)
-        check_loadable(connection, configured.provider)
+        connections.check_loadable(connection, configured.provider)
         provider = configured.provider
         sync = await add_sync(
             db, connection, provider, resources=chosen, trigger="person", background=background
@@ -117,19 +117,6 @@ def chosen_resources(wanted: Sequence[str] | None, provider: Provider) -> tuple[
             field="resources",
         )
     return tuple(slug for slug in known if slug in wanted)
-
-
-def check_loadable(connection: Connection, provider: Provider) -> None:
-    """Raise ``Conflict`` for a connection that cannot be synced."""
-    if connection.status == "disconnected":
-        raise Conflict(
-            "This account was disconnected. Connect it again to sync it.", code="disconnected"
-        )
-    if connection.status == "reauth_required":
-        raise Conflict(
-            f"{provider.name} no longer accepts this connection. Connect the account again.",
-            code="reauth_required",
-        )
 
 
 def _check_mode(mode: str | None) -> None:

@@ -57,6 +57,7 @@ EXPECTED = {
     "GET /v1/syncs/{sync_id}/events": "401 401 401 200 200 200 404",
     "GET /v1/items": "401 401 401 200 200 200 200",
     "GET /v1/items/{connection_id}/{resource}/{item_id}": "401 401 401 200 200 200 404",
+    "POST /v1/items/refetch": "401 401 401 403 404 404 404",
     "GET /v1/keys": "401 401 401 403 403 200 200",
     "POST /v1/keys": "401 401 401 403 403 201 201",
     "DELETE /v1/keys/{prefix}": "401 401 401 403 403 200 404",
@@ -201,10 +202,13 @@ async def call(
     """Call a route as a program, or a console page as a browser, with a valid body."""
     who = {"org_id": OWN, "user_id": "demo" if "credentials" in path else "nobody"}
     sent: dict[str, Any] = {}
-    if path == "/v1/connect":
-        sent["json"] = {"provider": "notion", **who}
-    elif path == "/v1/keys" and method == "POST":
-        sent["json"] = {}
+    bodies = {
+        "/v1/connect": {"provider": "notion", **who},
+        "/v1/keys": {},
+        "/v1/items/refetch": {"connection_id": "none", "resource": "pages", "ids": ["p1"]},
+    }
+    if method == "POST" and path in bodies:
+        sent["json"] = bodies[path]
     elif path.startswith("/integrations/") and method == "POST":
         sent["data"] = who
     elif path == "/console/sign-in" and method == "POST":

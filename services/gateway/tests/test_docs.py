@@ -27,6 +27,7 @@ ROUTES = {
     "/v1/syncs/{sync_id}/events": {"get"},
     "/v1/syncs/{sync_id}/retry": {"post"},
     "/v1/items": {"get"},
+    "/v1/items/refetch": {"post"},
     "/v1/items/{connection_id}/{resource}/{item_id}": {"get"},
     "/v1/dead-letters": {"get"},
     "/v1/dead-letters/{dead_letter_id}": {"get"},

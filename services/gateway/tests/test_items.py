@@ -6,8 +6,10 @@ import msgspec
 import pytest
 
 from services.gateway.tests.serving import Gateway, gone, item
+from services.gateway.tests.test_syncs import requested
 from shared.contracts.connections import Connection
 from shared.contracts.items import Item
+from shared.contracts.syncs import RefetchItems
 from tests.support.waiting import next_millisecond
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -267,3 +269,38 @@ async def test_T23_a_page_token_that_was_altered_or_taken_elsewhere_is_refused(
         assert (
             await api.http.get("/v1/items", params={**mine, "page_token": odd})
         ).status_code == 400
+
+
+async def test_items_are_read_again_under_a_newer_version(api: Gateway) -> None:
+    connection = await loaded(api, "renewed", [{"id": "p1"}, {"id": "p2"}])
+    await api.publish(connection, "pages", [{"id": "p2", "name": "newer"}], version=7)
+    await api.until(f"/v1/items/{connection.id}/pages/p2", lambda one: one["version"] == 7)
+    asked = {"connection_id": connection.id, "resource": "pages", "ids": ["p1", "p2", "p1"]}
+    accepted = await api.http.post("/v1/items/refetch", json=asked)
+    assert (accepted.status_code, accepted.json()) == (202, {**asked, "ids": ["p1", "p2"]})
+    assert await requested(api, connection.id, 1) == [
+        RefetchItems(
+            connection_id=connection.id, resource="pages", ids=("p1", "p2"), highest_version=7
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "code"),
+    [
+        ({"ids": ["p1", "p9"]}, 404, "not_found"),
+        ({"ids": ["p1", "p\0"]}, 404, "not_found"),
+        ({"connection_id": "none"}, 404, "not_found"),
+        ({"resource": "plums"}, 400, "unknown_resource"),
+        ({"ids": []}, 400, "bad_request"),
+        ({"ids": ["p1"] * 101}, 400, "bad_request"),
+        ({"more": 1}, 400, "bad_request"),
+    ],
+)
+async def test_an_order_for_what_is_not_known_is_refused(
+    api: Gateway, changes: dict[str, Any], status: int, code: str
+) -> None:
+    connection = await loaded(api, "refused", [{"id": "p1"}])
+    asked = {"connection_id": connection.id, "resource": "pages", "ids": ["p1"]}
+    refused = await api.http.post("/v1/items/refetch", json=asked | changes)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
