@@ -29,6 +29,20 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str, cap: int) -> by
         raise BadBody("The provider used a compression that we did not ask for.")
     gunzip = Gunzip() if "gzip" in coding else None
     parts: list[bytes] = []
+    try:
+        await _collect(chunks, gunzip, parts, cap)
+    except BaseException:
+        # The error's traceback leads here, and lives until the garbage collector comes by.
+        parts.clear()
+        raise
+    if gunzip and not gunzip.complete:
+        raise Unreachable("The provider's answer ended before its compressed data did.")
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _collect(
+    chunks: AsyncIterable[bytes], gunzip: Gunzip | None, parts: list[bytes], cap: int
+) -> None:
     room = cap
     async for chunk in chunks:
         for part in gunzip.feed(chunk) if gunzip else (chunk,):
@@ -36,9 +50,6 @@ async def read_body(chunks: AsyncIterable[bytes], encoding: str, cap: int) -> by
             if room < 0:
                 raise BodyTooLarge(f"The provider's answer is larger than {cap // 1_048_576} MiB.")
             parts.append(part)
-    if gunzip and not gunzip.complete:
-        raise Unreachable("The provider's answer ended before its compressed data did.")
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 @final
