@@ -132,36 +132,27 @@ async def progress(db: AsyncConnection, sync_id: str, *, after: int = 0) -> list
 
 async def newest_receipt(db: AsyncConnection, connection_id: str, resource: str) -> Receipt | None:
     """Return the receipt of the resource's job that ended last, None when none has ended."""
-    ended = (
-        select(sync_jobs.c.body)
-        .join(syncs, syncs.c.id == sync_jobs.c.sync_id)
-        .where(
-            syncs.c.connection_id == connection_id,
-            sync_jobs.c.resource == resource,
-            sync_jobs.c.final == True,  # noqa: E712  # SQL
-        )
-        .order_by(sync_jobs.c.revision.desc())
-        .limit(1)
-    )
-    body = (await db.execute(ended)).scalar()
+    ended = _jobs_of(connection_id, resource).where(sync_jobs.c.final)
+    body = (await db.execute(ended.limit(1))).scalar()
     return None if body is None else msgspec.json.decode(body, type=JobProgress).receipt
 
 
 async def last_complete_at(db: AsyncConnection, connection_id: str, resource: str) -> str | None:
     """Return when a job of the resource was last done, RFC 3339; None when none ever was."""
-    ended = (
-        select(sync_jobs.c.body)
-        .join(syncs, syncs.c.id == sync_jobs.c.sync_id)
-        .where(
-            syncs.c.connection_id == connection_id,
-            sync_jobs.c.resource == resource,
-            sync_jobs.c.readable == True,  # noqa: E712  # SQL
-        )
-        .order_by(sync_jobs.c.revision.desc())
-    )
-    bodies = (await db.execute(ended)).scalars()
+    readable = _jobs_of(connection_id, resource).where(sync_jobs.c.readable)
+    bodies = (await db.execute(readable)).scalars()
     progress = (msgspec.json.decode(body, type=JobProgress) for body in bodies)
     return next((one.ended_at for one in progress if one.state == "done"), None)
+
+
+def _jobs_of(connection_id: str, resource: str) -> Select[Any]:
+    """Select the progress of a resource's jobs, the newest first."""
+    return (
+        select(sync_jobs.c.body)
+        .join(syncs, syncs.c.id == sync_jobs.c.sync_id)
+        .where(syncs.c.connection_id == connection_id, sync_jobs.c.resource == resource)
+        .order_by(sync_jobs.c.revision.desc())
+    )
 
 
 async def settle(db: AsyncConnection, *, log_id: str) -> None:
