@@ -13,7 +13,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import confirm, known_items, parts, store, unconfirmed
+from services.fetcher import confirm, known_items, parts, store, unconfirmed, unreached
 from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.queries import Job
@@ -81,6 +81,8 @@ async def _close(db: AsyncConnection, job: Job) -> None:
     job.receipt = msgspec.structs.replace(job.receipt, parts=ended, unconfirmed=left, held=held)
     error = _dropped(job.receipt.dropped) if job.receipt.dropped else None
     if flawed:
+        ended = await unreached.with_unreached(db, job, ended)
+        job.receipt = msgspec.structs.replace(job.receipt, parts=ended)
         error = short_of(flawed, total=ended.total, something=not failed)
     else:
         floor = await parts.floor(db, job)

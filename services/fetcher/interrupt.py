@@ -11,7 +11,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from services.fetcher import parts, walk
+from services.fetcher import parts, unreached, walk
 from services.fetcher.call import AUTH_AWAY
 from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs import transitions
@@ -62,7 +62,8 @@ async def _end(run: JobRun, context: FetcherContext, error: JobError) -> None:
     """End the job at once. It has failed if nothing was read; else it is incomplete."""
     job = run.job
     async with context.database.write(lock=job.connection_id) as db:
-        job.receipt = msgspec.structs.replace(job.receipt, parts=await parts.outcomes(db, job))
+        ended = await unreached.with_unreached(db, job, await parts.outcomes(db, job))
+        job.receipt = msgspec.structs.replace(job.receipt, parts=ended)
         something = job.kind == "load" and await parts.anything_read(db, job)
         await transitions.finish(db, job, "incomplete" if something else "failed", error)
 

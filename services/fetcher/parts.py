@@ -29,6 +29,7 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.tables import parts, seen_cursors
 from shared import clock
 from shared.connector import Cursor, Part, Provider
+from shared.contracts.envelope import timestamp
 from shared.contracts.progress import Outcome, PartOutcome, Parts
 from shared.db import KeyLookup
 
@@ -63,7 +64,8 @@ class WalkedPart(msgspec.Struct, kw_only=True):
     the walk of this part began: items of it known at a lower version were not found. ``read_at`` is
     the time of the last page. A part without an ``outcome`` is still to be read. ``failing_since``
     is the first failure since ``read_at``, moved forward by long waits that the provider asks for;
-    ``not_before`` is the end of the last such wait.
+    ``not_before`` is the end of the last such wait. ``stale_since`` is when an earlier walk last
+    read the part completely, None if none did or this walk has done so.
     """
 
     connection_id: str
@@ -105,6 +107,8 @@ class WalkedPart(msgspec.Struct, kw_only=True):
 
     def end(self, outcome: Outcome, error: PartError | None = None) -> None:
         self.outcome, self.error, self.next_try_at = outcome, error, 0.0
+        if outcome == "done":
+            self.stale_since = None
 
     @property
     def rank(self) -> int:
@@ -168,6 +172,9 @@ async def name(
                 await forget_cursors(db, before)
             one = _taken(before if goes_on else None, part, job, provider)
             one.position, one.found_in = version, where
+            if before is not None:
+                done = before.outcome == "done"
+                one.stale_since = before.read_at if done else before.stale_since
             taken.append(one)
         children = await _children(db, resumed)
         if taken:
@@ -214,7 +221,7 @@ async def is_new_cursor(db: AsyncConnection, part: WalkedPart, digest: bytes) ->
 
 
 async def forget_cursors(db: AsyncConnection, part: WalkedPart) -> None:
-    mine = _lane(seen_cursors, part) & (seen_cursors.c.part == part.id)
+    mine = of_lane(seen_cursors, part) & (seen_cursors.c.part == part.id)
     await db.execute(delete(seen_cursors).where(mine))
 
 
@@ -225,7 +232,7 @@ async def forget_others(db: AsyncConnection, job: Job) -> None:
     """
     met = select(parts.c.id).where(_of_walk(job))
     for table, its_id in ((parts, parts.c.id), (seen_cursors, seen_cursors.c.part)):
-        await db.execute(delete(table).where(_lane(table, job), its_id.not_in(met)))
+        await db.execute(delete(table).where(of_lane(table, job), its_id.not_in(met)))
 
 
 async def forget_lane(db: AsyncConnection, connection_id: str, resource: str) -> None:
@@ -241,30 +248,6 @@ async def floor(db: AsyncConnection, job: Job) -> int:
     """
     oldest = func.coalesce(func.min(parts.c.first_version), job.first_version or 0)
     return int((await db.execute(select(oldest).where(_of_walk(job)))).scalar_one())
-
-
-async def no_longer_named(db: AsyncConnection, job: Job) -> list[str]:
-    """Return the parts that this walk no longer names, although it read what used to name them.
-
-    If that, too, is gone, what used to name it counts, and so on up to the parts with which a walk
-    begins: all those of this walk must then be complete.
-    """
-    columns = (parts.c.id, parts.c.found_in, parts.c.outcome, parts.c.job_id)
-    rows = {row.id: row for row in await db.execute(select(*columns).where(_lane(parts, job)))}
-    of_walk = {id_: row for id_, row in rows.items() if row.job_id == job.id}
-    roots = [row.outcome == "done" for row in of_walk.values() if row.found_in is None]
-    found = []
-    for id_, row in rows.items():
-        if row.job_id == job.id:
-            continue
-        at, passed = row.found_in, {id_}
-        while at in rows and at not in of_walk and at not in passed:
-            passed.add(at)
-            at = rows[at].found_in
-        complete = of_walk[at].outcome == "done" if at in of_walk else all(roots)
-        if complete:
-            found.append(id_)
-    return found
 
 
 async def outcomes(db: AsyncConnection, job: Job) -> Parts:
@@ -312,6 +295,7 @@ def _outcome(part: WalkedPart) -> PartOutcome:
         code=error.code,
         detail=error.detail,
         remedy=error.remedy,
+        stale_since=None if part.stale_since is None else timestamp(part.stale_since),
     )
 
 
@@ -359,7 +343,7 @@ async def _rows(db: AsyncConnection, job: Job, ids: Iterable[str]) -> dict[str, 
 async def _children(db: AsyncConnection, resumed: Sequence[WalkedPart]) -> list[WalkedPart]:
     children: list[WalkedPart] = []
     for parent in resumed:
-        theirs = _lane(parts, parent) & (parts.c.found_in == parent.id)
+        theirs = of_lane(parts, parent) & (parts.c.found_in == parent.id)
         theirs &= parts.c.job_id == parent.job_id
         found = (await db.execute(select(parts).where(theirs))).mappings()
         children += [_from_row(dict(row)) for row in found]
@@ -367,10 +351,10 @@ async def _children(db: AsyncConnection, resumed: Sequence[WalkedPart]) -> list[
 
 
 def _of_walk(job: Job) -> ColumnElement[bool]:
-    return _lane(parts, job) & (parts.c.job_id == job.id)
+    return of_lane(parts, job) & (parts.c.job_id == job.id)
 
 
-def _lane(table: Table, of: Job | WalkedPart) -> ColumnElement[bool]:
+def of_lane(table: Table, of: Job | WalkedPart) -> ColumnElement[bool]:
     return (table.c.connection_id == of.connection_id) & (table.c.resource == of.resource)
 
 

@@ -168,7 +168,7 @@ async def take_confirmation(db: AsyncConnection, connection_id: str, resource: s
 async def forget_places(db: AsyncConnection, connection_id: str, resource: str) -> None:
     """Make the next load start every part of the lane from its beginning."""
     lane = (parts.c.connection_id == connection_id) & (parts.c.resource == resource)
-    await db.execute(update(parts).where(lane).values(read_at=None))
+    await db.execute(update(parts).where(lane).values(cursor=None))
 
 
 async def first_time(db: AsyncConnection, sync_id: str, connection_id: str) -> bool:

@@ -28,7 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import parts
+from services.fetcher import parts, unreached
 from services.fetcher.jobs.queries import Job
 from services.fetcher.tables import known_items, unconfirmed
 from services.fetcher.tables import parts as part_rows
@@ -103,7 +103,7 @@ async def add_missing(db: AsyncConnection, job: Job, *, whole: bool) -> None:
     if whole:
         await _queue(db, orphan)
         return
-    confirmed = await parts.no_longer_named(db, job)
+    confirmed = await unreached.no_longer_named(db, job)
     if confirmed:
         owned = in_array(known_items.c.part, bindparam("owners", type_=Text))
         await _queue(db, orphan & owned, owners=json_array(confirmed))

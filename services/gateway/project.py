@@ -302,8 +302,10 @@ async def apply_connection(
     ):
         # The disconnect has not arrived yet: the answer to the consent that followed it came first.
         await items.drop_generations(db, snapshot.id, up_to=before.generation)
+        await connections.forget_resources(db, snapshot.id)
     if snapshot.status == "disconnected":
         await items.drop_generations(db, snapshot.id, up_to=snapshot.generation)
+        await connections.forget_resources(db, snapshot.id)
     # Without its provider, which may have been removed here, nobody knows the sync's resources.
     elif snapshot.sync_id and provider is not None:
         await syncs.add(db, first_sync(snapshot, snapshot.sync_id, provider))

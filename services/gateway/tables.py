@@ -17,6 +17,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
+    text,
 )
 from sqlalchemy.types import TypeEngine
 
@@ -72,6 +73,24 @@ sync_jobs = Table(
     PrimaryKeyConstraint("sync_id", "resource"),
     # Every batch of every topic looks for these.
     Index("sync_jobs_unreadable", "final", "readable"),
+)
+
+resources = Table(
+    "resources",
+    metadata,
+    Column("connection_id", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("ended_at", String, nullable=False),
+    Column("complete_at", String, nullable=True),
+    Column("stale", LargeBinary, nullable=True),
+    PrimaryKeyConstraint("connection_id", "resource"),
+    # Each page of items asks whether there is anything stale at all: mostly there is not.
+    Index(
+        "resources_stale",
+        "connection_id",
+        postgresql_where=text("stale IS NOT NULL"),
+        sqlite_where=text("stale IS NOT NULL"),
+    ),
 )
 
 flows = Table(

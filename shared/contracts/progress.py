@@ -74,6 +74,15 @@ class PartOutcome(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
             examples=["Give the account access to the base."],
         ),
     ]
+    stale_since: Annotated[
+        str | None,
+        Meta(
+            description="When it was last read completely: items of it may be older than at the "
+            "provider since. Absent if it never was.",
+            examples=["2026-01-30T09:30:00.000Z"],
+            extra_json_schema={"format": "date-time"},
+        ),
+    ] = None
 
 
 class Parts(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +96,13 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     named: Annotated[
         tuple[PartOutcome, ...],
         Meta(description="The parts that were not read completely, at most 100 of them."),
+    ] = ()
+    unreached: Annotated[
+        tuple[PartOutcome, ...],
+        Meta(
+            description="Parts read by an earlier sync that this one did not come to, because what "
+            "names them could not be read; at most 100, not counted in `total`."
+        ),
     ] = ()
 
 

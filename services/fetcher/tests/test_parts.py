@@ -148,6 +148,52 @@ async def test_while_a_part_is_refused_what_is_gone_from_others_is_deleted_and_n
     assert fetcher.orchard.read_ids == [("apples-red-1", "apples-red-0")]
 
 
+def since(told: JobProgress) -> dict[str, str | None]:
+    """Return part → since when it is stale."""
+    ended = parts_of(told)
+    return {one.part: one.stale_since for one in (*ended.named, *ended.unreached)}
+
+
+async def test_a_part_is_stale_since_it_was_last_read_completely(fetcher: Fetcher) -> None:
+    assert since((await loaded(fetcher))["apples"]) == {}
+    fetcher.orchard.of_part["green"] = refusing(refused, since=1)
+    first = since((await loaded(fetcher, "refused"))["apples"])["green"] or ""
+    second = since((await loaded(fetcher, "refused again"))["apples"])["green"]
+    assert first
+    assert second == first
+    fetcher.orchard.of_part["green"] = rows("green")
+    assert since((await loaded(fetcher, "healed"))["apples"]) == {}
+    fetcher.orchard.of_part["green"] = refusing(refused)
+    third = since((await loaded(fetcher, "refused later"))["apples"])["green"] or ""
+    assert first < third
+
+
+async def test_a_part_that_was_never_read_completely_is_stale_since_no_time(
+    fetcher: Fetcher,
+) -> None:
+    fetcher.orchard.of_part["green"] = refusing(refused, since=1)
+    assert since((await loaded(fetcher))["apples"]) == {"green": None}
+    assert since((await loaded(fetcher, "again"))["apples"]) == {"green": None}
+
+
+async def test_what_a_refused_list_used_to_name_is_stale_and_what_it_no_longer_names_is_not(
+    fetcher: Fetcher,
+) -> None:
+    await loaded(fetcher)
+    listed, fetcher.orchard.of_part["list"] = fetcher.orchard.of_part["list"], refusing(refused)
+    told = (await loaded(fetcher, "refused"))["apples"]
+    assert sorted(one.part for one in parts_of(told).unreached) == sorted(TABLES)
+    assert None not in [since(told)[table] for table in TABLES]
+    assert live(fetcher) == ALL
+    fetcher.orchard.of_part["list"] = listed
+    assert since((await loaded(fetcher, "healed"))["apples"]) == {}
+    fetcher.orchard.of_part |= {
+        "list": lambda _: Page(records=[], cursor=None, parts=named("red", "blue")),
+        "red": refusing(refused),
+    }
+    assert since((await loaded(fetcher, "without green"))["apples"]).keys() == {"red"}
+
+
 async def test_a_part_that_was_given_up_goes_on_at_its_place_at_the_next_load(
     fetcher: Fetcher,
 ) -> None:

@@ -10,11 +10,13 @@ from sqlalchemy import Text, bindparam, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.tables import connections, flows, items, syncs
+from services.gateway.connections.stale import StaleResource, left_stale
+from services.gateway.tables import connections, flows, items, resources, syncs
 from shared import clock
 from shared.connector import Provider
 from shared.contracts.auth import Flow
 from shared.contracts.connections import Connection
+from shared.contracts.progress import JobProgress
 from shared.db import in_array, json_array
 from shared.errors import Conflict, NotFound
 
@@ -24,6 +26,16 @@ ConnectionMark = tuple[str, str]
 FLOW_LIFETIME_S: Final = 600.0
 _STANDING: Final = select(connections.c.id, connections.c.generation, connections.c.status).where(
     in_array(connections.c.id, bindparam("ids", type_=Text))
+)
+_NEW_END: Final = upsert(resources)
+_SAVE_END: Final = _NEW_END.on_conflict_do_update(
+    index_elements=["connection_id", "resource"],
+    set_={
+        "ended_at": _NEW_END.excluded.ended_at,
+        "complete_at": func.coalesce(_NEW_END.excluded.complete_at, resources.c.complete_at),
+        "stale": _NEW_END.excluded.stale,
+    },
+    where=resources.c.ended_at <= _NEW_END.excluded.ended_at,
 )
 
 
@@ -110,6 +122,50 @@ async def item_counts(db: AsyncConnection, connection_id: str) -> dict[str, int]
         .group_by(items.c.resource)
     )
     return {resource: int(count) for resource, count in await db.execute(query)}
+
+
+async def save_end(db: AsyncConnection, body: JobProgress) -> None:
+    """Keep when the resource of an ended job was last read completely, and what is stale of it."""
+    done = body.state == "done"
+    left = None if done else left_stale(body)
+    row = {
+        "connection_id": body.connection_id,
+        "resource": body.resource,
+        "ended_at": body.ended_at or "",
+        "complete_at": body.ended_at if done else None,
+        "stale": None if left is None else msgspec.json.encode(left),
+    }
+    await db.execute(_SAVE_END, row)
+
+
+async def last_complete_at(db: AsyncConnection, connection_id: str, resource: str) -> str | None:
+    """Return when the resource was last read completely, RFC 3339; None when it never was."""
+    found: str | None = await db.scalar(
+        select(resources.c.complete_at).where(
+            resources.c.connection_id == connection_id, resources.c.resource == resource
+        )
+    )
+    return found
+
+
+async def stale_resources(db: AsyncConnection, ids: Collection[str]) -> list[StaleResource]:
+    """Return what is stale of these connections, by connection and resource."""
+    query = select(resources.c.stale, resources.c.complete_at).where(
+        resources.c.stale.is_not(None),
+        in_array(resources.c.connection_id, bindparam("ids", type_=Text)),
+    )
+    in_order = query.order_by(resources.c.connection_id, resources.c.resource)
+    rows = await db.execute(in_order, {"ids": json_array(ids)})
+    return [
+        msgspec.structs.replace(
+            msgspec.json.decode(row.stale, type=StaleResource), stale_since=row.complete_at
+        )
+        for row in rows
+    ]
+
+
+async def forget_resources(db: AsyncConnection, connection_id: str) -> None:
+    await db.execute(delete(resources).where(resources.c.connection_id == connection_id))
 
 
 async def newest_sync_id(db: AsyncConnection, connection_id: str) -> str | None:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
 from services.gateway.connections.queries import ConnectionMark
+from services.gateway.connections.stale import StaleResource
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import TIME, NextPageToken
 from services.gateway.http.parameters import PageTokens, check_page_size
@@ -67,6 +68,10 @@ class ConnectionView(msgspec.Struct, frozen=True, kw_only=True):
     items: Annotated[
         int, Meta(description="How many of its items can be read here.", examples=[1180])
     ]
+    stale: Annotated[
+        tuple[StaleResource, ...],
+        Meta(description="The resources that their last sync could not read completely, and why."),
+    ] = ()
     created_at: Annotated[
         str,
         Meta(
@@ -146,6 +151,7 @@ async def connection_view(db: AsyncConnection, snapshot: Connection) -> Connecti
         resources=snapshot.resources,
         scopes=snapshot.scopes,
         items=sum((await connections.item_counts(db, snapshot.id)).values()),
+        stale=tuple(await connections.stale_resources(db, [snapshot.id])),
         created_at=snapshot.created_at,
         updated_at=snapshot.updated_at,
     )

@@ -7,7 +7,8 @@ from typing import Final
 
 import msgspec
 
-from services.gateway.console.formatting import Moment, ago, clock, epoch, initials, number
+from services.gateway.connections.stale import StaleResource
+from services.gateway.console.formatting import Moment, ago, clock, day, epoch, initials, number
 from services.gateway.settings import ConfiguredProvider
 from services.gateway.syncs.describe import ResourceState, SyncView
 from services.gateway.syncs.retry import can_retry
@@ -74,7 +75,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     ``of`` is the expected count, None where the provider does not tell; the bar then only shows
     that it moves. ``parts`` are those that were not read whole, where the error does not name them
     all, and ``more`` is the number of those that are not even named here. ``held`` are parts whose
-    deletions wait to be confirmed; the items of ``removable`` parts can be removed.
+    deletions wait to be confirmed; the items of ``removable`` parts can be removed. ``complete`` is
+    when all of a ``stale`` resource was last read, None if it never was.
     """
 
     slug: str
@@ -94,6 +96,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     more: int = 0
     held: tuple[HeldDeletions, ...] = ()
     removable: tuple[PartOutcome, ...] = ()
+    stale: bool = False
+    complete: Moment | None = None
 
 
 class CardSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -115,8 +119,10 @@ def card_sync(sync: SyncView, *, labels: Mapping[str, str], counts: Mapping[str,
     ``counts`` are the items that can be read. A bar of a finished resource shows them, so that all
     figures agree.
     """
+    stale = {one.resource: one for one in sync.stale}
     bars = tuple(
-        _bar(one, labels.get(one.resource, one.resource), counts) for one in sync.resources
+        _bar(one, labels.get(one.resource, one.resource), counts, stale.get(one.resource))
+        for one in sync.resources
     )
     ends = [one.ended_at for one in sync.resources if one.ended_at]
     return CardSync(
@@ -128,7 +134,9 @@ def card_sync(sync: SyncView, *, labels: Mapping[str, str], counts: Mapping[str,
     )
 
 
-def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
+def _bar(
+    one: ResourceState, label: str, counts: Mapping[str, int], stale: StaleResource | None
+) -> Bar:
     over = one.state in FINAL
     items = counts.get(one.resource, 0) if over else one.items
     expected = _expected(one)
@@ -151,7 +159,9 @@ def _bar(one: ResourceState, label: str, counts: Mapping[str, int]) -> Bar:
         parts=parts,
         more=more,
         held=one.receipt.held or () if one.receipt else (),
-        removable=one.receipt.parts.named if one.receipt and one.receipt.parts else (),
+        removable=stale.parts if stale else (),
+        stale=stale is not None,
+        complete=day(stale.stale_since) if stale else None,
     )
 
 

@@ -10,6 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from services.gateway.connections.stale import StaleResource
 from services.gateway.console.formatting import Moment, day, number
 from services.gateway.items.queries import ItemKey, SyncedItem, raw_json
 from services.gateway.settings import ConfiguredProvider
@@ -177,7 +178,10 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """One item in full. ``missing`` says why it has no raw JSON, if it has none."""
+    """One item in full. ``missing`` says why it has no raw JSON, if it has none.
+
+    ``stale`` says why its resource could not be read completely, ``complete`` when it last was.
+    """
 
     name: str
     id: str
@@ -192,9 +196,17 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     pieces: tuple[Piece, ...]
     missing: str | None
     api: str
+    stale: str | None = None
+    complete: Moment | None = None
 
 
-def item_detail(item: SyncedItem, configured: ConfiguredProvider | None, *, api: str) -> ItemDetail:
+def item_detail(
+    item: SyncedItem,
+    configured: ConfiguredProvider | None,
+    *,
+    api: str,
+    stale: StaleResource | None = None,
+) -> ItemDetail:
     resource = configured.provider.resource(item.resource) if configured else None
     raw = raw_json(item)
     empty = raw == b"null"
@@ -212,6 +224,8 @@ def item_detail(item: SyncedItem, configured: ConfiguredProvider | None, *, api:
         pieces=() if empty else pieces(raw),
         missing=_why_missing(item.raw_bytes) if empty else None,
         api=api,
+        stale=stale.detail if stale else None,
+        complete=day(stale.stale_since) if stale else None,
     )
 
 

@@ -63,11 +63,12 @@ async def one_item(
 ) -> Response[bytes]:
     plain = id_.removeprefix("/")
     try:
-        found, configured = await item(context, (connection, resource, plain))
+        found, configured, stale = await item(context, (connection, resource, plain))
     except TributaryError as error:
         return problem(request, "This item was not found.", error)
     api = "/v1/items/" + "/".join(quote(part, safe="/") for part in (connection, resource, plain))
-    return render("item.html", request=request, item=item_detail(found, configured, api=api))
+    detail = item_detail(found, configured, api=api, stale=stale)
+    return render("item.html", request=request, item=detail)
 
 
 @get("/console/connections/{id_:str}/disconnect", include_in_schema=False)

@@ -8,6 +8,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
+from services.gateway.connections.stale import StaleResource
 from services.gateway.console.cards import AccountCard, Card, account, card, card_sync
 from services.gateway.console.formatting import initials, number
 from services.gateway.console.items import (
@@ -76,14 +77,16 @@ async def owned(context: GatewayContext, id_: str) -> tuple[Connection, str, int
 
 async def item(
     context: GatewayContext, key: items.ItemKey
-) -> tuple[SyncedItem, ConfiguredProvider | None]:
-    """Return an item and its provider. Raises ``NotFound``."""
+) -> tuple[SyncedItem, ConfiguredProvider | None, StaleResource | None]:
+    """Return an item, its provider, and what is stale of its resource. Raises ``NotFound``."""
     connection, _, _ = await owned(context, key[0])
     async with context.database.read() as db:
         found = await items.get(db, key)
+        stale = await connections.stale_resources(db, [connection.id])
     if found is None:
         raise NotFound("There is no such item; it may have been deleted at the provider meanwhile.")
-    return found, context.settings.providers.get(connection.provider)
+    of_item = next((one for one in stale if one.resource == found.resource), None)
+    return found, context.settings.providers.get(connection.provider), of_item
 
 
 async def table(context: GatewayContext, query: TableQuery) -> ItemTable:
@@ -93,7 +96,7 @@ async def table(context: GatewayContext, query: TableQuery) -> ItemTable:
         wanted = [one.id for one in mine if not query.provider or query.provider == one.provider]
         found: list[SyncedItem] = []
         if wanted and not query.hidden:
-            found = await items.page(db, _item_query(query, wanted))
+            found = (await items.page(db, _item_query(query, wanted))).items
         rows = await _rows(db, context, found[:ROWS])
     previous, following = paged(query, found)
     chosen = {id_: counts[id_] for id_ in wanted}

@@ -16,6 +16,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
     select,
     text,
@@ -24,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.tables import items
+from services.gateway.tables import items, resources
 from shared.contracts.items import Item
 from shared.contracts.vocabulary import SyncedAt
 from shared.db import BulkUpsert, CompiledSelect, KeyLookup
@@ -76,6 +77,8 @@ BLANK: Final[dict[str, Any]] = {
 """The row of an item of which nothing is known."""
 _FIELDS: Final = SyncedItem.__struct_fields__
 _SHOWN: Final = [items.c[name] for name in _FIELDS]
+# Asked once a page and not per row. The index makes it free while nothing is stale.
+_ANY_STALE: Final = exists(select(resources.c.resource).where(resources.c.stale.is_not(None)))
 _URL: Final = _FIELDS.index("url")
 _RAW: Final = _FIELDS.index("raw")
 
@@ -96,6 +99,13 @@ class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
     synced_since: str | None = None
     after: ItemKey | None = None
     limit: int = 50
+
+
+class FoundItems(msgspec.Struct, frozen=True, kw_only=True):
+    """The items of a page. ``any_stale``: some resource is stale, whosever it is."""
+
+    items: list[SyncedItem]
+    any_stale: bool = False
 
 
 def web_link(url: str | None) -> str | None:
@@ -145,15 +155,15 @@ def key(row: Mapping[str, Any]) -> ItemKey:
     return row["connection_id"], row["resource"], row["id"]
 
 
-async def page(db: AsyncConnection, query: ItemQuery) -> list[SyncedItem]:
+async def page(db: AsyncConnection, query: ItemQuery) -> FoundItems:
     """Return the next ``limit`` items in the order of connection, resource and id.
 
     The connections are read one after the other, so that the database seeks to the page however
     deep it is.
     """
     if query.connections is None:
-        return await _rows(db, query, connection_id=None, limit=query.limit)
-    found: list[SyncedItem] = []
+        return _found(await _rows(db, query, connection_id=None, limit=query.limit))
+    found: list[Sequence[Any]] = []
     for connection_id in sorted(query.connections):
         if len(found) == query.limit:
             break
@@ -161,12 +171,12 @@ async def page(db: AsyncConnection, query: ItemQuery) -> list[SyncedItem]:
             found += await _rows(
                 db, query, connection_id=connection_id, limit=query.limit - len(found)
             )
-    return found
+    return _found(found)
 
 
 async def _rows(
     db: AsyncConnection, query: ItemQuery, *, connection_id: str | None, limit: int
-) -> list[SyncedItem]:
+) -> Sequence[Sequence[Any]]:
     given: dict[str, Any] = {
         "connection_id": connection_id,
         "org_id": query.org_id,
@@ -178,8 +188,11 @@ async def _rows(
     if query.after is not None and connection_id in {None, query.after[0]}:
         given |= dict(zip(_AFTER, query.after, strict=True))
     statement = _statement(frozenset(name for name, value in given.items() if value is not None))
-    rows = await statement.rows(db, {**given, "limit": limit})
-    return [_synced(row) for row in rows]
+    return await statement.rows(db, {**given, "limit": limit})
+
+
+def _found(rows: Sequence[Sequence[Any]]) -> FoundItems:
+    return FoundItems(items=[_synced(row[1:]) for row in rows], any_stale=bool(rows and rows[0][0]))
 
 
 async def get(db: AsyncConnection, key: ItemKey) -> SyncedItem | None:
@@ -230,7 +243,7 @@ def _statement(given: frozenset[str]) -> CompiledSelect:
         "name_folded": items.c.name_folded.like(bindparam("name_folded"), escape="/"),
         "synced_at": items.c.synced_at >= bindparam("synced_at"),
     }
-    selected = select(*_SHOWN).where(~items.c.deleted)
+    selected = select(_ANY_STALE, *_SHOWN).where(~items.c.deleted)
     selected = selected.where(
         *(condition for name, condition in conditions.items() if name in given)
     )

@@ -20,9 +20,8 @@ from services.gateway.http.fields import (
 )
 from services.gateway.http.operations import Link
 from services.gateway.http.parameters import LARGEST_PAGE
-from services.gateway.items.queries import SyncedItem
 from services.gateway.items.refetch import Refetch, RefetchOrder, refetch_items
-from services.gateway.items.views import ItemPage, list_items, read_item
+from services.gateway.items.views import ItemPage, ItemView, list_items, read_item
 from shared.contracts.vocabulary import ConnectionId, ItemId, ResourceSlug
 
 TAGS: Final = ["Items"]
@@ -107,7 +106,7 @@ async def get_item(
     resource: FromPath[ResourceSlug],
     item_id: FromPath[ItemId],
     context: InjectedContext,
-) -> SyncedItem:
+) -> ItemView:
     """Return an item. Its id may contain slashes, plain or percent-encoded."""
     return await read_item(connection_id, resource, item_id.removeprefix("/"), context=context)
 

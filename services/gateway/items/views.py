@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Final
 from unicodedata import category
 
@@ -10,11 +11,12 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
+from services.gateway.connections.stale import StaleResource
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import NextPageToken
 from services.gateway.http.parameters import PageTokens, check_page_size, moment
 from services.gateway.items import queries as items
-from services.gateway.items.queries import ItemKey, ItemQuery, SyncedItem
+from services.gateway.items.queries import FoundItems, ItemKey, ItemQuery, SyncedItem
 from shared.errors import BadRequest, NotFound, quoted
 from shared.settings import configured_for
 
@@ -29,6 +31,22 @@ class ItemPage(msgspec.Struct, frozen=True, kw_only=True):
         Meta(description="The items, in the order of connection, resource and id."),
     ]
     next_page_token: NextPageToken
+    stale: Annotated[
+        tuple[StaleResource, ...],
+        Meta(
+            description="The resources of these items that are stale: their last sync could not "
+            "read them completely, so some of these items may be older than at the provider."
+        ),
+    ] = ()
+
+
+class ItemView(SyncedItem, frozen=True, kw_only=True):
+    """An item by itself."""
+
+    stale: Annotated[
+        StaleResource | None,
+        Meta(description="Set if its resource is stale: it may be older than at the provider."),
+    ] = None
 
 
 async def list_items(
@@ -74,9 +92,11 @@ async def list_items(
         limit=page_size + 1,
     )
     async with context.database.read() as db:
-        rows = (
-            await items.page(db, await _within(db, query, context)) if context.sees(org_id) else []
-        )
+        found = FoundItems(items=[])
+        if context.sees(org_id):
+            found = await items.page(db, await _within(db, query, context))
+        rows = found.items
+        stale = await stale_of(db, rows[:page_size]) if found.any_stale else ()
         # Looked up only for an empty page: a row proves that its connection exists.
         if (
             connection_id is not None
@@ -85,19 +105,29 @@ async def list_items(
         ):
             raise connections.unknown()
     return ItemPage(
-        items=rows[:page_size], next_page_token=tokens.next(rows, page_size, lambda row: row.key)
+        items=rows[:page_size],
+        next_page_token=tokens.next(rows, page_size, lambda row: row.key),
+        stale=stale,
     )
 
 
 async def read_item(
     connection_id: str, resource: str, item_id: str, *, context: GatewayContext
-) -> SyncedItem:
+) -> ItemView:
     """Return an item. Raises ``NotFound``."""
     async with context.database.read() as db:
         row = await items.get(db, (connection_id, resource, item_id))
-    if row is None or context.org not in {None, row.org_id}:
-        raise NotFound("There is no such item.")
-    return row
+        if row is None or context.org not in {None, row.org_id}:
+            raise NotFound("There is no such item.")
+        stale = await stale_of(db, [row])
+    return ItemView(**msgspec.structs.asdict(row), stale=stale[0] if stale else None)
+
+
+async def stale_of(db: AsyncConnection, shown: Sequence[SyncedItem]) -> tuple[StaleResource, ...]:
+    """Return what is stale of the resources of these items."""
+    lanes = {(one.connection_id, one.resource) for one in shown}
+    found = await connections.stale_resources(db, {one.connection_id for one in shown})
+    return tuple(one for one in found if (one.connection_id, one.resource) in lanes)
 
 
 async def _within(db: AsyncConnection, query: ItemQuery, context: GatewayContext) -> ItemQuery:

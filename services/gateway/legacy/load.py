@@ -244,7 +244,7 @@ async def _gaps(db: AsyncConnection, connection: Connection, shown: SyncView) ->
     gaps = []
     for one in shown.resources:
         if one.state != "done":
-            at = await syncs.last_complete_at(db, connection.id, one.resource)
+            at = await connections.last_complete_at(db, connection.id, one.resource)
             gaps.append(Gap(resource=one.resource, state=one.state, complete_at=at))
     return tuple(gaps)
 

@@ -10,6 +10,7 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
+from services.gateway.connections.stale import StaleResource
 from services.gateway.context import GatewayContext
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Progress, Sync
@@ -79,6 +80,13 @@ class SyncView(msgspec.Struct, frozen=True, kw_only=True):
         tuple[ResourceState, ...],
         Meta(description="The progress of each resource, in the provider's order."),
     ]
+    stale: Annotated[
+        tuple[StaleResource, ...],
+        Meta(
+            description="Those of its resources that it could not read completely, and no later "
+            "sync has."
+        ),
+    ] = ()
     requested_at: RequestedAt
     ended_at: EndedAt = None
 
@@ -130,6 +138,8 @@ async def view(db: AsyncConnection, sync: Sync) -> SyncView:
     )
     state = _state(shown)
     waiting = _next_to_go_on(shown) if state == "waiting" else None
+    flawed = {one.resource for one in shown if one.state in {"incomplete", "failed"}}
+    stale = await connections.stale_resources(db, [sync.connection_id]) if flawed else []
     return SyncView(
         id=sync.id,
         connection_id=sync.connection_id,
@@ -139,6 +149,7 @@ async def view(db: AsyncConnection, sync: Sync) -> SyncView:
         waiting_reason=waiting.waiting_reason if waiting else None,
         waiting_until=waiting.waiting_until if waiting else None,
         resources=shown,
+        stale=tuple(one for one in stale if one.resource in flawed),
         requested_at=timestamp(sync.requested_at),
         ended_at=None if sync.ended_at is None else timestamp(sync.ended_at),
     )

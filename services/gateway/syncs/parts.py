@@ -81,7 +81,8 @@ def _named(order: ConfirmDeletions | RemovePart, receipt: Receipt | None) -> set
         return set()
     if isinstance(order, ConfirmDeletions):
         return {one.part for one in receipt.held or ()}
-    return {one.part for one in receipt.parts.named} if receipt.parts else set()
+    unread = (*receipt.parts.named, *receipt.parts.unreached) if receipt.parts else ()
+    return {one.part for one in unread}
 
 
 def _unknown(order: ConfirmDeletions | RemovePart) -> str:

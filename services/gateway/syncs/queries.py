@@ -12,6 +12,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway import store
+from services.gateway.connections import queries as connections
 from services.gateway.tables import sync_jobs, syncs
 from shared.contracts.progress import FINAL, JobProgress, Receipt
 from shared.contracts.topics import ITEMS
@@ -132,27 +133,15 @@ async def progress(db: AsyncConnection, sync_id: str, *, after: int = 0) -> list
 
 async def newest_receipt(db: AsyncConnection, connection_id: str, resource: str) -> Receipt | None:
     """Return the receipt of the resource's job that ended last, None when none has ended."""
-    ended = _jobs_of(connection_id, resource).where(sync_jobs.c.final)
-    body = (await db.execute(ended.limit(1))).scalar()
-    return None if body is None else msgspec.json.decode(body, type=JobProgress).receipt
-
-
-async def last_complete_at(db: AsyncConnection, connection_id: str, resource: str) -> str | None:
-    """Return when a job of the resource was last done, RFC 3339; None when none ever was."""
-    readable = _jobs_of(connection_id, resource).where(sync_jobs.c.readable)
-    bodies = (await db.execute(readable)).scalars()
-    progress = (msgspec.json.decode(body, type=JobProgress) for body in bodies)
-    return next((one.ended_at for one in progress if one.state == "done"), None)
-
-
-def _jobs_of(connection_id: str, resource: str) -> Select[Any]:
-    """Select the progress of a resource's jobs, the newest first."""
-    return (
+    ended = (
         select(sync_jobs.c.body)
         .join(syncs, syncs.c.id == sync_jobs.c.sync_id)
         .where(syncs.c.connection_id == connection_id, sync_jobs.c.resource == resource)
-        .order_by(sync_jobs.c.revision.desc())
+        .where(sync_jobs.c.final)
     )
+    newest_first = ended.order_by(sync_jobs.c.revision.desc())
+    body = (await db.execute(newest_first.limit(1))).scalar()
+    return None if body is None else msgspec.json.decode(body, type=JobProgress).receipt
 
 
 async def settle(db: AsyncConnection, *, log_id: str) -> None:
@@ -165,7 +154,7 @@ async def settle(db: AsyncConnection, *, log_id: str) -> None:
         return
     read = await store.load_positions(db, ITEMS, log_id)
     revision = await newest_revision(db)
-    for one in ended:
+    for one in sorted(ended, key=lambda job: job.revision):
         if store.passed(read, one.body.item_positions):
             # A new revision, so that streams send the end as a change.
             revision += 1
@@ -173,6 +162,7 @@ async def settle(db: AsyncConnection, *, log_id: str) -> None:
                 sync_jobs.c.resource == one.body.resource
             )
             await db.execute(update(sync_jobs).where(job).values(readable=True, revision=revision))
+            await connections.save_end(db, one.body)
     for sync_id in sorted({one.body.sync_id for one in ended}):
         await _end(db, sync_id)
 

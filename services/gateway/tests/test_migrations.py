@@ -124,7 +124,7 @@ async def test_keys_and_sessions_are_kept_and_all_else_is_read_again(place: Path
             assert await queries.get_session(db, "s1") == SESSION
             assert await connections.find(db) == []
             assert await syncs.get(db, "s") is None
-            assert await items.page(db, ItemQuery()) == []
+            assert (await items.page(db, ItemQuery())).items == []
             assert await store.load_positions(db, ITEMS, "log") == {}
             assert (await db.execute(text("SELECT count(*) FROM outbox"))).scalar_one() == 0
 
@@ -135,4 +135,4 @@ async def test_the_first_version_of_all_is_brought_up_to_date_too(place: Path | 
         await database.migrate(SCRIPTS)
         await check(database, SCRIPTS)
         async with database.read() as db:
-            assert await items.page(db, ItemQuery()) == []
+            assert (await items.page(db, ItemQuery())).items == []

@@ -94,7 +94,7 @@ async def test_pages_follow_one_another_in_the_order_of_bytes_and_miss_nothing(
         query = ItemQuery(connections=connections, limit=4)
         while True:
             async with database.read() as db:
-                page = [one.key for one in await items.page(db, query)]
+                page = [one.key for one in (await items.page(db, query)).items]
             if not page:
                 break
             found += page
@@ -144,8 +144,8 @@ async def test_a_search_finds_a_part_of_the_name_in_any_case_and_takes_no_charac
 ) -> None:
     await take(database, *(named(f"{n:02}", name, offset=n) for n, name in enumerate(NAMES)))
     async with database.read() as db:
-        found = [one.name for one in await items.page(db, ItemQuery(connections=["c"], q=q))]
-    assert found == expected
+        found = await items.page(db, ItemQuery(connections=["c"], q=q))
+    assert [one.name for one in found.items] == expected
 
 
 async def test_batches_with_the_same_keys_in_any_order_do_not_hold_one_another_up(
@@ -163,7 +163,7 @@ async def test_batches_with_the_same_keys_in_any_order_do_not_hold_one_another_u
         *(write(one, version) for version in range(1, 9) for one in (database, another))
     )
     async with database.read() as db:
-        page = await items.page(db, ItemQuery(connections=["c"], limit=500))
+        page = (await items.page(db, ItemQuery(connections=["c"], limit=500))).items
     assert [one.version for one in page] == [8] * 150
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from services.gateway.tests.serving import ALLOWED, Gateway, read_topic
 from shared.contracts import syncs as sync_events
+from shared.contracts.connections import Connection
 from shared.contracts.envelope import decode
 from shared.contracts.progress import FINAL
 from shared.contracts.syncs import ConfirmDeletions, RemovePart, RetrySync
@@ -51,7 +52,7 @@ async def test_a_sync_is_kept_answered_and_asked_for_on_the_topic(api: Gateway) 
     assert listed["sync_id"] == part.json()["id"]
 
 
-RECEIPT = {
+RECEIPT: dict[str, Any] = {
     "parts": {
         "total": 2,
         "by_outcome": {"done": 1, "failed": 1},
@@ -93,6 +94,74 @@ async def test_deletions_of_a_part_are_confirmed_and_parts_removed_by_their_name
         ConfirmDeletions(connection_id=connection.id, resource="records", part="app1/tbl2"),
         RemovePart(connection_id=connection.id, resource="records", part="app1/tbl%1"),
     ]
+
+
+DONE: dict[str, Any] = {"state": "done", "ended_at": "2026-01-30T09:30:00.000Z"}
+REFUSED: dict[str, Any] = {
+    "state": "incomplete",
+    "ended_at": "2026-01-31T09:30:00.000Z",
+    "error": {"code": "forbidden", "detail": "It was refused. Share it."},
+    "receipt": RECEIPT,
+}
+
+
+async def synced(api: Gateway, connection: Connection, **ended: Any) -> str:
+    """Return the id of a sync of the records that has ended in this way."""
+    asked = await api.http.post(
+        f"/v1/connections/{connection.id}/syncs", json={"resources": ["records"]}
+    )
+    id_: str = asked.json()["id"]
+    await api.progress(id_, connection, "records", step=9, **ended)
+    await api.until(f"/v1/syncs/{id_}", lambda sync: sync["state"] in FINAL)
+    return id_
+
+
+async def stale(api: Gateway, path: str) -> Any:
+    return (await api.http.get(path)).json()["stale"]
+
+
+async def test_what_a_sync_could_not_read_is_shown_as_stale(api: Gateway) -> None:
+    connection = await api.connect("airtable", user="stale")
+    await api.publish(connection, "records", [{"id": "r1"}])
+    await api.publish(connection, "tables", [{"id": "t1"}])
+    await synced(api, connection, **DONE)
+    refused = await synced(api, connection, **REFUSED)
+    (shown,) = await stale(api, f"/v1/connections/{connection.id}")
+    assert shown == {
+        "connection_id": connection.id,
+        "resource": "records",
+        "stale_since": DONE["ended_at"],
+        **REFUSED["error"],
+        "parts": RECEIPT["parts"]["named"],
+    }
+    assert await stale(api, f"/v1/syncs/{refused}") == [shown]
+    assert await stale(api, f"/v1/items?connection_id={connection.id}") == [shown]
+    assert await stale(api, f"/v1/items?connection_id={connection.id}&resource=tables") == []
+    assert await stale(api, f"/v1/items/{connection.id}/records/r1") == shown
+    assert await stale(api, f"/v1/items/{connection.id}/tables/t1") is None
+
+
+async def test_nothing_is_stale_once_a_later_sync_has_read_it(api: Gateway) -> None:
+    connection = await api.connect("airtable", user="healed")
+    refused = await synced(api, connection, **REFUSED)
+    (shown,) = await stale(api, f"/v1/connections/{connection.id}")
+    assert shown["stale_since"] is None
+    await synced(api, connection, **{**DONE, "ended_at": "2026-02-01T09:30:00.000Z"})
+    assert await stale(api, f"/v1/connections/{connection.id}") == []
+    assert await stale(api, f"/v1/syncs/{refused}") == []
+    await synced(api, connection, **REFUSED)  # an end that is heard of late changes nothing
+    assert await stale(api, f"/v1/connections/{connection.id}") == []
+
+
+async def test_nothing_of_a_disconnected_account_is_stale(api: Gateway) -> None:
+    connection = await api.connect("airtable", user="leaves")
+    await synced(api, connection, **REFUSED)
+    gone = msgspec.structs.replace(connection, status="disconnected", version=99)
+    await api.tell("Disconnected", gone)
+    shown = await api.until(
+        f"/v1/connections/{connection.id}", lambda one: one["status"] == "disconnected"
+    )
+    assert shown["stale"] == []
 
 
 async def test_an_order_for_a_part_that_the_newest_receipt_does_not_name_is_refused(

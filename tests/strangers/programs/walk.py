@@ -22,6 +22,7 @@ from tributary_client.models import (
     ConnectionView,
     ConnectStatus,
     ItemPage,
+    ItemView,
     Providers,
     StartConnect,
     StartConnectProvider,
@@ -101,7 +102,7 @@ def main(url: str, provider: str, user: str) -> None:
         counts, items = page_through(client, connection.id)
         last = items[-1]
         one = answered(
-            SyncedItem, get_item.sync(connection.id, last.resource, last.id, client=client)
+            ItemView, get_item.sync(connection.id, last.resource, last.id, client=client)
         )
         tell(
             state=sync.state,
