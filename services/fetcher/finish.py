@@ -15,15 +15,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import confirm, known_items, parts, store, unconfirmed, unreached
 from services.fetcher.context import FetcherContext, JobRun
-from services.fetcher.jobs import transitions
-from services.fetcher.jobs.queries import Job
+from services.fetcher.jobs import queries, transitions
+from services.fetcher.jobs.queries import Job, new_job
 from services.fetcher.parts import WalkedPart
 from shared import clock
 from shared.connector import Cursor, Interruption
+from shared.contracts.envelope import timestamp
 from shared.contracts.progress import SAID_IN_ERRORS, HeldDeletions, JobError, Outcome
 
 FINISHING: Final = {"$walk": "complete"}
 """The cursor of a walk whose pages are all read, before what it did not find is queued."""
+OLD_S: Final = 3600.0
+"""A walk whose oldest page is older is followed by another in the background: what changed at the
+provider since that page was read is missing."""
 MOST_ASKED: Final = 200
 """The most ids that a load asks for itself: people expect to see a day's few deletions when it
 ends."""
@@ -78,7 +82,11 @@ async def _close(db: AsyncConnection, job: Job) -> None:
     failed = bool(flawed) and not await parts.anything_read(db, job)
     ended, left = await parts.outcomes(db, job), await unconfirmed.count(db, job)
     held = await _held(db, job) if left else ()
-    job.receipt = msgspec.structs.replace(job.receipt, parts=ended, unconfirmed=left, held=held)
+    begun_at = await parts.oldest_page_at(db, job)
+    as_of = None if begun_at is None else timestamp(begun_at)
+    job.receipt = msgspec.structs.replace(
+        job.receipt, parts=ended, unconfirmed=left, held=held, as_of=as_of
+    )
     error = _dropped(job.receipt.dropped) if job.receipt.dropped else None
     if flawed:
         ended = await unreached.with_unreached(db, job, ended)
@@ -93,6 +101,18 @@ async def _close(db: AsyncConnection, job: Job) -> None:
     now = clock.now() if left else None
     await store.confirm_at(db, job.connection_id, job.resource, now)
     await transitions.finish(db, job, _outcome(error, failed=failed), error)
+    if begun_at is not None and not failed and clock.now() - begun_at > OLD_S:
+        await _follow_up(db, job)
+
+
+async def _follow_up(db: AsyncConnection, job: Job) -> None:
+    """Create a background load of the lane, unless ``job`` is one itself.
+
+    Otherwise an account that takes longer than ``OLD_S`` would be read without end.
+    """
+    if await queries.has_sync(db, job):
+        again = new_job(job.connection_id, job.resource, job.generation, background=True)
+        await transitions.create(db, again)
 
 
 async def _held(db: AsyncConnection, job: Job) -> tuple[HeldDeletions, ...]:

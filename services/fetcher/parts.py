@@ -61,11 +61,12 @@ class WalkedPart(msgspec.Struct, kw_only=True):
     part: first a part that was begun, then those with records, then those that only name others.
     Failed parts come last; otherwise two of them could block the rest. ``found_in`` is that page's
     part, None for the parts with which a walk begins. ``first_version`` is the lane's version when
-    the walk of this part began: items of it known at a lower version were not found. ``read_at`` is
-    the time of the last page. A part without an ``outcome`` is still to be read. ``failing_since``
-    is the first failure since ``read_at``, moved forward by long waits that the provider asks for;
-    ``not_before`` is the end of the last such wait. ``stale_since`` is when an earlier walk last
-    read the part completely, None if none did or this walk has done so.
+    the walk of this part began: items of it known at a lower version were not found. ``begun_at``
+    is the time of its first page, ``read_at`` that of the last. A part without an ``outcome`` is
+    still to be read. ``failing_since`` is the first failure since ``read_at``, moved forward by
+    long waits that the provider asks for; ``not_before`` is the end of the last such wait.
+    ``stale_since`` is when an earlier walk last read the part completely, None if none did or this
+    walk has done so.
     """
 
     connection_id: str
@@ -94,6 +95,7 @@ class WalkedPart(msgspec.Struct, kw_only=True):
     next_try_at: float = 0.0
     not_before: float | None = None
     stale_since: float | None = None
+    begun_at: float | None = None
     read_at: float | None = None
 
     @property
@@ -104,6 +106,7 @@ class WalkedPart(msgspec.Struct, kw_only=True):
     def begin_anew(self) -> None:
         """Start the walk of this part again. The items that were read keep their versions."""
         self.cursor, self.schema_digest, self.empty_pages = None, None, 0
+        self.begun_at = None
 
     def end(self, outcome: Outcome, error: PartError | None = None) -> None:
         self.outcome, self.error, self.next_try_at = outcome, error, 0.0
@@ -130,7 +133,7 @@ _UPSERT: Final = _NEW.on_conflict_do_update(
 _WRITTEN: Final = (
     "cursor", "schema_digest", "page_size", "pages", "items", "empty_pages",
     "failing_since", "restarts", "turn", "tried_again", "outcome", "error", "next_try_at",
-    "not_before", "stale_since", "read_at",
+    "not_before", "stale_since", "begun_at", "read_at",
 )  # fmt: skip
 # Built once: building such a statement costs as much as running it, and these run for every page.
 _SAVE: Final = (
@@ -250,6 +253,12 @@ async def floor(db: AsyncConnection, job: Job) -> int:
     return int((await db.execute(select(oldest).where(_of_walk(job)))).scalar_one())
 
 
+async def oldest_page_at(db: AsyncConnection, job: Job) -> float | None:
+    """Return when the oldest page of the job's walk was read, None before the first."""
+    found: float | None = await db.scalar(select(func.min(parts.c.begun_at)).where(_of_walk(job)))
+    return found
+
+
 async def outcomes(db: AsyncConnection, job: Job) -> Parts:
     """Return how the parts of the job's walk ended, naming those not read completely."""
     by_outcome: Counter[str] = Counter()
@@ -330,7 +339,7 @@ def _taken(before: WalkedPart | None, part: Part, job: Job, provider: Provider) 
     if before is not None:
         taken.cursor, taken.schema_digest = before.cursor, before.schema_digest
         taken.first_version, taken.read_at = before.first_version, before.read_at
-        taken.page_size = before.page_size
+        taken.page_size, taken.begun_at = before.page_size, before.begun_at
     return taken
 
 

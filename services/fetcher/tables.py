@@ -153,6 +153,7 @@ parts = Table(
     Column("next_try_at", Float, nullable=False),
     Column("not_before", Float, nullable=True),
     Column("stale_since", Float, nullable=True),
+    Column("begun_at", Float, nullable=True),
     Column("read_at", Float, nullable=True),
     PrimaryKeyConstraint("connection_id", "resource", "id"),
     Index(

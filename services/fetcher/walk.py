@@ -228,7 +228,9 @@ def _count(job: Job, part: WalkedPart, page: Page, emitted: Emission) -> None:
         one.failing_since = None
     job.attempts = 0
     job.receipt, job.pending_ids = emitted.receipt, ()
-    part.read_at, part.error, part.next_try_at, part.not_before = clock.now(), None, 0.0, None
+    now = clock.now()
+    part.read_at, part.error, part.next_try_at, part.not_before = now, None, 0.0, None
+    part.begun_at = part.begun_at or now
     part.empty_pages = 0 if page.records or page.rejected or page.parts else part.empty_pages + 1
 
 

@@ -202,6 +202,15 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = None
     parts: Annotated[Parts | None, Meta(description="The parts of the walk, by outcome.")] = None
+    as_of: Annotated[
+        str | None,
+        Meta(
+            description="When the oldest page of the walk was read: what has changed at the "
+            "provider since may be missing.",
+            examples=["2026-01-31T09:29:58.000Z"],
+            extra_json_schema={"format": "date-time"},
+        ),
+    ] = None
     digest: Annotated[
         str | None,
         Meta(description="Digest of all ids and contents, in hex.", examples=["9f86d081884c7d65"]),

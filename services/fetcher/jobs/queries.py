@@ -311,6 +311,12 @@ async def join(db: AsyncConnection, *joined: Job, syncs: tuple[str, ...]) -> Non
     await append(db, outbox, told)
 
 
+async def has_sync(db: AsyncConnection, job: Job) -> bool:
+    """Return whether a sync follows the job."""
+    follows = select(job_syncs.c.sync_id).where(job_syncs.c.job_id == job.id).limit(1)
+    return (await db.execute(follows)).first() is not None
+
+
 def progress_event(job: Job, sync_id: str, kind: str) -> Message:
     waits = job.state == "waiting"
     body = JobProgress(

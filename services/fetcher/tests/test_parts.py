@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import update
 
 from services.fetcher.interrupt import GOES_ON
+from services.fetcher.jobs import queries
 from services.fetcher.plan import plan_refetch
 from services.fetcher.settings import GIVE_UP_AFTER_S
-from services.fetcher.tables import parts
+from services.fetcher.tables import jobs, parts
 from services.fetcher.tests.crashing import Fetcher
 from services.fetcher.tests.test_walks import code, loaded, number_of
 from shared.connector import (
@@ -29,6 +31,7 @@ from shared.contracts.progress import JobProgress, Parts
 from shared.contracts.syncs import RefetchItems
 from shared.contracts.topics import ITEMS, JOBS
 from shared.db import Schema
+from tests.support.clock import MovableClock
 
 COUNTS = {"apples": 4, "pears": 4}
 TABLES = ("red", "green", "blue")
@@ -210,6 +213,27 @@ async def test_a_part_that_was_given_up_goes_on_at_its_place_at_the_next_load(
     assert told.state == "done"
     assert asked == [{"n": 3}, {"n": 4}]
     assert live(fetcher) == sorted({*ALL, *(f"green-{n}" for n in range(5))})
+
+
+def as_of(told: JobProgress) -> datetime:
+    assert told.receipt is not None
+    assert told.receipt.as_of is not None
+    return datetime.fromisoformat(told.receipt.as_of)
+
+
+async def test_a_walk_with_a_page_older_than_an_hour_is_followed_by_one_in_the_background(
+    fetcher: Fetcher, movable_clock: MovableClock
+) -> None:
+    fetcher.orchard.of_part["green"] = refusing(down, since=1)
+    begun_at = as_of((await loaded(fetcher))["apples"])
+    fetcher.orchard.of_part["green"] = rows("green")
+    movable_clock.move(hours=2)
+    resumed_at = as_of((await loaded(fetcher, "again"))["apples"])
+    assert begun_at <= resumed_at < begun_at + timedelta(hours=1)
+    async with fetcher.database.read() as db:
+        followed = await queries.find(db, jobs.c.background)
+    assert [(job.resource, job.outcome) for job in followed] == [("apples", "done")]
+    assert as_of((await loaded(fetcher, "whole"))["apples"]) > begun_at + timedelta(hours=1)
 
 
 async def test_a_place_that_is_too_old_is_not_gone_on_from(fetcher: Fetcher) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.gateway.connections import queries as connections
 from services.gateway.connections.stale import StaleResource
 from services.gateway.context import GatewayContext
+from services.gateway.http.fields import TIME
 from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.queries import Progress, Sync
 from shared.contracts.envelope import timestamp
@@ -87,6 +88,16 @@ class SyncView(msgspec.Struct, frozen=True, kw_only=True):
             "sync has."
         ),
     ] = ()
+    as_of: Annotated[
+        str | None,
+        Meta(
+            description="When its oldest page was read; null until a resource has ended. What has "
+            "changed at the provider since may be missing. If that is more than an hour before the "
+            "end, the resource is read again in the background.",
+            examples=["2026-01-31T09:29:58.000Z"],
+            extra_json_schema=TIME,
+        ),
+    ] = None
     requested_at: RequestedAt
     ended_at: EndedAt = None
 
@@ -138,6 +149,7 @@ async def view(db: AsyncConnection, sync: Sync) -> SyncView:
     )
     state = _state(shown)
     waiting = _next_to_go_on(shown) if state == "waiting" else None
+    oldest = [one.receipt.as_of for one in shown if one.receipt and one.receipt.as_of]
     flawed = {one.resource for one in shown if one.state in {"incomplete", "failed"}}
     stale = await connections.stale_resources(db, [sync.connection_id]) if flawed else []
     return SyncView(
@@ -150,6 +162,7 @@ async def view(db: AsyncConnection, sync: Sync) -> SyncView:
         waiting_until=waiting.waiting_until if waiting else None,
         resources=shown,
         stale=tuple(one for one in stale if one.resource in flawed),
+        as_of=min(oldest, default=None),
         requested_at=timestamp(sync.requested_at),
         ended_at=None if sync.ended_at is None else timestamp(sync.ended_at),
     )
