@@ -49,6 +49,9 @@ SHAPES: Final = {
 PER_CALL: Final = 100
 """Ids of one formula: 100 of them stay far below the 16,000 characters that a URL may have."""
 
+MOST_LISTS: Final = 100
+"""Pages of bases, a thousand on each, that are searched for one."""
+
 
 class AirtableConnector:
     def parts(self, resource: str) -> tuple[Part, ...]:
@@ -59,7 +62,7 @@ class AirtableConnector:
         try:
             return mapping.base_schema(await _list_tables(call, base, f"base {base}"))
         except Reject as gone:
-            if gone.code != problems.GONE:
+            if gone.code != problems.GONE or await _is_listed(call, base):
                 raise
             return {}
 
@@ -103,7 +106,7 @@ async def _base_page(call: Call, resource: str, part: Part) -> Page:
     try:
         raws = await _list_tables(call, part.id, part.name)
     except Reject as gone:
-        if gone.code != problems.GONE:
+        if gone.code != problems.GONE or await _is_listed(call, part.id):
             raise
         return Page(records=[], cursor=None)
     if resource == "tables":
@@ -156,8 +159,23 @@ async def _is_gone(call: Call, part: Part, refused: Reject) -> bool:
     try:
         listed = await _list_tables(call, base, part.name)
     except Reject as gone:
-        return gone.code == problems.GONE
+        return gone.code == problems.GONE and not await _is_listed(call, base)
     return not any(isinstance(raw, dict) and raw.get("id") == table for raw in listed)
+
+
+async def _is_listed(call: Call, base: str) -> bool:
+    """Return whether the list of bases still has the base, although a call for it had a 404."""
+    offset: str | None = None
+    for _ in range(MOST_LISTS):
+        body = (await _list_bases(call, offset)).body
+        listed = mapping.entries(body, "bases")
+        if any(isinstance(raw, dict) and raw.get("id") == base for raw in listed):
+            return True
+        cursor = following(body)
+        if cursor is None:
+            return False
+        offset = cursor["offset"]
+    return True
 
 
 async def _list_bases(call: Call, offset: str | None) -> Response:

@@ -1,6 +1,6 @@
 """Check a walk on the provider's own sandbox: complete, nothing twice, resumable at every cursor.
 
-Not checked here: a cursor that has expired, and a part that is refused.
+Not checked here: a cursor that has expired.
 """
 
 from __future__ import annotations
