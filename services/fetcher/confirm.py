@@ -146,7 +146,8 @@ async def _ask(
         )
         page = msgspec.structs.replace(lookup, records=found)
         emitted = emission(run, page, version=at, known=known)
-        await queries.record_pending(db, job, emitted.sent)
+        gone = tuple(one.id for one in answers.gone)
+        lane = await queries.record_pending(db, job, emitted.sent + gone)
         letters = await known_items.without_letter(
             db, job.connection_id, job.resource, lookup.rejected
         )
@@ -155,11 +156,11 @@ async def _ask(
     positions = await context.producer.send_all(emitted.messages + deletions)
     _count(job, emitted, positions, deleted=len(deletions))
     async with context.database.write(lock=job.connection_id) as db:
-        await known_items.record(db, job.connection_id, job.resource, emitted.known)
+        await known_items.record(db, job.connection_id, job.resource, emitted.read, lane=lane)
         await known_items.record_dropped(
             db, job.connection_id, job.resource, lookup.rejected, version=at
         )
-        await _forget(db, job, [one.id for one in answers.gone])
+        await _forget(db, job, gone)
         await unconfirmed.forget(db, job, answers.settled)
         await unconfirmed.note_answers(db, job, absent=answers.absent, unknown=answers.unknown)
         await transitions.advance(db, job, end_run=end_run, told=False)
@@ -167,10 +168,12 @@ async def _ask(
 
 async def _delete(run: JobRun, context: FetcherContext, ids: list[str], *, end_run: bool) -> None:
     job, at = run.job, run.next_version()
+    async with context.database.write(lock=job.connection_id) as db:
+        await queries.record_pending(db, job, tuple(ids))
     positions = await context.producer.send_all(
         [tombstone(run, id_, version=at, reason="not_visible") for id_ in ids]
     )
-    job.item_positions = {**job.item_positions, **positions}
+    job.item_positions, job.pending_ids = {**job.item_positions, **positions}, ()
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
     async with context.database.write(lock=job.connection_id) as db:
         await _forget(db, job, ids)

@@ -14,7 +14,7 @@ import msgspec
 
 from services.fetcher.context import FetcherContext, JobRun, LaneRun
 from services.fetcher.jobs.queries import Job
-from services.fetcher.known_items import KnownItem
+from services.fetcher.known_items import KnownItem, ReadItems
 from shared.connector import Gone, Lookup, Page, Record, Rejected
 from shared.contracts import items
 from shared.contracts.connections import Connection
@@ -37,25 +37,34 @@ _DEAD_LETTERS: Final = dead_letters(ITEMS)
 class Emission(msgspec.Struct, frozen=True, kw_only=True):
     """The messages of a page, and what they change in our records.
 
-    ``sent`` holds the ids of ``messages``, ``known`` what we know of the page's ids from now on.
+    ``sent`` holds the ids of ``messages``, ``read`` what we know of the page's ids from now on.
     ``new`` counts the ids that this walk had not read before. ``receipt`` is the job's receipt with
     this page added.
     """
 
     messages: list[Message]
     sent: tuple[str, ...]
-    known: list[KnownItem]
+    read: ReadItems
     new: int
     receipt: Receipt
 
 
 def emission(
-    run: JobRun, page: Page | Lookup, *, version: int, known: Mapping[str, KnownItem]
+    run: JobRun,
+    page: Page | Lookup,
+    *,
+    version: int,
+    known: Mapping[str, KnownItem],
+    always: bool = False,
 ) -> Emission:
-    """Compare the records of a page with what is ``known`` of their ids."""
+    """Compare the records of a page with what is ``known`` of their ids.
+
+    With ``always``, those that have not changed are sent too.
+    """
     job, source = run.job, run.source
     messages: dict[str, Message] = {}
-    read: list[KnownItem] = []
+    changed: list[KnownItem] = []
+    unchanged: list[KnownItem] = []
     new = oversized = 0
     floor, at = job.first_version or 0, timestamp()
     here = run.part.id if run.part else None
@@ -64,16 +73,22 @@ def emission(
         if before is None or before.version < floor:
             new += 1
         digest = content_digest(record)
-        read.append(KnownItem(record.id, digest, version, _owner(record) or here))
-        if before is not None and before.digest == digest:
+        read = KnownItem(record.id, digest, version, _owner(record) or here)
+        if before is not None and before.digest == digest and not always:
+            unchanged.append(read)
             continue
+        changed.append(read)
         messages[record.id], size = _message(
             source, job, record, version=version, digest=digest, at=at
         )
         oversized += size > MAX_BYTES
     receipt = _added(job.receipt, page, emitted=len(messages), oversized=oversized)
     return Emission(
-        messages=list(messages.values()), sent=tuple(messages), known=read, new=new, receipt=receipt
+        messages=list(messages.values()),
+        sent=tuple(messages),
+        read=ReadItems(changed=changed, unchanged=unchanged, before=known),
+        new=new,
+        receipt=receipt,
     )
 
 

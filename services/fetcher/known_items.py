@@ -1,21 +1,25 @@
-"""Remember what a lane's records were when they were last read.
+"""Remember what a lane's records were when they were last read, and keep the lane's digest.
 
 An item that readers already have is sent again only when it has changed. A record that cannot be
 read becomes one dead letter, and another one only when its bytes have changed.
+
+The lane's row carries the digest of all its items. Every function here that changes items updates
+it in the same transaction, which has to hold the connection's lock: the digest is read, added to
+and written back.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, select
+from sqlalchemy import bindparam, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import dropped_records, known_items
+from services.fetcher.tables import dropped_records, known_items, lanes
 from shared.connector import Rejected
 from shared.db import BulkUpsert, KeyLookup
 
@@ -26,7 +30,8 @@ CHUNK: Final = 500
 class KnownItem(msgspec.Struct, frozen=True):
     """An item's id, the digest of its content, and its version when it was last read.
 
-    ``part`` is the part that owns it, None when that is not known.
+    ``digest`` is empty when the item is invalidated. ``part`` is the part that owns it, None when
+    that is not known.
     """
 
     id: str
@@ -35,26 +40,89 @@ class KnownItem(msgspec.Struct, frozen=True):
     part: str | None = None
 
 
+class ReadItems(msgspec.Struct, frozen=True, kw_only=True):
+    """The items of a page that has been read.
+
+    ``changed`` are the ones that are sent. ``before`` is what was known of the page's ids when it
+    was compared.
+    """
+
+    changed: list[KnownItem]
+    unchanged: list[KnownItem]
+    before: Mapping[str, KnownItem]
+
+
+class LaneDigest(msgspec.Struct, frozen=True):
+    """The sum modulo 2^128 over a lane's items, and how many more items are invalidated.
+
+    An item counts as BLAKE2b-128 of its id (UTF-8) and the 16 bytes of its content digest, read as
+    a big-endian number. Readers can compute the same sum from the topic. An invalidated item counts
+    as nothing.
+    """
+
+    total: int
+    invalidated: int
+
+    @classmethod
+    def stored(cls, digest: str, invalidated: int) -> LaneDigest:
+        return cls(int(digest, 16), invalidated)
+
+    @property
+    def hex(self) -> str:
+        return f"{self.total:032x}"
+
+    def replaced(self, before: Iterable[KnownItem], after: Iterable[KnownItem]) -> LaneDigest:
+        """Return the digest of the lane when it has the items ``after`` instead of ``before``."""
+        total, invalidated = self.total, self.invalidated
+        for one in before:
+            total -= _term(one)
+            invalidated -= not one.digest
+        for one in after:
+            total += _term(one)
+            invalidated += not one.digest
+        return LaneDigest(total % (1 << 128), invalidated)
+
+
+def _term(one: KnownItem) -> int:
+    if not one.digest:
+        return 0
+    return int.from_bytes(blake2b(one.id.encode() + one.digest, digest_size=16).digest(), "big")
+
+
 _KNOWN: Final = KeyLookup(known_items.c.id, known_items.c.digest, known_items.c.version)
 _NEW: Final = upsert(known_items)
-_RECORD: Final = BulkUpsert(
-    _NEW.on_conflict_do_update(
-        index_elements=["connection_id", "resource", "id"],
-        set_={
-            "digest": _NEW.excluded.digest,
-            "version": _NEW.excluded.version,
-            # When a single item is read by its id, its part is unknown.
-            "part": func.coalesce(_NEW.excluded.part, known_items.c.part),
-        },
-        where=known_items.c.version < _NEW.excluded.version,
-    )
-)
+_SEEN: Final = {
+    "version": _NEW.excluded.version,
+    # When a single item is read by its id, its part is unknown.
+    "part": func.coalesce(_NEW.excluded.part, known_items.c.part),
+}
+
+
+def _recording(columns: Mapping[str, Any]) -> BulkUpsert:
+    older = known_items.c.version < _NEW.excluded.version
+    key = ["connection_id", "resource", "id"]
+    return BulkUpsert(_NEW.on_conflict_do_update(index_elements=key, set_=columns, where=older))
+
+
+_RECORD: Final = _recording({"digest": _NEW.excluded.digest, **_SEEN})
+# Without the digest: if the item was invalidated while the page was read, it has to stay so.
+_RECORD_UNCHANGED: Final = _recording(_SEEN)
 # One by one: for many at once PostgreSQL may scan the whole lane, as in ``KeyLookup``.
 _FORGET: Final = delete(known_items).where(
     *(column == bindparam(column.name) for column in known_items.primary_key)
 )
 _INVALIDATE: Final = upsert(known_items).on_conflict_do_update(
     index_elements=["connection_id", "resource", "id"], set_={"digest": b""}
+)
+_OF_LANE: Final = (
+    lanes.c.connection_id == bindparam("of_connection_id"),
+    lanes.c.resource == bindparam("of_resource"),
+)
+_LANE_DIGEST: Final = select(lanes.c.digest, lanes.c.invalidated).where(*_OF_LANE)
+_SAVE_DIGEST: Final = (
+    update(lanes)
+    .where(*_OF_LANE, lanes.c.invalidated == bindparam("invalidated_before"))
+    .values(digest=bindparam("digest"), invalidated=bindparam("invalidated"))
 )
 _DROPPED: Final = KeyLookup(dropped_records.c.digest)
 _NEW_DROPPED: Final = upsert(dropped_records)
@@ -73,12 +141,66 @@ async def known(
     return {id_: KnownItem(id_, digest, version) for id_, digest, version in rows}
 
 
+async def lane_digest(db: AsyncConnection, connection_id: str, resource: str) -> LaneDigest:
+    lane = {"of_connection_id": connection_id, "of_resource": resource}
+    return LaneDigest.stored(*(await db.execute(_LANE_DIGEST, lane)).one())
+
+
 async def record(
-    db: AsyncConnection, connection_id: str, resource: str, items: Sequence[KnownItem]
+    db: AsyncConnection,
+    connection_id: str,
+    resource: str,
+    read: ReadItems,
+    *,
+    lane: LaneDigest | None,
 ) -> None:
-    await _RECORD.run(
-        db, [(connection_id, resource, one.id, one.digest, one.version, one.part) for one in items]
+    """Record the items of a page.
+
+    ``lane`` is the lane's digest as of ``read.before``; it may be None if nothing has changed.
+    """
+    lane_key, changed = (connection_id, resource), read.changed
+    await _RECORD_UNCHANGED.run(db, _rows(lane_key, read.unchanged))
+    if not changed or lane is None:
+        return
+    before = [read.before[one.id] for one in changed if one.id in read.before]
+    if not await _save_digest(db, *lane_key, lane, lane.replaced(before, changed)):
+        # Some items were invalidated meanwhile. What was sent of those may be older than what
+        # readers have, so they stay invalidated until the next load sends them again.
+        present = await known(db, *lane_key, [one.id for one in changed])
+        changed = [_unless_invalidated(one, read.before, present) for one in changed]
+        lane = await lane_digest(db, *lane_key)
+        await _save_digest(db, *lane_key, lane, lane.replaced(present.values(), changed))
+    await _RECORD.run(db, _rows(lane_key, changed))
+
+
+def _rows(lane_key: tuple[str, str], items: Sequence[KnownItem]) -> list[tuple[Any, ...]]:
+    return [(*lane_key, one.id, one.digest, one.version, one.part) for one in items]
+
+
+def _unless_invalidated(
+    one: KnownItem, before: Mapping[str, KnownItem], present: Mapping[str, KnownItem]
+) -> KnownItem:
+    """Return the item without its digest if it was invalidated after ``before``."""
+    was, now = before.get(one.id), present.get(one.id)
+    meanwhile = now is not None and not now.digest and (was is None or bool(was.digest))
+    return msgspec.structs.replace(one, digest=b"") if meanwhile else one
+
+
+async def _save_digest(
+    db: AsyncConnection, connection_id: str, resource: str, before: LaneDigest, after: LaneDigest
+) -> bool:
+    """Save the lane's digest; return False if items were invalidated since ``before``."""
+    saved = await db.execute(
+        _SAVE_DIGEST,
+        {
+            "of_connection_id": connection_id,
+            "of_resource": resource,
+            "invalidated_before": before.invalidated,
+            "digest": after.hex,
+            "invalidated": after.invalidated,
+        },
     )
+    return saved.rowcount == 1
 
 
 async def invalidate(
@@ -88,18 +210,15 @@ async def invalidate(
 
     When they are read next, they are sent, changed or not; those not found are deleted.
     """
-    if ids:
-        rows = [
-            {
-                "connection_id": connection_id,
-                "resource": resource,
-                "id": id_,
-                "digest": b"",
-                "version": 0,
-            }
-            for id_ in ids
-        ]
-        await db.execute(_INVALIDATE, rows)
+    if not ids:
+        return
+    before = await known(db, connection_id, resource, ids)
+    after = [KnownItem(id_, b"", 0) for id_ in dict.fromkeys(ids)]
+    lane = await lane_digest(db, connection_id, resource)
+    await _save_digest(db, connection_id, resource, lane, lane.replaced(before.values(), after))
+    key = {"connection_id": connection_id, "resource": resource}
+    rows = [{**key, "id": one.id, "digest": one.digest, "version": one.version} for one in after]
+    await db.execute(_INVALIDATE, rows)
 
 
 async def count(
@@ -141,11 +260,13 @@ async def of_part(
 async def forget(
     db: AsyncConnection, connection_id: str, resource: str, ids: Sequence[str]
 ) -> None:
-    if ids:
-        await db.execute(
-            _FORGET,
-            [{"connection_id": connection_id, "resource": resource, "id": id_} for id_ in ids],
-        )
+    before = await known(db, connection_id, resource, ids) if ids else {}
+    if not before:
+        return
+    lane = await lane_digest(db, connection_id, resource)
+    await _save_digest(db, connection_id, resource, lane, lane.replaced(before.values(), ()))
+    key = {"connection_id": connection_id, "resource": resource}
+    await db.execute(_FORGET, [{**key, "id": id_} for id_ in before])
 
 
 async def without_letter(

@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.fetcher import known_items, store, unconfirmed
 from services.fetcher.context import FetcherContext, LaneRun
 from services.fetcher.emit import tombstone
-from services.fetcher.jobs import transitions
+from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import new_job
 from shared import clock
 from shared.contracts.syncs import ConfirmDeletions, RemovePart
@@ -36,12 +36,13 @@ async def remove(run: LaneRun, context: FetcherContext) -> None:
     """Delete the next chunk of a part, or close the job when nothing is left."""
     job, at = run.job, run.next_version()
     part: str = (job.cursor or {"part": ""})["part"]
-    async with context.database.read() as db:
+    async with context.database.write(lock=job.connection_id) as db:
         ids = await known_items.of_part(db, job.connection_id, job.resource, part)
+        await queries.record_pending(db, job, tuple(ids))
     sent = await context.producer.send_all(
         [tombstone(run, id_, version=at, reason="removed") for id_ in ids]
     )
-    job.item_positions = {**job.item_positions, **sent}
+    job.item_positions, job.pending_ids = {**job.item_positions, **sent}, ()
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
     async with context.database.write(lock=job.connection_id) as db:
         await known_items.forget(db, job.connection_id, job.resource, ids)

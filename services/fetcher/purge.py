@@ -9,7 +9,7 @@ import msgspec
 from services.fetcher import known_items, parts, store, unconfirmed
 from services.fetcher.context import FetcherContext, LaneRun
 from services.fetcher.emit import tombstone
-from services.fetcher.jobs import transitions
+from services.fetcher.jobs import queries, transitions
 
 ABOVE_ALL: Final = 1 << 62
 """A version above every other: epochs stay below 2^33 and leave 20 bits for the page."""
@@ -19,15 +19,16 @@ async def purge(run: LaneRun, context: FetcherContext) -> None:
     """Delete the next chunk, or close the job when nothing is left."""
     job = run.job
     context.tokens.forget(job.connection_id)
-    async with context.database.read() as db:
+    async with context.database.write(lock=job.connection_id) as db:
         ids = await known_items.not_seen_since(
             db, job.connection_id, job.resource, version=ABOVE_ALL
         )
+        await queries.record_pending(db, job, tuple(ids))
     at = run.next_version()
     sent = await context.producer.send_all(
         [tombstone(run, id_, version=at, reason="disconnected") for id_ in ids]
     )
-    job.item_positions = {**job.item_positions, **sent}
+    job.item_positions, job.pending_ids = {**job.item_positions, **sent}, ()
     job.receipt = msgspec.structs.replace(job.receipt, deleted=job.receipt.deleted + len(ids))
     async with context.database.write(lock=job.connection_id) as db:
         await known_items.forget(db, job.connection_id, job.resource, ids)

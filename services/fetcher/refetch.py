@@ -25,10 +25,14 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     job, at = run.job, run.next_version()
     ids = (job.cursor or {"ids": []})["ids"]
     lookup = await run.connector.read(run.call, job.resource, tuple(ids[:CHUNK]))
-    emitted = emission(run, lookup, version=at, known={})
     gone = [one for one in lookup.gone if one.id in ids[:CHUNK]]
+    deleted = tuple(one.id for one in gone)
     async with context.database.write(lock=job.connection_id) as db:
-        await queries.record_pending(db, job, tuple(item.id for item in emitted.known))
+        known = await known_items.known(
+            db, job.connection_id, job.resource, [record.id for record in lookup.records]
+        )
+        emitted = emission(run, lookup, version=at, known=known, always=True)
+        lane = await queries.record_pending(db, job, emitted.sent + deleted)
     await send_dead_letters(run, context, lookup.rejected)
     deletions = tombstones(run, gone, version=at)
     sent = await context.producer.send_all(emitted.messages + deletions)
@@ -36,8 +40,8 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     _count(job, emitted, deleted=len(gone))
     job.cursor = {"ids": ids[CHUNK:]}
     async with context.database.write(lock=job.connection_id) as db:
-        await known_items.record(db, job.connection_id, job.resource, emitted.known)
-        await known_items.forget(db, job.connection_id, job.resource, [one.id for one in gone])
+        await known_items.record(db, job.connection_id, job.resource, emitted.read, lane=lane)
+        await known_items.forget(db, job.connection_id, job.resource, deleted)
         if ids[CHUNK:]:
             await transitions.advance(db, job, end_run=run.ends)
         else:
@@ -46,7 +50,7 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
 
 def _count(job: Job, emitted: Emission, *, deleted: int) -> None:
     job.pages += 1
-    job.items += len(emitted.known)
+    job.items += len(emitted.sent)
     job.attempts, job.failing_since, job.pending_ids = 0, None, ()
     receipt = emitted.receipt
     job.receipt = msgspec.structs.replace(receipt, deleted=receipt.deleted + deleted)

@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Text, bindparam, delete, exists, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Text,
+    bindparam,
+    case,
+    delete,
+    exists,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import connections, lanes, outbox, parts, syncs, unclaimed, workers
+from services.fetcher.tables import (
+    connections,
+    known_items,
+    lanes,
+    outbox,
+    parts,
+    syncs,
+    unclaimed,
+    workers,
+)
 from shared import clock
 from shared.contracts.connections import Connection
 from shared.contracts.items import PAGES_PER_CLAIM
@@ -26,6 +45,8 @@ The 2^53 of an exact number in JavaScript, less 20 bits for pages, leaves half a
 above.
 """
 
+_HOLDS_NOTHING: Final[dict[str, Any]] = {"digest": "0" * 32, "invalidated": 0}
+"""The columns of a lane without known items."""
 _STANDING: Final = select(connections.c.status, connections.c.generation).where(
     connections.c.id == bindparam("id")
 )
@@ -66,10 +87,8 @@ async def is_gone(db: AsyncConnection, connection_id: str, generation: int) -> b
 
 async def open_lanes(db: AsyncConnection, connection_id: str, resources: Sequence[str]) -> set[str]:
     """Create the lanes that are new; return those that were once loaded to their end."""
-    rows = [
-        {"connection_id": connection_id, "resource": resource, "epoch": 0, "loaded": 0}
-        for resource in resources
-    ]
+    new = {"connection_id": connection_id, "epoch": 0, "loaded": 0, **_HOLDS_NOTHING}
+    rows = [{**new, "resource": resource} for resource in resources]
     if rows:
         await db.execute(upsert(lanes).on_conflict_do_nothing(), rows)
     loaded = select(lanes.c.resource).where(
@@ -95,7 +114,14 @@ async def take_lane(
         return None
     epoch = next_epoch(found.epoch, found.now_s)
     unchanged = lane & (lanes.c.epoch == found.epoch)
-    taken = await db.execute(update(lanes).where(unchanged).values(job_id=job_id, epoch=epoch))
+    # An operator may have emptied ``known_items``, so that everything is sent again.
+    empty = ~exists().where(
+        known_items.c.connection_id == connection_id, known_items.c.resource == resource
+    )
+    values: dict[str, Any] = {"job_id": job_id, "epoch": epoch}
+    for name, nothing in _HOLDS_NOTHING.items():
+        values[name] = case((empty, nothing), else_=lanes.c[name])
+    taken = await db.execute(update(lanes).where(unchanged).values(values))
     return epoch if taken.rowcount == 1 else None
 
 

@@ -57,6 +57,8 @@ lanes = Table(
     Column("job_id", String, nullable=True),
     Column("loaded", Integer, nullable=False),
     Column("confirm_at", Float, nullable=True),
+    Column("digest", String, nullable=False),
+    Column("invalidated", Big, nullable=False),
     PrimaryKeyConstraint("connection_id", "resource"),
 )
 

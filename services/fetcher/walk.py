@@ -19,6 +19,7 @@ from services.fetcher.emit import SORTED, Emission, emission, send_dead_letters
 from services.fetcher.finish import FINISHING
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
+from services.fetcher.known_items import LaneDigest
 from services.fetcher.parts import PartError, WalkedPart
 from shared import clock
 from shared.connector import LONGEST_CURSOR, Gone, Interruption, Page, PartSchema, Place, Restart
@@ -103,8 +104,7 @@ async def _page(run: JobRun, context: FetcherContext, part: WalkedPart) -> None:
             db, job.connection_id, job.resource, [record.id for record in page.records]
         )
         emitted = emission(run, page, version=at, known=known)
-        if emitted.sent:
-            await queries.record_pending(db, job, emitted.sent)
+        lane = await queries.record_pending(db, job, emitted.sent) if emitted.sent else None
         letters = await known_items.without_letter(
             db, job.connection_id, job.resource, page.rejected
         )
@@ -114,7 +114,7 @@ async def _page(run: JobRun, context: FetcherContext, part: WalkedPart) -> None:
     positions = await context.producer.send_all(emitted.messages)
     failpoint("after_items")
     job.item_positions = {**job.item_positions, **positions}
-    await _checkpoint(run, context, part, page, emitted)
+    await _checkpoint(run, context, part, page, emitted, lane=lane)
     failpoint("after_checkpoint")
 
 
@@ -176,7 +176,13 @@ async def _expected(run: JobRun) -> int | None:
 
 
 async def _checkpoint(
-    run: JobRun, context: FetcherContext, part: WalkedPart, page: Page, emitted: Emission
+    run: JobRun,
+    context: FetcherContext,
+    part: WalkedPart,
+    page: Page,
+    emitted: Emission,
+    *,
+    lane: LaneDigest | None,
 ) -> None:
     job = run.job
     _count(job, part, page, emitted)
@@ -184,7 +190,7 @@ async def _checkpoint(
         part.page_size = min(run.runtime.provider.page_size, part.page_size * 2)
     context.schemas.keep(job.id, page.schemas)
     async with context.database.write(lock=job.connection_id) as db:
-        await known_items.record(db, job.connection_id, job.resource, emitted.known)
+        await known_items.record(db, job.connection_id, job.resource, emitted.read, lane=lane)
         if page.rejected:
             await known_items.record_dropped(
                 db, job.connection_id, job.resource, page.rejected, version=run.version

@@ -213,7 +213,13 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     digest: Annotated[
         str | None,
-        Meta(description="Digest of all ids and contents, in hex.", examples=["9f86d081884c7d65"]),
+        Meta(
+            description="Digest of all items of the resource when the job ends, in hex: the sum, "
+            "modulo 2^128, of BLAKE2b-128(id ‖ content digest). `docs/consume.md` computes it from "
+            "the topic. Null while it is not known what readers have of some item; the next sync "
+            "sends such items again.",
+            examples=["9f86d081884c7d659a2feaa0c55ad015"],
+        ),
     ] = None
 
 

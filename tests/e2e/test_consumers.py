@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -62,7 +63,7 @@ def run(code: str, loaded: Product, folder: Path) -> list[str]:
 def test_the_table_and_the_exact_one_hold_what_there_is_now(
     loaded: Product, tmp_path: Path
 ) -> None:
-    table, exact, _ = programs()
+    table, exact, *_ = programs()
     assert run(table, loaded, tmp_path) == ["32 items"]
     assert run(exact, loaded, tmp_path) == ["32 items"]
     assert run(exact, loaded, tmp_path) == [
@@ -71,7 +72,7 @@ def test_the_table_and_the_exact_one_hold_what_there_is_now(
 
 
 def test_the_progress_tells_how_each_job_ended(loaded: Product, tmp_path: Path) -> None:
-    *_, progress = programs()
+    _, _, progress, _ = programs()
     said = [line.split(maxsplit=4) for line in run(progress, loaded, tmp_path)]
     ended = Counter(tuple(job[1:4]) for job in said)
     assert ended["records", "done", "30"] == 1
@@ -79,6 +80,19 @@ def test_the_progress_tells_how_each_job_ended(loaded: Product, tmp_path: Path) 
     assert ended["pages", "done", "3"] == 1
 
 
+def test_the_digests_tell_whether_a_reader_has_what_tributary_has(
+    loaded: Product, tmp_path: Path
+) -> None:
+    *_, compare = programs()
+    keeps_the_newest = "items[id_] = max(items.get(id_, read), read)"
+    assert keeps_the_newest in compare
+    careless = compare.replace(keeps_the_newest, "items.setdefault(id_, read)")
+    with ThreadPoolExecutor() as pool:
+        good, bad = pool.map(lambda code: run(code, loaded, tmp_path), (compare, careless))
+    assert {"bases same", "tables same", "records same", "pages not comparable"} <= set(good)
+    assert {"bases same", "tables same", "records differs"} <= set(bad)
+
+
 def test_each_program_is_short() -> None:
     for code in programs():
-        assert len([line for line in code.splitlines() if line]) <= 26
+        assert len([line for line in code.splitlines() if line]) <= 30

@@ -19,7 +19,9 @@ from sqlalchemy import Text, bindparam, func, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher.tables import JobState, connections, job_syncs, jobs, outbox
+from services.fetcher import known_items
+from services.fetcher.known_items import LaneDigest
+from services.fetcher.tables import JobState, connections, job_syncs, jobs, lanes, outbox
 from shared.connector import Cursor
 from shared.contracts.envelope import Message, event, new_id, timestamp
 from shared.contracts.jobs import RunJob
@@ -45,7 +47,20 @@ HELD: Final = (
     & (jobs.c.state == "running")
 )
 """The condition of every write of a claimed job; its parameters are ``claim_parameters``."""
-_PENDING: Final = update(jobs).where(HELD).values(pending_ids=bindparam("ids"))
+# By parameters: on SQLite, columns in a RETURNING come without their table, so that the lane's and
+# the job's could not be told apart.
+_LANE_DIGEST: Final = [
+    select(column)
+    .where(
+        lanes.c.connection_id == bindparam("of_connection_id"),
+        lanes.c.resource == bindparam("of_resource"),
+    )
+    .scalar_subquery()
+    for column in (lanes.c.digest, lanes.c.invalidated)
+]
+_PENDING: Final = (
+    update(jobs).where(HELD).values(pending_ids=bindparam("ids")).returning(*_LANE_DIGEST)
+)
 # Built once: building such a statement costs as much as running it, and these run for every page.
 _SYNCS: Final = select(job_syncs.c.sync_id).where(job_syncs.c.job_id == bindparam("job_id"))
 _SYNCS_OF_ALL: Final = select(job_syncs).where(
@@ -68,10 +83,11 @@ class Job(msgspec.Struct, kw_only=True):
     the ``RunJob``s; only the last ``RunJob`` is valid. ``first_version`` is the lane's version at
     the first claim. ``cursor`` says how far a refetch is, or which stage a load is in.
     ``attempts`` counts faults of ours; ``failing_since`` is the time since which the provider has
-    been failing in calls that belong to no part. ``pending_ids`` are being sent and are not
-    recorded as known yet, so readers may have them already. ``not_before`` is the end of a wait
-    that the provider itself has asked for, ``waiting_until`` the end of ours. The ``RunJob``s of a
-    ``background`` job go to the topic for work that nobody waits for. Times are epoch seconds.
+    been failing in calls that belong to no part. The items or deletions of ``pending_ids`` are
+    being sent and are not recorded yet, so readers may have them already. ``not_before`` is the end
+    of a wait that the provider itself has asked for, ``waiting_until`` the end of ours. The
+    ``RunJob``s of a ``background`` job go to the topic for work that nobody waits for. Times are
+    epoch seconds.
     """
 
     id: str
@@ -220,18 +236,31 @@ def claimed_by_lost_commit(
     return ours and (job.id, dispatch) not in at_work
 
 
-async def record_pending(db: AsyncConnection, job: Job, ids: tuple[str, ...]) -> None:
-    """Note the ids of the items that are about to be sent.
+async def record_pending(db: AsyncConnection, job: Job, ids: tuple[str, ...]) -> LaneDigest:
+    """Note the ids of the items and deletions that are about to be sent.
+
+    Return the digest of what the job's lane holds now.
 
     Raises:
         LostClaimError: the claim is lost, and nothing may be sent.
     """
     # If the items were sent first and the worker died, and one of them were gone by the next
-    # attempt, readers would keep it for ever.
+    # attempt, readers would keep it for ever. If one of the deletions came back by then, readers
+    # would never get it again.
     job.pending_ids = ids
-    noted = await db.execute(_PENDING, {**claim_parameters(job), "ids": to_row(job)["pending_ids"]})
-    if noted.rowcount != 1:
+    of_lane = {"of_connection_id": job.connection_id, "of_resource": job.resource}
+    parameters = {**claim_parameters(job), **of_lane, "ids": to_row(job)["pending_ids"]}
+    lane = (await db.execute(_PENDING, parameters)).one_or_none()
+    if lane is None:
         raise LostClaimError(job.id)
+    return LaneDigest.stored(*lane)
+
+
+async def note_digest(db: AsyncConnection, job: Job) -> None:
+    """Put the digest of what the lane holds into the job's receipt, unless items are doubtful."""
+    lane = await known_items.lane_digest(db, job.connection_id, job.resource)
+    digest = None if lane.invalidated else lane.hex
+    job.receipt = msgspec.structs.replace(job.receipt, digest=digest)
 
 
 async def bring_forward(db: AsyncConnection, job: Job) -> None:

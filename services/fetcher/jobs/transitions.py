@@ -331,6 +331,7 @@ async def _write(
     if job.over:
         job.ended_at = job.changed_at
         await _invalidate_unread(db, job)
+        await queries.note_digest(db, job)
     row = to_row(job)
     written = await db.execute(_WRITE, {**{name: row[name] for name in _WRITTEN}, **claimed})
     step = written.scalar_one_or_none()

@@ -22,7 +22,8 @@ from services.fetcher.plan import plan_connection, plan_refetch, plan_sync
 from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.tables import jobs as rows
-from services.fetcher.tables import lanes, metadata, outbox, parts
+from services.fetcher.tables import known_items, lanes, metadata, outbox, parts
+from services.fetcher.tests.reading import lane_digest, newest, version_of
 from services.fetcher.worker import Worker
 from shared.connector import (
     Bucket,
@@ -132,17 +133,19 @@ class Log:
 
     def live_items(self) -> dict[str, dict[str, int]]:
         """Return resource → id → version, as a reader has them that keeps the greatest version."""
-        newest: dict[tuple[str, str], tuple[int, bool]] = {}
-        for message in self.of(ITEMS):
-            ref = parse_key(message.key)
-            at = int(dict(message.headers)["version"])
-            if newest.get((ref.resource, ref.id), (-1, False))[0] < at:
-                newest[ref.resource, ref.id] = (at, message.value is not None)
         found: dict[str, dict[str, int]] = {resource: {} for resource in self._resources}
-        for (resource, id_), (at, live) in newest.items():
-            if live:
-                found[resource][id_] = at
+        for (resource, id_), message in newest(self.of(ITEMS)).items():
+            if message.value is not None:
+                found[resource][id_] = version_of(message)
         return found
+
+    def digests(self) -> dict[str, str]:
+        """Return resource → digest of all its items, as the same reader computes it."""
+        held: dict[str, dict[str, str]] = {resource: {} for resource in self._resources}
+        for (resource, id_), message in newest(self.of(ITEMS)).items():
+            if message.value is not None:
+                held[resource][id_] = dict(message.headers)["digest"].decode()
+        return {resource: lane_digest(digests) for resource, digests in held.items()}
 
 
 class Orchard:
@@ -389,11 +392,22 @@ class Fetcher:
             await self.relay_once()
             if not await self.unfinished():
                 await self.relay_once()
+                await self.assert_digests_add_up()
                 return
             while self.read < len(self.log.of(JOBS)):
                 await self.deliver()
             await self.settle()
         raise AssertionError("the jobs never end")
+
+    async def assert_digests_add_up(self) -> None:
+        """Compare the digest in each lane's row with the sum over the lane's known items."""
+        async with self.database.read() as db:
+            held = (await db.execute(select(known_items))).all()
+            for lane in (await db.execute(select(lanes))).all():
+                mine = [one for one in held if one[:2] == (lane.connection_id, lane.resource)]
+                digests = {one.id: one.digest.hex() for one in mine if one.digest}
+                found = lane.digest, lane.invalidated
+                assert found == (lane_digest(digests), len(mine) - len(digests)), lane.resource
 
     async def unfinished(self) -> list[Job]:
         async with self.database.read() as db:

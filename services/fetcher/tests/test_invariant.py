@@ -96,8 +96,12 @@ def assert_complete(fetcher: Fetcher) -> None:
     live = fetcher.log.live_items()
     for resource in RESOURCES:
         assert sorted(live[resource]) == fetcher.orchard.ids[resource]
+    digests = fetcher.log.digests()
     for progress in fetcher.newest_progress().values():
         assert progress.state == "done"
+        assert progress.receipt is not None
+        # No later job has changed anything: what is refetched here has the content it had.
+        assert progress.receipt.digest in {digests[progress.resource], None}
         # An apple that is refetched while the walk waits is not counted by the walk.
         most = COUNTS[progress.resource]
         assert most - (progress.resource == "apples") <= progress.items <= most

@@ -134,7 +134,8 @@ async def fill(database: Database) -> None:
     for number in range(3):
         id_ = f"{RESOURCES[0]}-{number:03}"
         first = {"connection_id": "conn", "resource": RESOURCES[0]}
-        await insert(database, "known_items", **first, id=id_, digest=b"d", version=(1 << 20) + 1)
+        row = {**first, "id": id_, "digest": b"d" if number else b"", "version": (1 << 20) + 1}
+        await insert(database, "known_items", **row)
 
 
 async def test_what_was_stored_is_there(place: Path | Schema) -> None:
@@ -149,6 +150,8 @@ async def test_what_was_stored_is_there(place: Path | Schema) -> None:
             assert found[0].cursor is None, "its walk begins anew, part by part"
             assert (await store.connection(db, "conn")) is not None
             assert await known_items.count(db, "conn", RESOURCES[0]) == 3
+            lane = await known_items.lane_digest(db, "conn", RESOURCES[0])
+            assert (lane.total > 0, lane.invalidated) == (True, 1)
             assert await store.planned(db, "sync-1")
 
 
