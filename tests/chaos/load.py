@@ -97,6 +97,11 @@ class Load:
         """Check that nothing is lost, doubled, stale or phantom: a done sync is complete."""
         report = self.verdict(topic)
         assert report.clean, str(report)
+        for row in self.state()["resources"]:
+            receipt = row["receipt"]
+            # What is unconfirmed is asked for in the background, and may have been deleted since.
+            if receipt and receipt["digest"] and not receipt["unconfirmed"]:
+                assert receipt["digest"] == topic.lane_digest(self.id, row["resource"]), row
         return report
 
     def becomes_clean(self, topic: Topic, *, within: float = PATIENCE_S) -> None:

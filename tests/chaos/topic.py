@@ -12,6 +12,7 @@ import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from shared.contracts.topics import ITEMS
+from tests.support.digests import lane_digest
 from tests.support.waiting import PATIENCE_S
 
 ASK_S = 10.0
@@ -32,6 +33,7 @@ class Record:
     generation: int
     modified: str | None
     content: bytes | None
+    digest: str | None = None
 
 
 class Topic:
@@ -63,6 +65,15 @@ class Topic:
     ) -> None:
         self._consumer.close()
         self._asker.close()
+
+    def lane_digest(self, connection: str, resource: str) -> str:
+        """Return what the items that were read so far add up to."""
+        newest: dict[str, Record] = {}
+        for record in self.records.get(connection, []):
+            known = newest.get(record.id, record)
+            if record.resource == resource and known.version <= record.version:
+                newest[record.id] = record
+        return lane_digest({id_: one.digest for id_, one in newest.items() if one.digest})
 
     def read_on(self, *, within: float = PATIENCE_S) -> None:
         """Read to the present ends.
@@ -149,6 +160,7 @@ def _record(message: Message) -> Record:
         generation=int(headers["generation"]),
         modified=body["modified_at"] if body else None,
         content=content(body) if body else None,
+        digest=headers["digest"].decode() if "digest" in headers else None,
     )
 
 

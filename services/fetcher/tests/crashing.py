@@ -23,7 +23,7 @@ from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.tables import jobs as rows
 from services.fetcher.tables import known_items, lanes, metadata, outbox, parts
-from services.fetcher.tests.reading import lane_digest, newest, version_of
+from services.fetcher.tests.reading import newest, version_of
 from services.fetcher.worker import Worker
 from shared.connector import (
     Bucket,
@@ -53,6 +53,7 @@ from shared.contracts.syncs import RefetchItems, SyncRequested
 from shared.contracts.topics import BACKGROUND_JOBS, ITEMS, JOBS, PROGRESS
 from shared.db import Database, Schema
 from shared.outbox import Relay
+from tests.support.digests import lane_digest
 from tests.support.waiting import turns
 
 RESOURCES = ("apples", "pears")
@@ -408,6 +409,13 @@ class Fetcher:
                 digests = {one.id: one.digest.hex() for one in mine if one.digest}
                 found = lane.digest, lane.invalidated
                 assert found == (lane_digest(digests), len(mine) - len(digests)), lane.resource
+
+    async def assert_readers_agree(self) -> None:
+        """Compare the digest in each lane's row with the sum over the topic."""
+        digests = self.log.digests()
+        async with self.database.read() as db:
+            for lane in (await db.execute(select(lanes))).all():
+                assert (lane.digest, lane.invalidated) == (digests[lane.resource], 0)
 
     async def unfinished(self) -> list[Job]:
         async with self.database.read() as db:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from hashlib import blake2b
+from collections.abc import Iterable
 
 from shared.contracts.envelope import Message
 from shared.contracts.items import parse_key
@@ -22,12 +21,3 @@ def newest(messages: Iterable[Message]) -> dict[tuple[str, str], Message]:
         if before is None or version_of(before) < version_of(message):
             found[ref.resource, ref.id] = message
     return found
-
-
-def lane_digest(digests: Mapping[str, str]) -> str:
-    """Return the digest of a lane that holds these items: id → digest of its content, in hex."""
-    total = 0
-    for id_, digest in digests.items():
-        counted = blake2b(id_.encode() + bytes.fromhex(digest), digest_size=16).digest()
-        total += int.from_bytes(counted, "big")
-    return f"{total % 2**128:032x}"

@@ -66,6 +66,7 @@ async def follow(home: Path | Schema, steps: list[tuple[str, int | None]]) -> Fe
     await fetcher.settle()
     await fetcher.attempt(fetcher.settle())
     await fetcher.run_until_over()
+    await fetcher.assert_readers_agree()
     return fetcher
 
 
@@ -119,6 +120,7 @@ async def test_a_purge_deletes_every_item_whenever_the_process_dies(tmp_path: Pa
         fetcher.crashes.left = None
         await fetcher.run_until_over()
         assert fetcher.log.live_items() == {resource: {} for resource in RESOURCES}
+        await fetcher.assert_readers_agree()
         await fetcher.database.close()
 
 
