@@ -211,7 +211,7 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
     if seconds <= DEFER_OVER_S and not run.over and await _slept(context, seconds):
         return
     async with context.database.write(lock=job.connection_id) as db:
-        await transitions.defer(db, job, seconds=seconds, reason=error.reason)
+        await transitions.defer(db, job, seconds=seconds, reason=error.reason, code=error.code)
 
 
 async def fail(job: Job, context: FetcherContext, error: JobError) -> None:

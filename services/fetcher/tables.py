@@ -90,6 +90,7 @@ jobs = Table(
     Column("pending_ids", Text, nullable=False),
     Column("waiting_until", Float, nullable=True),
     Column("waiting_reason", String, nullable=True),
+    Column("waiting_code", String, nullable=True),
     Column("not_before", Float, nullable=True),
     Column("error", Text, nullable=True),
     Column("started_at", Float, nullable=True),

@@ -78,10 +78,15 @@ async def wait_or_finish(db: AsyncConnection, run: JobRun) -> None:
     job, run.failed = run.job, 0
     waiting = await parts.first_to_wait_for(db, job)
     if waiting is not None:
-        reason = waiting.error.detail if waiting.error else "Trying again."
+        error = waiting.error or parts.NOT_READ
         seconds = max(0.0, waiting.next_try_at - clock.now())
         await transitions.defer(
-            db, job, seconds=seconds, reason=reason, not_before=waiting.not_before
+            db,
+            job,
+            seconds=seconds,
+            reason=error.detail,
+            code=error.code,
+            not_before=waiting.not_before,
         )
         return
     if await parts.due(db, job) is None and not await parts.reopen_refused(db, job):

@@ -179,17 +179,17 @@ class Worker:
             job = await queries.get(db, job_id)
         if job is None or job.epoch != epoch or job.state != "running":
             return
-        reason = "Tributary's own database or Kafka is away."
+        reason, code = "Tributary's own database or Kafka is away.", "storage_unavailable"
         if not is_transient(error):
             job.attempts += 1
-            reason = "Something went wrong on our side. Trying again."
+            reason, code = "Something went wrong on our side. Trying again.", "internal"
         if job.attempts > ATTEMPTS:
             detail = f"Tributary itself failed ({type(error).__name__}). Its log says more."
             await fail(job, self._context, JobError(code="internal", detail=detail))
             return
         wait_s = jittered(FIRST_WAIT_S * 2.0 ** max(0, job.attempts - 1))
         async with self._context.database.write(lock=job.connection_id) as db:
-            await transitions.defer(db, job, seconds=wait_s, reason=reason)
+            await transitions.defer(db, job, seconds=wait_s, reason=reason, code=code)
 
 
 async def _run_claimed(job: Job, context: FetcherContext) -> None:

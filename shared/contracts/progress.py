@@ -20,6 +20,7 @@ from shared.contracts.vocabulary import (
     StartedAt,
     SyncId,
     SyncState,
+    WaitingCode,
     WaitingReason,
     WaitingUntil,
 )
@@ -236,6 +237,7 @@ class JobProgress(msgspec.Struct, frozen=True, kw_only=True):
     items: ItemsRead = 0
     expected: ItemsExpected = None
     waiting_reason: WaitingReason = None
+    waiting_code: WaitingCode = None
     waiting_until: WaitingUntil = None
     asked_to_wait_until: AskedToWaitUntil = None
     error: Annotated[

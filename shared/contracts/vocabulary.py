@@ -163,6 +163,15 @@ WaitingReason = Annotated[
         examples=["Acme is limiting calls at the moment."],
     ),
 ]
+WaitingCode = Annotated[
+    str | None,
+    Meta(
+        description="A stable code for the reason, for programs; null unless the state is "
+        "`waiting`. `fresh_token_refused`: the provider refuses even new access tokens, which "
+        "connecting the account again may mend.",
+        examples=["rate_limited"],
+    ),
+]
 WaitingUntil = Annotated[
     str | None,
     Meta(

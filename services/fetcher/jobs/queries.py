@@ -115,6 +115,7 @@ class Job(msgspec.Struct, kw_only=True):
     pending_ids: tuple[str, ...] = ()
     waiting_until: float | None = None
     waiting_reason: str | None = None
+    waiting_code: str | None = None
     not_before: float | None = None
     error: JobError | None = None
     started_at: float | None = None
@@ -359,6 +360,7 @@ def progress_event(job: Job, sync_id: str, kind: str) -> Message:
         items=job.items,
         expected=job.expected,
         waiting_reason=job.waiting_reason if waits else None,
+        waiting_code=job.waiting_code if waits else None,
         waiting_until=_time(job.waiting_until) if waits else None,
         asked_to_wait_until=_time(job.not_before) if waits else None,
         error=job.error,

@@ -126,8 +126,10 @@ _WRITE: Final = (
     update(jobs).where(HELD).values({**_WRITTEN, "step": jobs.c.step + 1}).returning(jobs.c.step)
 )
 _ENDED: Final = (
-    "state", "outcome", "error", "ended_at", "waiting_until", "waiting_reason", "worker_id", "step",
+    "state", "outcome", "error", "ended_at", "waiting_until", "waiting_reason", "waiting_code",
+    "worker_id", "step",
 )  # fmt: skip
+_OF_A_WAIT: Final = ("waiting_until", "waiting_reason", "waiting_code", "not_before")
 _END: Final = (
     update(jobs)
     .where(jobs.c.id == bindparam("over"))
@@ -209,11 +211,17 @@ async def advance(db: AsyncConnection, job: Job, *, end_run: bool, told: bool = 
 
 
 async def defer(
-    db: AsyncConnection, job: Job, *, seconds: float, reason: str, not_before: float | None = None
+    db: AsyncConnection,
+    job: Job,
+    *,
+    seconds: float,
+    reason: str,
+    code: str,
+    not_before: float | None = None,
 ) -> None:
-    """Give the job and its lane back for ``seconds``. The reason is shown to people."""
+    """Give the job and its lane back for ``seconds``. ``reason`` is for people, ``code`` is not."""
     job.waiting_until = clock.now() + seconds
-    job.waiting_reason, job.not_before = reason, not_before
+    job.waiting_reason, job.waiting_code, job.not_before = reason, code, not_before
     await _write(db, job, "deferred", tell="JobWaiting", delay_s=seconds)
 
 
@@ -265,7 +273,7 @@ async def redispatch(
     enter(job, event)
     job.dispatch += 1
     values: dict[str, Any] = {"state": job.state, "dispatch": job.dispatch}
-    values |= dict.fromkeys(("worker_id", "waiting_until", "waiting_reason", "not_before"))
+    values |= dict.fromkeys(("worker_id", *_OF_A_WAIT))
     values |= {"seq": jobs.c.seq + 1, "pending_ids": "[]", "changed_at": clock.now()}
     changed = await db.execute(update(jobs).where(as_read).values(values))
     if changed.rowcount == 1:
@@ -302,7 +310,7 @@ def enter(job: Job, event: Event) -> None:
     if state != "running":
         job.worker_id = None
     if state != "waiting":
-        job.waiting_until = job.waiting_reason = job.not_before = None
+        job.waiting_until = job.waiting_reason = job.waiting_code = job.not_before = None
 
 
 async def _write(
@@ -361,12 +369,7 @@ async def _set_aside(
 ) -> None:
     was_waiting = job.state == "waiting"
     enter(job, event)
-    values = {
-        "state": job.state,
-        "waiting_until": None,
-        "waiting_reason": None,
-        "step": job.step + was_waiting,
-    }
+    values = dict.fromkeys(_OF_A_WAIT) | {"state": job.state, "step": job.step + was_waiting}
     await db.execute(update(jobs).where(jobs.c.id == job.id).values(values))
     if was_waiting:  # people were shown a time, and it has come
         job.step += 1

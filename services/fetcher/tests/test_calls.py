@@ -276,6 +276,7 @@ async def test_a_web_page_of_the_network_is_no_missing_scope_and_passes(market: 
     assert [job.waiting_reason for job in waiting] == [
         "The network in front of Orchard answered with a web page (status 403) instead of the API."
     ]
+    assert [job.waiting_code for job in waiting] == ["not_the_api"]
     await market.fetcher.run_until_over()
     told = market.fetcher.newest_progress()["sync-1", "apples"]
     assert (told.state, told.items) == ("done", 4)

@@ -21,7 +21,7 @@ from tests.support.clock import MovableClock
 from tests.support.waiting import turns
 
 COUNTS = {"apples": 4}
-LONG_S = 3600.0
+LONG_S = 1800.0
 
 
 class Away:

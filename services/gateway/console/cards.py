@@ -37,6 +37,7 @@ KINDS: Final = {
     "incomplete": "warn",
     "failed": "bad",
 }
+TOKEN_REFUSED: Final = "fresh_token_refused"
 _WORST_FIRST: Final = ("bad", "warn", "wait", "busy", "ok", "idle")
 
 
@@ -76,7 +77,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     that it moves. ``parts`` are those that were not read whole, where the error does not name them
     all, and ``more`` is the number of those that are not even named here. ``held`` are parts whose
     deletions wait to be confirmed; the items of ``removable`` parts can be removed. ``complete`` is
-    when all of a ``stale`` resource was last read, None if it never was.
+    when all of a ``stale`` resource was last read, None if it never was. ``refused``: it waits
+    because even new access tokens are refused.
     """
 
     slug: str
@@ -88,6 +90,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     count: str
     of: int | None = None
     reason: str | None = None
+    refused: bool = False
     until: Moment | None = None
     can_retry: bool = False
     error: str | None = None
@@ -152,6 +155,7 @@ def _bar(
         count="" if one.state == "queued" else count,
         of=max(items, 1) if one.state == "done" else expected,
         reason=one.waiting_reason,
+        refused=one.waiting_code == TOKEN_REFUSED,
         until=clock(one.waiting_until) if one.waiting_until else None,
         can_retry=one.state == "waiting" and can_retry(one.asked_to_wait_until),
         error=one.error.detail if one.error else None,
@@ -265,7 +269,7 @@ def account(
         user=connection.user_id,
         status=_status(connection, sync),
         reason=connection.reason,
-        reconnect=connection.status == "reauth_required" or _lacks_scope(sync),
+        reconnect=connection.status == "reauth_required" or _may_help_to_reconnect(sync),
         can_sync=connection.status != "reauth_required",
         can_retry=sync is not None and any(bar.can_retry for bar in sync.bars),
         items=sum(counts.values()),
@@ -284,8 +288,12 @@ def _status(connection: Connection, sync: CardSync | None) -> StatusSign:
     return _SYNC_SIGNS[sync.state] if sync else StatusSign("ok", "Connected")
 
 
-def _lacks_scope(sync: CardSync | None) -> bool:
-    return sync is not None and any(bar.scope for bar in sync.bars)
+def _may_help_to_reconnect(sync: CardSync | None) -> bool:
+    """Return True if a scope is missing, or the provider refuses the tokens of all that is left."""
+    if sync is None:
+        return False
+    left = [bar.refused for bar in sync.bars if bar.state not in FINAL]
+    return any(bar.scope for bar in sync.bars) or (bool(left) and all(left))
 
 
 def _last_synced(sync: CardSync | None, now: float) -> Moment | None:

@@ -89,6 +89,7 @@ _FITTING: Final[Mapping[str, Json]] = {
         **_OPEN,
         "state": "waiting",
         "waiting_reason": "Acme asked us to wait.",
+        "waiting_code": "rate_limited",
         "waiting_until": "2026-01-31T09:30:08.000Z",
     },
     "JobFailed": {

@@ -15,20 +15,21 @@ import msgspec
 Json = dict[str, Any]
 REF: Final = "#/components/schemas/"
 _NULL: Final = {"type": "null"}
+_NO_WAIT: Final[Json] = {
+    "state": "done",
+    "waiting_reason": None,
+    "waiting_code": None,
+    "waiting_until": None,
+}
 _TOGETHER: Final[Mapping[str, Json]] = {
     "Connection": {"reason": None},
     "ConnectionView": {"reason": None},
-    "JobProgress": {"state": "done", "waiting_reason": None, "waiting_until": None, "error": None},
+    "JobProgress": {**_NO_WAIT, "error": None},
     "KeyView": {"revoked_at": None},
     "Item": {"raw_bytes": None},
     "SyncedItem": {"raw_bytes": None},
-    "ResourceState": {
-        "state": "done",
-        "waiting_reason": None,
-        "waiting_until": None,
-        "error": None,
-    },
-    "SyncView": {"state": "done", "waiting_reason": None, "waiting_until": None},
+    "ResourceState": {**_NO_WAIT, "error": None},
+    "SyncView": _NO_WAIT,
 }
 """Shape → fields of its example that would otherwise contradict one another."""
 _ABSENT: Final = {"ConnectStatus": {"error"}, "FieldError": {"pointer"}}

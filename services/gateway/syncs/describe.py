@@ -31,6 +31,7 @@ from shared.contracts.vocabulary import (
     SyncMode,
     SyncState,
     Trigger,
+    WaitingCode,
     WaitingReason,
     WaitingUntil,
 )
@@ -49,6 +50,7 @@ class ResourceState(msgspec.Struct, frozen=True, kw_only=True):
     items: ItemsRead = 0
     expected: ItemsExpected = None
     waiting_reason: WaitingReason = None
+    waiting_code: WaitingCode = None
     waiting_until: WaitingUntil = None
     asked_to_wait_until: AskedToWaitUntil = None
     error: Annotated[
@@ -76,6 +78,7 @@ class SyncView(msgspec.Struct, frozen=True, kw_only=True):
     trigger: Trigger
     state: SyncState
     waiting_reason: WaitingReason = None
+    waiting_code: WaitingCode = None
     waiting_until: WaitingUntil = None
     resources: Annotated[
         tuple[ResourceState, ...],
@@ -159,6 +162,7 @@ async def view(db: AsyncConnection, sync: Sync) -> SyncView:
         trigger=sync.trigger,
         state=state,
         waiting_reason=waiting.waiting_reason if waiting else None,
+        waiting_code=waiting.waiting_code if waiting else None,
         waiting_until=waiting.waiting_until if waiting else None,
         resources=shown,
         stale=tuple(one for one in stale if one.resource in flawed),
@@ -183,6 +187,7 @@ def _resource(known: Progress) -> ResourceState:
         items=body.items,
         expected=body.expected,
         waiting_reason=body.waiting_reason if waits else None,
+        waiting_code=body.waiting_code if waits else None,
         waiting_until=body.waiting_until if waits else None,
         asked_to_wait_until=body.asked_to_wait_until if waits else None,
         error=body.error if known.over else None,

@@ -48,7 +48,7 @@ OPEN = {
     *("credentials", "delta", "digest", "next_page_token", "parameter", "version"),
 }
 """Texts of people and providers, and ids, handles and digests: nobody can list their values."""
-GROWING = {"code", "provider", "resource", "scope"}
+GROWING = {"code", "waiting_code", "provider", "resource", "scope"}
 """Texts whose values differ between installations or grow within a version of the API."""
 LIMITED = ("enum", "format", "pattern", "contentMediaType")
 

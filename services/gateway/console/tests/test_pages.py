@@ -1,6 +1,7 @@
 """The console's pages, as a browser without JavaScript gets them."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import httpx
@@ -195,6 +196,26 @@ async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
         in page
     )
     assert "Reconnect<span" in page
+
+
+@pytest.mark.parametrize(
+    ("others", "offered"), [("fresh_token_refused", True), ("rate_limited", False)]
+)
+async def test_while_every_call_is_refused_for_its_token_reconnecting_is_offered(
+    http: httpx.AsyncClient, context: GatewayContext, others: str, offered: bool
+) -> None:
+    made = connection("c1", "hubspot")
+    await add_connection(context, made)
+    waits = {"state": "waiting", "waiting_until": "2099-01-01T00:00:00.000Z"}
+    refused = {**waits, "waiting_code": "fresh_token_refused"}
+    deals = {**waits, "waiting_code": others}
+    jobs: Mapping[str, Mapping[str, object]] = {
+        "companies": DONE,
+        "contacts": refused,
+        "deals": deals,
+    }
+    await add_sync(context, made, jobs)
+    assert ("Reconnect<span" in await text(http, "/console/cards")) == offered
 
 
 async def test_every_part_that_was_not_read_is_named_where_the_error_cannot(
