@@ -81,6 +81,7 @@ async def mutate(
         update=change.update,
         archive=change.archive,
         merge=change.merge,
+        references=change.references,
     )
 
 

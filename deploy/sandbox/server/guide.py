@@ -38,8 +38,9 @@ CALLS: Final = (
         (
             "Changes rows, all or nothing: updates, then archives, then creates, then merges. A "
             "number takes the oldest live rows, a list names them. merge (a list of ids, where the "
-            "provider merges) makes a new row of them. Answers the ids that were created, updated "
-            "and archived."
+            "provider merges) makes a new row of them. references (a number, where the provider "
+            "cuts long lists off) gives updated and created rows so many. Answers the ids that "
+            "were created, updated and archived."
         ),
     ),
     (

@@ -140,3 +140,12 @@ class Merges(Protocol):
     ) -> list[SandboxRow]:
         """Return the row that ``picked`` become, and then what each of them becomes."""
         ...
+
+
+@runtime_checkable
+class Refers(Protocol):
+    """Give rows many references in a ``Simulated`` whose provider cuts long lists of them off."""
+
+    def refer(self, rows: Rows, resource: str, row: SandboxRow, count: int) -> SandboxRow:
+        """Return the row with ``count`` references in each field that the provider cuts off."""
+        ...

@@ -13,6 +13,7 @@ from deploy.sandbox.world.shapes import (
     Archives,
     AuthorizationCode,
     Merges,
+    Refers,
     Rows,
     SandboxAccount,
     SandboxClient,
@@ -102,10 +103,12 @@ class World:
         update: list[str] | int,
         archive: list[str] | int,
         merge: Sequence[str] = (),
+        references: int = 0,
     ) -> dict[str, list[str]]:
         """Update, then archive, then create, then merge these ids into a new row, all or nothing.
 
-        A number takes the oldest live rows.
+        A number takes the oldest live rows. Rows that are updated or created get so many
+        ``references`` in each field that the provider cuts off.
 
         Returns the ids touched as ``created``, ``updated`` and ``archived``. Rows archived along
         with them are listed as ``archived_{resource}``.
@@ -119,6 +122,8 @@ class World:
         updated = edit.update(resource, update, at)
         archived = edit.archive(resource, archive, at)
         created = [edit.create(self.accounts[account_id], resource, at) for _ in range(create)]
+        if references:
+            edit.refer(resource, [*updated, *created], references)
         if merge:
             created.append(edit.merge(self.accounts[account_id], resource, list(merge), at))
         self._keep(account_id, edit.changed)
@@ -185,6 +190,13 @@ class Edit:
         for row in (merged, *others):
             self._set(resource, row)
         return merged.id
+
+    def refer(self, resource: str, ids: list[str], count: int) -> None:
+        if not isinstance(self._simulated, Refers):
+            raise BadRequest(f"{self._simulated.slug} cuts nothing off: leave out references")
+        for id_ in ids:
+            row = self._rows[resource][id_]
+            self._set(resource, self._simulated.refer(self._rows, resource, row, count))
 
     def _gone(self, resource: str, row: SandboxRow, at: str) -> list[tuple[str, SandboxRow]]:
         if isinstance(self._simulated, Archives):

@@ -12,6 +12,7 @@ from deploy.sandbox.providers.notion.filters import compiled
 from deploy.sandbox.providers.notion.index import Index, Indexes
 from deploy.sandbox.providers.notion.paging import MOST_RESULTS, cut, listing
 from deploy.sandbox.providers.notion.people import me
+from deploy.sandbox.providers.notion.properties import property_item
 from deploy.sandbox.providers.notion.rendering import missing, rendered, title_of, with_some
 from deploy.sandbox.providers.notion.request import SandboxRequest, api
 from deploy.sandbox.providers.notion.responses import ErrorResponse, invalid, only
@@ -20,7 +21,6 @@ from deploy.sandbox.world import SandboxRow, World
 
 PAGING: Final = ("start_cursor", "page_size")
 TRASH: Final = ("archived", "in_trash", "is_archived")
-IN_PARTS: Final = ("title", "rich_text", "relation", "people")
 
 
 class Content:
@@ -125,25 +125,7 @@ class Content:
         }
 
     def property(self, request: SandboxRequest) -> Json:
-        page = self._one(request, "pages", "page_id")
-        wanted = request.path["property_id"]
-        for told in page.body["show"]["properties"].values():
-            if told["id"] == wanted:
-                kind = told["type"]
-                if kind not in IN_PARTS:
-                    return {"object": "property_item", **told}
-                parts = [
-                    {"object": "property_item", "id": wanted, "type": kind, kind: part}
-                    for part in told[kind]
-                ]
-                return {
-                    "object": "list",
-                    "results": parts,
-                    "next_cursor": None,
-                    "has_more": False,
-                    "type": "property_item",
-                }
-        raise missing("property", wanted)
+        return property_item(request, self._one(request, "pages", "page_id"))
 
     def children(self, request: SandboxRequest) -> Json:
         """Return no blocks: a page has no content here."""
@@ -167,7 +149,7 @@ def content_routes(world: World) -> list[HTTPRouteHandler]:
         (get, "/v1/users/me", me),
         (get, "/v1/users/{user_id:str}", content.one("users", "user_id")),
         (get, "/v1/pages/{page_id:str}", content.one("pages", "page_id")),
-        (get, "/v1/pages/{page_id:str}/properties/{property_id:str}", content.property),
+        (get, "/v1/pages/{page_id:str}/properties/{property_id:path}", content.property),
         (
             get,
             "/v1/data_sources/{data_source_id:str}",

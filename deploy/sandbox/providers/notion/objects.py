@@ -7,6 +7,8 @@ from random import Random
 from typing import Final
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from deploy.sandbox.providers.notion.sample_names import (
     ADJECTIVES,
     COMPANIES,
@@ -25,7 +27,7 @@ from deploy.sandbox.providers.notion.values import (
     schema_of,
     value,
 )
-from deploy.sandbox.world import SandboxRow
+from deploy.sandbox.world import Rows, SandboxRow
 
 TABLES: Final = (
     (
@@ -55,6 +57,8 @@ TABLES: Final = (
         {"Severity": "select", "Opened": "date", "Stage": "status", "Notes": "rich_text"},
     ),
 )
+RELATED: Final = "Related"
+"""The relation of a page with many references."""
 HIDDEN_EVERY: Final = 17
 """Search misses every 17th row of the data sources, because Notion's search is not exhaustive."""
 
@@ -155,6 +159,28 @@ def page(seed: int, sources: list[SandboxRow], n: int, id_: str) -> Json:
         "public_url": None,
     }
     return {"show": show, "hidden": row and (n - n // 4) % HIDDEN_EVERY == HIDDEN_EVERY - 1}
+
+
+def with_references(rows: Rows, row: SandboxRow, count: int) -> SandboxRow:
+    """Return a page with ``count`` references in each kind of property that Notion cuts off."""
+    more = [uid(0, row.id, n) for n in range(count)]
+    pages, people = [[*rows[kind], *more][:count] for kind in ("pages", "users")]
+    numbers = [{"type": "number", "number": n} for n in range(count)]
+    log: list[Json] = []
+    for n in range(count):
+        log += rich_text(f"Line {n}. ")
+    values: dict[str, tuple[str, object]] = {
+        RELATED: ("relation", [{"id": id_} for id_ in pages]),
+        "Watchers": ("people", [person(id_) for id_ in people]),
+        "Log": ("rich_text", log),
+        "How many": ("rollup", {"type": "number", "number": count, "function": "count"}),
+        "Numbers": ("rollup", {"type": "array", "array": numbers, "function": "show_original"}),
+    }
+    show = row.body["show"]
+    properties = dict(show["properties"])
+    for name, (kind, value_) in values.items():
+        properties[name] = {"id": property_id(name), "type": kind, kind: value_}
+    return replace(row, body={**row.body, "show": {**show, "properties": properties}})
 
 
 def _row_of(source: SandboxRow, titled: Json, rng: Random) -> tuple[Json, Json]:

@@ -13,6 +13,9 @@ from shared.contracts.envelope import timestamp
 
 COVERED: Final = 7
 """One page in so many has a cover."""
+MOST_REFERENCES: Final = 25
+"""A page has at most so many references in each property. Only relations say that there are more.
+"""
 OBJECTS: Final = {"pages": "page", "data_sources": "data_source", "users": "user"}
 
 
@@ -27,6 +30,8 @@ def rendered(row: SandboxRow, request: SandboxRequest) -> Json:
         **_cover(row, request),
         "in_trash": row.archived,
     }
+    if "title" not in show:
+        told["properties"] = {name: _cut(one) for name, one in show["properties"].items()}
     if request.version == VERSIONS[0]:
         told["archived"] = row.archived
     return {"object": "data_source" if "title" in show else "page", "id": row.id, **told}
@@ -40,6 +45,25 @@ def _cover(row: SandboxRow, request: SandboxRequest) -> Json:
     signed = f"{link}?X-Amz-Expires=3600&X-Amz-Signature={token_hex(16)}"
     until = timestamp(request.world.clock.now() + 3600)
     return {"cover": {"type": "file", "file": {"url": signed, "expiry_time": until}}}
+
+
+def _cut(told: Json) -> Json:
+    kind = told["type"]
+    if kind == "rollup":
+        return {**told, "rollup": _cut_rollup(told["rollup"])}
+    if kind not in {"title", "rich_text", "people", "relation"}:
+        return told
+    here = {**told, kind: told[kind][:MOST_REFERENCES]}
+    if kind == "relation":
+        here["has_more"] = len(told[kind]) > MOST_REFERENCES
+    return here
+
+
+def _cut_rollup(rollup: Json) -> Json:
+    """Return what a rollup is over the references that the page has."""
+    if rollup["type"] == "array":
+        return {**rollup, "array": rollup["array"][:MOST_REFERENCES]}
+    return {**rollup, "number": min(rollup["number"], MOST_REFERENCES)}
 
 
 def title_of(rendered: Json) -> str:

@@ -26,10 +26,12 @@ OLD_VERSIONS: Final = ("2021-05-11", "2021-05-13", "2021-08-16", "2022-02-22", "
 class SandboxRequest(msgspec.Struct, frozen=True, kw_only=True):
     """Hold one request.
 
-    ``body`` is empty unless JSON came; ``path`` holds the variable parts of the path.
+    ``body`` is empty unless JSON came; ``path`` holds the variable parts of the path. ``root`` is
+    what comes before ``/v1`` in the address.
     """
 
     world: World
+    root: str
     method: str
     version: str
     token: Token | None
@@ -92,6 +94,7 @@ async def _answered(
             _count(world, token)
         request = SandboxRequest(
             world=world,
+            root=str(http.url).partition("/v1/")[0],
             method=http.method,
             version=_version(http.headers.get("notion-version"), http.url.path),
             token=token,

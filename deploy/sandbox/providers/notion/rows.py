@@ -8,9 +8,16 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from deploy.sandbox.providers.notion.objects import data_source, page, uid, user
+from deploy.sandbox.providers.notion.objects import (
+    data_source,
+    page,
+    uid,
+    user,
+    with_references,
+)
 from deploy.sandbox.providers.notion.values import Json, rich_text
 from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
+from shared.errors import BadRequest
 
 EPOCH: Final = int(datetime(2024, 3, 1, tzinfo=UTC).timestamp())
 SPAN_S: Final = 700 * 86_400
@@ -66,6 +73,11 @@ class SimulatedNotion:
         else:
             show["properties"] = _with_longer_title(show["properties"], words)
         return replace(row, modified=minute(at), body={**row.body, "show": show, "edits": edits})
+
+    def refer(self, rows: Rows, resource: str, row: SandboxRow, count: int) -> SandboxRow:
+        if resource != "pages":
+            raise BadRequest(f"{resource} have no references: use pages")
+        return with_references(rows, row, count)
 
     def archive(
         self,

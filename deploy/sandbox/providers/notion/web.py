@@ -69,7 +69,7 @@ def _text(value: Any) -> str:
             return "".join([part["plain_text"] for part in value])
         case list():
             return ", ".join(filter(None, map(_text, value)))
-        case {"name": text} | {"start": text}:
+        case {"name": text} | {"start": text} | {"function": text} | {"id": text}:
             return str(text)
         case _:
             return str(value)

@@ -26,6 +26,7 @@ from deploy.sandbox.providers.notion.tests.serving import (
 )
 from deploy.sandbox.world import Limit, World
 
+DEFAULT = SIMULATED.default.id
 Listing = Callable[..., Awaitable[Any]]
 
 
@@ -102,6 +103,30 @@ async def test_the_sdk_reads_single_objects(world: World) -> None:
     )
     assert (user["id"], me["id"]) == (user_id, session.reply["bot_id"])
     assert me["bot"]["workspace_name"] == SIMULATED.default.name
+
+
+async def test_the_sdk_reads_a_property_that_its_page_cuts_off(world: World) -> None:
+    made = world.mutate(DEFAULT, "pages", create=1, update=0, archive=0, references=40)
+    (id_,) = made["created"]
+    async with sdk(world) as (client, session):
+        page = await client.pages.retrieve(page_id=id_)
+        told = page["properties"]["Related"]
+        values = await collect(
+            client.pages.properties.retrieve, page_id=id_, property_id=told["id"], page_size=15
+        )
+        first = await client.pages.properties.retrieve(
+            page_id=id_, property_id=told["id"], page_size=15
+        )
+        link = first["property_item"]["next_url"]
+        second = (await session.http.get(link, headers=session.bearer)).json()
+        counted = await client.pages.properties.retrieve(
+            page_id=id_, property_id=page["properties"]["How many"]["id"], page_size=15
+        )
+    assert (len(told["relation"]), told["has_more"], len(values)) == (25, True, 40)
+    assert [value["relation"] for value in values[:25]] == told["relation"]
+    assert second["results"] == values[15:30]
+    assert page["properties"]["How many"]["rollup"]["number"] == 25
+    assert counted["property_item"]["rollup"]["type"] == "incomplete"
 
 
 async def test_the_sdk_exchanges_refreshes_introspects_and_revokes(world: World) -> None:
