@@ -270,6 +270,7 @@ def item_row(record: ConsumedRecord) -> dict[str, Any]:
         # Folded here, because SQLite's own functions fold only ASCII.
         # https://www.sqlite.org/lang_corefunc.html#lower
         row |= {"raw": bytes(body.raw), "name_folded": body.name.casefold(), "digest": digest}
+        row["truncated"] = msgspec.json.encode(body.truncated) if body.truncated else b""
     return row | {
         "connection_id": ref.connection_id,
         "resource": ref.resource,

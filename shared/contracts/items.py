@@ -27,6 +27,7 @@ from shared.contracts.vocabulary import (
     RawBytes,
     ResourceSlug,
     TombstoneReason,
+    Truncated,
 )
 
 PAGES_PER_CLAIM: Final = 1 << 20
@@ -56,6 +57,7 @@ class Item(
     modified_at: ProviderModifiedAt = None
     raw: Raw = None
     raw_bytes: RawBytes = None
+    truncated: Truncated = ()
 
 
 class ItemRef(msgspec.Struct, frozen=True, kw_only=True):

@@ -274,3 +274,11 @@ RawBytes = Annotated[
         examples=[1048576],
     ),
 ]
+Truncated = Annotated[
+    tuple[str, ...],
+    Meta(
+        description="The fields of `raw` of which the provider gave only the beginning, by its own "
+        "ids of them; empty if the item is complete.",
+        examples=[["title"]],
+    ),
+]

@@ -178,9 +178,11 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
-    """One item in full. ``missing`` says why it has no raw JSON, if it has none.
+    """One item in full.
 
-    ``stale`` says why its resource could not be read completely, ``complete`` when it last was.
+    ``missing`` says why it has no raw JSON, if it has none; ``truncated`` names the fields of it
+    that are not complete. ``stale`` says why its resource could not be read completely,
+    ``complete`` when it last was.
     """
 
     name: str
@@ -195,6 +197,7 @@ class ItemDetail(msgspec.Struct, frozen=True, kw_only=True):
     synced_at: Moment | None
     pieces: tuple[Piece, ...]
     missing: str | None
+    truncated: tuple[str, ...]
     api: str
     stale: str | None = None
     complete: Moment | None = None
@@ -223,6 +226,7 @@ def item_detail(
         synced_at=day(item.synced_at),
         pieces=() if empty else pieces(raw),
         missing=_why_missing(item.raw_bytes) if empty else None,
+        truncated=item.truncated,
         api=api,
         stale=stale.detail if stale else None,
         complete=day(stale.stale_since) if stale else None,

@@ -26,8 +26,8 @@ _TOGETHER: Final[Mapping[str, Json]] = {
     "ConnectionView": {"reason": None},
     "JobProgress": {**_NO_WAIT, "error": None},
     "KeyView": {"revoked_at": None},
-    "Item": {"raw_bytes": None},
-    "SyncedItem": {"raw_bytes": None},
+    "Item": {"raw_bytes": None, "truncated": []},
+    "SyncedItem": {"raw_bytes": None, "truncated": []},
     "ResourceState": {**_NO_WAIT, "error": None},
     "SyncView": _NO_WAIT,
 }

@@ -81,6 +81,7 @@ _SHOWN: Final = [items.c[name] for name in _FIELDS]
 _ANY_STALE: Final = exists(select(resources.c.resource).where(resources.c.stale.is_not(None)))
 _URL: Final = _FIELDS.index("url")
 _RAW: Final = _FIELDS.index("raw")
+_TRUNCATED: Final = _FIELDS.index("truncated")
 
 
 class ItemQuery(msgspec.Struct, frozen=True, kw_only=True):
@@ -279,4 +280,6 @@ def _synced(row: Sequence[Any]) -> SyncedItem:
     *values, synced_at = row
     values[_URL] = web_link(values[_URL])
     values[_RAW] = msgspec.Raw(values[_RAW] or b"null")
+    truncated = values[_TRUNCATED]  # mostly empty
+    values[_TRUNCATED] = msgspec.json.decode(truncated, type=tuple[str, ...]) if truncated else ()
     return SyncedItem(*values, synced_at=synced_at)

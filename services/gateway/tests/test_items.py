@@ -70,6 +70,7 @@ async def test_an_item_has_what_the_fetcher_sent_and_its_raw_record_unchanged(ap
         "modified_at": None,
         "version": 1,
         "raw_bytes": None,
+        "truncated": [],
         "synced_at": found["synced_at"],
     }
     assert found == expected
@@ -88,6 +89,7 @@ FULL: dict[str, Any] = {
     "modified_at": "2026-02-01T00:00:00Z",
     "raw": {"id": "full"},
     "raw_bytes": 7,
+    "truncated": ["title", "p:xQ"],
 }
 
 

@@ -154,6 +154,7 @@ async def add_items(
         "synced_at": "2026-06-03T10:00:00.000Z",
         "raw": b"{}",
         "raw_bytes": 2,
+        "truncated": b"",
         "digest": "d",
     }
     written = [ordinary | {"id": id_, "name": id_} | dict(row) for id_, row in sorted(rows.items())]

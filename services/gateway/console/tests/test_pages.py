@@ -348,6 +348,19 @@ async def test_an_id_with_slashes_has_a_page(
     assert "Deep" in await text(http, "/console/items/c1/records/app1/tbl1/rec1")
 
 
+async def test_an_item_that_the_provider_truncated_says_which_fields_are_incomplete(
+    http: httpx.AsyncClient, context: GatewayContext
+) -> None:
+    made = connection("c1", "notion")
+    await add_connection(context, made)
+    cut = {"truncated": b'["title","p:xQ"]'}
+    await add_items(context, made, "pages", {"cut": cut, "whole": {}})
+    assert "Incomplete: Notion gave only the beginning of title, p:xQ." in re.sub(
+        "<[^>]*>", "", await text(http, "/console/items/c1/pages/cut")
+    )
+    assert "Incomplete" not in await text(http, "/console/items/c1/pages/whole")
+
+
 async def test_the_chosen_colours_are_there_before_the_first_paint(http: httpx.AsyncClient) -> None:
     origin = {"origin": "http://localhost:8000"}
     assert "data-theme" not in await text(http, "/")
