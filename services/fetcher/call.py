@@ -48,6 +48,8 @@ EARLY_S: Final = 60.0
 AUTH_AWAY: Final = "auth_unavailable"
 AWAY_S: Final = 3.0
 """A short wait, because auth is usually just restarting."""
+NO_FAILURES: Final = frozenset({"rate_limited", AUTH_AWAY})
+"""Codes that are not the provider's failure: keep trying for as long as it takes."""
 NOT_THE_API: Final = "not_the_api"
 TOO_LARGE: Final = frozenset({413, 414, 431})
 """Statuses that mean that the request itself is too large. Waiting does not help, even if the

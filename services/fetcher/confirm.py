@@ -4,20 +4,23 @@ An item is deleted at once when the provider itself says that it is archived, in
 merged. When the provider refuses the item by its id (404 or 403), that is not enough: its part must
 have been read completely without it, which is why it was queued, and an item that the walk did find
 must be there in the same lookup. An answer without the item proves nothing.
+
+The job that does so in the background also completes the items that the provider truncated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import known_items, store, unconfirmed
+from services.fetcher import emit, known_items, store, truncated, unconfirmed
+from services.fetcher.complete import complete_some
 from services.fetcher.context import FetcherContext, JobRun
-from services.fetcher.emit import Emission, emission, send_dead_letters, tombstone, tombstones
+from services.fetcher.emit import Emission, send_dead_letters, tombstone, tombstones
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, new_job
 from services.fetcher.unconfirmed import ASK_AGAIN_S, Missing
@@ -38,22 +41,43 @@ log = structlog.get_logger()
 
 
 async def confirm(run: JobRun, context: FetcherContext) -> None:
-    """Take the next step of a job that asks in the background, and close it when the run ends.
+    """Take the next step of a job in the background, and close it when the run ends.
 
-    The job never waits while it holds the lane: it is closed, and another one continues later.
+    First it asks for what walks did not find, then it completes items; if the provider does not
+    answer the one, it may still answer the other. The job never waits while it holds the lane: it
+    is closed, and another one continues later.
     """
-    job, more, rest_s = run.job, False, 0.0
-    try:
-        if not run.ends:
-            before = clock.now() - ASK_AGAIN_S
-            more = await ask_some(run, context, asked_before=before)
-            more = more or await delete_some(run, context)
-    except Interruption as error:
-        log.info("confirmation_interrupted", job_id=job.id, reason=error.reason)
-        after_s = error.after_s if isinstance(error, RetryLater) else None
-        rest_s = max(INTERRUPTED_S, after_s or 0.0)
+    job = run.job
+    if job.cursor is None:
+        more, rest_s = await _step(run, context, _confirm_some)
+        job.cursor = None if more else {"rest_s": rest_s}
+        if more:
+            return
+    more, rest_s = await _step(run, context, complete_some)
     if not more:
+        rest_s = max(rest_s, (job.cursor or {})["rest_s"])
         await _close(run, context, rest_s=rest_s)
+
+
+async def _step(
+    run: JobRun,
+    context: FetcherContext,
+    take: Callable[[JobRun, FetcherContext], Awaitable[bool]],
+) -> tuple[bool, float]:
+    """Take a step; return whether there is more to do, and for how many seconds to rest if not."""
+    if run.ends:
+        return False, 0.0
+    try:
+        return await take(run, context), 0.0
+    except Interruption as error:
+        log.info("confirmation_interrupted", job_id=run.job.id, reason=error.reason)
+        after_s = error.after_s if isinstance(error, RetryLater) else None
+        return False, max(INTERRUPTED_S, after_s or 0.0)
+
+
+async def _confirm_some(run: JobRun, context: FetcherContext) -> bool:
+    before = clock.now() - ASK_AGAIN_S
+    return await ask_some(run, context, asked_before=before) or await delete_some(run, context)
 
 
 async def ask_some(
@@ -141,11 +165,9 @@ async def _ask(
     # The walk has already read and counted the control item.
     found = [record for record in lookup.records if record.id != control]
     async with context.database.write(lock=job.connection_id) as db:
-        known = await known_items.known(
-            db, job.connection_id, job.resource, [record.id for record in found]
-        )
+        before = await emit.known_before(db, job, found)
         page = msgspec.structs.replace(lookup, records=found)
-        emitted = emission(run, page, version=at, known=known)
+        emitted = emit.emission(run, page, version=at, before=before)
         gone = tuple(one.id for one in answers.gone)
         lane = await queries.record_pending(db, job, emitted.sent + gone)
         letters = await known_items.without_letter(
@@ -156,7 +178,7 @@ async def _ask(
     positions = await context.producer.send_all(emitted.messages + deletions)
     _count(job, emitted, positions, deleted=len(deletions))
     async with context.database.write(lock=job.connection_id) as db:
-        await known_items.record(db, job.connection_id, job.resource, emitted.read, lane=lane)
+        await emit.record(db, job, emitted, lane=lane)
         await known_items.record_dropped(
             db, job.connection_id, job.resource, lookup.rejected, version=at
         )
@@ -194,12 +216,18 @@ def _count(job: Job, emitted: Emission, positions: Mapping[int, int], *, deleted
 
 async def _close(run: JobRun, context: FetcherContext, *, rest_s: float) -> None:
     job, worked_s = run.job, clock.monotonic() - run.began
+    rest = max(rest_s, (SHARE - 1) * worked_s)
     async with context.database.write(lock=job.connection_id) as db:
+        now = clock.now()
+        times = []
         await unconfirmed.forget_found(db, job)
-        left = await unconfirmed.count(db, job)
-        due = await unconfirmed.next_to_ask(db, job, asked_before=clock.now() - ASK_AGAIN_S, most=1)
-        rest = max(rest_s, (SHARE - 1) * worked_s) if due or rest_s else ASK_AGAIN_S
-        await store.confirm_at(
-            db, job.connection_id, job.resource, clock.now() + rest if left else None
-        )
+        if await unconfirmed.count(db, job):
+            due = await unconfirmed.next_to_ask(db, job, asked_before=now - ASK_AGAIN_S, most=1)
+            times.append(now + (rest if due or rest_s else ASK_AGAIN_S))
+        await truncated.forget_obsolete(db, job)
+        next_try_at = await truncated.next_try_at(db, job)
+        if next_try_at is not None:
+            times.append(max(next_try_at, now + rest))
+        at = min(times, default=None)
+        await store.confirm_at(db, job.connection_id, job.resource, at)
         await transitions.finish(db, job, "done")

@@ -16,7 +16,7 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
 from services.fetcher.settings import GIVE_UP_AFTER_S, Runtime
 from shared import clock
-from shared.connector import Connector, PartSchema
+from shared.connector import Completes, Connector, PartSchema
 from shared.contracts.connections import Connection
 from shared.contracts.items import version
 from shared.db import Database
@@ -159,6 +159,11 @@ class JobRun(LaneRun):
     call: ProviderCall
     part: WalkedPart | None = None
     failed: int = 0
+
+    @property
+    def completes(self) -> Completes | None:
+        """Return the connector if its provider truncates objects, so that it can complete them."""
+        return self.connector if isinstance(self.connector, Completes) else None
 
 
 def open_lane_run(job: Job, source: Connection, context: FetcherContext) -> LaneRun:

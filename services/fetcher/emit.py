@@ -11,10 +11,13 @@ from hashlib import blake2b
 from typing import Final
 
 import msgspec
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.fetcher import known_items, truncated
 from services.fetcher.context import FetcherContext, JobRun, LaneRun
 from services.fetcher.jobs.queries import Job
-from services.fetcher.known_items import KnownItem, ReadItems
+from services.fetcher.known_items import KnownItem, LaneDigest, ReadItems
+from services.fetcher.truncated import Cut, TruncatedItem, to_complete
 from shared.connector import Gone, Lookup, Page, Record, Rejected
 from shared.contracts import items
 from shared.contracts.connections import Connection
@@ -34,62 +37,109 @@ MALFORMED: Final = "malformed_record"
 _DEAD_LETTERS: Final = dead_letters(ITEMS)
 
 
+class Before(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold what we know of a page's records, by id.
+
+    ``truncated`` has the rows of those that the provider truncates.
+    """
+
+    known: Mapping[str, KnownItem] = {}
+    truncated: Mapping[str, TruncatedItem] = {}
+
+
 class Emission(msgspec.Struct, frozen=True, kw_only=True):
     """The messages of a page, and what they change in our records.
 
     ``sent`` holds the ids of ``messages``, ``read`` what we know of the page's ids from now on.
-    ``new`` counts the ids that this walk had not read before. ``receipt`` is the job's receipt with
-    this page added.
+    ``new`` counts the ids that this walk had not read before. ``cuts`` are the truncated records to
+    complete; those that readers have whole are not among ``messages``. ``receipt`` is the job's
+    receipt with this page added.
     """
 
     messages: list[Message]
     sent: tuple[str, ...]
     read: ReadItems
     new: int
+    cuts: list[Cut]
     receipt: Receipt
 
 
+async def known_before(db: AsyncConnection, job: Job, records: Sequence[Record]) -> Before:
+    ids = [record.id for record in records]
+    known = await known_items.known(db, job.connection_id, job.resource, ids)
+    short = [record.id for record in records if record.truncated]
+    return Before(known=known, truncated=await truncated.rows(db, job, short) if short else {})
+
+
 def emission(
-    run: JobRun,
-    page: Page | Lookup,
-    *,
-    version: int,
-    known: Mapping[str, KnownItem],
-    always: bool = False,
+    run: JobRun, page: Page | Lookup, *, version: int, before: Before, always: bool = False
 ) -> Emission:
-    """Compare the records of a page with what is ``known`` of their ids.
+    """Compare the records of a page with what we know of them.
 
     With ``always``, those that have not changed are sent too.
     """
     job, source = run.job, run.source
     messages: dict[str, Message] = {}
-    changed: list[KnownItem] = []
-    unchanged: list[KnownItem] = []
+    sent: list[KnownItem] = []
+    kept: list[KnownItem] = []
+    cuts: list[Cut] = []
     new = oversized = 0
     floor, at = job.first_version or 0, timestamp()
     here = run.part.id if run.part else None
     for record in _records(page, run.runtime.web_url):
-        before = known.get(record.id)
-        if before is None or before.version < floor:
-            new += 1
+        known = before.known.get(record.id)
+        new += known is None or known.version < floor
         digest = content_digest(record)
+        changed = always or known is None or known.digest != digest
+        if record.truncated and run.completes:
+            cut = to_complete(record, digest, known, before.truncated.get(record.id))
+            cuts += [cut] if cut else []
+            changed = cut is not None and not cut.whole
         read = KnownItem(record.id, digest, version, _owner(record) or here)
-        if before is not None and before.digest == digest and not always:
-            unchanged.append(read)
+        (sent if changed else kept).append(read)
+        if not changed:
             continue
-        changed.append(read)
         messages[record.id], size = _message(
             source, job, record, version=version, digest=digest, at=at
         )
         oversized += size > MAX_BYTES
-    receipt = _added(job.receipt, page, emitted=len(messages), oversized=oversized)
+    held = sum(cut.whole for cut in cuts)
+    receipt = _added(job.receipt, page, emitted=len(messages), held=held, oversized=oversized)
     return Emission(
         messages=list(messages.values()),
         sent=tuple(messages),
-        read=ReadItems(changed=changed, unchanged=unchanged, before=known),
+        read=ReadItems(changed=sent, unchanged=kept, before=before.known),
         new=new,
+        cuts=cuts,
         receipt=receipt,
     )
+
+
+async def record(
+    db: AsyncConnection, job: Job, emitted: Emission, *, lane: LaneDigest | None
+) -> None:
+    """Save what we know now of a page's records, and queue those to complete.
+
+    ``lane`` is the lane's digest as of before they were sent; it may be None if none was.
+    """
+    await known_items.record(db, job.connection_id, job.resource, emitted.read, lane=lane)
+    if emitted.cuts:
+        await truncated.queue(db, job, emitted.cuts)
+
+
+def completed(run: JobRun, record: Record, *, version: int) -> tuple[Message, bytes, Receipt]:
+    """Return the message of a record that was completed, its digest, and the receipt with it."""
+    (moved,) = _records(Lookup(records=[record]), run.runtime.web_url)
+    digest, receipt = content_digest(moved), run.job.receipt
+    message, size = _message(
+        run.source, run.job, moved, version=version, digest=digest, at=timestamp()
+    )
+    more = msgspec.structs.replace(
+        receipt,
+        emitted=receipt.emitted + 1,
+        oversized=receipt.oversized + (size > MAX_BYTES),
+    )
+    return message, digest, more
 
 
 def _owner(record: Record) -> str | None:
@@ -183,6 +233,9 @@ def content_digest(record: Record) -> bytes:
     content = fields.pop("content")
     for whereabouts in ("part", "replaces", "odd"):
         del fields[whereabouts]
+    if not record.truncated:
+        # A complete item has the digest that it had before there was such a field.
+        del fields["truncated"]
     if content is not None:
         fields["raw"] = content
     return blake2b(SORTED.encode(fields), digest_size=16).digest()
@@ -205,6 +258,7 @@ def _message(
         created_at=record.created_at,
         modified_at=record.modified_at,
         raw=record.raw,
+        truncated=record.truncated,
     )
     value = PLAIN.encode(item)
     size = len(value)
@@ -215,7 +269,9 @@ def _message(
     return items.upsert(item, value, digest=digest.hex(), at=at), size
 
 
-def _added(receipt: Receipt, page: Page | Lookup, *, emitted: int, oversized: int) -> Receipt:
+def _added(
+    receipt: Receipt, page: Page | Lookup, *, emitted: int, held: int, oversized: int
+) -> Receipt:
     reasons = dict(receipt.drop_reasons)
     if page.rejected:
         reasons[MALFORMED] = reasons.get(MALFORMED, 0) + len(page.rejected)
@@ -226,7 +282,7 @@ def _added(receipt: Receipt, page: Page | Lookup, *, emitted: int, oversized: in
         receipt,
         read=receipt.read + len(page.records) + len(page.rejected),
         emitted=receipt.emitted + emitted,
-        unchanged=receipt.unchanged + len(page.records) - emitted,
+        unchanged=receipt.unchanged + len(page.records) - emitted - held,
         oversized=receipt.oversized + oversized,
         dropped=receipt.dropped + len(page.rejected),
         drop_reasons=reasons,

@@ -1,7 +1,7 @@
-"""Finish a walk: queue what it did not find, ask for some of it by id, and close the job.
+"""Finish a walk: ask by id for some of what it did not find, complete some items, close the job.
 
-Whatever is still in the queue then is asked for in the background: it neither keeps the sync open
-nor makes it incomplete.
+Whatever is still in the two queues then is asked for in the background: it neither keeps the sync
+open nor makes it incomplete.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import confirm, known_items, parts, store, unconfirmed, unreached
+from services.fetcher import confirm, known_items, parts, store, truncated, unconfirmed, unreached
+from services.fetcher.complete import complete_some
 from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, new_job
@@ -31,21 +32,27 @@ provider since that page was read is missing."""
 MOST_ASKED: Final = 200
 """The most ids that a load asks for itself: people expect to see a day's few deletions when it
 ends."""
+MOST_COMPLETED: Final = 50
+"""The most steps that a load takes to complete truncated items: small accounts are whole at once.
+"""
 
 log = structlog.get_logger()
 
 
 async def finish(run: JobRun, context: FetcherContext) -> None:
-    """Take the next step: queue what was not found, ask for some of it, close the job."""
+    """Take the next step: queue what was not found, ask for some of it, complete, close the job."""
     job = run.job
     asked = (job.cursor or {}).get("asked")
     if asked is None:
         await _queue(run, context)
     elif asked < MOST_ASKED and await _asked_some(run, context, asked):
         return
-    elif not await confirm.delete_some(run, context, end_run=run.ends):
+    elif not (
+        await confirm.delete_some(run, context, end_run=run.ends)
+        or await _completed_some(run, context)
+    ):
         async with context.database.write(lock=job.connection_id) as db:
-            await _close(db, job)
+            await _close(db, run)
 
 
 async def _queue(run: JobRun, context: FetcherContext) -> None:
@@ -53,11 +60,15 @@ async def _queue(run: JobRun, context: FetcherContext) -> None:
     async with context.database.write(lock=job.connection_id) as db:
         flawed = await parts.not_whole(db, job)
         await unconfirmed.add_missing(db, job, whole=not flawed)
-        if await unconfirmed.count(db, job):
+        left = await unconfirmed.count(db, job)
+        if run.completes:
+            await truncated.forget_obsolete(db, job)
+            left += await truncated.count(db, job)
+        if left:
             job.cursor = {**FINISHING, "asked": 0}
             await transitions.advance(db, job, end_run=False, told=False)
         else:
-            await _close(db, job)
+            await _close(db, run)
 
 
 async def _asked_some(run: JobRun, context: FetcherContext, asked: int) -> bool:
@@ -76,8 +87,24 @@ async def _asked_some(run: JobRun, context: FetcherContext, asked: int) -> bool:
     return more
 
 
-async def _close(db: AsyncConnection, job: Job) -> None:
+async def _completed_some(run: JobRun, context: FetcherContext) -> bool:
+    """Take a step to complete an item; return False when this job should take no more."""
+    job = run.job
+    cursor = job.cursor or {}
+    taken = cursor.get("completed", 0)
+    if taken >= MOST_COMPLETED:
+        return False
+    job.cursor = {**cursor, "completed": taken + 1}
+    try:
+        return await complete_some(run, context, end_run=run.ends)
+    except Interruption as error:
+        log.info("confirmation_interrupted", job_id=job.id, reason=error.reason)
+        return False
+
+
+async def _close(db: AsyncConnection, run: JobRun) -> None:
     """Close the job: it is complete if all of its parts are."""
+    job = run.job
     flawed = await parts.not_whole(db, job)
     failed = bool(flawed) and not await parts.anything_read(db, job)
     ended, left = await parts.outcomes(db, job), await unconfirmed.count(db, job)
@@ -85,7 +112,12 @@ async def _close(db: AsyncConnection, job: Job) -> None:
     begun_at = await parts.oldest_page_at(db, job)
     as_of = None if begun_at is None else timestamp(begun_at)
     job.receipt = msgspec.structs.replace(
-        job.receipt, parts=ended, unconfirmed=left, held=held, as_of=as_of
+        job.receipt,
+        parts=ended,
+        unconfirmed=left,
+        held=held,
+        truncated=await truncated.count(db, job) if run.completes else 0,
+        as_of=as_of,
     )
     error = _dropped(job.receipt.dropped) if job.receipt.dropped else None
     if flawed:
@@ -98,11 +130,18 @@ async def _close(db: AsyncConnection, job: Job) -> None:
         await parts.forget_others(db, job)
     if not failed:
         await store.lane_loaded(db, job.connection_id, job.resource, loaded=True)
-    now = clock.now() if left else None
-    await store.confirm_at(db, job.connection_id, job.resource, now)
+    await _ask_later(db, job, unconfirmed=left)
     await transitions.finish(db, job, _outcome(error, failed=failed), error)
     if begun_at is not None and not failed and clock.now() - begun_at > OLD_S:
         await _follow_up(db, job)
+
+
+async def _ask_later(db: AsyncConnection, job: Job, *, unconfirmed: int) -> None:
+    """Set when the background goes on, if something is left that may be confirmed or completed."""
+    at = clock.now() if unconfirmed else None
+    if at is None and job.receipt.truncated:
+        at = await truncated.next_try_at(db, job)
+    await store.confirm_at(db, job.connection_id, job.resource, at)
 
 
 async def _follow_up(db: AsyncConnection, job: Job) -> None:

@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from services.fetcher import parts, unreached, walk
-from services.fetcher.call import AUTH_AWAY
+from services.fetcher.call import AUTH_AWAY, NO_FAILURES
 from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.queries import Job
@@ -31,8 +31,6 @@ FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 300.0
 # A shorter wait costs less in the slot than giving the job back and claiming it again.
 DEFER_OVER_S: Final = 2.0
-NO_FAILURES: Final = frozenset({"rate_limited", AUTH_AWAY})
-"""Codes that are not the provider's failure: keep trying for as long as it takes."""
 
 log = structlog.get_logger()
 

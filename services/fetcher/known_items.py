@@ -111,6 +111,11 @@ _RECORD_UNCHANGED: Final = _recording(_SEEN)
 _FORGET: Final = delete(known_items).where(
     *(column == bindparam(column.name) for column in known_items.primary_key)
 )
+_SENT: Final = (
+    update(known_items)
+    .where(*(column == bindparam(f"of_{column.name}") for column in known_items.primary_key))
+    .values(digest=bindparam("sent"))
+)
 _INVALIDATE: Final = upsert(known_items).on_conflict_do_update(
     index_elements=["connection_id", "resource", "id"], set_={"digest": b""}
 )
@@ -201,6 +206,23 @@ async def _save_digest(
         },
     )
     return saved.rowcount == 1
+
+
+async def record_sent(
+    db: AsyncConnection, connection_id: str, resource: str, id_: str, *, was: bytes, digest: bytes
+) -> None:
+    """Record that an item was sent with another digest than it ``was``, though no walk read it.
+
+    If the item was invalidated or deleted meanwhile, it stays so.
+    """
+    present = (await known(db, connection_id, resource, [id_])).get(id_)
+    if present is None or present.digest != was:
+        return
+    sent = msgspec.structs.replace(present, digest=digest)
+    lane = await lane_digest(db, connection_id, resource)
+    await _save_digest(db, connection_id, resource, lane, lane.replaced([present], [sent]))
+    key = {"of_connection_id": connection_id, "of_resource": resource, "of_id": id_}
+    await db.execute(_SENT, {**key, "sent": digest})
 
 
 async def invalidate(

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from services.fetcher import known_items, parts, store, unconfirmed
+from services.fetcher import known_items, parts, store, truncated, unconfirmed
 from services.fetcher.context import FetcherContext, LaneRun
 from services.fetcher.emit import tombstone
 from services.fetcher.jobs import queries, transitions
@@ -38,6 +38,7 @@ async def purge(run: LaneRun, context: FetcherContext) -> None:
             await store.lane_loaded(db, job.connection_id, job.resource, loaded=False)
             await parts.forget_lane(db, job.connection_id, job.resource)
             await unconfirmed.forget_lane(db, job)
+            await truncated.forget_lane(db, job)
             await store.confirm_at(db, job.connection_id, job.resource, None)
             await known_items.forget_dropped(db, job.connection_id, job.resource)
             await transitions.finish(db, job, "done")

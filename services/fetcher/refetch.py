@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
+from msgspec.structs import replace
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import known_items
+from services.fetcher import emit, known_items
 from services.fetcher.context import FetcherContext, JobRun
-from services.fetcher.emit import Emission, emission, send_dead_letters, tombstones
+from services.fetcher.emit import Before, Emission, send_dead_letters, tombstones
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
+from shared.connector import Lookup
 
 # Ids per checkpoint. Where a provider has no batch read, each of them takes a call.
 CHUNK: Final = 50
@@ -28,10 +30,8 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     gone = [one for one in lookup.gone if one.id in ids[:CHUNK]]
     deleted = tuple(one.id for one in gone)
     async with context.database.write(lock=job.connection_id) as db:
-        known = await known_items.known(
-            db, job.connection_id, job.resource, [record.id for record in lookup.records]
-        )
-        emitted = emission(run, lookup, version=at, known=known, always=True)
+        before = await _before(db, run, lookup)
+        emitted = emit.emission(run, lookup, version=at, before=before, always=True)
         lane = await queries.record_pending(db, job, emitted.sent + deleted)
     await send_dead_letters(run, context, lookup.rejected)
     deletions = tombstones(run, gone, version=at)
@@ -40,7 +40,7 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
     _count(job, emitted, deleted=len(gone))
     job.cursor = {"ids": ids[CHUNK:]}
     async with context.database.write(lock=job.connection_id) as db:
-        await known_items.record(db, job.connection_id, job.resource, emitted.read, lane=lane)
+        await emit.record(db, job, emitted, lane=lane)
         await known_items.forget(db, job.connection_id, job.resource, deleted)
         if ids[CHUNK:]:
             await transitions.advance(db, job, end_run=run.ends)
@@ -48,9 +48,19 @@ async def refetch(run: JobRun, context: FetcherContext) -> None:
             await transitions.finish(db, job, "done")
 
 
+async def _before(db: AsyncConnection, run: JobRun, lookup: Lookup) -> Before:
+    """Return what we know of the records, as if lists had given the truncated ones differently.
+
+    Everything is sent again, but what readers have whole is completed first.
+    """
+    before = await emit.known_before(db, run.job, lookup.records)
+    rows = {id_: replace(row, listed=b"") for id_, row in before.truncated.items()}
+    return replace(before, truncated=rows)
+
+
 def _count(job: Job, emitted: Emission, *, deleted: int) -> None:
     job.pages += 1
     job.items += len(emitted.sent)
     job.attempts, job.failing_since, job.pending_ids = 0, None, ()
     receipt = emitted.receipt
-    job.receipt = msgspec.structs.replace(receipt, deleted=receipt.deleted + deleted)
+    job.receipt = replace(receipt, deleted=receipt.deleted + deleted)

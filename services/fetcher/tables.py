@@ -225,6 +225,41 @@ unconfirmed = Table(
     sqlite_with_rowid=False,
 )
 
+truncated = Table(
+    "truncated",
+    metadata,
+    Column("connection_id", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("id", Key, nullable=False),
+    Column("listed", LargeBinary, nullable=False),
+    Column("sent", LargeBinary, nullable=False),
+    Column("whole", Boolean, nullable=False),
+    Column("standing", String, nullable=False),
+    Column("fields", Text, nullable=False),
+    Column("cursor", Text, nullable=False),
+    Column("pieces", Integer, nullable=False),
+    Column("size", Big, nullable=False),
+    Column("restarts", Integer, nullable=False),
+    Column("next_try_at", Float, nullable=False),
+    Column("failing_since", Float, nullable=True),
+    PrimaryKeyConstraint("connection_id", "resource", "id"),
+    Index("truncated_by_age", "connection_id", "resource", "standing", "next_try_at", "id"),
+    sqlite_with_rowid=False,
+)
+
+truncated_pieces = Table(
+    "truncated_pieces",
+    metadata,
+    Column("connection_id", Key, nullable=False),
+    Column("resource", Key, nullable=False),
+    Column("id", Key, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("field", String, nullable=False),
+    Column("following", LargeBinary, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("connection_id", "resource", "id", "number"),
+)
+
 workers = Table(
     "workers",
     metadata,

@@ -13,9 +13,9 @@ from typing import Final
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import known_items, parts, unconfirmed
+from services.fetcher import emit, known_items, parts, unconfirmed
 from services.fetcher.context import FetcherContext, JobRun
-from services.fetcher.emit import SORTED, Emission, emission, send_dead_letters
+from services.fetcher.emit import SORTED, Emission, send_dead_letters
 from services.fetcher.finish import FINISHING
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
@@ -105,10 +105,8 @@ async def _page(run: JobRun, context: FetcherContext, part: WalkedPart) -> None:
     page = await _read(run, context, part)
     failpoint("after_page")
     async with context.database.write(lock=job.connection_id) as db:
-        known = await known_items.known(
-            db, job.connection_id, job.resource, [record.id for record in page.records]
-        )
-        emitted = emission(run, page, version=at, known=known)
+        before = await emit.known_before(db, job, page.records)
+        emitted = emit.emission(run, page, version=at, before=before)
         lane = await queries.record_pending(db, job, emitted.sent) if emitted.sent else None
         letters = await known_items.without_letter(
             db, job.connection_id, job.resource, page.rejected
@@ -195,7 +193,7 @@ async def _checkpoint(
         part.page_size = min(run.runtime.provider.page_size, part.page_size * 2)
     context.schemas.keep(job.id, page.schemas)
     async with context.database.write(lock=job.connection_id) as db:
-        await known_items.record(db, job.connection_id, job.resource, emitted.read, lane=lane)
+        await emit.record(db, job, emitted, lane=lane)
         if page.rejected:
             await known_items.record_dropped(
                 db, job.connection_id, job.resource, page.rejected, version=run.version

@@ -6,11 +6,13 @@ cursors and emits its records.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from shared.connector.interruptions import Interruption
     from shared.connector.provider import Bucket
 
@@ -61,7 +63,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     parent, which is not always the part that it was found in; None means that part. ``replaces``
     holds the ids of objects that were merged into it, as far as the record names them. ``odd``
     names the fields beside the content (a time, a link, a name) that the provider sent in an
-    unexpected form: they are null here, and ``raw`` has them.
+    unexpected form: they are null here, and ``raw`` has them. ``truncated`` names the fields of
+    ``raw`` of which the provider gave only the beginning, by names that stay when people rename
+    them.
     """
 
     id: str
@@ -75,6 +79,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     part: str | None = None
     replaces: tuple[str, ...] = ()
     odd: tuple[str, ...] = ()
+    truncated: tuple[str, ...] = ()
 
 
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
@@ -156,6 +161,16 @@ class Lookup(msgspec.Struct, frozen=True, kw_only=True):
     absent: list[str] = []
 
 
+class FieldPiece(msgspec.Struct, frozen=True, kw_only=True):
+    """A piece of a truncated field, in a form of the connector's own.
+
+    ``body`` is JSON; ``cursor`` is the place of the next piece, None after the last one.
+    """
+
+    body: Any
+    cursor: Cursor | None
+
+
 class Call(Protocol):
     """Send a request for the connection: wait for quota, add the token, refresh it on a 401."""
 
@@ -203,5 +218,29 @@ class Connector(Protocol):
         """Return the limits that an answer states, under the names of the provider's buckets.
 
         They replace the numbers that ``Provider.buckets`` started with.
+        """
+        ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """Extend a connector whose provider truncates objects (``Record.truncated``)."""
+
+    async def piece(
+        self, call: Call, resource: str, id_: str, field: str, cursor: Cursor | None
+    ) -> FieldPiece:
+        """Read a piece of a truncated field of the object ``id_``, with one call.
+
+        A cursor of None means the field's first piece, whatever the list has already given.
+        """
+        ...
+
+    def completed(
+        self, resource: str, raw: dict[str, Any], pieces: Mapping[str, Sequence[Any]]
+    ) -> Record:
+        """Return the record of ``raw``, as a list gave it, with whole fields in their places.
+
+        ``pieces`` maps each field that was read to its pieces. What is still not complete stands in
+        the record's ``truncated``.
         """
         ...

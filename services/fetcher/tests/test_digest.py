@@ -33,6 +33,7 @@ def test_every_other_change_changes_the_digest() -> None:
         replace(APPLE, url=None),
         replace(APPLE, created_at=None),
         replace(APPLE, modified_at=None),
+        replace(APPLE, truncated=("n",)),
     ]
     assert len({content_digest(APPLE), *map(content_digest, changed)}) == len(changed) + 1
 
@@ -41,3 +42,8 @@ def test_where_nothing_else_is_said_all_of_raw_is_content_in_any_order() -> None
     plain = replace(APPLE, content=None)
     assert content_digest(replace(plain, raw={"seen": "today", "n": 1})) == content_digest(plain)
     assert content_digest(replace(plain, raw={"n": 1, "seen": "tomorrow"})) != content_digest(plain)
+
+
+def test_no_release_changes_the_digest_of_an_item_that_is_the_same() -> None:
+    """Otherwise the first sync after an upgrade would send every item again."""
+    assert content_digest(APPLE).hex() == "9494c4c84599969cf190f1c73e25923a"
