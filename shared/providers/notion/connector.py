@@ -8,6 +8,7 @@ search finds, the list of data sources (by search, too), and the rows of each da
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -18,6 +19,7 @@ from shared.connector import (
     Call,
     Connector,
     Cursor,
+    FieldPiece,
     Gone,
     Interruption,
     Lookup,
@@ -25,12 +27,13 @@ from shared.connector import (
     Part,
     PartSchema,
     Place,
+    Record,
     Reject,
     Request,
     Response,
 )
-from shared.providers.notion import VERSION
-from shared.providers.notion.mapping import in_trash, read, sources
+from shared.providers.notion import PROVIDER, VERSION
+from shared.providers.notion.mapping import completed, in_trash, property_values, read, sources
 from shared.providers.notion.problems import FORBIDDEN, GONE, malformed, problem
 from shared.providers.notion.walk import Rows
 
@@ -86,6 +89,28 @@ class NotionConnector:
                 found.append(one)
         records, rejected = read(KINDS[resource], found)
         return Lookup(records=records, rejected=rejected, gone=gone, absent=absent)
+
+    async def piece(
+        self,
+        call: Call,
+        resource: str,  # noqa: ARG002  # only pages have properties with values
+        id_: str,
+        field: str,
+        cursor: Cursor | None,
+    ) -> FieldPiece:
+        path = f"/v1/pages/{quote(id_, safe='')}/properties/{quote(field, safe='')}"
+        params = [("page_size", str(PROVIDER.page_size))]
+        if cursor:
+            params.append(("start_cursor", cursor["at"]))
+        return _piece(await _ask(call, _get(path, *params), CONTENT))
+
+    def completed(
+        self,
+        resource: str,  # noqa: ARG002  # only pages are truncated
+        raw: dict[str, Any],
+        pieces: Mapping[str, Sequence[Any]],
+    ) -> Record:
+        return completed(raw, pieces)
 
     def problem(self, response: Response) -> Interruption | None:
         return problem(response)
@@ -208,6 +233,29 @@ async def _one(call: Call, resource: str, id_: str) -> Any:
         raise malformed("it is not a JSON object")
     # The id of the request would make every read look like a change.
     return {name: value for name, value in answer.body.items() if name != "request_id"}
+
+
+def _piece(answer: Response) -> FieldPiece:
+    """Return a list of property items as a piece.
+
+    Raises:
+        Reject: the property is not a list: it has been given another type meanwhile.
+        RetryLater: it is not an answer of Notion's.
+    """
+    body = answer.body
+    if isinstance(body, dict) and body.get("object") == "property_item":
+        reason = "The property has another type now."
+        raise Reject(reason, code="type_changed")
+    listing = _listing(answer)
+    about = body.get("property_item") if isinstance(body, dict) else None
+    try:
+        kind: str = about["type"]  # type: ignore[index]  # what has another shape is malformed
+        piece = {"type": kind, "values": property_values(kind, listing.results)}
+        if kind == "rollup":
+            piece["rollup"] = about["rollup"]  # type: ignore[index]  # as above
+    except (KeyError, TypeError) as error:
+        raise malformed("it is not a list of property items") from error
+    return FieldPiece(body=piece, cursor=None if listing.at is None else {"at": listing.at})
 
 
 def _get(path: str, *params: tuple[str, str]) -> Request:

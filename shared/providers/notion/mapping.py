@@ -5,10 +5,13 @@ Each object is read by itself, so that an odd one does not take its page with it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
+from msgspec.structs import replace
 
 from shared.connector import Record, Rejected
 from shared.contracts.items import provider_time
@@ -17,6 +20,9 @@ UNTITLED: Final = "Untitled"
 """The word that Notion itself shows for a page without a title."""
 FILED: Final = ("cover", "icon")
 """Fields of an object, beside its properties, that may be a file."""
+LISTED: Final = 25
+"""Notion gives so many references of a property with a page, and the others only with the property:
+https://developers.notion.com/reference/retrieve-a-page-property"""
 LONGEST_ID: Final = 200
 """Notion's ids are UUIDs of 36 characters. Only something absurd is refused."""
 
@@ -42,7 +48,7 @@ def page(found: dict[str, Any]) -> Record:
         if isinstance(value, dict) and value.get("type") == "title":
             title = value.get("title")
             break
-    return _titled(found, title)
+    return replace(_titled(found, title), truncated=_truncated(properties))
 
 
 def data_source(found: dict[str, Any]) -> Record:
@@ -80,6 +86,34 @@ def read(kind: str, results: Iterable[Any]) -> tuple[list[Record], list[Rejected
     return records, rejected
 
 
+def completed(raw: dict[str, Any], pieces: Mapping[str, Sequence[Any]]) -> Record:
+    """Return a page with the properties in ``pieces`` whole; the others stay truncated."""
+    properties = dict(raw["properties"])
+    done = set()
+    for name, told in properties.items():
+        id_ = _property_id(told) or ""
+        whole = _whole(told, pieces[id_]) if id_ in pieces else None
+        if whole is not None:
+            properties[name] = whole
+            done.add(id_)
+    left = tuple(id_ for id_ in _truncated(raw["properties"]) if id_ not in done)
+    return replace(page({**raw, "properties": properties}), truncated=left)
+
+
+def property_values(kind: str, results: Iterable[Any]) -> list[Any]:
+    """Return what the items of a property hold. For a rollup, each has a type of its own."""
+    if kind != "rollup":
+        return [item[kind] for item in results]
+    values = []
+    for item in results:
+        inner = item["type"]
+        value = item[inner]
+        # An item holds one value of a list, where a page has the list.
+        listed = inner in {"title", "rich_text", "people", "relation"}
+        values.append({"type": inner, inner: [value] if listed else value})
+    return values
+
+
 def sources(results: Iterable[Any]) -> list[tuple[str, str]]:
     """Return id and title of the data sources in ``results``, whatever else is wrong with them."""
     found = []
@@ -105,6 +139,61 @@ def _title(source: dict[str, Any]) -> str:
     text = _text(source.get("title", []))
     title = UNTITLED if text == "" else text or ""
     return " ".join(title.replace("\0", "").split())[:100]
+
+
+def _truncated(properties: dict[str, Any]) -> tuple[str, ...]:
+    """Return the decoded ids of the properties that are cut off, or may be."""
+    told = [one for one in properties.values() if _property_id(one) is not None]
+    # A rollup does not say of which relation it is made.
+    over_cut = any(one.get("type") == "relation" and _is_cut(one) for one in told)
+    return tuple(unquote(one["id"]) for one in told if _is_cut(one, over_cut=over_cut))
+
+
+def _property_id(told: Any) -> str | None:
+    id_ = told.get("id") if isinstance(told, dict) else None
+    return unquote(id_) if isinstance(id_, str) else None
+
+
+def _is_cut(told: dict[str, Any], *, over_cut: bool = False) -> bool:
+    match told:
+        case {"type": "relation", "has_more": bool(more)}:
+            return more
+        case {"type": "title" | "rich_text" | "people" | "relation" as kind}:
+            return _is_full(told.get(kind))
+        case {"type": "rollup", "rollup": {"type": "incomplete"}}:
+            return True
+        case {"type": "rollup", "rollup": {"type": "array" | "number" | "date", **rollup}}:
+            return over_cut or _is_full(rollup.get("array"))
+        case _:
+            return False
+
+
+def _is_full(value: Any) -> bool:
+    """Return whether a list ends where Notion cuts. Nothing else says that it is cut."""
+    if not isinstance(value, list):
+        return False
+    mentions = [one for one in value if isinstance(one, dict) and one.get("type") == "mention"]
+    return LISTED in {len(value), len(mentions)}
+
+
+def _whole(told: dict[str, Any], pieces: Sequence[Any]) -> dict[str, Any] | None:
+    """Return a property with all that its pieces hold, None if they do not complete it."""
+    kind = told["type"]
+    if any(piece["type"] != kind for piece in pieces):
+        return None
+    values = list(chain.from_iterable(piece["values"] for piece in pieces))
+    if kind == "relation":
+        return {**told, "relation": values, "has_more": False}
+    if kind != "rollup":
+        return {**told, kind: values}
+    # What is computed stands with the last piece, and the values themselves only in an array.
+    match pieces[-1]["rollup"]:
+        case {"type": "array", **others}:
+            return {**told, "rollup": {**others, "type": "array", "array": values}}
+        case {"type": "number" | "date"} as computed:
+            return {**told, "rollup": computed}
+        case _:
+            return None
 
 
 def _titled(found: dict[str, Any], title: Any) -> Record:
@@ -161,7 +250,7 @@ def _content(found: dict[str, Any]) -> dict[str, Any] | None:
 
 def _may_hold(told: Any) -> bool:
     """Return whether a property may hold files: itself, or as a rollup of such properties."""
-    return isinstance(told, dict) and told.get("type") in {"files", "rollup"}
+    return isinstance(told, dict) and told.get("type") in ("files", "rollup")
 
 
 def _unsigned(value: Any) -> Any:

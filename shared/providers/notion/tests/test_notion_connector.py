@@ -3,6 +3,7 @@
 import json
 from collections import Counter
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import msgspec
@@ -14,9 +15,11 @@ from deploy.sandbox.providers.notion.sample_names import NASTY
 from deploy.sandbox.providers.notion.tests.serving import Fault, live
 from deploy.sandbox.world import Limit, World
 from shared.connector import (
+    Completes,
     Gone,
     Part,
     Place,
+    Record,
     Reject,
     Request,
     Response,
@@ -26,7 +29,7 @@ from shared.connector import (
 from shared.providers.notion import PROVIDER, VERSION
 from shared.providers.notion.connector import CONNECTOR
 from shared.providers.notion.mapping import read
-from shared.providers.notion.tests.caller import calling
+from shared.providers.notion.tests.caller import Caller, calling
 from shared.providers.notion.walk import Rows
 from tests.support import walks
 
@@ -372,3 +375,96 @@ def test_an_odd_name_of_a_user_or_data_source_never_costs_it() -> None:
 def test_what_is_in_the_trash_is_not_an_item_but_what_is_archived_is() -> None:
     records, rejected = read("page", [good(in_trash=True), good(id="p2", is_archived=True)])
     assert ([record.id for record in records], rejected) == (["p2"], [])
+
+
+async def whole(caller: Caller, id_: str) -> tuple[Record, Record]:
+    """Return a page as it is listed, and completed with what its properties hold."""
+    (listed,) = (await CONNECTOR.read(caller, "pages", (id_,))).records
+    assert isinstance(CONNECTOR, Completes)
+    pieces: dict[str, list[Any]] = {}
+    for field in listed.truncated:
+        piece = await CONNECTOR.piece(caller, "pages", id_, field, None)
+        pieces[field] = [piece.body]
+        while piece.cursor:
+            piece = await CONNECTOR.piece(caller, "pages", id_, field, piece.cursor)
+            pieces[field].append(piece.body)
+    return listed, CONNECTOR.completed("pages", listed.raw, pieces)
+
+
+@pytest.mark.parametrize("count", [40, 300])
+async def test_properties_with_more_than_25_references_are_completed(
+    world: World, count: int
+) -> None:
+    (id_,) = world.mutate(DEFAULT, "pages", create=1, update=0, archive=0, references=count)[
+        "created"
+    ]
+    async with calling(world) as caller:
+        listed, completed = await whole(caller, id_)
+    wanted = world.rows(DEFAULT, "pages")[id_].body["show"]["properties"]
+    by_id = {told["id"]: name for name, told in wanted.items()}
+    assert {by_id[quote(field, safe="")] for field in listed.truncated} == {
+        "Related", "Watchers", "Log", "How many", "Numbers",
+    }  # fmt: skip
+    cut, given = listed.raw["properties"], completed.raw["properties"]
+    assert (len(cut["Related"]["relation"]), cut["Related"]["has_more"]) == (25, True)
+    assert given.pop("Related") == {**wanted.pop("Related"), "has_more": False}
+    assert given == wanted
+    assert completed.truncated == ()
+    assert msgspec.structs.replace(completed, raw={}) == msgspec.structs.replace(
+        listed, raw={}, truncated=()
+    )
+
+
+async def test_a_title_that_was_cut_off_gives_the_whole_name(world: World) -> None:
+    row = next(iter(world.rows(DEFAULT, "pages").values()))
+    (title,) = [one for one in row.body["show"]["properties"].values() if one["type"] == "title"]
+    title["title"] = [{**title["title"][0], "plain_text": f"{n} "} for n in range(30)]
+    async with calling(world) as caller:
+        listed, completed = await whole(caller, row.id)
+    assert (listed.truncated, listed.name.split()[-1]) == (("title",), "24")
+    assert (completed.truncated, completed.name.split()[-1]) == ((), "29")
+
+
+@pytest.mark.parametrize(
+    ("told", "cut"),
+    [
+        ({"type": "relation", "relation": [{}] * 25, "has_more": True}, True),
+        ({"type": "relation", "relation": [{}] * 25, "has_more": False}, False),
+        ({"type": "relation", "relation": [{}] * 25}, True),
+        ({"type": "people", "people": [{}] * 25}, True),
+        ({"type": "people", "people": [{}] * 24}, False),
+        ({"type": "rich_text", "rich_text": [{"type": "mention"}, {"type": "text"}] * 25}, True),
+        ({"type": "rich_text", "rich_text": [{"type": "text"}] * 50}, False),
+        ({"type": "rollup", "rollup": {"type": "array", "array": [{}] * 25}}, True),
+        ({"type": "rollup", "rollup": {"type": "array", "array": [{}]}}, False),
+        ({"type": "rollup", "rollup": {"type": "number", "number": 25}}, False),
+        ({"type": "rollup", "rollup": {"type": "incomplete", "incomplete": {}}}, True),
+        ({"type": "rollup", "rollup": None}, False),
+        ({"type": "people", "people": None}, False),
+        ({"type": ["people"]}, False),
+    ],
+)
+def test_what_may_be_cut_off_is_named(told: dict[str, Any], cut: bool) -> None:
+    properties = {**good()["properties"], "P": {"id": "p%3AxQ", **told}}
+    (record,), _ = read("page", [good(properties=properties)])
+    assert record.truncated == (("p:xQ",) if cut else ())
+
+
+async def test_what_is_no_list_of_values_is_tried_again_and_another_type_is_refused(
+    world: World,
+) -> None:
+    id_ = next(iter(live(world, "pages")))
+    assert isinstance(CONNECTOR, Completes)
+    odd = {
+        "object": "list",
+        "results": [{}],
+        "has_more": False,
+        "property_item": {"type": "people"},
+    }
+    async with calling(world, fault=answering("/properties/", 200, odd)) as caller:
+        with pytest.raises(RetryLater):
+            await CONNECTOR.piece(caller, "pages", id_, "title", None)
+    single = {"object": "property_item", "id": "title", "type": "number", "number": 1}
+    async with calling(world, fault=answering("/properties/", 200, single)) as caller:
+        with pytest.raises(Reject):
+            await CONNECTOR.piece(caller, "pages", id_, "title", None)
