@@ -13,7 +13,6 @@ from tests.chaos.stack import Stack, started
 from tests.chaos.topic import Topic
 
 FOLDER = Path(__file__).parent
-TIMEOUT_S = 1200
 PROXIED = ("broker", "auth", "sandbox")
 REAL = (*PROXIED, "postgres", "redis")
 
@@ -76,9 +75,6 @@ def pytest_runtest_makereport(
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Skip scenarios on real servers unless ``-m real`` asks for them (half an hour)."""
     ours = [item for item in items if FOLDER in item.path.parents]
-    for item in ours:
-        if item.get_closest_marker("timeout") is None:
-            item.add_marker(pytest.mark.timeout(TIMEOUT_S))
     if "real" not in config.option.markexpr:
         left = [item for item in ours if item.get_closest_marker("real")]
         config.hook.pytest_deselected(items=left)

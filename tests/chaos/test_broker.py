@@ -270,7 +270,8 @@ def test_F38_while_dead_letters_cannot_be_kept_nothing_is_passed_and_readiness_i
     eventually(running.ready)
     eventually(lambda: log.committed(bootstrap, "gateway", ITEMS)[last.partition] > place)
     letters = [one for one in log.read(bootstrap, dead_letters(ITEMS)) if one.value == b"poison"]
-    assert [(one.key, one.value) for one in letters] == [(POISONED, b"poison")]
+    # At least once: what is written just as the gateway gives up waiting is written again.
+    assert {one.key for one in letters} == {POISONED}
     load.clean(topic)
 
 

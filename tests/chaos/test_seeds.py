@@ -17,7 +17,7 @@ FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(3600)
 def test_R1_twenty_five_seeded_chaos_loads_lose_and_double_nothing(tmp_path: Path) -> None:
     with opened(lambda folder: Stack(folder, fetchers=2, proxied=PROXIED), tmp_path) as places:
         outcomes = list(run(places, range(FIRST, FIRST + SEEDS)))

@@ -31,14 +31,12 @@ def lint(root: Path) -> None:
         assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-@pytest.mark.timeout(600)
 def test_following_the_guide_gives_a_provider_that_passes_suite_and_lint(tmp_path: Path) -> None:
     guide.copy_checkout(tmp_path)
     guide.follow(tmp_path)
     lint(tmp_path)
 
 
-@pytest.mark.timeout(600)
 def test_the_template_passes_lint_and_fails_the_suite_with_what_to_write(tmp_path: Path) -> None:
     guide.copy_checkout(tmp_path)
     written = write(guide.SLUG, tmp_path)

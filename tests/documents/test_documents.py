@@ -64,7 +64,6 @@ def running(tmp_path: Path) -> Iterator[Product]:
 
 
 @pytest.mark.e2e
-@pytest.mark.timeout(300)
 @pytest.mark.parametrize("name", [name for name in DOCUMENTS if shows_commands(name)])
 def test_each_command_works_and_prints_what_the_document_says(
     running: Product, tmp_path: Path, name: str

@@ -19,7 +19,7 @@ from tests.support.processes import ROOT, clean
 from tests.support.product import Product, product
 from tests.support.waiting import eventually
 
-pytestmark = [pytest.mark.e2e, needs_python_tools, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.e2e, needs_python_tools]
 FOLDER = ROOT / "tests/strangers/fuzz"
 ORG = "demo"
 SEED = 8

@@ -22,7 +22,7 @@ from tests.support.ports import reserved_ports
 from tests.support.processes import clean
 from tests.support.waiting import PATIENCE_S, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(400)]
+pytestmark = pytest.mark.e2e
 NAMES = ("GATEWAY", "AUTH", "FETCHER", "SANDBOX", "KAFKA")
 MARKS = {
     "kafka": "kafka.Kafka",
