@@ -25,6 +25,7 @@ from shared.connector import (
     Resource,
     Response,
     RetryLater,
+    Uncounted,
 )
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import new_id, timestamp
@@ -74,7 +75,7 @@ def connection(id_: str, provider: str, count: int, **changes: Any) -> Connectio
     return msgspec.structs.replace(source, **changes)
 
 
-class Endless(Connector):
+class Endless(Uncounted, Connector):
     """Stand in for the tokens, which nothing here needs."""
 
     def __init__(self, page_s: float) -> None:
@@ -94,10 +95,6 @@ class Endless(Connector):
         number = place.cursor["page"] + 1 if place.cursor else 0
         records = [Record(id=f"{number}-{n}", name=f"{n}", raw={"n": n}) for n in range(PAGE)]
         return Page(records=records, cursor={"page": number})
-
-    @override
-    async def expected(self, call: Call, resource: str) -> int | None:
-        return None
 
     @override
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:

@@ -11,7 +11,7 @@ The job that does so in the background also completes the items that the provide
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 import structlog
@@ -23,9 +23,10 @@ from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.emit import Emission, send_dead_letters, tombstone, tombstones
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, new_job
+from services.fetcher.known_items import LaneDigest
 from services.fetcher.unconfirmed import ASK_AGAIN_S, Missing
 from shared import clock
-from shared.connector import Gone, Interruption, Lookup, RetryLater
+from shared.connector import Gone, Interruption, Lookup, Rejected, RetryLater
 from shared.db import Database
 
 CHUNK: Final = 50
@@ -164,28 +165,52 @@ async def _ask(
     answers = Answers.of(lookup, missing, control)
     # The walk has already read and counted the control item.
     found = [record for record in lookup.records if record.id != control]
+    page = msgspec.structs.replace(lookup, records=found)
+    sent = await send_found(run, context, page, version=at, gone=answers.gone)
     async with context.database.write(lock=job.connection_id) as db:
-        before = await emit.known_before(db, job, found)
-        page = msgspec.structs.replace(lookup, records=found)
-        emitted = emit.emission(run, page, version=at, before=before)
-        gone = tuple(one.id for one in answers.gone)
-        lane = await queries.record_pending(db, job, emitted.sent + gone)
+        await record_found(db, job, sent, lookup.rejected, version=at)
+        await _forget(db, job, [one.id for one in answers.gone])
+        await unconfirmed.forget(db, job, answers.settled)
+        await unconfirmed.note_answers(db, job, absent=answers.absent, unknown=answers.unknown)
+        await transitions.advance(db, job, end_run=end_run, told=False)
+
+
+class Sent(NamedTuple):
+    """Hold what was sent, and the digest of what the lane held before."""
+
+    emission: Emission
+    lane: LaneDigest
+
+
+async def send_found(
+    run: JobRun, context: FetcherContext, lookup: Lookup, *, version: int, gone: Sequence[Gone] = ()
+) -> Sent:
+    """Send what is new or has changed of what was asked for by id, and count it in the job.
+
+    Items that are ``gone`` are deleted.
+    """
+    job = run.job
+    async with context.database.write(lock=job.connection_id) as db:
+        before = await emit.known_before(db, job, lookup.records)
+        emitted = emit.emission(run, lookup, version=version, before=before)
+        leaving = tuple(one.id for one in gone)
+        lane = await queries.record_pending(db, job, emitted.sent + leaving)
         letters = await known_items.without_letter(
             db, job.connection_id, job.resource, lookup.rejected
         )
     await send_dead_letters(run, context, letters)
-    deletions = tombstones(run, answers.gone, version=at)
+    deletions = tombstones(run, gone, version=version)
     positions = await context.producer.send_all(emitted.messages + deletions)
     _count(job, emitted, positions, deleted=len(deletions))
-    async with context.database.write(lock=job.connection_id) as db:
-        await emit.record(db, job, emitted, lane=lane)
-        await known_items.record_dropped(
-            db, job.connection_id, job.resource, lookup.rejected, version=at
-        )
-        await _forget(db, job, gone)
-        await unconfirmed.forget(db, job, answers.settled)
-        await unconfirmed.note_answers(db, job, absent=answers.absent, unknown=answers.unknown)
-        await transitions.advance(db, job, end_run=end_run, told=False)
+    return Sent(emitted, lane)
+
+
+async def record_found(
+    db: AsyncConnection, job: Job, sent: Sent, rejected: Sequence[Rejected], *, version: int
+) -> None:
+    """Remember what ``send_found`` has sent, and what could not be read."""
+    await emit.record(db, job, sent.emission, lane=sent.lane)
+    await known_items.record_dropped(db, job.connection_id, job.resource, rejected, version=version)
 
 
 async def _delete(run: JobRun, context: FetcherContext, ids: list[str], *, end_run: bool) -> None:

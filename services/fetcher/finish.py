@@ -1,7 +1,8 @@
 """Finish a walk: ask by id for some of what it did not find, complete some items, close the job.
 
 Whatever is still in the two queues then is asked for in the background: it neither keeps the sync
-open nor makes it incomplete.
+open nor makes it incomplete. If the provider counts more objects than were read, ``reconcile``
+looks for them before the job is closed.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from shared.contracts.progress import SAID_IN_ERRORS, HeldDeletions, JobError, O
 
 FINISHING: Final = {"$walk": "complete"}
 """The cursor of a walk whose pages are all read, before what it did not find is queued."""
+STAGE: Final = "reconcile"
+"""The key of that cursor under which ``reconcile`` keeps how far it is."""
 OLD_S: Final = 3600.0
 """A walk whose oldest page is older is followed by another in the background: what changed at the
 provider since that page was read is missing."""
@@ -52,7 +55,7 @@ async def finish(run: JobRun, context: FetcherContext) -> None:
         or await _completed_some(run, context)
     ):
         async with context.database.write(lock=job.connection_id) as db:
-            await _close(db, run)
+            await _close_or_reconcile(db, run)
 
 
 async def _queue(run: JobRun, context: FetcherContext) -> None:
@@ -68,7 +71,7 @@ async def _queue(run: JobRun, context: FetcherContext) -> None:
             job.cursor = {**FINISHING, "asked": 0}
             await transitions.advance(db, job, end_run=False, told=False)
         else:
-            await _close(db, run)
+            await _close_or_reconcile(db, run)
 
 
 async def _asked_some(run: JobRun, context: FetcherContext, asked: int) -> bool:
@@ -102,8 +105,46 @@ async def _completed_some(run: JobRun, context: FetcherContext) -> bool:
         return False
 
 
-async def _close(db: AsyncConnection, run: JobRun) -> None:
-    """Close the job: it is complete if all of its parts are."""
+async def _close_or_reconcile(db: AsyncConnection, run: JobRun) -> None:
+    """Close the job, unless it has to be found out first what the provider has counted."""
+    job = run.job
+    if await _is_compared(db, run):
+        await close(db, run)
+    else:
+        job.cursor = {**FINISHING, STAGE: {"since": clock.now()}}
+        await transitions.advance(db, job, end_run=False, told=False)
+
+
+async def _is_compared(db: AsyncConnection, run: JobRun) -> bool:
+    """Compare what was read with the provider's count; return False if that takes more calls."""
+    job, told = run.job, run.job.receipt
+    counts = job.expected is not None or told.unreconciled_reason is not None
+    if not counts or told.reconciled is False:
+        return True
+    reconciled, reason = None, None
+    if await parts.not_whole(db, job):
+        name = run.runtime.provider.name
+        reconciled, reason = False, f"Not all could be read, so {name}'s count says nothing."
+    elif job.expected is not None and await read_of_counted(db, job) >= job.expected:
+        reconciled = True
+    job.receipt = msgspec.structs.replace(
+        told, counted_before=job.expected, reconciled=reconciled, unreconciled_reason=reason
+    )
+    return reconciled is not None
+
+
+async def read_of_counted(db: AsyncConnection, job: Job) -> int:
+    """Return how many objects were read, leaving out those younger than the walk.
+
+    They may not have been counted, so they must not make up for others that were.
+    """
+    floor = await parts.floor(db, job)
+    read = await known_items.seen_since(db, job.connection_id, job.resource, version=floor)
+    return read - (job.receipt.created_meanwhile or 0)
+
+
+async def close(db: AsyncConnection, run: JobRun, error: JobError | None = None) -> None:
+    """Close the job: it is complete if all of its parts are, unless ``error`` says otherwise."""
     job = run.job
     flawed = await parts.not_whole(db, job)
     failed = bool(flawed) and not await parts.anything_read(db, job)
@@ -119,7 +160,8 @@ async def _close(db: AsyncConnection, run: JobRun) -> None:
         truncated=await truncated.count(db, job) if run.completes else 0,
         as_of=as_of,
     )
-    error = _dropped(job.receipt.dropped) if job.receipt.dropped else None
+    if error is None and job.receipt.dropped:
+        error = _dropped(job.receipt.dropped)
     if flawed:
         ended = await unreached.with_unreached(db, job, ended)
         job.receipt = msgspec.structs.replace(job.receipt, parts=ended)

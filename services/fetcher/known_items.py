@@ -15,12 +15,12 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import bindparam, delete, func, select, update
+from sqlalchemy import ColumnElement, and_, bindparam, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.tables import dropped_records, known_items, lanes
-from shared.connector import Rejected
+from shared.connector import Rejected, Span
 from shared.db import BulkUpsert, KeyLookup
 
 # Deletions per checkpoint. A run may end between two checkpoints.
@@ -255,6 +255,42 @@ async def count(
     return int((await db.execute(query)).scalar_one())
 
 
+async def seen_since(
+    db: AsyncConnection, connection_id: str, resource: str, *, version: int
+) -> int:
+    """Return how many items and dropped records of the lane were read since ``version``."""
+    found = 0
+    for table in (known_items, dropped_records):
+        query = select(func.count()).where(
+            table.c.connection_id == connection_id,
+            table.c.resource == resource,
+            table.c.version >= version,
+        )
+        found += int((await db.execute(query)).scalar_one())
+    return found
+
+
+async def seen_in(
+    db: AsyncConnection, connection_id: str, resource: str, span: Span, *, version: int
+) -> int:
+    """Return how many items with ids in ``span`` were read since ``version``."""
+    query = select(func.count()).where(_seen_in(connection_id, resource, span, version=version))
+    return int((await db.execute(query)).scalar_one())
+
+
+async def nth_in(
+    db: AsyncConnection, connection_id: str, resource: str, span: Span, *, version: int, n: int
+) -> str | None:
+    """Return the id, numbered ``n`` from 0, of those in ``span`` that were read since ``version``.
+
+    They are in numeric order.
+    """
+    query = select(known_items.c.id).where(_seen_in(connection_id, resource, span, version=version))
+    ordered = query.order_by(func.length(known_items.c.id), known_items.c.id)
+    found: str | None = (await db.execute(ordered.offset(n).limit(1))).scalar()
+    return found
+
+
 async def not_seen_since(
     db: AsyncConnection, connection_id: str, resource: str, *, version: int
 ) -> list[str]:
@@ -330,3 +366,20 @@ async def forget_dropped(
 
 def _digest(one: Rejected) -> str:
     return blake2b(one.raw, digest_size=16).hexdigest()
+
+
+def _seen_in(connection_id: str, resource: str, span: Span, *, version: int) -> ColumnElement[bool]:
+    seen = and_(
+        known_items.c.connection_id == connection_id,
+        known_items.c.resource == resource,
+        known_items.c.version >= version,
+        func.trim(known_items.c.id, "0123456789") == "",
+        _from(span.first),
+    )
+    return seen if span.end is None else seen & ~_from(span.end)
+
+
+def _from(bound: str) -> ColumnElement[bool]:
+    """Match the numbers from ``bound`` on: a longer one is greater, as none begins with a zero."""
+    length = func.length(known_items.c.id)
+    return or_(length > len(bound), (length == len(bound)) & (known_items.c.id >= bound))

@@ -10,6 +10,7 @@ import asyncio
 from hashlib import blake2b
 from typing import Final
 
+import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -22,7 +23,17 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.known_items import LaneDigest
 from services.fetcher.parts import PartError, WalkedPart
 from shared import clock
-from shared.connector import LONGEST_CURSOR, Gone, Interruption, Page, PartSchema, Place, Restart
+from shared.connector import (
+    LONGEST_CURSOR,
+    Gone,
+    Interruption,
+    Page,
+    PartSchema,
+    Place,
+    Reject,
+    Restart,
+)
+from shared.contracts.envelope import timestamp
 from shared.contracts.progress import JobError
 from shared.failpoints import failpoint
 
@@ -129,9 +140,9 @@ async def _read(run: JobRun, context: FetcherContext, part: WalkedPart) -> Page:
         size=part.page_size,
         schema=await _schema(run, context, part),
     )
-    if job.expected is not None or job.pages >= ASKED_PAGES:
+    if job.expected is not None or job.receipt.reconciled is False or job.pages >= ASKED_PAGES:
         return await run.connector.page(run.call, job.resource, place)
-    counting = asyncio.create_task(_expected(run))
+    counting = asyncio.create_task(_counted(run))
     try:
         page = await run.connector.page(run.call, job.resource, place)
         job.expected = await counting
@@ -169,13 +180,22 @@ async def _schema(run: JobRun, context: FetcherContext, part: WalkedPart) -> Par
     return kept.schema
 
 
-async def _expected(run: JobRun) -> int | None:
-    """Return how many records the provider says there are, or None when it does not answer."""
+async def _counted(run: JobRun) -> int | None:
+    """Return how many objects the provider counts, or None when it gives no count or fails to.
+
+    The receipt says why a count could not be had. If it was refused, nothing will be reconciled.
+    """
+    job, reason, reconciled, count = run.job, None, None, None
     try:
-        return await run.connector.expected(run.call, run.job.resource)
+        count = await run.connector.count(run.call, job.resource)
     except Interruption as error:
-        log.info("expected_unknown", job_id=run.job.id, reason=error.code)
-        return None
+        log.info("expected_unknown", job_id=job.id, reason=error.code)
+        reason = f"{run.runtime.provider.name}'s count could not be had: {error.reason}"
+        reconciled = False if isinstance(error, Reject) else None
+    job.receipt = msgspec.structs.replace(
+        job.receipt, reconciled=reconciled, unreconciled_reason=reason
+    )
+    return count
 
 
 async def _checkpoint(
@@ -237,10 +257,23 @@ def _count(job: Job, part: WalkedPart, page: Page, emitted: Emission) -> None:
         one.failing_since = None
     job.attempts = 0
     job.receipt, job.pending_ids = emitted.receipt, ()
+    if job.expected is not None:
+        younger = (job.receipt.created_meanwhile or 0) + _created_meanwhile(job, page)
+        job.receipt = msgspec.structs.replace(job.receipt, created_meanwhile=younger)
     now = clock.now()
     part.read_at, part.error, part.next_try_at, part.not_before = now, None, 0.0, None
     part.begun_at = part.begun_at or now
     part.empty_pages = 0 if page.records or page.rejected or page.parts else part.empty_pages + 1
+
+
+def _created_meanwhile(job: Job, page: Page) -> int:
+    """Return how many of the page's records are younger than the walk.
+
+    They must not make up for others that were counted and not read.
+    """
+    began = timestamp(job.started_at)
+    times = [record.created_at for record in page.records]
+    return sum(at is not None and at > began for at in times)
 
 
 async def _move_on(db: AsyncConnection, part: WalkedPart, page: Page, *, most_empty: int) -> None:

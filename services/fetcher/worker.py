@@ -14,13 +14,14 @@ import structlog
 from services.fetcher import store, walk
 from services.fetcher.confirm import confirm
 from services.fetcher.context import FetcherContext, JobRun, LaneRun, open_lane_run, open_run
-from services.fetcher.finish import finish, is_finishing
+from services.fetcher.finish import STAGE, finish, is_finishing
 from services.fetcher.interrupt import fail, interrupted, jittered
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, LostClaimError
 from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
 from services.fetcher.orders import remove
 from services.fetcher.purge import purge
+from services.fetcher.reconcile import reconcile
 from services.fetcher.refetch import refetch
 from shared.connector import Interruption
 from shared.contracts import jobs
@@ -239,8 +240,8 @@ async def _read_pages(job: Job, source: Connection, context: FetcherContext) -> 
 def _step(job: Job) -> Callable[[JobRun, FetcherContext], Awaitable[None]]:
     if job.kind in ASKS_BY_ID:
         return ASKS_BY_ID[job.kind]
-    if is_finishing(job.cursor):
-        return finish
+    if job.cursor is not None and is_finishing(job.cursor):
+        return reconcile if STAGE in job.cursor else finish
     return walk.step if job.cursor == walk.WALKING else walk.begin
 
 

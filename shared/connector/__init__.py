@@ -30,6 +30,8 @@ from shared.connector.page import (
     Rejected,
     Request,
     Response,
+    Span,
+    Uncounted,
 )
 from shared.connector.provider import Bucket, Identity, OAuth2, Original, Provider, Resource
 
@@ -63,5 +65,7 @@ __all__ = [
     "Response",
     "Restart",
     "RetryLater",
+    "Span",
+    "Uncounted",
     "retry_after",
 ]

@@ -146,6 +146,22 @@ class Gone(msgspec.Struct, frozen=True, kw_only=True):
     merged_into: str | None = None
 
 
+class Span(msgspec.Struct, frozen=True):
+    """A range of ids that are decimal numbers: from ``first`` up to ``end``, which is not in it.
+
+    None stands for no end.
+    """
+
+    first: str
+    end: str | None = None
+
+    def has(self, id_: str) -> bool:
+        """Return True if the id is a number within the range."""
+        if not (id_.isascii() and id_.isdigit()):
+            return False
+        return int(self.first) <= int(id_) and (self.end is None or int(id_) < int(self.end))
+
+
 class Lookup(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of a provider that was asked for objects by their ids.
 
@@ -198,8 +214,19 @@ class Connector(Protocol):
         """Read the page at ``place``; a cursor of None means the part's first page."""
         ...
 
-    async def expected(self, call: Call, resource: str) -> int | None:
-        """Return how many records the provider says there are, or None when it does not say."""
+    async def count(self, call: Call, resource: str, span: Span | None = None) -> int | None:
+        """Return how many objects the provider counts, in all or with ids in ``span``.
+
+        None means that it gives no such count. If it merely fails to, raise.
+        """
+        ...
+
+    async def list_ids(self, call: Call, resource: str, span: Span) -> tuple[str, ...]:
+        """Return the first ids in ``span`` of what ``count`` counts, in numeric order.
+
+        A hundred or more at once are good; none means that there are no more. Called only if the
+        provider counts.
+        """
         ...
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
@@ -244,3 +271,23 @@ class Completes(Protocol):
         the record's ``truncated``.
         """
         ...
+
+
+class Uncounted:
+    """Answer for a connector whose provider gives no counts."""
+
+    async def count(
+        self,
+        call: Call,  # noqa: ARG002
+        resource: str,  # noqa: ARG002
+        span: Span | None = None,  # noqa: ARG002
+    ) -> int | None:
+        return None
+
+    async def list_ids(
+        self,
+        call: Call,  # noqa: ARG002
+        resource: str,  # noqa: ARG002
+        span: Span,  # noqa: ARG002
+    ) -> tuple[str, ...]:
+        return ()

@@ -133,7 +133,26 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     counted_after: Annotated[
         int | None,
-        Meta(description="Objects that the provider counted after the walk.", examples=[1181]),
+        Meta(
+            description="Objects that the provider counted after the walk; null if what was read "
+            "covers the count before it.",
+            examples=[1181],
+        ),
+    ] = None
+    created_meanwhile: Annotated[
+        int | None,
+        Meta(
+            description="Objects read that are younger than the walk, so that `counted_before` may "
+            "lack them.",
+            examples=[2],
+        ),
+    ] = None
+    ghosts: Annotated[
+        int | None,
+        Meta(
+            description="Objects that the provider counts, although it does not find them by id.",
+            examples=[1],
+        ),
     ] = None
     read: Annotated[
         int,
@@ -198,8 +217,17 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     reconciled: Annotated[
         bool | None,
         Meta(
-            description="True if what was read agrees with the provider's count, false if not.",
+            description="True if every object that the provider counted was read, or is not found "
+            "by its id. False if not: `unreconciled_reason` says why. Null if the provider gives "
+            "no count, or the walk was broken off.",
             examples=[True],
+        ),
+    ] = None
+    unreconciled_reason: Annotated[
+        str | None,
+        Meta(
+            description="Why `reconciled` is false, for people; else null.",
+            examples=["Acme's count could not be had: Acme is not available (status 503)."],
         ),
     ] = None
     parts: Annotated[Parts | None, Meta(description="The parts of the walk, by outcome.")] = None

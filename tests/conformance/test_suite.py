@@ -77,7 +77,7 @@ def _keeps_its_place(folders: Folders) -> None:
     reads = "        records, rejected = read_companies(found.companies)\n"
     folders.connector(
         ("walk = Walk.from_cursor(place.cursor)", "walk = self.kept if place.cursor else Walk()"),
-        ("Connector:\n", "Connector:\n    kept = Walk()\n\n"),
+        ("Connector(Uncounted):\n", "Connector(Uncounted):\n    kept = Walk()\n\n"),
         (reads, f"        self.kept = Walk(after=found.next)\n{reads}"),
     )
 
@@ -178,7 +178,7 @@ def test_a_connector_that_is_an_empty_class_is_told_each_method(outcome: Outcome
     told = only_failure(empty)
     assert "shared/providers/emptyclass/connector.py: Empty has no page(). Write `async def" in told
     assert "place: Place) -> Page`: Read the page at ``place``" in told
-    for method in ("parts", "schema", "expected", "read", "problem", "limits"):
+    for method in ("parts", "schema", "count", "list_ids", "read", "problem", "limits"):
         assert f"Empty has no {method}(). Write `" in told
     assert waits(empty, "test_the_connector_has_every_method_of_the_protocol")
 

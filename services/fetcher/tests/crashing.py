@@ -23,6 +23,7 @@ from services.fetcher.reap import arrive
 from services.fetcher.settings import Runtime
 from services.fetcher.tables import jobs as rows
 from services.fetcher.tables import known_items, lanes, metadata, outbox, parts
+from services.fetcher.tests.counting import CountIndex
 from services.fetcher.tests.reading import newest, version_of
 from services.fetcher.worker import Worker
 from shared.connector import (
@@ -42,7 +43,7 @@ from shared.connector import (
     Record,
     Rejected,
     Resource,
-    RetryLater,
+    Span,
 )
 from shared.contracts.connections import Account, Connection
 from shared.contracts.envelope import Message, timestamp
@@ -168,8 +169,7 @@ class Orchard:
         """Called with the place of each page that is asked for; may raise."""
         self.gate: asyncio.Event | None = None
         """An event that blocks pages until it is set; None does not block."""
-        self.counting: asyncio.Event | None = None
-        """An event that blocks ``expected`` until it is set; None does not block."""
+        self.counts = CountIndex()
         self.of_missing: Literal["archived", "refused", "silent"] = "archived"
         """The answer about an object that is asked for by id and is not in ``ids``."""
         self.hidden: set[str] = set()
@@ -180,7 +180,7 @@ class Orchard:
         self.reject = 0
         """The number of unreadable objects on each page."""
         self.asked: list[tuple[str, Cursor | None]] = []
-        self._crashes, self.uncounted = crashes, 0
+        self._crashes = crashes
 
     def parts(self, resource: str) -> tuple[Part, ...]:
         return self.roots.get(resource, (Part(id=resource, name=f"the {resource}"),))
@@ -216,13 +216,12 @@ class Orchard:
             ],
         )
 
-    async def expected(self, call: Call, resource: str) -> int | None:
-        if self.uncounted > 0:
-            self.uncounted -= 1
-            raise RetryLater("not now")
-        if self.counting is not None:
-            await self.counting.wait()
-        return len(self.ids[resource])
+    async def count(self, call: Call, resource: str, span: Span | None = None) -> int | None:
+        return await self.counts.count(resource, span)
+
+    async def list_ids(self, call: Call, resource: str, span: Span) -> tuple[str, ...]:
+        self._crashes.moment()
+        return self.counts.list(resource, span)[: self.size]
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
         self._crashes.moment()

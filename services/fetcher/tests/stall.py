@@ -31,6 +31,7 @@ from shared.connector import (
     Response,
     Restart,
     RetryLater,
+    Uncounted,
     retry_after,
 )
 from shared.contracts.auth import AccessToken, ErrorBody
@@ -42,7 +43,7 @@ Answer = Callable[[httpx.Request], httpx.Response | None]
 PAGE = 2
 
 
-class StallConnector:
+class StallConnector(Uncounted):
     """Read ``/{resource}?from=n``; satisfies Connector."""
 
     def parts(self, resource: str) -> tuple[Part, ...]:
@@ -58,9 +59,6 @@ class StallConnector:
         ).body
         records = [Record(id=row["id"], name=row["id"], raw=row) for row in body["rows"]]
         return Page(records=records, cursor={"from": body["next"]} if body["next"] else None)
-
-    async def expected(self, call: Call, resource: str) -> int | None:
-        return None
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
         return Lookup()

@@ -233,7 +233,7 @@ async def test_nothing_goes_on_counting_at_a_provider_that_told_the_page_to_wait
             "Orchard's limit is reached.", code="rate_limited", after_s=30.0, limit=True
         )
 
-    fetcher.orchard.counting = asyncio.Event()
+    fetcher.orchard.counts.gate = asyncio.Event()
     fetcher.orchard.script = {"apples": late, "pears": late}
     tasks = asyncio.all_tasks()
     await fetcher.connect(1)
@@ -287,6 +287,7 @@ async def test_items_too_large_for_a_message_travel_without_their_raw_part(
 
 
 async def test_a_count_that_was_not_told_is_asked_for_again(fetcher: Fetcher) -> None:
-    fetcher.orchard.uncounted = 3
+    fetcher.orchard.counts.failing = 3
+    fetcher.orchard.counts.ids = fetcher.orchard.ids
     told = await loaded(fetcher)
     assert told["apples"].expected == COUNTS["apples"]

@@ -27,6 +27,7 @@ from shared.connector import (
     Request,
     Response,
     RetryLater,
+    Uncounted,
 )
 from shared.providers.airtable import RECORDS, SCHEMA, mapping, problems
 from shared.providers.airtable.mapping import WalkedTable
@@ -53,7 +54,9 @@ MOST_LISTS: Final = 100
 """Pages of bases, a thousand on each, that are searched for one."""
 
 
-class AirtableConnector:
+class AirtableConnector(Uncounted):
+    # No list of Airtable's tells a total.
+
     def parts(self, resource: str) -> tuple[Part, ...]:
         return (BASES if resource == "bases" else LIST_OF_BASES,)
 
@@ -72,10 +75,6 @@ class AirtableConnector:
         if "/" in place.part.id:
             return await _records_page(call, place)
         return await _base_page(call, resource, place.part)
-
-    async def expected(self, call: Call, resource: str) -> int | None:  # noqa: ARG002
-        # No list of Airtable's tells a total.
-        return None
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
         # Ids become paths and parts of a formula, so nothing else may get there.

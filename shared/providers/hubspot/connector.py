@@ -26,6 +26,7 @@ from shared.connector import (
     Request,
     Response,
     RetryLater,
+    Span,
 )
 from shared.providers.hubspot.mapping import TYPE_IDS, is_object_id, read_rows
 from shared.providers.hubspot.problems import FORBIDDEN, NOT_FOUND, URL_TOO_LONG, limits, problem
@@ -35,8 +36,11 @@ from shared.providers.hubspot.walk import LEAST_ROOM, MOST_LISTS, URL_ROOM, Colu
 VERSION: Final = "2026-03"
 # The most that a batch read takes.
 PAGE: Final = 100
+ID: Final = "hs_object_id"
 LISTS: Final = ("ten_secondly",)
 SEARCHES: Final = ("search",)
+FOUND: Final = 200
+"""The most results of a search."""
 # Accounts in the EU have another host: app-eu1.hubspot.com.
 UI_DOMAIN: Final = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
@@ -58,13 +62,18 @@ class HubSpotConnector:
             cursor["room"] = room
         return Page(records=records, rejected=rejected, cursor=cursor)
 
-    async def expected(self, call: Call, resource: str) -> int | None:
+    async def count(self, call: Call, resource: str, span: Span | None = None) -> int | None:
         # A list tells no total; a search does, even for one result.
-        path = f"/crm/objects/{VERSION}/{resource}/search"
-        request = Request(method="POST", path=path, json={"limit": 1}, buckets=SEARCHES)
-        body = (await call(request)).body
+        body = (await call(_search(resource, span, limit=1))).body
         total = body.get("total") if isinstance(body, dict) else None
-        return total if type(total) is int else None
+        if type(total) is not int:
+            raise RetryLater("HubSpot sent a search without a total.", code=MALFORMED_PAGE)
+        return total
+
+    async def list_ids(self, call: Call, resource: str, span: Span) -> tuple[str, ...]:
+        # A search ends after 10,000 results, but one that begins at an id never gets there.
+        response = await call(_search(resource, span, limit=FOUND))
+        return tuple(row["id"] for row in _objects(response.body, "results") if _usable(row))
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
         columns = await _columns(call, resource)
@@ -168,6 +177,19 @@ async def _rows(
         others, _ = _listed(await call(_list_request(resource, names, place)))
         rows = await _merged(call, resource, columns, rows, others)
     return rows, after
+
+
+def _search(resource: str, span: Span | None, *, limit: int) -> Request:
+    """Return a search for the objects of a range of ids, in the order of their ids."""
+    body: dict[str, Any] = {"limit": limit, "properties": [ID]}
+    if span is not None:
+        filters = [{"propertyName": ID, "operator": "GTE", "value": span.first}]
+        if span.end is not None:
+            filters.append({"propertyName": ID, "operator": "LT", "value": span.end})
+        body["filterGroups"] = [{"filters": filters}]
+        body["sorts"] = [{"propertyName": ID, "direction": "ASCENDING"}]
+    path = f"/crm/objects/{VERSION}/{resource}/search"
+    return Request(method="POST", path=path, json=body, buckets=SEARCHES)
 
 
 def _list_request(resource: str, names: str, place: Place) -> Request:

@@ -31,6 +31,7 @@ from shared.connector import (
     Reject,
     Request,
     Response,
+    Uncounted,
 )
 from shared.providers.notion import PROVIDER, VERSION
 from shared.providers.notion.mapping import completed, in_trash, property_values, read, sources
@@ -47,7 +48,9 @@ https://developers.notion.com/reference/capabilities"""
 KINDS: Final = {"pages": "page", "data_sources": "data_source", "users": "user"}
 
 
-class NotionConnector:
+class NotionConnector(Uncounted):
+    # No list and no query of Notion's tells a total.
+
     def parts(self, resource: str) -> tuple[Part, ...]:
         if resource == "users":
             return (Part(id="users", name="the list of users"),)
@@ -68,10 +71,6 @@ class NotionConnector:
         if place.part.id == SEARCH:
             return _listed(resource, place, await _search(call, KINDS[resource], place))
         return await _rows(call, place)
-
-    async def expected(self, call: Call, resource: str) -> int | None:  # noqa: ARG002
-        # No list and no query of Notion's tells a total.
-        return None
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
         found, gone, absent = [], [], []

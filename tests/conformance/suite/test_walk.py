@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from shared.connector import LONGEST_CURSOR, Connector, Interruption, Page, Provider
+from shared.connector import LONGEST_CURSOR, Connector, Interruption, Page, Provider, Span
 from tests.conformance.calls import (
     Read,
     SandboxCall,
@@ -184,15 +184,28 @@ async def test_every_call_names_a_bucket_and_the_path_below_the_api(
             raise Unwritten(f"{subject.at('connector.py')}: begin the path of `{asked}` with /.")
 
 
-async def test_an_expected_count_is_the_count(
+async def test_a_count_counts_what_is_there_and_its_ids_can_be_listed(
     subject: Subject, resource: str, call: SandboxCall, ledger: Ledger, pages: list[Page]
 ) -> None:
-    told = await subject.connector().expected(call, resource)
-    there = len(await ledger(resource))
-    if told is not None and told != there:
+    told = await subject.connector().count(call, resource)
+    there = await ledger(resource)
+    if told is None:
+        return
+    if told != len(there):
         raise Unwritten(
-            f"{subject.at('connector.py')}: expected() says {told!r} for {resource}, but there are "
-            f"{there}. Return the provider's count, or None when it has none."
+            f"{subject.at('connector.py')}: count() says {told!r} for {resource}, but there are "
+            f"{len(there)}. Return the provider's count, or None when it has none."
+        )
+    every = sorted(there, key=int)
+    half = Span(every[len(every) // 2])
+    upper = list(filter(half.has, every))
+    counted = await subject.connector().count(call, resource, half)
+    listed = list(await subject.connector().list_ids(call, resource, half))
+    if counted != len(upper) or not listed or listed != upper[: len(listed)]:
+        raise Unwritten(
+            f"{subject.at('connector.py')}: of the {len(upper)} {resource} with ids from "
+            f"{half.first} on, count() says {counted!r} and list_ids() gives {_few(listed)}. Count "
+            "and list the ids of the span, in numeric order."
         )
 
 
@@ -258,7 +271,7 @@ async def _first_and_count(
     """Repeat the first calls of the walk, and ask for the count."""
     for place, _ in reads[: FEW + 1]:
         await read_page(subject, call, resource, place, subject.connector())
-    await subject.connector().expected(call, resource)
+    await subject.connector().count(call, resource)
 
 
 def _ids(page: Page) -> list[str]:

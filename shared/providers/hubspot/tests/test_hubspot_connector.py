@@ -18,6 +18,7 @@ from shared.connector import (
     Request,
     Response,
     RetryLater,
+    Span,
 )
 from shared.providers import load_connector, load_providers
 from shared.providers.hubspot import PROVIDER
@@ -88,7 +89,7 @@ async def test_a_walk_finds_every_live_object_once_with_all_its_properties(
     assert all(record.created_at == ledger[record.id].created for record in records)
     assert not [page.rejected for page in pages if page.rejected]
     assert len(records[0].raw["properties"]) >= 25
-    assert await CONNECTOR.expected(call, resource) == len(records)
+    assert await CONNECTOR.count(call, resource) == len(records)
     await call.aclose()
 
 
@@ -97,7 +98,7 @@ async def test_requests_go_to_the_dated_paths_and_name_their_buckets(
 ) -> None:
     call = caller(sandbox, small)
     await walk(call, "deals")
-    await CONNECTOR.expected(call, "deals")
+    await CONNECTOR.count(call, "deals")
     known = {bucket.name for bucket in PROVIDER.buckets}
     assert [(request.method, request.path, request.buckets) for request in call.seen] == [
         ("GET", "/crm/properties/2026-03/deals", ("ten_secondly",)),
@@ -375,9 +376,9 @@ async def test_real_limits_say_how_long_to_wait(sandbox: Serving, small: Sandbox
     with pytest.raises(RetryLater) as listing:
         await walk(call, "contacts")
     assert (listing.value.after_s, listing.value.limit) == (4.0, True)
-    await CONNECTOR.expected(call, "contacts")
+    await CONNECTOR.count(call, "contacts")
     with pytest.raises(RetryLater) as searching:
-        await CONNECTOR.expected(call, "contacts")
+        await CONNECTOR.count(call, "contacts")
     assert (searching.value.after_s, searching.value.limit) == (1.0, True)
     await call.aclose()
 
@@ -464,5 +465,22 @@ async def test_a_page_without_a_next_place_is_the_last(more: dict[str, Any]) -> 
 
 
 @pytest.mark.parametrize("body", [None, {}, {"total": "12"}, {"total": True}])
-async def test_an_unknown_total_is_none(body: Any) -> None:
-    assert await CONNECTOR.expected(Scripted(body), "contacts") is None
+async def test_a_search_without_a_total_is_a_malformed_page(body: Any) -> None:
+    with pytest.raises(RetryLater) as refused:
+        await CONNECTOR.count(Scripted(body), "contacts")
+    assert refused.value.code == "malformed_page"
+
+
+async def test_a_range_of_ids_is_counted_and_listed_in_numeric_order(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
+    call = caller(sandbox, small)
+    sandbox.world.limiter.off = True
+    sandbox.world.mutate(small.id, "contacts", create=2, update=0, archive=3)
+    rows = sandbox.world.rows(small.id, "contacts").values()
+    every = sorted((row.id for row in rows if not row.archived), key=int)
+    for span in (Span("0"), Span(every[2]), Span("0", every[2]), Span(every[1], every[-1])):
+        inside = [id_ for id_ in every if span.has(id_)]
+        assert await CONNECTOR.count(call, "contacts", span) == len(inside)
+        assert list(await CONNECTOR.list_ids(call, "contacts", span)) == inside[:200]
+    await call.aclose()
