@@ -13,6 +13,7 @@ from litestar.types import ASGIApp
 
 from deploy.sandbox.providers import SandboxModule, load_sandboxes
 from deploy.sandbox.server.control import HANDLERS, Sandboxes
+from deploy.sandbox.server.faults import Faults
 from deploy.sandbox.server.provider_sandbox import ProviderSandbox, controlled
 from deploy.sandbox.server.responses import EXCEPTIONS
 from deploy.sandbox.server.routing import by_slug, claimed, local_only
@@ -38,7 +39,9 @@ def create_app(
     store = Store(data_dir / FILE)
     clock = Clock(store)
     sandboxes = {
-        slug: ProviderSandbox(World(served[slug].SIMULATED, store, clock, clients[slug]))
+        slug: ProviderSandbox(
+            World(served[slug].SIMULATED, store, clock, clients[slug]), Faults(clock)
+        )
         for slug in served
         if slug in clients
     }

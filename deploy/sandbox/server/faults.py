@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from deploy.sandbox.world import Clock
+
 Name = Annotated[str, Meta(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
 Text = Annotated[str, Meta(pattern=r"^[\t\x20-\x7e]*$")]
 Method = Literal["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"]
@@ -32,8 +34,10 @@ class Fault(
 ):
     """Hold an ordered fault.
 
-    Without ``status`` and ``drop`` the provider answers after ``delay_ms``; without ``times`` the
-    fault never runs out. The first ``after`` calls that match pass as if it were not there.
+    Without ``status`` and ``drop`` the provider answers after ``delay_ms``. The first ``after``
+    calls that match pass as if the fault were not there. It is over after ``times`` calls, or
+    ``for_s`` seconds of the sandbox's clock after the first call it applied to; without either it
+    never ends.
     ``keep`` leaves only this share of the entries of a list in the answer, chosen by ``seed``.
     ``hold`` keeps a call waiting until the faults are replaced. ``drop`` cuts the connection:
     "request" before the provider has seen it, "answer" after it has acted.
@@ -49,6 +53,7 @@ class Fault(
     keep: Annotated[float, Meta(ge=0, le=1)] | None = None
     seed: int = 0
     times: Annotated[int, Meta(ge=1)] | None = None
+    for_s: Annotated[float, Meta(gt=0)] | None = None
     drop: Literal["request", "answer"] | bool = False
 
     @property
@@ -67,36 +72,57 @@ class Fault(
 
 
 class Faults:
-    """Hold a provider's ordered faults. The first that matches and has times left is used.
+    """Hold a provider's ordered faults. The first that matches and is not over is used.
 
     ``replaced`` is set once the present faults are replaced. A call must take it before it waits
     for anything, since the faults may be replaced meanwhile.
     """
 
-    def __init__(self) -> None:
-        self._left: list[Fault] = []
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._ordered: list[_Ordered] = []
         self.replaced = asyncio.Event()
 
     def order(self, faults: list[Fault]) -> None:
         """Replace the faults, and release the calls that the old ones hold."""
-        self._left = list(faults)
+        self._ordered = [_Ordered(fault) for fault in faults]
         self.replaced.set()
         self.replaced = asyncio.Event()
 
     def left(self) -> list[Fault]:
-        return list(self._left)
+        """Return the faults that are not over, each with the calls and seconds it has left."""
+        now = self._clock.now()
+        return [ordered.remaining(now) for ordered in self._ordered if not ordered.over(now)]
 
     def take(self, method: str, path: str) -> Fault | None:
         """Return the fault that applies to a call, and count the call."""
-        for index, fault in enumerate(self._left):
-            if not fault.match.hits(method, path):
-                continue
-            if fault.after:
-                self._left[index] = msgspec.structs.replace(fault, after=fault.after - 1)
-                continue
-            if fault.times == 1:
-                del self._left[index]
-            elif fault.times:
-                self._left[index] = msgspec.structs.replace(fault, times=fault.times - 1)
-            return fault
+        now = self._clock.now()
+        for ordered in self._ordered:
+            if not ordered.over(now) and ordered.fault.match.hits(method, path):
+                if ordered.after:
+                    ordered.after -= 1
+                else:
+                    return ordered.used(now)
         return None
+
+
+class _Ordered:
+    """Count what a fault has left."""
+
+    def __init__(self, fault: Fault) -> None:
+        self.fault, self.after, self._times = fault, fault.after, fault.times
+        self._until: float | None = None
+
+    def over(self, now: float) -> bool:
+        return self._times == 0 or (self._until is not None and now >= self._until)
+
+    def used(self, now: float) -> Fault:
+        if self._times is not None:
+            self._times -= 1
+        if self._until is None and self.fault.for_s is not None:
+            self._until = now + self.fault.for_s
+        return self.fault
+
+    def remaining(self, now: float) -> Fault:
+        for_s = self.fault.for_s if self._until is None else self._until - now
+        return msgspec.structs.replace(self.fault, after=self.after, times=self._times, for_s=for_s)

@@ -63,7 +63,7 @@ CALLS: Final = (
         ),
     ),
     ("DELETE", "/_sandbox/{p}/requests", None, "Clears the list of requests."),
-    ("GET", "/_sandbox/{p}/faults", None, "Lists the faults that have times left."),
+    ("GET", "/_sandbox/{p}/faults", None, "Lists the faults that are not over."),
     (
         "PUT",
         "/_sandbox/{p}/faults",
@@ -76,13 +76,14 @@ CALLS: Final = (
             }
         ],
         (
-            "Replaces the list ([] clears it). The first fault that matches and has times left "
-            "applies. Without match it applies to every call, without times forever; the first "
-            "calls pass it by, as many as after says. body is a string or JSON. Without status the "
-            "provider answers after delay_ms. keep leaves only this share of the entries of lists "
-            "in the answer (0: none), the same ones for the same seed. hold keeps calls waiting "
-            'until the list is replaced. drop cuts the connection: "request" before the provider '
-            'sees the call, "answer" after it has acted.'
+            "Replaces the list ([] clears it). The first fault that matches and is not over "
+            "applies. Without match it applies to every call; the first calls pass it by, as many "
+            "as after says. It is over after times calls, or for_s seconds of the sandbox's clock "
+            "after the first call it applied to; without either it never ends. body is a string "
+            "or JSON. Without status the provider answers after delay_ms. keep leaves only this "
+            "share of the entries of lists in the answer (0: none), the same ones for the same "
+            "seed. hold keeps calls waiting until the list is replaced. drop cuts the connection: "
+            '"request" before the provider sees the call, "answer" after it has acted.'
         ),
     ),
     ("GET", "/_sandbox/{p}/limits", None, "Shows the limits in force."),

@@ -20,7 +20,7 @@ class ProviderSandbox:
     """Hold one provider's state, its ordered faults, and the log of requests it received."""
 
     world: World
-    faults: Faults = field(default_factory=Faults)
+    faults: Faults
     log: RequestLog = field(default_factory=RequestLog)
 
     @property

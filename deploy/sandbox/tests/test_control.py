@@ -154,6 +154,27 @@ async def test_the_first_fault_that_matches_wins_and_an_empty_list_clears(
     assert (await sandbox.get("/plums/v1/plums")).status_code == 200
 
 
+async def test_a_fault_for_a_given_time_ends_by_the_sandboxs_clock(
+    sandbox: httpx.AsyncClient,
+) -> None:
+    page = {"status": 502, "headers": {"Content-Type": "text/html"}, "body": "<h1>Bad gateway</h1>"}
+    fault = {"match": {"path": "/v1/*"}, "after": 1, "for_s": 90, **page}
+    await sandbox.put(f"{CONTROL}/faults", json=[fault])
+
+    async def statuses(calls: int) -> list[int]:
+        return [(await sandbox.get("/plums/v1/plums")).status_code for _ in range(calls)]
+
+    await sandbox.post("/_sandbox/clock", json={"advance_s": 1000})
+    assert await statuses(3) == [200, 502, 502]
+    await sandbox.post("/_sandbox/clock", json={"advance_s": 60})
+    assert await statuses(1) == [502]
+    (left,) = (await sandbox.get(f"{CONTROL}/faults")).json()
+    assert 0 < left["for_s"] <= 30
+    await sandbox.post("/_sandbox/clock", json={"advance_s": 30})
+    assert (await sandbox.get(f"{CONTROL}/faults")).json() == []
+    assert await statuses(1) == [200]
+
+
 async def test_a_fault_without_status_only_delays(sandbox: httpx.AsyncClient) -> None:
     await sandbox.put(f"{CONTROL}/faults", json=[{"delay_ms": 30, "times": 1}])
     assert (await sandbox.get("/plums/v1/plums")).status_code == 200
@@ -190,7 +211,8 @@ async def test_a_fault_that_keeps_a_share_leaves_entries_out_and_says_nothing(
     whole = (await sandbox.get("/plums/v1/plums")).json()
 
     async def kept(keep: float, seed: int = 1) -> list[str]:
-        await sandbox.put(f"{CONTROL}/faults", json=[{"keep": keep, "seed": seed}])
+        fault = {"keep": keep, "seed": seed, "times": 1}
+        await sandbox.put(f"{CONTROL}/faults", json=[fault])
         answer = await sandbox.get("/plums/v1/plums")
         assert answer.status_code == 200
         assert answer.json().keys() == whole.keys()
@@ -205,6 +227,7 @@ async def test_a_fault_that_keeps_a_share_leaves_entries_out_and_says_nothing(
     assert set(half) < set(every)
     assert half == await kept(0.5)
     assert half != await kept(0.5, seed=2)
+    assert (await sandbox.get("/plums/v1/plums")).json() == whole, "it lied once"
 
 
 async def _no_faults_left(sandbox: httpx.AsyncClient) -> bool:
