@@ -143,3 +143,23 @@ def tombstones(one: Product, connection: str) -> dict[str, dict[str, str]]:
             headers = {name: value.decode() for name, value in record.headers}
             found[id_] = {name: headers[name] for name in ("reason", "merged_into")}
     return found
+
+
+def test_what_notion_cuts_off_is_whole_in_the_item_and_is_not_asked_for_again(
+    one: Product,
+) -> None:
+    one.unlimited("notion")
+    account = one.account("notion", {"pages": 5, "data_sources": 1, "users": 1}, name="cut off")
+    change = {"resource": "pages", "create": 1, "references": 40}
+    (id_,) = one.control("POST", f"notion/accounts/{account}/mutate", json=change)["created"]
+    connection = one.connect("notion", account=account)
+    told = _resource(one.synced(connection["sync_id"]), "pages")
+    assert (told["state"], told["receipt"]["truncated"]) == ("done", 0)
+    (item,) = [one for one in one.items(connection["id"], "pages") if one["id"] == id_]
+    related = item["raw"]["properties"]["Related"]
+    assert (len(related["relation"]), related["has_more"], item["truncated"]) == (40, False, [])
+    one.control("DELETE", "notion/requests")
+    assert _again(one, connection["id"], "pages")["receipt"]["emitted"] == 0
+    asked = [call["path"] for call in one.control("GET", "notion/requests")["items"]]
+    assert asked
+    assert [path for path in asked if "/properties/" in path] == []

@@ -45,6 +45,8 @@ class Cutting(Orchard):
     refuses: Answer
     """Called with id and start of each piece; may raise."""
     pieces: list[tuple[str, int]]
+    says_so = True
+    """Whether records name what is cut off, as they do since this version."""
 
     def grow(self, **trees: int) -> None:
         for id_, count in trees.items():
@@ -53,7 +55,7 @@ class Cutting(Orchard):
     def record(self, id_: str) -> Record:
         leaves = self.trees[id_]
         raw = {"id": id_, "bark": self.bark.get(id_, 0), "leaves": leaves[:LISTED]}
-        cut = ("leaves",) if len(leaves) > LISTED else ()
+        cut = ("leaves",) if len(leaves) > LISTED and self.says_so else ()
         return Record(id=id_, name=id_, raw=raw, truncated=cut)
 
     def listed(self, _: Cursor | None) -> Page:
@@ -171,6 +173,18 @@ async def test_what_has_not_changed_is_neither_asked_again_nor_sent(
     assert await short_in_receipt(fetcher, "again") == 0
     assert orchard.pieces == []
     assert len(leaves(fetcher)) == 2
+
+
+async def test_what_an_older_version_sent_cut_off_is_completed(
+    fetcher: Fetcher, orchard: Cutting
+) -> None:
+    orchard.grow(oak=40)
+    orchard.says_so = False
+    await loaded(fetcher)
+    assert leaves(fetcher) == [(25, ())]
+    orchard.says_so = True
+    assert await short_in_receipt(fetcher, "upgraded") == 0
+    assert leaves(fetcher)[1:] == [(40, ())]
 
 
 async def test_a_whole_item_stays_until_its_next_version_is_whole(

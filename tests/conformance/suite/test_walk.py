@@ -10,7 +10,15 @@ from typing import Any
 
 import msgspec
 
-from shared.connector import LONGEST_CURSOR, Connector, Interruption, Page, Provider, Span
+from shared.connector import (
+    LONGEST_CURSOR,
+    Completes,
+    Connector,
+    Interruption,
+    Page,
+    Provider,
+    Span,
+)
 from tests.conformance.calls import (
     Read,
     SandboxCall,
@@ -72,6 +80,18 @@ def test_a_walk_gives_no_object_twice(
             f"more than one part ({_few(again)}). Give each once, or say in {subject.at(DECLARED)} "
             "why not: "
             f'{{"parts_overlap": {{"{resource}": "…"}}}}.'
+        )
+
+
+def test_what_is_cut_off_can_be_completed(
+    subject: Subject, resource: str, pages: list[Page], connector: Connector
+) -> None:
+    cut = [record.id for record in records(pages) if record.truncated]
+    if cut and not isinstance(connector, Completes):
+        raise Unwritten(
+            f"{subject.at('connector.py')}: the walk over {resource} gives {len(cut)} truncated "
+            f"records ({_few(cut)}), and the connector cannot complete them. Give it the methods "
+            "of Completes, piece() and completed()."
         )
 
 
