@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.fetcher import known_items, truncated
 from services.fetcher.call import NO_FAILURES
 from services.fetcher.context import FetcherContext, JobRun
-from services.fetcher.emit import PLAIN, SORTED, completed
+from services.fetcher.emit import PLAIN, SORTED, Completed, completed
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.truncated import TruncatedItem
@@ -32,6 +32,9 @@ from shared.connector import (
 )
 from shared.contracts.items import MAX_BYTES
 
+LARGEST: Final = MAX_BYTES - 100_000
+"""Bytes of an object and its pieces. With more, the item might be too large to send ``raw``, which
+would be less than what readers have."""
 MOST_PIECES: Final = 1_000
 """The most answers that are kept of an item: a hundred thousand references, if each brings 100."""
 RESTARTS: Final = 5
@@ -111,8 +114,7 @@ async def _keep(
 ) -> str | None:
     """Keep a piece; return why its field cannot be completed, if it cannot."""
     body = PLAIN.encode(piece.body)
-    # An item that is larger is sent without ``raw``: there would be less of it than now.
-    if item.size + len(body) > MAX_BYTES or item.pieces > MOST_PIECES:
+    if item.size + len(body) > LARGEST or item.pieces > MOST_PIECES:
         return "too_large"
     following = b""
     if piece.cursor is not None:
@@ -148,28 +150,31 @@ async def _send(
     item.standing = "refused" if record.truncated else "complete"
     was = None
     if pieces or item.whole:
-        was = await _emit(run, context, item, record, version=at)
+        was = await _emit(run, context, item, record, completed(run, record, version=at))
     async with context.database.write(lock=job.connection_id) as db:
         await truncated.forget_pieces(db, job, item)
         await _checkpoint(db, job, item, was, end_run=end_run)
 
 
 async def _emit(
-    run: JobRun, context: FetcherContext, item: TruncatedItem, record: Record, *, version: int
+    run: JobRun,
+    context: FetcherContext,
+    item: TruncatedItem,
+    record: Record,
+    made: Completed,
 ) -> bytes:
     """Send the item; return the digest that it had for readers before."""
     job, was = run.job, item.sent
-    message, digest, receipt = completed(run, record, version=version)
     async with context.database.write(lock=job.connection_id) as db:
         # If this process dies now, readers may have all of it: nothing shorter may follow. The note
         # of what is about to be sent then invalidates the item, and the row stays valid.
         doubtful = replace(item, standing="waiting", sent=b"", whole=True)
         await truncated.save(db, job, doubtful)
         await queries.record_pending(db, job, (item.id,))
-    positions = await context.producer.send_all([message])
-    item.sent, item.whole = digest, not record.truncated
+    positions = await context.producer.send_all([made.message])
+    item.sent, item.whole = made.digest, not record.truncated
     job.item_positions = {**job.item_positions, **positions}
-    job.attempts, job.receipt, job.pending_ids = 0, receipt, ()
+    job.attempts, job.receipt, job.pending_ids = 0, made.receipt, ()
     return was
 
 
@@ -188,16 +193,24 @@ async def _checkpoint(
 async def _put_off(
     run: JobRun, context: FetcherContext, completes: Completes, item: TruncatedItem
 ) -> None:
-    """Let other items go first. After two days, send this one truncated: it may not grow old."""
+    """Let other items, and other fields of this one, go first.
+
+    After two days, send what there is of it: readers may not be left with an older version longer.
+    """
     job, now, was = run.job, clock.now(), None
     item.failing_since = now if item.failing_since is None else item.failing_since
     lasted = now - item.failing_since
     item.next_try_at = now + min(LONGEST_WAIT_S, max(FIRST_WAIT_S, lasted))
-    if item.whole and lasted >= context.give_up_after_s:
+    if lasted >= context.give_up_after_s:
         at = run.next_version()
         async with context.database.read() as db:
-            raw, _ = await truncated.kept(db, job, item)
-        record = completes.completed(job.resource, raw, {})
-        was = await _emit(run, context, item, record, version=at)
+            raw, pieces = await truncated.kept(db, job, item)
+        done = {field: body for field, body in pieces.items() if field not in item.fields}
+        record = completes.completed(job.resource, raw, done)
+        made = completed(run, record, version=at)
+        if made.digest != item.sent:
+            was = await _emit(run, context, item, record, made)
+    if item.cursor is None:
+        item.fields = [*item.fields[1:], item.fields[0]]
     async with context.database.write(lock=job.connection_id) as db:
         await _checkpoint(db, job, item, was, end_run=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -127,8 +127,15 @@ async def record(
         await truncated.queue(db, job, emitted.cuts)
 
 
-def completed(run: JobRun, record: Record, *, version: int) -> tuple[Message, bytes, Receipt]:
-    """Return the message of a record that was completed, its digest, and the receipt with it."""
+class Completed(NamedTuple):
+    """The message of a completed record, its digest, and the job's receipt with it."""
+
+    message: Message
+    digest: bytes
+    receipt: Receipt
+
+
+def completed(run: JobRun, record: Record, *, version: int) -> Completed:
     (moved,) = _records(Lookup(records=[record]), run.runtime.web_url)
     digest, receipt = content_digest(moved), run.job.receipt
     message, size = _message(
@@ -139,7 +146,7 @@ def completed(run: JobRun, record: Record, *, version: int) -> tuple[Message, by
         emitted=receipt.emitted + 1,
         oversized=receipt.oversized + (size > MAX_BYTES),
     )
-    return message, digest, more
+    return Completed(message, digest, more)
 
 
 def _owner(record: Record) -> str | None:

@@ -186,7 +186,12 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         ),
     ] = 0
     truncated: Annotated[
-        int | None, Meta(description="Items whose content the provider truncated.", examples=[0])
+        int | None,
+        Meta(
+            description="Items that the provider truncated and that are not completed yet; each "
+            "names its fields in `truncated`.",
+            examples=[0],
+        ),
     ] = None
     left_out: Annotated[
         tuple[str, ...] | None,

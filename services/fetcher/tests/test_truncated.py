@@ -40,13 +40,13 @@ class Cutting(Orchard):
     """An orchard whose trees are listed with their first 25 leaves."""
 
     trees: dict[str, list[str]]
-    """Id → the tree's leaves, and what else would make it another object: its ``bark``."""
+    """Id → the tree's leaves. What else makes it another object is its ``bark``."""
     bark: dict[str, int]
     refuses: Answer
     """Called with id and start of each piece; may raise."""
     pieces: list[tuple[str, int]]
-    says_so = True
-    """Whether records name what is cut off, as they do since this version."""
+    cut: tuple[str, ...] = ("leaves",)
+    """The fields that records name as cut off. Of these, only the leaves are ever given."""
 
     def grow(self, **trees: int) -> None:
         for id_, count in trees.items():
@@ -55,7 +55,7 @@ class Cutting(Orchard):
     def record(self, id_: str) -> Record:
         leaves = self.trees[id_]
         raw = {"id": id_, "bark": self.bark.get(id_, 0), "leaves": leaves[:LISTED]}
-        cut = ("leaves",) if len(leaves) > LISTED and self.says_so else ()
+        cut = self.cut if len(leaves) > LISTED else ()
         return Record(id=id_, name=id_, raw=raw, truncated=cut)
 
     def listed(self, _: Cursor | None) -> Page:
@@ -68,7 +68,8 @@ class Cutting(Orchard):
         self.pieces.append((id_, start))
         self._crashes.moment()
         self.refuses(id_, start)
-        assert field == "leaves"
+        if field != "leaves":
+            away()
         ends = start + PIECE >= len(self.trees[id_])
         body = self.trees[id_][start : start + PIECE]
         return FieldPiece(body=body, cursor=None if ends else {"from": start + PIECE})
@@ -76,10 +77,10 @@ class Cutting(Orchard):
     def completed(
         self, resource: str, raw: dict[str, Any], pieces: Mapping[str, Sequence[Any]]
     ) -> Record:
-        if "leaves" not in pieces:
-            return Record(id=raw["id"], name=raw["id"], raw=raw, truncated=("leaves",))
-        leaves = [leaf for piece in pieces["leaves"] for leaf in piece]
-        return Record(id=raw["id"], name=raw["id"], raw={**raw, "leaves": leaves})
+        whole = [leaf for piece in pieces.get("leaves", ()) for leaf in piece]
+        left = tuple(field for field in self.cut if field not in pieces)
+        leaves = {"leaves": whole or raw["leaves"]}
+        return Record(id=raw["id"], name=raw["id"], raw=raw | leaves, truncated=left)
 
 
 def answers(_: str, __: int) -> None:
@@ -179,10 +180,10 @@ async def test_what_an_older_version_sent_cut_off_is_completed(
     fetcher: Fetcher, orchard: Cutting
 ) -> None:
     orchard.grow(oak=40)
-    orchard.says_so = False
+    orchard.cut = ()
     await loaded(fetcher)
     assert leaves(fetcher) == [(25, ())]
-    orchard.says_so = True
+    orchard.cut = ("leaves",)
     assert await short_in_receipt(fetcher, "upgraded") == 0
     assert leaves(fetcher)[1:] == [(40, ())]
 
@@ -251,6 +252,18 @@ async def test_nor_does_one_whose_rest_the_provider_fails_to_give_for_two_days(
     assert leaves(fetcher)[3:] == [(40, ())]
 
 
+async def test_a_field_that_is_never_given_does_not_keep_the_others_back(
+    fetcher: Fetcher, orchard: Cutting, movable_clock: MovableClock
+) -> None:
+    orchard.grow(oak=40)
+    orchard.cut = ("roots", "leaves")
+    await loaded(fetcher)
+    for hours in (1, 46, 2, 1):
+        movable_clock.move(hours=hours)
+        await in_the_background(fetcher)
+    assert leaves(fetcher) == [(25, ("roots", "leaves")), (40, ("roots",))]
+
+
 async def test_a_long_completion_goes_on_where_it_stopped(
     fetcher: Fetcher, orchard: Cutting, movable_clock: MovableClock
 ) -> None:
@@ -306,11 +319,13 @@ async def test_a_field_starts_again_when_its_cursor_is_no_longer_valid(
 
 async def test_a_field_that_would_never_end_is_given_up(fetcher: Fetcher, orchard: Cutting) -> None:
     async def piece(*_: object) -> FieldPiece:
+        orchard.pieces.append(("oak", 1))
         return FieldPiece(body=["leaf"], cursor={"from": 1})
 
     orchard.grow(oak=40)
     orchard.piece = piece  # type: ignore[method-assign,assignment]
     assert await short_in_receipt(fetcher, "sync-1") == 1
+    assert len(orchard.pieces) == 2
     assert leaves(fetcher) == [(25, ("leaves",))]
 
 

@@ -103,6 +103,11 @@ def test_an_archived_row_cannot_be_updated(world: World) -> None:
         world.mutate("acc-1", "plums", create=0, update=["plums-1-0"], archive=0)
 
 
+def test_references_are_refused_where_the_provider_cuts_nothing_off(world: World) -> None:
+    with pytest.raises(BadRequest, match="cuts nothing off"):
+        world.mutate("acc-1", "plums", create=1, update=0, archive=0, references=40)
+
+
 def test_what_is_archived_along_is_told_and_kept(opened: Opened) -> None:
     world = opened(Baskets())
     touched = world.mutate("acc-1", "baskets", create=0, update=0, archive=1)
