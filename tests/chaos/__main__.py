@@ -34,6 +34,7 @@ FIGURES: dict[str, Callable[[Stack], Figure]] = {
     "R6": figures.r6,
     "R8": figures.r8,
     "R9": figures.r9,
+    "R11": figures.r11,
 }
 
 

@@ -13,9 +13,11 @@ from tests.chaos import log
 from tests.chaos.hostile import ANSWERS, hostile
 from tests.chaos.limits import forget_peak, peak_mib
 from tests.chaos.load import Load, begin, pace
+from tests.chaos.lying import Liars
 from tests.chaos.stack import Stack
 from tests.support.waiting import eventually
 
+LYING_SEEDS = 200
 LONG = {"companies": 2000, "contacts": 2000, "deals": 2000}
 
 
@@ -240,3 +242,22 @@ def r9(stack: Stack, kinds: Sequence[str] = tuple(ANSWERS)) -> Figure:
     return Figure(
         "R9", "each a typed error ≤ 60 s, worker ≤ 256 MiB", "; ".join(told), reached, stack.kind
     )
+
+
+def r11(stack: Stack, *, seeds: int = LYING_SEEDS) -> Figure:
+    """Let lists lie during some syncs of many accounts, and compare after an honest one."""
+    stack.heal()
+    with stack.topic() as topic:
+        outcomes = list(Liars(stack, topic).run(range(seeds)))
+    wrong = [str(one) for one in outcomes if one.wrong or one.states[-1] != "done"]
+    during = [state for one in outcomes for state in one.states[:-1]]
+    lied = ", ".join(f"{during.count(state)} {state}" for state in sorted(set(during)))
+    measured = (
+        f"{len(outcomes) - len(wrong)} of {seeds} accounts equal after an honest sync; while lists "
+        f"lied: {lied}; {'; '.join(wrong[:3]) or 'nothing that exists was deleted'}"
+    )
+    aim = (
+        "lists short or empty with status 200: nothing living deleted, no sync done that is not "
+        "whole where there is a count, equal to the ledger after one honest sync"
+    )
+    return Figure("R11", aim, measured, not wrong, stack.kind)
