@@ -150,8 +150,9 @@ async def _rows(call: Call, place: Place) -> Page:
     try:
         listing = await _query(call, place, rows)
     except Reject as reject:
-        # A data source that was deleted or unshared since it was listed has nothing to show.
-        if reject.code != GONE:
+        # One that was deleted since it was listed has no rows to show. One that is listed and
+        # cannot be found may only have been unshared: what we hold of it is kept.
+        if reject.code != GONE or not in_trash(await _one(call, "data_sources", place.part.id)):
             raise
         return Page(records=[], cursor=None)
     records, rejected = read("page", listing.results)

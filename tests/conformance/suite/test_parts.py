@@ -174,9 +174,9 @@ async def _deleted_elsewhere(load: Load, victim: tuple[str, str]) -> Owned | Non
     Resources are tried from the last one, as what comes later is seldom the parent of anything.
     """
     items, cut_off = await load.items(), {victim}
-    for (resource, part), named_by in (await load.walked()).items():
-        if (resource, named_by) in cut_off:
-            cut_off.add((resource, part))
+    walked = await load.walked()
+    for _ in walked:
+        cut_off |= {one for one, named_by in walked.items() if (one[0], named_by) in cut_off}
     for resource in reversed(load.resources):
         for one in sorted(items):
             beside = [other for other in items if other[:2] == one[:2]]

@@ -17,6 +17,7 @@ from deploy.sandbox.world import Limit, World
 from shared.connector import (
     Completes,
     Gone,
+    Page,
     Part,
     Place,
     Record,
@@ -173,16 +174,30 @@ async def test_a_search_that_is_cut_off_says_so_at_its_end(world: World) -> None
     )
 
 
-async def test_a_data_source_that_is_gone_is_passed_over(world: World) -> None:
-    gone = {
+async def test_a_data_source_that_was_deleted_since_it_was_listed_is_passed_over(
+    world: World,
+) -> None:
+    source = next(iter(world.rows(DEFAULT, "data_sources")))
+    world.mutate(DEFAULT, "data_sources", create=0, update=0, archive=[source])
+    place = Place(part=Part(id=source, name="data source “Tasks”"), size=100)
+    async with calling(world) as caller:
+        assert await CONNECTOR.page(caller, "pages", place) == Page(records=[], cursor=None)
+
+
+async def test_a_data_source_that_is_listed_and_cannot_be_found_is_not_taken_for_deleted(
+    world: World,
+) -> None:
+    missing = {
         "object": "error",
         "status": 404,
         "code": "object_not_found",
         "message": "Could not find data_source",
     }
-    async with calling(world, fault=answering("/query", 404, gone)) as caller:
-        pages = await caller.pages("pages")
-    assert len({record.id for page in pages for record in page.records}) == 400 - 17
+    source = next(iter(world.rows(DEFAULT, "data_sources")))
+    place = Place(part=Part(id=source, name="data source “Tasks”"), size=100)
+    async with calling(world, fault=answering("/query", 404, missing)) as caller:
+        with pytest.raises(Reject, match="cannot find this object"):
+            await CONNECTOR.page(caller, "pages", place)
 
 
 async def test_a_data_source_that_cannot_be_read_is_refused_with_notion_s_words(
