@@ -25,7 +25,7 @@ COUNTS: Final = {
 KEPT: Final = (0.0, 0.3, 0.7, 0.95)
 """Shares of its entries that a list keeps."""
 TIMES: Final = (None, 1, 3)
-"""How many answers lie; None means all of them."""
+"""Numbers of answers that lie; None means all of them."""
 ROUNDS: Final = 2
 """Syncs of each seed during which the provider lies."""
 Key = tuple[str, str]
