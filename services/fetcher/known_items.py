@@ -10,7 +10,7 @@ and written back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -71,22 +71,20 @@ class LaneDigest(msgspec.Struct, frozen=True):
     def hex(self) -> str:
         return f"{self.total:032x}"
 
-    def replaced(self, before: Iterable[KnownItem], after: Iterable[KnownItem]) -> LaneDigest:
+    def replaced(self, before: Collection[KnownItem], after: Collection[KnownItem]) -> LaneDigest:
         """Return the digest of the lane when it has the items ``after`` instead of ``before``."""
-        total, invalidated = self.total, self.invalidated
-        for one in before:
-            total -= _term(one)
-            invalidated -= not one.digest
-        for one in after:
-            total += _term(one)
-            invalidated += not one.digest
-        return LaneDigest(total % (1 << 128), invalidated)
+        less, more = _numbers(before), _numbers(after)
+        invalidated = (len(after) - len(more)) - (len(before) - len(less))
+        total = (self.total - sum(less) + sum(more)) % (1 << 128)
+        return LaneDigest(total, self.invalidated + invalidated)
 
 
-def _term(one: KnownItem) -> int:
-    if not one.digest:
-        return 0
-    return int.from_bytes(blake2b(one.id.encode() + one.digest, digest_size=16).digest(), "big")
+def _numbers(items: Iterable[KnownItem]) -> list[int]:
+    return [
+        int.from_bytes(blake2b(one.id.encode() + one.digest, digest_size=16).digest(), "big")
+        for one in items
+        if one.digest
+    ]
 
 
 _KNOWN: Final = KeyLookup(known_items.c.id, known_items.c.digest, known_items.c.version)

@@ -251,7 +251,7 @@ async def record_pending(db: AsyncConnection, job: Job, ids: tuple[str, ...]) ->
     job.pending_ids = ids
     of_lane = {"of_connection_id": job.connection_id, "of_resource": job.resource}
     parameters = {**claim_parameters(job), **of_lane, "ids": to_row(job)["pending_ids"]}
-    lane = (await db.execute(_PENDING, parameters)).one_or_none()
+    lane = (await db.execute(_PENDING, parameters)).first()
     if lane is None:
         raise LostClaimError(job.id)
     return LaneDigest.stored(*lane)
