@@ -35,6 +35,10 @@ class Advance(Struct, frozen=True, forbid_unknown_fields=True):
     advance_s: Annotated[float, Meta(ge=0, le=YEARS)]
 
 
+class IndexChange(Struct, frozen=True, forbid_unknown_fields=True):
+    lags: bool
+
+
 class LimitChange(Struct, frozen=True, forbid_unknown_fields=True):
     """Change the given fields of a limit; the others stay as they are."""
 

@@ -12,6 +12,7 @@ from litestar.params import FromPath
 
 from deploy.sandbox.server.bodies import (
     Advance,
+    IndexChange,
     Mutation,
     NewAccount,
     change_limits,
@@ -129,6 +130,21 @@ async def order_faults(slug: InPath, request: Call, sandboxes: Served) -> list[F
     return ordered
 
 
+@get("/_sandbox/{slug:str}/index")
+async def index(slug: InPath, sandboxes: Served) -> dict[str, bool]:
+    return {"lags": sandboxes[slug].world.index_lags}
+
+
+@put("/_sandbox/{slug:str}/index")
+async def set_index(slug: InPath, request: Call, sandboxes: Served) -> dict[str, bool]:
+    world = sandboxes[slug].world
+    if read(await request.body(), IndexChange).lags:
+        world.stop_index()
+    else:
+        world.update_index()
+    return {"lags": world.index_lags}
+
+
 @get("/_sandbox/{slug:str}/limits")
 async def limits(slug: InPath, sandboxes: Served) -> dict[str, Any]:
     return limits_in_force(sandboxes[slug].world.limiter)
@@ -172,6 +188,8 @@ HANDLERS: Final[list[HTTPRouteHandler]] = [
     forget_requests,
     faults,
     order_faults,
+    index,
+    set_index,
     limits,
     set_limits,
     clock,

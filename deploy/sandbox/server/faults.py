@@ -38,7 +38,8 @@ class Fault(
     calls that match pass as if the fault were not there. It is over after ``times`` calls, or
     ``for_s`` seconds of the sandbox's clock after the first call it applied to; without either it
     never ends.
-    ``keep`` leaves only this share of the entries of a list in the answer, chosen by ``seed``.
+    ``keep`` leaves only this share of the entries of a list in the answer, chosen by ``seed``;
+    ``leave_out`` names entries that are left out.
     ``hold`` keeps a call waiting until the faults are replaced. ``drop`` cuts the connection:
     "request" before the provider has seen it, "answer" after it has acted.
     """
@@ -52,6 +53,7 @@ class Fault(
     hold: bool = False
     keep: Annotated[float, Meta(ge=0, le=1)] | None = None
     seed: int = 0
+    leave_out: frozenset[str] = frozenset()
     times: Annotated[int, Meta(ge=1)] | None = None
     for_s: Annotated[float, Meta(gt=0)] | None = None
     drop: Literal["request", "answer"] | bool = False

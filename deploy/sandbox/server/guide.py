@@ -82,8 +82,19 @@ CALLS: Final = (
             "after the first call it applied to; without either it never ends. body is a string "
             "or JSON. Without status the provider answers after delay_ms. keep leaves only this "
             "share of the entries of lists in the answer (0: none), the same ones for the same "
-            "seed. hold keeps calls waiting until the list is replaced. drop cuts the connection: "
-            '"request" before the provider sees the call, "answer" after it has acted.'
+            "seed; leave_out names entries to leave out. hold keeps calls waiting until the list "
+            'is replaced. drop cuts the connection: "request" before the provider sees the '
+            'call, "answer" after it has acted.'
+        ),
+    ),
+    ("GET", "/_sandbox/{p}/index", None, "Says whether the search index lags."),
+    (
+        "PUT",
+        "/_sandbox/{p}/index",
+        {"lags": True},
+        (
+            "Stops the search index: searches and their totals go on as things are now, whatever "
+            "is created, updated or archived. false brings the index up to date."
         ),
     ),
     ("GET", "/_sandbox/{p}/limits", None, "Shows the limits in force."),
@@ -108,7 +119,7 @@ CALLS: Final = (
 )
 KEPT: Final = (
     "Accounts, mutations, grants, tokens and the clock are on disk before a call is answered, and "
-    "survive kill -9. Faults, limits and the request log are lost at a restart."
+    "survive kill -9. Faults, limits, a lagging index and the request log are lost at a restart."
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -12,12 +13,28 @@ WHOLE: Final = 1 << 64
 
 
 async def answer_short(
-    app: ASGIApp, scope: Scope, receive: Receive, send: Send, *, keep: float, seed: int
+    app: ASGIApp,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    keep: float,
+    seed: int,
+    leave_out: Collection[str] = (),
 ) -> None:
     """Answer as ``app`` does, but with only the share ``keep`` of each list's entries.
 
-    The same seed leaves out the same entries. Cursors and everything else stay as they are.
+    The same seed leaves out the same entries; those with the ids ``leave_out`` are left out in any
+    case. Cursors, totals and everything else stay as they are.
     """
+
+    def stays(entry: Any) -> bool:
+        id_ = entry.get("id") if isinstance(entry, dict) else entry
+        if not isinstance(id_, str):
+            return True
+        drawn = blake2b(f"{seed}/{id_}".encode(), digest_size=8).digest()
+        return id_ not in leave_out and int.from_bytes(drawn) < keep * WHOLE
+
     start: Any = None
     body = b""
 
@@ -28,7 +45,7 @@ async def answer_short(
         elif message["type"] == "http.response.body":
             body += message["body"]
             if not message["more_body"]:
-                short = _short(body, keep, seed) if start["status"] < 300 else body
+                short = _short(body, stays) if start["status"] < 300 else body
                 kept = [one for one in start["headers"] if one[0].lower() != b"content-length"]
                 headers = [*kept, (b"content-length", str(len(short)).encode())]
                 start["headers"] = headers
@@ -38,7 +55,7 @@ async def answer_short(
     await app(scope, receive, caught)
 
 
-def _short(body: bytes, keep: float, seed: int) -> bytes:
+def _short(body: bytes, stays: Callable[[Any], bool]) -> bytes:
     try:
         answer = msgspec.json.decode(body)
     except msgspec.DecodeError:
@@ -47,13 +64,5 @@ def _short(body: bytes, keep: float, seed: int) -> bytes:
         return body
     for name, value in answer.items():
         if isinstance(value, list):
-            answer[name] = [entry for entry in value if _stays(entry, keep, seed)]
+            answer[name] = list(filter(stays, value))
     return msgspec.json.encode(answer)
-
-
-def _stays(entry: Any, keep: float, seed: int) -> bool:
-    id_ = entry.get("id") if isinstance(entry, dict) else entry
-    if not isinstance(id_, str):
-        return True
-    drawn = blake2b(f"{seed}/{id_}".encode(), digest_size=8).digest()
-    return int.from_bytes(drawn) < keep * WHOLE

@@ -82,8 +82,12 @@ async def _answer(
         if fault.drop == "answer":
             await app(scope, receive, _swallow)
         await _cut(send)
-    elif fault.keep is not None:
-        await answer_short(app, scope, receive, send, keep=fault.keep, seed=fault.seed)
+    elif fault.keep is not None or fault.leave_out:
+        keep = 1.0 if fault.keep is None else fault.keep
+        left_out = fault.leave_out
+        await answer_short(
+            app, scope, receive, send, keep=keep, seed=fault.seed, leave_out=left_out
+        )
     elif fault.status is None:
         await app(scope, receive, send)
     else:

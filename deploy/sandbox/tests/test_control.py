@@ -230,6 +230,13 @@ async def test_a_fault_that_keeps_a_share_leaves_entries_out_and_says_nothing(
     assert (await sandbox.get("/plums/v1/plums")).json() == whole, "it lied once"
 
 
+async def test_a_fault_leaves_out_the_entries_that_it_names(sandbox: httpx.AsyncClient) -> None:
+    first, *others = (await sandbox.get("/plums/v1/plums")).json()["plums"]
+    await sandbox.put(f"{CONTROL}/faults", json=[{"leave_out": [first], "times": 1}])
+    assert (await sandbox.get("/plums/v1/plums")).json()["plums"] == others
+    assert (await sandbox.get("/plums/v1/plums")).json()["plums"] == [first, *others]
+
+
 async def _no_faults_left(sandbox: httpx.AsyncClient) -> bool:
     left: list[Any] = (await sandbox.get(f"{CONTROL}/faults")).json()
     return not left

@@ -41,6 +41,7 @@ class World:
         self.tokens = DurableMap(store, f"{slug}/tokens", Token)
         self._changed = DurableMap(store, f"{slug}/rows", SandboxRow)
         self._rows: dict[str, Rows] = {}
+        self._index: dict[str, Rows] = {}
         if simulated.default.id not in self.accounts:
             self.accounts[simulated.default.id] = simulated.default
 
@@ -81,6 +82,23 @@ class World:
 
     def rows(self, account_id: str, resource: str) -> dict[str, SandboxRow]:
         return self.all_rows(account_id)[resource]
+
+    def indexed(self, account_id: str) -> Rows:
+        """Return all rows as the search index has them."""
+        return self._index.get(account_id) or self.all_rows(account_id)
+
+    def stop_index(self) -> None:
+        """Leave the search index as it is now, whatever happens to the rows."""
+        for account_id in self.accounts:
+            rows = self.all_rows(account_id)
+            self._index[account_id] = {kind: dict(some) for kind, some in rows.items()}
+
+    def update_index(self) -> None:
+        self._index = {}
+
+    @property
+    def index_lags(self) -> bool:
+        return bool(self._index)
 
     def live(self, resource: str, id_: str) -> list[SandboxRow]:
         """Return the live rows with this id, from every account that has one.

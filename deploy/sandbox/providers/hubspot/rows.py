@@ -32,11 +32,12 @@ class SortedRows:
             found.append(row)
         return found, None
 
-    def live(self, account: str, resource: str) -> list[SandboxRow]:
-        rows = self._world.rows(account, resource)
-        return [
-            row for id_ in self._ordered(account, resource) if not (row := rows[str(id_)]).archived
-        ]
+    def indexed(self, account: str, resource: str) -> list[SandboxRow]:
+        """Return the live rows as the search index has them."""
+        rows = self._world.indexed(account)[resource]
+        lags = self._world.index_lags
+        ids = sorted(map(int, rows)) if lags else self._ordered(account, resource)
+        return [row for id_ in ids if not (row := rows[str(id_)]).archived]
 
     def _ordered(self, account: str, resource: str) -> list[int]:
         """Return all ids in order; rows are only ever added, so a new count means new ids."""

@@ -75,7 +75,9 @@ def _found(sorted_rows: SortedRows, account: str, resource: str, asked: Search) 
             f"Paging past {WALL} results is not supported: after plus limit is {offset + limit}."
         )
     rows = _sorted(
-        _filtered(sorted_rows.live(account, resource), resource, asked), resource, asked.sorts or []
+        _filtered(sorted_rows.indexed(account, resource), resource, asked),
+        resource,
+        asked.sorts or [],
     )
     want = wanted(resource, asked.properties or [], [], limit)
     results = [rendered(row, account, resource, want) for row in rows[offset : offset + limit]]

@@ -28,7 +28,8 @@ class Content:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._indexes = Indexes(world)
+        self._indexes = Indexes(world.all_rows)
+        self._searched = Indexes(world.indexed)
 
     def search(self, request: SandboxRequest) -> Json:
         only(request.body, ("query", "filter", "sort", *PAGING))
@@ -36,7 +37,7 @@ class Content:
         if not isinstance(words, str):
             raise invalid("body failed validation: body.query should be a string.")
         time, descending = _sort(request.body.get("sort"), ("last_edited_time",), "body.sort")
-        index = self._indexes.of(request.account)
+        index = self._searched.of(request.account)
         keep = _titled(index, words) if words else None
         query = {"search": words, "kind": kind, "time": time, "descending": descending}
         part = cut(request, index.found(kind, time), query=query, descending=descending, keep=keep)

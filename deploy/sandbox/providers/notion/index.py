@@ -10,7 +10,7 @@ from typing import Final
 
 from deploy.sandbox.providers.notion.paging import Key
 from deploy.sandbox.providers.notion.rows import source_of
-from deploy.sandbox.world import Rows, SandboxRow, World
+from deploy.sandbox.world import Rows, SandboxRow
 
 
 def _unsorted(_: SandboxRow) -> str:
@@ -76,14 +76,14 @@ class Index:
 
 
 class Indexes:
-    """Hold the index of every account of a world."""
+    """Hold an index of every account; ``rows_of`` returns the rows of one."""
 
-    def __init__(self, world: World) -> None:
-        self._world = world
+    def __init__(self, rows_of: Callable[[str], Rows]) -> None:
+        self._rows_of = rows_of
         self._made: dict[str, Index] = {}
 
     def of(self, account: str) -> Index:
-        rows = self._world.all_rows(account)
+        rows = self._rows_of(account)
         made = self._made.get(account)
         if made is None or not made.still(rows):
             made = self._made[account] = Index(rows)

@@ -241,6 +241,20 @@ def test_search_filters_text_without_case(api: Api) -> None:
     assert api.search({"filterGroups": [{"filters": [capital]}]}).json()["total"] == 0
 
 
+def test_search_goes_on_as_things_were_while_its_index_lags(
+    api: Api, sandbox: Serving, small: SandboxAccount
+) -> None:
+    before = api.search({"limit": 200}).json()
+    sandbox.world.stop_index()
+    sandbox.world.mutate(small.id, "contacts", create=2, update=0, archive=1)
+    lagging = api.search({"limit": 200}).json()
+    assert (lagging["total"], lagging["results"]) == (before["total"], before["results"])
+    sandbox.world.update_index()
+    now = api.search({"limit": 200}).json()
+    assert now["total"] == before["total"] + 1
+    assert now["results"][0]["id"] == before["results"][1]["id"]
+
+
 def test_search_windows_by_time_in_milliseconds_and_sorts(api: Api) -> None:
     window = {"propertyName": "lastmodifieddate", "operator": "BETWEEN", "value": "1700000000000"}
     window["highValue"] = "1735000000000"
