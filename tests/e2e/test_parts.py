@@ -134,6 +134,29 @@ def test_contacts_that_are_merged_go_with_the_name_of_the_one_they_went_into(
     }
 
 
+def test_contacts_that_a_list_leaves_out_are_found_by_the_count_of_a_search_that_lags(
+    one: Product,
+) -> None:
+    one.unlimited("hubspot")
+    account = one.account("hubspot", {"companies": 0, "contacts": 120, "deals": 0}, name="Short")
+    archived, *lost = sorted(one.ledger("hubspot", account, "contacts"))[::30]
+    one.control("PUT", "hubspot/index", json={"lags": True})
+    archive(one, "hubspot", account, "contacts", [archived])
+    lists = {"method": "GET", "path": "/crm/objects/*/contacts"}
+    one.control("PUT", "hubspot/faults", json=[{"match": lists, "leave_out": lost}])
+    connection = one.connect("hubspot", account=account)
+    waiting = _resource(one.all_waiting(connection["sync_id"]), "contacts")
+    assert (waiting["items"], waiting["waiting_code"]) == (119 - len(lost), "count_settling")
+    one.clock.move(seconds=11)
+    told = _resource(one.synced(connection["sync_id"]), "contacts")
+    one.control("PUT", "hubspot/faults", json=[])
+    one.control("PUT", "hubspot/index", json={"lags": False})
+    receipt = told["receipt"]
+    assert (told["state"], receipt["reconciled"], receipt["ghosts"]) == ("done", True, 1)
+    assert (receipt["counted_before"], receipt["counted_after"]) == (120, 120)
+    assert one.differences("hubspot", account, connection["id"]) == {}
+
+
 def tombstones(one: Product, connection: str) -> dict[str, dict[str, str]]:
     """Return id → the reason and the successor that the topic names for each deletion."""
     found = {}
