@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 
@@ -70,6 +70,10 @@ def shares(parts: Sequence[tuple[str, int]]) -> tuple[ShareSlice, ...]:
     return tuple(drawn)
 
 
+Completeness = Literal["counted", "uncounted"]
+"""The provider counts its objects and all of them are accounted for, or it gives no count."""
+
+
 class Bar(msgspec.Struct, frozen=True, kw_only=True):
     """The progress of one resource.
 
@@ -78,7 +82,8 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     all, and ``more`` is the number of those that are not even named here. ``held`` are parts whose
     deletions wait to be confirmed; the items of ``removable`` parts can be removed. ``complete`` is
     when all of a ``stale`` resource was last read, None if it never was. ``refused``: it waits
-    because even new access tokens are refused.
+    because even new access tokens are refused. ``counts``: the provider counts its objects;
+    ``reconciled`` and ``unreconciled`` say whether all of them are accounted for, and why not.
     """
 
     slug: str
@@ -101,6 +106,9 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     removable: tuple[PartOutcome, ...] = ()
     stale: bool = False
     complete: Moment | None = None
+    counts: bool = False
+    reconciled: bool | None = None
+    unreconciled: str | None = None
 
 
 class CardSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -166,6 +174,9 @@ def _bar(
         removable=stale.parts if stale else (),
         stale=stale is not None,
         complete=day(stale.stale_since) if stale else None,
+        counts=one.expected is not None,
+        reconciled=one.receipt.reconciled if one.receipt else None,
+        unreconciled=one.receipt.unreconciled_reason if one.receipt else None,
     )
 
 
@@ -209,6 +220,7 @@ class AccountCard(msgspec.Struct, frozen=True, kw_only=True):
     bars: tuple[Bar, ...]
     shares: tuple[ShareSlice, ...]
     stream: str | None
+    completeness: Completeness | None = None
 
 
 class Card(msgspec.Struct, frozen=True, kw_only=True):
@@ -277,7 +289,19 @@ def account(
         bars=sync.bars if sync else (),
         shares=shares([(label, counts.get(slug, 0)) for slug, label in known.items()]),
         stream=sync.sync_id if sync and sync.live else None,
+        completeness=_completeness(sync),
     )
+
+
+def _completeness(sync: CardSync | None) -> Completeness | None:
+    """Return what is known of a complete sync, if it is the same of all its resources."""
+    if sync is None or sync.state != "done" or not sync.bars:
+        return None
+    if all(bar.reconciled for bar in sync.bars):
+        return "counted"
+    if any(bar.counts or bar.reconciled is not None for bar in sync.bars):
+        return None
+    return "uncounted"
 
 
 def _status(connection: Connection, sync: CardSync | None) -> StatusSign:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -175,6 +176,28 @@ async def test_a_load_that_ended_shows_the_counts_of_the_read_model(
     assert '<span class="count">2</span>' in page
     assert "data-stream" not in page
     assert "Last synced <time" in page
+
+
+REASON = "HubSpot’s count could not be had: it is away."
+COMPLETENESS: dict[str, dict[str, Any]] = {
+    "Complete by HubSpot’s own count.": {"expected": 3, "receipt": {"reconciled": True}},
+    "Every page was read. HubSpot gives no count to compare it with.": {},
+    f"<bdi>{REASON}</bdi> Every page was read, but something may be missing.": {
+        "receipt": {"reconciled": False, "unreconciled_reason": REASON}
+    },
+}
+
+
+@pytest.mark.parametrize("said", COMPLETENESS)
+async def test_a_complete_sync_says_whether_the_provider_has_counted_the_same(
+    http: httpx.AsyncClient, context: GatewayContext, said: str
+) -> None:
+    made = connection("c1", "hubspot")
+    await add_connection(context, made)
+    job = {**DONE, **COMPLETENESS[said]}
+    await add_sync(context, made, {"companies": job, "contacts": job, "deals": job})
+    page = await text(http, "/console/cards")
+    assert [one for one in COMPLETENESS if one in page] == [said]
 
 
 async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
