@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from services.fetcher.reconcile import MOST_ASKED, PATIENCE_S, SETTLED_S
-from services.fetcher.tests.crashing import Fetcher
+from services.fetcher.tests.crashing import Fetcher, orchard_of
 from services.fetcher.tests.test_walks import code
 from shared import clock
 from shared.connector import Cursor, Lookup, Page, Record, Reject, Rejected, RetryLater, Span
@@ -21,7 +21,7 @@ from shared.db import Schema
 from tests.support.clock import MovableClock
 
 FIRST = 90_000
-MANY = 500
+MANY = 300
 UNAVAILABLE = "Orchard is not available (status 503)."
 
 
@@ -34,10 +34,11 @@ async def fetcher(movable_clock: MovableClock, tmp_path: Path) -> AsyncIterator[
 @asynccontextmanager
 async def served(where: Path | Schema, many: int = MANY) -> AsyncIterator[Fetcher]:
     """Yield a fetcher for apples with decimal ids, all of which are counted."""
-    fetcher = Fetcher(where, {"apples": 0})
+    provider = orchard_of(["apples"], page_size=1000)
+    fetcher = Fetcher(where, {"apples": 0}, provider=provider)
     fetcher.orchard.ids["apples"] = [str(FIRST + 7 * n) for n in range(many)]
     fetcher.orchard.counts.ids["apples"] = list(fetcher.orchard.ids["apples"])
-    fetcher.orchard.size = 100
+    fetcher.orchard.size = max(100, many // 5)
     fetcher.orchard.of_missing = "refused"
     await fetcher.boot()
     try:
@@ -89,7 +90,7 @@ async def test_what_a_list_has_lost_is_found_by_id_once_the_count_has_settled(
 ) -> None:
     orchard = fetcher.orchard
     every = orchard.ids["apples"]
-    orchard.hidden = {every[3], every[250], every[499]}
+    orchard.hidden = {every[3], every[150], every[299]}
     began = clock.now()
     told = await synced(fetcher, movable_clock)
     assert counts(told) == ("done", MANY, MANY, True)
@@ -102,15 +103,15 @@ async def test_what_a_list_has_lost_is_found_by_id_once_the_count_has_settled(
 async def test_one_of_very_many_is_found_by_halving(
     home: Path | Schema, movable_clock: MovableClock
 ) -> None:
-    async with served(home, many=3000) as fetcher:
+    async with served(home, many=2200) as fetcher:
         orchard = fetcher.orchard
-        orchard.hidden = {orchard.ids["apples"][2321]}
+        orchard.hidden = {orchard.ids["apples"][1821]}
         told = await synced(fetcher, movable_clock)
-        assert counts(told) == ("done", 3000, 3000, True)
+        assert counts(told) == ("done", 2200, 2200, True)
         assert set(fetcher.log.live_items()["apples"]) == set(orchard.ids["apples"])
         halves = [span for span in orchard.counts.counted if span is not None and span.end]
-        assert halves == [Span("0", orchard.ids["apples"][1499])]
-        assert {span.first for span in orchard.counts.listed} >= {orchard.ids["apples"][1499]}
+        assert halves == [Span("0", orchard.ids["apples"][1099])]
+        assert {span.first for span in orchard.counts.listed} >= {orchard.ids["apples"][1099]}
         assert all(int(span.first) >= int(halves[0].end or 0) for span in orchard.counts.listed)
 
 
@@ -180,7 +181,7 @@ async def test_a_count_that_fails_before_the_walk_is_taken_after_it(
     fetcher: Fetcher, movable_clock: MovableClock
 ) -> None:
     orchard = fetcher.orchard
-    orchard.counts.failing = 5
+    orchard.counts.failing = 3
     orchard.hidden = {orchard.ids["apples"][7]}
     told = await synced(fetcher, movable_clock)
     assert counts(told) == ("done", None, MANY, True)
@@ -197,7 +198,7 @@ async def test_a_provider_that_fails_to_count_for_an_hour_leaves_the_state_to_th
     fetcher.orchard.counts.weighs = away
     fetcher.orchard.hidden = {fetcher.orchard.ids["apples"][7]}
     fetcher.context.stopping.set()  # no wait within a run
-    told = await synced(fetcher, movable_clock, step_s=100.0)
+    told = await synced(fetcher, movable_clock, step_s=400.0)
     assert counts(told) == ("done", MANY, None, False)
     assert UNAVAILABLE in (receipt(told).unreconciled_reason or "")
     began, ended = (datetime.fromisoformat(at or "") for at in (told.started_at, told.ended_at))
@@ -233,7 +234,7 @@ async def test_the_search_goes_on_in_the_next_run_and_after_a_crash(
     fetcher: Fetcher, movable_clock: MovableClock
 ) -> None:
     orchard = fetcher.orchard
-    orchard.hidden = set(orchard.ids["apples"][100:400])
+    orchard.hidden = set(orchard.ids["apples"][20:280])
     fetcher.context.stopping.set()  # so that each run has one step
     told = await synced(fetcher, movable_clock)
     assert counts(told) == ("done", MANY, MANY, True)
@@ -252,7 +253,7 @@ async def test_ids_of_which_nothing_is_learned_make_the_sync_incomplete(
     assert counts(told) == ("incomplete", MANY + 2, MANY + 2, False)
     assert code(told) == "count_not_covered"
     assert told.error is not None
-    assert "counts 502 apples, but 2 of them could neither be read nor" in told.error.detail
+    assert "counts 302 apples, but 2 of them could neither be read nor" in told.error.detail
 
 
 async def test_ids_that_are_counted_and_not_listed_make_the_sync_incomplete(
@@ -296,7 +297,7 @@ async def test_what_readers_have_already_is_not_sent_again_when_the_list_loses_i
 ) -> None:
     await synced(fetcher, movable_clock)
     since = len(fetcher.log.messages)
-    fetcher.orchard.hidden = set(fetcher.orchard.ids["apples"][100:400])
+    fetcher.orchard.hidden = set(fetcher.orchard.ids["apples"][20:280])
     told = await synced(fetcher, movable_clock, sync="again")
     assert counts(told) == ("done", MANY, MANY, True)
     assert receipt(told).unconfirmed == 0
