@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
+import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, parts, unconfirmed
@@ -23,7 +24,7 @@ from services.fetcher.finish import STAGE, close, read_of_counted
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.queries import Job
 from shared import clock
-from shared.connector import Interruption, Lookup, RetryLater, Span
+from shared.connector import Interruption, Lookup, Reject, RetryLater, Span
 from shared.contracts.progress import JobError
 
 SETTLED_S: Final = 10.0
@@ -36,6 +37,8 @@ MOST_STEPS: Final = 2_000
 """Steps before the search is given up: some seven minutes at five calls a second."""
 PATIENCE_S: Final = 3_600.0
 """Seconds for which a provider may fail to count before the sync ends without it."""
+
+log = structlog.get_logger()
 
 
 class IdListing(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -181,9 +184,8 @@ async def _list(run: JobRun, context: FetcherContext, search: IdSearch, listing:
 async def _read(
     run: JobRun, context: FetcherContext, search: IdSearch, listing: IdListing, ids: tuple[str, ...]
 ) -> None:
-    job, at, lookup = run.job, run.next_version(), Lookup()
-    if ids:
-        lookup = await run.connector.read(run.call, job.resource, ids)
+    job, at = run.job, run.next_version()
+    lookup = await _looked_up(run, ids)
     there = {record.id for record in lookup.records}
     ghosts = {*(one.id for one in lookup.gone), *lookup.absent} & set(ids) - there
     silent = max(0, len(set(ids) - there - ghosts) - len(lookup.rejected))
@@ -198,6 +200,17 @@ async def _read(
         await record_found(db, job, sent, lookup.rejected, version=at)
         await unconfirmed.forget(db, job, sorted(there))
         await _write(db, run, search)
+
+
+async def _looked_up(run: JobRun, ids: tuple[str, ...]) -> Lookup:
+    """Ask for these objects by id. If all of them are refused together, nothing is learned."""
+    if not ids:
+        return Lookup()
+    try:
+        return await run.connector.read(run.call, run.job.resource, ids)
+    except Reject as refused:
+        log.info("counted_not_read", job_id=run.job.id, reason=refused.reason)
+        return Lookup()
 
 
 async def _leave(

@@ -244,11 +244,17 @@ async def test_the_search_goes_on_in_the_next_run_and_after_a_crash(
     assert sorted(read) == sorted(orchard.hidden), "each is read once"
 
 
+@pytest.mark.parametrize("refused", [False, True])
 async def test_ids_of_which_nothing_is_learned_make_the_sync_incomplete(
-    fetcher: Fetcher, movable_clock: MovableClock
+    fetcher: Fetcher, movable_clock: MovableClock, refused: bool
 ) -> None:
+    def answer(_: tuple[str, ...]) -> Lookup:
+        if refused:
+            raise Reject("You may not read this.", code="forbidden")
+        return Lookup()
+
     fetcher.orchard.counts.ids["apples"] += ["90001", "90002"]
-    fetcher.orchard.of_ids["apples"] = lambda _: Lookup()
+    fetcher.orchard.of_ids["apples"] = answer
     told = await synced(fetcher, movable_clock)
     assert counts(told) == ("incomplete", MANY + 2, MANY + 2, False)
     assert code(told) == "count_not_covered"
