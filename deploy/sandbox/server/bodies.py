@@ -20,6 +20,7 @@ class NewAccount(Struct, frozen=True, forbid_unknown_fields=True):
     name: Annotated[str, Meta(min_length=1, max_length=200)]
     seed: int = 1
     counts: dict[str, Count] = {}
+    properties: Count | dict[str, Count] = 0
 
 
 class Mutation(Struct, frozen=True, forbid_unknown_fields=True):

@@ -67,7 +67,8 @@ async def accounts(slug: InPath, sandboxes: Served) -> dict[str, list[SandboxAcc
 @post("/_sandbox/{slug:str}/accounts", status_code=201)
 async def add_account(slug: InPath, request: Call, sandboxes: Served) -> dict[str, str]:
     world, new = sandboxes[slug].world, read(await request.body(), NewAccount)
-    return {"account_id": world.add_account(new.name, new.seed, new.counts).id}
+    made = world.add_account(new.name, new.seed, new.counts, new.properties)
+    return {"account_id": made.id}
 
 
 @post("/_sandbox/{slug:str}/accounts/{account_id:str}/mutate", status_code=200)

@@ -28,7 +28,8 @@ CALLS: Final = (
         {"name": "Orchard", "seed": 7, "counts": {"{resource}": 100}},
         (
             "Adds an account. The same seed gives the same data, and a resource that is not named "
-            "is empty. Answers {account_id}; repeating the request is harmless."
+            "is empty. Where objects may have many properties, properties says how many: a number, "
+            "or one for each resource. Answers {account_id}; repeating the request is harmless."
         ),
     ),
     (

@@ -304,6 +304,12 @@ async def test_the_clock_moves_forward_and_codes_expire_by_it(sandbox: httpx.Asy
             400,
             "one of baskets, plums",
         ),
+        (
+            ("POST", f"{CONTROL}/accounts"),
+            b'{"name":"x","properties":1500}',
+            400,
+            "has no choice of properties",
+        ),
         (("POST", f"{CONTROL}/accounts"), b"{", 400, "send a JSON document"),
         (("PUT", f"{CONTROL}/faults"), b'[{"body":' + b"[" * 100_000, 400, "send a JSON document"),
         (

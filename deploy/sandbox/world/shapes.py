@@ -14,14 +14,16 @@ from deploy.sandbox.world.limits import Limit
 class SandboxAccount(msgspec.Struct, frozen=True, kw_only=True):
     """Describe an account.
 
-    ``counts`` are totals per resource; a resource that is not named is empty. ``id`` looks like the
-    provider's own.
+    ``counts`` are totals per resource; a resource that is not named is empty. ``properties`` says
+    how many properties the objects of a resource have, where it is more than a handful. ``id``
+    looks like the provider's own.
     """
 
     id: str
     name: str
     seed: int
     counts: dict[str, int]
+    properties: dict[str, int] = {}
 
 
 class SandboxRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -118,6 +120,14 @@ class Simulated(Protocol):
     def update(self, row: SandboxRow, resource: str, at: str) -> SandboxRow:
         """Return the row with changed content, modified at ``at``."""
         ...
+
+
+@runtime_checkable
+class ManyProperties(Protocol):
+    """Give the objects of an account many properties, in a ``Simulated`` whose provider can."""
+
+    @property
+    def most_properties(self) -> int: ...
 
 
 @runtime_checkable

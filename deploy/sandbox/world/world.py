@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -12,6 +12,7 @@ from deploy.sandbox.world.limits import Limiter
 from deploy.sandbox.world.shapes import (
     Archives,
     AuthorizationCode,
+    ManyProperties,
     Merges,
     Refers,
     Rows,
@@ -45,18 +46,37 @@ class World:
         if simulated.default.id not in self.accounts:
             self.accounts[simulated.default.id] = simulated.default
 
-    def add_account(self, name: str, seed: int, counts: dict[str, int]) -> SandboxAccount:
-        for resource, count in counts.items():
-            self._known(resource)
-            if not 0 <= count <= MOST:
-                raise BadRequest(f"counts.{resource} is {count}: use a number from 0 to {MOST:,}")
+    def add_account(
+        self,
+        name: str,
+        seed: int,
+        counts: dict[str, int],
+        properties: int | dict[str, int] = 0,
+    ) -> SandboxAccount:
+        """Make an account; ``properties`` is how many its objects have, or resource → how many.
+
+        Raises:
+            BadRequest: a resource is unknown, a number out of range, or the account exists and is
+                another one.
+        """
+        self._within("counts", counts, MOST)
+        if isinstance(properties, int):
+            properties = dict.fromkeys(self.simulated.resources, properties) if properties else {}
+        if isinstance(self.simulated, ManyProperties):
+            self._within("properties", properties, self.simulated.most_properties)
+        elif properties:
+            raise BadRequest(f"{self.simulated.slug} has no choice of properties: leave them out")
         account = SandboxAccount(
-            id=self.simulated.account_id(name, seed), name=name, seed=seed, counts=counts
+            id=self.simulated.account_id(name, seed),
+            name=name,
+            seed=seed,
+            counts=counts,
+            properties=properties,
         )
         if account.id in self.accounts and self.accounts[account.id] != account:
             raise BadRequest(
-                f"account {name!r} with seed {seed} exists with other counts: use another name "
-                "or seed"
+                f"account {name!r} with seed {seed} exists with other counts or properties: use "
+                "another name or seed"
             )
         self.accounts[account.id] = account
         return account
@@ -166,6 +186,12 @@ class World:
             )
         for (resource, id_), row in changed.items():
             rows[resource][id_] = row
+
+    def _within(self, what: str, given: Mapping[str, int], most: int) -> None:
+        for resource, number in given.items():
+            self._known(resource)
+            if not 0 <= number <= most:
+                raise BadRequest(f"{what}.{resource} is {number}: use a number from 0 to {most:,}")
 
     def _known(self, resource: str) -> None:
         if resource not in self.simulated.resources:

@@ -12,9 +12,8 @@ from deploy.sandbox.providers.hubspot.catalogue import (
     OWNERS_SCOPE,
     UI_DOMAIN,
     VERSIONS,
-    definition,
-    property_types,
 )
+from deploy.sandbox.providers.hubspot.property_sets import definitions
 from deploy.sandbox.providers.hubspot.responses import (
     AnyRequest,
     admit,
@@ -38,9 +37,9 @@ def account_routes(world: World) -> list[HTTPRouteHandler]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
         archived = request.query_params.get("archived", "").lower() == "true"
-        return respond(
-            {"results": [] if archived else _definitions(resource)}, headers=caller.headers
-        )
+        size = world.accounts[caller.token.account].properties.get(resource, 0)
+        found = [] if archived else definitions(resource, size)
+        return respond({"results": found}, headers=caller.headers)
 
     @get(["/crm/v3/owners", "/crm/owners/{version:str}"])
     async def owners(request: AnyRequest) -> Response[bytes]:
@@ -68,11 +67,6 @@ def _details(account: str) -> dict[str, object]:
         "uiDomain": UI_DOMAIN,
         "dataHostingLocation": "na1",
     }
-
-
-@cache
-def _definitions(resource: str) -> list[dict[str, object]]:
-    return [definition(name, kind, resource) for name, kind in property_types(resource).items()]
 
 
 @cache

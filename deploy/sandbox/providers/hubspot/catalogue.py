@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, Final
+from typing import Final
 
 RESOURCES: Final = ("companies", "contacts", "deals")
 VERSIONS: Final = frozenset({"v3", "2026-03", "2026-09"})
@@ -91,6 +91,8 @@ _TYPES: Final[dict[str, dict[str, str]]] = {
     },
 }
 
+HIDDEN: Final = frozenset({"hs_merged_object_ids", "hs_user_ids_of_all_owners", "hs_was_imported"})
+"""Properties that people do not see."""
 FIELD_TYPES: Final = {
     "string": "text",
     "number": "number",
@@ -147,51 +149,8 @@ OPTIONS: Final[dict[str, tuple[str, ...]]] = {
 
 @cache
 def property_types(resource: str) -> dict[str, str]:
-    """Return property name → HubSpot's type, for every property of an object type."""
+    """Return property name → HubSpot's type, for the properties that every account has."""
     groups = (_EVERYWHERE, _TYPES[resource])
     return {
         name: kind for group in groups for kind, names in group.items() for name in names.split()
-    }
-
-
-def definition(name: str, kind: str, resource: str) -> dict[str, Any]:
-    """Return a property as the properties API describes it; ``kind`` is its type."""
-    label = name.removeprefix("hs_").replace("_", " ").title()
-    readonly = name.startswith("hs_analytics") or name in {
-        "hs_object_id",
-        "createdate",
-        MODIFIED[resource],
-    }
-    options = [
-        {
-            "label": value.replace("_", " ").title(),
-            "value": value,
-            "displayOrder": n,
-            "hidden": False,
-        }
-        for n, value in enumerate(OPTIONS.get(name, ()))
-    ]
-    return {
-        "name": name,
-        "label": label,
-        "type": kind,
-        "fieldType": FIELD_TYPES[kind],
-        "description": f"{label} of the {resource}",
-        "groupName": f"{SINGULAR[resource]}information",
-        "options": options,
-        "displayOrder": -1,
-        "calculated": False,
-        "externalOptions": name == "hubspot_owner_id",
-        "hasUniqueValue": name == "hs_object_id",
-        "hidden": False,
-        "hubspotDefined": True,
-        "formField": not name.startswith("hs_"),
-        "archived": False,
-        "createdAt": "2019-08-06T02:41:08.029Z",
-        "updatedAt": "2026-03-11T09:30:00.000Z",
-        "modificationMetadata": {
-            "archivable": False,
-            "readOnlyDefinition": True,
-            "readOnlyValue": readonly,
-        },
     }

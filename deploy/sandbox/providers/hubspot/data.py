@@ -17,6 +17,7 @@ import msgspec
 
 from deploy.sandbox.providers.hubspot.backdrops import BACKDROPS, OPENED, SPAN_S, backdrops, iso
 from deploy.sandbox.providers.hubspot.catalogue import MODIFIED, RESOURCES
+from deploy.sandbox.providers.hubspot.property_sets import PropertySet
 from deploy.sandbox.providers.hubspot.sample_names import (
     FIRST,
     FORMS,
@@ -35,9 +36,12 @@ BASE: Final = {"companies": 18_204_110_000, "contacts": 90_121_000, "deals": 31_
 Own = dict[str, str | None]
 
 
-def properties(row: SandboxRow, resource: str) -> dict[str, str | None]:
-    """Return the properties of a row that have a value, and some that are null."""
-    return {**backdrops(resource)[row.body["backdrop"]], **row.body["own"]}
+def properties(row: SandboxRow, held: PropertySet) -> dict[str, str | None]:
+    """Return the properties of a row that have a value, and some that are null.
+
+    ``held`` are those that its account has.
+    """
+    return {**backdrops(held.resource, held.size)[row.body["backdrop"]], **row.body["own"]}
 
 
 def domain(account: SandboxAccount) -> str:
@@ -58,7 +62,9 @@ class SimulatedHubSpot:
         name="Northwind Outfitters",
         seed=1,
         counts={"companies": 3000, "contacts": 7000, "deals": 2000},
+        properties={"companies": 247, "contacts": 367, "deals": 954},
     )
+    most_properties = 5000
 
     def __init__(self) -> None:
         # Usage guidelines for public apps: 110 calls in 10 s per app and account; 5 searches a

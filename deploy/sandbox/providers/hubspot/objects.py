@@ -10,6 +10,7 @@ import msgspec
 from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 
+from deploy.sandbox.providers.hubspot.property_sets import properties_of
 from deploy.sandbox.providers.hubspot.rendering import rendered, wanted
 from deploy.sandbox.providers.hubspot.responses import (
     AnyRequest,
@@ -83,7 +84,8 @@ def object_routes(world: World) -> list[HTTPRouteHandler]:
         resource = resource_of(request)
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
         return respond(
-            _listed(sorted_rows, request, caller.token.account, resource), headers=caller.headers
+            _listed(world, sorted_rows, request, caller.token.account, resource),
+            headers=caller.headers,
         )
 
     @get(READ_PATHS)
@@ -124,17 +126,18 @@ def parsed(body: bytes, shape: type[T]) -> T:
 
 
 def _listed(
-    sorted_rows: SortedRows, request: AnyRequest, account: str, resource: str
+    world: World, sorted_rows: SortedRows, request: AnyRequest, account: str, resource: str
 ) -> dict[str, Any]:
     query = QueryString(request)
     limit, after = query.number("limit", 10), query.number("after", 0)
     if not 1 <= limit <= LIST_LIMIT:
         raise invalid(f"limit must be between 1 and {LIST_LIMIT}, but was {limit}.")
-    want = wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), limit)
+    held = properties_of(world, account, resource)
+    want = wanted(held, query.names("properties"), query.names("propertiesWithHistory"), limit)
     rows, following = sorted_rows.page(
         account, resource, after=after, limit=limit, archived=query.flag("archived")
     )
-    body: dict[str, Any] = {"results": [rendered(row, account, resource, want) for row in rows]}
+    body: dict[str, Any] = {"results": [rendered(row, account, want) for row in rows]}
     if following is not None:
         # Where the server mounts this under a prefix, only the raw path still has the prefix.
         origin = f"{request.scope['scheme']}://{request.headers.get('host', '')}"
@@ -155,8 +158,9 @@ def _read(world: World, request: AnyRequest, account: str, resource: str) -> dic
         row = world.rows(account, resource)[row.body["merged_into"]]
     if row is None or row.archived is not query.flag("archived"):
         raise api_error(404, "resource not found", category="OBJECT_NOT_FOUND")
-    want = wanted(resource, query.names("properties"), query.names("propertiesWithHistory"), 1)
-    return rendered(row, account, resource, want)
+    held = properties_of(world, account, resource)
+    want = wanted(held, query.names("properties"), query.names("propertiesWithHistory"), 1)
+    return rendered(row, account, want)
 
 
 def _batch(
@@ -165,12 +169,13 @@ def _batch(
     _only_ids([batch.idProperty] if batch.idProperty else [])
     if not 1 <= len(batch.inputs) <= BATCH_LIMIT:
         raise invalid(f"A batch holds 1 to {BATCH_LIMIT} inputs, not {len(batch.inputs)}.")
-    want = wanted(resource, batch.properties, batch.propertiesWithHistory, len(batch.inputs))
+    held = properties_of(world, account, resource)
+    want = wanted(held, batch.properties, batch.propertiesWithHistory, len(batch.inputs))
     rows, at = world.rows(account, resource), world.clock.iso()
     ids = list(dict.fromkeys(given.id for given in batch.inputs))
     there = [rows[id_] for id_ in ids if id_ in rows and "merged_into" not in rows[id_].body]
     found = [row for row in there if row.archived is archived]
-    results = [rendered(row, account, resource, want) for row in found]
+    results = [rendered(row, account, want) for row in found]
     body: dict[str, Any] = {
         "status": "COMPLETE",
         "results": results,

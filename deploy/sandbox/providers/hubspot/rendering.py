@@ -11,9 +11,9 @@ from deploy.sandbox.providers.hubspot.catalogue import (
     MODIFIED,
     TYPE_IDS,
     UI_DOMAIN,
-    property_types,
 )
 from deploy.sandbox.providers.hubspot.data import properties
+from deploy.sandbox.providers.hubspot.property_sets import PropertySet
 from deploy.sandbox.providers.hubspot.responses import invalid
 from deploy.sandbox.world import SandboxRow
 
@@ -22,13 +22,18 @@ WITH_HISTORY: Final = 50
 
 
 class Wanted(msgspec.Struct, frozen=True):
-    """List the properties that an answer shows, and in ``history`` those with earlier values."""
+    """Say what an answer shows of each object.
 
-    names: tuple[str, ...]
+    ``blank`` has the names of the properties that it shows, ``history`` those with earlier values;
+    ``held`` are all that the account has.
+    """
+
+    held: PropertySet
+    blank: dict[str, str | None]
     history: tuple[str, ...] = ()
 
 
-def wanted(resource: str, names: list[str], history: list[str], count: int) -> Wanted:
+def wanted(held: PropertySet, names: list[str], history: list[str], count: int) -> Wanted:
     """Return what to show: named properties replace the defaults, and unknown names are ignored.
 
     The three system properties are always shown.
@@ -41,20 +46,25 @@ def wanted(resource: str, names: list[str], history: list[str], count: int) -> W
             f"At most {WITH_HISTORY} objects can be read with propertiesWithHistory, {count} "
             "were asked for."
         )
-    types, system = property_types(resource), ("createdate", MODIFIED[resource], "hs_object_id")
-    shown = dict.fromkeys((*(names or DEFAULTS[resource]), *system))
+    types, resource = held.types, held.resource
+    system = ("createdate", MODIFIED[resource], "hs_object_id")
+    shown = (*(names or DEFAULTS[resource]), *system)
     return Wanted(
-        tuple(name for name in shown if name in types),
+        held,
+        {name: None for name in shown if name in types},
         tuple(name for name in history if name in types),
     )
 
 
-def rendered(row: SandboxRow, account: str, resource: str, want: Wanted) -> dict[str, Any]:
+def rendered(row: SandboxRow, account: str, want: Wanted) -> dict[str, Any]:
     """Return a row as an answer shows it: property values are strings or null."""
-    value = properties(row, resource).get
+    values, resource = properties(row, want.held), want.held.resource
+    shown = want.blank.copy()
+    # Far fewer properties have a value than a request may name.
+    shown |= {name: value for name, value in values.items() if name in shown}
     body: dict[str, Any] = {
         "id": row.id,
-        "properties": {name: value(name) for name in want.names},
+        "properties": shown,
         "createdAt": row.created,
         "updatedAt": row.modified,
         "archived": row.archived,
@@ -67,6 +77,6 @@ def rendered(row: SandboxRow, account: str, resource: str, want: Wanted) -> dict
     if want.history:
         at = {"timestamp": row.modified, "sourceType": "CRM_UI"}
         body["propertiesWithHistory"] = {
-            name: [{"value": value(name), **at}] for name in want.history
+            name: [{"value": values.get(name), **at}] for name in want.history
         }
     return body

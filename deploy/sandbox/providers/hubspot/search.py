@@ -8,10 +8,11 @@ import msgspec
 from litestar import Response, post
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.hubspot.catalogue import DEFAULTS, property_types
+from deploy.sandbox.providers.hubspot.catalogue import DEFAULTS
 from deploy.sandbox.providers.hubspot.data import properties
 from deploy.sandbox.providers.hubspot.filters import Filter, matches, sort_key
 from deploy.sandbox.providers.hubspot.objects import LIST_PATHS, parsed
+from deploy.sandbox.providers.hubspot.property_sets import PropertySet, properties_of
 from deploy.sandbox.providers.hubspot.rendering import rendered, wanted
 from deploy.sandbox.providers.hubspot.responses import (
     AnyRequest,
@@ -61,12 +62,16 @@ def search_routes(world: World) -> list[HTTPRouteHandler]:
         raw = await request.body()
         if len(raw) > BODY_CHARS:
             raise invalid(f"The request body is longer than {BODY_CHARS} characters.")
-        return respond(_found(sorted_rows, caller.token.account, resource, parsed(raw, Search)))
+        account = caller.token.account
+        held = properties_of(world, account, resource)
+        return respond(_found(sorted_rows, account, held, parsed(raw, Search)))
 
     return [search]
 
 
-def _found(sorted_rows: SortedRows, account: str, resource: str, asked: Search) -> dict[str, Any]:
+def _found(
+    sorted_rows: SortedRows, account: str, held: PropertySet, asked: Search
+) -> dict[str, Any]:
     limit, offset = 10 if asked.limit is None else asked.limit, _offset(asked.after)
     if not 1 <= limit <= SEARCH_LIMIT:
         raise invalid(f"limit must be between 1 and {SEARCH_LIMIT}, but was {limit}.")
@@ -74,13 +79,10 @@ def _found(sorted_rows: SortedRows, account: str, resource: str, asked: Search) 
         raise invalid(
             f"Paging past {WALL} results is not supported: after plus limit is {offset + limit}."
         )
-    rows = _sorted(
-        _filtered(sorted_rows.indexed(account, resource), resource, asked),
-        resource,
-        asked.sorts or [],
-    )
-    want = wanted(resource, asked.properties or [], [], limit)
-    results = [rendered(row, account, resource, want) for row in rows[offset : offset + limit]]
+    indexed = sorted_rows.indexed(account, held.resource)
+    rows = _sorted(_filtered(indexed, held, asked), held, asked.sorts or [])
+    want = wanted(held, asked.properties or [], [], limit)
+    results = [rendered(row, account, want) for row in rows[offset : offset + limit]]
     body: dict[str, Any] = {"total": len(rows), "results": results}
     if offset + limit < len(rows):
         body["paging"] = {"next": {"after": str(offset + limit)}}
@@ -94,15 +96,14 @@ def _offset(after: str | int | None) -> int:
     return int(text)
 
 
-def _filtered(rows: list[SandboxRow], resource: str, asked: Search) -> list[SandboxRow]:
+def _filtered(rows: list[SandboxRow], held: PropertySet, asked: Search) -> list[SandboxRow]:
     groups = [group.filters for group in asked.filterGroups or [] if group.filters]
-    _within_limits(groups, property_types(resource))
+    _within_limits(groups, held.types)
     if groups:
-        types = property_types(resource)
-        rows = [row for row in rows if _in_any(properties(row, resource), groups, types)]
+        rows = [row for row in rows if _in_any(properties(row, held), groups, held.types)]
     if asked.query:
-        needle, names = asked.query.lower(), DEFAULTS[resource]
-        rows = [row for row in rows if _mentions(properties(row, resource), names, needle)]
+        needle, names = asked.query.lower(), DEFAULTS[held.resource]
+        rows = [row for row in rows if _mentions(properties(row, held), names, needle)]
     return rows
 
 
@@ -135,7 +136,7 @@ def _mentions(values: dict[str, str | None], names: tuple[str, ...], needle: str
 
 
 def _sorted(
-    rows: list[SandboxRow], resource: str, sorts: list[SearchSort | str]
+    rows: list[SandboxRow], held: PropertySet, sorts: list[SearchSort | str]
 ) -> list[SandboxRow]:
     """Return the rows by the first sort only; without one, in order of creation."""
     if not sorts:
@@ -145,9 +146,9 @@ def _sorted(
         (first, "ASCENDING") if isinstance(first, str) else (first.propertyName, first.direction)
     )
     name, direction = (name[1:], "DESCENDING") if name.startswith("-") else (name, direction)
-    types = property_types(resource)
+    types = held.types
     if name not in types or direction not in {"ASCENDING", "DESCENDING"}:
         raise invalid("There was a problem with the request.")
-    keyed = [(sort_key(properties(row, resource).get(name), types[name]), row) for row in rows]
+    keyed = [(sort_key(properties(row, held).get(name), types[name]), row) for row in rows]
     keyed.sort(key=lambda pair: pair[0], reverse=direction == "DESCENDING")
     return [row for _, row in keyed]

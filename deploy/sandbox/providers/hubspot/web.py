@@ -10,6 +10,7 @@ from litestar.params import FromPath
 
 from deploy.sandbox.providers.hubspot.catalogue import SINGULAR, TYPE_IDS
 from deploy.sandbox.providers.hubspot.data import properties
+from deploy.sandbox.providers.hubspot.property_sets import PropertySet, properties_of
 from deploy.sandbox.world import SandboxRow, ShownRecord, World, record_page
 
 RESOURCES: Final = {type_id: resource for resource, type_id in TYPE_IDS.items()}
@@ -38,11 +39,12 @@ def _found(world: World, portal: str, type_id: str, id_: str) -> list[ShownRecor
     row = world.rows(portal, resource).get(id_)
     if row is None or row.archived:
         return []
-    return [_shown(row, resource)]
+    return [_shown(row, properties_of(world, portal, resource))]
 
 
-def _shown(row: SandboxRow, resource: str) -> ShownRecord:
-    values = {name: value or "" for name, value in properties(row, resource).items()}
+def _shown(row: SandboxRow, held: PropertySet) -> ShownRecord:
+    resource = held.resource
+    values = {name: value or "" for name, value in properties(row, held).items()}
     type_ = SINGULAR[resource].title()
     name = " ".join(filter(None, (values.get(part, "").strip() for part in NAMES[resource])))
     return ShownRecord(

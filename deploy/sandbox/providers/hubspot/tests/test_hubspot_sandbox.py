@@ -85,6 +85,10 @@ def test_properties_come_as_commas_or_repeated_keys_and_unknown_ones_are_ignored
     assert shown.keys() == {"jobtitle", "city", "createdate", "lastmodifieddate", "hs_object_id"}
 
 
+def property_names(api: Api, kind: str) -> list[str]:
+    return [row["name"] for row in api.get(f"crm/properties/2026-03/{kind}").json()["results"]]
+
+
 def test_every_value_is_a_string_or_null(api: Api) -> None:
     for kind in SIMULATED.resources:
         names = ",".join(property_types(kind))
@@ -158,6 +162,32 @@ def test_the_same_seed_makes_the_same_rows_and_enough_of_them_at_once() -> None:
     )
     assert list(SIMULATED.generate(account)) == list(SIMULATED.generate(account))
     assert SIMULATED.default.counts == {"companies": 3000, "contacts": 7000, "deals": 2000}
+
+
+def test_the_default_account_has_as_many_properties_as_real_ones(sandbox: Serving) -> None:
+    api = Api(sandbox.http, tokens(sandbox)["access_token"])
+    for kind, count in (("companies", 247), ("contacts", 367), ("deals", 954)):
+        names = property_names(api, kind)
+        assert len(set(names)) == len(names) == count
+        ids = [row["id"] for row in api.get(f"crm/v3/objects/{kind}").json()["results"]]
+        batch = {"inputs": [{"id": id_} for id_ in ids], "properties": names}
+        rows = api.post(f"crm/v3/objects/{kind}/batch/read", batch).json()["results"]
+        assert [set(row["properties"]) for row in rows] == [set(names)] * len(ids)
+        values = [value for row in rows for value in row["properties"].values()]
+        assert 0 < len(list(filter(None, values))) < len(values) / 3
+
+
+def test_an_account_may_have_many_properties_and_a_search_knows_them(sandbox: Serving) -> None:
+    account = sandbox.world.add_account("Wide", 3, {"deals": 200}, 1500)
+    api = Api(sandbox.http, tokens(sandbox, account=account.id)["access_token"])
+    names = property_names(api, "deals")
+    assert len(names) == 1500
+    entered = max(name for name in names if name.startswith("hs_v2_date_entered_"))
+    given = [{"propertyName": entered, "operator": "HAS_PROPERTY"}]
+    body = {"filterGroups": [{"filters": given}], "limit": 200, "properties": [entered]}
+    found = api.search(body, "deals").json()["results"]
+    assert 0 < len(found) < 200
+    assert all(row["properties"][entered] for row in found)
 
 
 def test_default_data_holds_names_that_break_careless_code(sandbox: Serving) -> None:
