@@ -21,7 +21,9 @@ class Incomplete(Exception):
     """Fail because the synced data is not the provider's: the round does not count."""
 
 
-def load(running: Running, counts: Mapping[str, int], *, latency_ms: int = 0) -> Figures:
+def load(
+    running: Running, counts: Mapping[str, int], *, latency_ms: int = 0, properties: int = 0
+) -> Figures:
     """Load an account and measure it.
 
     Seconds and CPU run from just before the callback until everything synced can be read. The time
@@ -31,7 +33,7 @@ def load(running: Running, counts: Mapping[str, int], *, latency_ms: int = 0) ->
     Raises:
         Incomplete: names each resource with what is lost, and what is there but should not be.
     """
-    product, account = running.product, made(running.product, counts)
+    product, account = running.product, made(running.product, counts, properties=properties)
     product.control("PUT", f"{PROVIDER}/limits", json={"off": True, "latency_ms": latency_ms})
     before, started = running.cpu_s(), time.perf_counter()
     connection, first_item_s = connected(product, account)
@@ -55,10 +57,10 @@ def load(running: Running, counts: Mapping[str, int], *, latency_ms: int = 0) ->
     return figures
 
 
-def made(product: Client, counts: Mapping[str, int]) -> str:
+def made(product: Client, counts: Mapping[str, int], *, properties: int = 0) -> str:
     """Return a new account whose records exist already, so that making them is not measured."""
     product.unlimited(PROVIDER)
-    account = product.account(PROVIDER, counts)
+    account = product.account(PROVIDER, counts, properties=properties)
     for resource, count in counts.items():
         if len(product.ledger(PROVIDER, account, resource)) != count:
             raise RuntimeError(f"the sandbox did not make {count} {resource}")

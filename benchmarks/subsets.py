@@ -21,6 +21,8 @@ Results = dict[str, list[Figures]]
 """Scenario → its figures, one for each round."""
 FETCHERS = (1, 2, 4)
 SIZES = (10_000, 30_000, 90_000)
+PROPERTIES = {"fifty properties": 0, "1,500 properties": 1500}
+"""Scenario → properties of each object; 0 is the sandbox's own small number of them."""
 LATENCIES_MS = (0, 100)
 
 
@@ -28,6 +30,18 @@ def of_load(rounds: int, command: Sequence[str] = PRODUCT) -> Results:
     """Load 30,000 records through the product in one process."""
     return _in_turn(
         rounds, {"one process": partial(_loaded, partial(one_process, command=command))}
+    )
+
+
+def of_properties(rounds: int) -> Results:
+    """Load 3,000 records with few properties and with 1,500, of which most are left out."""
+    counts = {name: count // 10 for name, count in COUNTS.items()}
+    return _in_turn(
+        rounds,
+        {
+            name: partial(_loaded, one_process, counts=counts, properties=count)
+            for name, count in PROPERTIES.items()
+        },
     )
 
 
@@ -74,6 +88,7 @@ def of_reads(rounds: int) -> Results:
 
 SUBSETS: Mapping[str, Callable[[int], Results]] = {
     "load": of_load,
+    "properties": of_properties,
     "latency": of_latency,
     "memory": of_memory,
     "reads": of_reads,
@@ -91,9 +106,11 @@ def _in_turn(rounds: int, scenarios: Mapping[str, Callable[[], Figures]]) -> Res
     return results
 
 
-def _loaded(start: Start, counts: Mapping[str, int] = COUNTS, *, latency_ms: int = 0) -> Figures:
+def _loaded(
+    start: Start, counts: Mapping[str, int] = COUNTS, *, latency_ms: int = 0, properties: int = 0
+) -> Figures:
     with _new(start) as running:
-        return load(running, counts, latency_ms=latency_ms)
+        return load(running, counts, latency_ms=latency_ms, properties=properties)
 
 
 @contextmanager

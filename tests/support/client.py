@@ -115,13 +115,16 @@ class Client:
         self.control("PUT", f"{provider}/limits", json={"off": True})
 
     def account(
-        self, provider: str, counts: Mapping[str, int], *, name: str = "Made", seed: int = 5
+        self,
+        provider: str,
+        counts: Mapping[str, int],
+        *,
+        name: str = "Made",
+        seed: int = 5,
+        properties: int = 0,
     ) -> str:
-        made = self.control(
-            "POST",
-            f"{provider}/accounts",
-            json={"name": name, "seed": seed, "counts": dict(counts)},
-        )
+        given = {"name": name, "seed": seed, "counts": dict(counts), "properties": properties}
+        made = self.control("POST", f"{provider}/accounts", json=given)
         return str(made["account_id"])
 
     def ledger(self, provider: str, account: str, resource: str) -> dict[str, dict[str, Any]]:
