@@ -19,6 +19,7 @@ from services.fetcher.reap import arrive, keep_alive, leave
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.store import relay as open_relay
 from services.fetcher.worker import Worker
+from shared.connector import Connector, LeavesOut
 from shared.db import Database, check_layout
 from shared.errors import TributaryError
 from shared.exit_codes import GIVEN_UP
@@ -110,13 +111,23 @@ async def _context(
         database=database,
         producer=producer,
         runtimes=settings.providers,
-        connectors={slug: load_connector(slug) for slug in settings.providers},
+        connectors=connectors(settings),
         http=clients,
         quota=Quota(redis),
         tokens=Tokens(auth_http, settings),
         max_pages=settings.max_pages,
         give_up_after_s=settings.give_up_after_s,
     )
+
+
+def connectors(settings: FetcherSettings) -> dict[str, Connector]:
+    """Return the connectors of all providers, by slug."""
+    found = {slug: load_connector(slug) for slug in settings.providers}
+    if settings.all_fields:
+        for slug, connector in found.items():
+            if isinstance(connector, LeavesOut):
+                found[slug] = connector.with_all_fields()
+    return found
 
 
 def leave_at_once() -> None:

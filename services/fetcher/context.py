@@ -16,7 +16,7 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
 from services.fetcher.settings import GIVE_UP_AFTER_S, Runtime
 from shared import clock
-from shared.connector import Completes, Connector, PartSchema
+from shared.connector import Completes, Connector, LeavesOut, PartSchema
 from shared.contracts.connections import Connection
 from shared.contracts.items import version
 from shared.db import Database
@@ -164,6 +164,11 @@ class JobRun(LaneRun):
     def completes(self) -> Completes | None:
         """Return the connector if its provider truncates objects, so that it can complete them."""
         return self.connector if isinstance(self.connector, Completes) else None
+
+    @property
+    def leaves_out(self) -> LeavesOut | None:
+        """Return the connector if it may leave out fields, so that the receipt can name them."""
+        return self.connector if isinstance(self.connector, LeavesOut) else None
 
 
 def open_lane_run(job: Job, source: Connection, context: FetcherContext) -> LaneRun:

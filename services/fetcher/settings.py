@@ -45,6 +45,7 @@ class FetcherSettings(msgspec.Struct, frozen=True, kw_only=True):
     slots: int = 8
     max_pages: int | None = None
     give_up_after_s: float = GIVE_UP_AFTER_S
+    all_fields: bool = False
     alone: bool = True
 
 
@@ -73,5 +74,6 @@ def fetcher_settings(settings: Settings, *, alone: bool) -> FetcherSettings:
         slots=settings.slots,
         max_pages=settings.max_pages,
         give_up_after_s=settings.give_up_after_s,
+        all_fields=settings.all_fields,
         alone=alone,
     )

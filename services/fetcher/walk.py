@@ -7,6 +7,7 @@ that the receipt reports.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Final
 
@@ -34,7 +35,7 @@ from shared.connector import (
     Restart,
 )
 from shared.contracts.envelope import timestamp
-from shared.contracts.progress import JobError
+from shared.contracts.progress import MOST_LEFT_OUT, JobError
 from shared.failpoints import failpoint
 
 WALKING: Final = {"$walk": "parts"}
@@ -177,7 +178,22 @@ async def _schema(run: JobRun, context: FetcherContext, part: WalkedPart) -> Par
         part.read_at = clock.now()
         raise Restart("Fields were added, renamed or removed meanwhile.", code="schema_changed")
     part.schema_digest = kept.digest
+    if run.leaves_out:
+        _name_left_out(job, run.leaves_out.left_out(kept.schema))
     return kept.schema
+
+
+def _name_left_out(job: Job, names: Sequence[str]) -> None:
+    """Put the names of the fields that this part's pages leave out into the receipt."""
+    told = job.receipt
+    named = sorted({*(told.left_out or ()), *names})
+    job.receipt = msgspec.structs.replace(
+        told,
+        left_out=tuple(named[:MOST_LEFT_OUT]),
+        # Exact if one part has them all, or if there are few. Else it may be less: names beyond the
+        # first hundred are not kept, as the receipt is saved with every page.
+        left_out_total=max(told.left_out_total or 0, len(named)),
+    )
 
 
 async def _counted(run: JobRun) -> int | None:

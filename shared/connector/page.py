@@ -273,6 +273,19 @@ class Completes(Protocol):
         ...
 
 
+@runtime_checkable
+class LeavesOut(Protocol):
+    """Extend a connector that does not ask for some fields unless it is told to."""
+
+    def with_all_fields(self) -> Connector:
+        """Return a connector that asks for all of them."""
+        ...
+
+    def left_out(self, schema: PartSchema) -> tuple[str, ...]:
+        """Return the names of the fields that are not asked for under ``schema``."""
+        ...
+
+
 class Uncounted:
     """Answer for a connector whose provider gives no counts."""
 

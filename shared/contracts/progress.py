@@ -27,6 +27,8 @@ from shared.contracts.vocabulary import (
 
 Outcome = Literal["done", "incomplete", "failed"]
 FINAL: Final[frozenset[str]] = frozenset({"done", "incomplete", "failed"})
+MOST_LEFT_OUT: Final = 100
+"""Fields left out that a receipt names; the others are counted."""
 SAID_IN_ERRORS: Final = 3
 """The error of a job says of so many parts what was wrong; its receipt names more."""
 
@@ -195,7 +197,20 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     ] = None
     left_out: Annotated[
         tuple[str, ...] | None,
-        Meta(description="Names of fields that were left out.", examples=[["hs_history"]]),
+        Meta(
+            description="Names of the fields that the provider was not asked for, in alphabetical "
+            "order, at most 100 of them. `TRIBUTARY_ALL_FIELDS` includes them. Null if the "
+            "provider's fields are not chosen, or none were read.",
+            examples=[["hs_history"]],
+        ),
+    ] = None
+    left_out_total: Annotated[
+        int | None,
+        Meta(
+            description="How many fields the provider was not asked for; `left_out` names the "
+            "first 100.",
+            examples=[1],
+        ),
     ] = None
     restarts: Annotated[
         int, Meta(description="How often the walk started again.", examples=[0])

@@ -76,6 +76,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     log_format: Literal["auto", "json", "pretty"]
     max_pages: int | None
     give_up_after_s: int
+    all_fields: bool
     slots: int
     internal_host: str
     auth_url: str

@@ -76,6 +76,10 @@ def level(text: str) -> str:
     return _one_of(text.lower(), ("debug", "info", "warning", "error", "critical"))
 
 
+def switch(text: str) -> bool:
+    return _one_of(text.lower(), ("true", "false")) == "true"
+
+
 def log_format(text: str) -> str:
     return _one_of(text.lower(), ("auto", "json", "pretty"))
 

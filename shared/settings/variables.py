@@ -251,6 +251,17 @@ GENERAL: Final = (
         ),
     ),
     Variable(
+        name="ALL_FIELDS",
+        kind="true or false",
+        parse=parsers.switch,
+        default="false",
+        description=(
+            "`true` also reads the fields that are left out otherwise because hardly anybody "
+            "needs them: a receipt's `left_out` names them. After a change, the items that have "
+            "such fields are sent once more."
+        ),
+    ),
+    Variable(
         name="SLOTS",
         kind="count",
         parse=parsers.count,

@@ -1,4 +1,4 @@
-"""Walk HubSpot's objects by their list cursors, with every property that they have.
+"""Walk HubSpot's objects by their list cursors, with the properties that ``walk`` chooses.
 
 Lists rather than search: search stops at 10,000 results with a 400, and its index lags behind.
 """
@@ -6,7 +6,7 @@ Lists rather than search: search stops at 10,000 results with a 400, and its ind
 from __future__ import annotations
 
 import re
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 from shared.connector import (
@@ -30,7 +30,14 @@ from shared.connector import (
 )
 from shared.providers.hubspot.mapping import TYPE_IDS, is_object_id, read_rows
 from shared.providers.hubspot.problems import FORBIDDEN, NOT_FOUND, URL_TOO_LONG, limits, problem
-from shared.providers.hubspot.walk import LEAST_ROOM, MOST_LISTS, URL_ROOM, Columns, chunks
+from shared.providers.hubspot.walk import (
+    LEAST_ROOM,
+    MOST_LISTS,
+    URL_ROOM,
+    Columns,
+    chosen,
+    chunks,
+)
 
 # Dated versions come in March and September and are supported for at least 18 months.
 VERSION: Final = "2026-03"
@@ -46,11 +53,19 @@ UI_DOMAIN: Final = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
 
 class HubSpotConnector:
+    all_fields: ClassVar = False
+
+    def with_all_fields(self) -> Connector:
+        return WholeHubSpotConnector()
+
+    def left_out(self, schema: PartSchema) -> tuple[str, ...]:
+        return Columns.from_schema(schema).left_out
+
     def parts(self, resource: str) -> tuple[Part, ...]:
         return (Part(id=resource, name=f"the {resource}", schema=resource),)
 
     async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:  # noqa: ARG002
-        return (await _columns(call, resource)).schema()
+        return (await self._columns(call, resource)).schema()
 
     async def page(self, call: Call, resource: str, place: Place) -> Page:
         columns = Columns.from_schema(place.schema)
@@ -76,7 +91,7 @@ class HubSpotConnector:
         return tuple(row["id"] for row in _objects(response.body, "results") if _usable(row))
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
-        columns = await _columns(call, resource)
+        columns = await self._columns(call, resource)
         rows = await _batch(call, resource, columns, ids)
         left = tuple(id_ for id_ in ids if id_ not in _ids(rows))
         # Archived objects are found only where archived ones are asked for.
@@ -99,24 +114,26 @@ class HubSpotConnector:
     def limits(self, response: Response) -> tuple[Bucket, ...]:
         return limits(response)
 
+    async def _columns(self, call: Call, resource: str) -> Columns:
+        """Ask for the names of the properties, and for what a link begins with.
+
+        Properties that a request does not name are left out, all but a handful of defaults. One
+        call lists them all: this endpoint has no pages.
+        """
+        path = f"/crm/properties/{VERSION}/{resource}"
+        response = await call(Request(method="GET", path=path, buckets=LISTS))
+        definitions = _objects(response.body, "results")
+        link = await _link(call, resource)
+        return chosen(definitions, link=link, all_fields=self.all_fields)
+
+
+class WholeHubSpotConnector(HubSpotConnector):
+    """Read HubSpot without leaving out any property."""
+
+    all_fields: ClassVar = True
+
 
 CONNECTOR: Final[Connector] = HubSpotConnector()
-
-
-async def _columns(call: Call, resource: str) -> Columns:
-    """Ask for the names of all properties, and for what a link begins with.
-
-    Properties that a request does not name are left out, all but a handful of defaults. One call
-    lists them all: this endpoint has no pages.
-    """
-    path = f"/crm/properties/{VERSION}/{resource}"
-    response = await call(Request(method="GET", path=path, buckets=LISTS))
-    names = []
-    for row in _objects(response.body, "results"):
-        name = row.get("name") if isinstance(row, dict) else None
-        if isinstance(name, str):
-            names.append(name)
-    return Columns(names=tuple(names), link=await _link(call, resource))
 
 
 async def _link(call: Call, resource: str) -> str | None:
