@@ -23,7 +23,7 @@ from deploy.sandbox.server.faults import Fault
 from deploy.sandbox.server.guide import as_json, as_page
 from deploy.sandbox.server.provider_sandbox import ProviderSandbox
 from deploy.sandbox.server.requests import Entry
-from deploy.sandbox.world import Clock, SandboxAccount, SandboxRow
+from deploy.sandbox.world import Clock, Pages, SandboxAccount, SandboxRow
 from shared.errors import BadRequest, NotFound
 
 Call = Request[Any, Any, Any]
@@ -127,6 +127,8 @@ async def faults(slug: InPath, sandboxes: Served) -> list[Fault]:
 @put("/_sandbox/{slug:str}/faults")
 async def order_faults(slug: InPath, request: Call, sandboxes: Served) -> list[Fault]:
     sandbox, ordered = sandboxes[slug], read(await request.body(), list[Fault])
+    if any(fault.empty for fault in ordered) and not isinstance(sandbox.world.simulated, Pages):
+        raise BadRequest(f"the lists of {slug} have no pages: leave out empty")
     sandbox.faults.order(ordered)
     return ordered
 

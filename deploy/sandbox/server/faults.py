@@ -40,6 +40,7 @@ class Fault(
     never ends.
     ``keep`` leaves only this share of the entries of a list in the answer, chosen by ``seed``;
     ``leave_out`` names entries that are left out.
+    ``empty`` answers an empty page, whose cursor leads to the page that was asked for.
     ``hold`` keeps a call waiting until the faults are replaced. ``drop`` cuts the connection:
     "request" before the provider has seen it, "answer" after it has acted.
     """
@@ -54,6 +55,7 @@ class Fault(
     keep: Annotated[float, Meta(ge=0, le=1)] | None = None
     seed: int = 0
     leave_out: frozenset[str] = frozenset()
+    empty: bool = False
     times: Annotated[int, Meta(ge=1)] | None = None
     for_s: Annotated[float, Meta(gt=0)] | None = None
     drop: Literal["request", "answer"] | bool = False

@@ -83,9 +83,10 @@ CALLS: Final = (
             "after the first call it applied to; without either it never ends. body is a string "
             "or JSON. Without status the provider answers after delay_ms. keep leaves only this "
             "share of the entries of lists in the answer (0: none), the same ones for the same "
-            "seed; leave_out names entries to leave out. hold keeps calls waiting until the list "
-            'is replaced. drop cuts the connection: "request" before the provider sees the '
-            'call, "answer" after it has acted.'
+            "seed; leave_out names entries to leave out. empty answers an empty page, whose cursor "
+            "leads to the page asked for. hold keeps calls waiting until the list is replaced. "
+            'drop cuts the connection: "request" before the provider sees the call, "answer" '
+            "after it has acted."
         ),
     ),
     ("GET", "/_sandbox/{p}/index", None, "Says whether the search index lags."),

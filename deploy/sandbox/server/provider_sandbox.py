@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
+from deploy.sandbox.server.empty_pages import before_page, translated
 from deploy.sandbox.server.faults import Fault, Faults
-from deploy.sandbox.server.lies import answer_short
+from deploy.sandbox.server.lies import answer_changed, shortened
 from deploy.sandbox.server.requests import RequestLog
-from deploy.sandbox.world import World
+from deploy.sandbox.world import Pages, World
 from shared import clock
 
 
@@ -48,7 +49,8 @@ def controlled(sandbox: ProviderSandbox, app: ASGIApp) -> ASGIApp:
         cut = fault is not None and fault.status is None and bool(fault.drop)
         try:
             await _wait(sandbox, fault)
-            await _answer(app, fault, scope, receive, watched)
+            inner, body = await translated(sandbox.world, scope, receive)
+            await _answer(sandbox.world, app, fault, inner, body, watched)
         finally:
             ms = (time.perf_counter() - started) * 1000
             sandbox.log.add(at, method, path, query, None if cut else status, ms, account)
@@ -73,8 +75,8 @@ async def _wait(sandbox: ProviderSandbox, fault: Fault | None) -> None:
         await replaced.wait()
 
 
-async def _answer(
-    app: ASGIApp, fault: Fault | None, scope: Scope, receive: Receive, send: Send
+async def _answer(  # noqa: PLR0917  # an ASGI call, and what it goes through
+    world: World, app: ASGIApp, fault: Fault | None, scope: Scope, receive: Receive, send: Send
 ) -> None:
     if fault is None:
         await app(scope, receive, send)
@@ -82,18 +84,19 @@ async def _answer(
         if fault.drop == "answer":
             await app(scope, receive, _swallow)
         await _cut(send)
-    elif fault.keep is not None or fault.leave_out:
-        keep = 1.0 if fault.keep is None else fault.keep
-        left_out = fault.leave_out
-        await answer_short(
-            app, scope, receive, send, keep=keep, seed=fault.seed, leave_out=left_out
-        )
-    elif fault.status is None:
-        await app(scope, receive, send)
-    else:
+    elif fault.status is not None:
         headers, body = fault.answer
         await send({"type": "http.response.start", "status": fault.status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
+    elif fault.empty and isinstance(world.simulated, Pages):
+        change, receive = await before_page(world, world.simulated, scope, receive)
+        await answer_changed(app, scope, receive, send, change)
+    elif fault.keep is not None or fault.leave_out:
+        keep = 1.0 if fault.keep is None else fault.keep
+        change = shortened(keep, fault.seed, fault.leave_out)
+        await answer_changed(app, scope, receive, send, change)
+    else:
+        await app(scope, receive, send)
 
 
 async def _swallow(message: Message) -> None:

@@ -3,10 +3,13 @@
 from deploy.sandbox.world.clock import Clock
 from deploy.sandbox.world.consent import chosen_account, consent_page, redirect
 from deploy.sandbox.world.limits import Limit, Limiter
+from deploy.sandbox.world.links import link_with, query_with
 from deploy.sandbox.world.record_page import ShownRecord, record_page
 from deploy.sandbox.world.shapes import (
     Archives,
     AuthorizationCode,
+    InsertedCursor,
+    Pages,
     Rows,
     SandboxAccount,
     SandboxClient,
@@ -22,8 +25,10 @@ __all__ = [
     "AuthorizationCode",
     "Clock",
     "DurableMap",
+    "InsertedCursor",
     "Limit",
     "Limiter",
+    "Pages",
     "Rows",
     "SandboxAccount",
     "SandboxClient",
@@ -35,6 +40,8 @@ __all__ = [
     "World",
     "chosen_account",
     "consent_page",
+    "link_with",
+    "query_with",
     "record_page",
     "redirect",
 ]

@@ -73,6 +73,13 @@ class AuthorizationCode(msgspec.Struct, frozen=True, kw_only=True):
     used: bool = False
 
 
+class InsertedCursor(msgspec.Struct, frozen=True, kw_only=True):
+    """Lead from an empty page, put into a list on order, to the page that it came before."""
+
+    before: str | int | None
+    """The cursor of that page; None is the first page."""
+
+
 class Token(msgspec.Struct, frozen=True, kw_only=True):
     """Describe an access or refresh token; ``grant`` ties the tokens of one consent together."""
 
@@ -149,6 +156,26 @@ class Merges(Protocol):
         self, account: SandboxAccount, rows: Rows, resource: str, picked: list[SandboxRow], at: str
     ) -> list[SandboxRow]:
         """Return the row that ``picked`` become, and then what each of them becomes."""
+        ...
+
+
+@runtime_checkable
+class Pages(Protocol):
+    """Know the cursors of a provider's lists, in a ``Simulated`` whose lists have pages."""
+
+    @property
+    def cursor(self) -> str:
+        """Return what a request calls its cursor, in its query or in its JSON body."""
+        ...
+
+    def emptied(
+        self, answer: dict[str, Any], cursor: str, link: str | None
+    ) -> dict[str, Any] | None:
+        """Return a page of a list without its entries, with the cursor of the page that follows.
+
+        ``link`` leads to that page, unless a POST asks for it. Return None if the answer is no
+        page of a list.
+        """
         ...
 
 

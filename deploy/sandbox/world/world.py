@@ -12,6 +12,7 @@ from deploy.sandbox.world.limits import Limiter
 from deploy.sandbox.world.shapes import (
     Archives,
     AuthorizationCode,
+    InsertedCursor,
     ManyProperties,
     Merges,
     Refers,
@@ -40,6 +41,7 @@ class World:
         self.accounts = DurableMap(store, f"{slug}/accounts", SandboxAccount)
         self.codes = DurableMap(store, f"{slug}/codes", AuthorizationCode)
         self.tokens = DurableMap(store, f"{slug}/tokens", Token)
+        self.inserted = DurableMap(store, f"{slug}/inserted", InsertedCursor)
         self._changed = DurableMap(store, f"{slug}/rows", SandboxRow)
         self._rows: dict[str, Rows] = {}
         self._index: dict[str, Rows] = {}

@@ -35,6 +35,7 @@ def new_id(rng: random.Random, prefix: str) -> str:
 class SimulatedAirtable:
     slug = "airtable"
     resources = ("bases", "tables", "records")
+    cursor = "offset"
     limits: ClassVar[dict[str, Limit]] = {
         "base": Limit(5, 1.0, penalty_s=30.0),
         "token": Limit(50, 1.0, penalty_s=30.0),
@@ -97,6 +98,15 @@ class SimulatedAirtable:
         text = row.body["text"]
         cells = row.body["fields"] | {text: f"Edited {times} times, last at {at}"}
         return _with_body(row, {"fields": cells, "times": times})
+
+    def emptied(
+        self,
+        answer: dict[str, Any],
+        cursor: str,
+        link: str | None,  # noqa: ARG002  # pages have no links
+    ) -> dict[str, Any] | None:
+        listed: dict[str, Any] = {name: [] for name in ("bases", "records") if name in answer}
+        return {**answer, **listed, "offset": cursor} if listed else None
 
     def archive(
         self,

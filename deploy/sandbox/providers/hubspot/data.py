@@ -11,7 +11,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterator
 from hashlib import blake2b
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -57,6 +57,7 @@ def domain(account: SandboxAccount) -> str:
 class SimulatedHubSpot:
     slug = "hubspot"
     resources = RESOURCES
+    cursor = "after"
     default = SandboxAccount(
         id="4410021",
         name="Northwind Outfitters",
@@ -95,6 +96,15 @@ class SimulatedHubSpot:
             "num_notes": str(int(row.body["own"].get("num_notes") or 0) + 1),
         }
         return msgspec.structs.replace(row, modified=at, body={**row.body, "own": own})
+
+    def emptied(
+        self, answer: dict[str, Any], cursor: str, link: str | None
+    ) -> dict[str, Any] | None:
+        # A batch has results and a status, and no pages.
+        if "results" not in answer or "status" in answer:
+            return None
+        following = {"after": cursor} if link is None else {"after": cursor, "link": link}
+        return {**answer, "results": [], "paging": {"next": following}}
 
     def merge(
         self, account: SandboxAccount, rows: Rows, resource: str, picked: list[SandboxRow], at: str

@@ -21,7 +21,7 @@ from deploy.sandbox.providers.hubspot.responses import (
     respond,
 )
 from deploy.sandbox.providers.hubspot.rows import SortedRows
-from deploy.sandbox.world import World
+from deploy.sandbox.world import World, link_with
 
 LIST_LIMIT: Final = 100
 BATCH_LIMIT: Final = 100
@@ -139,12 +139,8 @@ def _listed(
     )
     body: dict[str, Any] = {"results": [rendered(row, account, want) for row in rows]}
     if following is not None:
-        # Where the server mounts this under a prefix, only the raw path still has the prefix.
-        origin = f"{request.scope['scheme']}://{request.headers.get('host', '')}"
-        here = f"{origin}{request.scope['raw_path'].decode()}"
-        body["paging"] = {
-            "next": {"after": str(following), "link": f"{here}?limit={limit}&after={following}"}
-        }
+        link = link_with(request.scope, "after", str(following))
+        body["paging"] = {"next": {"after": str(following), "link": link}}
     return body
 
 

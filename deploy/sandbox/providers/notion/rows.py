@@ -36,6 +36,7 @@ class SimulatedNotion:
 
     slug = "notion"
     resources = ("pages", "data_sources", "users")
+    cursor = "start_cursor"
     limits = {"requests": Limit(180, 60.0)}  # noqa: RUF012  # the protocol asks for a plain dict
     default = SandboxAccount(
         id=uid(7, "workspace", "Orchard Studio"),
@@ -78,6 +79,15 @@ class SimulatedNotion:
         if resource != "pages":
             raise BadRequest(f"{resource} have no references: use pages")
         return with_references(rows, row, count)
+
+    def emptied(self, answer: Json, cursor: str, link: str | None) -> Json | None:
+        if answer.get("object") != "list":
+            return None
+        page = {**answer, "results": [], "next_cursor": cursor, "has_more": True}
+        if "property_item" in page:
+            page["property_item"] = {**page["property_item"], "next_url": link}
+        # Only the last page that there is says that there would be more.
+        return {name: value for name, value in page.items() if name != "request_status"}
 
     def archive(
         self,
