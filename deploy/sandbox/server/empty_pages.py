@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
-from litestar.types import Message, Receive, Scope
+from litestar.types import Receive, Scope
 
 from deploy.sandbox.server.lies import Change
 from deploy.sandbox.world import InsertedCursor, Pages, World, link_with, query_with
@@ -26,7 +26,7 @@ async def translated(world: World, scope: Scope, receive: Receive) -> tuple[Scop
     found = world.inserted.get(str(asked.get(name)))
     if found is None:
         return scope, receive
-    if scope["method"] != "GET":
+    if scope.get("method") != "GET":
         body = {**asked, name: found.before}
         if found.before is None:
             del body[name]
@@ -43,7 +43,7 @@ async def before_page(
     """Return the change that puts an empty page before the one asked for, and the call's body."""
     asked, receive = await _asked(scope, receive)
     cursor = f"{secrets.randbelow(10**18):018}"
-    link = link_with(scope, pages.cursor, cursor) if scope["method"] == "GET" else None
+    link = link_with(scope, pages.cursor, cursor) if scope.get("method") == "GET" else None
 
     def change(answer: dict[str, Any]) -> dict[str, Any]:
         page = pages.emptied(answer, cursor, link)
@@ -57,7 +57,7 @@ async def before_page(
 
 async def _asked(scope: Scope, receive: Receive) -> tuple[dict[str, Any], Receive]:
     """Return what a call's query or JSON body holds, and the body to be read again."""
-    if scope["method"] == "GET":
+    if scope.get("method") == "GET":
         return dict(parse_qsl(scope["query_string"].decode("latin-1"))), receive
     body = await _body(receive)
     try:
@@ -77,7 +77,7 @@ async def _body(receive: Receive) -> bytes:
 
 
 def _replayed(body: bytes, receive: Receive) -> Receive:
-    left: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+    left = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def replay() -> Any:
         return left.pop() if left else await receive()

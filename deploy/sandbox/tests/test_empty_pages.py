@@ -14,7 +14,9 @@ from litestar import Litestar
 from deploy.sandbox.providers import load_sandboxes
 from deploy.sandbox.server.faults import Fault, Faults
 from deploy.sandbox.server.provider_sandbox import ProviderSandbox, controlled
+from deploy.sandbox.server.routing import by_slug
 from deploy.sandbox.world import Clock, SandboxClient, Store, Token, World
+from tests.support.serving import served
 
 TOKEN = "token-of-the-test"
 NOTION = {"Notion-Version": "2025-09-03"}
@@ -63,12 +65,13 @@ async def calling(sandbox: ProviderSandbox) -> AsyncIterator[httpx.AsyncClient]:
         expires=world.clock.now() + 3600,
         issued=world.clock.now(),
     )
-    app = Litestar(load_sandboxes()[sandbox.slug].routes(world), openapi_config=None)
-    transport = httpx.ASGITransport(controlled(sandbox, app))
+    app = Litestar([*load_sandboxes()[sandbox.slug].routes(world)], openapi_config=None)
     headers = {"Authorization": f"Bearer {TOKEN}", **NOTION}
-    async with httpx.AsyncClient(
-        transport=transport, base_url="http://sandbox", headers=headers
-    ) as client:
+    whole = by_slug({sandbox.slug: controlled(sandbox, app)}, app)
+    async with (
+        served(lambda _: whole) as url,
+        httpx.AsyncClient(base_url=f"{url}/{sandbox.slug}", headers=headers) as client,
+    ):
         yield client
 
 

@@ -3,7 +3,7 @@
 from deploy.sandbox.world.clock import Clock
 from deploy.sandbox.world.consent import chosen_account, consent_page, redirect
 from deploy.sandbox.world.limits import Limit, Limiter
-from deploy.sandbox.world.links import link_with, query_with
+from deploy.sandbox.world.links import link_with, query_with, root_of
 from deploy.sandbox.world.record_page import ShownRecord, record_page
 from deploy.sandbox.world.shapes import (
     Archives,
@@ -44,4 +44,5 @@ __all__ = [
     "query_with",
     "record_page",
     "redirect",
+    "root_of",
 ]

@@ -18,6 +18,7 @@ from services.fetcher.tables import known_items, parts
 from services.fetcher.tests.crashing import Fetcher
 from shared.connector import Connector, Page, Place, Request, Response
 from shared.contracts.progress import JobProgress
+from shared.contracts.topics import ITEMS
 from tests.conformance.calls import SandboxCall, classified
 from tests.conformance.sandbox import Connected, SandboxClientApp
 from tests.conformance.subject import Subject, Unwritten
@@ -136,6 +137,19 @@ async def load(
     await fetcher.run_until_over()
     yield Load(app, account, fetcher, obstructed, resources)
     await fetcher.database.close()
+
+
+async def test_what_has_not_changed_is_not_sent_again(subject: Subject, load: Load) -> None:
+    """Links to files are signed anew for each answer, and yet no item is another one for it."""
+    before = len(load.fetcher.log.messages)
+    await load.again("unchanged")
+    sent = [one for one in load.fetcher.log.messages[before:] if one.topic == ITEMS]
+    if sent:
+        keys = ", ".join([str(one.key, "utf-8") for one in sent[:3]])
+        raise Unwritten(
+            f"{subject.at('mapping.py')}: {len(sent)} items that have not changed are sent again "
+            f"({keys}). Leave what differs with each answer out of Record.content."
+        )
 
 
 async def test_a_part_that_cannot_be_read_leaves_all_else_right(

@@ -8,6 +8,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.airtable.authorize import SCOPES, authorize_routes
 from deploy.sandbox.providers.airtable.data import SimulatedAirtable
+from deploy.sandbox.providers.airtable.files import file_routes
 from deploy.sandbox.providers.airtable.meta import meta_routes
 from deploy.sandbox.providers.airtable.records import record_routes
 from deploy.sandbox.providers.airtable.token import token_routes
@@ -28,5 +29,6 @@ def routes(world: World) -> list[HTTPRouteHandler]:
         *meta_routes(world),
         *record_routes(world),
         *write_routes(world),
+        *file_routes(world),
         *web_routes(world),
     ]

@@ -12,6 +12,7 @@ from litestar import Response, get, post
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
+from deploy.sandbox.providers.airtable.files import signed_for
 from deploy.sandbox.providers.airtable.formula import predicate
 from deploy.sandbox.providers.airtable.listing import (
     TableContents,
@@ -62,7 +63,7 @@ def record_routes(world: World) -> list[HTTPRouteHandler]:
         caller = admit(world, request, scope=RECORDS, base=base)
         found = table_row(world, caller, base, table)
         row = record_row(world, caller, found, record)
-        return respond(rendered(row, from_url(request), Fields(found)))
+        return respond(rendered(row, from_url(request), Fields(found), signed_for(world, caller)))
 
     return [listed, listed_by_post, one]
 
@@ -90,8 +91,9 @@ def _page(
         rows = list(
             islice(contents.live(caller.account.id, table.id, since=since), query.page_size + 1)
         )
+    signed = signed_for(world, caller)
     page: dict[str, Any] = {
-        "records": [rendered(row, query, fields) for row in rows[: query.page_size]]
+        "records": [rendered(row, query, fields, signed) for row in rows[: query.page_size]]
     }
     if len(rows) > query.page_size:
         page["offset"] = f"{offset_at(world, walk, rows[query.page_size].id)}"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from secrets import token_hex
 from typing import Any
 
+from deploy.sandbox.providers.airtable.files import Signed
 from deploy.sandbox.providers.airtable.query import ListQuery
 from deploy.sandbox.providers.airtable.responses import invalid
 from deploy.sandbox.world import SandboxRow
@@ -24,33 +24,19 @@ class Fields:
         return found
 
 
-def rendered(row: SandboxRow, query: ListQuery, fields: Fields) -> dict[str, Any]:
+def rendered(row: SandboxRow, query: ListQuery, fields: Fields, signed: Signed) -> dict[str, Any]:
     """Return a record as the API answers it."""
     cells: dict[str, Any] = row.body["fields"]
     if query.fields is not None:
         wanted = {fields.id(name) for name in query.fields}
         cells = {id_: value for id_, value in cells.items() if id_ in wanted}
-    cells = {id_: _signed(value) for id_, value in cells.items()}
+    cells = {id_: signed(value) for id_, value in cells.items()}
     if query.cell_format == "string":
         cells = {id_: as_text(value) for id_, value in cells.items()}
     if not query.return_fields_by_field_id:
         cells = {fields.names[id_]: value for id_, value in cells.items()}
     record = {"id": row.id.rpartition("/")[2], "createdTime": row.created, "fields": cells}
     return record | {"commentCount": 0} if query.record_metadata else record
-
-
-def _signed(cell: Any) -> Any:
-    """Return a cell with links to its attachments that are signed anew, in their path."""
-    if not isinstance(cell, list):
-        return cell
-    return [_signed_attachment(value) for value in cell]
-
-
-def _signed_attachment(value: Any) -> Any:
-    if not isinstance(value, dict) or "url" not in value:
-        return value
-    host, _, path = value["url"].partition("//")[2].partition("/")
-    return {**value, "url": f"https://{host}/v3/u/{token_hex(8)}/{path}"}
 
 
 def as_text(value: Any) -> str:

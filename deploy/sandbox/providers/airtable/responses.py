@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 from litestar import Request, Response
 
-from deploy.sandbox.world import SandboxAccount, SandboxRow, World
+from deploy.sandbox.world import SandboxAccount, SandboxRow, World, root_of
 
 JSON: Final = "application/json; charset=utf-8"
 ENCODER: Final = msgspec.json.Encoder()
@@ -65,8 +65,11 @@ ERRORS: Final[dict[int | type[Exception], Callable[..., Response[bytes]]]] = {
 
 
 class ApiCaller(msgspec.Struct, frozen=True):
+    """Hold who calls, and the address that the call came to, up to the API's version."""
+
     account: SandboxAccount
     scopes: tuple[str, ...]
+    root: str
 
 
 def admit(
@@ -85,7 +88,7 @@ def admit(
         raise ErrorResponse(
             403, "INVALID_PERMISSIONS", "You are not permitted to perform this operation"
         )
-    return ApiCaller(world.accounts[token.account], token.scopes)
+    return ApiCaller(world.accounts[token.account], token.scopes, root_of(request.scope, "/v0/"))
 
 
 def _count(world: World, bucket: str, key: str) -> None:

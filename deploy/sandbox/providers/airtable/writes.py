@@ -11,6 +11,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
 from deploy.sandbox.providers.airtable.data import ALPHABET, filled
+from deploy.sandbox.providers.airtable.files import Signed, signed_for
 from deploy.sandbox.providers.airtable.query import ListQuery
 from deploy.sandbox.providers.airtable.records import record_row
 from deploy.sandbox.providers.airtable.rendering import Fields, rendered
@@ -148,7 +149,7 @@ def _created(
             )
         )
     world.save(caller.account.id, "records", rows)
-    made = _shown(rows, changes, fields)
+    made = _shown(rows, changes, fields, signed_for(world, caller))
     return {"records": made} if changes.records is not None else made[0]
 
 
@@ -168,7 +169,7 @@ def _updated(
         }
         rows.append(msgspec.structs.replace(row, body=row.body | {"fields": cells}))
     world.save(caller.account.id, "records", rows)
-    return {"records": _shown(rows, changes, fields)}
+    return {"records": _shown(rows, changes, fields, signed_for(world, caller))}
 
 
 def _removed(
@@ -182,6 +183,8 @@ def _removed(
     return [{"id": id_, "deleted": True} for id_ in ids]
 
 
-def _shown(rows: list[SandboxRow], changes: Changes, fields: Fields) -> list[dict[str, Any]]:
+def _shown(
+    rows: list[SandboxRow], changes: Changes, fields: Fields, signed: Signed
+) -> list[dict[str, Any]]:
     query = ListQuery(return_fields_by_field_id=changes.return_fields_by_field_id)
-    return [rendered(row, query, fields) for row in rows]
+    return [rendered(row, query, fields, signed) for row in rows]

@@ -7,6 +7,7 @@ from typing import Final
 from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.notion.content import content_routes
+from deploy.sandbox.providers.notion.files import file_routes
 from deploy.sandbox.providers.notion.oauth import oauth_routes
 from deploy.sandbox.providers.notion.rows import SimulatedNotion
 from deploy.sandbox.providers.notion.web import web_routes
@@ -18,4 +19,4 @@ SCOPES: Final[frozenset[str]] = frozenset()
 
 
 def routes(world: World) -> list[HTTPRouteHandler]:
-    return [*oauth_routes(world), *content_routes(world), *web_routes(world)]
+    return [*oauth_routes(world), *content_routes(world), *file_routes(world), *web_routes(world)]

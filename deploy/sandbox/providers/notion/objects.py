@@ -54,7 +54,7 @@ TABLES: Final = (
     (
         "Incidents",
         "Summary",
-        {"Severity": "select", "Opened": "date", "Stage": "status", "Notes": "rich_text"},
+        {"Severity": "select", "Opened": "date", "Stage": "status", "Evidence": "files"},
     ),
 )
 RELATED: Final = "Related"

@@ -10,7 +10,7 @@ from urllib.parse import quote, unquote
 
 from deploy.sandbox.providers.notion.objects import RELATED
 from deploy.sandbox.providers.notion.paging import cut
-from deploy.sandbox.providers.notion.rendering import missing
+from deploy.sandbox.providers.notion.rendering import missing, shown_property
 from deploy.sandbox.providers.notion.request import SandboxRequest
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import SandboxRow
@@ -24,7 +24,9 @@ def property_item(request: SandboxRequest, page: SandboxRow) -> Json:
     for told in page.body["show"]["properties"].values():
         if unquote(told["id"]) == wanted:
             single = told["type"] not in IN_PARTS
-            return {"object": "property_item", **told} if single else _listed(request, page, told)
+            if not single:
+                return _listed(request, page, told)
+            return {"object": "property_item", **shown_property(told, request)}
     raise missing("property", wanted)
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from secrets import token_hex
 from typing import Final
 
+from deploy.sandbox.providers.notion.files import hosted
 from deploy.sandbox.providers.notion.request import VERSIONS, SandboxRequest
 from deploy.sandbox.providers.notion.responses import ErrorResponse
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import SandboxRow
-from shared.contracts.envelope import timestamp
 
 COVERED: Final = 7
 """One page in so many has a cover."""
@@ -31,24 +30,26 @@ def rendered(row: SandboxRow, request: SandboxRequest) -> Json:
         "in_trash": row.archived,
     }
     if "title" not in show:
-        told["properties"] = {name: _cut(one) for name, one in show["properties"].items()}
+        told["properties"] = {
+            name: shown_property(one, request) for name, one in show["properties"].items()
+        }
     if request.version == VERSIONS[0]:
         told["archived"] = row.archived
     return {"object": "data_source" if "title" in show else "page", "id": row.id, **told}
 
 
 def _cover(row: SandboxRow, request: SandboxRequest) -> Json:
-    """Give some pages a cover that Notion hosts: its link is signed anew for each answer."""
+    """Give some pages a cover that Notion hosts."""
     if "title" in row.body["show"] or int(row.id[-2:], 16) % COVERED:
         return {}
-    link = f"https://prod-files-secure.s3.us-west-2.amazonaws.com/{row.id}/cover.png"
-    signed = f"{link}?X-Amz-Expires=3600&X-Amz-Signature={token_hex(16)}"
-    until = timestamp(request.world.clock.now() + 3600)
-    return {"cover": {"type": "file", "file": {"url": signed, "expiry_time": until}}}
+    return {"cover": {"type": "file", "file": hosted(request, f"{row.id}/cover.png")}}
 
 
-def _cut(told: Json) -> Json:
+def shown_property(told: Json, request: SandboxRequest) -> Json:
+    """Return a property with fresh links to its files, and cut off where it has many references."""
     kind = told["type"]
+    if kind == "files":
+        return {**told, kind: [_file(one, request) for one in told[kind]]}
     if kind == "rollup":
         return {**told, "rollup": _cut_rollup(told["rollup"])}
     if kind not in {"title", "rich_text", "people", "relation"}:
@@ -57,6 +58,12 @@ def _cut(told: Json) -> Json:
     if kind == "relation":
         here["has_more"] = len(told[kind]) > MOST_REFERENCES
     return here
+
+
+def _file(told: Json, request: SandboxRequest) -> Json:
+    if told["type"] != "file":
+        return told
+    return {**told, "file": hosted(request, told["file"]["key"])}
 
 
 def _cut_rollup(rollup: Json) -> Json:

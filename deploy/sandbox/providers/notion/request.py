@@ -16,7 +16,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from deploy.sandbox.providers.notion.responses import STATUSES, ErrorResponse, envelope, invalid
 from deploy.sandbox.providers.notion.values import Json
-from deploy.sandbox.world import Token, World
+from deploy.sandbox.world import Token, World, root_of
 
 VERSIONS: Final = ("2025-09-03", "2026-03-11")
 """Versions with data sources. The second one has dropped ``archived``."""
@@ -94,7 +94,7 @@ async def _answered(
             _count(world, token)
         request = SandboxRequest(
             world=world,
-            root=str(http.url).partition("/v1/")[0],
+            root=root_of(http.scope, "/v1/"),
             method=http.method,
             version=_version(http.headers.get("notion-version"), http.url.path),
             token=token,

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from random import Random
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import UUID
 
 from deploy.sandbox.providers.notion.sample_names import (
     COLORS,
@@ -81,6 +82,16 @@ def _date(rng: Random) -> Json:
     }
 
 
+def _files(rng: Random) -> list[Json]:
+    """Return a file elsewhere, or the key of one that Notion hosts: a link is made when shown."""
+    name = f"{rng.choice(TAGS)} {rng.randint(1, 99)}.pdf"
+    if rng.random() < 0.2:
+        url = f"https://files.example/{quote(name)}"
+        return [{"name": name, "type": "external", "external": {"url": url}}]
+    key = f"{UUID(int=rng.getrandbits(128), version=4)}/{quote(name)}"
+    return [{"name": name, "type": "file", "file": {"key": key}}]
+
+
 VALUES: Final[dict[str, Callable[[Random], Any]]] = {
     "rich_text": lambda rng: rich_text(
         f"{rng.choice(COMPANIES)} — {rng.choice(PLACES)}, with {rng.choice(FIRST)}"
@@ -91,13 +102,14 @@ VALUES: Final[dict[str, Callable[[Random], Any]]] = {
     "status": lambda rng: option(rng.choice(STAGES)),
     "date": _date,
     "checkbox": lambda rng: rng.random() < 0.5,
+    "files": _files,
     "url": lambda rng: f"https://{rng.choice(COMPANIES).lower()}.example/{rng.randint(1, 999)}",
     "email": lambda rng: f"{rng.choice(FIRST)}.{rng.choice(LAST)}@example.com".lower().replace(
         " ", ""
     ),
     "phone_number": lambda rng: f"+49 30 555 {rng.randint(1000, 9999)}",
 }
-NEVER_NULL: Final = {"rich_text", "multi_select", "checkbox"}
+NEVER_NULL: Final = {"rich_text", "multi_select", "checkbox", "files"}
 
 
 def value(kind: str, rng: Random) -> Any:

@@ -414,3 +414,22 @@ def test_a_verifier_outside_the_alphabet_is_refused(standing: tuple[World, str])
     odd = VERIFIER[:-1] + "~"
     code = consent(standing[1], code_challenge=challenge(odd))["code"]
     assert exchange(standing[1], code, code_verifier=odd).json()["error"] == "invalid_grant"
+
+
+def test_links_to_attachments_differ_at_each_read_and_end_after_two_hours(
+    world: World, url: str
+) -> None:
+    def link() -> str:
+        token = access_token(url)
+        tables = world.rows(world.simulated.default.id, "tables")
+        (first, *_) = [id_ for id_, row in tables.items() if "multipleAttachments" in str(row.body)]
+        records = get(url, token, first).json()["records"]
+        (photo, *_) = next(one["fields"]["Photo"] for one in records if "Photo" in one["fields"])
+        assert photo.keys() == {"id", "url", "filename", "size", "type"}
+        return str(photo["url"])
+
+    first, second = link(), link()
+    assert first != second
+    assert [http_get(one).status_code for one in (first, second, f"{first}x")] == [200, 200, 403]
+    world.clock.advance(2 * 3600)
+    assert [http_get(one).status_code for one in (first, link())] == [403, 200]

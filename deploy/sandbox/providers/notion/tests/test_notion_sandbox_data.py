@@ -232,3 +232,39 @@ async def test_the_rows_of_a_data_source_go_to_the_trash_with_it(world: World) -
     assert not inside & set(found)
     assert not inside & set(live(world, "pages"))
     assert query.status_code == 404
+
+
+async def test_links_to_files_differ_at_each_read_and_end_after_an_hour(world: World) -> None:
+    async with connected(world) as session:
+
+        async def links() -> list[str]:
+            """Return the links to a page's cover and to a file of another page."""
+            pages = await walk(session, "/v1/search", {})
+            found = [result for page in pages for result in page["results"]]
+            covers = [one["cover"]["file"]["url"] for one in found if one["cover"]]
+            files = [
+                file["file"]["url"]
+                for one in found
+                for told in one["properties"].values()
+                if one["object"] == "page" and told["type"] == "files"
+                for file in told["files"]
+                if file["type"] == "file"
+            ]
+            return [covers[0], files[0]]
+
+        async def answers(given: list[str]) -> list[tuple[int, str]]:
+            got = [await session.http.get(link) for link in given]
+            return [(answer.status_code, answer.text.partition("<Code>")[2][:12]) for answer in got]
+
+        first, second = await links(), await links()
+        assert not {*first} & {*second}
+        assert [link.partition("?")[0] for link in first] == [
+            link.partition("?")[0] for link in second
+        ]
+        assert await answers(first) == [(200, "")] * 2
+        assert await answers([first[0].replace("Expires=3600", "Expires=9999")]) == [
+            (403, "SignatureDoe")
+        ]
+        world.clock.advance(3600)
+        assert await answers(first) == [(403, "AccessDenied")] * 2
+        assert await answers(await links()) == [(200, "")] * 2
