@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import structlog
 
+from services.fetcher.circuits import Circuits
 from services.fetcher.metrics import LIMITED, WAITED, WAITS
 from services.fetcher.settings import FetcherSettings, Runtime
 from shared import clock
@@ -46,9 +47,11 @@ RATE_LIMIT_S: Final = 10.0
 EARLY_S: Final = 60.0
 """Ask auth again a minute before a token expires. Auth itself refreshes five minutes before."""
 AUTH_AWAY: Final = "auth_unavailable"
+TOKEN_REFUSED: Final = "fresh_token_refused"
 AWAY_S: Final = 3.0
 """A short wait, because auth is usually just restarting."""
 NO_FAILURES: Final = frozenset({"rate_limited", AUTH_AWAY})
+ANSWERED: Final = NO_FAILURES | {TOKEN_REFUSED}
 """Codes that are not the provider's failure: keep trying for as long as it takes."""
 NOT_THE_API: Final = "not_the_api"
 TOO_LARGE: Final = frozenset({413, 414, 431})
@@ -58,6 +61,9 @@ TOO_MUCH: Final = frozenset({413, 504, 524})
 """The answer would be too large, or took too long to make: fewer records may get through. 524 is
 Cloudflare's time-out, https://developers.cloudflare.com/support/troubleshooting/http-status-codes/
 """
+
+OF_ACCOUNT: Final = frozenset({423, 429, 477})
+"""The account is locked, limited, or being moved: others may be answered."""
 
 log = structlog.get_logger()
 Learned = dict[str, dict[str, Bucket]]
@@ -128,11 +134,13 @@ class ProviderCall:
         quota: Quota,
         tokens: Tokens,
         learned: Learned,
+        circuits: Circuits,
     ) -> None:
         self._connection, self._runtime, self._connector = connection, runtime, connector
         self._http, self._quota, self._tokens = http, quota, tokens
         self._owner = f"{connection.provider}:{connection.client_id}:{connection.account.id}"
         self._learned = learned.setdefault(self._owner, {})
+        self._circuits = circuits
 
     async def __call__(self, request: Request) -> Response:
         token = await self._tokens.get(self._connection.id)
@@ -147,7 +155,7 @@ class ProviderCall:
             # If the grant were dead, the refresh would have said so.
             name = self._runtime.provider.name
             reason = f"{name} refuses an access token that it has just issued. Trying again."
-            raise RetryLater(reason, code="fresh_token_refused") from error
+            raise RetryLater(reason, code=TOKEN_REFUSED) from error
 
     async def _attempt(self, request: Request, token: AccessToken) -> Response:
         windows = self._windows(request.buckets)
@@ -156,6 +164,8 @@ class ProviderCall:
         response = Response(status=answer.status, headers=dict(answer.headers), body=_body(answer))
         self._learned.update({bucket.name: bucket for bucket in self._connector.limits(response)})
         problem = meaning(self._connector, self._runtime.provider.name, response)
+        if self._circuits.accounts and _is_answer(problem):
+            self._circuits.answered(self._connection.provider, self._connection.id, problem)
         if problem is None:
             return response
         if isinstance(problem, RetryLater) and problem.limit:
@@ -215,6 +225,11 @@ class ProviderCall:
         return windows
 
 
+def _is_answer(problem: Interruption | None) -> bool:
+    """Return True unless the provider, or the network in front of it, has failed."""
+    return not isinstance(problem, RetryLater) or problem.limit or problem.of_account
+
+
 def meaning(connector: Connector, name: str, response: Response) -> Interruption | None:
     """Return the interruption that an answer means, or None when it is a success.
 
@@ -223,6 +238,8 @@ def meaning(connector: Connector, name: str, response: Response) -> Interruption
     found = _meaning(connector, name, response)
     if found is not None and response.status in TOO_MUCH:
         found.too_much = True
+    if isinstance(found, RetryLater) and response.status in OF_ACCOUNT:
+        found.of_account = True
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from services.fetcher.call import Learned, ProviderCall, Tokens
+from services.fetcher.circuits import Circuits
 from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
 from services.fetcher.settings import GIVE_UP_AFTER_S, Runtime
@@ -100,6 +101,7 @@ class FetcherContext:
     schemas: Schemas = field(default_factory=Schemas)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     queue: SlotQueue = field(default_factory=SlotQueue)
+    circuits: Circuits = field(default_factory=Circuits)
 
 
 @dataclass(kw_only=True)
@@ -191,6 +193,7 @@ def open_run(job: Job, source: Connection, context: FetcherContext) -> JobRun:
         quota=context.quota,
         tokens=context.tokens,
         learned=context.learned,
+        circuits=context.circuits,
     )
     return JobRun(
         job=job,

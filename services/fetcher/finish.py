@@ -174,7 +174,7 @@ async def close(db: AsyncConnection, run: JobRun, error: JobError | None = None)
         await store.lane_loaded(db, job.connection_id, job.resource, loaded=True)
     await _ask_later(db, job, unconfirmed=left)
     await transitions.finish(db, job, _outcome(error, failed=failed), error)
-    if begun_at is not None and not failed and clock.now() - begun_at > OLD_S:
+    if error is None and begun_at is not None and clock.now() - begun_at > OLD_S:
         await _follow_up(db, job)
 
 

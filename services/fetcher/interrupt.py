@@ -12,7 +12,7 @@ import msgspec
 import structlog
 
 from services.fetcher import parts, unreached, walk
-from services.fetcher.call import AUTH_AWAY, NO_FAILURES
+from services.fetcher.call import ANSWERED, AUTH_AWAY, NO_FAILURES
 from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.queries import Job
@@ -46,6 +46,9 @@ async def interrupted(run: JobRun, context: FetcherContext, error: Interruption)
         error=error.code,
         reason=error.reason,
     )
+    if isinstance(error, RetryLater) and not error.limit and error.code not in ANSWERED:
+        name = f"{job.resource}/{part.id if part else job.resource}"
+        context.circuits.failed(run.source.provider, run.source.id, name, error)
     scope = error.scope if isinstance(error, Reject) else None
     everything = isinstance(error, Reauthorize) or (isinstance(error, Reject) and error.everything)
     if part is not None and not everything:

@@ -112,7 +112,8 @@ class Worker:
             if job is None:
                 return
             self._at_work.add((job.id, job.dispatch))
-            task = asyncio.create_task(self._run(job, held.pop_all()), name=f"run {job.lane}")
+            work = self._run(job, held.pop_all(), hurried=run_job.hurried)
+            task = asyncio.create_task(work, name=f"run {job.lane}")
             self.runs.add(task)
             task.add_done_callback(self._done)
 
@@ -140,17 +141,17 @@ class Worker:
         if not task.cancelled() and task.exception() is not None:
             log.error("run_crashed", exc_info=task.exception())
 
-    async def _run(self, job: Job, slot: AsyncExitStack) -> None:
+    async def _run(self, job: Job, slot: AsyncExitStack, *, hurried: bool) -> None:
         epoch, dispatch = job.epoch, job.dispatch
         async with slot:
             try:
-                await self._work(job, epoch)
+                await self._work(job, epoch, hurried=hurried)
             finally:
                 self._at_work.discard((job.id, dispatch))
 
-    async def _work(self, job: Job, epoch: int) -> None:
+    async def _work(self, job: Job, epoch: int, *, hurried: bool) -> None:
         try:
-            await _run_claimed(job, self._context)
+            await _run_claimed(job, self._context, hurried=hurried)
         except LostClaimError:
             log.info("claim_lost", job_id=job.id)
         except Exception as error:  # whatever happened, the job must not stay claimed
@@ -193,7 +194,7 @@ class Worker:
             await transitions.defer(db, job, seconds=wait_s, reason=reason, code=code)
 
 
-async def _run_claimed(job: Job, context: FetcherContext) -> None:
+async def _run_claimed(job: Job, context: FetcherContext, *, hurried: bool) -> None:
     """Run a claimed job, whatever its kind, until the run or the job ends.
 
     A run ends when its time is up, when the work is done, or when it is interrupted. In each case
@@ -211,7 +212,10 @@ async def _run_claimed(job: Job, context: FetcherContext) -> None:
     if job.kind in DELETES:
         await _delete(job, source, context)
     elif source.provider in context.runtimes:
-        await _read_pages(job, source, context)
+        run = open_run(job, source, context)
+        # What somebody asks for now is tried, although the provider has not answered others.
+        if hurried or not await _held_back(run, context):
+            await _read_pages(run, context)
     else:
         log.warning("provider_unknown", connection_id=source.id, provider=source.provider)
         async with context.database.write(lock=source.id) as db:
@@ -226,13 +230,30 @@ async def _delete(job: Job, source: Connection, context: FetcherContext) -> None
         _count_recorded(source.provider, job, pages=pages, receipt=receipt)
 
 
-async def _read_pages(job: Job, source: Connection, context: FetcherContext) -> None:
-    run = open_run(job, source, context)
+async def _held_back(run: JobRun, context: FetcherContext) -> bool:
+    """Let the job wait if its provider does not answer; return whether it waits."""
+    job, source, circuits = run.job, run.source, context.circuits
+    circuits.active[source.provider, source.id] = run.began
+    if not circuits.accounts and not circuits.providers:
+        return False
+    held_back = circuits.held_back(source.provider, source.id)
+    if held_back is None:
+        return False
+    seconds, reason, code = held_back
+    async with context.database.write(lock=job.connection_id) as db:
+        await transitions.defer(db, job, seconds=seconds, reason=reason, code=code)
+    return True
+
+
+async def _read_pages(run: JobRun, context: FetcherContext) -> None:
+    job, source = run.job, run.source
     while job.state == "running":
         pages, receipt = job.pages, job.receipt
         try:
             await _step(job)(run, context)
             _count_recorded(source.provider, job, pages=pages, receipt=receipt)
+            if job.pages > pages and context.circuits.accounts:
+                context.circuits.answered(source.provider, source.id, None)
         except Interruption as error:
             await interrupted(run, context, error)
 

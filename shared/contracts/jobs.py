@@ -9,7 +9,7 @@ import msgspec
 from shared.contracts.vocabulary import JobId
 
 
-class RunJob(msgspec.Struct, frozen=True, kw_only=True):
+class RunJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Ask a worker to claim a job and read its next pages, for a few seconds at most.
 
     It is a pointer: cursor and state stay in the fetcher's table. It counts only while the job is
@@ -22,6 +22,10 @@ class RunJob(msgspec.Struct, frozen=True, kw_only=True):
         int,
         msgspec.Meta(description="Rises by one each time the job is dispatched.", examples=[7]),
     ]
+    hurried: Annotated[
+        bool,
+        msgspec.Meta(description="True if somebody has asked for it now.", examples=[False]),
+    ] = False
 
 
 KINDS: Final[dict[str, type[RunJob]]] = {"RunJob": RunJob}

@@ -155,10 +155,10 @@ def new_job(
     )
 
 
-def run_job(job: Job) -> Message:
+def run_job(job: Job, *, hurried: bool = False) -> Message:
     """Return the message that makes a worker read the job's next pages."""
     topic = BACKGROUND_JOBS if job.background else JOBS
-    body = RunJob(job_id=job.id, dispatch=job.dispatch)
+    body = RunJob(job_id=job.id, dispatch=job.dispatch, hurried=hurried)
     return event(topic, key=job.lane, kind="RunJob", source="fetcher", body=body)
 
 

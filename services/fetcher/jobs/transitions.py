@@ -278,7 +278,7 @@ async def redispatch(
     changed = await db.execute(update(jobs).where(as_read).values(values))
     if changed.rowcount == 1:
         await _settle_pending(db, now)
-        await append(db, outbox, [run_job(job)])
+        await append(db, outbox, [run_job(job, hurried=event == "hurried")])
 
 
 async def hurry(db: AsyncConnection, job: Job) -> None:

@@ -45,6 +45,7 @@ OPEN = {
     *("request_id", "sync_id", "user_id", "drive_id", "dead_letter_id", "item_id"),
     *("name", "label", "title", "type", "mime_type", "parent_path_or_name", "value", "key"),
     *("consent_note", "detail", "error", "reason", "remedy", "waiting_reason"),
+    "unreconciled_reason",
     *("credentials", "delta", "digest", "next_page_token", "parameter", "version"),
 }
 """Texts of people and providers, and ids, handles and digests: nobody can list their values."""
