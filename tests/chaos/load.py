@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import count
 from typing import Any
 
@@ -131,8 +132,18 @@ class Load:
         return Counter((row["path"], row["query"]) for row in self.page_requests())
 
     def refetched(self) -> int:
-        """Return the pages that were served more than once, each with its number of repeats."""
-        return sum(times - 1 for times in self.pages().values())
+        """Return the pages that were served more than once, each with its number of repeats.
+
+        What came after the sync's end does not count: an old walk is followed by another one.
+        """
+        ended_at = self.state()["ended_at"]
+        served = Counter(
+            (row["path"], row["query"])
+            for row in self.page_requests()
+            if ended_at is None
+            or datetime.fromisoformat(row["at"]) <= datetime.fromisoformat(ended_at)
+        )
+        return sum(times - 1 for times in served.values())
 
 
 def begin(
