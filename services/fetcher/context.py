@@ -154,6 +154,7 @@ class JobRun(LaneRun):
     """One claim's work on a job: the pages of the next ``RUN_S`` seconds.
 
     ``part`` is the part being read, ``failed`` the number of parts set aside since the last page.
+    ``named`` has the keys of the schemas whose left-out fields the receipt names.
     """
 
     connector: Connector
@@ -161,6 +162,7 @@ class JobRun(LaneRun):
     call: ProviderCall
     part: WalkedPart | None = None
     failed: int = 0
+    named: set[str] = field(default_factory=set)
 
     @property
     def completes(self) -> Completes | None:

@@ -178,7 +178,9 @@ async def _schema(run: JobRun, context: FetcherContext, part: WalkedPart) -> Par
         part.read_at = clock.now()
         raise Restart("Fields were added, renamed or removed meanwhile.", code="schema_changed")
     part.schema_digest = kept.digest
-    if run.leaves_out:
+    if run.leaves_out and key not in run.named:
+        # Once a run: whatever becomes of a page, the next run names them again.
+        run.named.add(key)
         _name_left_out(job, run.leaves_out.left_out(kept.schema))
     return kept.schema
 
