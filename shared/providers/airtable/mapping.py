@@ -72,7 +72,7 @@ class WalkedTable(msgspec.Struct, frozen=True, array_like=True):
         primary = schema.primary_field_id
         return cls(
             id=schema.id,
-            name=_called(schema.name) or schema.id,
+            name=called(schema.name) or schema.id,
             primary=primary if isinstance(primary, str) else "",
             names=names,
         )
@@ -130,7 +130,7 @@ def base_record(raw: Any) -> Record:
     base = msgspec.convert(raw, AirtableBase)
     return Record(
         id=base.id,
-        name=_called(base.name) or "Untitled base",
+        name=called(base.name) or "Untitled base",
         raw=raw,
         url=f"{WEB}/{base.id}",
         odd=() if isinstance(base.name, str | None) else ("name",),
@@ -142,7 +142,7 @@ def table_record(base: str, raw: Any) -> Record:
     path = f"{base}/{schema.id}"
     return Record(
         id=path,
-        name=_called(schema.name) or "Untitled table",
+        name=called(schema.name) or "Untitled table",
         raw=raw,
         parent_id=base,
         url=f"{WEB}/{path}",
@@ -163,7 +163,7 @@ def readable_base(raw: Any) -> AirtableBase:
     base = msgspec.convert(raw, AirtableBase)
     # A base of which only an interface is shared is listed with the permission "none".
     if base.permission_level == "none":
-        name = _called(base.name) or base.id
+        name = called(base.name) or base.id
         raise msgspec.ValidationError(f"the account may not open the base “{name}”")
     return base
 
@@ -191,7 +191,7 @@ def row_record(base: str, table: WalkedTable, raw: Any) -> Record:
     )
 
 
-def _called(name: Any) -> str:
+def called(name: Any) -> str:
     """Return a name on one line, empty when it is none."""
     return shorten(name) if isinstance(name, str) else ""
 

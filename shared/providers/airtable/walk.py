@@ -15,7 +15,7 @@ LIST_OF_BASES: Final = Part(id=BASES.id, name=BASES.name, lists=True)
 
 
 def base_part(base: AirtableBase, *, lists: bool) -> Part:
-    name = mapping.shorten(base.name) or base.id
+    name = mapping.called(base.name) or base.id
     return Part(id=base.id, name=f"base “{name}”", lists=lists)
 
 
