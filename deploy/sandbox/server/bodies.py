@@ -30,6 +30,7 @@ class Mutation(Struct, frozen=True, forbid_unknown_fields=True):
     archive: Count | Ids = 0
     merge: Ids = []
     references: Annotated[int, Meta(ge=0, le=10_000)] = 0
+    odd: Count | Ids = 0
 
 
 class Advance(Struct, frozen=True, forbid_unknown_fields=True):

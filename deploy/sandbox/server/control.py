@@ -84,6 +84,7 @@ async def mutate(
         archive=change.archive,
         merge=change.merge,
         references=change.references,
+        odd=change.odd,
     )
 
 

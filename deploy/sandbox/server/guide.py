@@ -40,8 +40,10 @@ CALLS: Final = (
             "Changes rows, all or nothing: updates, then archives, then creates, then merges. A "
             "number takes the oldest live rows, a list names them. merge (a list of ids, where the "
             "provider merges) makes a new row of them. references (a number, where the provider "
-            "cuts long lists off) gives updated and created rows so many. Answers the ids that "
-            "were created, updated and archived."
+            "cuts long lists off) gives updated and created rows so many. odd (a number or a "
+            "list) updates rows, and gives them odd values beside their content: times as "
+            "numbers, names that are null. Answers the ids that were created, updated and "
+            "archived."
         ),
     ),
     (

@@ -326,6 +326,12 @@ async def test_the_clock_moves_forward_and_codes_expire_by_it(sandbox: httpx.Asy
         ),
         (
             ("POST", f"{CONTROL}/accounts/acc-1/mutate"),
+            b'{"resource":"plums","odd":1}',
+            400,
+            "leave out odd",
+        ),
+        (
+            ("POST", f"{CONTROL}/accounts/acc-1/mutate"),
             b'{"resource":"plums","archive":["x"]}',
             400,
             "no such id: x",

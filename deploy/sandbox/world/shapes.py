@@ -160,6 +160,15 @@ class Merges(Protocol):
 
 
 @runtime_checkable
+class Odd(Protocol):
+    """Give rows odd values in a ``Simulated``: of another type, empty, or null."""
+
+    def odd(self, row: SandboxRow, resource: str) -> SandboxRow:
+        """Return the row with odd values in fields beside its content, such as its times."""
+        ...
+
+
+@runtime_checkable
 class Pages(Protocol):
     """Know the cursors of a provider's lists, in a ``Simulated`` whose lists have pages."""
 

@@ -15,6 +15,7 @@ from deploy.sandbox.world.shapes import (
     InsertedCursor,
     ManyProperties,
     Merges,
+    Odd,
     Refers,
     Rows,
     SandboxAccount,
@@ -144,11 +145,13 @@ class World:
         archive: list[str] | int,
         merge: Sequence[str] = (),
         references: int = 0,
+        odd: list[str] | int = 0,
     ) -> dict[str, list[str]]:
         """Update, then archive, then create, then merge these ids into a new row, all or nothing.
 
         A number takes the oldest live rows. Rows that are updated or created get so many
-        ``references`` in each field that the provider cuts off.
+        ``references`` in each field that the provider cuts off. Those in ``odd`` are updated too,
+        and get odd values beside their content.
 
         Returns the ids touched as ``created``, ``updated`` and ``archived``. Rows archived along
         with them are listed as ``archived_{resource}``.
@@ -159,7 +162,7 @@ class World:
         """
         self._known(resource)
         edit, at = Edit(self.simulated, self.all_rows(account_id)), self.clock.iso()
-        updated = edit.update(resource, update, at)
+        updated = [*edit.update(resource, update, at), *edit.odd(resource, odd, at)]
         archived = edit.archive(resource, archive, at)
         created = [edit.create(self.accounts[account_id], resource, at) for _ in range(create)]
         if references:
@@ -215,6 +218,16 @@ class Edit:
         for row in picked:
             self._set(resource, self._simulated.update(row, resource, at))
         return [row.id for row in picked]
+
+    def odd(self, resource: str, which: list[str] | int, at: str) -> list[str]:
+        if which and not isinstance(self._simulated, Odd):
+            raise BadRequest(f"{self._simulated.slug} has no odd values: leave out odd")
+        ids = self.update(resource, which, at)
+        if isinstance(self._simulated, Odd):
+            for id_ in ids:
+                row = self._rows[resource][id_]
+                self._set(resource, self._simulated.odd(row, resource))
+        return ids
 
     def archive(self, resource: str, which: list[str] | int, at: str) -> list[str]:
         picked = _pick(self._rows[resource], which)

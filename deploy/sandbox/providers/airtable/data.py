@@ -99,6 +99,10 @@ class SimulatedAirtable:
         cells = row.body["fields"] | {text: f"Edited {times} times, last at {at}"}
         return _with_body(row, {"fields": cells, "times": times})
 
+    def odd(self, row: SandboxRow, resource: str) -> SandboxRow:
+        odd = {"createdTime": 1_700_000_000} if resource == "records" else {"name": 17}
+        return _with_body(row, {"odd": odd})
+
     def emptied(
         self,
         answer: dict[str, Any],

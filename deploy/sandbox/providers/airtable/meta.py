@@ -25,7 +25,7 @@ from deploy.sandbox.world import SandboxRow, World
 from shared.providers.airtable import EMAIL, SCHEMA
 
 BASES_PER_PAGE: Final = 1000
-KEPT_BACK: Final = frozenset({"blueprint", "text", "times"})
+KEPT_BACK: Final = frozenset({"blueprint", "text", "times", "odd"})
 
 
 def meta_routes(world: World) -> list[HTTPRouteHandler]:
@@ -86,4 +86,5 @@ def _with_visible_fields(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _public(row: SandboxRow) -> dict[str, Any]:
-    return {key: value for key, value in row.body.items() if key not in KEPT_BACK}
+    shown = {key: value for key, value in row.body.items() if key not in KEPT_BACK}
+    return shown | row.body.get("odd", {})

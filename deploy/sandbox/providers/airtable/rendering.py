@@ -36,6 +36,7 @@ def rendered(row: SandboxRow, query: ListQuery, fields: Fields, signed: Signed) 
     if not query.return_fields_by_field_id:
         cells = {fields.names[id_]: value for id_, value in cells.items()}
     record = {"id": row.id.rpartition("/")[2], "createdTime": row.created, "fields": cells}
+    record |= row.body.get("odd", {})
     return record | {"commentCount": 0} if query.record_metadata else record
 
 

@@ -106,6 +106,9 @@ class SimulatedHubSpot:
         following = {"after": cursor} if link is None else {"after": cursor, "link": link}
         return {**answer, "results": [], "paging": {"next": following}}
 
+    def odd(self, row: SandboxRow, resource: str) -> SandboxRow:  # noqa: ARG002  # all alike
+        return msgspec.structs.replace(row, body={**row.body, "odd": True})
+
     def merge(
         self, account: SandboxAccount, rows: Rows, resource: str, picked: list[SandboxRow], at: str
     ) -> list[SandboxRow]:

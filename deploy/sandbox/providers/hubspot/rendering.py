@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -79,4 +80,11 @@ def rendered(row: SandboxRow, account: str, want: Wanted) -> dict[str, Any]:
         body["propertiesWithHistory"] = {
             name: [{"value": values.get(name), **at}] for name in want.history
         }
-    return body
+    return _odd(body) if row.body.get("odd") else body
+
+
+def _odd(body: dict[str, Any]) -> dict[str, Any]:
+    """Return an object whose times are a number, empty, and null."""
+    created = datetime.fromisoformat(body["createdAt"]).timestamp()
+    times = {"createdAt": int(created * 1000), "updatedAt": ""}
+    return {**body, **times, "properties": {**body["properties"], "createdate": None}}

@@ -19,6 +19,24 @@ OBJECTS: Final = {"pages": "page", "data_sources": "data_source", "users": "user
 
 
 def rendered(row: SandboxRow, request: SandboxRequest) -> Json:
+    told = _rendered(row, request)
+    return _odd(told) if row.body.get("odd") else told
+
+
+def _odd(told: Json) -> Json:
+    """Return an object whose title is null and whose parent has no type; users have a number."""
+    if told["object"] == "user":
+        return {**told, "name": 17}
+    parent = {name: value for name, value in told["parent"].items() if name != "type"}
+    odd = {**told, "parent": parent}
+    if told["object"] == "data_source":
+        return {**odd, "title": None}
+    properties = told["properties"].items()
+    titles = {name: {**one, "title": None} for name, one in properties if one["type"] == "title"}
+    return {**odd, "properties": {**told["properties"], **titles}}
+
+
+def _rendered(row: SandboxRow, request: SandboxRequest) -> Json:
     show: Json = row.body["show"]
     if "type" in show:
         return {"object": "user", "id": row.id, **show}
@@ -77,7 +95,11 @@ def title_of(rendered: Json) -> str:
     parts = rendered.get("title")
     if parts is None:
         parts = next(
-            (told["title"] for told in rendered["properties"].values() if told["type"] == "title"),
+            (
+                told["title"] or []
+                for told in rendered["properties"].values()
+                if told["type"] == "title"
+            ),
             [],
         )
     return "".join(part["plain_text"] for part in parts)

@@ -80,6 +80,9 @@ class SimulatedNotion:
             raise BadRequest(f"{resource} have no references: use pages")
         return with_references(rows, row, count)
 
+    def odd(self, row: SandboxRow, resource: str) -> SandboxRow:  # noqa: ARG002  # by rendering
+        return replace(row, body={**row.body, "odd": True})
+
     def emptied(self, answer: Json, cursor: str, link: str | None) -> Json | None:
         if answer.get("object") != "list":
             return None
