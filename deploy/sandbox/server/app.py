@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from litestar import Litestar
+from litestar import Litestar, Request, Response
 from litestar.di import Provide
-from litestar.types import ASGIApp
+from litestar.exceptions import MethodNotAllowedException, NotFoundException
+from litestar.types import ASGIApp, ExceptionHandlersMap
 
 from deploy.sandbox.providers import SandboxModule, load_sandboxes
 from deploy.sandbox.server.control import HANDLERS, Sandboxes
@@ -17,7 +18,7 @@ from deploy.sandbox.server.faults import Faults
 from deploy.sandbox.server.provider_sandbox import ProviderSandbox, controlled
 from deploy.sandbox.server.responses import EXCEPTIONS
 from deploy.sandbox.server.routing import by_slug, claimed, local_only
-from deploy.sandbox.world import Clock, SandboxClient, Store, World
+from deploy.sandbox.world import Clock, Refuses, SandboxClient, Store, World
 
 FILE: Final = "sandbox.db"
 
@@ -54,11 +55,24 @@ def create_app(
 def _provider_app(sandbox: ProviderSandbox, module: SandboxModule) -> ASGIApp:
     app = Litestar(
         route_handlers=list(module.routes(sandbox.world)),
-        exception_handlers=EXCEPTIONS,
+        exception_handlers={**EXCEPTIONS, **_unknown(sandbox)},
         openapi_config=None,
         logging_config=None,
     )
     return controlled(sandbox, app)
+
+
+def _unknown(sandbox: ProviderSandbox) -> ExceptionHandlersMap:
+    """Return the handler of calls that have no route, if the provider answers them itself."""
+    simulated = sandbox.world.simulated
+    if not isinstance(simulated, Refuses):
+        return {}
+
+    def refused(request: Request[Any, Any, Any], _: Exception) -> Response[bytes]:
+        path = request.scope["path"].removeprefix(f"/{sandbox.slug}")
+        return simulated.refusal(request.method, path)
+
+    return {NotFoundException: refused, MethodNotAllowedException: refused}
 
 
 def _control_app(sandboxes: Sandboxes, data_dir: Path, store: Store) -> ASGIApp:

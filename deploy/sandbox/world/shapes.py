@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any, Protocol, runtime_checkable
 
 import msgspec
+from litestar import Response
 from typing_extensions import override
 
 from deploy.sandbox.world.limits import Limit
@@ -160,7 +161,20 @@ class Merges(Protocol):
 
 
 @runtime_checkable
-class Odd(Protocol):
+class Refuses(Protocol):
+    """Answer calls that have no route in a ``Simulated``, in the provider's own format."""
+
+    def refusal(self, method: str, path: str) -> Response[bytes]:
+        """Return what the provider says to a call that it does not know either.
+
+        A call that the provider knows is answered with 501, in the same format: it is the sandbox
+        that lacks it, and the caller has done nothing wrong. ``path`` begins after the slug.
+        """
+        ...
+
+
+@runtime_checkable
+class OddValues(Protocol):
     """Give rows odd values in a ``Simulated``: of another type, empty, or null."""
 
     def odd(self, row: SandboxRow, resource: str) -> SandboxRow:

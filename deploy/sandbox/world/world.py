@@ -15,7 +15,7 @@ from deploy.sandbox.world.shapes import (
     InsertedCursor,
     ManyProperties,
     Merges,
-    Odd,
+    OddValues,
     Refers,
     Rows,
     SandboxAccount,
@@ -220,10 +220,10 @@ class Edit:
         return [row.id for row in picked]
 
     def odd(self, resource: str, which: list[str] | int, at: str) -> list[str]:
-        if which and not isinstance(self._simulated, Odd):
+        if which and not isinstance(self._simulated, OddValues):
             raise BadRequest(f"{self._simulated.slug} has no odd values: leave out odd")
         ids = self.update(resource, which, at)
-        if isinstance(self._simulated, Odd):
+        if isinstance(self._simulated, OddValues):
             for id_ in ids:
                 row = self._rows[resource][id_]
                 self._set(resource, self._simulated.odd(row, resource))

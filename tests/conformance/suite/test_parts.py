@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import select
 
 from deploy.sandbox.providers import SandboxModule
-from deploy.sandbox.world import Odd
+from deploy.sandbox.world import OddValues
 from services.fetcher.tables import known_items, parts
 from services.fetcher.tests.crashing import Fetcher
 from shared.connector import Connector, Page, Place, Request, Response
@@ -157,7 +157,7 @@ async def test_what_has_not_changed_is_not_sent_again(subject: Subject, load: Lo
 async def test_odd_values_beside_the_content_cost_no_object(
     subject: Subject, sandbox: SandboxModule, load: Load
 ) -> None:
-    if not isinstance(sandbox.SIMULATED, Odd):
+    if not isinstance(sandbox.SIMULATED, OddValues):
         pytest.skip("the sandbox has no odd values")
     for resource in load.resources:
         body = {"resource": resource, "odd": 2}

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, ClassVar, Final
 
 import msgspec
+from litestar import Response
 
 from deploy.sandbox.providers.airtable.blueprints import (
     BASES,
@@ -18,6 +19,7 @@ from deploy.sandbox.providers.airtable.blueprints import (
     Blueprint,
     Column,
 )
+from deploy.sandbox.providers.airtable.responses import respond, unknown_call
 from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 from shared.errors import BadRequest
 
@@ -98,6 +100,10 @@ class SimulatedAirtable:
         text = row.body["text"]
         cells = row.body["fields"] | {text: f"Edited {times} times, last at {at}"}
         return _with_body(row, {"fields": cells, "times": times})
+
+    def refusal(self, method: str, path: str) -> Response[bytes]:
+        error = unknown_call(method, path)
+        return respond(error.body(), error.status)
 
     def odd(self, row: SandboxRow, resource: str) -> SandboxRow:
         odd = {"createdTime": 1_700_000_000} if resource == "records" else {"name": 17}

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from deploy.sandbox.providers.airtable.rendering import Fields, as_text
-from deploy.sandbox.providers.airtable.responses import ErrorResponse, invalid
+from deploy.sandbox.providers.airtable.responses import ErrorResponse, invalid, not_simulated
 from deploy.sandbox.world import SandboxRow
 
 Term = Callable[[SandboxRow], Any]
@@ -20,6 +20,19 @@ TOKEN: Final = re.compile(
 )
 ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 DEEPEST: Final = 20
+
+FUNCTIONS: Final = frozenset({
+    "ABS", "AVERAGE", "BLANK", "CEILING", "CONCATENATE", "COUNT", "COUNTA", "COUNTALL",
+    "CREATED_TIME", "DATEADD", "DATESTR", "DATETIME_DIFF", "DATETIME_FORMAT", "DATETIME_PARSE",
+    "DAY", "ENCODE_URL", "ERROR", "EVEN", "EXACT", "EXP", "FIND", "FLOOR", "FROMNOW", "HOUR", "IF",
+    "INT", "IS_AFTER", "IS_BEFORE", "IS_SAME", "ISERROR", "LAST_MODIFIED_TIME", "LEFT", "LEN",
+    "LOG", "LOWER", "MAX", "MID", "MIN", "MINUTE", "MOD", "MONTH", "NOW", "ODD", "POWER",
+    "REGEX_EXTRACT", "REGEX_MATCH", "REGEX_REPLACE", "REPLACE", "REPT", "RIGHT", "ROUND",
+    "ROUNDDOWN", "ROUNDUP", "SEARCH", "SECOND", "SET_LOCALE", "SET_TIMEZONE", "SQRT", "SUBSTITUTE",
+    "SUM", "SWITCH", "T", "TIMESTR", "TODAY", "TONOW", "TRIM", "UPPER", "VALUE", "WEEKDAY",
+    "WEEKNUM", "WORKDAY", "WORKDAY_DIFF", "XOR", "YEAR",
+})  # fmt: skip
+"""Functions of Airtable's formulas that are not simulated."""
 
 
 def wrong(why: str) -> ErrorResponse:
@@ -123,10 +136,10 @@ def _applied(name: str, arguments: list[Term]) -> Term:
             return lambda row: all(term(row) for term in arguments)
         case "OR", [_, *_]:
             return lambda row: any(term(row) for term in arguments)
+        case _ if name in FUNCTIONS:
+            raise not_simulated(f"the function {name} in a formula")
         case _:
-            raise wrong(
-                f"the simulated Airtable does not know {name} with {len(arguments)} arguments"
-            )
+            raise wrong(f"{name} is no function with {len(arguments)} arguments")
 
 
 def _plain(value: Any) -> Any:

@@ -86,5 +86,6 @@ def _with_visible_fields(table: dict[str, Any]) -> dict[str, Any]:
 
 
 def _public(row: SandboxRow) -> dict[str, Any]:
+    odd: dict[str, Any] = row.body.get("odd", {})
     shown = {key: value for key, value in row.body.items() if key not in KEPT_BACK}
-    return shown | row.body.get("odd", {})
+    return shown | odd

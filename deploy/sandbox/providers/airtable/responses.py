@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -13,6 +14,12 @@ from deploy.sandbox.world import SandboxAccount, SandboxRow, World, root_of
 JSON: Final = "application/json; charset=utf-8"
 ENCODER: Final = msgspec.json.Encoder()
 AnyRequest = Request[Any, Any, Any]
+
+
+ELSEWHERE: Final = re.compile(
+    r"/v0/(meta|bases|scim)/.+|/v0/[^/]+/[^/]+/(sync/.+|[^/]+/(comments.*|[^/]+/uploadAttachment))"
+)
+"""Paths that Airtable's API has and the sandbox has not."""
 
 
 class ErrorResponse(Exception):
@@ -49,6 +56,16 @@ def no_such_model() -> ErrorResponse:
 
 def invalid(message: str, kind: str = "INVALID_REQUEST_UNKNOWN") -> ErrorResponse:
     return ErrorResponse(422, kind, message)
+
+
+def not_simulated(what: str) -> ErrorResponse:
+    message = f"Not simulated: {what}. The call may be right, but the sandbox lacks it."
+    return ErrorResponse(501, "NOT_SIMULATED", message)
+
+
+def unknown_call(method: str, path: str) -> ErrorResponse:
+    """Return Airtable's 404, or a 501 for a call that Airtable has."""
+    return not_simulated(f"{method} {path[:200]}") if ELSEWHERE.fullmatch(path) else not_found()
 
 
 def respond(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response[bytes]:
@@ -99,6 +116,8 @@ def _count(world: World, bucket: str, key: str) -> None:
 
 
 def base_row(world: World, caller: ApiCaller, base: str) -> SandboxRow:
+    if base in {"meta", "bases"}:
+        raise not_simulated(f"this call below /v0/{base}")
     row = world.rows(caller.account.id, "bases").get(base)
     if row is None or row.archived:
         raise not_found()

@@ -25,6 +25,9 @@ MOMENTS_S: Final = 10
 """A refresh token used again this soon after its rotation gets a 409 instead of invalid_grant."""
 
 VERIFIER: Final = re.compile(r"[A-Za-z0-9.\-_]{43,128}")
+VERIFIER_RULE: Final = (
+    "code_verifier must be 43 to 128 of the characters A-Z a-z 0-9 . - _ (~ is not among them)"
+)
 NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 
 
@@ -124,7 +127,9 @@ def _check_code(world: World, code: AuthorizationCode, form: dict[str, str]) -> 
         raise TokenError("invalid_grant", "the authorization code has expired")
     if uri != code.redirect_uri:
         raise TokenError("invalid_grant", "redirect_uri is not the one of the authorization")
-    if not VERIFIER.fullmatch(verifier) or not hmac.compare_digest(digest, code.challenge or ""):
+    if not VERIFIER.fullmatch(verifier):
+        raise TokenError("invalid_grant", VERIFIER_RULE)
+    if not hmac.compare_digest(digest, code.challenge or ""):
         raise TokenError("invalid_grant", "code_verifier does not match the code challenge")
 
 

@@ -14,10 +14,12 @@ from hashlib import blake2b
 from typing import Any, Final
 
 import msgspec
+from litestar import Response
 
 from deploy.sandbox.providers.hubspot.backdrops import BACKDROPS, OPENED, SPAN_S, backdrops, iso
 from deploy.sandbox.providers.hubspot.catalogue import MODIFIED, RESOURCES
 from deploy.sandbox.providers.hubspot.property_sets import PropertySet
+from deploy.sandbox.providers.hubspot.responses import unknown_call
 from deploy.sandbox.providers.hubspot.sample_names import (
     FIRST,
     FORMS,
@@ -105,6 +107,9 @@ class SimulatedHubSpot:
             return None
         following = {"after": cursor} if link is None else {"after": cursor, "link": link}
         return {**answer, "results": [], "paging": {"next": following}}
+
+    def refusal(self, method: str, path: str) -> Response[bytes]:
+        return unknown_call(method, path).response
 
     def odd(self, row: SandboxRow, resource: str) -> SandboxRow:  # noqa: ARG002  # all alike
         return msgspec.structs.replace(row, body={**row.body, "odd": True})

@@ -17,6 +17,7 @@ from deploy.sandbox.providers.hubspot.responses import (
     admit,
     api_error,
     invalid,
+    not_simulated,
     resource_of,
     respond,
 )
@@ -197,4 +198,4 @@ def _batch(
 
 def _only_ids(names: list[str]) -> None:
     if any(name != "hs_object_id" for name in names):
-        raise invalid("idProperty can only be hs_object_id in this simulation.")
+        raise not_simulated("reading objects by another property than hs_object_id")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any, Final
 
@@ -32,6 +33,25 @@ TOO_LONG: Final = (
     b"<html><head><title>414 Request-URI Too Large</title></head><body><h1>414 "
     b"Request-URI Too Large</h1></body></html>"
 )
+
+
+APIS: Final = frozenset({
+    "account-info", "appinstalls", "automation", "cms", "communication-preferences",
+    "conversations", "events", "files", "integrators", "marketing", "media-bridge", "oauth",
+    "scheduler", "settings", "webhooks", "webhooks-journal",
+})  # fmt: skip
+"""The first parts of the paths of HubSpot's APIs, and in ``CRM`` those below ``/crm``."""
+CRM: Final = frozenset({
+    "associations", "exports", "extensions", "imports", "limits", "lists", "object-library",
+    "objects", "owners", "pipelines", "properties", "property-validations", "schemas", "timeline",
+})  # fmt: skip
+OTHER_TYPES: Final = frozenset({
+    "appointments", "calls", "carts", "communications", "courses", "discounts", "emails",
+    "feedback_submissions", "fees", "goal_targets", "invoices", "leads", "line_items", "listings",
+    "meetings", "notes", "orders", "partner_clients", "payments", "postal_mail", "products",
+    "quotes", "services", "subscriptions", "tasks", "taxes", "tickets", "users",
+})  # fmt: skip
+CUSTOM_TYPE: Final = re.compile(r"0-[0-9]+|2-[0-9]+|p[0-9]+_[a-z0-9_]+")
 
 
 class ErrorResponse(Exception):
@@ -74,6 +94,19 @@ def invalid(message: str) -> ErrorResponse:
     return api_error(400, message, category="VALIDATION_ERROR")
 
 
+def not_simulated(what: str) -> ErrorResponse:
+    message = f"Not simulated: {what}. The call may be right, but the sandbox lacks it."
+    return api_error(501, message, category="NOT_SIMULATED")
+
+
+def unknown_call(method: str, path: str) -> ErrorResponse:
+    """Return HubSpot's 404, or a 501 for a call that HubSpot has."""
+    first, *rest = path.strip("/").split("/")
+    if first in APIS or (first == "crm" and CRM.intersection(rest[:2])):
+        return not_simulated(f"{method} {path[:200]}")
+    return api_error(404, "resource not found", category="OBJECT_NOT_FOUND")
+
+
 def version_of(request: AnyRequest, versions: frozenset[str]) -> str:
     """Return the version in the path; legacy paths, which spell it out, are v3."""
     version: str = request.path_params.get("version", "v3")
@@ -86,6 +119,8 @@ def resource_of(request: AnyRequest) -> str:
     """Return the object type that any of its spellings stands for."""
     version_of(request, VERSIONS)
     kind: str = request.path_params["kind"]
+    if kind not in ALIASES and (kind in OTHER_TYPES or CUSTOM_TYPE.fullmatch(kind)):
+        raise not_simulated(f"the object type {kind[:60]}")
     if kind not in ALIASES:
         raise invalid(f"Unable to infer object type from: {kind[:60]}")
     return ALIASES[kind]

@@ -15,7 +15,7 @@ from deploy.sandbox.providers.notion.people import me
 from deploy.sandbox.providers.notion.properties import property_item
 from deploy.sandbox.providers.notion.rendering import missing, rendered, title_of, with_some
 from deploy.sandbox.providers.notion.request import SandboxRequest, api
-from deploy.sandbox.providers.notion.responses import ErrorResponse, invalid, only
+from deploy.sandbox.providers.notion.responses import invalid, not_simulated, only, unknown_call
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import SandboxRow, World
 
@@ -52,10 +52,7 @@ class Content:
             raise missing("data_sources", source.id)
         sorts = request.body.get("sorts") or [None]
         if not isinstance(sorts, list) or len(sorts) > 1:
-            raise invalid(
-                "body failed validation: body.sorts should be an array; this sandbox sorts by "
-                "one timestamp."
-            )
+            raise not_simulated("sorts other than one by a timestamp")
         time, descending = _sort(sorts[0], ("created_time", "last_edited_time"), "body.sorts[0]")
         told = request.body.get("filter")
         index, test = (
@@ -164,8 +161,8 @@ def content_routes(world: World) -> list[HTTPRouteHandler]:
     return [api(world, method, path, answer) for method, path, answer in table]
 
 
-def _nowhere(_: SandboxRequest) -> Json:
-    raise ErrorResponse("invalid_request_url", "Invalid request URL.")
+def _nowhere(request: SandboxRequest) -> Json:
+    raise unknown_call(request.method, f"/v1/{request.path['elsewhere'].strip('/')}")
 
 
 def _titled(index: Index, words: str) -> Callable[[str], bool]:

@@ -8,7 +8,7 @@ from functools import partial
 from operator import eq, ge, gt, le, lt, ne
 from typing import Any, Final
 
-from deploy.sandbox.providers.notion.responses import invalid, only
+from deploy.sandbox.providers.notion.responses import invalid, not_simulated, only
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import SandboxRow
 from shared.contracts.envelope import timestamp_of
@@ -57,9 +57,7 @@ def _by_time(told: Json) -> Test:
     only(told, ("timestamp", time), "body.filter")
     operator, given = _condition(told.get(time), time)
     if operator not in DATE_TESTS:
-        raise invalid(
-            f"body failed validation: body.filter.{time}.{operator} is not simulated here."
-        )
+        raise not_simulated(f"the condition {operator[:60]} of {time}")
     test, moment = DATE_TESTS[operator], _moment(given)
     if time == "created_time":
         return lambda row: bool(test(row.created, moment))
@@ -120,9 +118,7 @@ def _property_test(kind: str, operator: str, given: Any) -> Callable[[Any], bool
         )
     if kind == "number" and operator in NUMBER_TESTS and isinstance(given, int | float):
         return lambda value: value is not None and bool(NUMBER_TESTS[operator](value, given))
-    raise invalid(
-        f"body failed validation: body.filter.{kind[:60]}.{operator[:60]} is not simulated here."
-    )
+    raise not_simulated(f"the condition {operator[:60]} of {kind[:60]}")
 
 
 def _text_test(operator: str, text: str, given: Any) -> bool:

@@ -14,7 +14,13 @@ import msgspec
 from litestar import HttpMethod, Request, Response, post, route
 from litestar.handlers import HTTPRouteHandler
 
-from deploy.sandbox.providers.notion.responses import STATUSES, ErrorResponse, envelope, invalid
+from deploy.sandbox.providers.notion.responses import (
+    STATUSES,
+    ErrorResponse,
+    envelope,
+    invalid,
+    not_simulated,
+)
 from deploy.sandbox.providers.notion.values import Json
 from deploy.sandbox.world import Token, World, root_of
 
@@ -156,10 +162,10 @@ def _version(version: str | None, path: str) -> str:
         )
     if version in OLD_VERSIONS and "/data_sources" in path:
         raise ErrorResponse("invalid_request_url", "Invalid request URL.")
+    if version in OLD_VERSIONS:
+        raise not_simulated(f"Notion-Version {version}, only {' and '.join(VERSIONS)} are")
     if version not in VERSIONS:
-        raise invalid(
-            f"Notion-Version header should be one of {', '.join(VERSIONS)} in this sandbox."
-        )
+        raise invalid(f"Notion-Version header should be one of {', '.join(VERSIONS)}.")
     return version
 
 

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Final
+from uuid import uuid4
+
+import msgspec
+from litestar import Response
 
 from deploy.sandbox.providers.notion.values import Json
 
@@ -13,7 +17,15 @@ STATUSES: Final = {
     "restricted_resource": 403,
     "object_not_found": 404,
     "rate_limited": 429,
+    "not_simulated": 501,
 }
+
+
+APIS: Final = frozenset({
+    "blocks", "comments", "custom_emojis", "data_sources", "databases", "file_uploads", "oauth",
+    "pages", "views",
+})  # fmt: skip
+"""The first parts of the paths that Notion's API has below ``/v1``, where it has more than here."""
 
 
 class ErrorResponse(Exception):
@@ -33,6 +45,30 @@ class ErrorResponse(Exception):
 
 def invalid(message: str) -> ErrorResponse:
     return ErrorResponse("validation_error", message)
+
+
+def not_simulated(what: str) -> ErrorResponse:
+    message = f"Not simulated: {what}. The call may be right, but the sandbox lacks it."
+    return ErrorResponse("not_simulated", message)
+
+
+def unknown_call(method: str, path: str) -> ErrorResponse:
+    """Return Notion's refusal of an unknown address, or a 501 for a call that Notion has."""
+    version, _, rest = path.strip("/").partition("/")
+    if version == "v1" and rest.partition("/")[0] in APIS:
+        return not_simulated(f"{method} {path[:200]}")
+    return ErrorResponse("invalid_request_url", "Invalid request URL.")
+
+
+def refused(error: ErrorResponse) -> Response[bytes]:
+    """Return an error as the answer to a call."""
+    status, request_id = STATUSES.get(error.code, 400), str(uuid4())
+    return Response(
+        msgspec.json.encode(envelope(error, status, request_id)),
+        status_code=status,
+        headers={"x-notion-request-id": request_id, **error.headers},
+        media_type="application/json",
+    )
 
 
 def only(body: Json, allowed: Iterable[str], where: str = "body") -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
+from litestar import Response
 from msgspec.structs import replace
 
 from deploy.sandbox.providers.notion.objects import (
@@ -15,6 +16,7 @@ from deploy.sandbox.providers.notion.objects import (
     user,
     with_references,
 )
+from deploy.sandbox.providers.notion.responses import refused, unknown_call
 from deploy.sandbox.providers.notion.values import Json, rich_text
 from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 from shared.errors import BadRequest
@@ -79,6 +81,9 @@ class SimulatedNotion:
         if resource != "pages":
             raise BadRequest(f"{resource} have no references: use pages")
         return with_references(rows, row, count)
+
+    def refusal(self, method: str, path: str) -> Response[bytes]:
+        return refused(unknown_call(method, path))
 
     def odd(self, row: SandboxRow, resource: str) -> SandboxRow:  # noqa: ARG002  # by rendering
         return replace(row, body={**row.body, "odd": True})

@@ -87,7 +87,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("/v1/search", {"start_cursor": "made-up"}, "validation_error"),
     ("/v1/search", {"start_cursor": 7}, "validation_error"),
     ("/v1/search", {"sort": {"timestamp": "created_time"}}, "validation_error"),
-    ("/v1/comments", {}, "invalid_request_url"),
+    ("/v1/comments", {}, "not_simulated"),
     ("/v1/data_sources/not-a-uuid/query", {}, "validation_error"),
     ("/v1/data_sources/00000000-0000-4000-8000-000000000000/query", {}, "object_not_found"),
 ]
