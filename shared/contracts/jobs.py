@@ -24,7 +24,7 @@ class RunJob(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ]
     hurried: Annotated[
         bool,
-        msgspec.Meta(description="True if somebody has asked for it now.", examples=[False]),
+        msgspec.Meta(description="True if somebody has asked for it now.", examples=[True]),
     ] = False
 
 

@@ -97,7 +97,7 @@ async def test_T09_a_key_sees_its_own_organisation_and_nothing_else(locked: Lock
                 none = await http.get(f"/v1/connections?{query}")
                 assert none.json() == {"connections": [], "next_page_token": None}
             none = await http.get(f"/v1/items?org_id={theirs.org_id}")
-            assert none.json() == {"items": [], "next_page_token": None}
+            assert none.json() == {"items": [], "next_page_token": None, "stale": []}
             absent = await http.get("/v1/items?connection_id=absent")
             foreign = await http.get(f"/v1/items?connection_id={theirs.id}")
             assert (foreign.status_code, body(foreign)) == (404, body(absent))
