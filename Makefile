@@ -6,7 +6,7 @@
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
-WORKERS = 3
+WORKERS = 4
 TESTS =
 T =
 PROVIDER =
