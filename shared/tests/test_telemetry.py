@@ -136,6 +136,8 @@ def test_a_value_that_cannot_be_shown_costs_its_line_only(
 
 def test_lines_of_libraries_take_the_same_way_and_chatter_is_dropped(out: io.StringIO) -> None:
     configure_logging("info", "json", out)
+    # A server that ran in this process before has set a level of its own.
+    logging.getLogger("uvicorn.error").setLevel(logging.NOTSET)
     logging.getLogger("uvicorn.error").info("started %s", "now")
     logging.getLogger("httpx").info("HTTP Request: GET http://x?code=sesame")
     logging.getLogger("uvicorn.access").info("GET /callback?code=sesame")

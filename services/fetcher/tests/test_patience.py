@@ -100,7 +100,7 @@ async def test_what_stays_away_is_given_up_in_words_and_the_others_are_done(
 ) -> None:
     outage = Outage(fetcher, until=clock.now() + 1_000_000)
     await fetcher.connect(1)
-    told = await live_on(fetcher, movable_clock, most_s=200_000, step_s=200.0)
+    told = await live_on(fetcher, movable_clock, most_s=200_000, step_s=600.0)
     apples = told["apples"]
     assert (apples.state, code(apples), apples.items) == ("incomplete", "unavailable", 4)
     error = apples.error.detail if apples.error else ""
@@ -162,7 +162,7 @@ async def test_a_call_that_belongs_to_no_part_is_tried_as_long(
     await fetcher.connect(1)
     await live_on(fetcher, movable_clock, most_s=600)
     await fetcher.refetch("pears", "pears-000")
-    await live_on(fetcher, movable_clock, most_s=200_000, step_s=200.0)
+    await live_on(fetcher, movable_clock, most_s=200_000, step_s=600.0)
     (job,) = [job for job in await fetcher.all_jobs() if job.kind == "refetch"]
     assert job.outcome == "failed"
     assert "trying for 48 hours" in (job.error.detail if job.error else "")
