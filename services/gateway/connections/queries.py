@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
+from msgspec import Meta
 from sqlalchemy import Text, bindparam, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.gateway.connections.stale import StaleResource, left_stale
+from services.gateway.http.fields import TIME
 from services.gateway.tables import connections, flows, items, resources, syncs
 from shared import clock
 from shared.connector import Provider
 from shared.contracts.auth import Flow
 from shared.contracts.connections import Connection
-from shared.contracts.progress import JobProgress
+from shared.contracts.progress import JobProgress, PartOutcome
+from shared.contracts.vocabulary import ConnectionId, ResourceSlug
 from shared.db import in_array, json_array
 from shared.errors import Conflict, NotFound
 
@@ -37,6 +39,54 @@ _SAVE_END: Final = _NEW_END.on_conflict_do_update(
     },
     where=resources.c.ended_at <= _NEW_END.excluded.ended_at,
 )
+
+
+class StaleResource(msgspec.Struct, frozen=True, kw_only=True):
+    """A resource that its last sync could not read completely.
+
+    Its items stay as they were last read: no item is deleted, or sent again, because of this.
+    """
+
+    connection_id: ConnectionId
+    resource: ResourceSlug
+    stale_since: Annotated[
+        str | None,
+        Meta(
+            description="When all of it was last read; null if it never was.",
+            examples=["2026-01-30T09:30:00.000Z"],
+            extra_json_schema=TIME,
+        ),
+    ] = None
+    code: Annotated[str, Meta(description="A stable code for programs.", examples=["forbidden"])]
+    detail: Annotated[
+        str,
+        Meta(
+            description="What happened and what to do about it, for people.",
+            examples=["Acme refused the table “Plums”. Give the account access to it."],
+        ),
+    ]
+    parts: Annotated[
+        tuple[PartOutcome, ...],
+        Meta(
+            description="The parts of it that are stale, at most 200; empty if all of it is stale."
+        ),
+    ] = ()
+
+
+def left_stale(body: JobProgress) -> StaleResource | None:
+    """Return what a job that has ended leaves stale; None when it has read all parts."""
+    parts = body.receipt.parts if body.receipt else None
+    left = () if parts is None else (*parts.named, *parts.unreached)
+    # A record that nobody can read costs only itself.
+    if body.error is None or (parts is not None and not left):
+        return None
+    return StaleResource(
+        connection_id=body.connection_id,
+        resource=body.resource,
+        code=body.error.code,
+        detail=body.error.detail,
+        parts=left,
+    )
 
 
 async def get(db: AsyncConnection, id_: str, *, org: str | None = None) -> Connection | None:

@@ -9,8 +9,7 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
-from services.gateway.connections.queries import ConnectionMark
-from services.gateway.connections.stale import StaleResource
+from services.gateway.connections.queries import ConnectionMark, StaleResource
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import TIME, NextPageToken
 from services.gateway.http.parameters import PageTokens, check_page_size

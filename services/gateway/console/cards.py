@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from services.gateway.connections.stale import StaleResource
+from services.gateway.connections.queries import StaleResource
 from services.gateway.console.formatting import Moment, ago, clock, day, epoch, initials, number
 from services.gateway.settings import ConfiguredProvider
 from services.gateway.syncs.describe import ResourceState, SyncView

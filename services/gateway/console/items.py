@@ -10,7 +10,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
-from services.gateway.connections.stale import StaleResource
+from services.gateway.connections.queries import StaleResource
 from services.gateway.console.formatting import Moment, day, number
 from services.gateway.items.queries import ItemKey, SyncedItem, raw_json
 from services.gateway.settings import ConfiguredProvider

@@ -8,7 +8,7 @@ import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
-from services.gateway.connections.stale import StaleResource
+from services.gateway.connections.queries import StaleResource
 from services.gateway.console.cards import AccountCard, Card, account, card, card_sync
 from services.gateway.console.formatting import initials, number
 from services.gateway.console.items import (

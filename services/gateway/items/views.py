@@ -11,7 +11,7 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
-from services.gateway.connections.stale import StaleResource
+from services.gateway.connections.queries import StaleResource
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import NextPageToken
 from services.gateway.http.parameters import PageTokens, check_page_size, moment

@@ -10,7 +10,7 @@ from msgspec import Meta
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.gateway.connections import queries as connections
-from services.gateway.connections.stale import StaleResource
+from services.gateway.connections.queries import StaleResource
 from services.gateway.context import GatewayContext
 from services.gateway.http.fields import TIME
 from services.gateway.syncs import queries as syncs
