@@ -1,4 +1,7 @@
-"""Greet whoever starts a stack: its addresses, its log, and how to make a key if one is needed."""
+"""Greet whoever starts a stack: its addresses, its log, and how to make a key if one is needed.
+
+And say when it has stopped.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,13 @@ def greet(settings: Settings, *, logs: Path, keys_module: str) -> None:
     print(f"Log             {logs}", flush=True)
     if settings.keys_required:
         print(_key_needed(keys_module), file=sys.stderr)
+
+
+def say_stopped() -> None:
+    # A terminal has written ^C at the start of the line.
+    if sys.stderr.isatty():
+        print(file=sys.stderr)
+    print("Stopped.", file=sys.stderr)
 
 
 def _key_needed(keys_module: str) -> str:

@@ -8,7 +8,7 @@ import signal
 import sys
 from typing import Final
 
-from deploy.greeting import greet, logs_folder
+from deploy.greeting import greet, logs_folder, say_stopped
 from deploy.local.compose import broker_folder, compose
 from deploy.local.stack import running
 from deploy.localkafka import check_layout
@@ -54,10 +54,7 @@ async def _run(settings: Settings, *, sandbox: bool) -> None:
             "Ctrl-C stops it. Syncs that are running continue at the next start.", file=sys.stderr
         )
         await stop.wait()
-    # A terminal has written ^C at the start of the line.
-    if sys.stderr.isatty():
-        print(file=sys.stderr)
-    print("Stopped.", file=sys.stderr)
+    say_stopped()
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
-from deploy.greeting import greet, logs_folder
+from deploy.greeting import greet, logs_folder, say_stopped
 from deploy.lock import locked
 from deploy.native import keys
 from deploy.native.console import Console
@@ -64,6 +64,7 @@ def _run(settings: Settings, *, fetchers: int, sandbox: bool) -> None:
             supervisor.watch()
         finally:
             supervisor.stop()
+    say_stopped()
 
 
 def _say_how_to_scale(fetchers: int) -> None:

@@ -195,6 +195,7 @@ def test_ctrl_c_stops_all_of_it_in_order_and_in_time(native: Native) -> None:
     assert native.process.wait(30) == 0
     assert [one for one in everyone if one.is_running()] == []
     assert "killed." not in native.log.read_text().rpartition("answers again")[2]
+    assert native.log.read_text().splitlines()[-1] == "Stopped."
 
 
 def test_a_key_is_made_while_the_stack_is_stopped(native: Native) -> None:
