@@ -1,125 +1,18 @@
-"""Describe ten believable tables, and the values that trip up careless readers."""
+"""Describe ten believable tables."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
-Value = Callable[[random.Random, int], Any]
+from deploy.sandbox.providers.airtable.columns import Column, Value
+from deploy.sandbox.providers.airtable.field_kinds import KINDS
+from deploy.sandbox.providers.airtable.sample_names import FIRST, FRUIT, LAST, THING, TOWN, VERB
+
 EPOCH: Final = datetime(2024, 1, 8, 9, 0, tzinfo=UTC)
-LONG: Final = "A note that nobody shortened. " * 342
-NASTY: Final = (
-    "<img src=x onerror=alert(1)>",
-    '=HYPERLINK("http://example.invalid","Click me")',
-    "@SUM(A1:A9)|cmd",
-    "שלום עולם",
-    "مزرعة التفاح",
-    "invoice\u202egnp.exe",
-    "🍎🌳 Apfelbaum 👩‍🌾",
-    "\"quoted\", 'single' \\ {braces}",
-    "line one\nline two\ttabbed",
-    "   ",
-    "null",
-    "O'Brien & Söhne <GmbH>",
-    LONG,
-)
-FIRST: Final = [
-    "Ada",
-    "Bruno",
-    "Chiara",
-    "Dmitri",
-    "Emeka",
-    "Fatima",
-    "Greta",
-    "Hiro",
-    "Ines",
-    "Jonas",
-    "Kofi",
-    "Lena",
-    "Maya",
-    "Noor",
-    "Oskar",
-    "Priya",
-]
-LAST: Final = [
-    "Abbott",
-    "Bauer",
-    "Costa",
-    "Diallo",
-    "Eriksen",
-    "Fischer",
-    "Garcia",
-    "Haddad",
-    "Ivanova",
-    "Jensen",
-    "Kimura",
-    "Lopez",
-    "Moreau",
-    "Nakamura",
-]
-FRUIT: Final = [
-    "Bramley",
-    "Cox",
-    "Discovery",
-    "Elstar",
-    "Fuji",
-    "Gala",
-    "Honeycrisp",
-    "Idared",
-    "Jonagold",
-    "Katy",
-    "Laxton",
-    "Melrose",
-]
-VERB: Final = [
-    "Rework",
-    "Ship",
-    "Measure",
-    "Draft",
-    "Review",
-    "Translate",
-    "Simplify",
-    "Test",
-    "Publish",
-    "Retire",
-]
-THING: Final = [
-    "onboarding",
-    "search page",
-    "price list",
-    "export",
-    "sign-in",
-    "press kit",
-    "newsletter",
-    "sprayer",
-    "cold store",
-    "web shop",
-]
-TOWN: Final = [
-    "Bergen",
-    "Como",
-    "Dublin",
-    "Essen",
-    "Faro",
-    "Ghent",
-    "Hull",
-    "Izmir",
-    "Jena",
-    "Kyoto",
-    "Lyon",
-    "Malmö",
-]
-
-
-class Column(msgspec.Struct, frozen=True):
-    name: str
-    type: str
-    value: Value
-    options: dict[str, Any] | None = None
 
 
 class Blueprint(msgspec.Struct, frozen=True):
@@ -279,6 +172,7 @@ BLUEPRINTS: Final = (
             PRICE,
             PHOTO,
             NOTES,
+            *KINDS,
         ),
     ),
     Blueprint("Archive", (_text("Name", _person), WHEN, NOTES)),

@@ -11,15 +11,10 @@ from typing import Any, ClassVar, Final
 import msgspec
 from litestar import Response
 
-from deploy.sandbox.providers.airtable.blueprints import (
-    BASES,
-    BLUEPRINTS,
-    EPOCH,
-    NASTY,
-    Blueprint,
-    Column,
-)
+from deploy.sandbox.providers.airtable.blueprints import BASES, BLUEPRINTS, EPOCH, Blueprint
+from deploy.sandbox.providers.airtable.columns import Column
 from deploy.sandbox.providers.airtable.responses import respond, unknown_call
+from deploy.sandbox.providers.airtable.sample_names import NASTY
 from deploy.sandbox.world import Limit, Rows, SandboxAccount, SandboxRow
 from shared.errors import BadRequest
 
@@ -88,8 +83,7 @@ class SimulatedAirtable:
         ]
         if not tables:
             raise BadRequest("no table is left to create records in: create one first")
-        made = _record(tables[number % len(tables)], number, rng)
-        return msgspec.structs.replace(made, created=f"{at[:19]}.000Z")
+        return _record(tables[number % len(tables)], number, rng, at=f"{at[:19]}.000Z")
 
     def update(self, row: SandboxRow, resource: str, at: str) -> SandboxRow:
         """Rename a base or table, or edit a text of a record; each update changes the content."""
@@ -99,6 +93,7 @@ class SimulatedAirtable:
             return _with_body(row, {"name": f"{name} (renamed {times})", "times": times})
         text = row.body["text"]
         cells = row.body["fields"] | {text: f"Edited {times} times, last at {at}"}
+        cells |= dict.fromkeys(row.body.get("changed", ()), at)
         return _with_body(row, {"fields": cells, "times": times})
 
     def refusal(self, method: str, path: str) -> Response[bytes]:
@@ -183,15 +178,24 @@ def _field(column: Column, id_: str) -> dict[str, Any]:
     return field
 
 
-def _record(table: SandboxRow, number: int, rng: random.Random) -> SandboxRow:
+def _record(
+    table: SandboxRow, number: int, rng: random.Random, *, at: str | None = None
+) -> SandboxRow:
     made = EPOCH + timedelta(minutes=number * 7 + rng.randrange(7), seconds=rng.randrange(60))
+    at = at or made.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     cells = _cells(table, BLUEPRINTS[table.body["blueprint"]], number, rng)
+    changed = _fields_of(table, "lastModifiedTime")
+    cells |= dict.fromkeys([*_fields_of(table, "createdTime"), *changed], at)
     return SandboxRow(
         id=f"{table.id}/{new_id(rng, 'rec')}",
-        created=made.strftime("%Y-%m-%dT%H:%M:%S.000Z"),
+        created=at,
         modified="",
-        body={"fields": cells, "text": table.body["text"]},
+        body={"fields": cells, "text": table.body["text"], "changed": changed},
     )
+
+
+def _fields_of(table: SandboxRow, type_: str) -> list[str]:
+    return [field["id"] for field in table.body["fields"] if field["type"] == type_]
 
 
 def _cells(

@@ -54,7 +54,25 @@ TABLES: Final = (
     (
         "Incidents",
         "Summary",
-        {"Severity": "select", "Opened": "date", "Stage": "status", "Evidence": "files"},
+        {
+            "Severity": "select",
+            "Opened": "date",
+            "Stage": "status",
+            "Evidence": "files",
+            # A property of each kind that the other tables do without.
+            "On call": "people",
+            "Causes": "relation",
+            "Cost": "formula",
+            "Effort": "rollup",
+            "Key": "unique_id",
+            "Site": "place",
+            "Reviewed": "verification",
+            "Close": "button",
+            "Reported": "created_time",
+            "Reporter": "created_by",
+            "Touched": "last_edited_time",
+            "Editor": "last_edited_by",
+        },
     ),
 )
 RELATED: Final = "Related"

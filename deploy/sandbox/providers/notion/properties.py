@@ -26,7 +26,7 @@ def property_item(request: SandboxRequest, page: SandboxRow) -> Json:
             single = told["type"] not in IN_PARTS
             if not single:
                 return _listed(request, page, told)
-            return {"object": "property_item", **shown_property(told, request)}
+            return {"object": "property_item", **shown_property(told, page, request)}
     raise missing("property", wanted)
 
 
@@ -57,7 +57,7 @@ def _values(page: SandboxRow, told: Json) -> list[Json]:
         return [{"type": kind, kind: value} for value in told[kind]]
     if told["rollup"]["type"] == "array":
         return list(told["rollup"]["array"])
-    related = page.body["show"]["properties"][RELATED]["relation"]
+    related = page.body["show"]["properties"].get(RELATED, {"relation": []})["relation"]
     return [{"type": "relation", "relation": one} for one in related]
 
 

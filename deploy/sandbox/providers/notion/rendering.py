@@ -7,7 +7,7 @@ from typing import Final
 from deploy.sandbox.providers.notion.files import hosted
 from deploy.sandbox.providers.notion.request import VERSIONS, SandboxRequest
 from deploy.sandbox.providers.notion.responses import ErrorResponse
-from deploy.sandbox.providers.notion.values import Json
+from deploy.sandbox.providers.notion.values import OF_THE_PAGE, Json
 from deploy.sandbox.world import SandboxRow
 
 COVERED: Final = 7
@@ -49,7 +49,7 @@ def _rendered(row: SandboxRow, request: SandboxRequest) -> Json:
     }
     if "title" not in show:
         told["properties"] = {
-            name: shown_property(one, request) for name, one in show["properties"].items()
+            name: shown_property(one, row, request) for name, one in show["properties"].items()
         }
     if request.version == VERSIONS[0]:
         told["archived"] = row.archived
@@ -63,9 +63,12 @@ def _cover(row: SandboxRow, request: SandboxRequest) -> Json:
     return {"cover": {"type": "file", "file": hosted(request, f"{row.id}/cover.png")}}
 
 
-def shown_property(told: Json, request: SandboxRequest) -> Json:
+def shown_property(told: Json, row: SandboxRow, request: SandboxRequest) -> Json:
     """Return a property with fresh links to its files, and cut off where it has many references."""
     kind = told["type"]
+    if kind in OF_THE_PAGE:
+        times = {"created_time": row.created, "last_edited_time": row.modified}
+        return {**told, kind: times.get(kind) or row.body["show"][kind]}
     if kind == "files":
         return {**told, kind: [_file(one, request) for one in told[kind]]}
     if kind == "rollup":
@@ -88,6 +91,8 @@ def _cut_rollup(rollup: Json) -> Json:
     """Return what a rollup is over the references that the page has."""
     if rollup["type"] == "array":
         return {**rollup, "array": rollup["array"][:MOST_REFERENCES]}
+    if rollup.get("number") is None:
+        return rollup
     return {**rollup, "number": min(rollup["number"], MOST_REFERENCES)}
 
 

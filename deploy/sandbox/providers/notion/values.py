@@ -92,6 +92,50 @@ def _files(rng: Random) -> list[Json]:
     return [{"name": name, "type": "file", "file": {"key": key}}]
 
 
+def _id(rng: Random) -> str:
+    return str(UUID(int=rng.getrandbits(128), version=4))
+
+
+def _formula(rng: Random) -> Json:
+    """Return a result of each type that a formula may have; one that cannot be had is null."""
+    results: tuple[tuple[str, Any], ...] = (
+        ("string", rng.choice(PLACES)),
+        ("number", rng.choice((0, -1.5, 1e21))),
+        ("boolean", True),
+        ("date", _date(rng)),
+        ("string", None),
+    )
+    kind, result = rng.choice(results)
+    return {"type": kind, kind: result}
+
+
+MIXED: Final[list[Json]] = [{"type": "number", "number": 3}, {"type": "select", "select": None}]
+
+
+def _rollup(rng: Random) -> Json:
+    """Return a number, a date, or the values themselves, each with a type of its own."""
+    results: tuple[tuple[str, Any, str], ...] = (
+        ("number", rng.choice((None, 7)), "sum"),
+        ("date", _date(rng), "latest_date"),
+        ("array", MIXED, "show_original"),
+        ("unsupported", {}, "show_unique"),
+    )
+    kind, result, function = rng.choice(results)
+    return {"type": kind, kind: result, "function": function}
+
+
+def _place(rng: Random) -> Json:
+    name = rng.choice(PLACES)
+    at = {"lat": rng.randint(-89, 89) + 0.5, "lon": rng.randint(-179, 179) + 0.25}
+    return {**at, "name": name, "address": f"{name} 1", "aws_place_id": None}
+
+
+def _verification(rng: Random) -> Json:
+    if rng.random() < 0.5:
+        return {"state": "unverified", "verified_by": None, "date": None}
+    return {"state": "verified", "verified_by": person(_id(rng)), "date": _date(rng)}
+
+
 VALUES: Final[dict[str, Callable[[Random], Any]]] = {
     "rich_text": lambda rng: rich_text(
         f"{rng.choice(COMPANIES)} — {rng.choice(PLACES)}, with {rng.choice(FIRST)}"
@@ -108,15 +152,40 @@ VALUES: Final[dict[str, Callable[[Random], Any]]] = {
         " ", ""
     ),
     "phone_number": lambda rng: f"+49 30 555 {rng.randint(1000, 9999)}",
+    # Guests may be named although no list of users has them.
+    "people": lambda rng: [person(_id(rng)) for _ in range(rng.randint(0, 2))],
+    "relation": lambda rng: [{"id": _id(rng)} for _ in range(rng.randint(0, 3))],
+    "formula": _formula,
+    "rollup": _rollup,
+    "unique_id": lambda rng: {"prefix": "INC", "number": rng.randint(1, 9999)},
+    "place": _place,
+    "verification": _verification,
+    "button": lambda _: {},
 }
-NEVER_NULL: Final = {"rich_text", "multi_select", "checkbox", "files"}
+OF_THE_PAGE: Final = {"created_time", "last_edited_time", "created_by", "last_edited_by"}
+"""Kinds of properties that repeat what a page says of itself."""
+NEVER_NULL: Final = {"rich_text", "multi_select", "checkbox", "files", "people", "relation"}
+ALWAYS_SET: Final = {"checkbox", "formula", "rollup", "unique_id", "button"}
 
 
 def value(kind: str, rng: Random) -> Any:
-    """Return a value for a property of that kind; one in eight is empty."""
-    if rng.random() >= 0.125 or kind == "checkbox":
+    """Return a value for a property of that kind; one in eight is empty.
+
+    What repeats something of the page is filled in when it is shown.
+    """
+    if kind in OF_THE_PAGE:
+        return None
+    if rng.random() >= 0.125 or kind in ALWAYS_SET:
         return VALUES[kind](rng)
     return [] if kind in NEVER_NULL else None
+
+
+SCHEMAS: Final[dict[str, Json]] = {
+    "number": {"format": "number"},
+    "formula": {"expression": 'prop("Summary")'},
+    "unique_id": {"prefix": "INC"},
+    "rollup": {"function": "show_original", "rollup_property_name": "Summary"},
+}
 
 
 def schema_of(kind: str) -> Json:
@@ -124,4 +193,4 @@ def schema_of(kind: str) -> Json:
     names = {"select": ("Low", "Medium", "High", "Urgent"), "multi_select": TAGS, "status": STAGES}
     if kind in names:
         return {"options": [option(name) for name in names[kind]]}
-    return {"format": "number"} if kind == "number" else {}
+    return SCHEMAS.get(kind, {})
