@@ -39,6 +39,8 @@ class Advance(Struct, frozen=True, forbid_unknown_fields=True):
 
 class IndexChange(Struct, frozen=True, forbid_unknown_fields=True):
     lags: bool
+    loses: Annotated[float, Meta(ge=0, le=1)] = 0.0
+    seed: int = 0
 
 
 class LimitChange(Struct, frozen=True, forbid_unknown_fields=True):

@@ -142,8 +142,11 @@ async def index(slug: InPath, sandboxes: Served) -> dict[str, bool]:
 @put("/_sandbox/{slug:str}/index")
 async def set_index(slug: InPath, request: Call, sandboxes: Served) -> dict[str, bool]:
     world = sandboxes[slug].world
-    if read(await request.body(), IndexChange).lags:
-        world.stop_index()
+    change = read(await request.body(), IndexChange)
+    if change.lags:
+        world.stop_index(loses=change.loses, seed=change.seed)
+    elif change.loses:
+        raise BadRequest("an index that is up to date loses nothing: add lags=true")
     else:
         world.update_index()
     return {"lags": world.index_lags}

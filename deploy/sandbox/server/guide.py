@@ -95,10 +95,11 @@ CALLS: Final = (
     (
         "PUT",
         "/_sandbox/{p}/index",
-        {"lags": True},
+        {"lags": True, "loses": 0.1},
         (
             "Stops the search index: searches and their totals go on as things are now, whatever "
-            "is created, updated or archived. false brings the index up to date."
+            "is created, updated or archived. loses is the share of objects that it lacks besides, "
+            "drawn with seed. false brings the index up to date."
         ),
     ),
     ("GET", "/_sandbox/{p}/limits", None, "Shows the limits in force."),

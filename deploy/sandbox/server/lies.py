@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from hashlib import blake2b
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-WHOLE: Final = 1 << 64
+from deploy.sandbox.world import drawn
 
 Change = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -49,8 +48,7 @@ def shortened(keep: float, seed: int, leave_out: Collection[str] = ()) -> Change
         id_ = entry.get("id") if isinstance(entry, dict) else entry
         if not isinstance(id_, str):
             return True
-        drawn = blake2b(f"{seed}/{id_}".encode(), digest_size=8).digest()
-        return id_ not in leave_out and int.from_bytes(drawn) < keep * WHOLE
+        return id_ not in leave_out and drawn(id_, seed=seed, share=keep)
 
     def change(answer: dict[str, Any]) -> dict[str, Any]:
         for name, value in answer.items():

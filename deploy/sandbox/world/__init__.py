@@ -2,6 +2,7 @@
 
 from deploy.sandbox.world.clock import Clock
 from deploy.sandbox.world.consent import chosen_account, consent_page, redirect
+from deploy.sandbox.world.draws import drawn
 from deploy.sandbox.world.limits import Limit, Limiter
 from deploy.sandbox.world.links import link_with, query_with, root_of
 from deploy.sandbox.world.record_page import ShownRecord, record_page
@@ -44,6 +45,7 @@ __all__ = [
     "World",
     "chosen_account",
     "consent_page",
+    "drawn",
     "link_with",
     "query_with",
     "record_page",

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from deploy.sandbox.world.clock import Clock
+from deploy.sandbox.world.draws import drawn
 from deploy.sandbox.world.limits import Limiter
 from deploy.sandbox.world.shapes import (
     Archives,
@@ -110,11 +111,16 @@ class World:
         """Return all rows as the search index has them."""
         return self._index.get(account_id) or self.all_rows(account_id)
 
-    def stop_index(self) -> None:
-        """Leave the search index as it is now, whatever happens to the rows."""
+    def stop_index(self, *, loses: float = 0.0, seed: int = 0) -> None:
+        """Leave the search index as it is now, whatever happens to the rows.
+
+        It loses a share of them; the same seed loses the same ones.
+        """
         for account_id in self.accounts:
             rows = self.all_rows(account_id)
-            self._index[account_id] = {kind: dict(some) for kind, some in rows.items()}
+            self._index[account_id] = {
+                kind: _kept(some, share=1 - loses, seed=seed) for kind, some in rows.items()
+            }
 
     def update_index(self) -> None:
         self._index = {}
@@ -265,6 +271,10 @@ class Edit:
     def _set(self, resource: str, row: SandboxRow) -> None:
         self._rows[resource][row.id] = row
         self.changed[resource, row.id] = row
+
+
+def _kept(rows: Mapping[str, SandboxRow], *, share: float, seed: int) -> dict[str, SandboxRow]:
+    return {id_: row for id_, row in rows.items() if drawn(id_, seed=seed, share=share)}
 
 
 def _pick(rows: dict[str, SandboxRow], which: list[str] | int) -> list[SandboxRow]:

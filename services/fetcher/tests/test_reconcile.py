@@ -115,6 +115,17 @@ async def test_one_of_very_many_is_found_by_halving(
         assert all(int(span.first) >= int(halves[0].end or 0) for span in orchard.counts.listed)
 
 
+async def test_an_index_that_has_lost_a_share_deletes_nothing(
+    fetcher: Fetcher, movable_clock: MovableClock
+) -> None:
+    every = fetcher.orchard.ids["apples"]
+    await synced(fetcher, movable_clock)
+    fetcher.orchard.counts.ids["apples"] = every[::2]
+    told = await synced(fetcher, movable_clock, sync="lost")
+    assert counts(told) == ("done", MANY // 2, None, True)
+    assert set(fetcher.log.live_items()["apples"]) == set(every)
+
+
 async def test_what_the_index_has_and_no_read_finds_is_a_ghost(
     fetcher: Fetcher, movable_clock: MovableClock
 ) -> None:

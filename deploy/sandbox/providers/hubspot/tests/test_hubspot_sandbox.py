@@ -285,6 +285,21 @@ def test_search_goes_on_as_things_were_while_its_index_lags(
     assert now["results"][0]["id"] == before["results"][1]["id"]
 
 
+def test_an_index_that_loses_a_share_loses_it_from_totals_and_results(
+    api: Api, sandbox: Serving, small: SandboxAccount
+) -> None:
+    every = {row["id"] for row in api.search({"limit": 200}).json()["results"]}
+    found = []
+    for seed in (1, 1, 2):
+        sandbox.world.stop_index(loses=0.3, seed=seed)
+        answer = api.search({"limit": 200}).json()
+        found.append({row["id"] for row in answer["results"]})
+        assert answer["total"] == len(found[-1]) < len(every)
+    assert found[0] == found[1] != found[2]
+    sandbox.world.stop_index(loses=1.0)
+    assert api.search({"limit": 200}).json() == {"total": 0, "results": []}
+
+
 def test_search_windows_by_time_in_milliseconds_and_sorts(api: Api) -> None:
     window = {"propertyName": "lastmodifieddate", "operator": "BETWEEN", "value": "1700000000000"}
     window["highValue"] = "1735000000000"
