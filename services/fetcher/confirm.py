@@ -26,11 +26,15 @@ from services.fetcher.jobs.queries import Job, new_job
 from services.fetcher.known_items import LaneDigest
 from services.fetcher.unconfirmed import ASK_AGAIN_S, Missing
 from shared import clock
-from shared.connector import Gone, Interruption, Lookup, Rejected, RetryLater
+from shared.connector import Gone, Interruption, Lookup, Reject, Rejected, RetryLater
 from shared.db import Database
 
 CHUNK: Final = 50
 """Ids per checkpoint. Where a provider has no batch read, each of them takes a call."""
+TOGETHER: Final = 500
+"""Ids per checkpoint that are looked for among what the provider lists as deleted."""
+FEW: Final = 5
+"""With no more ids than this, it is better to ask for each at once."""
 SHARE: Final = 5
 """Background work takes at most one part in so many of a connection's time, and so of its
 limits."""
@@ -90,9 +94,10 @@ async def ask_some(
         Interruption: the provider did not answer. Nothing was written.
     """
     async with context.database.read() as db:
-        missing = await unconfirmed.next_to_ask(db, run.job, asked_before=asked_before, most=CHUNK)
-    if missing:
-        await _ask(run, context, missing, end_run=end_run)
+        most = TOGETHER if run.lists_deleted else CHUNK
+        missing = await unconfirmed.next_to_ask(db, run.job, asked_before=asked_before, most=most)
+    if missing and not await _settle(run, context, missing, end_run=end_run):
+        await _ask(run, context, missing[:CHUNK], end_run=end_run)
     return bool(missing)
 
 
@@ -152,6 +157,30 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
             absent=[id_ for id_ in left if id_ in believed],
             unknown=[id_ for id_ in left if id_ not in believed],
         )
+
+
+async def _settle(
+    run: JobRun, context: FetcherContext, missing: Sequence[Missing], *, end_run: bool
+) -> bool:
+    """Delete what the provider lists as deleted; return False when that is none of them."""
+    lists = run.lists_deleted
+    if lists is None or len(missing) <= FEW:
+        return False
+    job, at = run.job, run.next_version()
+    ids = tuple(one.id for one in missing)
+    try:
+        gone = await lists.deleted(run.call, job.resource, missing[0].part, ids)
+    except Reject as refused:
+        # Each of them can still be asked for by its id.
+        log.info("deleted_not_listed", job_id=job.id, reason=refused.reason)
+        return False
+    if gone:
+        sent = await send_found(run, context, Lookup(), version=at, gone=gone)
+        async with context.database.write(lock=job.connection_id) as db:
+            await record_found(db, job, sent, (), version=at)
+            await _forget(db, job, [one.id for one in gone])
+            await transitions.advance(db, job, end_run=end_run, told=False)
+    return bool(gone)
 
 
 async def _ask(

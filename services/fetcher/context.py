@@ -17,7 +17,7 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
 from services.fetcher.settings import GIVE_UP_AFTER_S, Runtime
 from shared import clock
-from shared.connector import Completes, Connector, LeavesOut, PartSchema
+from shared.connector import Completes, Connector, LeavesOut, ListsDeleted, PartSchema
 from shared.contracts.connections import Connection
 from shared.contracts.items import version
 from shared.db import Database
@@ -168,6 +168,11 @@ class JobRun(LaneRun):
     def completes(self) -> Completes | None:
         """Return the connector if its provider truncates objects, so that it can complete them."""
         return self.connector if isinstance(self.connector, Completes) else None
+
+    @property
+    def lists_deleted(self) -> ListsDeleted | None:
+        """Return the connector if its provider lists what was deleted."""
+        return self.connector if isinstance(self.connector, ListsDeleted) else None
 
     @property
     def leaves_out(self) -> LeavesOut | None:

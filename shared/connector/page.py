@@ -274,6 +274,23 @@ class Completes(Protocol):
 
 
 @runtime_checkable
+class ListsDeleted(Protocol):
+    """Extend a connector that learns of many deletions with a few calls.
+
+    ``Connector.read`` may take a call for each id; this is asked first.
+    """
+
+    async def deleted(
+        self, call: Call, resource: str, part: str | None, ids: tuple[str, ...]
+    ) -> list[Gone]:
+        """Return those of ``ids`` that the provider says are gone, with a few calls for them all.
+
+        ``part`` is the id of the part that owned them. ``read`` is asked for the others.
+        """
+        ...
+
+
+@runtime_checkable
 class LeavesOut(Protocol):
     """Extend a connector that does not ask for some fields unless it is told to."""
 

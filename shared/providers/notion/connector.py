@@ -45,6 +45,8 @@ CONTENT: Final = "read content capability"
 PEOPLE: Final = "user information capability"
 """Notion has no scopes. A connection lacks what its developer did not tick under "Capabilities":
 https://developers.notion.com/reference/capabilities"""
+MOST_OF_TRASH: Final = 5
+"""Pages of the trash, a hundred objects on each, that are searched for what is missing."""
 KINDS: Final = {"pages": "page", "data_sources": "data_source", "users": "user"}
 
 
@@ -88,6 +90,18 @@ class NotionConnector(Uncounted):
                 found.append(one)
         records, rejected = read(KINDS[resource], found)
         return Lookup(records=records, rejected=rejected, gone=gone, absent=absent)
+
+    async def deleted(
+        self, call: Call, resource: str, part: str | None, ids: tuple[str, ...]
+    ) -> list[Gone]:
+        if resource == "users":
+            # People who leave are in no trash.
+            return []
+        if part not in {None, SEARCH} and await _is_trashed(call, part):
+            # Its rows go to the trash with it.
+            return [Gone(id=id_, reason="trashed") for id_ in ids]
+        trashed = await _in_trash(call, KINDS[resource], set(ids))
+        return [Gone(id=id_, reason="trashed") for id_ in ids if id_ in trashed]
 
     async def piece(
         self,
@@ -206,6 +220,33 @@ async def _search(call: Call, kind: str, place: Place) -> Listing:
     return _listing(await _ask(call, _post("/v1/search", body, at, place.size), CONTENT))
 
 
+async def _in_trash(call: Call, kind: str, ids: set[str]) -> set[str]:
+    """Return those of ``ids`` that are among the objects in the trash that were edited last.
+
+    It ends at a page with none of them: the trash keeps what was deleted in the last 30 days.
+    """
+    body = {
+        "filter": {"property": "object", "value": kind, "in_trash": True},
+        "sort": {"timestamp": "last_edited_time", "direction": "descending"},
+    }
+    found: set[str] = set()
+    at = None
+    for _ in range(MOST_OF_TRASH):
+        page = _post("/v1/search", body, at, PROVIDER.page_size)
+        listing = _listing(await _ask(call, page, CONTENT))
+        # Whatever the list was asked for, only what the object itself says counts.
+        trashed = {id_ for id_ in map(_id_in_trash, listing.results) if id_ in ids}
+        found |= trashed
+        at = listing.at
+        if at is None or not trashed:
+            break
+    return found
+
+
+def _id_in_trash(one: Any) -> str | None:
+    return one.get("id") if isinstance(one, dict) and in_trash(one) else None
+
+
 async def _query(call: Call, place: Place, rows: Rows) -> Listing:
     """Return a page of a data source's rows by creation time, from ``since`` on.
 
@@ -223,6 +264,16 @@ async def _users(call: Call, place: Place) -> Listing:
     if place.cursor:
         params.append(("start_cursor", place.cursor["at"]))
     return _listing(await _ask(call, _get("/v1/users", *params), PEOPLE))
+
+
+async def _is_trashed(call: Call, source: str) -> bool:
+    """Return whether Notion says that a data source is in the trash."""
+    try:
+        return in_trash(await _one(call, "data_sources", source))
+    except Reject as reject:
+        if reject.code != GONE:
+            raise
+        return False
 
 
 async def _one(call: Call, resource: str, id_: str) -> Any:

@@ -33,14 +33,22 @@ class Content:
 
     def search(self, request: SandboxRequest) -> Json:
         only(request.body, ("query", "filter", "sort", *PAGING))
-        kind, words = _object(request.body.get("filter")), request.body.get("query") or ""
+        kind, trash = _sought(request.body.get("filter"))
+        words = request.body.get("query") or ""
         if not isinstance(words, str):
             raise invalid("body failed validation: body.query should be a string.")
         time, descending = _sort(request.body.get("sort"), ("last_edited_time",), "body.sort")
         index = self._searched.of(request.account)
         keep = _titled(index, words) if words else None
-        query = {"search": words, "kind": kind, "time": time, "descending": descending}
-        part = cut(request, index.found(kind, time), query=query, descending=descending, keep=keep)
+        query = {
+            "search": words,
+            "kind": kind,
+            "trash": trash,
+            "time": time,
+            "descending": descending,
+        }
+        keys = index.trashed(kind, time) if trash else index.found(kind, time)
+        part = cut(request, keys, query=query, descending=descending, keep=keep)
         return listing(
             part, [rendered(index.by_id[id_], request) for id_ in part.ids], "page_or_data_source"
         )
@@ -59,14 +67,20 @@ class Content:
             self._indexes.of(request.account),
             compiled(told) if told is not None else None,
         )
-        trash = (
-            any(request.body.get(name) is True for name in TRASH)
-            or request.body.get("result_type") == "data_source"
-        )
+        trash = any(request.body.get(name) is True for name in TRASH)
+        keys = index.trashed_rows_of(source.id, time) if trash else index.rows_of(source.id, time)
+        query = {
+            "source": source.id,
+            "filter": told,
+            "trash": trash,
+            "time": time,
+            "descending": descending,
+        }
         part = cut(
             request,
-            [] if trash else index.rows_of(source.id, time),
-            query={"source": source.id, "filter": told, "time": time, "descending": descending},
+            # No row of a sandbox's data source is a data source: there are no wikis.
+            [] if request.body.get("result_type") == "data_source" else keys,
+            query=query,
             descending=descending,
             keep=None if test is None else lambda id_: test(index.by_id[id_]),
             most=MOST_RESULTS,
@@ -169,19 +183,25 @@ def _titled(index: Index, words: str) -> Callable[[str], bool]:
     return lambda id_: words.casefold() in title_of(index.by_id[id_].body["show"]).casefold()
 
 
-def _object(told: Any) -> str:
+def _sought(told: Any) -> tuple[str, bool]:
+    """Return which objects a search's filter asks for, and whether for those in the trash."""
     if told is None:
-        return "any"
-    kind = (
-        told.get("value") if isinstance(told, dict) and told.get("property") == "object" else None
-    )
+        return "any", False
+    if not isinstance(told, dict):
+        raise invalid("body failed validation: body.filter should be an object.")
+    only(told, ("property", "value", "in_trash"), "body.filter")
+    trash = told.get("in_trash", False)
+    if type(trash) is not bool:
+        raise invalid("body failed validation: body.filter.in_trash should be a boolean.")
+    if "in_trash" in told and not {"property", "value"} & told.keys():
+        return "any", trash
+    kind = told.get("value") if told.get("property") == "object" else None
     if kind not in ("page", "data_source"):
-        told = f"`{kind!r:.60}`"
         raise invalid(
             'body failed validation: body.filter.value should be `"page"` or `"data_source"`, '
-            f"instead was {told}."
+            f"instead was `{kind!r:.60}`."
         )
-    return str(kind)
+    return str(kind), trash
 
 
 def _sort(told: Any, allowed: tuple[str, ...], where: str) -> tuple[str, bool]:

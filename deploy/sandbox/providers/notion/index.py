@@ -24,16 +24,18 @@ SORT_KEYS: Final[dict[str, Callable[[SandboxRow], str]]] = {
 
 
 class Index:
-    """Index the live rows.
+    """Index the live rows, and those in the trash.
 
     It keeps the rows it was made from and compares them by identity, which finds every change.
     """
 
     def __init__(self, rows: Rows) -> None:
         self.seen = _all(rows)
-        self.by_id = {row.id: row for row in self.seen if not row.archived}
+        self.by_id = {row.id: row for row in self.seen}
         self._sources = {id_ for id_, row in rows["data_sources"].items() if not row.archived}
         self._pages = [row for row in rows["pages"].values() if not row.archived]
+        self._trash = {"page": _archived(rows, "pages")}
+        self._trash["data_source"] = _archived(rows, "data_sources")
         self._orders: dict[tuple[str, str], list[Key]] = {}
         self._users = [row for row in rows["users"].values() if not row.archived]
 
@@ -55,6 +57,14 @@ class Index:
     def rows_of(self, source: str, time: str) -> list[Key]:
         return self._order(source, time, lambda: self._members.get(source, []))
 
+    def trashed(self, kind: str, time: str) -> list[Key]:
+        """Return what search finds in the trash, with kinds as for ``found``."""
+        return self._order(f"trashed {kind}", time, lambda: self._trashed(kind))
+
+    def trashed_rows_of(self, source: str, time: str) -> list[Key]:
+        inside = (row for row in self._trash["page"] if source_of(row) == source)
+        return self._order(f"trashed in {source}", time, lambda: list(inside))
+
     def users(self) -> list[Key]:
         return self._order("users", "created_time", lambda: self._users)
 
@@ -67,6 +77,10 @@ class Index:
             if not page.body["hidden"] or source_of(page) not in self._sources
         )
         return sources if kind == "data_source" else [*sources, *pages]
+
+    def _trashed(self, kind: str) -> list[SandboxRow]:
+        kinds = self._trash if kind not in self._trash else {kind: self._trash[kind]}
+        return [row for rows in kinds.values() for row in rows]
 
     def _order(self, name: str, time: str, rows: Callable[[], list[SandboxRow]]) -> list[Key]:
         if (name, time) not in self._orders:
@@ -92,3 +106,7 @@ class Indexes:
 
 def _all(rows: Rows) -> list[SandboxRow]:
     return [row for kind in rows.values() for row in kind.values()]
+
+
+def _archived(rows: Rows, resource: str) -> list[SandboxRow]:
+    return [row for row in rows[resource].values() if row.archived]

@@ -234,6 +234,58 @@ async def test_the_rows_of_a_data_source_go_to_the_trash_with_it(world: World) -
     assert query.status_code == 404
 
 
+KINDS = {
+    *("title", "rich_text", "url", "email", "phone_number", "select", "status", "unique_id"),
+    *("created_by", "last_edited_by", "number", "checkbox", "created_time", "last_edited_time"),
+    *("multi_select", "people", "relation", "files", "date", "place", "verification", "rollup"),
+    *("formula", "button"),
+}
+"""The kinds of properties of https://developers.notion.com/reference/property-object."""
+
+
+async def test_a_property_of_every_kind_holds_a_value_under_its_kind(world: World) -> None:
+    values: dict[str, list[Any]] = {}
+    pages = world.rows(DEFAULT, "pages")
+    async with connected(world) as session:
+        for source in world.rows(DEFAULT, "data_sources"):
+            for listed in await walk(session, f"/v1/data_sources/{source}/query", {}):
+                for page in listed["results"]:
+                    for told in page["properties"].values():
+                        values.setdefault(told["type"], []).append(told[told["type"]])
+                        if told["type"] == "last_edited_time":
+                            assert told["last_edited_time"] == pages[page["id"]].modified
+    assert values.keys() == KINDS
+    assert [kind for kind, found in values.items() if set(map(repr, found)) == {"None"}] == []
+    assert {one["type"] for one in values["rollup"]} == {"number", "date", "array", "unsupported"}
+    assert {one["type"] for one in values["formula"]} == {"string", "number", "boolean", "date"}
+
+
+async def test_the_trash_is_listed_where_it_is_asked_for(world: World) -> None:
+    source, pages = biggest(world), world.rows(DEFAULT, "pages")
+    inside = [row.id for row in pages.values() if source_of(row) == source][:3]
+    loose = next(id_ for id_, row in pages.items() if source_of(row) is None)
+    world.mutate(DEFAULT, "pages", create=0, update=0, archive=[*inside, loose])
+    gone = next(id_ for id_ in world.rows(DEFAULT, "data_sources") if id_ != source)
+    world.mutate(DEFAULT, "data_sources", create=0, update=0, archive=[gone])
+    along = {row.id for row in world.rows(DEFAULT, "pages").values() if row.archived}
+    a_page = {"property": "object", "value": "page"}
+    async with connected(world) as session:
+
+        async def found(filter_: object) -> set[str]:
+            return set(ids(await walk(session, "/v1/search", {"filter": filter_})))
+
+        assert await found({**a_page, "in_trash": True}) == along
+        assert await found({"in_trash": True}) == {*along, gone}
+        assert await found({**a_page, "in_trash": False}) == await found(a_page)
+        assert not await found(a_page) & along
+        rows = f"/v1/data_sources/{source}/query"
+        assert set(ids(await walk(session, rows, {"in_trash": True}))) == set(inside)
+        refused: list[object] = [{"in_trash": "yes"}, {**a_page, "trash": True}, []]
+        for wrong in [*refused, {"value": "page"}]:
+            answer = await post(session, "/v1/search", {"filter": wrong})
+            assert answer.status_code == 400, wrong
+
+
 async def test_links_to_files_differ_at_each_read_and_end_after_an_hour(world: World) -> None:
     async with connected(world) as session:
 
