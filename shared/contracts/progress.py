@@ -199,8 +199,9 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         tuple[str, ...] | None,
         Meta(
             description="Names of the fields that the provider was not asked for, in alphabetical "
-            "order, at most 100 of them. `TRIBUTARY_ALL_FIELDS` includes them. Null if the "
-            "provider's fields are not chosen, or none were read.",
+            "order, at most 100 of them. `TRIBUTARY_ALL_FIELDS` includes them, except what the "
+            "provider holds as sensitive. Null if the provider's fields are not chosen, or none "
+            "were read.",
             examples=[["hs_history"]],
         ),
     ] = None

@@ -9,6 +9,8 @@ import re
 from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
+import msgspec
+
 from shared.connector import (
     MALFORMED_PAGE,
     Bucket,
@@ -37,6 +39,7 @@ from shared.providers.hubspot.walk import (
     Columns,
     chosen,
     chunks,
+    names_of,
 )
 
 # Dated versions come in March and September and are supported for at least 18 months.
@@ -48,6 +51,9 @@ LISTS: Final = ("ten_secondly",)
 SEARCHES: Final = ("search",)
 FOUND: Final = 200
 """The most results of a search."""
+SENSITIVE: Final = ("sensitive", "highly_sensitive")
+"""Properties of these kinds are defined only for those who ask for the kind by name. Their values
+take scopes that we do not ask for."""
 # Accounts in the EU have another host: app-eu1.hubspot.com.
 UI_DOMAIN: Final = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
@@ -65,7 +71,12 @@ class HubSpotConnector:
         return (Part(id=resource, name=f"the {resource}", schema=resource),)
 
     async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:  # noqa: ARG002
-        return (await self._columns(call, resource)).schema()
+        columns = await self._columns(call, resource)
+        sensitive: list[str] = []
+        for kind in SENSITIVE:
+            sensitive += names_of(await _definitions(call, resource, ("dataSensitivity", kind)))
+        left_out = (*columns.left_out, *sensitive)
+        return msgspec.structs.replace(columns, left_out=left_out).schema()
 
     async def page(self, call: Call, resource: str, place: Place) -> Page:
         columns = Columns.from_schema(place.schema)
@@ -117,12 +128,9 @@ class HubSpotConnector:
     async def _columns(self, call: Call, resource: str) -> Columns:
         """Ask for the names of the properties, and for what a link begins with.
 
-        Properties that a request does not name are left out, all but a handful of defaults. One
-        call lists them all: this endpoint has no pages.
+        Properties that a request does not name are left out, all but a handful of defaults.
         """
-        path = f"/crm/properties/{VERSION}/{resource}"
-        response = await call(Request(method="GET", path=path, buckets=LISTS))
-        definitions = _objects(response.body, "results")
+        definitions = await _definitions(call, resource)
         link = await _link(call, resource)
         return chosen(definitions, link=link, all_fields=self.all_fields)
 
@@ -134,6 +142,21 @@ class WholeHubSpotConnector(HubSpotConnector):
 
 
 CONNECTOR: Final[Connector] = HubSpotConnector()
+
+
+async def _definitions(call: Call, resource: str, *params: tuple[str, str]) -> list[Any]:
+    """Return the account's properties: one call lists them all, as this endpoint has no pages.
+
+    Asked for a kind that the account cannot have, HubSpot may refuse: then it has none.
+    """
+    path = f"/crm/properties/{VERSION}/{resource}"
+    request = Request(method="GET", path=path, params=params, buckets=LISTS)
+    try:
+        return _objects((await call(request)).body, "results")
+    except Reject:
+        if not params:
+            raise
+        return []
 
 
 async def _link(call: Call, resource: str) -> str | None:

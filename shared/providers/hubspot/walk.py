@@ -62,17 +62,19 @@ def chosen(definitions: Iterable[Any], *, link: str | None, all_fields: bool) ->
     ``definitions`` are the rows of HubSpot's properties endpoint. With ``all_fields`` none is left
     out.
     """
-    names: list[str] = []
-    left_out: list[str] = []
-    for row in definitions:
-        name = row.get("name") if isinstance(row, dict) else None
-        if not isinstance(name, str):
-            continue
-        if all_fields or not is_left_out(name, row):
-            names.append(name)
-        else:
-            left_out.append(name)
+    named = [(row["name"], row) for row in definitions if _has_name(row)]
+    left_out = [name for name, row in named if not all_fields and is_left_out(name, row)]
+    names = [name for name, row in named if all_fields or not is_left_out(name, row)]
     return Columns(names=tuple(names), link=link, left_out=tuple(left_out))
+
+
+def names_of(definitions: Iterable[Any]) -> list[str]:
+    """Return the names of properties, given the rows of HubSpot's properties endpoint."""
+    return [row["name"] for row in definitions if _has_name(row)]
+
+
+def _has_name(row: Any) -> bool:
+    return isinstance(row, dict) and isinstance(row.get("name"), str)
 
 
 def is_left_out(name: str, definition: dict[str, Any]) -> bool:

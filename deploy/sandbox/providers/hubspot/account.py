@@ -13,10 +13,11 @@ from deploy.sandbox.providers.hubspot.catalogue import (
     UI_DOMAIN,
     VERSIONS,
 )
-from deploy.sandbox.providers.hubspot.property_sets import definitions
+from deploy.sandbox.providers.hubspot.property_sets import SENSITIVITIES, definitions
 from deploy.sandbox.providers.hubspot.responses import (
     AnyRequest,
     admit,
+    invalid,
     resource_of,
     respond,
     version_of,
@@ -38,7 +39,10 @@ def account_routes(world: World) -> list[HTTPRouteHandler]:
         caller = admit(world, request, scope=f"crm.objects.{resource}.read")
         archived = request.query_params.get("archived", "").lower() == "true"
         size = world.accounts[caller.token.account].properties.get(resource, 0)
-        found = [] if archived else definitions(resource, size)
+        kind = request.query_params.get("dataSensitivity", "non_sensitive")
+        if kind not in SENSITIVITIES:
+            raise invalid(f"{kind[:60]!r} is not a valid dataSensitivity")
+        found = [] if archived else definitions(resource, size, kind)
         return respond({"results": found}, headers=caller.headers)
 
     @get(["/crm/v3/owners", "/crm/owners/{version:str}"])

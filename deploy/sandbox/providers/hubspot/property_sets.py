@@ -57,6 +57,12 @@ THEIRS: Final = ("acquired", "crate", "delivery", "erp", "harvest", "partner", "
 CHOICES: Final = ("one", "two", "three")
 
 
+SENSITIVITIES: Final = ("non_sensitive", "sensitive", "highly_sensitive")
+SENSITIVE: Final = {"sensitive": "patient_number", "highly_sensitive": "bank_account"}
+"""The properties that large accounts have besides; their values take scopes of their own."""
+LARGE: Final = 200
+
+
 class SimulatedProperty(msgspec.Struct, frozen=True, kw_only=True):
     """Describe a property; ``kind`` is HubSpot's type of its values."""
 
@@ -140,12 +146,16 @@ def _made(name: str, kind: str, field_type: str, *, hidden: bool) -> SimulatedPr
 
 
 @cache
-def definitions(resource: str, size: int) -> list[dict[str, Any]]:
-    """Return the properties as the properties API describes them."""
-    return [_definition(one, resource) for one in property_set(resource, size).properties]
+def definitions(resource: str, size: int, sensitivity: str) -> list[dict[str, Any]]:
+    """Return the properties of one sensitivity as the properties API describes them."""
+    found = property_set(resource, size).properties
+    if sensitivity != "non_sensitive":
+        found = (_made(SENSITIVE[sensitivity], "string", "text", hidden=False),)
+    some = found if sensitivity == "non_sensitive" or size >= LARGE else ()
+    return [_definition(one, resource, sensitivity) for one in some]
 
 
-def _definition(of: SimulatedProperty, resource: str) -> dict[str, Any]:
+def _definition(of: SimulatedProperty, resource: str, sensitivity: str) -> dict[str, Any]:
     name = of.name
     label = name.removeprefix("hs_").replace("_", " ").title()
     readonly = name.startswith("hs_analytics") or name in {
@@ -178,6 +188,7 @@ def _definition(of: SimulatedProperty, resource: str) -> dict[str, Any]:
         "hubspotDefined": name.startswith("hs_") or name in property_types(resource),
         "formField": not name.startswith("hs_"),
         "archived": False,
+        "dataSensitivity": sensitivity,
         "createdAt": "2019-08-06T02:41:08.029Z",
         "updatedAt": "2026-03-11T09:30:00.000Z",
         "modificationMetadata": {

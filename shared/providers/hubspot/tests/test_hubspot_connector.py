@@ -103,6 +103,9 @@ async def test_requests_go_to_the_dated_paths_and_name_their_buckets(
     assert [(request.method, request.path, request.buckets) for request in call.seen] == [
         ("GET", "/crm/properties/2026-03/deals", ("ten_secondly",)),
         ("GET", "/account-info/2026-03/details", ("ten_secondly",)),
+        # Once for each kind of sensitive properties.
+        ("GET", "/crm/properties/2026-03/deals", ("ten_secondly",)),
+        ("GET", "/crm/properties/2026-03/deals", ("ten_secondly",)),
         ("GET", "/crm/objects/2026-03/deals", ("ten_secondly",)),
         ("POST", "/crm/objects/2026-03/deals/search", ("search",)),
     ]
@@ -125,7 +128,9 @@ async def test_links_lead_to_the_record_in_hubspot(sandbox: Serving, small: Sand
     "details", [{}, {"portalId": 7, "uiDomain": "evil.example"}, {"portalId": "7"}, [], None]
 )
 async def test_without_usable_account_details_records_have_no_link(details: Any) -> None:
-    call = Scripted({"results": [{"name": "email"}]}, details, {"results": [row("1")]})
+    properties = {"results": [{"name": "email"}]}
+    none: dict[str, Any] = {"results": []}
+    call = Scripted(properties, details, none, none, {"results": [row("1")]})
     assert (await walks.first_page(CONNECTOR, call, "contacts")).records[0].url is None
 
 

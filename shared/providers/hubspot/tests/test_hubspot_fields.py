@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from deploy.sandbox.providers.hubspot.tests.serving import Serving
 from deploy.sandbox.world import SandboxAccount
-from shared.connector import LeavesOut
+from shared.connector import Interruption, LeavesOut, Reject, Request, RetryLater
 from shared.providers.hubspot.connector import CONNECTOR
 from shared.providers.hubspot.tests.test_hubspot_connector import caller
 from shared.providers.hubspot.walk import Columns, chosen
 from tests.support import walks
 
 HIDDEN = {"hidden": True}
+SENSITIVE = ("patient_number", "bank_account")
+"""Their values take scopes that we do not ask for."""
 
 
 @pytest.mark.parametrize(
@@ -66,18 +69,41 @@ async def test_what_a_schema_leaves_out_no_object_has_and_one_switch_includes_it
     assert isinstance(CONNECTOR, LeavesOut)
     left_out = CONNECTOR.left_out(await CONNECTOR.schema(call, "deals", part))
     assert len(left_out) > 509
+    assert left_out[-2:] == SENSITIVE
     page = await walks.first_page(CONNECTOR, call, "deals")
     assert not any(set(left_out) & one.raw["properties"].keys() for one in page.records)
 
     whole = CONNECTOR.with_all_fields()
     assert isinstance(whole, LeavesOut)
-    assert whole.left_out(await whole.schema(call, "deals", part)) == ()
+    assert whole.left_out(await whole.schema(call, "deals", part)) == SENSITIVE
     ids = tuple(one.id for one in page.records)
     for records in (
         (await walks.first_page(whole, call, "deals")).records,
         (await whole.read(call, "deals", ids)).records,
     ):
         assert {len(one.raw["properties"]) for one in records} == {954}
+    await call.aclose()
+
+
+async def test_an_account_that_may_have_no_sensitive_properties_has_none(sandbox: Serving) -> None:
+    def fail(failure: Interruption) -> Callable[[Request], None]:
+        def before(request: Request) -> None:
+            if "dataSensitivity" in dict(request.params):
+                raise failure
+
+        return before
+
+    account = sandbox.world.add_account("Not Enterprise", 3, {"deals": 2}, {"deals": 954})
+    part = CONNECTOR.parts("deals")[0]
+    call = caller(sandbox, account, before=fail(Reject("not for this account")))
+    schema = await CONNECTOR.schema(call, "deals", part)
+    assert schema["left_out"]
+    assert not {*SENSITIVE} & {*schema["left_out"]}
+    await call.aclose()
+    # An answer that merely fails to come says nothing of the account.
+    call = caller(sandbox, account, before=fail(RetryLater("down")))
+    with pytest.raises(RetryLater):
+        await CONNECTOR.schema(call, "deals", part)
     await call.aclose()
 
 
