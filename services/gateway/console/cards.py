@@ -109,6 +109,7 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True):
     counts: bool = False
     reconciled: bool | None = None
     unreconciled: str | None = None
+    truncated: int = 0
 
 
 class CardSync(msgspec.Struct, frozen=True, kw_only=True):
@@ -177,6 +178,7 @@ def _bar(
         counts=one.expected is not None,
         reconciled=one.receipt.reconciled if one.receipt else None,
         unreconciled=one.receipt.unreconciled_reason if one.receipt else None,
+        truncated=one.receipt.truncated or 0 if one.receipt else 0,
     )
 
 

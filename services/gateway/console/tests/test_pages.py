@@ -200,6 +200,22 @@ async def test_a_complete_sync_says_whether_the_provider_has_counted_the_same(
     assert [one for one in COMPLETENESS if one in page] == [said]
 
 
+@pytest.mark.parametrize(
+    ("truncated", "said"),
+    [(1, "some fields of 1 item."), (1200, "some fields of 1,200 items."), (0, None)],
+)
+async def test_items_that_are_not_complete_yet_are_counted(
+    http: httpx.AsyncClient, context: GatewayContext, truncated: int, said: str | None
+) -> None:
+    made = connection("c1", "notion")
+    await add_connection(context, made)
+    job = {**DONE, "receipt": {"truncated": truncated}}
+    await add_sync(context, made, {"pages": job, "data_sources": DONE, "users": DONE})
+    page = await text(http, "/console/cards")
+    assert ("gave only the beginning of" in page) == bool(said)
+    assert said is None or said in page
+
+
 async def test_a_missing_permission_is_named_and_leads_to_reconnecting(
     http: httpx.AsyncClient, context: GatewayContext
 ) -> None:
