@@ -19,15 +19,16 @@ from shared.contracts.items import parse_key
 from shared.contracts.progress import HeldDeletions, Receipt
 from shared.contracts.syncs import ConfirmDeletions, RemovePart
 from shared.contracts.topics import ITEMS
+from shared.db import Schema
 from tests.support.clock import MovableClock
 
 MANY = 300
 
 
 @pytest.fixture
-async def fetcher(movable_clock: MovableClock, tmp_path: Path) -> AsyncIterator[Fetcher]:
+async def fetcher(movable_clock: MovableClock, home: Path | Schema) -> AsyncIterator[Fetcher]:
     """Yield a fetcher that has loaded 300 apples and 4 pears."""
-    fetcher = Fetcher(tmp_path, {"apples": MANY, "pears": 4})
+    fetcher = Fetcher(home, {"apples": MANY, "pears": 4})
     fetcher.orchard.size = 100
     await fetcher.boot()
     await loaded(fetcher)

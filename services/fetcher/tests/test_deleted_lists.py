@@ -12,6 +12,7 @@ from services.fetcher.tests.crashing import Fetcher, Orchard
 from services.fetcher.tests.test_confirm import asked_in_the_background, queued, receipt, tombstones
 from services.fetcher.tests.test_walks import loaded
 from shared.connector import Call, Gone, Reject
+from shared.db import Schema
 from tests.support.clock import MovableClock
 
 MANY = 300
@@ -34,8 +35,8 @@ class ListingOrchard(Orchard):
 
 
 @pytest.fixture
-async def fetcher(movable_clock: MovableClock, tmp_path: Path) -> AsyncIterator[Fetcher]:
-    fetcher = Fetcher(tmp_path, {"apples": MANY})
+async def fetcher(movable_clock: MovableClock, home: Path | Schema) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(home, {"apples": MANY})
     fetcher.orchard = ListingOrchard(fetcher.crashes, {"apples": MANY})
     fetcher.orchard.size, fetcher.orchard.of_missing = 100, "silent"
     fetcher.orchard.trash, fetcher.orchard.listed = set(), []

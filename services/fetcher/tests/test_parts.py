@@ -39,9 +39,9 @@ Pages = Callable[[Cursor | None], Page]
 
 
 @pytest.fixture
-async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
+async def fetcher(home: Path | Schema) -> AsyncIterator[Fetcher]:
     """Yield a fetcher whose ``apples`` are a list that names three tables of two pages each."""
-    fetcher = Fetcher(tmp_path, COUNTS)
+    fetcher = Fetcher(home, COUNTS)
     await fetcher.boot()
     fetcher.orchard.roots["apples"] = (Part(id="list", name="the list of tables", lists=True),)
     fetcher.orchard.of_part["list"] = lambda _: Page(records=[], cursor=None, parts=named(*TABLES))

@@ -15,6 +15,7 @@ from shared import clock
 from shared.connector import Cursor, Lookup, Page, RetryLater
 from shared.contracts.progress import JobProgress
 from shared.contracts.topics import JOBS
+from shared.db import Schema
 from tests.support.clock import MovableClock
 
 COUNTS = {"apples": 0, "pears": 4}
@@ -24,9 +25,9 @@ REASON = "Orchard is not available (status 503)."
 
 
 @pytest.fixture
-async def fetcher(movable_clock: MovableClock, tmp_path: Path) -> AsyncIterator[Fetcher]:
+async def fetcher(movable_clock: MovableClock, home: Path | Schema) -> AsyncIterator[Fetcher]:
     """Yield a fetcher that never waits within a run: a job that has to wait is deferred."""
-    fetcher = Fetcher(tmp_path, COUNTS)
+    fetcher = Fetcher(home, COUNTS)
     await fetcher.boot()
     fetcher.context.stopping.set()
     yield fetcher

@@ -16,6 +16,7 @@ from services.fetcher.tests.stall import Market
 from services.fetcher.tests.test_walks import code, loaded
 from services.fetcher.walk import GROWS_AFTER
 from shared.connector import Interruption, Place, Reject, RetryLater
+from shared.db import Schema
 
 COUNTS = {"apples": 600, "pears": 4}
 TIMED_OUT = RetryLater("Orchard is not available (status 504).", too_much=True)
@@ -23,9 +24,9 @@ TOO_LARGE = Reject("Orchard sent too large a page.", code="page_too_large", too_
 
 
 @pytest.fixture
-async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
+async def fetcher(home: Path | Schema) -> AsyncIterator[Fetcher]:
     """Yield a fetcher whose runs read one page each and never wait."""
-    fetcher = Fetcher(tmp_path, COUNTS)
+    fetcher = Fetcher(home, COUNTS)
     await fetcher.boot()
     fetcher.context.stopping.set()
     fetcher.orchard.size = 100

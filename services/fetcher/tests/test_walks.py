@@ -14,14 +14,15 @@ from services.fetcher.tests.crashing import Fetcher
 from shared.connector import Cursor, Page, Record, Reject, Rejected, Restart, RetryLater
 from shared.contracts.progress import JobProgress
 from shared.contracts.topics import ITEMS, dead_letters
+from shared.db import Schema
 
 COUNTS = {"apples": 10, "pears": 4}
 Make = Callable[..., Any]
 
 
 @pytest.fixture
-async def fetcher(tmp_path: Path) -> AsyncIterator[Fetcher]:
-    fetcher = Fetcher(tmp_path, COUNTS)
+async def fetcher(home: Path | Schema) -> AsyncIterator[Fetcher]:
+    fetcher = Fetcher(home, COUNTS)
     await fetcher.boot()
     yield fetcher
     await fetcher.database.close()
