@@ -236,7 +236,11 @@ drawer?.addEventListener("close", () => {
 const NEXT = {
   window_closed: "The window was closed before the account was connected. If you did allow access, the card will say Connected.",
   expired: "The window was open for too long, so its link has expired.",
+  unreachable: "The console cannot reach its server. Check that it is still running, then try again.",
 };
+
+// Its message is a sentence for a person; that of any other error is a script's.
+class Refused extends Error {}
 
 async function connect(provider, user = document.body.dataset.user) {
   const again = () => connect(provider, user);
@@ -261,7 +265,7 @@ async function connect(provider, user = document.body.dataset.user) {
     } else notify("bad", `${name} was not connected.`, end.error?.detail ?? NEXT.expired, again);
   } catch (error) {
     popup?.close();
-    notify("bad", `${name} was not connected.`, error.message, again);
+    notify("bad", `${name} was not connected.`, error instanceof Refused ? error.message : NEXT.unreachable, again);
   }
   refresh();
 }
@@ -278,7 +282,7 @@ async function begin(provider, user, popup) {
     await signIn();
   }
   const body = await answer.json();
-  if (!answer.ok) throw new Error(body.detail);
+  if (!answer.ok) throw new Refused(body.detail ?? NEXT.unreachable);
   return body;
 }
 
@@ -289,16 +293,26 @@ async function ended(id, popup, onClosed) {
   let told = false;
   while (Date.now() < until) {
     const gone = popup.closed;
-    const answer = await fetch(`/v1/connect/${encodeURIComponent(id)}`);
-    if (answer.status === 401) await signIn();
-    if (answer.status === 404 || answer.status === 410) return { status: "failed" };
-    const flow = await answer.json();
-    if (flow.status && flow.status !== "pending") return flow;
+    const flow = await flowNow(id);
+    if (flow.status !== "pending") return flow;
     if (gone && !told) onClosed();
     told ||= gone;
     await sleep(told ? POLL_MS * 5 : POLL_MS);
   }
   return { status: "failed" };
+}
+
+// An answer that fails to come, or is not ours, says nothing of the consent: ask again.
+async function flowNow(id) {
+  const pending = { status: "pending" };
+  try {
+    const answer = await fetch(`/v1/connect/${encodeURIComponent(id)}`);
+    if (answer.status === 401) await signIn();
+    if (answer.status === 404 || answer.status === 410) return { status: "failed" };
+    return answer.ok ? await answer.json() : pending;
+  } catch {
+    return pending;
+  }
 }
 
 // ---- everything that can be clicked ----------------------------------------------------------------------------

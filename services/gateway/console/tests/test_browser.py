@@ -1,11 +1,12 @@
 """The console as people use it, in a real browser."""
 
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from services.gateway.console.tests.browsing import (
     CHROMIUM,
@@ -164,6 +165,55 @@ async def test_a_denied_and_a_closed_window_say_what_to_do_next(person: Person) 
     await expect(notice.get_by_role("button", name="Try again")).to_be_visible()
     # the callback page of a denial is a 400, which the browser reports on its console
     person.troubles.clear()
+
+
+async def test_a_consent_is_noticed_however_many_of_its_polls_fail(person: Person) -> None:
+    page, failed = person.page, list[str]()
+
+    async def answer(route: Route) -> None:
+        failed.append(route.request.url)
+        match len(failed):
+            case 1:
+                await route.abort()
+            case 2:
+                await route.fulfill(status=502, content_type="text/html", body="<h1>Bad</h1>")
+            case 3:
+                await route.fulfill(status=200, content_type="application/json", body="{")
+            case _:
+                await route.continue_()
+
+    await page.route("**/v1/connect/*", answer)
+    await person.open()
+    await person.connect("Notion", "Allow")
+    await expect(page.locator("#card-notion .who")).to_contain_text("Rivermouth")
+    assert len(failed) > 3
+    # The browser itself reports what failed to come.
+    person.troubles.clear()
+
+
+async def test_a_server_that_is_away_is_said_in_words(person: Person) -> None:
+    page = person.page
+    await person.open()
+    notice = page.get_by_role("alert")
+    for body in (None, "<h1>Bad gateway</h1>", "{}"):
+        await page.route("**/v1/connect", partial(away, body=body))
+        async with page.expect_popup():
+            await page.get_by_role("button", name="Connect Notion").click()
+        await expect(notice).to_contain_text(
+            "Notion was not connected. The console cannot reach its server. Check that"
+        )
+        await notice.get_by_role("button", name="Dismiss").click()
+        await page.unroute("**/v1/connect")
+    # The browser itself reports what failed to come.
+    person.troubles.clear()
+
+
+async def away(route: Route, *, body: str | None) -> None:
+    """Answer as a network does whose server is gone, or the proxy before it."""
+    if body is None:
+        await route.abort()
+    else:
+        await route.fulfill(status=502, body=body)
 
 
 async def test_T38_messages_of_other_windows_connect_nothing(person: Person) -> None:
