@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, Final
+from urllib.parse import unquote
 
 import uvicorn
 from typing_extensions import override
@@ -163,7 +164,7 @@ class _Opening:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] != "lifespan":
-            await self._app(scope, receive, send)
+            await self._app(in_origin_form(scope), receive, send)
             return
 
         async def quietly(message: Any) -> None:
@@ -179,6 +180,26 @@ class _Opening:
 
     def reason(self) -> str:
         return _words(self.failure) or "the log says why"
+
+
+def in_origin_form(scope: Any) -> Any:
+    """Return the scope of a request whose target may be a whole URL, as clients send it to proxies.
+
+    Its host then replaces the Host header (RFC 9112 §3.2.2). Only the path is left in the scope.
+    """
+    target: bytes = scope.get("raw_path") or b""
+    scheme, found, rest = target.partition(b"://")
+    if not found or scheme.lower() not in {b"http", b"https"}:
+        return scope
+    authority, slash, path = rest.partition(b"/")
+    raw_path = slash + path or b"/"
+    others = [one for one in scope["headers"] if one[0] != b"host"]
+    return {
+        **scope,
+        "raw_path": raw_path,
+        "path": unquote(raw_path.decode("ascii")),
+        "headers": [(b"host", authority), *others],
+    }
 
 
 def _words(error: BaseException | None) -> str | None:
