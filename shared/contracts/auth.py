@@ -85,7 +85,8 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class CallbackResult(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a callback: either ``connection`` or ``error`` is set.
 
-    ``flow`` is None when the state belongs to no live flow. ``event`` is the kind that was
+    ``flow`` is None when the state belongs to no live flow. An error beside a connected flow means
+    that the browser that finished it has come back. ``event`` is the kind that was
     published (``Connected`` or ``Recovered``).
     """
 

@@ -59,10 +59,12 @@ log = structlog.get_logger()
 
 
 class _Failed(Exception):
-    def __init__(self, error: ErrorBody, flow: FlowRow | None = None) -> None:
+    """``connected`` is the flow if the browser that finished it has come back."""
+
+    def __init__(self, error: ErrorBody, *, connected: FlowRow | None = None) -> None:
         super().__init__(error.code)
         self.error = error
-        self.flow = flow
+        self.connected = connected
 
 
 async def finish_flow(callback: Callback, *, context: AuthContext) -> CallbackResult:
@@ -81,6 +83,9 @@ async def finish_flow(callback: Callback, *, context: AuthContext) -> CallbackRe
             )
             await store.complete_flow(db, flow.id, connection.id)
     except _Failed as failed:
+        if failed.connected is not None:
+            shown = await get_flow(failed.connected.id, context=context)
+            return CallbackResult(flow=shown, error=failed.error)
         return await _failure(failed.error, flow, context)
     log.info(
         "connected",
@@ -123,7 +128,8 @@ async def _take(callback: Callback, context: AuthContext) -> FlowRow:
             raise _Failed(problem("flow_mismatch"))
         if not await store.spend_flow(db, flow, now=now, finish_by=now + FINISH_S):
             too_late = not flow.used and flow.expires_at <= now
-            raise _Failed(problem("flow_expired" if too_late else "state_invalid"))
+            code = "flow_expired" if too_late else "state_invalid"
+            raise _Failed(problem(code), connected=flow if flow.connection_id else None)
     return flow
 
 

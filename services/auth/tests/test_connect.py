@@ -58,6 +58,19 @@ async def test_T01_of_fifty_parallel_replays_of_a_callback_one_succeeds(auth: Au
     assert len(await auth.events()) == 1
 
 
+async def test_T01_the_browser_that_finished_a_flow_is_told_so_and_nothing_is_exchanged(
+    auth: Auth,
+) -> None:
+    callback = await auth.come_back(await auth.start())
+    done = await auth.finish(callback)
+    again = await auth.finish(callback)
+    assert (code_of(again), again.flow, again.connection) == ("state_invalid", done.flow, None)
+    for cookies in ({}, {next(iter(callback.cookies)): "x" * 43}):
+        other = await auth.finish(msgspec.structs.replace(callback, cookies=cookies))
+        assert (code_of(other), other.flow) == ("flow_mismatch", None)
+    assert auth.fake.seen["authorization_code"] == 1
+
+
 async def test_T02_another_browser_cannot_finish_a_flow_and_cannot_spend_it(auth: Auth) -> None:
     callback = await auth.come_back(await auth.start())
     flow_id = next(iter(callback.cookies))

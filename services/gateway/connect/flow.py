@@ -139,7 +139,8 @@ async def read_flow(flow_id: str, *, context: GatewayContext) -> Flow:
 class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a flow: either ``connection`` or ``error`` is set.
 
-    ``return_url`` already carries the flow's id, and nothing else is added.
+    ``return_url`` already carries the flow's id, and nothing else is added. A browser that comes
+    back once more gets an ``error`` with a ``flow`` that is connected.
     """
 
     flow: Flow | None = None
@@ -176,12 +177,15 @@ async def finish_connect(
 
 def _finished(result: CallbackResult, context: GatewayContext) -> Finished:
     flow = result.flow
+    # The cookie of a flow that is connected stays as long as it lives: a reload of the last page
+    # then says that it is.
+    spent = flow is not None and flow.status != "connected"
     return Finished(
         flow=flow,
         connection=result.connection,
         error=result.error,
         return_url=with_flow(flow.return_url, flow.flow_id) if flow and flow.return_url else None,
-        cookie=dropped_cookie(flow.flow_id, context=context) if flow else None,
+        cookie=dropped_cookie(flow.flow_id, context=context) if flow and spent else None,
     )
 
 

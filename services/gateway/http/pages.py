@@ -122,11 +122,33 @@ def explain(
     title = "That did not work" if status < 500 else "Something went wrong"
     if declined:
         title = "Not connected"
+    line = "" if declined else f"<p><small>{status} {HTTPStatus(status).phrase}</small></p>"
+    return _page(status, title, detail, back=back, popup=popup, line=line, headers=headers)
+
+
+def already_connected(*, back: str | None) -> Response[bytes]:
+    """Return the page for a browser that comes back to the end of its consent.
+
+    Nothing was done again, so its status is that of a refusal.
+    """
+    detail = "This account is connected already. You can close this window."
+    return _page(400, "Connected already", detail, back=back, popup=True)
+
+
+def _page(
+    status: int,
+    title: str,
+    detail: str,
+    *,
+    back: str | None,
+    popup: bool,
+    line: str = "",
+    headers: Mapping[str, str] | None = None,
+) -> Response[bytes]:
     target, label = (back, "Go back") if back else ("/", "Go to the console")
     # A checked address may still hold & and '. A popup belongs to an embedder's customer, who has
     # no business in the console.
     link = f'<a href="{escape(target, quote=True)}">{label}</a>' if back or not popup else ""
-    line = "" if declined else f"<p><small>{status} {HTTPStatus(status).phrase}</small></p>"
     button = "<button>Close this window</button>" if popup else ""
     script = f"<script>{CLOSE_LATER}</script>" if popup else ""
     page = (

@@ -98,6 +98,10 @@ class FakeAuth:
         self.calls.append(callback)
         id_ = self.states.get(callback.params.get("state", ""), "")
         flow = self.flows.get(id_)
+        own = flow is not None and callback.cookies.get(id_) == self.cookies[id_]
+        if flow is not None and flow.status == "connected" and own:
+            error = ErrorBody(code="state_invalid", detail="This link was used already.")
+            return CallbackResult(flow=flow, error=error)
         if flow is None or flow.provider != callback.provider or flow.status != "pending":
             return CallbackResult(
                 flow=None,

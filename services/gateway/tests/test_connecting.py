@@ -113,7 +113,7 @@ async def test_a_return_url_receives_the_flow_and_nothing_else(api: Gateway) -> 
     back = await api.come_back(flow, "notion", code="one")
     assert back.status_code == 303
     assert back.headers["location"] == f"{ALLOWED}/after?tab=2&flow_id={flow}"
-    assert back.headers["set-cookie"].startswith(f"flow_{flow}=; HttpOnly; Max-Age=0")
+    assert "set-cookie" not in back.headers
 
 
 async def test_a_failed_consent_offers_the_way_back(api: Gateway) -> None:
@@ -149,6 +149,17 @@ async def test_T01_a_callback_that_was_used_is_refused_the_second_time(api: Gate
     assert (await api.http.get(path, headers=cookie)).status_code == 200
     again = await api.http.get(path, headers={**cookie, "accept": "application/json"})
     assert (again.status_code, again.json()["code"]) == (400, "state_invalid")
+    page = await api.http.get(path, headers={**cookie, "accept": "text/html"})
+    assert (page.status_code, "<h1>Connected already</h1>" in page.text) == (400, True)
+    api.http.cookies.clear()
+    stranger = await api.http.get(path, headers={"accept": "text/html"})
+    assert (stranger.status_code, "<h1>That did not work</h1>" in stranger.text) == (400, True)
+
+
+async def test_the_cookie_of_a_consent_that_failed_is_dropped(api: Gateway) -> None:
+    flow = await start(api)
+    back = await api.come_back(flow, "notion", error="access_denied")
+    assert back.headers["set-cookie"].startswith(f"flow_{flow}=; HttpOnly; Max-Age=0")
 
 
 async def test_T02_a_callback_in_a_browser_without_the_flows_cookie_is_refused(
