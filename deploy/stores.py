@@ -7,11 +7,13 @@ from typing import Final
 
 from shared.db import Location, store_name, stored_layout
 from shared.installation import database_location
-from shared.layout import require_layout, sqlite_layout
+from shared.layout import check_sqlite, require_layout, sqlite_layout
 from shared.settings import Settings
 
 SERVICES: Final = ("auth", "fetcher", "gateway")
 SANDBOX: Final = "sandbox.db"
+CHECK_S: Final = 2.0
+"""Seconds for which a start reads each SQLite file, to see whether it is whole."""
 
 
 def databases(settings: Settings) -> dict[str, Location]:
@@ -37,9 +39,14 @@ async def stored_layouts(settings: Settings) -> dict[str, int]:
 
 
 async def check_stores(settings: Settings) -> None:
-    """Raise ``LayoutRefused`` if a database or the sandbox's state has another layout.
+    """Check that the databases and the sandbox's state are ours and whole; nothing is written.
 
-    Nothing is written.
+    Raises:
+        LayoutRefused: one of them has another layout.
+        StoreUnusable: an SQLite file is damaged. Large ones are only read in part.
     """
     for store, layout in (await stored_layouts(settings)).items():
         require_layout(layout, store)
+    for place in [*databases(settings).values(), sandbox_state(settings)]:
+        if isinstance(place, Path) and place.exists():
+            check_sqlite(place, budget_s=CHECK_S)

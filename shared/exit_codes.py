@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import ClassVar, Final
 
 from shared.errors import TributaryError
+from shared.obstacles import obstacle
 from shared.transient import is_transient
 
 DONE: Final = 0
@@ -59,8 +60,8 @@ def _ending(error: Exception, needs: str) -> tuple[int, str] | None:
             return error.exit_code, str(error)
         case TributaryError():
             return REFUSED, error.detail
-        case OSError() if error.filename is not None:
-            return REFUSED, f"{error.filename} cannot be used: {error.strerror}."
+        case _ if (said := obstacle(error)) is not None:
+            return REFUSED, said
         case _ if is_transient(error):
             # After its first line a database's error shows the statement and its parameters.
             told = str(error).partition("\n")[0]

@@ -12,9 +12,12 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
+from shared import clock
 from shared.errors import TributaryError
 
 LAYOUT: Final = 2
+STEPS_BETWEEN_LOOKS: Final = 10_000
+"""Steps of SQLite's machine between two looks at the clock: some tenth of a millisecond."""
 UNVERSIONED: Final = 1
 """The layout of stores without a number: they are older than layout 2."""
 UPGRADING: Final = 0
@@ -32,6 +35,22 @@ class LayoutRefused(TributaryError):
     """
 
     code = "layout_refused"
+
+
+class StoreUnusable(TributaryError):
+    """A store cannot be read or written.
+
+    ``detail`` says which, why, and what to do.
+    """
+
+    code = "store_unusable"
+
+    def __init__(self, store: str, reason: object) -> None:
+        """``store`` names it for people, at the beginning of a sentence."""
+        super().__init__(
+            f"{store} cannot be used ({reason}). Check its disk and who may read and write it, or "
+            "restore it from a backup."
+        )
 
 
 def require_layout(found: int, store: str) -> None:
@@ -64,11 +83,8 @@ def sqlite_layout(path: Path) -> int | None:
     """
     if not path.exists():
         return None
-    # Without a write-ahead log everything is in the file itself. "immutable" keeps SQLite from
-    # creating one.
-    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
     try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)) as db:
+        with closing(_read_only(path)) as db:
             tables = {name for (name,) in db.execute(SQLITE_TABLES)}
             row = None
             if "layout" in tables:
@@ -79,6 +95,36 @@ def sqlite_layout(path: Path) -> int | None:
             "from a backup."
         ) from None
     return recorded(tables, row)
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
+    # Without a write-ahead log everything is in the file itself. "immutable" keeps SQLite from
+    # creating one.
+    mode = "mode=ro" if path.with_name(f"{path.name}-wal").exists() else "mode=ro&immutable=1"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True)
+
+
+def check_sqlite(path: Path, *, budget_s: float) -> None:
+    """Read an SQLite file for as long as ``budget_s``, to see whether it is whole.
+
+    Raises:
+        StoreUnusable: it is not.
+    """
+    end = clock.monotonic() + budget_s
+    try:
+        with closing(_read_only(path)) as db:
+            db.set_progress_handler(lambda: clock.monotonic() > end, STEPS_BETWEEN_LOOKS)
+            (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.OperationalError as error:
+        # The progress handler has stopped it: what was read so far is whole.
+        if error.sqlite_errorcode == sqlite3.SQLITE_INTERRUPT:
+            return
+        raise StoreUnusable(str(path), error) from None
+    except sqlite3.DatabaseError as error:
+        raise StoreUnusable(str(path), error) from None
+    if found != "ok":
+        said = " ".join(found.removeprefix("*** in database main ***").split())
+        raise StoreUnusable(str(path), f"it is damaged: {said}")
 
 
 def mark_sqlite(path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -15,6 +16,7 @@ from typing_extensions import override
 
 from shared.errors import TributaryError
 from shared.exit_codes import Misuse, Refusal
+from shared.obstacles import obstacle
 from shared.transient import is_transient
 
 GRACE_S: Final = 2
@@ -129,14 +131,9 @@ class Served:
         while not self._server.started:
             if self._task.done():
                 await self._task
-                away = _away(self._opening.failure)
-                # After its first line a database's error shows the statement and its parameters.
-                told = str(away).partition("\n")[0]
-                reason = (
-                    f"what it needs does not answer: {told}" if away else self._opening.reason()
-                )
+                reason, passing = self._opening.reason()
                 raise StartFailed(
-                    f"{self.name} did not start: {reason}", passing=bool(away)
+                    f"{self.name} did not start: {reason}", passing=passing
                 ) from self._opening.failure
             await asyncio.sleep(0.005)
 
@@ -150,6 +147,17 @@ class Served:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+
+
+class _NotSaidTwice(logging.Filter):
+    """Drop the line that uvicorn writes when a start has failed: ``StartFailed`` says why."""
+
+    @override
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not record.getMessage().startswith("Application startup failed")
+
+
+logging.getLogger("uvicorn.error").addFilter(_NotSaidTwice())
 
 
 class _Opening:
@@ -178,8 +186,17 @@ class _Opening:
             self.failure = error
             raise
 
-    def reason(self) -> str:
-        return _words(self.failure) or "the log says why"
+    def reason(self) -> tuple[str, bool]:
+        """Return why the app did not start, and whether it is only that something is away."""
+        away = _away(self.failure)
+        if away is None:
+            return _words(self.failure) or "the log says why", False
+        said = obstacle(away)
+        if said is not None:
+            return said, False
+        # After its first line a database's error shows the statement and its parameters.
+        told = str(away).partition("\n")[0]
+        return f"what it needs does not answer: {told}", True
 
 
 def in_origin_form(scope: Any) -> Any:

@@ -80,17 +80,23 @@ def _read_or_make(path: Path, make: Callable[[], str]) -> str:
 
 def _read(path: Path) -> str:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    with os.fdopen(descriptor, encoding="utf-8", errors="replace") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise SecretFileRefused(
-                f"{path} is not a file. Move it away: the next start makes a new one."
-            )
-        if stat.S_IMODE(found.st_mode) & 0o077:
-            raise SecretFileRefused(
-                f"Other users of this machine can read or write {path}. Run: chmod 600 {path}"
-            )
-        return file.read()
+    try:
+        _check(path, os.fstat(descriptor).st_mode)
+        with os.fdopen(descriptor, encoding="utf-8", errors="replace", closefd=False) as file:
+            return file.read()
+    finally:
+        os.close(descriptor)
+
+
+def _check(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise SecretFileRefused(
+            f"{path} is not a file. Move it away: the next start makes a new one."
+        )
+    if stat.S_IMODE(mode) & 0o077:
+        raise SecretFileRefused(
+            f"Other users of this machine can read or write {path}. Run: chmod 600 {path}"
+        )
 
 
 def _write_new(path: Path, text: str) -> None:

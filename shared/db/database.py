@@ -5,12 +5,13 @@ The code of a service does not know which of the two it runs on.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.db.engines import (
@@ -23,7 +24,7 @@ from shared.db.engines import (
 )
 from shared.db.leader import LeaderLock, channel, leader_lock
 from shared.db.migrations import layout_of, migrate, prepare
-from shared.layout import require_layout, sqlite_layout
+from shared.layout import StoreUnusable, require_layout, sqlite_layout
 
 READERS: Final = 4
 WRITERS: Final = 6
@@ -131,9 +132,15 @@ class Database:
 
         Raises:
             LayoutRefused: the tables have another layout; nothing was changed.
+            StoreUnusable: an SQLite file cannot be read or written.
         """
-        async with self.changing() as connection:
-            await migrate(connection, script_location, store_name(self._location))
+        try:
+            async with self.changing() as connection:
+                await migrate(connection, script_location, store_name(self._location))
+        except DBAPIError as error:
+            if not isinstance(error.orig, sqlite3.Error):
+                raise
+            raise StoreUnusable(store_name(self._location), error.orig) from error
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[AsyncConnection]:

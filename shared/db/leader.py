@@ -68,6 +68,8 @@ class _FileLock(LeaderLock):
         # Every version of the product has to use this same file.
         self._path = path.with_name(f"{path.name}.lead")
         self._file: TextIO | None = None
+        # Something in its place would otherwise only be noticed by a relay that never sends.
+        self._path.open("a").close()
 
     @override
     async def acquire(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import sqlite3
 from typing import NoReturn
 
 import pytest
@@ -12,6 +13,7 @@ from sqlalchemy.exc import OperationalError
 from shared.errors import Conflict
 from shared.exit_codes import Misuse, Refusal, exit_code
 from shared.kafka import ClusterUnsuitable
+from shared.layout import StoreUnusable
 from shared.serve import PortBusy, StartFailed
 from shared.settings import SettingsError
 
@@ -50,8 +52,20 @@ LOST = OperationalError(
         (
             PermissionError(errno.EACCES, "Permission denied", "/data/keys"),
             1,
-            "/data/keys cannot be used",
+            "/data/keys cannot be used: Permission denied. Check whose it is",
         ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/data/logs"),
+            1,
+            "/data/logs cannot be used: No space left on device. Make room on that disk.",
+        ),
+        (OSError(errno.EMFILE, "Too many open files", "/data/x"), 1, "(ulimit -n)."),
+        (
+            OperationalError("SELECT 1", {}, sqlite3.OperationalError("disk I/O error")),
+            1,
+            "A database file cannot be used (disk I/O error). Check its disk",
+        ),
+        (StoreUnusable("The database x", "it is full"), 1, "The database x cannot be used (it is"),
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, Exception) else "",
 )

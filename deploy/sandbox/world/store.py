@@ -10,7 +10,7 @@ from typing import Final, Generic, TypeVar
 import msgspec
 from typing_extensions import override
 
-from shared.layout import mark, require_layout, sqlite_layout
+from shared.layout import StoreUnusable, mark, require_layout, sqlite_layout
 
 T = TypeVar("T")
 
@@ -37,20 +37,18 @@ class Store:
 
         Raises:
             LayoutRefused: the file has another layout.
+            StoreUnusable: it cannot be read or written.
         """
         found = sqlite_layout(path)
+        name = f"The sandbox's state {path}"
         if found is not None:
-            require_layout(found, f"The sandbox's state {path}")
+            require_layout(found, name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch(mode=0o600)
-        self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=FULL")
-        if found is None:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.execute(SCHEMA)
-            mark(self._db)
-            self._db.execute("COMMIT")
+        try:
+            self._db = _opened(path, new=found is None)
+        except sqlite3.Error as error:
+            raise StoreUnusable(name, error) from error
 
     def load(self, space: str) -> Iterator[tuple[str, bytes]]:
         found = self._db.execute(
@@ -73,6 +71,18 @@ class Store:
 
     def close(self) -> None:
         self._db.close()
+
+
+def _opened(path: Path, *, new: bool) -> sqlite3.Connection:
+    db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=FULL")
+    if new:
+        db.execute("BEGIN IMMEDIATE")
+        db.execute(SCHEMA)
+        mark(db)
+        db.execute("COMMIT")
+    return db
 
 
 class DurableMap(MutableMapping[str, T], Generic[T]):
