@@ -18,12 +18,15 @@ from deploy.localkafka.files import sync_data, sync_directory
 from deploy.localkafka.flusher import FlushPoint
 from deploy.localkafka.policy import Policy
 from deploy.localkafka.producers import Producers
+from deploy.localkafka.reservation import Reservation
+from deploy.localkafka.salvage import DAMAGED, salvage, something_follows
 from deploy.localkafka.segment import Segment, scan
 from shared import clock
 
 _logger = structlog.get_logger()
 SUFFIX: Final = ".log"
 CLEANED: Final = ".cleaned"
+RESERVED: Final = "reserved"
 
 
 class PartitionLog:
@@ -41,6 +44,7 @@ class PartitionLog:
         self.failed = False
         self.producers = Producers(directory / "producers.json")
         self.segments: list[Segment] = []
+        self._reservation: Reservation
         self._recover()
         self.high_watermark = self.end_offset
 
@@ -139,7 +143,7 @@ class PartitionLog:
         """Seal the active segment, durably, and start another."""
         self.sync_now()
         active = self.segments[-1]
-        if active.size:
+        if active.size and not self._reservation.skips:
             active.close()
             self._start_segment(active.next_offset)
 
@@ -156,10 +160,14 @@ class PartitionLog:
 
     def _write(self, header: Header, batch: bytes) -> int:
         active = self.segments[-1]
-        if active.size and active.size + header.size > self.policy.segment_bytes:
+        if self._reservation.skips:
+            self._start_segment(max(self.end_offset + 1, self._reservation.end))
+            active = self.segments[-1]
+        elif active.size and active.size + header.size > self.policy.segment_bytes:
             self.roll()
             active = self.segments[-1]
         base_offset = active.next_offset
+        self._reservation.cover(base_offset + header.records)
         active.append(header, base_offset, batch)
         if active.first_timestamp < 0:
             active.first_timestamp = int(clock.now() * 1000)
@@ -187,28 +195,49 @@ class PartitionLog:
         for leftover in self.directory.glob(f"*{CLEANED}"):
             leftover.unlink()
         paths = sorted(self.directory.glob(f"*{SUFFIX}"))
+        lost = False
         for path in paths:
-            self._recover_segment(path, last=path == paths[-1])
+            lost = self._recover_segment(path, last=path == paths[-1])
+        end = self.end_offset if self.segments else 0
+        self._reservation = Reservation(self.directory / RESERVED, at_least=end)
         if not self.segments:
             self._start_segment(0)
+        elif lost or self._reservation.skips:
+            # The next record goes into a new segment, which has no gaps: so damage is noticed.
+            self._reservation.skip()
         elif self.segments[-1].path != paths[-1]:
-            self._start_segment(self.end_offset)
+            self._start_segment(end)
         else:
             self.segments[-1].open_for_writing()
 
-    def _recover_segment(self, path: Path, *, last: bool) -> None:
-        if self.segments and int(path.stem) < self.segments[-1].next_offset:
+    def _recover_segment(self, path: Path, *, last: bool) -> bool:
+        """Read a segment's file, and mend it; return whether anything of it was lost."""
+        start = int(path.stem)
+        if self.segments and start < self.segments[-1].next_offset:
             path.unlink()  # a compaction has merged it into the previous segment, then crashed
-            return
-        segment, torn = scan(path, verify=last, visit=self.producers.remember)
-        if torn and last:
-            _logger.warning("local_broker_truncated_torn_tail", file=str(path), bytes=torn)
+            return False
+        # A segment that was damaged before has gaps where something is missing.
+        without_gaps = last and not path.with_suffix(DAMAGED).exists()
+        segment, left = scan(
+            path, verify=True, without_gaps=without_gaps, visit=self.producers.remember
+        )
+        if left and last and not something_follows(path, segment.size):
+            _logger.warning("local_broker_truncated_torn_tail", file=str(path), bytes=left)
             os.truncate(path, segment.size)
-        elif torn:
-            _logger.error(
-                "local_broker_sealed_segment_damaged", file=str(path), unreadable_bytes=torn
-            )
+        elif left:
+            segment = self._salvaged(path, first=start if without_gaps else None)
         self.segments.append(segment)
+        return left > 0
+
+    def _salvaged(self, path: Path, *, first: int | None) -> Segment:
+        saved = salvage(path, first=first, draft=path.with_suffix(CLEANED))
+        _logger.error(
+            "local_broker_segment_damaged",
+            file=str(path),
+            kept=str(saved.kept),
+            unreadable_bytes=saved.unreadable,
+        )
+        return scan(path, verify=False, visit=self.producers.remember)[0]
 
 
 def _first_since(timestamp: int, header: Header, batch: bytes) -> tuple[int, int]:

@@ -144,34 +144,45 @@ class Segment:
 
 
 def scan(
-    path: Path, *, verify: bool, visit: Callable[[Header, int], None] | None = None
+    path: Path,
+    *,
+    verify: bool,
+    without_gaps: bool = False,
+    visit: Callable[[Header, int], None] | None = None,
 ) -> tuple[Segment, int]:
-    """Return the segment in a file, and how many bytes at its end are no whole batch.
+    """Return the segment in a file up to the first place without a whole batch.
 
-    With ``verify``, checksums are compared too. ``visit`` gets every header and its base offset.
+    And how many bytes are left from there on. With ``verify``, checksums are compared too; they do
+    not cover offsets, but in a segment ``without_gaps``, one that was never compacted, a batch has
+    to begin where the one before it ended. ``visit`` gets every header and its base offset.
     """
     segment = Segment(path)
     length = path.stat().st_size
     if length:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            _scan(segment, data, verify=verify, visit=visit)
+            while is_whole(data, segment.size, verify=verify):
+                header = header_at(data, segment.size)
+                gap = header.base_offset - segment.next_offset
+                if gap < 0 or (gap and without_gaps):
+                    break
+                if visit is not None:
+                    visit(header, header.base_offset)
+                segment.note(header, header.base_offset)
     segment.durable = segment.size
     return segment, length - segment.size
 
 
-def _scan(
-    segment: Segment, data: mmap.mmap, *, verify: bool, visit: Callable[[Header, int], None] | None
-) -> None:
-    while len(data) - segment.size >= HEADER_SIZE:
-        header = header_at(data, segment.size)
-        whole = header.magic == 2 and HEADER_SIZE <= header.size <= len(data) - segment.size
-        if not whole or header.base_offset < segment.next_offset or header.last_offset_delta < 0:
-            return
-        if verify and not intact(data, header, segment.size):
-            return
-        if visit is not None:
-            visit(header, header.base_offset)
-        segment.note(header, header.base_offset)
+def is_whole(data: mmap.mmap, position: int, *, verify: bool) -> bool:
+    """Return whether a complete batch begins at ``position``.
+
+    With ``verify``, it has to match its checksum, too.
+    """
+    if len(data) - position < HEADER_SIZE:
+        return False
+    header = header_at(data, position)
+    if header.magic != 2 or not HEADER_SIZE <= header.size <= len(data) - position:
+        return False
+    return header.last_offset_delta >= 0 and (not verify or intact(data, header, position))
 
 
 def stored(path: Path, size: int) -> Iterator[tuple[Header, bytes]]:
