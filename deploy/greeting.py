@@ -1,7 +1,4 @@
-"""Greet whoever starts a stack: its addresses, its log, and how to make a key if one is needed.
-
-And say when it has stopped.
-"""
+"""Say where a stack is, where its log is, how to make a key if one is needed, and when it ends."""
 
 from __future__ import annotations
 
@@ -38,6 +35,7 @@ def greet(settings: Settings, *, logs: Path, keys_module: str) -> None:
 
 
 def say_stopped() -> None:
+    """Print the last line of a stack that has stopped."""
     # A terminal has written ^C at the start of the line.
     if sys.stderr.isatty():
         print(file=sys.stderr)

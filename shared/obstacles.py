@@ -24,20 +24,42 @@ REMEDIES: Final = {
 }
 
 
+UNUSABLE: Final = {
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_READONLY,
+}
+"""The results of SQLite that the file or its disk is to blame for: https://sqlite.org/rescode.html"""
+
+
+def blames_file(error: BaseException | None) -> bool:
+    """Return whether an error of SQLite says that its file cannot be used."""
+    code = getattr(error, "sqlite_errorcode", None)
+    # The lowest byte is the result, the others say more of it.
+    return isinstance(error, sqlite3.Error) and code is not None and code & 0xFF in UNUSABLE
+
+
 def obstacle(error: BaseException) -> str | None:
     """Return what stands in the way and what to do, None for an error that no file is to blame for.
 
     A network that fails names no file, so it has no sentence here.
     """
-    if isinstance(error, DBAPIError) and isinstance(error.orig, sqlite3.Error):
+    if isinstance(error, DBAPIError) and blames_file(error.orig):
         return f"A database file cannot be used ({error.orig}). Check its disk and who may use it."
     if not isinstance(error, OSError):
         return None
-    if error.errno in {errno.EMFILE, errno.ENFILE}:
+    if error.errno == errno.ENFILE:
+        return "The whole system has too many files open. Allow more of them (fs.file-max)."
+    if error.errno == errno.EMFILE:
         allowed = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         return (
-            f"Too many files and connections are open: this process may have {allowed}. Allow "
-            f"{ENOUGH_FILES} or more (ulimit -n)."
+            f"This process has as many files and connections open as it may, {allowed}. Allow "
+            f"{max(ENOUGH_FILES, 4 * allowed)} (ulimit -n)."
         )
     if not isinstance(error.filename, str):
         return None

@@ -119,6 +119,8 @@ class Served:
                 timeout_graceful_shutdown=GRACE_S,
             )
         )
+        # Adding it once more changes nothing.
+        logging.getLogger("uvicorn.error").addFilter(_WITHOUT_FAILED_START)
         self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -149,7 +151,7 @@ class Served:
             await self._task
 
 
-class _NotSaidTwice(logging.Filter):
+class _WithoutFailedStart(logging.Filter):
     """Drop the line that uvicorn writes when a start has failed: ``StartFailed`` says why."""
 
     @override
@@ -157,7 +159,7 @@ class _NotSaidTwice(logging.Filter):
         return not record.getMessage().startswith("Application startup failed")
 
 
-logging.getLogger("uvicorn.error").addFilter(_NotSaidTwice())
+_WITHOUT_FAILED_START: Final = _WithoutFailedStart()
 
 
 class _Opening:

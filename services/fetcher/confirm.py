@@ -26,7 +26,7 @@ from services.fetcher.jobs.queries import Job, new_job
 from services.fetcher.known_items import LaneDigest
 from services.fetcher.unconfirmed import ASK_AGAIN_S, Missing
 from shared import clock
-from shared.connector import Gone, Interruption, Lookup, Reject, Rejected, RetryLater
+from shared.connector import Gone, Interruption, Lookup, Reject, Rejected, Restart, RetryLater
 from shared.db import Database
 
 CHUNK: Final = 50
@@ -169,10 +169,12 @@ async def _settle(
     job, at = run.job, run.next_version()
     ids = tuple(one.id for one in missing)
     try:
-        gone = await lists.deleted(run.call, job.resource, missing[0].part, ids)
-    except Reject as refused:
+        gone = await lists.deleted(run.call, job.resource, ids)
+    except (Reject, Restart, RetryLater) as error:
+        if isinstance(error, RetryLater) and error.limit:
+            raise
         # Each of them can still be asked for by its id.
-        log.info("deleted_not_listed", job_id=job.id, reason=refused.reason)
+        log.info("deleted_not_listed", job_id=job.id, reason=error.reason)
         return False
     if gone:
         sent = await send_found(run, context, Lookup(), version=at, gone=gone)

@@ -280,12 +280,10 @@ class ListsDeleted(Protocol):
     ``Connector.read`` may take a call for each id; this is asked first.
     """
 
-    async def deleted(
-        self, call: Call, resource: str, part: str | None, ids: tuple[str, ...]
-    ) -> list[Gone]:
+    async def deleted(self, call: Call, resource: str, ids: tuple[str, ...]) -> list[Gone]:
         """Return those of ``ids`` that the provider says are gone, with a few calls for them all.
 
-        ``part`` is the id of the part that owned them. ``read`` is asked for the others.
+        ``read`` is asked for the others.
         """
         ...
 

@@ -200,7 +200,7 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
         Meta(
             description="Names of the fields that the provider was not asked for, in alphabetical "
             "order, at most 100 of them. `TRIBUTARY_ALL_FIELDS` includes them, except what the "
-            "provider holds as sensitive. Null if the provider's fields are not chosen, or none "
+            "provider marks as sensitive. Null if the provider's fields are not chosen, or none "
             "were read.",
             examples=[["hs_history"]],
         ),

@@ -5,7 +5,6 @@ The code of a service does not know which of the two it runs on.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
@@ -25,6 +24,7 @@ from shared.db.engines import (
 from shared.db.leader import LeaderLock, channel, leader_lock
 from shared.db.migrations import layout_of, migrate, prepare
 from shared.layout import StoreUnusable, require_layout, sqlite_layout
+from shared.obstacles import blames_file
 
 READERS: Final = 4
 WRITERS: Final = 6
@@ -138,7 +138,7 @@ class Database:
             async with self.changing() as connection:
                 await migrate(connection, script_location, store_name(self._location))
         except DBAPIError as error:
-            if not isinstance(error.orig, sqlite3.Error):
+            if not blames_file(error.orig):
                 raise
             raise StoreUnusable(store_name(self._location), error.orig) from error
 

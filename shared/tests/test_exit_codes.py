@@ -26,6 +26,12 @@ LOST = OperationalError(
 )
 
 
+def of_sqlite(message: str, code: int) -> OperationalError:
+    error = sqlite3.OperationalError(message)
+    error.sqlite_errorcode = code
+    return OperationalError("SELECT 1", {}, error)
+
+
 @pytest.mark.parametrize(
     ("error", "code", "said"),
     [
@@ -60,10 +66,16 @@ LOST = OperationalError(
             "/data/logs cannot be used: No space left on device. Make room on that disk.",
         ),
         (OSError(errno.EMFILE, "Too many open files", "/data/x"), 1, "(ulimit -n)."),
+        (OSError(errno.ENFILE, "Too many open files", "/data/x"), 1, "(fs.file-max)."),
         (
-            OperationalError("SELECT 1", {}, sqlite3.OperationalError("disk I/O error")),
+            of_sqlite("disk I/O error", sqlite3.SQLITE_IOERR_WRITE),
             1,
             "A database file cannot be used (disk I/O error). Check its disk",
+        ),
+        (
+            of_sqlite("database is locked", sqlite3.SQLITE_BUSY),
+            1,
+            "The orchard does not answer (OperationalError: (sqlite3.OperationalError) database is",
         ),
         (StoreUnusable("The database x", "it is full"), 1, "The database x cannot be used (it is"),
     ],

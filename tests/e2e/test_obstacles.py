@@ -91,7 +91,7 @@ def test_what_is_in_the_way_is_named_in_one_sentence(
 @pytest.mark.parametrize(
     ("limit", "value", "sentence"),
     [
-        (resource.RLIMIT_NOFILE, 40, "this process may have 40. Allow 1024 or more (ulimit -n)."),
+        (resource.RLIMIT_NOFILE, 40, "as it may, 40. Allow 1024 (ulimit -n)."),
         (resource.RLIMIT_FSIZE, 0, "cannot be used"),
     ],
     ids=["few files", "no file may grow"],

@@ -59,7 +59,7 @@ log = structlog.get_logger()
 
 
 class _Failed(Exception):
-    """``connected`` is the flow if the browser that finished it has come back."""
+    """Carry what to answer; ``connected`` is the flow if its own browser has come back."""
 
     def __init__(self, error: ErrorBody, *, connected: FlowRow | None = None) -> None:
         super().__init__(error.code)
@@ -129,8 +129,17 @@ async def _take(callback: Callback, context: AuthContext) -> FlowRow:
         if not await store.spend_flow(db, flow, now=now, finish_by=now + FINISH_S):
             too_late = not flow.used and flow.expires_at <= now
             code = "flow_expired" if too_late else "state_invalid"
-            raise _Failed(problem(code), connected=flow if flow.connection_id else None)
+            raise _Failed(problem(code), connected=await _still_connected(db, flow))
     return flow
+
+
+async def _still_connected(db: AsyncConnection, flow: FlowRow) -> FlowRow | None:
+    """Return a flow that has led to a connection, None if that was disconnected since."""
+    if flow.connection_id is None:
+        return None
+    connection = await store.get_connection(db, flow.connection_id)
+    gone = connection is None or connection.status == "disconnected"
+    return None if gone else flow
 
 
 async def _consented(

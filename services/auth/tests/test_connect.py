@@ -65,6 +65,10 @@ async def test_T01_the_browser_that_finished_a_flow_is_told_so_and_nothing_is_ex
     done = await auth.finish(callback)
     again = await auth.finish(callback)
     assert (code_of(again), again.flow, again.connection) == ("state_invalid", done.flow, None)
+    assert done.connection is not None
+    await disconnect(done.connection.id, context=auth.context)
+    gone = await auth.finish(callback)
+    assert (code_of(gone), gone.flow) == ("state_invalid", None)
     for cookies in ({}, {next(iter(callback.cookies)): "x" * 43}):
         other = await auth.finish(msgspec.structs.replace(callback, cookies=cookies))
         assert (code_of(other), other.flow) == ("flow_mismatch", None)

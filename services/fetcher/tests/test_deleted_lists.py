@@ -11,7 +11,7 @@ from services.fetcher.confirm import CHUNK, FEW
 from services.fetcher.tests.crashing import Fetcher, Orchard
 from services.fetcher.tests.test_confirm import asked_in_the_background, queued, receipt, tombstones
 from services.fetcher.tests.test_walks import loaded
-from shared.connector import Call, Gone, Reject
+from shared.connector import Call, Gone, Interruption, Reject, Restart, RetryLater
 from shared.db import Schema
 from tests.support.clock import MovableClock
 
@@ -22,15 +22,13 @@ class ListingOrchard(Orchard):
     """An orchard that lists what was deleted, and is silent about it when asked by id."""
 
     trash: set[str]
-    refuses = False
-    listed: list[tuple[str | None, tuple[str, ...]]]
+    failure: Interruption | None = None
+    listed: list[tuple[str, ...]]
 
-    async def deleted(
-        self, call: Call, resource: str, part: str | None, ids: tuple[str, ...]
-    ) -> list[Gone]:
-        self.listed.append((part, ids))
-        if self.refuses:
-            raise Reject("There is no such list.", code="unknown")
+    async def deleted(self, call: Call, resource: str, ids: tuple[str, ...]) -> list[Gone]:
+        self.listed.append(ids)
+        if self.failure is not None:
+            raise self.failure
         return [Gone(id=id_, reason="trashed") for id_ in ids if id_ in self.trash]
 
 
@@ -58,7 +56,7 @@ async def test_one_call_deletes_all_that_is_in_the_trash(fetcher: Fetcher) -> No
     told = await receipt(fetcher, "again")
     assert (told.deleted, told.unconfirmed) == (len(lost), 0)
     assert tombstones(fetcher) == dict.fromkeys(lost, ("trashed", None))
-    assert [(part, set(ids)) for part, ids in orchard.listed] == [("apples", set(lost))]
+    assert list(map(set, orchard.listed)) == [set(lost)]
     assert orchard.read_ids == []
 
 
@@ -73,13 +71,27 @@ async def test_what_is_not_in_the_list_is_asked_for_by_its_id(fetcher: Fetcher) 
     assert asked & set(lost) == set(lost[10:])
 
 
-async def test_a_provider_that_refuses_the_list_is_asked_for_each_id(fetcher: Fetcher) -> None:
+@pytest.mark.parametrize(
+    "failure",
+    [Reject("There is no such list."), RetryLater("It took too long."), Restart("It is over.")],
+)
+async def test_a_provider_that_fails_at_the_list_is_asked_for_each_id(
+    fetcher: Fetcher, failure: Interruption
+) -> None:
     orchard = orchard_of(fetcher)
-    orchard.refuses, orchard.of_missing = True, "archived"
+    orchard.failure, orchard.of_missing = failure, "archived"
     lost = orchard.ids["apples"][:20]
     del orchard.ids["apples"][:20]
     assert (await receipt(fetcher, "again")).deleted == len(lost)
     assert set(tombstones(fetcher).values()) == {("archived", None)}
+
+
+async def test_a_limit_that_is_reached_at_the_list_is_waited_for(fetcher: Fetcher) -> None:
+    orchard = orchard_of(fetcher)
+    orchard.failure = RetryLater("The limit is reached.", limit=True)
+    del orchard.ids["apples"][:20]
+    assert (await receipt(fetcher, "again")).unconfirmed == 20
+    assert orchard.read_ids == []
 
 
 async def test_a_few_are_asked_for_by_their_ids_at_once(fetcher: Fetcher) -> None:

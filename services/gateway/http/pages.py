@@ -131,8 +131,8 @@ def already_connected(*, back: str | None) -> Response[bytes]:
 
     Nothing was done again, so its status is that of a refusal.
     """
-    detail = "This account is connected already. You can close this window."
-    return _page(400, "Connected already", detail, back=back, popup=True)
+    detail = "This account is already connected. You can close this window."
+    return _page(400, "Already connected", detail, back=back, popup=True)
 
 
 def _page(

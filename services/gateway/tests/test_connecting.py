@@ -150,7 +150,7 @@ async def test_T01_a_callback_that_was_used_is_refused_the_second_time(api: Gate
     again = await api.http.get(path, headers={**cookie, "accept": "application/json"})
     assert (again.status_code, again.json()["code"]) == (400, "state_invalid")
     page = await api.http.get(path, headers={**cookie, "accept": "text/html"})
-    assert (page.status_code, "<h1>Connected already</h1>" in page.text) == (400, True)
+    assert (page.status_code, "<h1>Already connected</h1>" in page.text) == (400, True)
     api.http.cookies.clear()
     stranger = await api.http.get(path, headers={"accept": "text/html"})
     assert (stranger.status_code, "<h1>That did not work</h1>" in stranger.text) == (400, True)

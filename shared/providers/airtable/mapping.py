@@ -207,6 +207,9 @@ def _lasting(cell: list[Any]) -> list[Any]:
 
 
 def _without_links(value: Any) -> Any:
+    # A lookup of attachments is a list, and a lookup of lookups a list of lists.
+    if isinstance(value, list):
+        return _lasting(value)
     if isinstance(value, dict) and str(value.get("id")).startswith("att") and "url" in value:
         return {key: value.get(key) for key in ATTACHMENT}
     return value

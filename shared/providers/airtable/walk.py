@@ -36,7 +36,7 @@ def following(body: dict[str, Any]) -> Cursor | None:
     """Return the cursor of the page after this one, None on the last.
 
     Raises:
-        Reject: its offset is no string.
+        RetryLater: its offset is no string.
     """
     offset = mapping.next_offset(body)
     return None if offset is None else {"offset": offset}

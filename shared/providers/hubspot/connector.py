@@ -147,14 +147,14 @@ CONNECTOR: Final[Connector] = HubSpotConnector()
 async def _definitions(call: Call, resource: str, *params: tuple[str, str]) -> list[Any]:
     """Return the account's properties: one call lists them all, as this endpoint has no pages.
 
-    Asked for a kind that the account cannot have, HubSpot may refuse: then it has none.
+    What is asked for with ``params`` only says what is left out: it is worth no failed walk.
     """
     path = f"/crm/properties/{VERSION}/{resource}"
     request = Request(method="GET", path=path, params=params, buckets=LISTS)
     try:
         return _objects((await call(request)).body, "results")
-    except Reject:
-        if not params:
+    except (Reject, RetryLater) as error:
+        if not params or (isinstance(error, RetryLater) and error.limit):
             raise
         return []
 

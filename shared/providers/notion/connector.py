@@ -91,15 +91,10 @@ class NotionConnector(Uncounted):
         records, rejected = read(KINDS[resource], found)
         return Lookup(records=records, rejected=rejected, gone=gone, absent=absent)
 
-    async def deleted(
-        self, call: Call, resource: str, part: str | None, ids: tuple[str, ...]
-    ) -> list[Gone]:
+    async def deleted(self, call: Call, resource: str, ids: tuple[str, ...]) -> list[Gone]:
         if resource == "users":
             # People who leave are in no trash.
             return []
-        if part not in {None, SEARCH} and await _is_trashed(call, part):
-            # Its rows go to the trash with it.
-            return [Gone(id=id_, reason="trashed") for id_ in ids]
         trashed = await _in_trash(call, KINDS[resource], set(ids))
         return [Gone(id=id_, reason="trashed") for id_ in ids if id_ in trashed]
 
@@ -223,22 +218,27 @@ async def _search(call: Call, kind: str, place: Place) -> Listing:
 async def _in_trash(call: Call, kind: str, ids: set[str]) -> set[str]:
     """Return those of ``ids`` that are among the objects in the trash that were edited last.
 
-    It ends at a page with none of them: the trash keeps what was deleted in the last 30 days.
+    A page with none of them ends it: the trash keeps what was deleted in the last 30 days. Its list
+    lags like any search, so a page is believed only if one of its objects says the same when it is
+    read by its id.
     """
     body = {
         "filter": {"property": "object", "value": kind, "in_trash": True},
         "sort": {"timestamp": "last_edited_time", "direction": "descending"},
     }
     found: set[str] = set()
-    at = None
+    at: str | None = None
     for _ in range(MOST_OF_TRASH):
         page = _post("/v1/search", body, at, PROVIDER.page_size)
         listing = _listing(await _ask(call, page, CONTENT))
-        # Whatever the list was asked for, only what the object itself says counts.
-        trashed = {id_ for id_ in map(_id_in_trash, listing.results) if id_ in ids}
-        found |= trashed
+        trashed = [id_ for id_ in map(_id_in_trash, listing.results) if id_ in ids]
         at = listing.at
-        if at is None or not trashed:
+        # A page may be empty although there are more.
+        over = at is None or (listing.results and not trashed)
+        if trashed and not await _is_in_trash(call, f"{kind}s", trashed[0]):
+            break
+        found.update(trashed)
+        if over:
             break
     return found
 
@@ -266,10 +266,10 @@ async def _users(call: Call, place: Place) -> Listing:
     return _listing(await _ask(call, _get("/v1/users", *params), PEOPLE))
 
 
-async def _is_trashed(call: Call, source: str) -> bool:
-    """Return whether Notion says that a data source is in the trash."""
+async def _is_in_trash(call: Call, resource: str, id_: str) -> bool:
+    """Return whether Notion, asked for the object by its id, says that it is in the trash."""
     try:
-        return in_trash(await _one(call, "data_sources", source))
+        return in_trash(await _one(call, resource, id_))
     except Reject as reject:
         if reject.code != GONE:
             raise

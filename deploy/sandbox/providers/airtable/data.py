@@ -168,7 +168,11 @@ def _table(base: str, number: int, rng: random.Random) -> SandboxRow:
         "blueprint": number % len(BLUEPRINTS),
         "text": texts[0],
     }
-    return SandboxRow(id=f"{base}/{new_id(rng, 'tbl')}", created="", modified="", body=body)
+    id_ = new_id(rng, "tbl")
+    for field in fields:
+        if field["type"] == "multipleRecordLinks":
+            field["options"] = {**field["options"], "linkedTableId": id_}
+    return SandboxRow(id=f"{base}/{id_}", created="", modified="", body=body)
 
 
 def _field(column: Column, id_: str) -> dict[str, Any]:

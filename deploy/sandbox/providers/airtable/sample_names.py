@@ -1,4 +1,4 @@
-"""Words of which the simulated tables are made, and texts that trip up careless readers."""
+"""List the words that simulated tables are made of, and texts that trip up careless readers."""
 
 from __future__ import annotations
 

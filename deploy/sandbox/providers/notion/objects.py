@@ -127,6 +127,9 @@ def data_source(seed: int, n: int) -> Json:
             "type": kind,
             kind: schema_of(kind),
         }
+        if kind == "relation":
+            own = uid(seed, "data_sources", n)
+            told[kind] = {"data_source_id": own, "type": "single_property", "single_property": {}}
         properties[column] = told
     # One database in four holds two data sources.
     database = uid(seed, "databases", n - (n % 5 == 4))

@@ -184,7 +184,11 @@ SCHEMAS: Final[dict[str, Json]] = {
     "number": {"format": "number"},
     "formula": {"expression": 'prop("Summary")'},
     "unique_id": {"prefix": "INC"},
-    "rollup": {"function": "show_original", "rollup_property_name": "Summary"},
+    "rollup": {
+        "function": "show_original",
+        "relation_property_name": "Causes",
+        "rollup_property_name": "Summary",
+    },
 }
 
 

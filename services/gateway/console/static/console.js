@@ -309,7 +309,8 @@ async function flowNow(id) {
     const answer = await fetch(`/v1/connect/${encodeURIComponent(id)}`);
     if (answer.status === 401) await signIn();
     if (answer.status === 404 || answer.status === 410) return { status: "failed" };
-    return answer.ok ? await answer.json() : pending;
+    const flow = answer.ok ? await answer.json() : null;
+    return flow?.status ? flow : pending;
   } catch {
     return pending;
   }

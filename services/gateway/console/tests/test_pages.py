@@ -202,7 +202,7 @@ async def test_a_complete_sync_says_whether_the_provider_has_counted_the_same(
 
 @pytest.mark.parametrize(
     ("truncated", "said"),
-    [(1, "some fields of 1 item."), (1200, "some fields of 1,200 items."), (0, None)],
+    [(1, "ended, 1 item lacked part"), (1200, "ended, 1,200 items lacked part"), (0, None)],
 )
 async def test_items_that_are_not_complete_yet_are_counted(
     http: httpx.AsyncClient, context: GatewayContext, truncated: int, said: str | None
@@ -212,7 +212,7 @@ async def test_items_that_are_not_complete_yet_are_counted(
     job = {**DONE, "receipt": {"truncated": truncated}}
     await add_sync(context, made, {"pages": job, "data_sources": DONE, "users": DONE})
     page = await text(http, "/console/cards")
-    assert ("gave only the beginning of" in page) == bool(said)
+    assert ("cuts short" in page) == bool(said)
     assert said is None or said in page
 
 

@@ -85,26 +85,36 @@ async def test_what_a_schema_leaves_out_no_object_has_and_one_switch_includes_it
     await call.aclose()
 
 
-async def test_an_account_that_may_have_no_sensitive_properties_has_none(sandbox: Serving) -> None:
-    def fail(failure: Interruption) -> Callable[[Request], None]:
-        def before(request: Request) -> None:
-            if "dataSensitivity" in dict(request.params):
-                raise failure
-
-        return before
-
-    account = sandbox.world.add_account("Not Enterprise", 3, {"deals": 2}, {"deals": 954})
-    part = CONNECTOR.parts("deals")[0]
-    call = caller(sandbox, account, before=fail(Reject("not for this account")))
-    schema = await CONNECTOR.schema(call, "deals", part)
+@pytest.mark.parametrize("failure", [Reject("not for this account"), RetryLater("down")])
+async def test_what_fails_to_name_sensitive_properties_keeps_nothing_from_being_read(
+    sandbox: Serving, failure: Interruption
+) -> None:
+    call = caller(sandbox, large(sandbox), before=fails(failure))
+    schema = await CONNECTOR.schema(call, "deals", CONNECTOR.parts("deals")[0])
     assert schema["left_out"]
     assert not {*SENSITIVE} & {*schema["left_out"]}
     await call.aclose()
-    # An answer that merely fails to come says nothing of the account.
-    call = caller(sandbox, account, before=fail(RetryLater("down")))
+
+
+async def test_a_limit_that_is_reached_at_sensitive_properties_is_waited_for(
+    sandbox: Serving,
+) -> None:
+    call = caller(sandbox, large(sandbox), before=fails(RetryLater("slowly", limit=True)))
     with pytest.raises(RetryLater):
-        await CONNECTOR.schema(call, "deals", part)
+        await CONNECTOR.schema(call, "deals", CONNECTOR.parts("deals")[0])
     await call.aclose()
+
+
+def large(sandbox: Serving) -> SandboxAccount:
+    return sandbox.world.add_account("Not Enterprise", 3, {"deals": 2}, {"deals": 954})
+
+
+def fails(failure: Interruption) -> Callable[[Request], None]:
+    def before(request: Request) -> None:
+        if "dataSensitivity" in dict(request.params):
+            raise failure
+
+    return before
 
 
 async def test_reading_by_id_gives_the_same_object_as_the_list(
