@@ -112,7 +112,11 @@ def check_sqlite(path: Path, *, budget_s: float) -> None:
     try:
         with closing(_read_only(path)) as db:
             # A progress handler would not do: older SQLites do not call it during this statement.
-            timer = threading.Timer(budget_s, lambda: (over.set(), db.interrupt()))
+            def stop() -> None:
+                over.set()
+                db.interrupt()
+
+            timer = threading.Timer(budget_s, stop)
             timer.start()
             try:
                 found = db.execute("PRAGMA quick_check(1)").fetchone()[0]

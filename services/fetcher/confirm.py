@@ -41,6 +41,10 @@ limits."""
 INTERRUPTED_S: Final = 60.0
 """Seconds to rest when the provider did not answer, unless it asked for a longer wait."""
 MOST_DUE: Final = 100
+MOST_REFUSED: Final = 8
+"""Refusals in a row after which a lookup is given up. To find one id among fifty takes six."""
+ASKING: Final = {"asking": True}
+"""The cursor of a job that asks for what was not found."""
 
 log = structlog.get_logger()
 
@@ -48,16 +52,20 @@ log = structlog.get_logger()
 async def confirm(run: JobRun, context: FetcherContext) -> None:
     """Take the next step of a job in the background, and close it when the run ends.
 
-    First it asks for what walks did not find, then it completes items; if the provider does not
-    answer the one, it may still answer the other. The job never waits while it holds the lane: it
-    is closed, and another one continues later.
+    It asks for what walks did not find, then it completes items; if the provider does not answer
+    the one, it may still answer the other. One step of completion comes first, or many missing
+    items would keep it waiting. The job never waits while it holds the lane: it is closed, and
+    another one continues later.
     """
     job = run.job
     if job.cursor is None:
+        await _step(run, context, complete_some)
+        job.cursor = ASKING
+    if job.cursor == ASKING:
         more, rest_s = await _step(run, context, _confirm_some)
-        job.cursor = None if more else {"rest_s": rest_s}
         if more:
             return
+        job.cursor = {"rest_s": rest_s}
     more, rest_s = await _step(run, context, complete_some)
     if not more:
         rest_s = max(rest_s, (job.cursor or {})["rest_s"])
@@ -82,7 +90,9 @@ async def _step(
 
 async def _confirm_some(run: JobRun, context: FetcherContext) -> bool:
     before = clock.now() - ASK_AGAIN_S
-    return await ask_some(run, context, asked_before=before) or await delete_some(run, context)
+    asked = await ask_some(run, context, asked_before=before)
+    # At once, however long the queue is: an answer is good for minutes.
+    return await delete_some(run, context) or asked
 
 
 async def ask_some(
@@ -119,9 +129,17 @@ async def ask_due(database: Database) -> None:
             source = await store.connection(db, connection_id)
             if not await store.take_confirmation(db, connection_id, resource) or source is None:
                 continue
+            if await _is_under_way(db, connection_id, resource):
+                # It says itself when the next one comes.
+                continue
             if source.status not in {"disconnected", "reauth_required"}:
                 job = new_job(connection_id, resource, source.generation, kind="confirm")
                 await transitions.create(db, job)
+
+
+async def _is_under_way(db: AsyncConnection, connection_id: str, resource: str) -> bool:
+    unfinished = await queries.unfinished(db, connection_id, resource)
+    return any(job.kind == "confirm" for job in unfinished)
 
 
 class Answers(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +155,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
     unknown: list[str]
 
     @classmethod
-    def of(cls, lookup: Lookup, missing: Sequence[Missing], control: str | None) -> Answers:
+    def of(cls, lookup: Lookup, missing: Sequence[Missing], controls: Sequence[str]) -> Answers:
         there = {record.id for record in lookup.records}
         refused = set(lookup.absent)
         asked = {one.id for one in missing}
@@ -150,7 +168,7 @@ class Answers(msgspec.Struct, frozen=True, kw_only=True):
         ]
         over = {one.id for one in gone}
         left = [one.id for one in missing if one.id not in there | over]
-        believed = refused if control in there else set()
+        believed = refused if there & set(controls) else set()
         return cls(
             gone=gone,
             settled=sorted(there | over),
@@ -190,12 +208,17 @@ async def _ask(
 ) -> None:
     job, at = run.job, run.next_version()
     async with context.database.read() as db:
-        control = await unconfirmed.control(db, job, missing[0].part)
-    ids = [one.id for one in missing] + ([] if control is None else [control])
-    lookup = await run.connector.read(run.call, job.resource, tuple(ids))
-    answers = Answers.of(lookup, missing, control)
-    # The walk has already read and counted the control item.
-    found = [record for record in lookup.records if record.id != control]
+        controls = await unconfirmed.controls(db, job, missing[0].part)
+    ids = [one.id for one in missing]
+    try:
+        lookup = await _Lookups(run).of((*ids, *controls))
+    except Interruption as error:
+        if not (isinstance(error, RetryLater) and error.limit):
+            await _postpone(run, context, ids)
+        raise
+    answers = Answers.of(lookup, missing, controls)
+    # The walk has already read and counted the control items.
+    found = [record for record in lookup.records if record.id not in controls]
     page = msgspec.structs.replace(lookup, records=found)
     sent = await send_found(run, context, page, version=at, gone=answers.gone)
     async with context.database.write(lock=job.connection_id) as db:
@@ -204,6 +227,53 @@ async def _ask(
         await unconfirmed.forget(db, job, answers.settled)
         await unconfirmed.note_answers(db, job, absent=answers.absent, unknown=answers.unknown)
         await transitions.advance(db, job, end_run=end_run, told=False)
+
+
+class _Lookups:
+    """Ask for ids together, and in smaller groups where the provider refuses a group for one id."""
+
+    def __init__(self, run: JobRun) -> None:
+        self._run = run
+        self._refused = 0
+
+    async def of(self, ids: Sequence[str]) -> Lookup:
+        if self._refused > MOST_REFUSED:
+            # It is no single id that is to blame.
+            return Lookup()
+        try:
+            lookup = await self._run.connector.read(
+                self._run.call, self._run.job.resource, tuple(ids)
+            )
+        except Reject as refused:
+            if refused.everything:
+                raise
+            self._refused += 1
+            log.info("lookup_refused", job_id=self._run.job.id, reason=refused.reason)
+        else:
+            self._refused = 0
+            return lookup
+        if len(ids) == 1:
+            return Lookup()
+        middle = len(ids) // 2
+        first, second = await self.of(ids[:middle]), await self.of(ids[middle:])
+        return Lookup(
+            records=first.records + second.records,
+            rejected=first.rejected + second.rejected,
+            gone=first.gone + second.gone,
+            absent=first.absent + second.absent,
+        )
+
+
+async def _postpone(run: JobRun, context: FetcherContext, ids: Sequence[str]) -> None:
+    """Let others be asked for first next time, if there are any.
+
+    It may be one of these that gets no answer.
+    """
+    job = run.job
+    async with context.database.write(lock=job.connection_id) as db:
+        if await unconfirmed.count(db, job) > len(ids):
+            await unconfirmed.postpone(db, job, ids)
+            await transitions.advance(db, job, end_run=False, told=False)
 
 
 class Sent(NamedTuple):
@@ -272,8 +342,10 @@ def _count(job: Job, emitted: Emission, positions: Mapping[int, int], *, deleted
 
 async def _close(run: JobRun, context: FetcherContext, *, rest_s: float) -> None:
     job, worked_s = run.job, clock.monotonic() - run.began
-    rest = max(rest_s, (SHARE - 1) * worked_s)
     async with context.database.write(lock=job.connection_id) as db:
+        others = await store.other_lanes_to_confirm(db, job.connection_id, job.resource)
+        # They share the connection's limits.
+        rest = max(rest_s, (SHARE * (1 + others) - 1) * worked_s)
         now = clock.now()
         times = []
         await unconfirmed.forget_found(db, job)

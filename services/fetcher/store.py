@@ -13,6 +13,7 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     insert,
     select,
     update,
@@ -26,6 +27,7 @@ from services.fetcher.tables import (
     lanes,
     outbox,
     parts,
+    seen_cursors,
     syncs,
     unclaimed,
     workers,
@@ -185,6 +187,13 @@ async def lanes_to_confirm(db: AsyncConnection, *, most: int) -> list[tuple[str,
     return [(row.connection_id, row.resource) for row in found]
 
 
+async def other_lanes_to_confirm(db: AsyncConnection, connection_id: str, resource: str) -> int:
+    """Return how many other lanes of the connection have something to ask in the background."""
+    others = (lanes.c.connection_id == connection_id) & (lanes.c.resource != resource)
+    query = select(func.count()).where(others, lanes.c.confirm_at.is_not(None))
+    return int((await db.execute(query)).scalar_one())
+
+
 async def take_confirmation(db: AsyncConnection, connection_id: str, resource: str) -> bool:
     """Clear the lane's time to ask; return False when somebody else has done so."""
     due = _lane(connection_id, resource) & (lanes.c.confirm_at <= clock.now())
@@ -194,7 +203,10 @@ async def take_confirmation(db: AsyncConnection, connection_id: str, resource: s
 async def forget_places(db: AsyncConnection, connection_id: str, resource: str) -> None:
     """Make the next load start every part of the lane from its beginning."""
     lane = (parts.c.connection_id == connection_id) & (parts.c.resource == resource)
-    await db.execute(update(parts).where(lane).values(cursor=None))
+    anew = {"cursor": None, "schema_digest": None, "begun_at": None}
+    await db.execute(update(parts).where(lane).values(anew))
+    seen = (seen_cursors.c.connection_id == connection_id) & (seen_cursors.c.resource == resource)
+    await db.execute(delete(seen_cursors).where(seen))
 
 
 async def first_time(db: AsyncConnection, sync_id: str, connection_id: str) -> bool:

@@ -38,6 +38,14 @@ from shared.db import in_array, json_array
 
 ASK_AGAIN_S: Final = 3600.0
 """Seconds before an item is asked for again. Many deletions need two answers this far apart."""
+POSTPONED_S: Final = 300.0
+"""Seconds before an item is asked for again whose lookup the provider failed to answer."""
+FRESH_S: Final = 600.0
+"""Seconds for which a refusal is taken for what the provider would say now. Items that came back
+since would be deleted on an older one."""
+CONTROLS: Final = 2
+"""Items that a walk has found, to be asked for together with those that it has not. One of them
+may be deleted meanwhile."""
 HOLD_COUNT: Final = 100
 HOLD_SHARE: Final = 5
 """Deletions of items that are merely no longer visible are held when there are more than
@@ -70,6 +78,11 @@ _ASKED: Final = (
         asked_at=bindparam("now"),
         absent_since=func.coalesce(unconfirmed.c.absent_since, bindparam("now")),
     )
+)
+_POSTPONED: Final = (
+    update(unconfirmed)
+    .where(*(unconfirmed.c[name] == bindparam(f"of_{name}") for name in _KEY))
+    .values(asked_at=bindparam("now"))
 )
 _NOTHING_LEARNED: Final = (
     update(unconfirmed)
@@ -118,13 +131,17 @@ async def add_merged(db: AsyncConnection, job: Job, merged: Sequence[Gone]) -> N
 
 async def forget_found(db: AsyncConnection, job: Job) -> None:
     """Remove from the queue what was read again since, or what readers no longer have."""
-    still = exists().where(
+    await db.execute(delete(unconfirmed).where(_lane(job), ~_not_read_since()))
+
+
+def _not_read_since() -> ColumnElement[bool]:
+    """Return the condition that readers have an item, and that nothing has read it again."""
+    return exists().where(
         known_items.c.connection_id == unconfirmed.c.connection_id,
         known_items.c.resource == unconfirmed.c.resource,
         known_items.c.id == unconfirmed.c.id,
         known_items.c.version <= unconfirmed.c.version,
     )
-    await db.execute(delete(unconfirmed).where(_lane(job), ~still))
 
 
 async def forget(db: AsyncConnection, job: Job, ids: Sequence[str]) -> None:
@@ -162,8 +179,15 @@ async def note_answers(
         await db.execute(_NOTHING_LEARNED, [{**_of(job, id_), "now": now} for id_ in unknown])
 
 
-async def control(db: AsyncConnection, job: Job, part: str | None) -> str | None:
-    """Return an item that the lane's last walk has found, in the same part if there is one."""
+async def postpone(db: AsyncConnection, job: Job, ids: Sequence[str]) -> None:
+    """Let others be asked for before these, of which the provider gave no answer."""
+    at = clock.now() - ASK_AGAIN_S + POSTPONED_S
+    if ids:
+        await db.execute(_POSTPONED, [{**_of(job, id_), "now": at} for id_ in ids])
+
+
+async def controls(db: AsyncConnection, job: Job, part: str | None) -> list[str]:
+    """Return some items that the lane's last walk has found, in the same part if there are any."""
     seen = part_rows.c.first_version <= known_items.c.version
     mine = and_(
         part_rows.c.connection_id == known_items.c.connection_id,
@@ -177,34 +201,40 @@ async def control(db: AsyncConnection, job: Job, part: str | None) -> str | None
     )
     any_seen = select(known_items.c.id).join(part_rows, mine).where(_known(job), seen, ~queued)
     for query in (any_seen.where(known_items.c.part == part), any_seen):
-        found: str | None = (await db.execute(query.limit(1))).scalar()
-        if found is not None:
+        found = list((await db.execute(query.limit(CONTROLS))).scalars())
+        if found:
             return found
-    return None
+    return []
 
 
 async def to_delete(db: AsyncConnection, job: Job) -> list[str]:
-    """Return the next ids that were refused and whose deletion is not held."""
+    """Return the next ids that were refused just now and whose deletion is not held.
+
+    What a person has confirmed may have been refused before.
+    """
     free: list[str | None] = []
     held: list[str | None] = []
     for one in await _by_part(db, job):
         (free if one.free else held).append(one.part)
-    refused = _lane(job) & unconfirmed.c.absent_since.is_not(None)
+    refused = _lane(job) & unconfirmed.c.absent_since.is_not(None) & _not_read_since()
+    fresh = unconfirmed.c.asked_at >= clock.now() - FRESH_S
     again = unconfirmed.c.asked_at - unconfirmed.c.absent_since >= ASK_AGAIN_S
-    allowed = or_(_in_parts(free), _in_parts(held) & (again | unconfirmed.c.confirmed))
+    allowed = fresh & or_(_in_parts(free), _in_parts(held) & again) | unconfirmed.c.confirmed
     query = select(unconfirmed.c.id).where(refused, allowed).order_by(unconfirmed.c.id)
     return list((await db.execute(query.limit(DELETE_AT_ONCE))).scalars())
 
 
 async def confirm(db: AsyncConnection, connection_id: str, resource: str, *, part: str) -> bool:
-    """Release the held deletions of a part; return whether there are any."""
-    held = and_(
+    """Release the deletions of a part; return whether there are any.
+
+    What the provider was not asked for yet is deleted as soon as it is refused.
+    """
+    queued = and_(
         unconfirmed.c.connection_id == connection_id,
         unconfirmed.c.resource == resource,
         unconfirmed.c.part == part,
-        unconfirmed.c.absent_since.is_not(None),
     )
-    let_go = update(unconfirmed).where(held).values(confirmed=True)
+    let_go = update(unconfirmed).where(queued).values(confirmed=True)
     return (await db.execute(let_go)).rowcount > 0
 
 

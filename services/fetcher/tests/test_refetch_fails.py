@@ -9,9 +9,9 @@ import pytest
 
 from services.fetcher.plan import plan_refetch
 from services.fetcher.tests.crashing import Fetcher
-from shared.connector import Reject
+from shared.connector import Lookup, Place, Reject, Rejected, RetryLater
 from shared.contracts.syncs import RefetchItems
-from shared.contracts.topics import ITEMS
+from shared.contracts.topics import ITEMS, dead_letters
 
 
 @pytest.fixture
@@ -56,3 +56,53 @@ async def test_what_was_to_be_read_again_when_the_account_was_disconnected_is_de
     await fetcher.connect(2, status="disconnected")
     await fetcher.run_until_over()
     assert fetcher.sent(ITEMS, since)["late-one"] == [False]
+
+
+async def test_what_a_refetch_learns_nothing_of_is_sent_by_the_next_load_though_unchanged(
+    fetcher: Fetcher,
+) -> None:
+    """Readers may have been left with an older state of it."""
+    fetcher.orchard.of_ids["apples"] = lambda _: Lookup()
+    since = len(fetcher.log.messages)
+    await ask_again(fetcher, "apples-001", "never-known")
+    await fetcher.run_until_over()
+    assert fetcher.sent(ITEMS, since) == {}
+    del fetcher.orchard.of_ids["apples"]
+    await fetcher.ask("next")
+    await fetcher.run_until_over()
+    assert fetcher.sent(ITEMS, since) == {"apples-001": [True]}
+
+
+async def test_a_record_that_cannot_be_read_again_makes_one_dead_letter(fetcher: Fetcher) -> None:
+    broken = Rejected(pointer="/results/0", reason="odd", raw=b'{"id":7}')
+    fetcher.orchard.of_ids["apples"] = lambda _: Lookup(rejected=[broken])
+    for _ in range(3):
+        await ask_again(fetcher, "apples-001")
+        await fetcher.run_until_over()
+    assert len(fetcher.log.of(dead_letters(ITEMS))) == 1
+
+
+async def test_a_refetch_that_fails_does_not_make_a_waiting_load_see_a_loop(
+    fetcher: Fetcher,
+) -> None:
+    down = [True]
+
+    def weigh(place: Place) -> None:
+        if down[0] and place.cursor is not None:
+            raise RetryLater("It is down.")
+
+    def refuse(_: tuple[str, ...]) -> Lookup:
+        raise Reject("one of these ids is malformed")
+
+    fetcher.orchard.weighs, fetcher.orchard.of_ids["apples"] = weigh, refuse
+    fetcher.orchard.ids["apples"] += ["apples-004", "apples-005", "apples-006"]
+    await fetcher.ask("waits")
+    for _ in range(3):
+        await fetcher.relay_once()
+        await fetcher.deliver()
+        await fetcher.settle()
+    assert [job.state for job in await fetcher.unfinished()] == ["waiting"]
+    await ask_again(fetcher, "apples-001")
+    down[0] = False
+    await fetcher.run_until_over()
+    assert fetcher.newest_progress()["waits", "apples"].state == "done"

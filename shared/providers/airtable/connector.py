@@ -321,11 +321,15 @@ async def _is_refused(call: Call, request: Request) -> bool:
 
 
 async def _tables_if_there(call: Call, base: str) -> list[Any] | None:
-    """Return a base's tables, None when Airtable refuses that base."""
+    """Return a base's tables, None when it is refused and no longer listed.
+
+    Raises:
+        Reject: it is refused although it is listed, so nothing can be said of what is in it.
+    """
     try:
         return await _list_tables(call, base, f"base {base}")
     except Reject as refused:
-        if refused.code not in REFUSED:
+        if refused.code not in REFUSED or await _is_listed(call, base):
             raise
         return None
 

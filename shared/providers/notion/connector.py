@@ -80,7 +80,8 @@ class NotionConnector(Uncounted):
             try:
                 one = await _one(call, resource, id_)
             except Reject as reject:
-                if reject.code != GONE:
+                # A page of which only the parent is shared is refused, one that is gone not found.
+                if reject.code not in {GONE, FORBIDDEN}:
                     raise
                 absent.append(id_)
                 continue
