@@ -97,12 +97,19 @@ async def test_a_refetch_that_fails_does_not_make_a_waiting_load_see_a_loop(
     fetcher.orchard.weighs, fetcher.orchard.of_ids["apples"] = weigh, refuse
     fetcher.orchard.ids["apples"] += ["apples-004", "apples-005", "apples-006"]
     await fetcher.ask("waits")
-    for _ in range(3):
-        await fetcher.relay_once()
-        await fetcher.deliver()
-        await fetcher.settle()
+    await delivered(fetcher)
     assert [job.state for job in await fetcher.unfinished()] == ["waiting"]
     await ask_again(fetcher, "apples-001")
+    await delivered(fetcher)
+    assert [job.kind for job in await fetcher.unfinished()] == ["load"]
     down[0] = False
     await fetcher.run_until_over()
     assert fetcher.newest_progress()["waits", "apples"].state == "done"
+
+
+async def delivered(fetcher: Fetcher) -> None:
+    """Run what is due now, and let no time pass."""
+    for _ in range(4):
+        await fetcher.relay_once()
+        await fetcher.deliver()
+        await fetcher.settle()
