@@ -175,7 +175,13 @@ async def item_counts(db: AsyncConnection, connection_id: str) -> dict[str, int]
 
 
 async def save_end(db: AsyncConnection, body: JobProgress) -> None:
-    """Keep when the resource of an ended job was last read completely, and what is stale of it."""
+    """Keep when the resource of an ended job was last read completely, and what is stale of it.
+
+    Nothing of a disconnected account is stale: it is all deleted. Its jobs may end after that.
+    """
+    status = await db.scalar(select(connections.c.status).where(connections.c.id == body.connection_id))
+    if status == "disconnected":
+        return
     done = body.state == "done"
     left = None if done else left_stale(body)
     row = {

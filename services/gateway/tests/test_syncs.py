@@ -164,6 +164,21 @@ async def test_nothing_of_a_disconnected_account_is_stale(api: Gateway) -> None:
     assert shown["stale"] == []
 
 
+async def test_a_job_that_ends_after_the_disconnect_makes_nothing_stale(api: Gateway) -> None:
+    connection = await api.connect("airtable", user="leaves while it syncs")
+    asked = await api.http.post(
+        f"/v1/connections/{connection.id}/syncs", json={"resources": ["records"]}
+    )
+    id_ = asked.json()["id"]
+    gone = msgspec.structs.replace(connection, status="disconnected", version=99)
+    await api.tell("Disconnected", gone)
+    path = f"/v1/connections/{connection.id}"
+    await api.until(path, lambda one: one["status"] == "disconnected")
+    await api.progress(id_, connection, "records", step=9, **REFUSED)
+    await api.until(f"/v1/syncs/{id_}", lambda sync: sync["state"] in FINAL)
+    assert await stale(api, path) == []
+
+
 async def test_an_order_for_a_part_that_the_newest_receipt_does_not_name_is_refused(
     api: Gateway,
 ) -> None:
