@@ -188,17 +188,19 @@ def _record(
     made = EPOCH + timedelta(minutes=number * 7 + rng.randrange(7), seconds=rng.randrange(60))
     at = at or made.strftime("%Y-%m-%dT%H:%M:%S.000Z")
     cells = _cells(table, BLUEPRINTS[table.body["blueprint"]], number, rng)
-    changed = _fields_of(table, "lastModifiedTime")
-    cells |= dict.fromkeys([*_fields_of(table, "createdTime"), *changed], at)
-    return SandboxRow(
-        id=f"{table.id}/{new_id(rng, 'rec')}",
-        created=at,
-        modified="",
-        body={"fields": cells, "text": table.body["text"], "changed": changed},
-    )
+    return new_record(table, f"{table.id}/{new_id(rng, 'rec')}", cells, at=at)
 
 
-def _fields_of(table: SandboxRow, type_: str) -> list[str]:
+def new_record(table: SandboxRow, id_: str, cells: dict[str, Any], *, at: str) -> SandboxRow:
+    """Return a record, with its own times in the columns that tell them."""
+    changed = fields_of(table, "lastModifiedTime")
+    cells = cells | dict.fromkeys([*fields_of(table, "createdTime"), *changed], at)
+    body = {"fields": cells, "text": table.body["text"], "changed": changed}
+    return SandboxRow(id=id_, created=at, modified="", body=body)
+
+
+def fields_of(table: SandboxRow, type_: str) -> list[str]:
+    """Return the ids of a table's fields of one type."""
     return [field["id"] for field in table.body["fields"] if field["type"] == type_]
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from deploy.sandbox.providers.airtable.files import Signed
 from deploy.sandbox.providers.airtable.query import ListQuery
 from deploy.sandbox.providers.airtable.responses import invalid
 from deploy.sandbox.world import SandboxRow
+
+COMPUTED: Final = {
+    *("aiText", "autoNumber", "button", "count", "createdBy", "createdTime"),
+    *("externalSyncSource", "formula", "lastModifiedBy", "lastModifiedTime"),
+    *("manualSort", "multipleLookupValues", "rollup"),
+}
+"""The types of fields whose cells nobody writes."""
 
 
 class Fields:
@@ -16,6 +23,7 @@ class Fields:
     def __init__(self, table: SandboxRow) -> None:
         self.names: dict[str, str] = {field["id"]: field["name"] for field in table.body["fields"]}
         self._ids = {name: id_ for id_, name in self.names.items()}
+        self.computed = {field["id"] for field in table.body["fields"] if field["type"] in COMPUTED}
 
     def id(self, name_or_id: str) -> str:
         found = self._ids.get(name_or_id, name_or_id)

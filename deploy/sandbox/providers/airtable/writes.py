@@ -10,7 +10,7 @@ from litestar import Response, delete, patch, post, put
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath
 
-from deploy.sandbox.providers.airtable.data import ALPHABET, filled
+from deploy.sandbox.providers.airtable.data import ALPHABET, filled, new_record
 from deploy.sandbox.providers.airtable.files import Signed, signed_for
 from deploy.sandbox.providers.airtable.query import ListQuery
 from deploy.sandbox.providers.airtable.records import record_row
@@ -126,7 +126,14 @@ def _few(count: int) -> None:
 
 
 def _cells(fields: Fields, given: dict[str, Any]) -> dict[str, Any]:
-    return {fields.id(name): value for name, value in given.items()}
+    """Return field id → value of what a caller writes."""
+    cells = {fields.id(name): value for name, value in given.items()}
+    for id_ in sorted(cells.keys() & fields.computed):
+        raise invalid(
+            f'Field "{fields.names[id_]}" cannot accept a value because the field is computed',
+            "INVALID_VALUE_FOR_COLUMN",
+        )
+    return cells
 
 
 def _created(
@@ -143,11 +150,7 @@ def _created(
             id_: value for id_, value in _cells(fields, change.fields).items() if filled(value)
         }
         id_ = f"{table.id}/rec{''.join(secrets.choice(ALPHABET) for _ in range(14))}"
-        rows.append(
-            SandboxRow(
-                id=id_, created=at, modified="", body={"fields": cells, "text": table.body["text"]}
-            )
-        )
+        rows.append(new_record(table, id_, cells, at=at))
     world.save(caller.account.id, "records", rows)
     made = _shown(rows, changes, fields, signed_for(world, caller))
     return {"records": made} if changes.records is not None else made[0]
@@ -158,13 +161,15 @@ def _updated(
 ) -> dict[str, Any]:
     several = changes.records or []
     _few(len(several))
-    fields, rows = Fields(table), []
+    fields, rows, at = Fields(table), [], f"{world.clock.iso()[:19]}.000Z"
     for change in several:
         row = record_row(world, caller, table, change.id)
-        before = {} if clear else row.body["fields"]
+        kept = fields.computed if clear else fields.names.keys()
+        before = {id_: value for id_, value in row.body["fields"].items() if id_ in kept}
+        changed = dict.fromkeys(row.body.get("changed", ()), at)
         cells = {
             id_: value
-            for id_, value in (before | _cells(fields, change.fields)).items()
+            for id_, value in (before | _cells(fields, change.fields) | changed).items()
             if filled(value)
         }
         rows.append(msgspec.structs.replace(row, body=row.body | {"fields": cells}))

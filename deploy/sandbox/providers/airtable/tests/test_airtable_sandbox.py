@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from deploy.sandbox.providers.airtable import SIMULATED
+from deploy.sandbox.providers.airtable.data import fields_of
 from deploy.sandbox.providers.airtable.tests.serving import (
     CLIENT,
     STATE,
@@ -481,3 +482,30 @@ def test_a_row_tells_in_its_own_columns_when_it_was_made_and_changed(
     world.mutate(account, "records", create=0, update=[row.id], archive=0)
     cells = world.rows(account, "records")[row.id].body["fields"]
     assert cells[made] == row.created < cells[changed]
+
+
+def test_computed_cells_are_written_by_nobody_and_survive_a_replacement(
+    standing: tuple[World, str],
+) -> None:
+    world, url = standing
+    account = world.simulated.default.id
+    table = next(
+        row for row in world.rows(account, "tables").values() if fields_of(row, "createdTime")
+    )
+    (made,), (changed,) = fields_of(table, "createdTime"), fields_of(table, "lastModifiedTime")
+    row = next(one for one in world.rows(account, "records").values() if made in one.body["fields"])
+    token = access_token(url, scope="data.records:read data.records:write")
+    one = {"id": row.id.rpartition("/")[2], "fields": {changed: "2020-01-01T00:00:00.000Z"}}
+    path = f"{url}/v0/{table.id}"
+    refused = httpx.patch(path, json={"records": [one]}, headers=bearer(token))
+    assert kind(refused) == (422, "INVALID_VALUE_FOR_COLUMN")
+    world.clock.advance(100)
+    replaced = httpx.put(path, json={"records": [{**one, "fields": {}}]}, headers=bearer(token))
+    assert replaced.status_code == 200
+    cells = world.rows(account, "records")[row.id].body["fields"]
+    assert cells[made] == row.created < cells[changed]
+    new = httpx.post(path, json={"fields": {}}, headers=bearer(token)).json()
+    (record,) = [
+        one for id_, one in world.rows(account, "records").items() if id_.endswith(new["id"])
+    ]
+    assert record.body["fields"] == {made: record.created, changed: record.created}
