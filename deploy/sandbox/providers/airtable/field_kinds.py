@@ -23,6 +23,7 @@ SHOWN: Final = {
     "timeFormat": {"name": "24hour", "format": "HH:mm"},
     "timeZone": "utc",
 }
+ATTACHMENTS: Final = {"type": "multipleAttachments", "options": {"isReversed": False}}
 DATE_TIME: Final = {"type": "dateTime", "options": SHOWN}
 
 
@@ -42,6 +43,13 @@ def _links(rng: Random, _: int) -> list[str]:
 def _looked_up(rng: Random, _: int) -> list[Any]:
     """Return values that are lists themselves, as with a lookup of another lookup."""
     return [[rng.choice(TOWN), rng.choice(TOWN)], [], [rng.choice(ERRORS)]][: rng.randrange(4)]
+
+
+def _photos(rng: Random, number: int) -> list[Any]:
+    """Return attachments in a list of a list. Each gets a link when it is shown."""
+    id_ = f"att{rng.getrandbits(56):014x}"
+    photo = {"id": id_, "url": "", "filename": f"part-{number}.png", "size": 9_120}
+    return [[{**photo, "type": "image/png"}]]
 
 
 def _total(rng: Random, _: int) -> Any:
@@ -99,6 +107,13 @@ KINDS: Final = (
         _looked_up,
         isValid=True,
         result={"type": "multipleLookupValues", "options": {"result": {"type": "singleLineText"}}},
+    ),
+    _column(
+        "Photos of parts",
+        "multipleLookupValues",
+        _photos,
+        isValid=True,
+        result={"type": "multipleLookupValues", "options": {"result": ATTACHMENTS}},
     ),
     _column("Total", "rollup", _total, isValid=True, result={"type": "number"}),
     _column("How many", "count", lambda rng, _: rng.randrange(1, 9), isValid=True),

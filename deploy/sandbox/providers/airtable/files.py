@@ -29,9 +29,12 @@ def signed_for(world: World, caller: ApiCaller) -> Signed:
     until = int((world.clock.now() + LIFETIME_S) * 1000)
 
     def signed(cell: Any) -> Any:
-        return [attachment(value) for value in cell] if isinstance(cell, list) else cell
+        return list(map(attachment, cell)) if isinstance(cell, list) else cell
 
     def attachment(value: Any) -> Any:
+        # A lookup of lookups is a list of lists.
+        if isinstance(value, list):
+            return signed(value)
         if not isinstance(value, dict) or "url" not in value:
             return value
         path = f"{until}/{token_hex(8)}/{value['id']}"
