@@ -85,9 +85,9 @@ class Callback(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class CallbackResult(msgspec.Struct, frozen=True, kw_only=True):
     """The outcome of a callback: either ``connection`` or ``error`` is set.
 
-    ``flow`` is None when the state belongs to no live flow. An error beside a connected flow means
-    that the browser that finished it has come back. ``event`` is the kind that was
-    published (``Connected`` or ``Recovered``).
+    ``flow`` is None when the state belongs to no live flow. An error beside a flow that has not
+    failed means that the browser which finished it, or is finishing it, has come back. ``event`` is
+    the kind that was published (``Connected`` or ``Recovered``).
     """
 
     flow: Flow | None

@@ -59,12 +59,12 @@ log = structlog.get_logger()
 
 
 class _Failed(Exception):
-    """Carry what to answer; ``connected`` is the flow if its own browser has come back."""
+    """Carry what to answer; ``spent`` is the flow if its own browser has come back to it."""
 
-    def __init__(self, error: ErrorBody, *, connected: FlowRow | None = None) -> None:
+    def __init__(self, error: ErrorBody, *, spent: FlowRow | None = None) -> None:
         super().__init__(error.code)
         self.error = error
-        self.connected = connected
+        self.spent = spent
 
 
 async def finish_flow(callback: Callback, *, context: AuthContext) -> CallbackResult:
@@ -83,8 +83,8 @@ async def finish_flow(callback: Callback, *, context: AuthContext) -> CallbackRe
             )
             await store.complete_flow(db, flow.id, connection.id)
     except _Failed as failed:
-        if failed.connected is not None:
-            shown = await get_flow(failed.connected.id, context=context)
+        if failed.spent is not None:
+            shown = await get_flow(failed.spent.id, context=context)
             return CallbackResult(flow=shown, error=failed.error)
         return await _failure(failed.error, flow, context)
     log.info(
@@ -129,14 +129,17 @@ async def _take(callback: Callback, context: AuthContext) -> FlowRow:
         if not await store.spend_flow(db, flow, now=now, finish_by=now + FINISH_S):
             too_late = not flow.used and flow.expires_at <= now
             code = "flow_expired" if too_late else "state_invalid"
-            raise _Failed(problem(code), connected=await _still_connected(db, flow))
+            raise _Failed(problem(code), spent=await _to_show(db, flow))
     return flow
 
 
-async def _still_connected(db: AsyncConnection, flow: FlowRow) -> FlowRow | None:
-    """Return a flow that has led to a connection, None if that was disconnected since."""
+async def _to_show(db: AsyncConnection, flow: FlowRow) -> FlowRow | None:
+    """Return a spent flow if it is being finished, or has led to a connection that is still there.
+
+    None stands for any other.
+    """
     if flow.connection_id is None:
-        return None
+        return flow if flow.used and flow.status == "pending" else None
     connection = await store.get_connection(db, flow.connection_id)
     gone = connection is None or connection.status == "disconnected"
     return None if gone else flow

@@ -75,6 +75,23 @@ async def test_T01_the_browser_that_finished_a_flow_is_told_so_and_nothing_is_ex
     assert auth.fake.seen["authorization_code"] == 1
 
 
+async def test_the_browser_that_is_finishing_a_flow_is_told_that_it_is_not_over(
+    auth: Auth,
+) -> None:
+    callback = await auth.come_back(await auth.start())
+    (flow_id,) = callback.cookies
+    async with auth.context.database.write() as db:
+        await db.exec_driver_sql("UPDATE flows SET used = 1")
+    again = await auth.finish(callback)
+    assert again.flow is not None
+    assert (code_of(again), again.flow.flow_id, again.flow.status) == (
+        "state_invalid",
+        flow_id,
+        "pending",
+    )
+    assert auth.fake.seen["authorization_code"] == 0
+
+
 async def test_T02_another_browser_cannot_finish_a_flow_and_cannot_spend_it(auth: Auth) -> None:
     callback = await auth.come_back(await auth.start())
     flow_id = next(iter(callback.cookies))

@@ -140,7 +140,7 @@ class Finished(msgspec.Struct, frozen=True, kw_only=True):
     """The end of a flow: either ``connection`` or ``error`` is set.
 
     ``return_url`` already carries the flow's id, and nothing else is added. A browser that comes
-    back once more gets an ``error`` with a ``flow`` that is connected.
+    back once more gets an ``error`` with a ``flow`` that is connected, or still pending.
     """
 
     flow: Flow | None = None
@@ -168,7 +168,7 @@ async def finish_connect(
     async with context.database.write(lock=READ_MODEL) as db:
         if result.connection is not None:
             await apply_connection(db, result.connection, provider=configured.provider)
-        if result.flow is not None:
+        if result.flow is not None and result.flow.status != "pending":
             # After a failure too: whoever waits for this consent must not wait any longer.
             await connections.forget_flow(db, result.flow.flow_id)
     context.watch.changed()
@@ -177,15 +177,15 @@ async def finish_connect(
 
 def _finished(result: CallbackResult, context: GatewayContext) -> Finished:
     flow = result.flow
-    # The cookie of a flow that is connected stays as long as it lives: a reload of the last page
-    # then says that it is.
-    spent = flow is not None and flow.status != "connected"
+    # The cookie of a flow that has not failed stays as long as it lives: a reload of the last page
+    # then says how it went.
+    failed = flow is not None and flow.status == "failed"
     return Finished(
         flow=flow,
         connection=result.connection,
         error=result.error,
         return_url=with_flow(flow.return_url, flow.flow_id) if flow and flow.return_url else None,
-        cookie=dropped_cookie(flow.flow_id, context=context) if flow and spent else None,
+        cookie=dropped_cookie(flow.flow_id, context=context) if flow and failed else None,
     )
 
 

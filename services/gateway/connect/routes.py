@@ -23,7 +23,7 @@ from services.gateway.context import InjectedContext
 from services.gateway.http.error_codes import CONSENT_ERRORS, ERROR_CODES
 from services.gateway.http.fields import NAMED, URL, FlowId, KnownProvider
 from services.gateway.http.operations import JSON, Answer, Link
-from services.gateway.http.pages import already_connected, close_window, explain, wants_json
+from services.gateway.http.pages import came_back, close_window, explain, wants_json
 from services.gateway.http.problems import answer
 from services.gateway.http.validation import AnyRequest, missing_field
 from shared.contracts.auth import FlowStatus
@@ -269,8 +269,8 @@ def _failed(request: AnyRequest, finished: Finished) -> Response[Any]:
     code, detail = (finished.error.code, finished.error.detail) if finished.error else ("", "")
     if wants_json(request):
         return answer(request, 400, code=code, detail=detail)
-    if finished.flow and finished.flow.status == "connected":
-        return already_connected(back=finished.return_url)
+    if finished.flow and finished.flow.status != "failed":
+        return came_back(connected=finished.flow.status == "connected", back=finished.return_url)
     return explain(
         400, detail, back=finished.return_url, popup=True, declined=code == "access_denied"
     )

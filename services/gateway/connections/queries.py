@@ -179,7 +179,9 @@ async def save_end(db: AsyncConnection, body: JobProgress) -> None:
 
     Nothing of a disconnected account is stale: it is all deleted. Its jobs may end after that.
     """
-    status = await db.scalar(select(connections.c.status).where(connections.c.id == body.connection_id))
+    status = await db.scalar(
+        select(connections.c.status).where(connections.c.id == body.connection_id)
+    )
     if status == "disconnected":
         return
     done = body.state == "done"

@@ -126,13 +126,16 @@ def explain(
     return _page(status, title, detail, back=back, popup=popup, line=line, headers=headers)
 
 
-def already_connected(*, back: str | None) -> Response[bytes]:
+def came_back(*, connected: bool, back: str | None) -> Response[bytes]:
     """Return the page for a browser that comes back to the end of its consent.
 
     Nothing was done again, so its status is that of a refusal.
     """
-    detail = "This account is already connected. You can close this window."
-    return _page(400, "Already connected", detail, back=back, popup=True)
+    if connected:
+        detail = "This account is already connected. You can close this window."
+        return _page(400, "Already connected", detail, back=back, popup=True)
+    detail = "This takes a few seconds. Reload the page to see how it went."
+    return _page(400, "Still connecting", detail, back=back, popup=True)
 
 
 def _page(

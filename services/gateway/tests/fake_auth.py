@@ -26,6 +26,8 @@ class FakeAuth:
     def __init__(self, secret: SecretStr) -> None:
         self._secret = secret
         self.public_url = ""
+        self.finishing: set[str] = set()
+        """Ids of flows whose codes are being exchanged just now."""
         self.flows: dict[str, Flow] = {}
         self.states: dict[str, str] = {}
         self.cookies: dict[str, str] = {}
@@ -99,7 +101,7 @@ class FakeAuth:
         id_ = self.states.get(callback.params.get("state", ""), "")
         flow = self.flows.get(id_)
         own = flow is not None and callback.cookies.get(id_) == self.cookies[id_]
-        if flow is not None and flow.status == "connected" and own:
+        if flow is not None and (flow.status == "connected" or id_ in self.finishing) and own:
             error = ErrorBody(code="state_invalid", detail="This link was used already.")
             return CallbackResult(flow=flow, error=error)
         if flow is None or flow.provider != callback.provider or flow.status != "pending":

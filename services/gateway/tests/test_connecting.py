@@ -156,6 +156,17 @@ async def test_T01_a_callback_that_was_used_is_refused_the_second_time(api: Gate
     assert (stranger.status_code, "<h1>That did not work</h1>" in stranger.text) == (400, True)
 
 
+async def test_a_reload_while_the_code_is_exchanged_says_that_it_takes_a_while(
+    api: Gateway,
+) -> None:
+    flow = await start(api)
+    api.auth.finishing.add(flow)
+    page = await api.come_back(flow, "notion", code="one")
+    assert (page.status_code, "<h1>Still connecting</h1>" in page.text) == (400, True)
+    assert "set-cookie" not in page.headers
+    assert (await api.http.get(f"/v1/connect/{flow}")).json() == {"status": "pending"}
+
+
 async def test_the_cookie_of_a_consent_that_failed_is_dropped(api: Gateway) -> None:
     flow = await start(api)
     back = await api.come_back(flow, "notion", error="access_denied")
