@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import known_items, store, unconfirmed
+from services.fetcher import known_items, stale, store, unconfirmed
 from services.fetcher.context import FetcherContext, LaneRun
 from services.fetcher.emit import tombstone
 from services.fetcher.jobs import queries, transitions
@@ -33,10 +33,18 @@ async def plan_removal(db: AsyncConnection, order: RemovePart) -> None:
 
 
 async def remove(run: LaneRun, context: FetcherContext) -> None:
-    """Delete the next chunk of a part, or close the job when nothing is left."""
+    """Delete the next chunk of a part, or close the job when nothing is left.
+
+    Nothing more is deleted once a walk has read the part completely.
+    """
     job, at = run.job, run.next_version()
     part: str = (job.cursor or {"part": ""})["part"]
     async with context.database.write(lock=job.connection_id) as db:
+        if not await stale.is_stale(db, job, part):
+            await transitions.finish(db, job, "done")
+            return
+        # Behind the part's place, what is deleted here would be missing.
+        await stale.begin_anew(db, job, part)
         ids = await known_items.of_part(db, job.connection_id, job.resource, part)
         await queries.record_pending(db, job, tuple(ids))
     sent = await context.producer.send_all(

@@ -206,6 +206,11 @@ async def test_a_person_lets_held_deletions_go(fetcher: Fetcher) -> None:
 
 
 async def test_a_person_removes_what_was_read_of_a_part(fetcher: Fetcher) -> None:
+    def refused(_: object) -> Page:
+        raise Reject("You may not read this.", code="forbidden")
+
+    fetcher.orchard.script["apples"] = refused
+    assert (await loaded(fetcher, "refused"))["apples"].state != "done"
     order = RemovePart(connection_id="conn", resource="apples", part="apples")
     async with fetcher.database.write(lock="conn") as db:
         await plan_removal(db, order)
@@ -213,6 +218,7 @@ async def test_a_person_removes_what_was_read_of_a_part(fetcher: Fetcher) -> Non
     assert set(tombstones(fetcher).values()) == {("removed", None)}
     assert fetcher.log.live_items()["apples"] == {}
     assert len(fetcher.log.live_items()["pears"]) == 4
+    del fetcher.orchard.script["apples"]
     assert (await receipt(fetcher, "back")).emitted == MANY
 
 

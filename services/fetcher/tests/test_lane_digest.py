@@ -7,13 +7,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from pathlib import Path
 
 import pytest
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 
 from services.fetcher import known_items
 from services.fetcher.jobs.queries import Job
 from services.fetcher.orders import plan_removal
 from services.fetcher.tables import known_items as items
-from services.fetcher.tables import lanes
+from services.fetcher.tables import lanes, parts
 from services.fetcher.tests.crashing import Fetcher
 from services.fetcher.tests.test_walks import apple, loaded
 from shared.connector import Gone, Lookup, Page
@@ -72,6 +72,7 @@ async def disconnection(fetcher: Fetcher) -> None:
 
 async def removal(fetcher: Fetcher) -> None:
     async with fetcher.database.write(lock="conn") as db:
+        await db.execute(update(parts).values(outcome="failed"))
         order = RemovePart(connection_id="conn", resource="apples", part="apples")
         await plan_removal(db, order)
 
