@@ -125,12 +125,23 @@ async def _is_compared(db: AsyncConnection, run: JobRun) -> bool:
     if await parts.not_whole(db, job):
         name = run.runtime.provider.name
         reconciled, reason = False, f"Not all could be read, so {name}'s count says nothing."
-    elif job.expected is not None and await read_of_counted(db, job) >= job.expected:
+    elif job.expected is not None and await covers(db, job, job.expected):
         reconciled = True
     job.receipt = msgspec.structs.replace(
         told, counted_before=job.expected, reconciled=reconciled, unreconciled_reason=reason
     )
     return reconciled is not None
+
+
+async def covers(db: AsyncConnection, job: Job, counted: int) -> bool:
+    """Return True if so many were read that nothing of what was counted can be missing.
+
+    If the walk went on from an earlier one, their number does not tell: what that one had read may
+    have been archived since.
+    """
+    if await parts.floor(db, job) < (job.first_version or 0):
+        return False
+    return await read_of_counted(db, job) >= counted
 
 
 async def read_of_counted(db: AsyncConnection, job: Job) -> int:

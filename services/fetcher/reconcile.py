@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.fetcher import known_items, parts, unconfirmed
 from services.fetcher.confirm import CHUNK, record_found, send_found
 from services.fetcher.context import FetcherContext, JobRun
-from services.fetcher.finish import STAGE, close, read_of_counted
+from services.fetcher.finish import STAGE, close, covers, read_of_counted
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.queries import Job
 from shared import clock
@@ -61,7 +61,8 @@ class IdSearch(msgspec.Struct, kw_only=True, omit_defaults=True):
     ``bounds`` are those of the ranges left to search, which lie side by side: the first range is
     from the first bound to the second one. ``asked`` counts the ids that were read, ``unexplained``
     the objects that were counted, but neither read nor refused. ``since`` is when the walk was
-    over, in epoch seconds.
+    over, ``failing_since`` when the provider began not to answer, in epoch seconds. ``listed_all``
+    is True once the ids of all objects were listed.
     """
 
     since: float
@@ -70,6 +71,8 @@ class IdSearch(msgspec.Struct, kw_only=True, omit_defaults=True):
     steps: int = 0
     asked: int = 0
     unexplained: int = 0
+    failing_since: float | None = None
+    listed_all: bool = False
 
     @property
     def span(self) -> Span:
@@ -101,7 +104,7 @@ async def reconcile(run: JobRun, context: FetcherContext) -> None:
 
 async def _step(run: JobRun, context: FetcherContext) -> None:
     job = run.job
-    search = msgspec.convert((job.cursor or {})[STAGE], IdSearch)
+    search = _search(job)
     if job.receipt.counted_after is None:
         await _count_again(run, context, search)
     elif search.over:
@@ -132,7 +135,7 @@ async def _count_again(run: JobRun, context: FetcherContext, search: IdSearch) -
         return
     job.receipt = msgspec.structs.replace(job.receipt, counted_after=total)
     async with context.database.read() as db:
-        covered = await read_of_counted(db, job) >= _counted(job)
+        covered = await covers(db, job, _counted(job))
     # What was read and has been archived since may make up for what was not. Where a list of all
     # ids costs next to nothing, it tells.
     if covered and (job.expected is None or not _better_listed(total, missing=1)):
@@ -185,7 +188,7 @@ async def _read(
     run: JobRun, context: FetcherContext, search: IdSearch, listing: IdListing, ids: tuple[str, ...]
 ) -> None:
     job, at = run.job, run.next_version()
-    lookup = await _looked_up(run, ids)
+    lookup = await _looked_up(run, context, ids)
     there = {record.id for record in lookup.records}
     ghosts = {*(one.id for one in lookup.gone), *lookup.absent} & set(ids) - there
     silent = max(0, len(set(ids) - there - ghosts) - len(lookup.rejected))
@@ -202,15 +205,27 @@ async def _read(
         await _write(db, run, search)
 
 
-async def _looked_up(run: JobRun, ids: tuple[str, ...]) -> Lookup:
-    """Ask for these objects by id. If all of them are refused together, nothing is learned."""
+async def _looked_up(run: JobRun, context: FetcherContext, ids: tuple[str, ...]) -> Lookup:
+    """Ask for these objects by id, and for one that exists: refusals are believed beside a record.
+
+    If all of them are refused together, nothing is learned.
+    """
+    job = run.job
     if not ids:
         return Lookup()
+    first, *_ = run.connector.parts(job.resource)
+    async with context.database.read() as db:
+        control = await unconfirmed.control(db, job, first.id)
     try:
-        return await run.connector.read(run.call, run.job.resource, ids)
+        asked = ids if control is None else (*ids, control)
+        lookup = await run.connector.read(run.call, job.resource, asked)
     except Reject as refused:
-        log.info("counted_not_read", job_id=run.job.id, reason=refused.reason)
+        log.info("counted_not_read", job_id=job.id, reason=refused.reason)
         return Lookup()
+    # The walk has already read and counted the control item.
+    records = [record for record in lookup.records if record.id != control]
+    absent = lookup.absent if lookup.records else []
+    return msgspec.structs.replace(lookup, records=records, absent=absent)
 
 
 async def _leave(
@@ -223,6 +238,7 @@ async def _leave(
         # Some may have been archived since the range was counted.
         total = await run.connector.count(run.call, run.job.resource, search.span)
         search.unexplained += max(0, (total or 0) - explained)
+    search.listed_all |= search.span == Span("0")
     search.leave_range()
     await _save(run, context, search)
 
@@ -259,10 +275,25 @@ async def _unread(db: AsyncConnection, job: Job, ids: Sequence[str]) -> list[str
     return [id_ for id_ in ids if id_ not in known or known[id_].version < floor]
 
 
+def _search(job: Job) -> IdSearch:
+    return msgspec.convert((job.cursor or {})[STAGE], IdSearch)
+
+
+def _keep(job: Job, search: IdSearch) -> None:
+    """Put the search into the job, which is saved when it advances or waits."""
+    job.cursor = {**(job.cursor or {}), STAGE: msgspec.to_builtins(search)}
+
+
 def _out_of_patience(job: Job, context: FetcherContext) -> bool:
-    since = clock.now() if job.failing_since is None else job.failing_since
+    """Note that the provider did not answer; return True if it has not for too long.
+
+    Waits that it asks for count too. Those move the job's own ``failing_since`` forward.
+    """
+    search, now = _search(job), clock.now()
+    search.failing_since = search.failing_since or now
+    _keep(job, search)
     # Half of it, because the job fails when all of it is over.
-    return clock.now() - since >= min(PATIENCE_S, context.give_up_after_s / 2)
+    return now - search.failing_since >= min(PATIENCE_S, context.give_up_after_s / 2)
 
 
 async def _without_count(run: JobRun, context: FetcherContext, why: str) -> None:
@@ -275,14 +306,37 @@ async def _end(run: JobRun, context: FetcherContext, search: IdSearch) -> None:
     if search.unexplained:
         what = f"{search.unexplained} of them could neither be read nor ruled out"
         await _missing(run, context, what)
-    else:
+    elif search.listed_all or await _left(run.job, context) <= 0:
         await _close(run, context, reconciled=True)
+    else:
+        await _list_all(run, context, search)
+
+
+async def _list_all(run: JobRun, context: FetcherContext, search: IdSearch) -> None:
+    """List all ids: in each range, something younger than the walk made up for what is missing."""
+    job, whole = run.job, Span("0")
+    total = await run.connector.count(run.call, job.resource, whole)
+    if total is None:
+        await _without_count(run, context, "does not say which objects are missing")
+    elif -(-total // LISTED) > MOST_STEPS - search.steps:
+        left = await _left(job, context)
+        await _missing(run, context, f"{left} of them are missing, and it has too many to list all")
+    else:
+        search.bounds = [whole.first, whole.end]
+        search.listing = IdListing(at=whole.first, total=total)
+        # Ghosts that were found are in this list too.
+        job.receipt = msgspec.structs.replace(job.receipt, ghosts=0)
+        await _save(run, context, search)
+
+
+async def _left(job: Job, context: FetcherContext) -> int:
+    """Return how many objects were counted, but neither read nor found to be ghosts."""
+    async with context.database.read() as db:
+        return _counted(job) - await read_of_counted(db, job) - (job.receipt.ghosts or 0)
 
 
 async def _too_many(run: JobRun, context: FetcherContext) -> None:
-    async with context.database.read() as db:
-        read = await read_of_counted(db, run.job) + (run.job.receipt.ghosts or 0)
-    left = max(1, _counted(run.job) - read)
+    left = max(1, await _left(run.job, context))
     await _missing(run, context, f"{left} of them are missing, too many to look for one by one")
 
 
@@ -317,7 +371,7 @@ async def _save(run: JobRun, context: FetcherContext, search: IdSearch) -> None:
 
 async def _write(db: AsyncConnection, run: JobRun, search: IdSearch) -> None:
     job = run.job
-    search.steps += 1
-    job.cursor = {**(job.cursor or {}), STAGE: msgspec.to_builtins(search)}
+    search.steps, search.failing_since = search.steps + 1, None
+    _keep(job, search)
     job.attempts, job.failing_since = 0, None
     await transitions.advance(db, job, end_run=run.ends, told=run.worth_telling())
