@@ -14,7 +14,16 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import confirm, known_items, parts, store, truncated, unconfirmed, unreached
+from services.fetcher import (
+    confirm,
+    known_items,
+    parts,
+    stale,
+    store,
+    truncated,
+    unconfirmed,
+    unreached,
+)
 from services.fetcher.complete import complete_some
 from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs import queries, transitions
@@ -185,8 +194,8 @@ async def close(db: AsyncConnection, run: JobRun, error: JobError | None = None)
         await store.lane_loaded(db, job.connection_id, job.resource, loaded=True)
     await _ask_later(db, job, unconfirmed=left)
     await transitions.finish(db, job, _outcome(error, failed=failed), error)
-    if error is None and begun_at is not None and clock.now() - begun_at > OLD_S:
-        await _follow_up(db, job)
+    if not failed:
+        await _follow_up(db, job, whole=not flawed)
 
 
 async def _ask_later(db: AsyncConnection, job: Job, *, unconfirmed: int) -> None:
@@ -197,12 +206,15 @@ async def _ask_later(db: AsyncConnection, job: Job, *, unconfirmed: int) -> None
     await store.confirm_at(db, job.connection_id, job.resource, at)
 
 
-async def _follow_up(db: AsyncConnection, job: Job) -> None:
-    """Create a background load of the lane, unless ``job`` is one itself.
+async def _follow_up(db: AsyncConnection, job: Job, *, whole: bool) -> None:
+    """Create a background load of the lane if a page is old, unless ``job`` is one itself.
 
-    Otherwise an account that takes longer than ``OLD_S`` would be read without end.
+    Otherwise an account that takes longer than ``OLD_S``, or of which a part is refused for good,
+    would be read without end.
     """
-    if await queries.has_sync(db, job):
+    oldest = await (parts.oldest_page_at if whole else stale.oldest_read_again)(db, job)
+    old = oldest is not None and clock.now() - oldest > OLD_S
+    if old and await queries.has_sync(db, job):
         again = new_job(job.connection_id, job.resource, job.generation, background=True)
         await transitions.create(db, again)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import ColumnElement, delete, select, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher.jobs.queries import Job
@@ -26,6 +26,17 @@ async def begin_anew(db: AsyncConnection, job: Job, part: str) -> None:
     await db.execute(update(parts).where(_is(part, job)).values(place))
     mine = of_lane(seen_cursors, job) & (seen_cursors.c.part == part)
     await db.execute(delete(seen_cursors).where(mine))
+
+
+async def oldest_read_again(db: AsyncConnection, job: Job) -> float | None:
+    """Return the time of the oldest page of the job's walk that the next walk reads again.
+
+    It reads no pages of a failed part again, but goes on from its place.
+    """
+    read_again = of_lane(parts, job) & (parts.c.job_id == job.id)
+    read_again &= parts.c.outcome.in_(("done", "incomplete"))
+    found: float | None = await db.scalar(select(func.min(parts.c.begun_at)).where(read_again))
+    return found
 
 
 def _is(part: str, job: Job) -> ColumnElement[bool]:

@@ -236,6 +236,20 @@ async def test_a_walk_with_a_page_older_than_an_hour_is_followed_by_one_in_the_b
     assert as_of((await loaded(fetcher, "whole"))["apples"]) > begun_at + timedelta(hours=1)
 
 
+async def test_an_incomplete_walk_with_an_old_page_is_followed_once(
+    fetcher: Fetcher, movable_clock: MovableClock
+) -> None:
+    def slow(_: Cursor | None) -> Page:
+        movable_clock.move(hours=2)
+        raise refused()
+
+    fetcher.orchard.of_part["green"] = slow
+    assert (await loaded(fetcher))["apples"].state == "incomplete"
+    async with fetcher.database.read() as db:
+        followed = await queries.find(db, jobs.c.background, jobs.c.resource == "apples")
+    assert [job.outcome for job in followed] == ["incomplete"]
+
+
 async def test_a_place_that_is_too_old_is_not_gone_on_from(fetcher: Fetcher) -> None:
     """The cursors of the walk that was cut short come again, which is not a loop."""
     fetcher.orchard.of_part["green"] = refusing(down, since=3, pages=5)
