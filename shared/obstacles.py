@@ -34,7 +34,8 @@ UNUSABLE: Final = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_READONLY,
 }
-"""The results of SQLite that the file or its disk is to blame for: https://sqlite.org/rescode.html"""
+"""The results of SQLite (https://sqlite.org/rescode.html) that the file or its disk is to blame for.
+"""
 
 
 def blames_file(error: BaseException | None) -> bool:

@@ -206,7 +206,7 @@ async def _read(
 
 
 async def _looked_up(run: JobRun, context: FetcherContext, ids: tuple[str, ...]) -> Lookup:
-    """Ask for these objects by id, and for one that exists: refusals are believed beside a record.
+    """Ask for these objects by id, and for some that exist: refusals count beside a record.
 
     If all of them are refused together, nothing is learned.
     """
@@ -215,15 +215,14 @@ async def _looked_up(run: JobRun, context: FetcherContext, ids: tuple[str, ...])
         return Lookup()
     first, *_ = run.connector.parts(job.resource)
     async with context.database.read() as db:
-        control = await unconfirmed.control(db, job, first.id)
+        controls = await unconfirmed.controls(db, job, first.id)
     try:
-        asked = ids if control is None else (*ids, control)
-        lookup = await run.connector.read(run.call, job.resource, asked)
+        lookup = await run.connector.read(run.call, job.resource, (*ids, *controls))
     except Reject as refused:
         log.info("counted_not_read", job_id=job.id, reason=refused.reason)
         return Lookup()
-    # The walk has already read and counted the control item.
-    records = [record for record in lookup.records if record.id != control]
+    # The walk has already read and counted the control items.
+    records = [record for record in lookup.records if record.id not in controls]
     absent = lookup.absent if lookup.records else []
     return msgspec.structs.replace(lookup, records=records, absent=absent)
 

@@ -12,6 +12,7 @@ import pytest
 from services.fetcher.reconcile import MOST_ASKED, PATIENCE_S, SETTLED_S
 from services.fetcher.tests.crashing import Fetcher, orchard_of
 from services.fetcher.tests.test_walks import code
+from services.fetcher.unconfirmed import CONTROLS
 from shared import clock
 from shared.connector import (
     Cursor,
@@ -88,8 +89,8 @@ def counts(told: JobProgress) -> tuple[str, int | None, int | None, bool | None]
 
 
 def looked_for(fetcher: Fetcher) -> list[str]:
-    """Return the ids that were read one by one, without the last of each lookup: the control."""
-    return sorted(id_ for ids in fetcher.orchard.read_ids for id_ in ids[:-1])
+    """Return the ids that were read one by one, without the controls at the end of each lookup."""
+    return sorted(id_ for ids in fetcher.orchard.read_ids for id_ in ids[:-CONTROLS])
 
 
 async def test_a_walk_that_covers_the_count_is_done_at_once_and_counted_once(
