@@ -34,7 +34,7 @@ UNUSABLE: Final = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_READONLY,
 }
-"""The results of SQLite (https://sqlite.org/rescode.html) that the file or its disk is to blame for.
+"""The results (https://sqlite.org/rescode.html) that an SQLite file or its disk is to blame for.
 """
 
 
