@@ -5,30 +5,33 @@ A refusal of everything, or a failed call that belongs to no part, concerns the 
 
 from __future__ import annotations
 
-import random
 from typing import Final
 
 import msgspec
 import structlog
 
 from services.fetcher import parts, unreached, walk
-from services.fetcher.call import ANSWERED, AUTH_AWAY, NO_FAILURES
+from services.fetcher.call import ANSWERED
 from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.jobs import transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import PartError, WalkedPart
+from services.fetcher.patience import (
+    FIRST_WAIT_S,
+    LONGEST_WAIT_S,
+    asked_s,
+    gave_up,
+    growing_s,
+    wait_s,
+)
 from shared import clock
 from shared.connector import Interruption, Reauthorize, Reject, Restart, RetryLater
 from shared.contracts.progress import JobError
 
-# A cursor that expires a few times may be bad luck; one that always expires never gets through.
-RESTARTS: Final = 5
 # When two parts in a row fail, the others will probably fail as well, so the job waits.
 FAILED_IN_A_ROW: Final = 2
 GOES_ON: Final = "The next sync continues from there."
 ANEW: Final = "The next sync starts it again from the beginning."
-FIRST_WAIT_S: Final = 0.5
-LONGEST_WAIT_S: Final = 300.0
 # A shorter wait costs less in the slot than giving the job back and claiming it again.
 DEFER_OVER_S: Final = 2.0
 
@@ -78,10 +81,9 @@ async def _part_interrupted(
                 return
             run.part, run.failed = None, run.failed + 1
         case Restart():
-            _restart(part, error)
+            run.part = _restart(part, error, give_up_after_s=context.give_up_after_s)
             receipt = run.job.receipt
             run.job.receipt = msgspec.structs.replace(receipt, restarts=receipt.restarts + 1)
-            run.part = part if part.outcome is None else None
         case Reject():
             run.part = _refused(part, error)
         case _:
@@ -91,7 +93,7 @@ async def _part_interrupted(
             await parts.forget_cursors(db, part)
         await parts.save(db, part)
         if run.failed >= FAILED_IN_A_ROW:
-            await walk.wait_or_finish(db, run)
+            await walk.wait_or_finish(db, run, least_s=_least_s(part))
         else:
             await walk.hand_on(db, run)
 
@@ -101,26 +103,43 @@ async def _tried_soon(
 ) -> bool:
     """Return True after a short wait; otherwise set the part aside, or give it up."""
     _ask_for_less(part, error)
-    seconds = _wait_s(part, error, give_up_after_s=context.give_up_after_s)
+    seconds = wait_s(part, error, give_up_after_s=context.give_up_after_s)
     if seconds is None:
         part.tried_again = True
-        part.end("failed", _part_error(error, _gave_up(part), remedy=GOES_ON))
+        part.end("failed", _part_error(error, gave_up(part), remedy=GOES_ON))
         return False
     if seconds <= DEFER_OVER_S and not run.over and await _slept(context, seconds):
         return True
     now = clock.now()
     part.next_try_at, part.error = now + seconds, _part_error(error)
-    asked = _asked_s(error)
+    asked = asked_s(error)
     part.not_before = now + asked if asked else None
     return False
 
 
-def _restart(part: WalkedPart, error: Restart) -> None:
+def _least_s(part: WalkedPart) -> float:
+    """Return for how long others wait with a part: its own wait, but not a long one asked for."""
+    return max(FIRST_WAIT_S, min(LONGEST_WAIT_S, part.next_try_at - clock.now()))
+
+
+def _restart(part: WalkedPart, error: Restart, *, give_up_after_s: float) -> WalkedPart | None:
+    """Start the part again: at once the first time, then after growing waits, or give it up.
+
+    A page that brings something new resets ``restarts``.
+    """
     part.begin_anew()
     part.restarts += 1
-    if part.restarts > RESTARTS:
+    if part.restarts == 1:
+        part.failing_since, part.next_try_at = None, 0.0
+        return part
+    seconds = growing_s(part, give_up_after_s=give_up_after_s)
+    if seconds is None:
         part.tried_again = True
-        part.end("failed", _part_error(error, f"Started again {RESTARTS} times. ", remedy=ANEW))
+        part.end("failed", _part_error(error, gave_up(part), remedy=ANEW))
+    else:
+        part.next_try_at, part.not_before = clock.now() + seconds, None
+        part.error = _part_error(error)
+    return None
 
 
 def _ask_for_less(part: WalkedPart, error: Interruption) -> bool:
@@ -133,6 +152,7 @@ def _ask_for_less(part: WalkedPart, error: Interruption) -> bool:
 
 def _refused(part: WalkedPart, error: Reject) -> WalkedPart | None:
     """End the part, or return it if smaller pages of it should be tried at once."""
+    part.failing_since = None  # the provider has answered
     if _ask_for_less(part, error):
         return part
     part.end("failed", _part_error(error, scope=error.scope))
@@ -153,60 +173,12 @@ def _part_error(
     )
 
 
-def _wait_s(
-    failing: WalkedPart | Job, error: RetryLater, *, give_up_after_s: float
-) -> float | None:
-    """Return the seconds until the next try, or None when it has been failing for too long.
-
-    The wait is about as long as the failure has lasted. If the provider asks for a longer one, we
-    wait that long and do not count the time as failing.
-    """
-    if error.limit or error.code in NO_FAILURES:
-        return jittered(FIRST_WAIT_S) if error.after_s is None else error.after_s
-    now = clock.now()
-    if failing.failing_since is None:
-        failing.failing_since = now
-    lasted = now - failing.failing_since
-    if lasted >= give_up_after_s:
-        return None
-    asked = _asked_s(error)
-    if asked > LONGEST_WAIT_S:
-        failing.failing_since += asked
-    return max(asked, jittered(min(LONGEST_WAIT_S, max(FIRST_WAIT_S, lasted))))
-
-
-def _asked_s(error: RetryLater) -> float:
-    """Return the wait in seconds that the provider itself asks for."""
-    if error.code == AUTH_AWAY or error.after_s is None:
-        return 0.0
-    return error.after_s
-
-
-def _gave_up(failing: WalkedPart | Job) -> str:
-    since = failing.failing_since
-    lasted = 0.0 if since is None else clock.now() - since
-    return f"Gave up after trying for {_duration(lasted)}. The last answer: "
-
-
-def _duration(seconds: float) -> str:
-    """Return a duration in words, at least 2 of its unit: "119 seconds", "2 minutes"."""
-    for unit, length in (("hours", 3_600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} seconds"
-
-
-def jittered(seconds: float) -> float:
-    """Return between half and all of ``seconds``."""
-    return seconds * random.uniform(0.5, 1.0)  # noqa: S311  # spreads retries, guards nothing
-
-
 async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> None:
     """Retry a call that belongs to no part."""
     job = run.job
-    seconds = _wait_s(job, error, give_up_after_s=context.give_up_after_s)
+    seconds = wait_s(job, error, give_up_after_s=context.give_up_after_s)
     if seconds is None:
-        detail = f"{_gave_up(job)}{error.reason}"
+        detail = f"{gave_up(job)}{error.reason}"
         await fail(job, context, JobError(code=error.code, detail=detail))
         return
     if seconds <= DEFER_OVER_S and not run.over and await _slept(context, seconds):

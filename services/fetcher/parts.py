@@ -59,14 +59,14 @@ class WalkedPart(msgspec.Struct, kw_only=True):
 
     A walk is ordered by ``turn`` and then by ``position``, the version of the page that named the
     part: first a part that was begun, then those with records, then those that only name others.
-    Failed parts come last; otherwise two of them could block the rest. ``found_in`` is that page's
-    part, None for the parts with which a walk begins. ``first_version`` is the lane's version when
-    the walk of this part began: items of it known at a lower version were not found. ``begun_at``
-    is the time of its first page, ``read_at`` that of the last. A part without an ``outcome`` is
-    still to be read. ``failing_since`` is the first failure since ``read_at``, moved forward by
-    long waits that the provider asks for; ``not_before`` is the end of the last such wait.
-    ``stale_since`` is when an earlier walk last read the part completely, None if none did or this
-    walk has done so.
+    Failed parts come last, by the minute of their next try; otherwise two of them could block the
+    rest. ``found_in`` is that page's part, None for the parts with which a walk begins.
+    ``first_version`` is the lane's version when the walk of this part began: items of it known at a
+    lower version were not found. ``begun_at`` is when its first page was read, ``read_at`` when the
+    last. A part without an ``outcome`` is still to be read. ``failing_since`` is the first failure
+    since ``read_at``, later by the time in which nobody tried; ``not_before`` is the end of the
+    last wait that the provider asked for. ``restarts`` counts refused cursors since the last page
+    with news. ``stale_since`` is when an earlier walk last read it whole, None if this one did.
     """
 
     connection_id: str
@@ -117,7 +117,7 @@ class WalkedPart(msgspec.Struct, kw_only=True):
     def rank(self) -> int:
         """Return the part's turn among those that are left to read."""
         if self.failing_since is not None or self.next_try_at:
-            return 3
+            return 3 + int(self.next_try_at // 60)
         if self.cursor is not None:
             return 0
         return 2 if self.lists else 1
@@ -152,13 +152,14 @@ async def name(
     provider: Provider,
     version: int,
     found_in: str | None = None,
-) -> None:
+) -> bool:
     """Add the parts that the page at ``version`` has named to the job's walk, each once.
 
-    A part whose last walk was cut short resumes at its place, unless that is too old, and brings
-    along the parts that it had named by then. Any other part starts from its beginning.
+    Return whether any is new to it. A part whose last walk was cut short resumes at its place,
+    unless that is too old, and brings along the parts that it had named by then. Any other part
+    starts from its beginning.
     """
-    wanted = {one.id: (one, found_in) for one in found}
+    wanted, new = {one.id: (one, found_in) for one in found}, False
     while wanted:
         known = await _rows(db, job, wanted)
         taken: list[WalkedPart] = []
@@ -181,8 +182,10 @@ async def name(
             taken.append(one)
         children = await _children(db, resumed)
         if taken:
+            new = True
             await db.execute(_UPSERT, [_to_row(one) for one in taken])
         wanted = {child.id: (child.part, child.found_in) for child in children}
+    return new
 
 
 async def due(db: AsyncConnection, job: Job) -> WalkedPart | None:

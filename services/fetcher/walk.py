@@ -23,6 +23,7 @@ from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job
 from services.fetcher.known_items import LaneDigest
 from services.fetcher.parts import PartError, WalkedPart
+from services.fetcher.patience import hold_back
 from shared import clock
 from shared.connector import (
     LONGEST_CURSOR,
@@ -85,13 +86,18 @@ async def hand_on(db: AsyncConnection, run: JobRun) -> None:
         await wait_or_finish(db, run)
 
 
-async def wait_or_finish(db: AsyncConnection, run: JobRun) -> None:
-    """Let the job wait for its parts, try the refused ones once more, or finish."""
+async def wait_or_finish(db: AsyncConnection, run: JobRun, *, least_s: float = 0.0) -> None:
+    """Let the job wait for its parts, try the refused ones once more, or finish.
+
+    ``least_s`` is set when several have failed in a row: those that are due wait with them.
+    """
     job, run.failed = run.job, 0
     waiting = await parts.first_to_wait_for(db, job)
     if waiting is not None:
         error = waiting.error or parts.NOT_READ
-        seconds = max(0.0, waiting.next_try_at - clock.now())
+        seconds = max(least_s, waiting.next_try_at - clock.now())
+        if least_s:
+            await hold_back(db, job, seconds)
         await transitions.defer(
             db,
             job,
@@ -239,8 +245,9 @@ async def _checkpoint(
         merged = _merged(page)
         if merged:
             await unconfirmed.add_merged(db, job, merged)
+        further = emitted.new > 0
         if page.parts:
-            await parts.name(
+            further |= await parts.name(
                 db,
                 job,
                 page.parts,
@@ -248,6 +255,7 @@ async def _checkpoint(
                 version=run.version,
                 found_in=part.id,
             )
+        _renew_patience(part, further=further)
         await _move_on(db, part, page, most_empty=context.most_empty)
         await parts.save(db, part)
         if await _limited(db, job, context.max_pages):
@@ -272,8 +280,7 @@ def _count(job: Job, part: WalkedPart, page: Page, emitted: Emission) -> None:
     for one in (job, part):
         one.pages += 1
         one.items += emitted.new
-        one.failing_since = None
-    job.attempts = 0
+    job.attempts, job.failing_since = 0, None
     job.receipt, job.pending_ids = emitted.receipt, ()
     if job.expected is not None:
         younger = (job.receipt.created_meanwhile or 0) + _created_meanwhile(job, page)
@@ -282,6 +289,16 @@ def _count(job: Job, part: WalkedPart, page: Page, emitted: Emission) -> None:
     part.read_at, part.error, part.next_try_at, part.not_before = now, None, 0.0, None
     part.begun_at = part.begun_at or now
     part.empty_pages = 0 if page.records or page.rejected or page.parts else part.empty_pages + 1
+
+
+def _renew_patience(part: WalkedPart, *, further: bool) -> None:
+    if further:
+        part.restarts = 0
+    if part.restarts <= 1:
+        part.failing_since = None
+    else:
+        # It got here before, and then its cursor was refused again and again.
+        part.next_try_at = clock.now()
 
 
 def _created_meanwhile(job: Job, page: Page) -> int:

@@ -11,11 +11,11 @@ from typing import Final
 
 import structlog
 
-from services.fetcher import store, walk
+from services.fetcher import patience, store, walk
 from services.fetcher.confirm import confirm
 from services.fetcher.context import FetcherContext, JobRun, LaneRun, open_lane_run, open_run
 from services.fetcher.finish import STAGE, finish, is_finishing
-from services.fetcher.interrupt import fail, interrupted, jittered
+from services.fetcher.interrupt import fail, interrupted
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, LostClaimError
 from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
@@ -189,7 +189,7 @@ class Worker:
             detail = f"Tributary itself failed ({type(error).__name__}). Its log says more."
             await fail(job, self._context, JobError(code="internal", detail=detail))
             return
-        wait_s = jittered(FIRST_WAIT_S * 2.0 ** max(0, job.attempts - 1))
+        wait_s = patience.jittered(FIRST_WAIT_S * 2.0 ** max(0, job.attempts - 1))
         async with self._context.database.write(lock=job.connection_id) as db:
             await transitions.defer(db, job, seconds=wait_s, reason=reason, code=code)
 
@@ -241,6 +241,7 @@ async def _held_back(run: JobRun, context: FetcherContext) -> bool:
         return False
     seconds, reason, code = held_back
     async with context.database.write(lock=job.connection_id) as db:
+        await patience.hold_back(db, job, seconds)
         await transitions.defer(db, job, seconds=seconds, reason=reason, code=code)
     return True
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from services.fetcher.interrupt import LONGEST_WAIT_S
+from services.fetcher.patience import LONGEST_WAIT_S
 from services.fetcher.tests.crashing import Fetcher
 from services.fetcher.tests.test_walks import apple, code, number_of
 from services.fetcher.worker import ATTEMPTS

@@ -195,6 +195,8 @@ async def test_an_expired_cursor_starts_again_and_doubles_nothing(fetcher: Fetch
 
 
 async def test_a_cursor_that_always_expires_ends_the_part(fetcher: Fetcher) -> None:
+    fetcher.lose_patience()
+
     def page(cursor: Cursor | None) -> Page:
         if cursor:
             raise Restart("The cursor has expired.")
