@@ -32,6 +32,7 @@ from shared.contracts.progress import JobError
 FAILED_IN_A_ROW: Final = 2
 GOES_ON: Final = "The next sync continues from there."
 ANEW: Final = "The next sync starts it again from the beginning."
+OURS: Final = "There is nothing wrong with your account: report it to us with the log."
 # A shorter wait costs less in the slot than giving the job back and claiming it again.
 DEFER_OVER_S: Final = 2.0
 
@@ -185,6 +186,23 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
         return
     async with context.database.write(lock=job.connection_id) as db:
         await transitions.defer(db, job, seconds=seconds, reason=error.reason, code=error.code)
+
+
+async def end_faulty(job: Job, context: FetcherContext, part_id: str, error: JobError) -> None:
+    """End a part that we ourselves fail at, and let the job go on with the others."""
+    async with context.database.write(lock=job.connection_id) as db:
+        # What the run had of it may be ahead of what was saved.
+        part = await parts.get(db, job, part_id)
+        if part is None:
+            await transitions.finish(db, job, "failed", error)
+            return
+        part.tried_again = True
+        part.end("failed", PartError(code=error.code, detail=error.detail, remedy=OURS))
+        part.begin_anew()
+        await parts.forget_cursors(db, part)
+        await parts.save(db, part)
+        job.attempts = 0
+        await transitions.defer(db, job, seconds=FIRST_WAIT_S, reason=error.detail, code=error.code)
 
 
 async def fail(job: Job, context: FetcherContext, error: JobError) -> None:

@@ -275,6 +275,10 @@ async def outcomes(db: AsyncConnection, job: Job) -> Parts:
     )
 
 
+async def get(db: AsyncConnection, job: Job, id_: str) -> WalkedPart | None:
+    return (await _rows(db, job, [id_])).get(id_)
+
+
 async def names(db: AsyncConnection, job: Job, ids: Iterable[str]) -> dict[str, str]:
     """Return id → name for those of ``ids`` that are known parts of the lane."""
     return {id_: row.name for id_, row in (await _rows(db, job, ids)).items()}

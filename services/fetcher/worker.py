@@ -15,7 +15,7 @@ from services.fetcher import patience, store, walk
 from services.fetcher.confirm import confirm
 from services.fetcher.context import FetcherContext, JobRun, LaneRun, open_lane_run, open_run
 from services.fetcher.finish import STAGE, finish, is_finishing
-from services.fetcher.interrupt import fail, interrupted
+from services.fetcher.interrupt import end_faulty, fail, interrupted
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, LostClaimError
 from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
@@ -58,6 +58,14 @@ ASKS_BY_ID: Final[Mapping[str, Callable[[JobRun, FetcherContext], Awaitable[None
 }
 
 log = structlog.get_logger()
+
+
+class PartFaultError(Exception):
+    """A fault of ours, the cause of this one, came up while a part was read."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(part)
+        self.part = part
 
 
 class Worker:
@@ -154,18 +162,23 @@ class Worker:
             await _run_claimed(job, self._context, hurried=hurried)
         except LostClaimError:
             log.info("claim_lost", job_id=job.id)
+        except PartFaultError as fault:
+            log.exception("run_failed", job_id=job.id, resource=job.resource, part=fault.part)
+            await self._return(job.id, epoch, fault.__cause__ or fault, part=fault.part)
         except Exception as error:  # whatever happened, the job must not stay claimed
             log.exception("run_failed", job_id=job.id, resource=job.resource)
             await self._return(job.id, epoch, error)
 
-    async def _return(self, job_id: str, epoch: int, error: Exception) -> None:
+    async def _return(
+        self, job_id: str, epoch: int, error: BaseException, *, part: str | None = None
+    ) -> None:
         """Give the job back, however long that takes.
 
         Nobody else may touch a job that a live worker has claimed, so it would be stuck for ever.
         """
         while True:
             try:
-                await self._give_back(job_id, epoch, error)
+                await self._give_back(job_id, epoch, error, part)
             except LostClaimError:
                 # A write that seemed to fail was committed after all: read the row again.
                 continue
@@ -175,8 +188,13 @@ class Worker:
             else:
                 return
 
-    async def _give_back(self, job_id: str, epoch: int, error: Exception) -> None:
-        """Let the job try again later from its row, or fail it after too many attempts."""
+    async def _give_back(
+        self, job_id: str, epoch: int, error: BaseException, part: str | None
+    ) -> None:
+        """Let the job try again later from its row.
+
+        After too many attempts it goes on without the part that was read, or fails without one.
+        """
         async with self._context.database.read() as db:
             job = await queries.get(db, job_id)
         if job is None or job.epoch != epoch or job.state != "running":
@@ -187,7 +205,11 @@ class Worker:
             reason, code = "Something went wrong on our side. Trying again.", "internal"
         if job.attempts > ATTEMPTS:
             detail = f"Tributary itself failed ({type(error).__name__}). Its log says more."
-            await fail(job, self._context, JobError(code="internal", detail=detail))
+            fault = JobError(code="internal", detail=detail)
+            if part is None:
+                await fail(job, self._context, fault)
+            else:
+                await end_faulty(job, self._context, part, fault)
             return
         wait_s = patience.jittered(FIRST_WAIT_S * 2.0 ** max(0, job.attempts - 1))
         async with self._context.database.write(lock=job.connection_id) as db:
@@ -257,6 +279,12 @@ async def _read_pages(run: JobRun, context: FetcherContext) -> None:
                 context.circuits.answered(source.provider, source.id, None)
         except Interruption as error:
             await interrupted(run, context, error)
+        except LostClaimError:
+            raise
+        except Exception as error:
+            if run.part is None:
+                raise
+            raise PartFaultError(run.part.id) from error
 
 
 def _step(job: Job) -> Callable[[JobRun, FetcherContext], Awaitable[None]]:

@@ -14,10 +14,11 @@ from services.fetcher.call import AUTH_AWAY, TOKEN_REFUSED
 from services.fetcher.circuits import Circuit
 from services.fetcher.patience import LONGEST_WAIT_S
 from services.fetcher.tests.crashing import Fetcher
-from services.fetcher.tests.test_parts import live, named, rows
+from services.fetcher.tests.test_parts import live, named, parts_of, rows
 from services.fetcher.tests.test_patience import STEP_S, live_on
 from services.fetcher.tests.test_waiting_loads import at_work
 from services.fetcher.tests.test_walks import apple, code, number_of
+from services.fetcher.worker import ATTEMPTS
 from shared import clock
 from shared.connector import Cursor, Interruption, Page, Part, Restart, RetryLater
 from tests.support.clock import MovableClock
@@ -200,3 +201,27 @@ async def test_a_list_whose_cursor_is_always_refused_is_given_up_too(
     await fetcher.connect(1)
     told = (await live_on(fetcher, movable_clock, most_s=3 * HOUR_S, step_s=120))["apples"]
     assert (told.state, code(told), told.items) == ("incomplete", "cursor_expired", 4)
+
+
+async def test_a_fault_of_ours_in_one_part_is_named_and_stops_no_other(
+    fetcher: Fetcher, movable_clock: MovableClock
+) -> None:
+    asked: list[Cursor | None] = []
+
+    def answer(table: str, cursor: Cursor | None) -> Page:
+        if table == TABLES[1]:
+            asked.append(cursor)
+            if cursor:
+                raise KeyError("fields")
+        return rows(table)(cursor)
+
+    tables(fetcher, answer)
+    await fetcher.connect(1)
+    told = (await live_on(fetcher, movable_clock, most_s=4000))["apples"]
+    assert told.state == "incomplete"
+    assert {id_.partition("-")[0] for id_ in live(fetcher)} == set(TABLES)
+    (only,) = parts_of(told).named
+    assert (only.part, only.outcome, only.code) == (TABLES[1], "failed", "internal")
+    assert "KeyError" in only.detail
+    assert "log" in only.remedy
+    assert len(asked) == 1 + ATTEMPTS + 1
