@@ -184,8 +184,16 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
         return
     if seconds <= DEFER_OVER_S and not run.over and await _slept(context, seconds):
         return
+    now, asked = clock.now(), asked_s(error)
     async with context.database.write(lock=job.connection_id) as db:
-        await transitions.defer(db, job, seconds=seconds, reason=error.reason, code=error.code)
+        await transitions.defer(
+            db,
+            job,
+            seconds=seconds,
+            reason=error.reason,
+            code=error.code,
+            not_before=now + asked if asked else None,
+        )
 
 
 async def end_faulty(job: Job, context: FetcherContext, part_id: str, error: JobError) -> None:

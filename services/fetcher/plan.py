@@ -16,6 +16,7 @@ from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, new_job
 from services.fetcher.jobs.transitions import PROVIDER_UNKNOWN
 from services.fetcher.orders import plan_confirmation, plan_removal
+from shared import clock
 from shared.connector import Provider
 from shared.contracts import connections, syncs
 from shared.contracts.connections import Connection
@@ -246,8 +247,11 @@ async def _hurry(db: AsyncConnection, job: Job, *, background: bool) -> bool:
     """
     if job.background and not background:
         await queries.bring_forward(db, job)
-    if not await parts.make_due(db, job) and await parts.first_to_wait_for(db, job) is not None:
-        return False
+    if not await parts.make_due(db, job):
+        # Without a part that waits, the wait is that of a call which belongs to no part.
+        waits = await parts.first_to_wait_for(db, job) is not None
+        if waits or (job.not_before or 0.0) > clock.now():
+            return False
     await transitions.hurry(db, job)
     return True
 

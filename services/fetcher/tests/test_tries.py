@@ -13,6 +13,7 @@ import pytest
 from services.fetcher.call import AUTH_AWAY, TOKEN_REFUSED
 from services.fetcher.circuits import Circuit
 from services.fetcher.patience import LONGEST_WAIT_S
+from services.fetcher.plan import plan_retry
 from services.fetcher.tests.crashing import Fetcher
 from services.fetcher.tests.test_parts import live, named, parts_of, rows
 from services.fetcher.tests.test_patience import STEP_S, live_on
@@ -20,7 +21,8 @@ from services.fetcher.tests.test_waiting_loads import at_work
 from services.fetcher.tests.test_walks import apple, code, number_of
 from services.fetcher.worker import ATTEMPTS
 from shared import clock
-from shared.connector import Cursor, Interruption, Page, Part, Restart, RetryLater
+from shared.connector import Cursor, Interruption, Page, Part, Restart, RetryLater, Span
+from shared.contracts.syncs import RetrySync
 from tests.support.clock import MovableClock
 
 HOUR_S = 3_600.0
@@ -225,3 +227,30 @@ async def test_a_fault_of_ours_in_one_part_is_named_and_stops_no_other(
     assert "KeyError" in only.detail
     assert "log" in only.remedy
     assert len(asked) == 1 + ATTEMPTS + 1
+
+
+async def test_a_wait_that_the_provider_asks_for_before_it_counts_is_not_cut_short(
+    fetcher: Fetcher, movable_clock: MovableClock
+) -> None:
+    counted: list[float] = []
+
+    def weighs(_: Span | None) -> None:
+        counted.append(clock.now())
+        if len(counted) == 2:
+            raise RetryLater("Orchard is moving.", after_s=HOUR_S)
+
+    fetcher.orchard.counts.ids["apples"] = [*fetcher.orchard.ids["apples"], "9"]
+    fetcher.orchard.counts.weighs = weighs
+    await fetcher.connect(1)
+    await live_on(fetcher, movable_clock, most_s=300)
+    (job,) = await fetcher.unfinished()
+    assert job.not_before is not None
+    for sync in ("now", "sync-1"):
+        if sync == "now":
+            await fetcher.ask(sync)
+        async with fetcher.database.write(lock="conn") as db:
+            await plan_retry(db, RetrySync(sync_id="sync-1", connection_id="conn"))
+        await at_work(fetcher)
+    assert len(counted) == 2
+    await live_on(fetcher, movable_clock, most_s=2 * HOUR_S)
+    assert counted[2] - counted[1] >= HOUR_S
