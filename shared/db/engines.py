@@ -21,11 +21,10 @@ from shared.settings import SecretStr
 
 CONNECT_S: Final = 5.0
 LOCK_S: Final = 2.0
+IDLE_S: Final = 10.0
 COMMAND_S: Final = 30.0
 SESSION: Final = {
     "statement_timeout": "20s",
-    # A process that is paused in a transaction keeps its locks, and others wait for them.
-    "idle_in_transaction_session_timeout": "10s",
     "jit": "off",
     # A cached plan made while a table was small would still be used when it has grown.
     "plan_cache_mode": "force_custom_plan",
@@ -36,13 +35,15 @@ class Schema(msgspec.Struct, frozen=True, kw_only=True):
     """A schema of a PostgreSQL database, created if missing. ``url`` is ``postgresql://…``.
 
     ``connect_s`` is how many seconds opening a connection may take, ``lock_s`` how many a statement
-    waits for a lock.
+    waits for a lock, ``idle_s`` how many a process may pause in a transaction. It keeps its locks
+    meanwhile, and others wait for them.
     """
 
     url: SecretStr
     name: str
     connect_s: float = CONNECT_S
     lock_s: float = LOCK_S
+    idle_s: float = IDLE_S
 
     def for_driver(self) -> str:
         """Return the URL as SQLAlchemy takes it for asyncpg."""
@@ -104,6 +105,7 @@ def postgresql_engine(
             "server_settings": {
                 **SESSION,
                 "lock_timeout": f"{schema.lock_s:.0f}s",
+                "idle_in_transaction_session_timeout": f"{schema.idle_s:.0f}s",
                 "search_path": schema.name,
                 "application_name": f"tributary {schema.name}",
             },

@@ -23,7 +23,7 @@ def quiet() -> Iterator[None]:
 def schema_of_module(real_postgres: str) -> Schema:
     url, name = SecretStr(real_postgres), f"fetcher_{uuid4().hex[:8]}"
     # Many take turns at one lock here, on a machine that may be busy.
-    return Schema(url=url, name=name, connect_s=PATIENCE_S, lock_s=PATIENCE_S)
+    return Schema(url=url, name=name, connect_s=PATIENCE_S, lock_s=PATIENCE_S, idle_s=PATIENCE_S)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
