@@ -20,8 +20,9 @@ from shared.connector import RetryLater
 
 FIRST_WAIT_S: Final = 0.5
 LONGEST_WAIT_S: Final = 300.0
-UNTRIED_S: Final = 2 * LONGEST_WAIT_S
-"""Nobody tried a part that was due for longer than this: we were stopped, or busy elsewhere."""
+UNTRIED_S: Final = 172_800.0
+"""Nobody tried a part that was due for longer than this: we were stopped, or busy elsewhere. It is
+the whole patience by default, so that one failure after a long stop does not end the part."""
 
 
 def wait_s(failing: WalkedPart | Job, error: RetryLater, *, give_up_after_s: float) -> float | None:
