@@ -1,4 +1,7 @@
-"""Keep one stack per worker: healed before each scenario, its logs shown when one fails."""
+"""Keep one stack per worker: healed before each scenario, its logs shown when one fails.
+
+It ends when a worker goes on to tests of another folder: its processes poll, also when idle.
+"""
 
 from __future__ import annotations
 
@@ -28,10 +31,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "kept" in metafunc.fixturenames:
         local = [] if "real" in metafunc.fixturenames else ["local"]
         stacks = [*local, pytest.param("real", marks=pytest.mark.real)]
-        metafunc.parametrize("kept", stacks, indirect=True, scope="session")
+        metafunc.parametrize("kept", stacks, indirect=True, scope="package")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def kept(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Stack]:

@@ -15,6 +15,7 @@ from tests.structure.tree import ROOT, tracked_files
 
 GUIDE: Final = ROOT / "docs" / "guides" / "add-a-provider.md"
 SLUG: Final = "cardfile"
+MYPY_CACHE: Final = ROOT / ".cache" / "mypy"
 BLOCK: Final = re.compile(r"^```(\w+) ?(.*)\n((?:.*\n)*?)```$", re.MULTILINE)
 
 
@@ -44,12 +45,14 @@ def write_provider(slug: str, root: Path) -> None:
 
 
 def copy_checkout(root: Path) -> None:
-    """Copy this checkout with the times of its files, so that mypy's cache stays valid."""
+    """Copy this checkout with the times of its files, and mypy's cache, so that it stays valid."""
     for path in tracked_files():
         to = root / path.relative_to(ROOT)
         to.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, to, follow_symlinks=False)
     (root / ".venv-dev").symlink_to(ROOT / ".venv-dev")
+    if MYPY_CACHE.exists():
+        shutil.copytree(MYPY_CACHE, root / MYPY_CACHE.relative_to(ROOT))
 
 
 def follow(root: Path) -> None:
