@@ -38,6 +38,7 @@ connections = Table(
     Column("account_id", String, nullable=False),
     Column("account_name", String, nullable=True),
     Column("grantee", String, nullable=False),  # empty for none: NULLs would not be unique
+    Column("metered", JSON, nullable=False, server_default="{}"),
     Column("status", String, nullable=False),
     Column("paused", Boolean, nullable=False, server_default=false()),
     Column("reason", String, nullable=True),

@@ -17,7 +17,6 @@ from services.fetcher.settings import FetcherSettings, Runtime
 from shared import clock
 from shared.connector import (
     MALFORMED_PAGE,
-    Bucket,
     Connector,
     Interruption,
     Reauthorize,
@@ -66,8 +65,6 @@ OF_ACCOUNT: Final = frozenset({423, 429, 477})
 """The account is locked, limited, or being moved: others may be answered."""
 
 log = structlog.get_logger()
-Learned = dict[str, dict[str, Bucket]]
-"""Client and account → name → the bucket that the provider's last answer stated."""
 
 
 class Tokens:
@@ -133,13 +130,11 @@ class ProviderCall:
         http: HttpClient,
         quota: Quota,
         tokens: Tokens,
-        learned: Learned,
         circuits: Circuits,
     ) -> None:
         self._connection, self._runtime, self._connector = connection, runtime, connector
         self._http, self._quota, self._tokens = http, quota, tokens
-        self._owner = f"{connection.provider}:{connection.client_id}:{connection.account.id}"
-        self._learned = learned.setdefault(self._owner, {})
+        self._buckets = {bucket.name: bucket for bucket in runtime.provider.buckets}
         self._circuits = circuits
 
     async def __call__(self, request: Request) -> Response:
@@ -158,11 +153,11 @@ class ProviderCall:
             raise RetryLater(reason, code=TOKEN_REFUSED) from error
 
     async def _attempt(self, request: Request, token: AccessToken) -> Response:
-        windows = self._windows(request.buckets)
-        await self._permit(windows)
+        windows = {name: self._window(name) for name in request.buckets}
+        await self._permit(tuple(windows.values()))
         answer = await self._send(request, token)
         response = Response(status=answer.status, headers=dict(answer.headers), body=_body(answer))
-        self._learned.update({bucket.name: bucket for bucket in self._connector.limits(response)})
+        await self._learn(response)
         problem = meaning(self._connector, self._runtime.provider.name, response)
         if self._circuits.accounts and _is_answer(problem):
             self._circuits.answered(self._connection.provider, self._connection.id, problem)
@@ -171,7 +166,8 @@ class ProviderCall:
         if isinstance(problem, RetryLater) and problem.limit:
             LIMITED.add(self._connection.provider)
             seconds = RATE_LIMIT_S if problem.after_s is None else problem.after_s
-            await self._quota.close([window.key for window in windows], seconds)
+            reached = [name for name in windows if problem.bucket in (None, name.partition(":")[0])]
+            await self._quota.close([windows[name].key for name in reached or windows], seconds)
         raise problem
 
     async def _send(self, request: Request, token: AccessToken) -> HttpResponse:
@@ -198,7 +194,7 @@ class ProviderCall:
             ) from error
 
     async def _permit(self, windows: Sequence[Window]) -> None:
-        permit = await self._quota.permit(windows)
+        permit = await self._quota.permit(windows, self._connection.id)
         left = permit.wait_s
         if permit.granted:
             _count_wait(self._connection.provider, permit.wait_s)
@@ -215,14 +211,23 @@ class ProviderCall:
             reason = f"{name}'s rate limit is reached."
             raise RetryLater(reason, code="rate_limited", after_s=left)
 
-    def _windows(self, names: Sequence[str]) -> list[Window]:
-        given = {bucket.name: bucket for bucket in self._runtime.provider.buckets}
-        windows = []
-        for name in names:
-            kind = name.partition(":")[0]
-            bucket = self._learned.get(kind, given[kind])
-            windows.append(Window(f"{self._owner}:{name}", bucket.requests, bucket.window_s))
-        return windows
+    async def _learn(self, response: Response) -> None:
+        """Tell everyone who shares a bucket of the limit that an answer states."""
+        for told in self._connector.limits(response):
+            if told.requests is not None:
+                key = self._window(told.name).key
+                await self._quota.learn(Window(key, told.requests, told.window_s))
+
+    def _window(self, name: str) -> Window:
+        """Return the window of a bucket, under the ids of what the provider meters by it.
+
+        A connection whose snapshot is older than these ids has its account's until it is refreshed.
+        """
+        bucket, account = self._buckets[name.partition(":")[0]], self._connection.account.id
+        known = {"app": self._connection.client_id, **self._connection.metered}
+        ids = [known.get(one, account) for one in bucket.per]
+        key = ":".join([self._connection.provider, name, *ids])
+        return Window(key, bucket.requests, bucket.window_s)
 
 
 def _is_answer(problem: Interruption | None) -> bool:

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from services.fetcher.call import Learned, ProviderCall, Tokens
+from services.fetcher.call import ProviderCall, Tokens
 from services.fetcher.circuits import Circuits
 from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
@@ -83,8 +83,7 @@ class FetcherContext:
     """Everything that the runs of a worker share.
 
     ``stopping`` is set when the worker is about to leave: runs then end after their page.
-    ``learned`` holds the limits that the providers' answers stated, ``schemas`` the schemas of the
-    jobs under way.
+    ``schemas`` holds the schemas of the jobs under way.
     """
 
     database: Database
@@ -97,7 +96,6 @@ class FetcherContext:
     max_pages: int | None = None
     most_empty: int = MOST_EMPTY
     give_up_after_s: float = GIVE_UP_AFTER_S
-    learned: Learned = field(default_factory=dict)
     schemas: Schemas = field(default_factory=Schemas)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     queue: SlotQueue = field(default_factory=SlotQueue)
@@ -199,7 +197,6 @@ def open_run(job: Job, source: Connection, context: FetcherContext) -> JobRun:
         http=context.http[source.provider],
         quota=context.quota,
         tokens=context.tokens,
-        learned=context.learned,
         circuits=context.circuits,
     )
     return JobRun(

@@ -44,8 +44,8 @@ class RetryLater(Interruption):
     """Read the same page again in ``after_s`` seconds; None means after a growing wait.
 
     ``limit`` marks a rate limit: the request's buckets stay closed for that time, and it does not
-    count as a failure. ``of_account`` says that it concerns this account alone, and not the
-    provider.
+    count as a failure. ``bucket`` names the one that closes, where the answer tells whose limit it
+    was. ``of_account`` says that it concerns this account alone, and not the provider.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class RetryLater(Interruption):
         code: str = "unavailable",
         after_s: float | None = None,
         limit: bool = False,
+        bucket: str | None = None,
         of_account: bool = False,
         too_much: bool = False,
         remedy: str = "There is nothing to do: we will try again.",
@@ -62,6 +63,7 @@ class RetryLater(Interruption):
         super().__init__(reason, code=code, remedy=remedy, too_much=too_much)
         self.after_s = after_s
         self.limit = limit
+        self.bucket = bucket
         self.of_account = of_account
 
 

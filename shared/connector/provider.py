@@ -14,12 +14,18 @@ class Bucket(msgspec.Struct, frozen=True, kw_only=True):
     """A limit: at most ``requests`` within any ``window_s`` seconds.
 
     A ``Request`` refers to it by ``name``, or by ``name:key`` (``base:app123``) where each key has
-    a limit of its own. Each client and provider account has its own buckets.
+    a limit of its own. ``per`` names what the provider counts by: ``app`` is our client id,
+    ``account`` the provider's account, and any other name one of ``Identity.metered``. Connections
+    that have all of these in common share the bucket, whoever they belong to.
+
+    ``requests`` None stands for a limit without a published figure. Such a bucket only closes, when
+    a 429 says that this limit was reached (``RetryLater.bucket``).
     """
 
     name: str
-    requests: int
-    window_s: float
+    per: tuple[str, ...] = ("app", "account")
+    requests: int | None = None
+    window_s: float = 0.0
 
 
 class Original(msgspec.Struct, frozen=True, kw_only=True):
@@ -58,11 +64,16 @@ class Identity(msgspec.Struct, frozen=True, kw_only=True):
     ``OAuth2.introspect_url``. ``url``, where there is one, is called by GET with the new access
     token, and may contain ``{api_url}``. Never rely on introspection alone: when it fails or says
     that the token is inactive, its paths are absent.
+
+    ``metered`` says where to read the ids of what the provider meters, by the names that
+    ``Bucket.per`` uses. They are read again at each refresh, so only ``token.…`` and ``account.id``
+    are possible.
     """
 
     account_id: tuple[str, ...]
     account_name: tuple[str, ...]
     grantee: tuple[str, ...] = ()
+    metered: dict[str, tuple[str, ...]] = {}
     url: str | None = None
     headers: dict[str, str] = {}
 

@@ -61,6 +61,14 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
             examples=["usrL2PNC5o3H4lBEi"],
         ),
     ] = None
+    metered: Annotated[
+        dict[str, str],
+        Meta(
+            description="The ids of what the provider counts calls by, apart from the account "
+            "and our app. Connections that share one share its limit.",
+            examples=[{"workspace": "b1f0c2d3"}],
+        ),
+    ] = {}
     status: ConnectionStatus
     paused: Annotated[
         bool,

@@ -26,13 +26,13 @@ class Customer(Client):
 
     @override
     def connect(
-        self, provider: str, *, account: str | None = None, user: str = "demo"
+        self, provider: str, *, account: str | None = None, user: str = "demo", org: str = "demo"
     ) -> dict[str, Any]:
         """Connect an account; repeat a consent that was cut off."""
 
         def once() -> dict[str, Any]:
             try:
-                return super(Customer, self).connect(provider, account=account, user=user)
+                return super(Customer, self).connect(provider, account=account, user=user, org=org)
             except (AssertionError, httpx.TransportError) as error:
                 raise Away(str(error)) from error
 

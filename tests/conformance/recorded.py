@@ -15,7 +15,7 @@ Meaning = Literal["success", "RetryLater", "Restart", "Reauthorize", "Reject"]
 class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Hold one answer in the provider's own shape, and what it means.
 
-    ``html`` is a body that is not JSON. Of the last five fields, only those given are compared.
+    ``html`` is a body that is not JSON. Of the last six fields, only those given are compared.
     """
 
     case: str
@@ -27,6 +27,7 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     code: str | UnsetType = UNSET
     after_s: float | UnsetType | None = UNSET
     limit: bool | UnsetType = UNSET
+    bucket: str | UnsetType | None = UNSET
     scope: str | UnsetType | None = UNSET
     limits: list[Bucket] | UnsetType = UNSET
 

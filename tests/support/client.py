@@ -52,10 +52,10 @@ class Client:
             return browser.get(back.headers["location"])
 
     def connect(
-        self, provider: str, *, account: str | None = None, user: str = "demo"
+        self, provider: str, *, account: str | None = None, user: str = "demo", org: str = "demo"
     ) -> dict[str, Any]:
         """Connect an account through v1 and return the connection."""
-        asked = {"provider": provider, "org_id": "demo", "user_id": user}
+        asked = {"provider": provider, "org_id": org, "user_id": user}
         flow = self.api("POST", "/v1/connect", json=asked)
         self.consent(flow["authorize_url"], account=account)
         ended = self.api("GET", f"/v1/connect/{flow['flow_id']}")
@@ -122,8 +122,10 @@ class Client:
         name: str = "Made",
         seed: int = 5,
         properties: int = 0,
+        same_data_as: str | None = None,
     ) -> str:
         given = {"name": name, "seed": seed, "counts": dict(counts), "properties": properties}
+        given |= {} if same_data_as is None else {"same_data_as": same_data_as}
         made = self.control("POST", f"{provider}/accounts", json=given)
         return str(made["account_id"])
 

@@ -21,6 +21,7 @@ class NewAccount(Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 1
     counts: dict[str, Count] = {}
     properties: Count | dict[str, Count] = 0
+    same_data_as: str | None = None
 
 
 class Mutation(Struct, frozen=True, forbid_unknown_fields=True):

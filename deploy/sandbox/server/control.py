@@ -67,7 +67,7 @@ async def accounts(slug: InPath, sandboxes: Served) -> dict[str, list[SandboxAcc
 @post("/_sandbox/{slug:str}/accounts", status_code=201)
 async def add_account(slug: InPath, request: Call, sandboxes: Served) -> dict[str, str]:
     world, new = sandboxes[slug].world, read(await request.body(), NewAccount)
-    made = world.add_account(new.name, new.seed, new.counts, new.properties)
+    made = world.add_account(new.name, new.seed, new.counts, new.properties, new.same_data_as)
     return {"account_id": made.id}
 
 

@@ -29,7 +29,9 @@ CALLS: Final = (
         (
             "Adds an account. The same seed gives the same data, and a resource that is not named "
             "is empty. Where objects may have many properties, properties says how many: a number, "
-            "or one for each resource. Answers {account_id}; repeating the request is harmless."
+            "or one for each resource. same_data_as names an account of which this is another "
+            "person, who sees the same bases or the same workspace. Answers {account_id}; "
+            "repeating the request is harmless."
         ),
     ),
     (

@@ -348,6 +348,12 @@ async def test_the_clock_moves_forward_and_codes_expire_by_it(sandbox: httpx.Asy
             400,
             "The only one is resource",
         ),
+        (
+            ("POST", f"{CONTROL}/accounts"),
+            b'{"name":"B","same_data_as":"acc-1"}',
+            400,
+            "in plums, nothing is shared between accounts: leave out same_data_as",
+        ),
         (("PUT", f"{CONTROL}/faults"), b'[{"status":99}]', 400, "$[0].status"),
         (
             ("PUT", f"{CONTROL}/faults"),

@@ -17,7 +17,8 @@ class SandboxAccount(msgspec.Struct, frozen=True, kw_only=True):
 
     ``counts`` are totals per resource; a resource that is not named is empty. ``properties`` says
     how many properties the objects of a resource have, where it is more than a handful. ``id``
-    looks like the provider's own.
+    looks like the provider's own. ``same_data_as`` is the account whose rows this one sees, too: it
+    is another person there, and has none of its own.
     """
 
     id: str
@@ -25,6 +26,12 @@ class SandboxAccount(msgspec.Struct, frozen=True, kw_only=True):
     seed: int
     counts: dict[str, int]
     properties: dict[str, int] = {}
+    same_data_as: str | None = None
+
+    @property
+    def home(self) -> str:
+        """Return the id of the account that has the rows."""
+        return self.same_data_as or self.id
 
 
 class SandboxRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,6 +143,16 @@ class ManyProperties(Protocol):
 
     @property
     def most_properties(self) -> int: ...
+
+
+@runtime_checkable
+class ManyPeople(Protocol):
+    """Let several accounts see the same rows, in a ``Simulated`` whose accounts are people."""
+
+    @property
+    def shared(self) -> str:
+        """Return what they share, in words."""
+        ...
 
 
 @runtime_checkable

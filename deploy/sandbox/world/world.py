@@ -14,6 +14,7 @@ from deploy.sandbox.world.shapes import (
     Archives,
     AuthorizationCode,
     InsertedCursor,
+    ManyPeople,
     ManyProperties,
     Merges,
     OddValues,
@@ -56,13 +57,16 @@ class World:
         seed: int,
         counts: dict[str, int],
         properties: int | dict[str, int] = 0,
+        same_data_as: str | None = None,
     ) -> SandboxAccount:
         """Make an account; ``properties`` is how many its objects have, or resource → how many.
 
         Raises:
             BadRequest: a resource is unknown, a number out of range, or the account exists and is
-                another one.
+                another one; or it cannot see another account's data.
         """
+        if same_data_as is not None:
+            self._shareable(same_data_as, counts)
         self._within("counts", counts, MOST)
         if isinstance(properties, int):
             properties = dict.fromkeys(self.simulated.resources, properties) if properties else {}
@@ -76,6 +80,7 @@ class World:
             seed=seed,
             counts=counts,
             properties=properties,
+            same_data_as=same_data_as,
         )
         if account.id in self.accounts and self.accounts[account.id] != account:
             raise BadRequest(
@@ -87,22 +92,39 @@ class World:
 
     def all_rows(self, account_id: str) -> Rows:
         """Return resource → id → row in order of creation, archived rows included."""
-        if account_id not in self._rows:
-            account = self.accounts.get(account_id)
-            if account is None:
-                raise NotFound(
-                    f"no account {account_id!r} in the {self.simulated.slug} sandbox: list them "
-                    f"with GET /_sandbox/{self.simulated.slug}/accounts"
-                )
+        home = self._account(account_id).home
+        if home not in self._rows:
+            account = self._account(home)
             rows: Rows = {resource: {} for resource in self.simulated.resources}
             for resource, row in self.simulated.generate(account):
                 rows[resource][row.id] = row
-            prefix = f"{account_id}\n"
+            prefix = f"{home}\n"
             for key, row in self._changed.items():
                 if key.startswith(prefix):
                     rows[key.split("\n")[1]][row.id] = row
-            self._rows[account_id] = rows
-        return self._rows[account_id]
+            self._rows[home] = rows
+        return self._rows[home]
+
+    def _account(self, account_id: str) -> SandboxAccount:
+        account = self.accounts.get(account_id)
+        if account is None:
+            raise NotFound(
+                f"no account {account_id!r} in the {self.simulated.slug} sandbox: list them "
+                f"with GET /_sandbox/{self.simulated.slug}/accounts"
+            )
+        return account
+
+    def _shareable(self, account_id: str, counts: Mapping[str, int]) -> None:
+        slug = self.simulated.slug
+        if not isinstance(self.simulated, ManyPeople):
+            raise BadRequest(
+                f"in {slug}, nothing is shared between accounts: leave out same_data_as"
+            )
+        if self._account(account_id).same_data_as is not None or any(counts.values()):
+            raise BadRequest(
+                f"an account of {slug} that shares {self.simulated.shared} with another has no "
+                "data of its own: leave out counts, and name an account that has its own"
+            )
 
     def rows(self, account_id: str, resource: str) -> dict[str, SandboxRow]:
         return self.all_rows(account_id)[resource]
@@ -187,13 +209,10 @@ class World:
         self._keep(account_id, {(resource, row.id): row for row in changed})
 
     def _keep(self, account_id: str, changed: dict[tuple[str, str], SandboxRow]) -> None:
-        rows = self.all_rows(account_id)
+        rows, home = self.all_rows(account_id), self._account(account_id).home
         if changed:
             self._changed.put(
-                {
-                    f"{account_id}\n{resource}\n{id_}": row
-                    for (resource, id_), row in changed.items()
-                }
+                {f"{home}\n{resource}\n{id_}": row for (resource, id_), row in changed.items()}
             )
         for (resource, id_), row in changed.items():
             rows[resource][id_] = row

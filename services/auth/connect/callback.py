@@ -261,6 +261,7 @@ def _fresh(
         client_id=endpoint.runtime.client_id,
         account=Account(id=who.account_id, name=who.account_name),
         grantee=who.grantee,
+        metered=who.metered,
         status="active",
         scopes=scopes,
         resources=granted_resources(endpoint.provider, scopes),

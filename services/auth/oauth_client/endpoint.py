@@ -52,6 +52,7 @@ class Identified(msgspec.Struct, frozen=True, kw_only=True):
     account_id: str
     account_name: str | None
     grantee: str | None
+    metered: dict[str, str]
 
 
 @final
@@ -279,7 +280,15 @@ def identify(
         account_id=account_id,
         account_name=_first(sources, identity.account_name),
         grantee=_first(sources, identity.grantee),
+        metered=metered(identity, grant, account_id=account_id),
     )
+
+
+def metered(identity: Identity, grant: Grant, *, account_id: str) -> dict[str, str]:
+    """Return the ids of what the provider meters, as far as a token reply tells them."""
+    sources = {"token": grant.facts, "account": {"id": account_id}}
+    found = {name: _first(sources, paths) for name, paths in identity.metered.items()}
+    return {name: id_ for name, id_ in found.items() if id_ is not None}
 
 
 def granted_resources(provider: Provider, scopes: tuple[str, ...]) -> tuple[str, ...]:

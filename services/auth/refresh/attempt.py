@@ -12,7 +12,7 @@ from services.auth import credentials, store
 from services.auth.context import AuthContext
 from services.auth.credentials import Credential, Pair
 from services.auth.oauth_client import Grant, ProviderFailure
-from services.auth.oauth_client.endpoint import granted_resources
+from services.auth.oauth_client.endpoint import granted_resources, metered
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import new_id, timestamp
 
@@ -125,7 +125,11 @@ def _completed(pair: Pair, claim: Claim, context: AuthContext) -> Pair:
 def _renewed(connection: Connection, grant: Grant, kind: str, context: AuthContext) -> Connection:
     scopes = connection.scopes if grant.scopes is None else grant.scopes
     endpoint = context.endpoints.get(connection.provider)
-    resources = granted_resources(endpoint.provider, scopes) if endpoint else connection.resources
+    resources, known = connection.resources, connection.metered
+    if endpoint is not None:
+        resources = granted_resources(endpoint.provider, scopes)
+        identity = endpoint.provider.oauth.identity
+        known = known | metered(identity, grant, account_id=connection.account.id)
     return msgspec.structs.replace(
         connection,
         version=connection.version + 1,
@@ -134,6 +138,7 @@ def _renewed(connection: Connection, grant: Grant, kind: str, context: AuthConte
         reason=None,
         scopes=scopes,
         resources=resources,
+        metered=known,
         sync_id=new_id() if kind == "Recovered" else connection.sync_id,
         updated_at=timestamp(context.clock()),
     )

@@ -6,7 +6,9 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
+from sqlalchemy import update
 
+from services.auth.tables import connections
 from services.auth.tests.fake_provider import FakeProvider, runtime
 from services.auth.tests.harness import Auth, open_auth
 from shared.connector import Identity
@@ -116,3 +118,30 @@ async def test_a_provider_without_introspection_is_never_asked_for_one(tmp_path:
     async with open_auth(tmp_path, FakeProvider(runtime(identity=identity))) as auth:
         assert (await auth.connect()).account.name == "Account a1"
     assert auth.fake.seen[ASKED] == 0
+
+
+METERED = Identity(
+    account_id=("identity.id",),
+    account_name=("identity.name",),
+    url="{api_url}/whoami",
+    metered={"person": ("account.id",), "place": ("token.absent",), "kind": ("token.token_type",)},
+)
+IDS = {"person": "a1", "kind": "bearer "}
+
+
+async def test_a_snapshot_has_the_ids_of_what_the_provider_meters(tmp_path: Path) -> None:
+    async with open_auth(tmp_path, FakeProvider(runtime(identity=METERED))) as auth:
+        connection = await auth.connect()
+        assert connection.metered == IDS
+        assert [snapshot.metered for _, snapshot in await auth.events()] == [IDS]
+
+
+async def test_an_older_connection_learns_these_ids_at_its_next_refresh(tmp_path: Path) -> None:
+    async with open_auth(tmp_path, FakeProvider(runtime(identity=METERED))) as auth:
+        connection = await auth.connect()
+        async with auth.context.database.write() as db:
+            await db.execute(update(connections).values(metered={"place": "p"}))
+        auth.clock.now += 3_600
+        await auth.token(connection)
+        kind, snapshot = (await auth.events())[-1]
+    assert (kind, snapshot.metered) == ("Refreshed", {"place": "p", **IDS})

@@ -32,6 +32,7 @@ PROVIDER: Final = Provider(
         identity=Identity(
             account_id=("identity.id",),
             account_name=("identity.email", "identity.id"),
+            metered={"user": ("account.id",)},
             url="{api_url}/v0/meta/whoami",
         ),
     ),
@@ -70,8 +71,8 @@ PROVIDER: Final = Provider(
     # 5 calls a second per base, over all its users, and 50 a second per user's tokens:
     # https://airtable.com/developers/web/api/rate-limits
     buckets=(
-        Bucket(name="base", requests=5, window_s=1.0),
-        Bucket(name="token", requests=50, window_s=1.0),
+        Bucket(name="base", per=(), requests=5, window_s=1.0),
+        Bucket(name="token", per=("user",), requests=50, window_s=1.0),
     ),
     # A list of records is kept for some minutes:
     # https://airtable.com/developers/web/api/list-records

@@ -53,6 +53,7 @@ PROVIDER: Final = Provider(
                 "identity.portalId",
             ),
             grantee=("token.user_id",),
+            metered={"portal": ("account.id",)},
             url="{api_url}/account-info/2026-03/details",
         ),
     ),
@@ -74,8 +75,8 @@ PROVIDER: Final = Provider(
     # 110 calls in 10 seconds per public app and account. Search is counted apart, 5 calls a second
     # per account: https://developers.hubspot.com/docs/developer-tooling/platform/usage-guidelines
     buckets=(
-        Bucket(name="ten_secondly", requests=110, window_s=10),
-        Bucket(name="search", requests=5, window_s=1),
+        Bucket(name="ten_secondly", per=("app", "portal"), requests=110, window_s=10),
+        Bucket(name="search", per=("portal",), requests=5, window_s=1),
     ),
     setup_url="https://developers.hubspot.com/docs/apps",
     consent_note=(

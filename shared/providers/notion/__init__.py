@@ -44,6 +44,7 @@ PROVIDER: Final = Provider(
             account_id=("token.bot_id",),
             account_name=("token.workspace_name", "token.workspace_id"),
             grantee=("token.owner.user.id",),
+            metered={"connection": ("account.id",), "workspace": ("token.workspace_id",)},
         ),
     ),
     resources=(
@@ -56,8 +57,12 @@ PROVIDER: Final = Provider(
         Resource(slug="users", label="Users", original=Original(type="user")),
     ),
     # 180 calls a minute for each connection: https://developers.notion.com/reference/request-limits
-    # Business and Enterprise workspaces are allowed 600, but nothing tells us the plan.
-    buckets=(Bucket(name="requests", requests=180, window_s=60.0),),
+    # Business and Enterprise workspaces are allowed 600, but nothing tells us the plan. How much a
+    # workspace is allowed, over all its connections, is not published.
+    buckets=(
+        Bucket(name="requests", per=("app", "connection"), requests=180, window_s=60.0),
+        Bucket(name="workspace", per=("workspace",)),
+    ),
     # 180 a minute are 3 a second: with more calls side by side they would only wait for the bucket.
     parallel=3,
     setup_url="https://www.notion.so/profile/integrations",

@@ -47,6 +47,7 @@ PEOPLE: Final = "user information capability"
 https://developers.notion.com/reference/capabilities"""
 MOST_OF_TRASH: Final = 5
 """Pages of the trash, a hundred objects on each, that are searched for what is missing."""
+BUCKETS: Final = ("requests", "workspace")
 KINDS: Final = {"pages": "page", "data_sources": "data_source", "users": "user"}
 
 
@@ -316,7 +317,7 @@ def _get(path: str, *params: tuple[str, str]) -> Request:
         path=path,
         params=params,
         headers={"Notion-Version": VERSION},
-        buckets=("requests",),
+        buckets=BUCKETS,
     )
 
 
@@ -329,7 +330,7 @@ def _post(path: str, body: dict[str, Any], at: str | None, size: int) -> Request
         path=path,
         json=paged,
         headers={"Notion-Version": VERSION},
-        buckets=("requests",),
+        buckets=BUCKETS,
     )
 
 

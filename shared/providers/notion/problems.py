@@ -21,6 +21,11 @@ GONE: Final = "object_not_found"
 """The object was deleted or is no longer shared. Notion does not tell which."""
 FORBIDDEN: Final = "restricted_resource"
 BLOCKED: Final = "public_api_request_blocked"
+LIMIT_OF: Final = {
+    "public_api_request_rate_limit": "requests",
+    "public_api_space_request_rate_limit": "workspace",
+}
+"""The bucket whose limit was reached, by the reason that a 429 gives. Any other closes both."""
 
 
 def problem(response: Response) -> Interruption | None:
@@ -64,7 +69,8 @@ def _limited(response: Response, body: dict[str, Any]) -> Interruption:
     extra = extra if isinstance(extra, dict) else {}
     # Every other reason asks for a wait; this one asks never to send the request again:
     # https://developers.notion.com/reference/request-limits
-    if extra.get("rate_limit_reason") == BLOCKED:
+    told = extra.get("rate_limit_reason")
+    if told == BLOCKED:
         reason = "Notion has blocked this connection's requests and asks not to try again."
         return Reject(reason, code="blocked", everything=True)
     after = retry_after(response.headers)
@@ -76,8 +82,8 @@ def _limited(response: Response, body: dict[str, Any]) -> Interruption:
         # a failure like any other 5xx.
         limit, reason = after is not None, "Notion is overloaded."
         return RetryLater(reason, code="service_overload", after_s=after, limit=limit)
-    reason = "Notion's request limit is reached."
-    return RetryLater(reason, code="rate_limited", after_s=after, limit=True)
+    reason, bucket = "Notion's request limit is reached.", LIMIT_OF.get(str(told))
+    return RetryLater(reason, code="rate_limited", after_s=after, limit=True, bucket=bucket)
 
 
 def _unavailable(response: Response, body: dict[str, Any]) -> RetryLater:

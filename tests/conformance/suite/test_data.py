@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from deploy.sandbox.providers import SandboxModule
-from shared.connector import Provider
+from shared.connector import Bucket, Provider
 from tests.conformance.subject import Subject, Unwritten
 from tests.conformance.suite.conftest import simulated
 
@@ -119,9 +119,10 @@ def test_its_buckets_are_limits(subject: Subject, provider: Provider) -> None:
     wrong = [f"bucket {name!r} is listed {n} times." for name, n in names.items() if n > 1]
     wrong += [
         f"bucket {bucket.name!r}: {bucket.requests} requests in {bucket.window_s} s is not a "
-        "limit. Both must be above 0, and the name must not have a colon."
+        "limit. Both must be above 0, and the name must not have a colon. Leave out both where no "
+        "figure is published."
         for bucket in provider.buckets
-        if bucket.requests < 1 or bucket.window_s <= 0 or ":" in bucket.name
+        if not _is_limit(bucket)
     ]
     if not names:
         wrong.append(
@@ -130,6 +131,36 @@ def test_its_buckets_are_limits(subject: Subject, provider: Provider) -> None:
         )
     if provider.parallel < 1 or provider.page_size < 1:
         wrong.append("parallel and page_size must be at least 1.")
+    complain(subject, wrong)
+
+
+def _is_limit(bucket: Bucket) -> bool:
+    if ":" in bucket.name:
+        return False
+    if bucket.requests is None:
+        return bucket.window_s == 0
+    return bucket.requests > 0 and bucket.window_s > 0
+
+
+def test_its_buckets_are_counted_by_ids_that_are_known(
+    subject: Subject, provider: Provider
+) -> None:
+    metered = provider.oauth.identity.metered
+    known = {"app", "account", *metered}
+    wrong = [
+        f"bucket {bucket.name!r} is counted per {name!r}. Use app or account, or write in "
+        "identity.metered where that id is read."
+        for bucket in provider.buckets
+        for name in bucket.per
+        if name not in known
+    ]
+    wrong += [
+        f"identity.metered[{name!r}]: the path {path!r} has to be account.id or begin with token., "
+        "because it is read at each refresh."
+        for name, paths in metered.items()
+        for path in paths
+        if path != "account.id" and not path.startswith("token.")
+    ]
     complain(subject, wrong)
 
 

@@ -78,7 +78,8 @@ def _limits(subject: Subject, connector: Connector, response: Response) -> tuple
 def _check_declared(subject: Subject, provider: Provider, found: tuple[Bucket, ...]) -> None:
     known = {bucket.name for bucket in provider.buckets}
     for bucket in found:
-        if bucket.name not in known or bucket.requests < 1 or not 0 < bucket.window_s < 1e7:
+        sound = (bucket.requests or 0) > 0 and 0 < bucket.window_s < 1e7
+        if bucket.name not in known or not sound:
             raise Unwritten(
                 f"{subject.at('problems.py')}: limits() gives {bucket}. Give one of "
                 f"PROVIDER.buckets ({', '.join(sorted(known))}) with at least one request and a "

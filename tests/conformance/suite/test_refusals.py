@@ -105,7 +105,7 @@ def test_a_recorded_answer_means_what_is_documented(
             f"{subject.at('problems.py')}: “{answer.case}” (status {answer.status}) has to mean "
             f"{answer.means}, but problem() says {meant}{f': {found.reason}' if found else ''}."
         )
-    for field in ("code", "after_s", "limit", "scope"):
+    for field in ("code", "after_s", "limit", "bucket", "scope"):
         wanted = getattr(answer, field)
         told = getattr(found, field, None)
         if wanted is not UNSET and told != wanted:

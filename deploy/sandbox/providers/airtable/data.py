@@ -33,6 +33,7 @@ class SimulatedAirtable:
     slug = "airtable"
     resources = ("bases", "tables", "records")
     cursor = "offset"
+    shared = "bases"
     limits: ClassVar[dict[str, Limit]] = {
         "base": Limit(5, 1.0, penalty_s=30.0),
         "token": Limit(50, 1.0, penalty_s=30.0),

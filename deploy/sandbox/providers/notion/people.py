@@ -18,8 +18,8 @@ def about_bot(world: World, account: SandboxAccount) -> Json:
     """Return the part of a token reply that describes the connection."""
     return {
         "bot_id": bot_id(world, account),
-        "workspace_id": account.id,
-        "workspace_name": account.name,
+        "workspace_id": account.home,
+        "workspace_name": world.accounts[account.home].name,
         "workspace_icon": None,
         "duplicated_template_id": None,
         "owner": {"type": "user", "user": owner(account)},
@@ -30,8 +30,8 @@ def me(request: SandboxRequest) -> Json:
     account = request.world.accounts[request.account]
     bot = {
         "owner": {"type": "user", "user": owner(account)},
-        "workspace_id": account.id,
-        "workspace_name": account.name,
+        "workspace_id": account.home,
+        "workspace_name": request.world.accounts[account.home].name,
         "workspace_limits": {"max_file_upload_size_in_bytes": 5_242_880},
     }
     named = {

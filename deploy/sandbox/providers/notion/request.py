@@ -142,16 +142,22 @@ def _basic(world: World, header: str) -> None:
 
 
 def _count(world: World, token: Token) -> None:
-    wait = world.limiter.take("requests", token.grant.partition("/")[0])
-    if wait is None:
-        return
-    seconds = str(max(1, math.ceil(wait)))
-    raise ErrorResponse(
-        "rate_limited",
-        "You have been rate limited. Please try again in a few minutes.",
-        extra={"rate_limit_reason": "public_api_request_rate_limit", "retry_after": seconds},
-        headers={"Retry-After": seconds},
+    """Count a call against its connection, and then against its workspace."""
+    workspace = world.accounts[token.account].home
+    counted = (
+        ("requests", token.grant.partition("/")[0], "public_api_request_rate_limit"),
+        ("workspace", workspace, "public_api_space_request_rate_limit"),
     )
+    for bucket, key, reason in counted:
+        wait = world.limiter.take(bucket, key)
+        if wait is not None:
+            seconds = str(max(1, math.ceil(wait)))
+            raise ErrorResponse(
+                "rate_limited",
+                "You have been rate limited. Please try again in a few minutes.",
+                extra={"rate_limit_reason": reason, "retry_after": seconds},
+                headers={"Retry-After": seconds},
+            )
 
 
 def _version(version: str | None, path: str) -> str:

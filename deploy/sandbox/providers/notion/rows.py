@@ -39,7 +39,12 @@ class SimulatedNotion:
     slug = "notion"
     resources = ("pages", "data_sources", "users")
     cursor = "start_cursor"
-    limits = {"requests": Limit(180, 60.0)}  # noqa: RUF012  # the protocol asks for a plain dict
+    shared = "a workspace"
+    # How much a workspace may, over all its connections, is not published. This figure is ours.
+    limits = {  # noqa: RUF012  # the protocol asks for a plain dict
+        "requests": Limit(180, 60.0),
+        "workspace": Limit(1_800, 60.0),
+    }
     default = SandboxAccount(
         id=uid(7, "workspace", "Orchard Studio"),
         name="Orchard Studio",

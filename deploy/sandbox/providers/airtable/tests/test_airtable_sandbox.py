@@ -372,6 +372,21 @@ def test_the_sixth_call_into_a_base_in_a_second_closes_it_for_thirty(
     }
 
 
+def test_two_users_of_a_base_see_the_same_and_share_its_limit_but_not_a_users(
+    world: World, url: str
+) -> None:
+    other = world.add_account("other@example.com", 5, {}, same_data_as=world.simulated.default.id)
+    tokens = [access_token(url), access_token(url, other.id)]
+    people = [get(url, token, "meta/whoami").json()["id"] for token in tokens]
+    bases = [get(url, token, "meta/bases").json()["bases"] for token in tokens]
+    assert people == [world.simulated.default.id, other.id]
+    assert bases[0] == bases[1] != []
+    world.limiter.off = False
+    table = first_table(world)
+    answers = [get(url, tokens[n % 2], table, pageSize="1") for n in range(6)]
+    assert [answer.status_code for answer in answers] == [200] * 5 + [429]
+
+
 def test_strangers_are_not_counted(world: World, url: str) -> None:
     world.limiter.off = False
     base = first_table(world).split("/")[0]

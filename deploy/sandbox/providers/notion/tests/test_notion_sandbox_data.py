@@ -192,6 +192,25 @@ async def test_the_hundred_and_eighty_first_request_of_a_minute_is_told_when_to_
     assert stranger.status_code == 401
 
 
+async def test_people_of_one_workspace_see_the_same_and_share_its_limit_but_not_a_connections(
+    world: World,
+) -> None:
+    second = world.add_account("Another person", 5, {}, same_data_as=DEFAULT).id
+    world.limiter.limits["requests"] = Limit(3, 3_600.0)
+    world.limiter.limits["workspace"] = Limit(5, 3_600.0)
+    async with connected(world) as one, connected(world, second) as other:
+        both = (one, other)
+        found = [ids([(await post(who, "/v1/search", {})).json()]) for who in both]
+        bots = [await who.http.get("/v1/users/me", headers=who.bearer) for who in both]
+        last = [await who.http.get("/v1/users/me", headers=who.bearer) for who in both]
+    assert found[0] == found[1] != []
+    assert len({bot.json()["id"] for bot in bots}) == 2
+    assert {bot.json()["bot"]["workspace_id"] for bot in bots} == {DEFAULT}
+    assert [answer.status_code for answer in last] == [200, 429]
+    reason = last[1].json()["additional_data"]["rate_limit_reason"]
+    assert reason == "public_api_space_request_rate_limit"
+
+
 async def test_changes_show_and_what_is_in_the_trash_is_not_listed(world: World) -> None:
     rows = world.rows(DEFAULT, "pages")
     async with connected(world) as session:
