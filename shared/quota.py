@@ -202,7 +202,7 @@ class Quota:
         earliest = now + self._closed_here(keys)
         if self._scripts is None:
             return self._permit_alone(windows, now, earliest)
-        sizes = [value for window in windows for value in window.careful()]
+        sizes = [value for window in windows for value in self._known(window).careful()]
         arguments = [
             HORIZON_S,
             PATIENCE_S,
@@ -280,11 +280,14 @@ class Quota:
         at = max([earliest, *(self._alone[window.key] for window in windows)])
         if at - now > HORIZON_S:
             return Permit(granted=False, wait_s=at - now)
-        for one in windows:
-            window = self._learned.get(one.key, (one, 0.0))[0]
+        for window in map(self._known, windows):
             if window.requests is not None:
                 self._alone[window.key] = at + 2 * window.window_s / window.requests
         return Permit(granted=True, wait_s=at - now)
+
+    def _known(self, window: Window) -> Window:
+        """Return the window as this process knows it; Redis may know of a newer limit."""
+        return self._learned.get(window.key, (window, 0.0))[0]
 
 
 async def wait(seconds: float) -> None:

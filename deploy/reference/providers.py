@@ -76,12 +76,14 @@ def _resources(provider: Provider) -> str:
 
 
 def _limits(provider: Provider) -> str:
-    rows = [
-        (f"`{bucket.name}`", f"{bucket.requests} requests in {bucket.window_s:g} s")
-        for bucket in provider.buckets
-    ]
+    rows = []
+    for bucket in provider.buckets:
+        most = f"{bucket.requests} requests in {bucket.window_s:g} s"
+        if bucket.requests is None:
+            most = "no figure is published: a wait that an answer asks for"
+        rows.append((f"`{bucket.name}`", ", ".join(bucket.per) or "its key", most))
     jobs = f"At most {provider.parallel} resources of one connection are read at the same time.\n"
-    return table(("limit", "kept to"), rows) + "\n" + jobs
+    return table(("limit", "counted by", "kept to"), rows) + "\n" + jobs
 
 
 NEW: Final = (

@@ -64,8 +64,8 @@ class Connection(msgspec.Struct, frozen=True, kw_only=True):
     metered: Annotated[
         dict[str, str],
         Meta(
-            description="The ids of what the provider counts calls by, apart from the account "
-            "and our app. Connections that share one share its limit.",
+            description="The ids by which the provider counts calls. Connections that share "
+            "one share its limit.",
             examples=[{"workspace": "b1f0c2d3"}],
         ),
     ] = {}

@@ -224,6 +224,16 @@ async def test_a_limit_that_an_answer_stated_holds_for_every_fetcher(site: Site)
     assert sum(permit.granted for permit in permits) == 3
 
 
+async def test_a_fetcher_keeps_to_a_limit_that_it_was_told_though_redis_has_forgotten_it(
+    site: Site,
+) -> None:
+    quota = site.quota()
+    await quota.learn(Window("a", 3, 3_600.0))
+    await site.client().flushdb()
+    permits = [await quota.permit([Window("a", 100, 1.0)], "c") for _ in range(8)]
+    assert sum(permit.granted for permit in permits) == 3
+
+
 async def test_a_limit_without_a_figure_counts_nothing_and_can_be_closed(site: Site) -> None:
     quota, unknown = site.quota(), Window("a", None, 0.0)
     permits = [await quota.permit([unknown], "c") for _ in range(20)]

@@ -78,26 +78,7 @@ def test_on_loopback_anyone_on_this_machine_may_call(one: Product) -> None:
 
 def test_behind_a_proxy_of_another_name_the_gateway_requires_keys(tmp_path: Path) -> None:
     with product(tmp_path, TRIBUTARY_PUBLIC_URL="https://tributary.example.com") as one:
-        made = subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "services.gateway",
-                "keys",
-                "create",
-                "--org",
-                "acme",
-                "--scope",
-                "admin",
-            ],
-            cwd=tmp_path,
-            env={**clean(os.environ), **one.settings},
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=60,
-        )
-        (key,) = re.findall(r"trb_\w+", made.stdout)
+        key = one.key("acme", "admin")
         for host in (f"localhost:{one.ports['GATEWAY']}", "tributary.example.com"):
             for path in ("/v1/connections", "/v1/items", "/metrics"):
                 without_key = httpx.get(one.url + path, headers={"host": host})

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +13,7 @@ import pytest
 from confluent_kafka import Producer
 
 from tests.strangers.tools import BIN, environment, needs_python_tools
-from tests.support.processes import ROOT, clean
+from tests.support.processes import ROOT
 from tests.support.product import Product, product
 from tests.support.waiting import eventually
 
@@ -53,7 +51,7 @@ def fuzzed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fuzzed]:
         one.stop()
         one.settings["TRIBUTARY_PUBLIC_URL"] = "https://tributary.example.com"
         one.start()
-        yield Fuzzed(one, _key(one), known)
+        yield Fuzzed(one, one.key(ORG, "admin"), known)
 
 
 def _dead_letter(one: Product) -> None:
@@ -76,29 +74,6 @@ def _known(one: Product) -> dict[str, str]:
         "resource": item["resource"],
         "item_id": item["id"],
     }
-
-
-def _key(one: Product) -> str:
-    made = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "services.gateway",
-            "keys",
-            "create",
-            "--org",
-            ORG,
-            "--scope",
-            "admin",
-        ],
-        cwd=one.folder,
-        env={**clean(os.environ), **one.settings},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    (key,) = re.findall(r"trb_\w+", made.stdout)
-    return str(key)
 
 
 def schemathesis(

@@ -61,6 +61,8 @@ class World:
     ) -> SandboxAccount:
         """Make an account; ``properties`` is how many its objects have, or resource → how many.
 
+        With ``same_data_as`` it sees the rows of that account, and has none of its own.
+
         Raises:
             BadRequest: a resource is unknown, a number out of range, or the account exists and is
                 another one; or it cannot see another account's data.
