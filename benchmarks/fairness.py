@@ -107,7 +107,7 @@ async def fetcher(
         plan.listen(consumers, database=database, providers=providers)
         worker.listen(consumers)
         await arrive(database, worker.id, alone=True)
-        sending = relay(database, producer)
+        sending = relay(database, producer, marks=None)
         sending.start()
         stack.push_async_callback(sending.stop)
         stack.push_async_callback(worker.stop)

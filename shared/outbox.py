@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Coroutine, Iterable
+from collections.abc import Coroutine, Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -25,6 +25,7 @@ from shared.contracts.envelope import Headers, Message
 from shared.db import Big, Database, db_now, in_array, json_array, notify_on_commit
 from shared.failpoints import failpoint
 from shared.kafka import Producer
+from shared.log_marks import LogMarks, Offsets
 from shared.telemetry import Counter
 
 BATCH: Final = 500
@@ -84,11 +85,20 @@ class Relay:
     """Send a service's outbox.
 
     Any number of processes may have a relay: the leader sends, the others stand by. It wakes up
-    when a transaction that appended has committed, in whatever process.
+    when a transaction that appended has committed, in whatever process. ``marks`` are moved in the
+    transaction that deletes the sent rows.
     """
 
-    def __init__(self, database: Database, table: Table, producer: Producer) -> None:
+    def __init__(
+        self,
+        database: Database,
+        table: Table,
+        producer: Producer,
+        *,
+        marks: LogMarks | None = None,
+    ) -> None:
         self._database, self._table, self._producer = database, table, producer
+        self._marks = marks
         self._gone = sa.delete(table).where(in_array(table.c.id, bindparam("ids", type_=sa.Text)))
         self._wake = asyncio.Event()
         self._leader = database.leader
@@ -172,13 +182,15 @@ class Relay:
             rows = (await db.execute(query)).all()
         if not rows or not self._leader.is_certain():
             return 0
-        await self._leading(self._send([_message(row) for row in rows]))
+        sent = await self._leading(self._send_all([_message(row) for row in rows]))
         failpoint("after_relay_send")
         async with self._database.write() as db:
             await db.execute(self._gone, {"ids": json_array(row.id for row in rows)})
+            if self._marks is not None:
+                await self._marks.note(db, sent)
         return len(rows)
 
-    async def _leading(self, sending: Coroutine[Any, Any, None]) -> None:
+    async def _leading(self, sending: Coroutine[Any, Any, Offsets]) -> Offsets:
         """Send while renewing the leadership, however long Kafka stays away.
 
         Without that, another process would take over and send the same rows, and newer ones before
@@ -189,27 +201,38 @@ class Relay:
             while not (await asyncio.wait([task], timeout=IDLE_S))[0]:
                 with suppress(Exception):
                     await self._leader.acquire()
-            await task
+            return await task
         finally:
             task.cancel()
             await asyncio.wait([task])
 
-    async def _send(self, messages: list[Message]) -> None:
-        """Send the messages, and give up one that no broker would ever accept.
+    async def _send_all(self, messages: list[Message]) -> Offsets:
+        topics: dict[str, list[Message]] = {}
+        for message in messages:
+            topics.setdefault(message.topic, []).append(message)
+        sent = await asyncio.gather(*(self._send(some) for some in topics.values()))
+        return dict(zip(topics, sent, strict=True))
 
-        It must not block all others for ever, so it is logged and counted.
+    async def _send(self, messages: list[Message]) -> Mapping[int, int]:
+        """Send the messages of a topic, and give up one that no broker would ever accept.
+
+        It must not block all others for ever, so it is logged and counted. Return partition →
+        highest offset.
         """
         try:
-            await self._producer.send_all(messages)
+            return await self._producer.send_all(messages)
         except MessageSizeTooLargeError:
             if len(messages) > 1:
+                highest: dict[int, int] = {}
                 for message in messages:
-                    await self._send([message])
-                return
+                    # Later ones have higher offsets.
+                    highest |= await self._send([message])
+                return highest
             GIVEN_UP.add()
             log.exception(
                 "outbox_message_too_large", topic=messages[0].topic, key=messages[0].key[:200]
             )
+            return {}
 
 
 def _message(row: Any) -> Message:

@@ -23,6 +23,7 @@ from deploy.sandbox.server.app import create_app as create_sandbox
 from services.auth.app import create_app as create_auth
 from services.fetcher.app import create_app as create_fetcher
 from services.gateway.app import create_app as create_gateway
+from shared.contracts.topics import INSTALLATION, TOPICS
 from shared.kafka import ensure_topics
 from shared.quota import open_redis
 from shared.serve import PortBusy, Served, bind
@@ -114,7 +115,8 @@ async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
     if folder is None:
         await ensure_topics(made.kafka, local=False)
         return
-    broker = Broker(folder, host=HOST, port=port)
+    ours = [INSTALLATION, *(topic.name for topic in TOPICS)]
+    broker = Broker(folder, host=HOST, port=port, keeps=ours)
     try:
         await broker.start()
     except OSError as error:

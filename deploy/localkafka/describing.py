@@ -51,14 +51,20 @@ async def delete_topics(node: Node, _: Client, request: Fields) -> Fields:
     errors = []
     for name in request["topics"]:
         try:
-            async with node.topics.changing:
-                node.topics.delete(name)
-            node.groups.offsets.forget_topic(name)
+            await _delete(node, name)
         except Refused as refused:
             errors.append(_topic_error(name, refused.code, None))
         else:
             errors.append(_topic_error(name, Code.NONE, None))
     return {"throttle_time_ms": 0, "topic_error_codes": errors}
+
+
+async def _delete(node: Node, name: str) -> None:
+    if name in node.keeps:
+        raise Refused(Code.TOPIC_DELETION_DISABLED)
+    async with node.topics.changing:
+        node.topics.delete(name)
+    node.groups.offsets.forget_topic(name)
 
 
 async def describe_configs(node: Node, _: Client, request: Fields) -> Fields:

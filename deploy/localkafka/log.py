@@ -14,7 +14,7 @@ import structlog
 from deploy.localkafka import batches
 from deploy.localkafka.batches import Header
 from deploy.localkafka.errors import Code, Refused
-from deploy.localkafka.files import sync_data, sync_directory
+from deploy.localkafka.files import replace_durably, sync_data, sync_directory
 from deploy.localkafka.flusher import FlushPoint
 from deploy.localkafka.policy import Policy
 from deploy.localkafka.producers import Producers
@@ -27,6 +27,8 @@ _logger = structlog.get_logger()
 SUFFIX: Final = ".log"
 CLEANED: Final = ".cleaned"
 RESERVED: Final = "reserved"
+LOST: Final = "lost"
+"""A file that stays until the topic has another identity, because records of it were lost."""
 
 
 class PartitionLog:
@@ -47,6 +49,14 @@ class PartitionLog:
         self._reservation: Reservation
         self._recover()
         self.high_watermark = self.end_offset
+
+    @property
+    def lost_records(self) -> bool:
+        """Records were lost since the topic got its identity."""
+        return (self.directory / LOST).exists()
+
+    def forget_loss(self) -> None:
+        (self.directory / LOST).unlink(missing_ok=True)
 
     @property
     def start_offset(self) -> int:
@@ -230,6 +240,8 @@ class PartitionLog:
         return left > 0
 
     def _salvaged(self, path: Path, *, first: int | None) -> Segment:
+        # First: after a crash in between, nothing in the segment tells of the damage any more.
+        replace_durably(self.directory / LOST, b"")
         saved = salvage(path, first=first, draft=path.with_suffix(CLEANED))
         _logger.error(
             "local_broker_segment_damaged",

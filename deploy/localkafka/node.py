@@ -23,3 +23,5 @@ class Node:
     topics: Topics
     groups: Groups
     flusher: Flusher
+    keeps: frozenset[str] = frozenset()
+    """Topics that nobody may delete."""

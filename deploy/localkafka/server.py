@@ -4,6 +4,7 @@ import asyncio
 import fcntl
 import ipaddress
 import uuid
+from collections.abc import Collection
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Final, TextIO
@@ -38,14 +39,18 @@ class Broker:
         *,
         advertised_port: int | None = None,
         upgrade: bool = False,
+        keeps: Collection[str] = (),
     ) -> None:
         """Take the settings. ``upgrade`` converts a folder of an older layout, not refusing it.
+
+        ``keeps`` names topics that nobody may delete.
 
         ``advertised_port`` is what clients are told to connect to, such as a proxy's; None is
         ``port``.
         """
         self._prepare = upgrade_layout if upgrade else claim_layout
         self.data_dir = data_dir
+        self._keeps = frozenset(keeps)
         self.host = host
         self.port = port
         self.advertised_port = advertised_port
@@ -116,7 +121,7 @@ class Broker:
         flusher = Flusher()
         opened.push_async_callback(flusher.close)
         port = self.port if self.advertised_port is None else self.advertised_port
-        return Node(self.host, port, self.cluster_id, topics, groups, flusher)
+        return Node(self.host, port, self.cluster_id, topics, groups, flusher, self._keeps)
 
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._node is None:

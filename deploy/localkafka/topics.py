@@ -29,7 +29,8 @@ def new_topic_id() -> uuid.UUID:
 class Description(msgspec.Struct):
     """The stored description of a topic.
 
-    ``id`` is drawn when the topic is created: a later one with the same name is another topic.
+    ``id`` is drawn when the topic is created: a later one with the same name is another topic. So
+    is a topic that has lost records: whoever fills it or reads it has to know.
     """
 
     partitions: int
@@ -46,6 +47,13 @@ class Topic:
         self.partitions = [
             PartitionLog(directory / str(number), rules) for number in range(description.partitions)
         ]
+        damaged = [log for log in self.partitions if log.lost_records]
+        if damaged:
+            self.id = new_topic_id()
+            renamed = Description(description.partitions, self.configs, self.id)
+            replace_durably(directory / DESCRIPTION, msgspec.json.encode(renamed))
+            for log in damaged:
+                log.forget_loss()
 
     def close(self) -> None:
         for log in self.partitions:

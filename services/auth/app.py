@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from litestar import Litestar
@@ -13,6 +14,7 @@ from litestar.di import Provide
 
 from services.auth import api, store
 from services.auth.context import AuthContext
+from services.auth.mend import Stores, mend
 from services.auth.metrics import collectors, init_series
 from services.auth.oauth_client import TokenEndpoint
 from services.auth.refresh import RefreshCoordinator
@@ -20,7 +22,8 @@ from services.auth.settings import AuthSettings
 from services.auth.sweep import keep_sweeping
 from shared.db import Database, check_layout
 from shared.http import HttpClient
-from shared.kafka import Producer, check_topics
+from shared.kafka import Producer, check_topics, log_ids
+from shared.log_marks import Comparing, LogMarks
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OpenResources, health, metrics, services_only
@@ -38,6 +41,7 @@ class Resources:
 
     context: AuthContext
     coordinator: RefreshCoordinator
+    comparing: Comparing | None
 
 
 def create_app(
@@ -55,7 +59,9 @@ def create_app(
         # The producer needs no check: the lifespan starts it before the server takes requests.
         if opened.resources is None:
             return {"auth": "still starting"}
-        return await opened.resources.context.database.trouble()
+        at = opened.resources
+        lost = at.comparing.trouble if at.comparing else {}
+        return {**lost, **await at.context.database.trouble()}
 
     def current_collectors() -> Mapping[str, Collector]:
         return collectors(opened.resources.context.database) if opened.resources else {}
@@ -95,13 +101,13 @@ async def open_resources(
         await database.migrate("services.auth:migrations")
         async with database.write() as db:
             await store.prove_keys(db, settings.keyring)
-        if make_producer is None:
-            producer = Producer(settings.kafka, client_id="tributary-auth")
-        else:
-            producer = make_producer()
+        producer = (make_producer or partial(Producer, settings.kafka, client_id="auth"))()
         stack.push_async_callback(producer.stop)
         await producer.start()
-        relay = store.relay(database, producer)
+        marks = comparing = None
+        if make_producer is None:
+            marks, comparing = await _compared(settings, database, stack)
+        relay = store.relay(database, producer, marks)
         stack.push_async_callback(relay.stop)
         relay.start()
         context = AuthContext(
@@ -113,7 +119,25 @@ async def open_resources(
         coordinator = RefreshCoordinator(context)
         stack.push_async_callback(coordinator.stop)
         _start_sweeper(context, coordinator, stack)
-        yield Resources(context=context, coordinator=coordinator)
+        yield Resources(context=context, coordinator=coordinator, comparing=comparing)
+
+
+async def _compared(
+    settings: AuthSettings, database: Database, stack: AsyncExitStack
+) -> tuple[LogMarks, Comparing]:
+    """Mend what was lost or restored, before anything is sent, and go on looking for it."""
+    marks = store.marks(await log_ids(settings.kafka, list(store.WRITTEN)))
+    stores = Stores(database=database, marks=marks, cluster=settings.kafka)
+    await mend(stores)
+    comparing = Comparing(lambda: mend(stores))
+    task = asyncio.create_task(comparing.run(), name="comparing")
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+    return marks, comparing
 
 
 def _endpoints(settings: AuthSettings, stack: AsyncExitStack) -> dict[str, TokenEndpoint]:

@@ -5,13 +5,15 @@ Every function works in the caller's transaction and never commits.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, RowMapping, Select, delete, insert, select, true, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.auth.tables import canary, connections, flows, outbox
+from services.auth.tables import canary, connections, flows, log_marks, outbox
 from shared.contracts.auth import ErrorBody, FlowStatus
 from shared.contracts.connections import STARTS_SYNC, Account, Connection
 from shared.contracts.envelope import event, new_id
@@ -20,6 +22,7 @@ from shared.crypto import KeyRing, check_canary, make_canary
 from shared.db import Database
 from shared.errors import Conflict
 from shared.kafka import Producer
+from shared.log_marks import LogMarks
 from shared.outbox import Relay, append
 from shared.telemetry import current_traceparent
 
@@ -169,6 +172,20 @@ async def every_connection(db: AsyncConnection) -> tuple[Connection, ...]:
     return tuple(_snapshot(row) for row in (await db.execute(query)).mappings())
 
 
+async def untold(db: AsyncConnection, told: set[str]) -> bool:
+    """Return whether a connection is neither among those ``told`` of nor in the outbox."""
+    known = set((await db.execute(select(connections.c.id))).scalars())
+    waiting = {key.decode() for key in (await db.execute(select(outbox.c.key))).scalars()}
+    return bool(known - told - waiting)
+
+
+async def take_over(db: AsyncConnection, told: Connection) -> None:
+    """Write a snapshot that has been published, whatever is known of the connection."""
+    values = _values(told)
+    statement = upsert(connections).values(values)
+    await db.execute(statement.on_conflict_do_update(index_elements=["id"], set_=values))
+
+
 async def forget_unsent(db: AsyncConnection) -> None:
     """Empty the outbox."""
     await db.execute(delete(outbox))
@@ -246,5 +263,13 @@ async def prove_keys(db: AsyncConnection, keyring: KeyRing) -> None:
         check_canary(keyring, sealed)
 
 
-def relay(database: Database, producer: Producer) -> Relay:
-    return Relay(database, outbox, producer)
+WRITTEN: Final = {CONNECTIONS: outbox}
+"""The topics that auth fills, and from which table."""
+
+
+def marks(log_ids: Mapping[str, str]) -> LogMarks:
+    return LogMarks(log_marks, log_ids)
+
+
+def relay(database: Database, producer: Producer, marks: LogMarks | None) -> Relay:
+    return Relay(database, outbox, producer, marks=marks)

@@ -21,6 +21,7 @@ from sqlalchemy import (
     false,
 )
 
+from shared.log_marks import log_marks_table
 from shared.outbox import outbox_table
 
 metadata = MetaData()
@@ -111,3 +112,4 @@ canary = Table(
 )
 
 outbox = outbox_table(metadata)
+log_marks = log_marks_table(metadata)

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
 from litestar import Litestar
 from redis.asyncio import Redis
 
-from services.fetcher import plan
+from services.fetcher import plan, store
 from services.fetcher.call import Tokens
 from services.fetcher.context import FetcherContext
+from services.fetcher.mend import Stores, mend, not_whole
 from services.fetcher.metrics import collectors, init_series
 from services.fetcher.reap import arrive, keep_alive, leave
 from services.fetcher.settings import FetcherSettings
 from services.fetcher.store import relay as open_relay
 from services.fetcher.worker import Worker
-from shared.connector import Connector, LeavesOut
+from shared.connector import Connector, LeavesOut, Provider
 from shared.db import Database, check_layout
 from shared.errors import TributaryError
 from shared.exit_codes import GIVEN_UP
 from shared.http import HttpClient
-from shared.kafka import Consumers, Producer, check_topics
+from shared.kafka import Consumers, Producer, check_topics, log_ids
+from shared.log_marks import Comparing
 from shared.outbox import Relay
 from shared.providers import load_connector
 from shared.quota import Quota
@@ -38,11 +41,9 @@ class Resources:
     """Hold everything that is open while the fetcher runs."""
 
     database: Database
-    producer: Producer
     consumers: Consumers
-    relay: Relay
     worker: Worker
-    context: FetcherContext
+    comparing: Comparing
 
 
 @asynccontextmanager
@@ -64,13 +65,17 @@ async def open_resources(
         context = await _context(settings, stack, database=database, producer=producer, redis=redis)
         worker = Worker(context, slots=settings.slots)
         consumers = Consumers(settings.kafka, service="fetcher", producer=producer)
-        providers = {slug: runtime.provider for slug, runtime in settings.providers.items()}
-        plan.listen(consumers, database=database, providers=providers)
+        plan.listen(consumers, database=database, providers=_providers(settings))
         worker.listen(consumers)
-        relay = open_relay(database, producer)
+        # Before anything is sent or read: what is missing on either side is to be known by then.
+        stores = await _stores(settings, database)
+        await mend(stores)
+        relay = open_relay(database, producer, stores.marks)
         await arrive(database, worker.id, alone=settings.alone)
         await _start(stack, context, worker=worker, relay=relay, consumers=consumers)
-        yield Resources(database, producer, consumers, relay, worker, context)
+        comparing = Comparing(lambda: mend(stores))
+        _keep(stack, comparing.run(), name="comparing")
+        yield Resources(database, consumers, worker, comparing)
 
 
 async def _start(
@@ -86,12 +91,30 @@ async def _start(
     stack.push_async_callback(relay.stop)
     stack.push_async_callback(leave, context.database, worker.id)
     beating = keep_alive(context.database, worker.id, died=leave_at_once)
-    stack.push_async_callback(_cancel, asyncio.create_task(beating, name="heartbeat"))
+    _keep(stack, beating, name="heartbeat")
     stack.push_async_callback(worker.stop)
     await consumers.start()
     stack.push_async_callback(consumers.stop)
     # This is called first, so that the runs end while the consumers are stopping.
     stack.callback(context.stopping.set)
+
+
+def _keep(stack: AsyncExitStack, work: Coroutine[Any, Any, None], *, name: str) -> None:
+    """Run something until ``stack`` closes."""
+    stack.push_async_callback(_cancel, asyncio.create_task(work, name=name))
+
+
+async def _stores(settings: FetcherSettings, database: Database) -> Stores:
+    return Stores(
+        database=database,
+        marks=store.marks(await log_ids(settings.kafka, list(store.WRITTEN))),
+        cluster=settings.kafka,
+        providers=_providers(settings),
+    )
+
+
+def _providers(settings: FetcherSettings) -> dict[str, Provider]:
+    return {slug: runtime.provider for slug, runtime in settings.providers.items()}
 
 
 async def _context(
@@ -155,7 +178,9 @@ def create_app(settings: FetcherSettings, *, redis: Redis | None) -> App:
         at = opened.resources
         if at is None:
             return {"fetcher": "still starting"}
-        return {**at.consumers.failing, **await at.database.trouble()}
+        trouble = await at.database.trouble()
+        trouble = trouble or await not_whole(at.database)
+        return {**at.consumers.failing, **at.comparing.trouble, **trouble}
 
     def current_collectors() -> Mapping[str, Collector]:
         at = opened.resources

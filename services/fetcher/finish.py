@@ -191,7 +191,7 @@ async def close(db: AsyncConnection, run: JobRun, error: JobError | None = None)
         await known_items.forget_dropped(db, job.connection_id, job.resource, before=floor)
         await parts.forget_others(db, job)
     if not failed:
-        await store.lane_loaded(db, job.connection_id, job.resource, loaded=True)
+        await store.lane_loaded(db, job.connection_id, job.resource, loaded=True, begun_at=begun_at)
     await _ask_later(db, job, unconfirmed=left)
     await transitions.finish(db, job, _outcome(error, failed=failed), error)
     if not failed:

@@ -241,6 +241,15 @@ async def invalidate(
     await db.execute(_INVALIDATE, rows)
 
 
+async def invalidate_all(db: AsyncConnection, connection_id: str, resource: str) -> None:
+    """Note the same of everything that is known of the lane."""
+    lane = (known_items.c.connection_id == connection_id) & (known_items.c.resource == resource)
+    changed = await db.execute(update(known_items).where(lane).values(digest=b""))
+    values = {"digest": LaneDigest(0, 0).hex, "invalidated": changed.rowcount}
+    own = (lanes.c.connection_id == connection_id) & (lanes.c.resource == resource)
+    await db.execute(update(lanes).where(own).values(values))
+
+
 async def count(
     db: AsyncConnection, connection_id: str, resource: str, *, before: int | None = None
 ) -> int:

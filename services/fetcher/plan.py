@@ -164,6 +164,31 @@ async def plan_refetch(
         await store.forget_places(db, snapshot.id, request.resource)
 
 
+async def plan_walk_again(
+    db: AsyncConnection, snapshot: Connection, *, providers: Mapping[str, Provider]
+) -> None:
+    """Read all lanes of a connection again in the background, and send every item.
+
+    Nothing that readers have counts as known. A lane that cannot be read now sends its items with
+    its next load.
+    """
+    provider = providers.get(snapshot.provider)
+    waiting = await queries.unfinished(db, snapshot.id)
+    for resource in await store.lanes_of(db, snapshot.id):
+        await known_items.invalidate_all(db, snapshot.id, resource)
+        await store.forget_places(db, snapshot.id, resource)
+        if provider is None or provider.resource(resource) is None:
+            continue
+        if _cannot_load(snapshot, provider, resource) is not None:
+            continue
+        await store.lane_lost(db, snapshot.id, resource)
+        again = new_job(snapshot.id, resource, snapshot.generation, background=True)
+        # A load that has read some pages would not send what is on them.
+        fresh = [job for job in waiting if job.resource == resource and job.cursor is None]
+        if _same_work(again, fresh, loaded=True) is None:
+            await transitions.create(db, again)
+
+
 async def give_up_unclaimed(db: AsyncConnection, connection_id: str) -> None:
     """Fail the requests whose connection never came, resource by resource."""
     error = JobError(code="unknown_connection", detail="There is no such connection.")

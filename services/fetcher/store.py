@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import (
     ColumnElement,
+    Table,
     Text,
     bindparam,
     case,
@@ -25,6 +26,7 @@ from services.fetcher.tables import (
     connections,
     known_items,
     lanes,
+    log_marks,
     outbox,
     parts,
     seen_cursors,
@@ -36,8 +38,10 @@ from shared import clock
 from shared.contracts.connections import Connection
 from shared.contracts.items import PAGES_PER_CLAIM
 from shared.contracts.syncs import SyncRequested
+from shared.contracts.topics import BACKGROUND_JOBS, ITEMS, JOBS, PROGRESS
 from shared.db import Database, db_now, in_array, json_array, machine_now
 from shared.kafka import Producer
+from shared.log_marks import LogMarks
 from shared.outbox import Relay
 
 BELIEVED_UNTIL: Final = 8_000_000_000
@@ -59,6 +63,11 @@ async def connection(db: AsyncConnection, connection_id: str) -> Connection | No
         await db.execute(select(connections.c.snapshot).where(connections.c.id == connection_id))
     ).scalar()
     return None if raw is None else msgspec.json.decode(raw, type=Connection)
+
+
+async def every_connection(db: AsyncConnection) -> list[Connection]:
+    found = await db.execute(select(connections.c.snapshot).order_by(connections.c.id))
+    return [msgspec.json.decode(raw, type=Connection) for raw in found.scalars()]
 
 
 async def save_connection(db: AsyncConnection, snapshot: Connection, *, parallel: int) -> bool:
@@ -166,10 +175,38 @@ async def free_lanes(db: AsyncConnection, connection_id: str, job_ids: Sequence[
 
 
 async def lane_loaded(
-    db: AsyncConnection, connection_id: str, resource: str, *, loaded: bool
+    db: AsyncConnection,
+    connection_id: str,
+    resource: str,
+    *,
+    loaded: bool,
+    begun_at: float | None = None,
 ) -> None:
+    """Note that a load of the lane has come to its end, or that it was emptied.
+
+    ``begun_at`` is the time of the load's oldest page. A lane that was lost before is whole again.
+    """
     lane = _lane(connection_id, resource)
     await db.execute(update(lanes).where(lane).values(loaded=int(loaded)))
+    whole = lane if begun_at is None else lane & (lanes.c.lost_at <= begun_at)
+    await db.execute(update(lanes).where(whole).values(lost_at=None))
+
+
+async def lane_lost(db: AsyncConnection, connection_id: str, resource: str) -> None:
+    """Note that readers may lack items of the lane until its next load has ended."""
+    lane = _lane(connection_id, resource)
+    await db.execute(update(lanes).where(lane).values(lost_at=clock.now()))
+
+
+async def lost_lanes(db: AsyncConnection) -> int:
+    """Return of how many lanes readers may lack items, not counting what cannot be read now."""
+    of_active = connections.c.status.in_(("active", "degraded"))
+    query = (
+        select(func.count())
+        .select_from(lanes.join(connections, connections.c.id == lanes.c.connection_id))
+        .where(lanes.c.lost_at.is_not(None), of_active)
+    )
+    return int((await db.execute(query)).scalar_one())
 
 
 async def confirm_at(
@@ -284,8 +321,21 @@ async def live_workers(db: AsyncConnection) -> set[str]:
     return set((await db.execute(select(workers.c.id))).scalars())
 
 
-def relay(database: Database, producer: Producer) -> Relay:
-    return Relay(database, outbox, producer)
+WRITTEN: Final[Mapping[str, Table | None]] = {
+    JOBS: outbox,
+    BACKGROUND_JOBS: outbox,
+    PROGRESS: outbox,
+    ITEMS: None,
+}
+"""The topics that the fetcher fills, and from which table. Items do not go through the outbox."""
+
+
+def marks(log_ids: Mapping[str, str]) -> LogMarks:
+    return LogMarks(log_marks, log_ids)
+
+
+def relay(database: Database, producer: Producer, marks: LogMarks | None) -> Relay:
+    return Relay(database, outbox, producer, marks=marks)
 
 
 def _lane(connection_id: str, resource: str) -> ColumnElement[bool]:

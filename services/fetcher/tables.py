@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from shared.db import Big, Key
+from shared.log_marks import log_marks_table
 from shared.outbox import outbox_table
 
 JobState = Literal["new", "ready", "running", "waiting", "awaiting_lane", "awaiting_slot", "over"]
@@ -59,6 +60,7 @@ lanes = Table(
     Column("confirm_at", Float, nullable=True),
     Column("digest", String, nullable=False),
     Column("invalidated", Big, nullable=False),
+    Column("lost_at", Float, nullable=True),
     PrimaryKeyConstraint("connection_id", "resource"),
 )
 
@@ -268,3 +270,4 @@ workers = Table(
 )
 
 outbox = outbox_table(metadata)
+log_marks = log_marks_table(metadata)

@@ -14,6 +14,7 @@ from litestar import Litestar
 from services.gateway.context import AuthClient, GatewayContext, Watch
 from services.gateway.http.return_url import served_pages
 from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins
+from services.gateway.mend import created_anew, lost_topics, read_again
 from services.gateway.metrics import collectors, init_series
 from services.gateway.project import listen
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
@@ -25,6 +26,7 @@ from shared.crypto import Signer
 from shared.db import Database, check_layout
 from shared.http import HttpClient, HttpError
 from shared.kafka import Consumers, Producer, check_topics, log_ids
+from shared.log_marks import Comparing
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OneSegment, OpenResources, health, metrics
@@ -41,6 +43,7 @@ class Resources:
     context: GatewayContext
     http: HttpClient
     consumers: Consumers
+    comparing: Comparing
 
 
 @asynccontextmanager
@@ -54,6 +57,8 @@ async def open_resources(
         database = Database(settings.database)
         stack.push_async_callback(database.close)
         await database.migrate("services.gateway:migrations")
+        logs = await log_ids(settings.kafka, [topic.name for topic in TOPICS])
+        await read_again(database, await lost_topics(database, logs, cluster=settings.kafka))
         http = await stack.enter_async_context(aclosing(HttpClient()))
         producer = Producer(settings.kafka, client_id="gateway")
         await producer.start()
@@ -63,7 +68,7 @@ async def open_resources(
             database=database,
             auth=AuthClient(http, url=settings.auth_url, secret=settings.service_secret),
             watch=Watch(),
-            log_ids=await log_ids(settings.kafka, [topic.name for topic in TOPICS]),
+            log_ids=logs,
             page_tokens=Signer(settings.signing_secret),
             # The same secret for another purpose: a page token is never accepted as a handle.
             handles=Signer(settings.signing_secret, purpose="connection handle"),
@@ -83,7 +88,17 @@ async def open_resources(
         )
         await consumers.start()
         stack.push_async_callback(consumers.stop)
-        yield Resources(context, http, consumers)
+        comparing = _compare(stack, context, database)
+        yield Resources(context, http, consumers, comparing)
+
+
+def _compare(stack: AsyncExitStack, context: GatewayContext, database: Database) -> Comparing:
+    """Look for topics that are lost while the gateway runs, until ``stack`` closes."""
+    cluster = context.settings.kafka
+    comparing = Comparing(lambda: created_anew(database, context.log_ids, cluster=cluster))
+    task = asyncio.create_task(comparing.run(), name="comparing")
+    stack.callback(task.cancel)
+    return comparing
 
 
 def create_app(settings: GatewaySettings) -> App:
@@ -95,7 +110,8 @@ def create_app(settings: GatewaySettings) -> App:
         if at is None:
             return {"gateway": "still starting"}
         failing = {**at.consumers.failing, **await at.context.database.trouble()}
-        return {**failing, **await not_ready(settings.ready_urls, http=at.http)}
+        others = await not_ready(settings.ready_urls, http=at.http)
+        return {**failing, **at.comparing.trouble, **others}
 
     def current_collectors() -> Mapping[str, Collector]:
         at = opened.resources

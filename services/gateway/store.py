@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from operator import itemgetter
 from typing import Final
 
@@ -14,6 +14,7 @@ from services.gateway.tables import api_keys, metadata, outbox, positions, sessi
 from shared.contracts.envelope import Message
 from shared.db import BulkUpsert, Database
 from shared.kafka import Producer
+from shared.log_marks import LogMarks
 from shared.outbox import Relay, append
 
 READ_MODEL: Final = "read model"
@@ -54,6 +55,16 @@ async def send(db: AsyncConnection, *messages: Message) -> None:
 
 def relay(database: Database, producer: Producer) -> Relay:
     return Relay(database, outbox, producer)
+
+
+def marks(log_ids: Mapping[str, str]) -> LogMarks:
+    """Return the positions as marks, to be compared with the topics."""
+    return LogMarks(positions, log_ids)
+
+
+async def forget_positions(db: AsyncConnection, topics: Collection[str]) -> None:
+    """Read these topics from their beginning."""
+    await db.execute(delete(positions).where(positions.c.topic.in_(topics)))
 
 
 async def load_positions(db: AsyncConnection, topic: str, log_id: str) -> dict[int, int]:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TYPE_PREFIX: Final = "tributary."
+REPLAYED_FROM: Final = "dlq_replay"
+"""The header of a message that was sent again from a dead letter; its value is the dead letter's
+id."""
 JSON: Final = msgspec.json.Encoder()
 
 

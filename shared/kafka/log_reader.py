@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self, TypeVar
 
 import msgspec
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 
+from shared import clock
 from shared.kafka.client_config import client_options
 from shared.kafka.record import ConsumedRecord, consumed_record
 from shared.kafka.sasl import signing_in
@@ -76,6 +77,12 @@ class LogReader:
             if begins[partition] < ends[partition]
         }
 
+    async def ends(self) -> dict[TopicPartition, int]:
+        """Return the next offset of each partition, also where no records are left."""
+        async with asyncio.timeout(PATIENCE_S):
+            ends: dict[TopicPartition, int] = await self._consumer.end_offsets(self._partitions)
+        return ends
+
     async def stretch(
         self,
         stretches: Mapping[TopicPartition, tuple[int, int]],
@@ -86,26 +93,40 @@ class LogReader:
         The second offset is not included. Records that retention has deleted meanwhile are missing.
         """
         found: dict[TopicPartition, list[T]] = {partition: [] for partition in stretches}
+        async with asyncio.timeout(PATIENCE_S):
+            async for partition, records in self._read(stretches):
+                found[partition] += [shape(_logged(record)) for record in records]
+        return {partition: tuple(shapes) for partition, shapes in found.items()}
+
+    async def whole(self) -> AsyncIterator[Sequence[LoggedRecord]]:
+        """Yield all records that the topics hold now, some at a time, however many there are."""
+        async for _, records in self._read(await self.bounds()):
+            yield [_logged(record) for record in records]
+
+    async def _read(
+        self, stretches: Mapping[TopicPartition, tuple[int, int]]
+    ) -> AsyncIterator[tuple[TopicPartition, Sequence[ConsumerRecord[bytes, bytes]]]]:
         self._consumer.assign(list(stretches))
         for partition, (begin, _) in stretches.items():
             self._consumer.seek(partition, begin)
         open_ = set(stretches)
-        async with asyncio.timeout(PATIENCE_S):
-            while open_:
-                taken = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
-                for partition, records in taken.items():
-                    end = stretches[partition][1]
-                    found[partition] += [
-                        shape(_logged(record)) for record in records if record.offset < end
-                    ]
-                passed = {
-                    partition
-                    for partition in open_
-                    if await self._consumer.position(partition) >= stretches[partition][1]
-                }
-                self._consumer.pause(*passed)
-                open_ -= passed
-        return {partition: tuple(shapes) for partition, shapes in found.items()}
+        read_at = clock.monotonic()
+        while open_:
+            taken = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
+            for partition, records in taken.items():
+                end = stretches[partition][1]
+                yield partition, [record for record in records if record.offset < end]
+            passed = {
+                partition
+                for partition in open_
+                if await self._consumer.position(partition) >= stretches[partition][1]
+            }
+            self._consumer.pause(*passed)
+            open_ -= passed
+            if taken or passed:
+                read_at = clock.monotonic()
+            elif clock.monotonic() - read_at > PATIENCE_S:
+                raise TimeoutError
 
     async def one(self, partition: TopicPartition, offset: int) -> LoggedRecord | None:
         """Return the record at ``offset``, None if there is none or it is gone."""

@@ -14,6 +14,7 @@ from deploy.localkafka.log import PartitionLog
 from deploy.localkafka.reservation import AHEAD
 from deploy.localkafka.salvage import DAMAGED
 from deploy.localkafka.tests.harness import batch, contents, open_log, values
+from deploy.localkafka.topics import Topics
 
 NUMBERS = [b"%d" % number for number in range(6)]
 
@@ -131,3 +132,40 @@ def test_fifty_flipped_bytes_each_cost_at_most_one_batch(
         found = values(open_log(folder))
         assert set(found) <= set(NUMBERS)
         assert len(found) >= len(NUMBERS) - 1, n
+
+
+def test_a_topic_that_lost_records_is_another_topic_for_its_readers(tmp_path: Path) -> None:
+    topics = Topics(tmp_path)
+    topics.create("t", topics.check_new("t", 2, {}))
+    for number in NUMBERS:
+        topics.log("t", 1).append(batch((b"k", number)))
+    topics.log("t", 1).sync_now()
+    before, path = topics.get("t").id, topics.log("t", 1).segments[-1].path
+    topics.close()
+
+    flip(path, starts(path)[2] + HEADER_SIZE + 3)
+    topics = Topics(tmp_path)
+    after = topics.get("t").id
+    topics.close()
+    assert after != before
+    topics = Topics(tmp_path)
+    assert topics.get("t").id == after, "once for each damage"
+    topics.close()
+
+
+def test_it_is_another_topic_even_after_a_crash_in_the_middle_of_saving_it(tmp_path: Path) -> None:
+    """The records are saved, but the topic has no new identity yet."""
+    topics = Topics(tmp_path)
+    topics.create("t", topics.check_new("t", 1, {}))
+    for number in NUMBERS:
+        topics.log("t", 0).append(batch((b"k", number)))
+    topics.log("t", 0).sync_now()
+    before, log = topics.get("t").id, topics.log("t", 0)
+    topics.close()
+    path = log.segments[-1].path
+    flip(path, starts(path)[2] + HEADER_SIZE + 3)
+    PartitionLog(log.directory, log.policy).close()
+
+    topics = Topics(tmp_path)
+    assert topics.get("t").id != before
+    topics.close()

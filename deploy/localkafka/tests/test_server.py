@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from structlog.testing import capture_logs
 
 from deploy.localkafka import Broker, BrokerError
@@ -176,3 +177,18 @@ async def test_stopping_does_not_wait_for_those_who_wait(tmp_path: Path) -> None
         await asyncio.wait_for(broker.stop(), PATIENCE_S)
         with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
             await reader.readexactly(1)
+
+
+async def test_a_topic_that_is_kept_cannot_be_deleted(tmp_path: Path) -> None:
+    broker = Broker(tmp_path, port=0, keeps=["kept"])
+    await broker.start()
+    admin = AIOKafkaAdminClient(bootstrap_servers=f"{broker.host}:{broker.port}")
+    await admin.start()
+    try:
+        await admin.create_topics([NewTopic("kept", 1, 1), NewTopic("other", 1, 1)])
+        answer = await admin.delete_topics(["kept", "other"])
+        assert dict(answer.topic_error_codes) == {"kept": 73, "other": 0}
+        assert await admin.list_topics() == ["kept"]
+    finally:
+        await admin.close()
+        await broker.stop()

@@ -26,7 +26,6 @@ from shared.contracts.vocabulary import ServiceName
 from shared.errors import BadRequest, NotFound, quoted
 from shared.kafka import LoggedRecord
 
-REPLAYED_FROM: Final = "dlq_replay"
 SOURCES: Final = {dead_letters(topic.name): topic.name for topic in PUBLIC}
 """Topic of dead letters → the topic that they come from."""
 SERVICES: Final[tuple[str, ...]] = get_args(get_args(ServiceName)[0])

@@ -10,7 +10,7 @@ from aiokafka.errors import KafkaError
 
 from services.gateway.dead_letters import queries as replays
 from services.gateway.dead_letters.context import DeadLetterContext, open_producer
-from services.gateway.dead_letters.dead_letter import REPLAYED_FROM, DeadLetter
+from services.gateway.dead_letters.dead_letter import DeadLetter
 from services.gateway.dead_letters.listing import find_dead_letter
 from services.gateway.dead_letters.queries import Replay
 from services.gateway.http.fields import (
@@ -21,7 +21,7 @@ from services.gateway.http.fields import (
     ReplayedAt,
 )
 from shared import clock
-from shared.contracts.envelope import Message, timestamp
+from shared.contracts.envelope import REPLAYED_FROM, Message, timestamp
 from shared.errors import Conflict, Unavailable
 from shared.kafka import MAX_DEAD_LETTER_BYTES, Producer
 

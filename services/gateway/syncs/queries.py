@@ -84,6 +84,11 @@ async def unfinished(db: AsyncConnection, connection_id: str) -> list[Sync]:
     return await _newest(db, query, None)
 
 
+async def running(db: AsyncConnection) -> list[Sync]:
+    """Return all syncs that have not ended, newest first."""
+    return await _newest(db, select(syncs).where(syncs.c.ended_at.is_(None)), None)
+
+
 async def newest(db: AsyncConnection, connection_id: str, *, limit: int = 1) -> list[Sync]:
     return await _newest(db, select(syncs).where(syncs.c.connection_id == connection_id), limit)
 
@@ -165,6 +170,14 @@ async def settle(db: AsyncConnection, *, log_id: str) -> None:
             await connections.save_end(db, one.body)
     for sync_id in sorted({one.body.sync_id for one in ended}):
         await _end(db, sync_id)
+
+
+async def forget_positions(db: AsyncConnection) -> None:
+    """Take the items of ended jobs for read: the log that they were on is lost."""
+    for row in (await db.execute(_UNREADABLE)).all():
+        body = msgspec.structs.replace(_progress(row).body, item_positions={})
+        job = (sync_jobs.c.sync_id == row.sync_id) & (sync_jobs.c.resource == row.resource)
+        await db.execute(update(sync_jobs).where(job).values(body=msgspec.json.encode(body)))
 
 
 async def _end(db: AsyncConnection, id_: str) -> None:

@@ -15,7 +15,7 @@ from services.gateway.syncs.queries import Sync
 from shared import clock
 from shared.connector import Provider
 from shared.contracts.connections import Connection
-from shared.contracts.envelope import event, new_id, timestamp
+from shared.contracts.envelope import Message, event, new_id, timestamp
 from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import SYNCS
 from shared.contracts.vocabulary import Trigger
@@ -79,28 +79,31 @@ async def add_sync(
         # As precise as the event, so that a rebuilt row is the same.
         requested_at=round(clock.now(), 3),
     )
+    await syncs.add(db, sync)
+    await store.send(db, sync_requested(sync, background=background))
+    return sync
+
+
+def sync_requested(sync: Sync, *, background: bool = False) -> Message:
+    """Return the message that makes the fetcher run the sync. It does so once."""
     asked = SyncRequested(
         sync_id=sync.id,
-        connection_id=connection.id,
-        resources=None if whole else resources,
-        trigger=trigger,
+        connection_id=sync.connection_id,
+        resources=None if sync.whole else sync.resources,
+        trigger=sync.trigger,
         requested_at=timestamp(sync.requested_at),
         # Named here, so that a later release that rebuilds the row adds no newer resources to it.
-        resolved_resources=resources,
+        resolved_resources=sync.resources,
         background=background,
     )
-    await syncs.add(db, sync)
-    trace = current_traceparent()
-    sent = event(
+    return event(
         SYNCS,
-        key=connection.id,
+        key=sync.connection_id,
         kind="SyncRequested",
         source="gateway",
         body=asked,
-        traceparent=trace,
+        traceparent=current_traceparent(),
     )
-    await store.send(db, sent)
-    return sync
 
 
 def chosen_resources(wanted: Sequence[str] | None, provider: Provider) -> tuple[str, ...]:

@@ -1,0 +1,215 @@
+"""Notice that a service's database and Kafka's topics are not of the same day.
+
+The relay keeps marks: for each partition, the log and the offset behind the last message it sent.
+They change in the transaction that deletes the sent rows, so every message of ours behind a mark is
+still in the outbox. Where that does not hold, one of the two was lost or restored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from typing import Final, Literal
+
+import msgspec
+import structlog
+from aiokafka import TopicPartition
+from sqlalchemy import (
+    Column,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    delete,
+    select,
+)
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from shared import clock
+from shared.contracts.envelope import REPLAYED_FROM, header
+from shared.db import Big, Database
+from shared.kafka import LoggedRecord, LogReader, log_ids
+from shared.settings import Cluster
+
+Finding = Literal["same_day", "no_marks", "log_lost", "database_old"]
+Offsets = Mapping[str, Mapping[int, int]]
+"""Topic → partition → highest offset."""
+Reached = Mapping[TopicPartition, tuple[str, int]]
+"""The log and the next offset of each partition."""
+EVERY_S: Final = 60.0
+LOOKED_AT: Final = 500
+"""Offsets behind each mark that are looked at. Usually there are none, after a crash a few."""
+
+
+def log_marks_table(metadata: MetaData) -> Table:
+    """Return the table, for a service's ``tables.py``."""
+    return Table(
+        "log_marks",
+        metadata,
+        Column("topic", String, nullable=False),
+        Column("partition", Integer, nullable=False),
+        Column("log_id", String, nullable=False),
+        Column("next_offset", Big, nullable=False),
+        PrimaryKeyConstraint("topic", "partition"),
+    )
+
+
+Content = tuple[bytes | None, bytes | None]
+"""The key and the value of a message."""
+
+
+log = structlog.get_logger()
+
+
+class Comparison(msgspec.Struct, frozen=True, kw_only=True):
+    """Hold what was found of each topic, its log, and the marks and ends of its partitions."""
+
+    findings: Mapping[str, Finding]
+    logs: Mapping[str, str]
+    marks: Reached
+    ends: Mapping[TopicPartition, int]
+
+
+class LogMarks:
+    """Keep the marks of one service; ``log_ids`` is the present log of each topic."""
+
+    def __init__(self, table: Table, log_ids: Mapping[str, str]) -> None:
+        self._table, self._log_ids = table, log_ids
+        new = upsert(table)
+        self._save = new.on_conflict_do_update(
+            index_elements=["topic", "partition"],
+            set_={"log_id": new.excluded.log_id, "next_offset": new.excluded.next_offset},
+            # Another log's offsets begin at 0 again, but that is for ``compare`` to find.
+            where=(table.c.log_id == new.excluded.log_id)
+            & (table.c.next_offset < new.excluded.next_offset),
+        )
+
+    async def note(self, db: AsyncConnection, highest: Offsets) -> None:
+        """Note the highest offsets that were sent, in the caller's transaction."""
+        ends = {
+            TopicPartition(topic, partition): offset + 1
+            for topic, offsets in highest.items()
+            for partition, offset in offsets.items()
+        }
+        await self._write(db, ends)
+
+    async def load(self, db: AsyncConnection, topics: Collection[str]) -> Reached:
+        rows = await db.execute(select(self._table).where(self._table.c.topic.in_(topics)))
+        return {
+            TopicPartition(row.topic, row.partition): (row.log_id, row.next_offset) for row in rows
+        }
+
+    async def replace(self, db: AsyncConnection, found: Comparison) -> None:
+        """Put the marks where the topics ended when they were compared, whatever they were."""
+        self._log_ids = found.logs
+        await db.execute(delete(self._table).where(self._table.c.topic.in_(found.findings)))
+        await self._write(db, found.ends)
+
+    async def _write(self, db: AsyncConnection, ends: Mapping[TopicPartition, int]) -> None:
+        rows = [
+            {
+                "topic": partition.topic,
+                "partition": partition.partition,
+                "log_id": self._log_ids[partition.topic],
+                "next_offset": end,
+            }
+            for partition, end in sorted(ends.items())
+        ]
+        if rows:
+            await db.execute(self._save, rows)
+
+
+async def compare(
+    database: Database, marks: LogMarks, *, cluster: Cluster, written: Mapping[str, Table | None]
+) -> Comparison:
+    """Compare a service's marks with the topics it writes to.
+
+    ``written`` is topic → the outbox that fills it. None for a topic that is filled without one: an
+    old database is not noticed there.
+
+    Raises ``TimeoutError`` or a ``KafkaError`` if Kafka does not answer.
+    """
+    logs = await log_ids(cluster, list(written))
+    findings: dict[str, Finding] = {}
+    async with LogReader(cluster, list(written)) as reader:
+        # First the ends, then the marks: what is appended meanwhile is behind a mark that moves.
+        ends = await reader.ends()
+        async with database.read() as db:
+            known = await marks.load(db, list(written))
+            behind = {topic: _behind(topic, known, ends) for topic in written}
+            waiting = {
+                topic: await _waiting(db, topic, outbox)
+                for topic, outbox in written.items()
+                if outbox is not None and behind[topic]
+            }
+        for topic in written:
+            findings[topic] = _standing(topic, known, ends, logs[topic])
+            looked_at = findings[topic] == "same_day" and topic in waiting
+            if looked_at and await _unknown(reader, behind[topic], waiting[topic]):
+                findings[topic] = "database_old"
+    return Comparison(findings=findings, logs=logs, marks=known, ends=ends)
+
+
+class Comparing:
+    """Compare once a minute. ``trouble`` is what a health check should report meanwhile."""
+
+    def __init__(self, mend: Callable[[], Awaitable[Mapping[str, str] | None]]) -> None:
+        """``mend`` compares, mends what it can, and returns what it cannot mend."""
+        self._mend = mend
+        self.trouble: Mapping[str, str] = {}
+
+    async def run(self) -> None:
+        """Go on until cancelled."""
+        while True:
+            await clock.sleep(EVERY_S)
+            try:
+                self.trouble = await self._mend() or {}
+            except LookupError as missing:
+                self.trouble = {"topics": f"{missing}. Create the topics: python -m deploy.setup"}
+            except Exception:
+                # Kafka or the database is away, which their own checks report.
+                log.exception("comparison_failed")
+
+
+def _standing(
+    topic: str, marks: Reached, ends: Mapping[TopicPartition, int], log_id: str
+) -> Finding:
+    of_topic = {one: mark for one, mark in marks.items() if one.topic == topic}
+    if not of_topic:
+        return "no_marks"
+    lost = any(log != log_id or ends.get(one, 0) < end for one, (log, end) in of_topic.items())
+    return "log_lost" if lost else "same_day"
+
+
+def _behind(
+    topic: str, marks: Reached, ends: Mapping[TopicPartition, int]
+) -> dict[TopicPartition, tuple[int, int]]:
+    """Return the stretches behind the marks of a topic: their first offset and the next after."""
+    return {
+        one: (mark, min(ends[one], mark + LOOKED_AT))
+        for one, (_, mark) in marks.items()
+        if one.topic == topic and mark < ends.get(one, 0)
+    }
+
+
+async def _waiting(db: AsyncConnection, topic: str, outbox: Table) -> frozenset[Content]:
+    rows = await db.execute(select(outbox.c.key, outbox.c.value).where(outbox.c.topic == topic))
+    return frozenset([(row.key, row.value) for row in rows])
+
+
+async def _unknown(
+    reader: LogReader,
+    stretches: Mapping[TopicPartition, tuple[int, int]],
+    waiting: Collection[Content],
+) -> bool:
+    """Return whether a message there is ours, but not in the outbox."""
+    found = await reader.stretch(stretches, _sent)
+    return any(one is not None and one not in waiting for some in found.values() for one in some)
+
+
+def _sent(logged: LoggedRecord) -> Content | None:
+    """Return the content of a message that came from an outbox, None for a replayed one."""
+    record = logged.record
+    replayed = header(record.headers, REPLAYED_FROM) is not None
+    return None if replayed else (record.key, record.value)

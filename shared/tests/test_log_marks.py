@@ -1,0 +1,121 @@
+"""A database and a topic that are not of the same day are told apart from those that are."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import MetaData, insert
+
+from shared.contracts.envelope import REPLAYED_FROM, Message
+from shared.db import Database
+from shared.kafka import log_ids
+from shared.log_marks import Finding, LogMarks, compare, log_marks_table
+from shared.outbox import Relay, append, outbox_table
+from shared.tests.kafka_harness import Kafka
+
+metadata = MetaData()
+outbox, table = outbox_table(metadata), log_marks_table(metadata)
+
+
+class Service:
+    """A service that fills one topic from its outbox."""
+
+    def __init__(self, database: Database, marks: LogMarks, kafka: Kafka) -> None:
+        self.database, self.marks, self.kafka = database, marks, kafka
+
+    async def finds(self) -> Finding:
+        found = await compare(
+            self.database,
+            self.marks,
+            cluster=self.kafka.cluster,
+            written={self.kafka.topic: outbox},
+        )
+        return found.findings[self.kafka.topic]
+
+    async def settles(self) -> None:
+        """Put the marks where the topic ends."""
+        found = await compare(
+            self.database,
+            self.marks,
+            cluster=self.kafka.cluster,
+            written={self.kafka.topic: outbox},
+        )
+        async with self.database.write() as db:
+            await self.marks.replace(db, found)
+
+    async def puts(self, *values: bytes) -> None:
+        """Write messages into the outbox."""
+        async with self.database.write() as db:
+            await append(db, outbox, [self.message(value) for value in values])
+
+    async def sends(self) -> None:
+        relay = Relay(self.database, outbox, self.kafka.producer, marks=self.marks)
+        await relay.send_due()
+
+    def message(self, value: bytes, **headers: bytes) -> Message:
+        named = tuple(headers.items())
+        return Message(topic=self.kafka.topic, key=b"k", value=value, headers=named)
+
+
+@pytest.fixture
+async def service(kafka: Kafka, tmp_path: Path) -> AsyncIterator[Service]:
+    database = Database(tmp_path / "own.db")
+    async with database.write() as db:
+        await db.run_sync(metadata.create_all)
+    marks = LogMarks(table, await log_ids(kafka.cluster, [kafka.topic]))
+    yield Service(database, marks, kafka)
+    await database.close()
+
+
+async def test_what_the_relay_has_sent_is_of_the_same_day(service: Service) -> None:
+    assert await service.finds() == "no_marks"
+    await service.settles()
+    for _ in range(3):
+        await service.puts(b"one", b"two")
+        await service.sends()
+        assert await service.finds() == "same_day"
+
+
+async def test_what_was_sent_before_a_crash_is_explained_by_the_outbox(service: Service) -> None:
+    await service.settles()
+    await service.puts(b"one", b"two")
+    await service.kafka.producer.send_all([service.message(b"one"), service.message(b"two")])
+    assert await service.finds() == "same_day"
+    await service.sends()
+    assert await service.finds() == "same_day"
+
+
+async def test_a_message_that_is_not_in_the_outbox_shows_an_older_database(
+    service: Service,
+) -> None:
+    await service.settles()
+    await service.puts(b"one")
+    await service.kafka.producer.send_all([service.message(b"one"), service.message(b"other")])
+    assert await service.finds() == "database_old"
+    await service.settles()
+    assert await service.finds() == "same_day"
+
+
+async def test_a_replayed_dead_letter_shows_nothing(service: Service) -> None:
+    await service.settles()
+    replayed = service.message(b"again", **{REPLAYED_FROM: b"a.dlq~0~1"})
+    await service.kafka.producer.send_all([replayed])
+    assert await service.finds() == "same_day"
+
+
+async def test_a_topic_that_ends_before_the_mark_was_lost(service: Service) -> None:
+    await service.settles()
+    async with service.database.write() as db:
+        await service.marks.note(db, {service.kafka.topic: {0: 41}})
+    assert await service.finds() == "log_lost"
+
+
+async def test_another_log_of_the_same_name_was_lost_whatever_its_length(service: Service) -> None:
+    async with service.database.write() as db:
+        row = {"topic": service.kafka.topic, "partition": 0, "log_id": "other", "next_offset": 0}
+        await db.execute(insert(table), [row])
+    assert await service.finds() == "log_lost"
+    await service.settles()
+    assert await service.finds() == "same_day"
