@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.support import forks
 from tests.support.waiting import PATIENCE_S, eventually
 
 TAIL = 4000
 
 
 class Child:
-    """Hold a process.
+    """Hold a process that runs ``module``, its name and its arguments.
 
     ``ready`` tells whether it answers. Its output is appended to ``log``, and it always runs in
     that folder.
@@ -23,21 +23,21 @@ class Child:
     def __init__(
         self,
         name: str,
-        command: Sequence[str],
+        module: Sequence[str],
         *,
         env: Mapping[str, str],
         log: Path,
         ready: Callable[[], bool],
     ) -> None:
-        self.name, self.command, self.env, self.log, self.ready = (
+        self.name, self.module, self.env, self.log, self.ready = (
             name,
-            tuple(command),
+            tuple(module),
             dict(env),
             log,
             ready,
         )
         self._lent = False
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: forks.Forked | None = None
         self._read_from = 0
 
     @property
@@ -67,11 +67,10 @@ class Child:
         assert not self.alive, f"{self.name} runs already"
         self._read_from = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self.command,
+            self._process = forks.start(
+                *self.module,
                 cwd=self.log.parent,
                 env={**self.env, **(env or {})},
-                stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
             )

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import subprocess
-import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +14,7 @@ from tests.chaos.child import TAIL, Child
 from tests.chaos.customer import Customer
 from tests.chaos.proxy import Network, Proxy
 from tests.chaos.topic import Topic
+from tests.support import forks
 from tests.support.client import RESOURCES
 from tests.support.clock import MovableClock
 from tests.support.ports import reserved_ports
@@ -119,17 +118,17 @@ class Stack:
 
     def setup(self) -> None:
         """Make secrets, migrations and topics; may run again at any time."""
-        done = subprocess.run(
-            [sys.executable, "-m", "deploy.setup", *self.setup_options],
-            cwd=self.folder,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
-        assert done.returncode == 0, f"deploy.setup: {done.stdout[-TAIL:]}{done.stderr[-TAIL:]}"
+        said = self.folder / "setup.log"
+        with said.open("wb") as log:
+            setup = forks.start(
+                "deploy.setup",
+                *self.setup_options,
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=log,
+                stderr=log,
+            )
+        assert setup.wait(PATIENCE_S) == 0, f"deploy.setup: {said.read_text()[-TAIL:]}"
 
     def ready(self) -> bool:
         """Return whether the gateway and everything it depends on answer."""
@@ -198,11 +197,8 @@ class Stack:
 
     def child(self, name: str, module: list[str], ready: Callable[[], bool], **env: str) -> Child:
         """Declare a process that runs a Python module."""
-        command = [sys.executable, "-m", *module]
         log = self.folder / f"{name}.log"
-        self.children[name] = Child(
-            name, command, env=self.environment(**env), log=log, ready=ready
-        )
+        self.children[name] = Child(name, module, env=self.environment(**env), log=log, ready=ready)
         return self.children[name]
 
     def _answers(self, name: str) -> Callable[[], bool]:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.support import forks
 from tests.support.client import Client
 from tests.support.clock import MovableClock
 from tests.support.ports import reserved_ports
@@ -47,19 +48,13 @@ class Product(Client):
             sandbox=f"http://127.0.0.1:{self.ports['SANDBOX']}",
             bootstrap=f"127.0.0.1:{self.ports['KAFKA']}",
         )
-        self.process: subprocess.Popen[str] | None = None
+        self.process: forks.Forked | None = None
 
     def start(self) -> list[str]:
         """Start the process; return the lines that it greets with, once it is ready."""
         with self.log.open("a") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
-                cwd=self.folder,
-                env={**clean(os.environ), **self.settings},
-                stdout=subprocess.PIPE,
-                stderr=log,
-                text=True,
-            )
+            env = {**clean(os.environ), **self.settings}
+            self.process = forks.start(self.module, cwd=self.folder, env=env, stderr=log)
         assert self.process.stdout is not None
         lines = [self.process.stdout.readline().rstrip("\n") for _ in range(5)]
         if not all(lines):
