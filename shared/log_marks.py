@@ -20,9 +20,10 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     String,
     Table,
-    delete,
     select,
+    update,
 )
+from sqlalchemy.dialects.postgresql import Insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -37,6 +38,8 @@ Offsets = Mapping[str, Mapping[int, int]]
 """Topic → partition → highest offset."""
 Reached = Mapping[TopicPartition, tuple[str, int]]
 """The log and the next offset of each partition."""
+LOST: Final = "lost"
+"""Stands for the identity of a log that is to be filled again."""
 EVERY_S: Final = 60.0
 LOOKED_AT: Final = 500
 """Offsets behind each mark that are looked at. Usually there are none, after a crash a few."""
@@ -77,12 +80,16 @@ class LogMarks:
     def __init__(self, table: Table, log_ids: Mapping[str, str]) -> None:
         self._table, self._log_ids = table, log_ids
         new = upsert(table)
-        self._save = new.on_conflict_do_update(
-            index_elements=["topic", "partition"],
-            set_={"log_id": new.excluded.log_id, "next_offset": new.excluded.next_offset},
-            # Another log's offsets begin at 0 again, but that is for ``compare`` to find.
-            where=(table.c.log_id == new.excluded.log_id)
-            & (table.c.next_offset < new.excluded.next_offset),
+        same = table.c.log_id == new.excluded.log_id
+        further = same & (table.c.next_offset < new.excluded.next_offset)
+        values = {"log_id": new.excluded.log_id, "next_offset": new.excluded.next_offset}
+        key = ["topic", "partition"]
+        # Another log's offsets begin at 0 again, but that is for ``compare`` to find.
+        self._forward = new.on_conflict_do_update(
+            index_elements=key, set_=values, where=further | (table.c.log_id == LOST)
+        )
+        self._anew = new.on_conflict_do_update(
+            index_elements=key, set_=values, where=further | ~same
         )
 
     async def note(self, db: AsyncConnection, highest: Offsets) -> None:
@@ -92,7 +99,7 @@ class LogMarks:
             for topic, offsets in highest.items()
             for partition, offset in offsets.items()
         }
-        await self._write(db, ends)
+        await self._write(db, self._forward, ends)
 
     async def load(self, db: AsyncConnection, topics: Collection[str]) -> Reached:
         rows = await db.execute(select(self._table).where(self._table.c.topic.in_(topics)))
@@ -100,13 +107,26 @@ class LogMarks:
             TopicPartition(row.topic, row.partition): (row.log_id, row.next_offset) for row in rows
         }
 
-    async def replace(self, db: AsyncConnection, found: Comparison) -> None:
-        """Put the marks where the topics ended when they were compared, whatever they were."""
-        self._log_ids = found.logs
-        await db.execute(delete(self._table).where(self._table.c.topic.in_(found.findings)))
-        await self._write(db, found.ends)
+    async def forget(self, db: AsyncConnection, topics: Collection[str], found: Comparison) -> None:
+        """Note that these topics were lost; what is sent from now on belongs to their new logs.
 
-    async def _write(self, db: AsyncConnection, ends: Mapping[TopicPartition, int]) -> None:
+        It stays so until ``replace``: after a crash in between, the next comparison finds it again.
+        """
+        self._log_ids = found.logs
+        lost = self._table.c.topic.in_(topics)
+        await db.execute(update(self._table).where(lost).values(log_id=LOST, next_offset=0))
+
+    async def replace(self, db: AsyncConnection, found: Comparison) -> None:
+        """Put the marks where the topics ended when they were compared.
+
+        A mark that has moved further since stays: its messages are in the outbox no more.
+        """
+        self._log_ids = found.logs
+        await self._write(db, self._anew, found.ends)
+
+    async def _write(
+        self, db: AsyncConnection, save: Insert, ends: Mapping[TopicPartition, int]
+    ) -> None:
         rows = [
             {
                 "topic": partition.topic,
@@ -117,7 +137,7 @@ class LogMarks:
             for partition, end in sorted(ends.items())
         ]
         if rows:
-            await db.execute(self._save, rows)
+            await db.execute(save, rows)
 
 
 async def compare(
@@ -151,12 +171,26 @@ async def compare(
     return Comparison(findings=findings, logs=logs, marks=known, ends=ends)
 
 
+def said(found: Comparison) -> Mapping[str, str]:
+    """Return what a health check should say of each topic that was compared while we run.
+
+    It is mended at the next start: a producer that has written to a log cannot go on in another.
+    """
+    told = {
+        "log_lost": "it was lost, created anew or restored. Restart this service, so that it is "
+        "filled again",
+        "database_old": "it holds messages that the database does not know of. Restart this "
+        "service, so that it catches up",
+    }
+    return {topic: told[finding] for topic, finding in found.findings.items() if finding in told}
+
+
 class Comparing:
     """Compare once a minute. ``trouble`` is what a health check should report meanwhile."""
 
-    def __init__(self, mend: Callable[[], Awaitable[Mapping[str, str] | None]]) -> None:
-        """``mend`` compares, mends what it can, and returns what it cannot mend."""
-        self._mend = mend
+    def __init__(self, look: Callable[[], Awaitable[Mapping[str, str]]]) -> None:
+        """``look`` compares, and returns what a health check should say."""
+        self._look = look
         self.trouble: Mapping[str, str] = {}
 
     async def run(self) -> None:
@@ -164,7 +198,7 @@ class Comparing:
         while True:
             await clock.sleep(EVERY_S)
             try:
-                self.trouble = await self._mend() or {}
+                self.trouble = await self._look()
             except LookupError as missing:
                 self.trouble = {"topics": f"{missing}. Create the topics: python -m deploy.setup"}
             except Exception:

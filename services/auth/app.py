@@ -14,7 +14,7 @@ from litestar.di import Provide
 
 from services.auth import api, store
 from services.auth.context import AuthContext
-from services.auth.mend import Stores, mend
+from services.auth.mend import Stores, look, mend
 from services.auth.metrics import collectors, init_series
 from services.auth.oauth_client import TokenEndpoint
 from services.auth.refresh import RefreshCoordinator
@@ -129,7 +129,7 @@ async def _compared(
     marks = store.marks(await log_ids(settings.kafka, list(store.WRITTEN)))
     stores = Stores(database=database, marks=marks, cluster=settings.kafka)
     await mend(stores)
-    comparing = Comparing(lambda: mend(stores))
+    comparing = Comparing(lambda: look(stores))
     task = asyncio.create_task(comparing.run(), name="comparing")
 
     async def stop() -> None:

@@ -5,6 +5,7 @@ See docs/decisions/0036. Everything here may be done twice, and by several proce
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
@@ -22,7 +23,7 @@ from shared.contracts.envelope import Undecodable, decode, timestamp
 from shared.contracts.topics import CONNECTIONS
 from shared.db import Database
 from shared.kafka import LogReader
-from shared.log_marks import LogMarks, compare
+from shared.log_marks import LogMarks, compare, said
 from shared.settings import Cluster
 
 LOST: Final = "Tributary's copy of the account's tokens was lost. Connect the account again."
@@ -56,6 +57,11 @@ async def mend(at: Stores) -> None:
             log.error("topics_lost", topics=[CONNECTIONS])
             await send_connections_again(db)
         await at.marks.replace(db, found)
+
+
+async def look(at: Stores) -> Mapping[str, str]:
+    """Compare while auth runs; return what a health check should say."""
+    return said(await compare(at.database, at.marks, cluster=at.cluster, written=WRITTEN))
 
 
 async def _told(cluster: Cluster) -> dict[str, Connection]:

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from services.fetcher import plan, store
 from services.fetcher.call import Tokens
 from services.fetcher.context import FetcherContext
-from services.fetcher.mend import Stores, mend, not_whole
+from services.fetcher.mend import Stores, look, mend, not_whole
 from services.fetcher.metrics import collectors, init_series
 from services.fetcher.reap import arrive, keep_alive, leave
 from services.fetcher.settings import FetcherSettings
@@ -73,7 +73,7 @@ async def open_resources(
         relay = open_relay(database, producer, stores.marks)
         await arrive(database, worker.id, alone=settings.alone)
         await _start(stack, context, worker=worker, relay=relay, consumers=consumers)
-        comparing = Comparing(lambda: mend(stores))
+        comparing = Comparing(lambda: look(stores))
         _keep(stack, comparing.run(), name="comparing")
         yield Resources(database, consumers, worker, comparing)
 

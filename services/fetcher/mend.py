@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from services.fetcher import known_items, store
-from services.fetcher.jobs import queries, transitions
+from services.fetcher.jobs import positions, queries, transitions
 from services.fetcher.plan import plan_connection, plan_sync, plan_walk_again
 from shared.connector import Provider
 from shared.contracts import connections, progress, syncs
@@ -24,7 +24,7 @@ from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, ITEMS, JOBS, PROGRESS, SYNCS
 from shared.db import Database
 from shared.kafka import LoggedRecord, LogReader
-from shared.log_marks import Comparison, LogMarks, compare
+from shared.log_marks import LOST, Comparison, LogMarks, compare, said
 from shared.settings import Cluster
 
 log = structlog.get_logger()
@@ -47,22 +47,32 @@ async def mend(at: Stores) -> None:
     lost = {topic for topic, finding in found.findings.items() if finding == "log_lost"}
     if lost:
         log.error("topics_lost", topics=sorted(lost))
+        async with at.database.write() as db:
+            if ITEMS in lost:
+                # Where items were in the lost log says nothing of the new one.
+                await positions.forget_positions(db)
+            await at.marks.forget(db, lost, found)
         await _fill_again(at, lost)
     if await _is_behind(at, found):
         log.error("database_behind", reason="the topics hold messages that it does not know of")
         await _catch_up(at)
     if set(found.findings.values()) != {"same_day"}:
         async with at.database.write() as db:
-            if lost:
-                await queries.forget_positions(db)
             await at.marks.replace(db, found)
+
+
+async def look(at: Stores) -> Mapping[str, str]:
+    """Compare while the fetcher runs; return what a health check should say."""
+    await _note_sent_items(at)
+    return said(await compare(at.database, at.marks, cluster=at.cluster, written=store.WRITTEN))
 
 
 async def _note_sent_items(at: Stores) -> None:
     """Move the marks of the items topic to where the jobs have written."""
     async with at.database.write() as db:
-        if await at.marks.load(db, [ITEMS]):
-            await at.marks.note(db, {ITEMS: await queries.highest_positions(db)})
+        marks = await at.marks.load(db, [ITEMS])
+        if marks and all(log_id != LOST for log_id, _ in marks.values()):
+            await at.marks.note(db, {ITEMS: await positions.highest_positions(db)})
 
 
 async def _is_behind(at: Stores, found: Comparison) -> bool:

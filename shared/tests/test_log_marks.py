@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,9 +13,19 @@ from sqlalchemy import MetaData, insert
 from shared.contracts.envelope import REPLAYED_FROM, Message
 from shared.db import Database
 from shared.kafka import log_ids
-from shared.log_marks import Finding, LogMarks, compare, log_marks_table
+from shared.log_marks import (
+    EVERY_S,
+    Comparing,
+    Comparison,
+    Finding,
+    LogMarks,
+    compare,
+    log_marks_table,
+)
 from shared.outbox import Relay, append, outbox_table
 from shared.tests.kafka_harness import Kafka
+from tests.support.clock import MovableClock
+from tests.support.waiting import until
 
 metadata = MetaData()
 outbox, table = outbox_table(metadata), log_marks_table(metadata)
@@ -25,23 +37,16 @@ class Service:
     def __init__(self, database: Database, marks: LogMarks, kafka: Kafka) -> None:
         self.database, self.marks, self.kafka = database, marks, kafka
 
+    async def compares(self) -> Comparison:
+        written = {self.kafka.topic: outbox}
+        return await compare(self.database, self.marks, cluster=self.kafka.cluster, written=written)
+
     async def finds(self) -> Finding:
-        found = await compare(
-            self.database,
-            self.marks,
-            cluster=self.kafka.cluster,
-            written={self.kafka.topic: outbox},
-        )
-        return found.findings[self.kafka.topic]
+        return (await self.compares()).findings[self.kafka.topic]
 
     async def settles(self) -> None:
         """Put the marks where the topic ends."""
-        found = await compare(
-            self.database,
-            self.marks,
-            cluster=self.kafka.cluster,
-            written={self.kafka.topic: outbox},
-        )
+        found = await self.compares()
         async with self.database.write() as db:
             await self.marks.replace(db, found)
 
@@ -118,4 +123,57 @@ async def test_another_log_of_the_same_name_was_lost_whatever_its_length(service
         await db.execute(insert(table), [row])
     assert await service.finds() == "log_lost"
     await service.settles()
+    assert await service.finds() == "same_day"
+
+
+def moved_and_asked(moves: MovableClock, asked: Sequence[object], before: int) -> bool:
+    """Move the clock by a minute unless it has asked once more."""
+    if len(asked) == before:
+        moves.move(seconds=EVERY_S)
+    return len(asked) > before
+
+
+async def test_it_is_compared_once_a_minute_and_what_cannot_be_mended_is_reported(
+    movable_clock: MovableClock,
+) -> None:
+    found: list[dict[str, str] | Exception] = [
+        {"t": "it was created anew"},
+        LookupError("Kafka does not know the topic t"),
+        TimeoutError(),
+        {},
+    ]
+    asked: list[Mapping[str, str]] = []
+
+    async def mend() -> Mapping[str, str]:
+        asked.append(comparing.trouble)
+        answer = found[len(asked) - 1]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    comparing = Comparing(mend)
+    task = asyncio.create_task(comparing.run())
+    for _ in found:
+        before = len(asked)
+        await until(partial(moved_and_asked, movable_clock, asked, before))
+    task.cancel()
+    missing = "Kafka does not know the topic t. Create the topics: python -m deploy.setup"
+    without = {"topics": missing}
+    assert asked == [{}, {"t": "it was created anew"}, without, without]
+
+
+async def test_a_lost_topic_stays_lost_until_it_is_filled_and_what_is_sent_meanwhile_is_ours(
+    service: Service,
+) -> None:
+    await service.settles()
+    async with service.database.write() as db:
+        await service.marks.note(db, {service.kafka.topic: {0: 41}})
+    found = await service.compares()
+    async with service.database.write() as db:
+        await service.marks.forget(db, [service.kafka.topic], found)
+    assert await service.finds() == "log_lost", "also after a crash in the middle of filling it"
+    await service.puts(b"one", b"two")
+    await service.sends()
+    async with service.database.write() as db:
+        await service.marks.replace(db, found)
     assert await service.finds() == "same_day"

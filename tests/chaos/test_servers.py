@@ -11,13 +11,15 @@ from typing import Any
 import asyncpg
 import pytest
 import redis
+from aiokafka.admin import AIOKafkaAdminClient
 
+from shared.contracts.topics import ITEMS
 from tests.chaos.load import Load, begin, held, pace, released
 from tests.chaos.modes import BlackHole, Reset
 from tests.chaos.real import RealStack
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.support.waiting import eventually
+from tests.support.waiting import eventually, until
 
 pytestmark = pytest.mark.e2e
 
@@ -236,3 +238,42 @@ async def _deadlocks(real: RealStack) -> int:
         return int(await connection.fetchval("SELECT sum(deadlocks) FROM pg_stat_database"))
     finally:
         await connection.close()
+
+
+def test_a_topic_that_is_created_anew_is_noticed_and_filled_again_by_a_restart(
+    real: RealStack,
+) -> None:
+    load = begin(real, LONG)
+    load.done()
+    asyncio.run(created_anew(real, ITEMS))
+    real.clock.move(seconds=70)  # the services compare once a minute
+    said = eventually(lambda: readiness(real) if "created anew" in readiness(real) else "")
+    assert ITEMS in said
+    for name in ("gateway", *real.fetchers):
+        real[name].restart()
+    eventually(real.ready)
+
+    def filled() -> bool:
+        with real.topic() as topic:
+            return bool(load.verdict(topic).clean)
+
+    eventually(filled, every=2.0)
+
+
+async def created_anew(real: RealStack, topic: str) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=real.client.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([topic])
+
+        async def gone() -> bool:
+            return topic not in await admin.list_topics()
+
+        await until(gone, every=0.2)
+    finally:
+        await admin.close()
+    await asyncio.to_thread(real.setup)
+
+
+def readiness(real: RealStack) -> str:
+    return real.client.http.get(f"{real.client.url}/health/ready").text

@@ -10,6 +10,8 @@ WRITER = "services/fetcher/jobs/transitions.py"
 OTHER_WRITES = {
     # Which ids are about to be sent, and how many progress events there were.
     "services/fetcher/jobs/queries.py",
+    # Where items were in a log that is lost.
+    "services/fetcher/jobs/positions.py",
 }
 """Writers of jobs' rows that never write a state."""
 READS_OUT = {"JobProgress"}

@@ -225,20 +225,6 @@ async def find(db: AsyncConnection, *where: Any) -> list[Job]:
     return [from_row(dict(row)) for row in rows.mappings()]
 
 
-async def highest_positions(db: AsyncConnection) -> dict[int, int]:
-    """Return partition → the highest offset of an item that any known job has sent."""
-    highest: dict[int, int] = {}
-    for text in (await db.execute(select(jobs.c.item_positions).distinct())).scalars():
-        for partition, offset in msgspec.json.decode(text, type=dict[int, int]).items():
-            highest[partition] = max(highest.get(partition, -1), offset)
-    return highest
-
-
-async def forget_positions(db: AsyncConnection) -> None:
-    """Forget where items are in a log that is lost."""
-    await db.execute(update(jobs).values(item_positions="{}"))
-
-
 def claim_parameters(job: Job) -> dict[str, Any]:
     return {"held": job.id, "held_epoch": job.epoch, "held_seq": job.seq}
 
