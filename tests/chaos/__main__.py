@@ -21,6 +21,7 @@ from typing import Any
 from deploy.servers import ProgramUnavailable
 from tests.chaos import figures
 from tests.chaos.conftest import PROXIED, REAL
+from tests.chaos.damage import measure
 from tests.chaos.figures import Figure
 from tests.chaos.real import RealStack
 from tests.chaos.report import render, save
@@ -46,6 +47,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--figures", default=",".join(FIGURES), help="which others to measure, with commas"
     )
+    parser.add_argument(
+        "--damage", type=int, metavar="PLACES", help="only damage stores; flip so many bits in each"
+    )
     parser.add_argument("--render", action="store_true", help="only write the page anew")
     given = parser.parse_args(arguments)
     if not given.render:
@@ -59,6 +63,13 @@ def main(arguments: list[str]) -> int:
 
 
 def _measure(given: argparse.Namespace) -> None:
+    if given.damage is not None:
+        found = []
+        for one in measure(places=given.damage):
+            _say(f"{one.store}, {one.kind}: {one.said}: {one.then}, {one.seconds:.1f} s")
+            found.append(one.as_dict())
+        _save("local", "damage", damage=found)
+        return
     if given.seeds:
         with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
             _save(
