@@ -56,6 +56,7 @@ async def mend(at: Stores) -> None:
         if finding == "log_lost" or await store.untold(db, set(told)):
             log.error("topics_lost", topics=[CONNECTIONS])
             await send_connections_again(db)
+            await at.marks.forget(db, [CONNECTIONS], found)
         await at.marks.replace(db, found)
 
 
