@@ -43,6 +43,13 @@ LOST: Final = "lost"
 EVERY_S: Final = 60.0
 LOOKED_AT: Final = 500
 """Offsets behind each mark that are looked at. Usually there are none, after a crash a few."""
+SAID: Final[Mapping[str, str]] = {
+    "log_lost": "it was lost, created anew or restored. Restart this service: it is mended then",
+    "database_old": "the database was restored from an older copy. Restart this service: it "
+    "catches up then",
+}
+"""What a health check says of a topic. A producer that has written to a log cannot go on in
+another, so it is mended at the next start."""
 
 
 def log_marks_table(metadata: MetaData) -> Table:
@@ -79,6 +86,8 @@ class LogMarks:
 
     def __init__(self, table: Table, log_ids: Mapping[str, str]) -> None:
         self._table, self._log_ids = table, log_ids
+        self._furthest: dict[TopicPartition, tuple[str, int]] = {}
+        self._moved_back: set[str] = set()
         new = upsert(table)
         same = table.c.log_id == new.excluded.log_id
         further = same & (table.c.next_offset < new.excluded.next_offset)
@@ -113,6 +122,7 @@ class LogMarks:
         It stays so until ``replace``: after a crash in between, the next comparison finds it again.
         """
         self._log_ids = found.logs
+        self._furthest.clear()
         lost = self._table.c.topic.in_(topics)
         await db.execute(update(self._table).where(lost).values(log_id=LOST, next_offset=0))
 
@@ -122,7 +132,20 @@ class LogMarks:
         A mark that has moved further since stays: its messages are in the outbox no more.
         """
         self._log_ids = found.logs
+        self._furthest.clear()
         await self._write(db, self._anew, found.ends)
+
+    def moved_back(self, known: Reached) -> frozenset[str]:
+        """Return the topics with a mark that was once lower than when asked before.
+
+        Marks only move forward, so an older copy of the database was put under this process.
+        """
+        for partition, (log_id, next_offset) in known.items():
+            before = self._furthest.get(partition)
+            if before and before[0] == log_id and next_offset < before[1]:
+                self._moved_back.add(partition.topic)
+            self._furthest[partition] = (log_id, next_offset)
+        return frozenset(self._moved_back)
 
     async def _write(
         self, db: AsyncConnection, save: Insert, ends: Mapping[TopicPartition, int]
@@ -143,7 +166,7 @@ class LogMarks:
 async def compare(
     database: Database, marks: LogMarks, *, cluster: Cluster, written: Mapping[str, Table | None]
 ) -> Comparison:
-    """Compare a service's marks with the topics it writes to.
+    """Compare a service's marks with the topics it writes to, before it sends anything.
 
     ``written`` is topic → the outbox that fills it. None for a topic that is filled without one: an
     old database is not noticed there.
@@ -171,18 +194,19 @@ async def compare(
     return Comparison(findings=findings, logs=logs, marks=known, ends=ends)
 
 
-def said(found: Comparison) -> Mapping[str, str]:
-    """Return what a health check should say of each topic that was compared while we run.
+async def compare_running(
+    database: Database, marks: LogMarks, *, cluster: Cluster, topics: Collection[str]
+) -> Mapping[str, str]:
+    """Compare while the service runs; return what a health check should say of each topic.
 
-    It is mended at the next start: a producer that has written to a log cannot go on in another.
+    The messages behind the marks are not looked at: somebody may have copied ours there, which
+    changes nothing. An older database shows by its marks, which this process has seen further on.
+
+    Raises ``TimeoutError`` or a ``KafkaError`` if Kafka does not answer.
     """
-    told = {
-        "log_lost": "it was lost, created anew or restored. Restart this service, so that it is "
-        "filled again",
-        "database_old": "it holds messages that the database does not know of. Restart this "
-        "service, so that it catches up",
-    }
-    return {topic: told[finding] for topic, finding in found.findings.items() if finding in told}
+    found = await compare(database, marks, cluster=cluster, written=dict.fromkeys(topics))
+    findings = {**found.findings, **dict.fromkeys(marks.moved_back(found.marks), "database_old")}
+    return {topic: SAID[finding] for topic, finding in findings.items() if finding in SAID}
 
 
 class Comparing:

@@ -23,7 +23,7 @@ from shared.contracts.envelope import Undecodable, decode, timestamp
 from shared.contracts.topics import CONNECTIONS
 from shared.db import Database
 from shared.kafka import LogReader
-from shared.log_marks import LogMarks, compare, said
+from shared.log_marks import LogMarks, compare, compare_running
 from shared.settings import Cluster
 
 LOST: Final = "Tributary's copy of the account's tokens was lost. Connect the account again."
@@ -62,7 +62,7 @@ async def mend(at: Stores) -> None:
 
 async def look(at: Stores) -> Mapping[str, str]:
     """Compare while auth runs; return what a health check should say."""
-    return said(await compare(at.database, at.marks, cluster=at.cluster, written=WRITTEN))
+    return await compare_running(at.database, at.marks, cluster=at.cluster, topics=WRITTEN)
 
 
 async def _told(cluster: Cluster) -> dict[str, Connection]:

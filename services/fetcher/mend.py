@@ -24,7 +24,7 @@ from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, ITEMS, JOBS, PROGRESS, SYNCS
 from shared.db import Database
 from shared.kafka import LoggedRecord, LogReader
-from shared.log_marks import LOST, Comparison, LogMarks, compare, said
+from shared.log_marks import LOST, Comparison, LogMarks, compare, compare_running
 from shared.settings import Cluster
 
 log = structlog.get_logger()
@@ -64,7 +64,7 @@ async def mend(at: Stores) -> None:
 async def look(at: Stores) -> Mapping[str, str]:
     """Compare while the fetcher runs; return what a health check should say."""
     await _note_sent_items(at)
-    return said(await compare(at.database, at.marks, cluster=at.cluster, written=store.WRITTEN))
+    return await compare_running(at.database, at.marks, cluster=at.cluster, topics=store.WRITTEN)
 
 
 async def _note_sent_items(at: Stores) -> None:

@@ -11,16 +11,16 @@ from typing import Any, Final
 
 from litestar import Litestar
 
+from services.gateway import store
 from services.gateway.context import AuthClient, GatewayContext, Watch
 from services.gateway.http.return_url import served_pages
 from services.gateway.http.security_headers import MAX_BODY, SecurityHeaders, own_origins
-from services.gateway.mend import created_anew, lost_topics, read_again
+from services.gateway.mend import look, lost_topics, read_again
 from services.gateway.metrics import collectors, init_series
 from services.gateway.project import listen
 from services.gateway.routes import EXCEPTION_HANDLERS, routes
 from services.gateway.security.guard import Guard, key_guard, provide_context
 from services.gateway.settings import GatewaySettings
-from services.gateway.store import relay
 from shared.contracts.topics import TOPICS
 from shared.crypto import Signer
 from shared.db import Database, check_layout
@@ -74,7 +74,7 @@ async def open_resources(
             handles=Signer(settings.signing_secret, purpose="connection handle"),
             served=served,
         )
-        sending = relay(database, producer)
+        sending = store.relay(database, producer)
         sending.start()
         stack.push_async_callback(sending.stop)
         consumers = Consumers(settings.kafka, service="gateway", producer=producer)
@@ -94,8 +94,8 @@ async def open_resources(
 
 def _compare(stack: AsyncExitStack, context: GatewayContext, database: Database) -> Comparing:
     """Look for topics that are lost while the gateway runs, until ``stack`` closes."""
-    cluster = context.settings.kafka
-    comparing = Comparing(lambda: created_anew(database, context.log_ids, cluster=cluster))
+    cluster, marks = context.settings.kafka, store.marks(context.log_ids)
+    comparing = Comparing(lambda: look(database, marks, cluster=cluster))
     task = asyncio.create_task(comparing.run(), name="comparing")
     stack.callback(task.cancel)
     return comparing

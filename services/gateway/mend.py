@@ -17,7 +17,7 @@ from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.request import sync_requested
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS
 from shared.db import Database
-from shared.log_marks import compare
+from shared.log_marks import LogMarks, compare, compare_running
 from shared.settings import Cluster
 
 READ: Final = (CONNECTIONS, SYNCS, PROGRESS, ITEMS)
@@ -34,14 +34,9 @@ async def lost_topics(
     return sorted(topic for topic, finding in found.findings.items() if finding == "log_lost")
 
 
-async def created_anew(
-    database: Database, log_ids: Mapping[str, str], *, cluster: Cluster
-) -> Mapping[str, str]:
-    """Return what a health check should say of topics that were lost while the gateway runs."""
-    lost = await lost_topics(database, log_ids, cluster=cluster)
-    return dict.fromkeys(
-        lost, "it was created anew or restored. Restart the gateway, so that it reads it again"
-    )
+async def look(database: Database, marks: LogMarks, *, cluster: Cluster) -> Mapping[str, str]:
+    """Compare while the gateway runs; return what a health check should say."""
+    return await compare_running(database, marks, cluster=cluster, topics=READ)
 
 
 async def read_again(database: Database, lost: Collection[str]) -> None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy import MetaData, insert
+from sqlalchemy import MetaData, insert, update
 
 from shared.contracts.envelope import REPLAYED_FROM, Message
 from shared.db import Database
@@ -20,6 +20,7 @@ from shared.log_marks import (
     Finding,
     LogMarks,
     compare,
+    compare_running,
     log_marks_table,
 )
 from shared.outbox import Relay, append, outbox_table
@@ -43,6 +44,13 @@ class Service:
 
     async def finds(self) -> Finding:
         return (await self.compares()).findings[self.kafka.topic]
+
+    async def reports(self) -> Mapping[str, str]:
+        """Return what it would say while it runs."""
+        topics = [self.kafka.topic]
+        return await compare_running(
+            self.database, self.marks, cluster=self.kafka.cluster, topics=topics
+        )
 
     async def settles(self) -> None:
         """Put the marks where the topic ends."""
@@ -108,6 +116,33 @@ async def test_a_replayed_dead_letter_shows_nothing(service: Service) -> None:
     replayed = service.message(b"again", **{REPLAYED_FROM: b"a.dlq~0~1"})
     await service.kafka.producer.send_all([replayed])
     assert await service.finds() == "same_day"
+
+
+async def test_a_copy_of_our_messages_reports_nothing_while_the_service_runs(
+    service: Service,
+) -> None:
+    await service.settles()
+    await service.puts(b"one")
+    await service.sends()
+    assert await service.reports() == {}
+    await service.kafka.producer.send_all([service.message(b"one")])
+    assert await service.reports() == {}
+    assert await service.finds() == "database_old", "the next start may catch up once too often"
+
+
+async def test_marks_that_have_moved_back_while_the_service_runs_are_reported(
+    service: Service,
+) -> None:
+    await service.settles()
+    await service.puts(b"one", b"two")
+    await service.sends()
+    assert await service.reports() == {}
+    async with service.database.write() as db:
+        await db.execute(update(table).values(next_offset=table.c.next_offset - 1))
+    assert "older copy. Restart" in (await service.reports())[service.kafka.topic]
+    await service.puts(b"three")
+    await service.sends()
+    assert await service.reports(), "until it is started again"
 
 
 async def test_a_topic_that_ends_before_the_mark_was_lost(service: Service) -> None:
