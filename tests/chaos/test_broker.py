@@ -209,6 +209,8 @@ def test_F14_old_messages_after_new_ones_change_nothing_and_the_topic_is_put_rig
         chance.shuffle(mine)
         log.append(running.client.bootstrap, mine)
     log.caught_up(running.client.bootstrap, *PUBLIC)
+    # The services compare once a minute. The next test begins when all of them are ready.
+    running.clock.move(seconds=70)
     now = {(item["resource"], item["id"]): item for item in running.client.items(load.id)}
     assert now.keys() == {(item["resource"], item["id"]) for item in items}
     for item in items:
