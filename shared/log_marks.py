@@ -48,8 +48,8 @@ SAID: Final[Mapping[str, str]] = {
     "database_old": "the database was restored from an older copy. Restart this service: it "
     "catches up then",
 }
-"""What a health check says of a topic. A producer that has written to a log cannot go on in
-another, so it is mended at the next start."""
+"""Reported by health checks. It is mended at the next start, because a producer that has written to
+a log should not go on in another."""
 
 
 def log_marks_table(metadata: MetaData) -> Table:
