@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import structlog
 
 VARIABLE: Final = "TRIBUTARY_CLOCK_FILE"
 LOOK_S: Final = 0.05
-"""The time between two looks of a sleeper at the file."""
+"""The time between two looks at the file while anybody sleeps."""
 
 log = structlog.get_logger()
 
@@ -105,11 +106,54 @@ async def _movable_timeout(seconds: float) -> AsyncIterator[None]:
             expiry.cancel()
 
 
+class _Sleepers:
+    """The sleepers of an event loop, who are woken in time, or when the clock was moved past it.
+
+    One look at the file serves all of them.
+    """
+
+    def __init__(self) -> None:
+        self._ends: dict[asyncio.Future[None], float] = {}
+        self._offset, self._looks = 0.0, False
+
+    async def sleep_until(self, end: float) -> None:
+        loop = asyncio.get_running_loop()
+        woken: asyncio.Future[None] = loop.create_future()
+        self._ends[woken] = end
+        timer = loop.call_later(max(0.0, end - monotonic()), _wake, woken)
+        if not self._looks:
+            self._look()
+        try:
+            await woken
+        finally:
+            timer.cancel()
+            del self._ends[woken]
+
+    def _look(self) -> None:
+        before, self._offset = self._offset, offset()
+        if self._offset != before:
+            at = monotonic()
+            for woken in [one for one, end in self._ends.items() if end <= at]:
+                _wake(woken)
+        self._looks = bool(self._ends)
+        if self._looks:
+            asyncio.get_running_loop().call_later(LOOK_S, self._look)
+
+
+def _wake(sleeper: asyncio.Future[None]) -> None:
+    if not sleeper.done():
+        sleeper.set_result(None)
+
+
+_sleepers: WeakKeyDictionary[asyncio.AbstractEventLoop, _Sleepers] = WeakKeyDictionary()
+
+
 async def _sleep_until(end: float) -> None:
-    left = end - monotonic()
-    while left > 0:
-        await asyncio.sleep(min(left, LOOK_S))
-        left = end - monotonic()
+    loop = asyncio.get_running_loop()
+    sleepers = _sleepers.get(loop)
+    if sleepers is None:
+        sleepers = _sleepers[loop] = _Sleepers()
+    await sleepers.sleep_until(end)
 
 
 async def _expire(limit: asyncio.Timeout, end: float) -> None:
