@@ -7,7 +7,7 @@ still in the outbox. Where that does not hold, one of the two was lost or restor
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared import clock
 from shared.contracts.envelope import REPLAYED_FROM, header
 from shared.db import Big, Database
-from shared.kafka import LoggedRecord, LogReader, log_ids
+from shared.kafka import ConsumedRecord, LogReader, log_ids
 from shared.settings import Cluster
 
 Finding = Literal["same_day", "no_marks", "log_lost", "database_old"]
@@ -67,6 +67,9 @@ def log_marks_table(metadata: MetaData) -> Table:
 
 Content = tuple[bytes | None, bytes | None]
 """The key and the value of a message."""
+Knows = Callable[[AsyncConnection, ConsumedRecord], Awaitable[bool]]
+"""Tells whether a message says nothing that the database does not know. Copies are such messages,
+and what is not ours."""
 
 
 log = structlog.get_logger()
@@ -164,7 +167,12 @@ class LogMarks:
 
 
 async def compare(
-    database: Database, marks: LogMarks, *, cluster: Cluster, written: Mapping[str, Table | None]
+    database: Database,
+    marks: LogMarks,
+    *,
+    cluster: Cluster,
+    written: Mapping[str, Table | None],
+    knows: Knows,
 ) -> Comparison:
     """Compare a service's marks with the topics it writes to, before it sends anything.
 
@@ -188,9 +196,10 @@ async def compare(
             }
         for topic in written:
             findings[topic] = _standing(topic, known, ends, logs[topic])
-            looked_at = findings[topic] == "same_day" and topic in waiting
-            if looked_at and await _unknown(reader, behind[topic], waiting[topic]):
-                findings[topic] = "database_old"
+            if findings[topic] == "same_day" and topic in waiting:
+                found = await _not_waiting(reader, behind[topic], waiting[topic])
+                if not await _all_known(database, found, knows):
+                    findings[topic] = "database_old"
     return Comparison(findings=findings, logs=logs, marks=known, ends=ends)
 
 
@@ -199,12 +208,13 @@ async def compare_running(
 ) -> Mapping[str, str]:
     """Compare while the service runs; return what a health check should say of each topic.
 
-    The messages behind the marks are not looked at: somebody may have copied ours there, which
-    changes nothing. An older database shows by its marks, which this process has seen further on.
+    The messages behind the marks are not read. An older database shows by its marks, which this
+    process has seen further on.
 
     Raises ``TimeoutError`` or a ``KafkaError`` if Kafka does not answer.
     """
-    found = await compare(database, marks, cluster=cluster, written=dict.fromkeys(topics))
+    written = dict.fromkeys(topics)
+    found = await compare(database, marks, cluster=cluster, written=written, knows=everything)
     findings = {**found.findings, **dict.fromkeys(marks.moved_back(found.marks), "database_old")}
     return {topic: SAID[finding] for topic, finding in findings.items() if finding in SAID}
 
@@ -256,18 +266,30 @@ async def _waiting(db: AsyncConnection, topic: str, outbox: Table) -> frozenset[
     return frozenset([(row.key, row.value) for row in rows])
 
 
-async def _unknown(
+async def _not_waiting(
     reader: LogReader,
     stretches: Mapping[TopicPartition, tuple[int, int]],
     waiting: Collection[Content],
-) -> bool:
-    """Return whether a message there is ours, but not in the outbox."""
-    found = await reader.stretch(stretches, _sent)
-    return any(one is not None and one not in waiting for some in found.values() for one in some)
+) -> list[ConsumedRecord]:
+    """Return the messages there that are neither in the outbox nor replayed by a person."""
+    found = await reader.stretch(stretches, lambda logged: logged.record)
+    return [
+        record
+        for records in found.values()
+        for record in records
+        if (record.key, record.value) not in waiting
+        and header(record.headers, REPLAYED_FROM) is None
+    ]
 
 
-def _sent(logged: LoggedRecord) -> Content | None:
-    """Return the content of a message that came from an outbox, None for a replayed one."""
-    record = logged.record
-    replayed = header(record.headers, REPLAYED_FROM) is not None
-    return None if replayed else (record.key, record.value)
+async def _all_known(database: Database, found: Sequence[ConsumedRecord], knows: Knows) -> bool:
+    async with database.read() as db:
+        for record in found:
+            if not await knows(db, record):
+                return False
+    return True
+
+
+async def everything(_db: AsyncConnection, _record: ConsumedRecord) -> bool:
+    """Know every message: for topics of which only the marks are compared."""
+    return True

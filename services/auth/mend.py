@@ -22,7 +22,7 @@ from shared.contracts.connections import Connection
 from shared.contracts.envelope import Undecodable, decode, timestamp
 from shared.contracts.topics import CONNECTIONS
 from shared.db import Database
-from shared.kafka import LogReader
+from shared.kafka import ConsumedRecord, LogReader
 from shared.log_marks import LogMarks, compare, compare_running
 from shared.settings import Cluster
 
@@ -42,7 +42,7 @@ class Stores:
 
 async def mend(at: Stores) -> None:
     """Compare the database with the connections topic, and bring forward what is behind."""
-    found = await compare(at.database, at.marks, cluster=at.cluster, written=WRITTEN)
+    found = await compare(at.database, at.marks, cluster=at.cluster, written=WRITTEN, knows=_knows)
     finding = found.findings[CONNECTIONS]
     if finding == "same_day":
         return
@@ -58,6 +58,14 @@ async def mend(at: Stores) -> None:
             await send_connections_again(db)
             await at.marks.forget(db, [CONNECTIONS], found)
         await at.marks.replace(db, found)
+
+
+async def _knows(db: AsyncConnection, record: ConsumedRecord) -> bool:
+    with suppress(Undecodable):
+        told = decode(record.value, record.headers, connections.KINDS)[1]
+        known = await store.get_connection(db, told.id)
+        return known is not None and known.version >= told.version
+    return True
 
 
 async def look(at: Stores) -> Mapping[str, str]:

@@ -8,24 +8,29 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.fetcher import known_items, store
 from services.fetcher.jobs import positions, queries, transitions
 from services.fetcher.plan import plan_connection, plan_sync, plan_walk_again
 from shared.connector import Provider
-from shared.contracts import connections, progress, syncs
+from shared.contracts import connections, jobs, progress, syncs
 from shared.contracts.connections import Connection
 from shared.contracts.envelope import Undecodable, decode
 from shared.contracts.items import parse_key
+from shared.contracts.jobs import RunJob
 from shared.contracts.progress import FINAL, JobProgress
 from shared.contracts.syncs import SyncRequested
 from shared.contracts.topics import BACKGROUND_JOBS, CONNECTIONS, ITEMS, JOBS, PROGRESS, SYNCS
 from shared.db import Database
-from shared.kafka import LoggedRecord, LogReader
+from shared.kafka import ConsumedRecord, LoggedRecord, LogReader
 from shared.log_marks import LOST, Comparison, LogMarks, compare, compare_running
 from shared.settings import Cluster
+
+_SENT: Final[dict[str, type[RunJob | JobProgress]]] = {**jobs.KINDS, **progress.KINDS}
 
 log = structlog.get_logger()
 
@@ -43,7 +48,9 @@ class Stores:
 async def mend(at: Stores) -> None:
     """Compare the database with the topics, and bring forward what is behind."""
     await _note_sent_items(at)
-    found = await compare(at.database, at.marks, cluster=at.cluster, written=store.WRITTEN)
+    found = await compare(
+        at.database, at.marks, cluster=at.cluster, written=store.WRITTEN, knows=_knows
+    )
     lost = {topic for topic, finding in found.findings.items() if finding == "log_lost"}
     if lost:
         log.error("topics_lost", topics=sorted(lost))
@@ -59,6 +66,18 @@ async def mend(at: Stores) -> None:
     if set(found.findings.values()) != {"same_day"}:
         async with at.database.write() as db:
             await at.marks.replace(db, found)
+
+
+async def _knows(db: AsyncConnection, record: ConsumedRecord) -> bool:
+    with suppress(Undecodable):
+        told = decode(record.value, record.headers, _SENT)[1]
+        job = await queries.get(db, told.job_id)
+        if job is None:
+            return False
+        if isinstance(told, RunJob):
+            return job.dispatch >= told.dispatch
+        return job.step >= told.step
+    return True
 
 
 async def look(at: Stores) -> Mapping[str, str]:
@@ -183,8 +202,8 @@ async def _ended_syncs(at: Stores) -> frozenset[str]:
                     body = decode(logged.record.value, logged.record.headers, progress.KINDS)[1]
                     newest.setdefault(body.sync_id, {})[body.resource] = body
     ended = []
-    for sync_id, jobs in newest.items():
-        if all(job.state in FINAL for job in jobs.values()):
+    for sync_id, told in newest.items():
+        if all(one.state in FINAL for one in told.values()):
             ended.append(sync_id)
     return frozenset(ended)
 

@@ -17,7 +17,7 @@ from services.gateway.syncs import queries as syncs
 from services.gateway.syncs.request import sync_requested
 from shared.contracts.topics import CONNECTIONS, ITEMS, PROGRESS, SYNCS
 from shared.db import Database
-from shared.log_marks import LogMarks, compare, compare_running
+from shared.log_marks import LogMarks, compare, compare_running, everything
 from shared.settings import Cluster
 
 READ: Final = (CONNECTIONS, SYNCS, PROGRESS, ITEMS)
@@ -30,7 +30,8 @@ async def lost_topics(
 ) -> Collection[str]:
     """Return the topics that are another log, or end before the position read so far."""
     marks = store.marks(log_ids)
-    found = await compare(database, marks, cluster=cluster, written=dict.fromkeys(READ))
+    read = dict.fromkeys(READ)
+    found = await compare(database, marks, cluster=cluster, written=read, knows=everything)
     return sorted(topic for topic, finding in found.findings.items() if finding == "log_lost")
 
 
