@@ -7,13 +7,14 @@ import resource
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 
+from tests.support import forks
 from tests.support.processes import ROOT
 from tests.support.product import Product
 from tests.support.waiting import PATIENCE_S
@@ -115,17 +116,22 @@ def refused(
         data = Path(one.settings["TRIBUTARY_DATA_DIR"])
         copytree(whole, data, dirs_exist_ok=True)
         put(data)
-        ended = subprocess.run(
-            [sys.executable, "-m", "deploy.local"],
-            cwd=ROOT,
-            env={**one.settings, "PATH": os.environ["PATH"]},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-            preexec_fn=limit,
-        )
+        env = {**one.settings, "PATH": os.environ["PATH"]}
+        ended = _limited(env, limit) if limit else forks.run("deploy.local", cwd=ROOT, env=env)
     assert (ended.returncode, ended.stdout) == (1, "")
     lines = ended.stderr.splitlines(keepends=True)
     # The clock of the tests says so each time.
     return "".join([line for line in lines if "clock_can_be_moved" not in line])
+
+
+def _limited(env: Mapping[str, str], limit: Callable[[], None]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "deploy.local"],
+        cwd=ROOT,
+        env=env,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+        check=False,
+        preexec_fn=limit,
+    )

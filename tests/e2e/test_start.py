@@ -16,9 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.support import forks
 from tests.support.processes import ROOT, clean
 from tests.support.product import Product, product
-from tests.support.waiting import PATIENCE_S, eventually
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -32,15 +33,8 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
 def ended(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """Start it where it cannot start; return how it ended."""
     one = Product(folder)
-    process = subprocess.run(
-        [sys.executable, "-m", "deploy.local"],
-        cwd=ROOT,
-        env={**one.settings, "PATH": os.environ["PATH"], **settings},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_S,
-        check=False,
-    )
+    env = {**one.settings, "PATH": os.environ["PATH"], **settings}
+    process = forks.run("deploy.local", cwd=ROOT, env=env)
     one.close()
     assert process.stdout == ""
     return process

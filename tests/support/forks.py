@@ -25,9 +25,11 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from tempfile import TemporaryFile
+from typing import IO, Any, Final
 
 from tests.support.processes import ROOT, clean
+from tests.support.waiting import PATIENCE_S
 
 LOADED: Final = (
     "deploy.local.stack",
@@ -115,8 +117,8 @@ def start(
     *arguments: str,
     cwd: Path,
     env: Mapping[str, str],
-    stdout: io.IOBase | None = None,
-    stderr: io.IOBase,
+    stdout: IO[bytes] | IO[str] | None = None,
+    stderr: IO[bytes] | IO[str],
 ) -> Forked:
     """Run a module of ours as ``python -m`` would. Without ``stdout`` its output can be read."""
     parent = _parents.get(os.getpid()) or _parents.setdefault(os.getpid(), _Parent())
@@ -130,6 +132,26 @@ def start(
         if reading is not None:
             os.close(writing)
     return Forked(pid, ended, None if reading is None else os.fdopen(reading, encoding="utf-8"))
+
+
+def run(
+    module: str, *arguments: str, cwd: Path, env: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run a module of ours to its end, without input.
+
+    Raises ``subprocess.TimeoutExpired`` if it hangs.
+    """
+    with TemporaryFile() as stdout, TemporaryFile() as stderr:
+        process = start(module, *arguments, cwd=cwd, env=env, stdout=stdout, stderr=stderr)
+        try:
+            status = process.wait(PATIENCE_S)
+        finally:
+            process.kill()
+        said = []
+        for output in (stdout, stderr):
+            output.seek(0)
+            said.append(output.read().decode())
+    return subprocess.CompletedProcess([module, *arguments], status, *said)
 
 
 def _serve(asked: socket.socket) -> dict[str, Any] | None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,15 +64,10 @@ class Product(Client):
 
     def key(self, org: str, scope: str) -> str:
         """Make an API key with the command that people use; return it."""
-        command = ["services.gateway", "keys", "create", "--org", org, "--scope", scope]
-        made = subprocess.run(
-            [sys.executable, "-m", *command],
-            cwd=self.folder,
-            env={**clean(os.environ), **self.settings},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
+        create = ["keys", "create", "--org", org, "--scope", scope]
+        env = {**clean(os.environ), **self.settings}
+        made = forks.run("services.gateway", *create, cwd=self.folder, env=env)
+        made.check_returncode()
         (key,) = re.findall(r"trb_\w+", made.stdout)
         return str(key)
 

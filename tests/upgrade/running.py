@@ -6,17 +6,15 @@ import hashlib
 import os
 import sqlite3
 import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from tests.support import forks
 from tests.support.processes import clean
 from tests.support.product import Product
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 from tests.upgrade.restore import Account, Restored, restore
-
-PATIENCE_S = 100.0
 
 
 class Installation(Product):
@@ -31,16 +29,7 @@ class Installation(Product):
 
     def run(self, command: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run ``command``: a module and its arguments."""
-        return subprocess.run(
-            [sys.executable, "-m", *command.split()],
-            cwd=self.folder,
-            env=self._environment(settings),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_S,
-            check=False,
-        )
+        return forks.run(*command.split(), cwd=self.folder, env=self._environment(settings))
 
     def refusal(self, command: str, **settings: str) -> str:
         """Return the sentence in which it ends."""
@@ -57,21 +46,24 @@ class Installation(Product):
 
     def kill_upgrade_at(self, failpoint: str) -> None:
         """Kill -9 the upgrade at exactly this point."""
-        upgrade = subprocess.Popen(
-            [sys.executable, "-m", "deploy.upgrade", "--yes"],
-            cwd=self.folder,
-            env=self._environment({"TRIBUTARY_FAILPOINT": failpoint}),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        with upgrade:
-            assert upgrade.stderr is not None
-            said: list[str] = []
-            while not said or (said[-1] and said[-1] != f"stopped at failpoint {failpoint}\n"):
-                said.append(upgrade.stderr.readline())
-            upgrade.kill()
-            assert said[-1], "".join(said)
+        said = self.folder / "upgrade.log"
+        with said.open("wb") as output:
+            upgrade = forks.start(
+                "deploy.upgrade",
+                "--yes",
+                cwd=self.folder,
+                env=self._environment({"TRIBUTARY_FAILPOINT": failpoint}),
+                stdout=output,
+                stderr=output,
+            )
+
+        def stopped() -> bool:
+            assert upgrade.poll() is None, said.read_text()
+            return f"stopped at failpoint {failpoint}\n" in said.read_text()
+
+        eventually(stopped, every=0.01)
+        upgrade.kill()
+        upgrade.wait(PATIENCE_S)
 
     def loaded(self, provider: str, account: Account) -> dict[str, Any]:
         """Return the connection once it is loaded again and equals the provider."""
