@@ -78,6 +78,7 @@ stack-test: dev
 	$(DEV) -m pytest --durations=10 -m real tests/chaos
 
 chaos: dev
+	$(DEV) -m pytest -n 2 --dist loadfile --durations=10 -m variation tests
 	$(DEV) -m tests.chaos --stack local --seeds $(SEEDS)
 	$(DEV) -m tests.chaos --stack real --seeds $(REAL_SEEDS)
 

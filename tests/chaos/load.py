@@ -19,7 +19,7 @@ from tests.support.waiting import PATIENCE_S, eventually
 PAGE = 100
 PAGES = {"hubspot": "/crm/objects/", "notion": "/v1/", "airtable": "/v0/"}
 """The paths at which a provider's pages begin."""
-SMALL = {"companies": 300, "contacts": 500, "deals": 200}
+SMALL = {"companies": 200, "contacts": 300, "deals": 100}
 _number = count(1)
 
 

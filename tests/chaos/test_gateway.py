@@ -18,6 +18,7 @@ from tests.chaos.limits import disk_full, forget_peak, peak_mib
 from tests.chaos.load import Load, begin, held, pace, released
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
+from tests.support.variations import variations
 from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
@@ -109,7 +110,7 @@ def test_F35_a_reader_that_does_not_read_holds_up_nobody(running: Stack) -> None
         other.done()
 
 
-@pytest.mark.parametrize("name", ["fetcher1", "gateway", "auth"])
+@pytest.mark.parametrize("name", ["fetcher1", "gateway", *variations("auth")])
 def test_F31_a_disk_that_is_full_leaves_nothing_half_written(
     running: Stack, topic: Topic, name: str
 ) -> None:

@@ -15,16 +15,23 @@ PATIENCE_S: Final = 240.0
 """Ends a test that would wait for ever. It says nothing about how fast anything is."""
 
 
+SHARE: Final = 8
+"""What is waited for is looked at again after one part in so many of the time waited so far: a
+look at another process costs both of them time."""
+SELDOM_S: Final = 0.5
+
+
 def eventually(check: Callable[..., Any], *, within: float = PATIENCE_S, every: float = 0.1) -> Any:
-    """Return the first truthy answer of ``check``.
+    """Return the first truthy answer of ``check``, asked at first every so many seconds.
 
     Raises:
         AssertionError: none came in ``within`` seconds; it shows the last answer.
     """
-    end = time.monotonic() + within
+    began = time.monotonic()
     while not (found := check()):
-        _give_up(end, within, found)
-        time.sleep(every)
+        _give_up(began + within, within, found)
+        waited = time.monotonic() - began
+        time.sleep(max(every, min(waited / SHARE, SELDOM_S)))
     return found
 
 

@@ -1,0 +1,21 @@
+"""Mark further cases of a test that the gate runs with some: each costs a quarter of a minute."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+
+def variations(*values: Any) -> list[Any]:
+    """Return cases for ``parametrize`` that only ``make chaos`` and ``-m variation`` run.
+
+    A tuple stands for several arguments.
+    """
+    mark = pytest.mark.variation
+    return [
+        pytest.param(*value, marks=mark)
+        if isinstance(value, tuple)
+        else pytest.param(value, marks=mark)
+        for value in values
+    ]
