@@ -13,9 +13,8 @@ def variations(*values: Any) -> list[Any]:
     A tuple stands for several arguments.
     """
     mark = pytest.mark.variation
-    return [
-        pytest.param(*value, marks=mark)
-        if isinstance(value, tuple)
-        else pytest.param(value, marks=mark)
-        for value in values
-    ]
+    cases = []
+    for value in values:
+        arguments = value if isinstance(value, tuple) else (value,)
+        cases.append(pytest.param(*arguments, marks=mark))
+    return cases

@@ -16,8 +16,8 @@ PATIENCE_S: Final = 240.0
 
 
 SHARE: Final = 8
-"""What is waited for is looked at again after one part in so many of the time waited so far: a
-look at another process costs both of them time."""
+"""The pause before another look is one part in so many of the time waited so far. Each look costs
+time, also of the process that is looked at."""
 SELDOM_S: Final = 0.5
 
 
