@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import sys
 
-from deploy.stores import check_stores
+from deploy.stores import check_stores, installation_id
 from services.auth.settings import auth_settings
 from services.fetcher.settings import fetcher_settings
 from services.gateway.settings import gateway_settings
@@ -36,6 +36,7 @@ def main(arguments: list[str]) -> int:
 async def _set_up(settings: Settings, *, local: bool) -> None:
     await check_stores(settings)
     await check_topics_layout(settings.kafka)
+    installation = await installation_id(settings)
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     for slug in settings.providers:
         # Makes the sandbox's secret: where services may only read the folder, nobody else can.
@@ -51,7 +52,7 @@ async def _set_up(settings: Settings, *, local: bool) -> None:
             await database.migrate(f"services.{service}:migrations")
         finally:
             await database.close()
-    await ensure_topics(settings.kafka, local=local)
+    await ensure_topics(settings.kafka, local=local, installation=installation)
     print("Secrets, schemas and topics are ready.")
 
 

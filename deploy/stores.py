@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from shared.db import Location, store_name, stored_layout
+from shared.db import Location, store_name, stored_installation, stored_layout
 from shared.installation import database_location
-from shared.layout import check_sqlite, require_layout, sqlite_layout
+from shared.layout import BELONGING, ForeignStore, check_sqlite, require_layout, sqlite_layout
 from shared.settings import Settings
 
 SERVICES: Final = ("auth", "fetcher", "gateway")
@@ -36,6 +36,22 @@ async def stored_layouts(settings: Settings) -> dict[str, int]:
     }
     found[f"The sandbox's state {sandbox_state(settings)}"] = sqlite_layout(sandbox_state(settings))
     return {store: layout for store, layout in found.items() if layout is not None}
+
+
+async def installation_id(settings: Settings) -> str | None:
+    """Return the id of the installation that the databases belong to, None if they have none yet.
+
+    Raises:
+        ForeignStore: they are of two installations.
+    """
+    found = {
+        store_name(location): await stored_installation(location)
+        for location in databases(settings).values()
+    }
+    known = {store: id_ for store, id_ in found.items() if id_ is not None}
+    if len(set(known.values())) > 1:
+        raise ForeignStore(f"{' and '.join(known)} belong to different installations. {BELONGING}")
+    return next(iter(known.values()), None)
 
 
 async def check_stores(settings: Settings) -> None:

@@ -1,8 +1,9 @@
-"""Number the layout of an installation's stores: databases, topics, broker and sandbox files.
+"""Number the layout of an installation's stores, and tell those of another installation apart.
 
-Each store carries the number it was made with. ``LAYOUT`` rises when older stores cannot be used as
-they are, so that ``deploy.upgrade`` has to be run once. Mere additions do not change it: within a
-layout, processes of an older and a newer version run side by side.
+The stores are databases, topics, and the files of the built-in broker and the sandbox. Each carries
+the number it was made with. ``LAYOUT`` rises when older stores cannot be used as they are, so that
+``deploy.upgrade`` has to be run once. Mere additions do not change it: within a layout, processes
+of an older and a newer version run side by side.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sqlite3
 import threading
 from contextlib import closing
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from shared.errors import TributaryError
 
@@ -20,6 +21,11 @@ UNVERSIONED: Final = 1
 """The layout of stores without a number: they are older than layout 2."""
 UPGRADING: Final = 0
 """Stands in auth's database during an upgrade, and after one that was interrupted."""
+THE_DATABASES: Final = "The services' databases"
+BELONGING: Final = (
+    "Name stores that belong together (TRIBUTARY_DATABASE_URL, TRIBUTARY_DATA_DIR, "
+    "TRIBUTARY_KAFKA_BOOTSTRAP_SERVERS); to begin anew, name empty ones."
+)
 SQLITE_TABLES: Final = (
     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT GLOB 'sqlite_*'"
 )
@@ -33,6 +39,15 @@ class LayoutRefused(TributaryError):
     """
 
     code = "layout_refused"
+
+
+class ForeignStore(TributaryError):
+    """A store belongs to another installation than the topics.
+
+    ``detail`` says which, and what to do.
+    """
+
+    code = "foreign_store"
 
 
 class StoreUnusable(TributaryError):
@@ -73,6 +88,17 @@ def require_layout(found: int, store: str) -> None:
     )
 
 
+def require_installation(found: str, topics: str, store: str) -> None:
+    """Raise ``ForeignStore`` if a store's installation is not that of the topics.
+
+    ``store`` names it for people, at the beginning of a sentence.
+    """
+    if found != topics:
+        raise ForeignStore(
+            f"{store} and Kafka's topics belong to different installations. {BELONGING}"
+        )
+
+
 def sqlite_layout(path: Path) -> int | None:
     """Return the layout of an SQLite file, None if it is missing or empty. Nothing is written.
 
@@ -81,18 +107,33 @@ def sqlite_layout(path: Path) -> int | None:
     """
     if not path.exists():
         return None
+    tables, row = _read(path, "layout", "SELECT version FROM layout")
+    return recorded(tables, row)
+
+
+def sqlite_installation(path: Path) -> str | None:
+    """Return the installation recorded in an SQLite file, None if there is none.
+
+    Nothing is written. Raises ``LayoutRefused`` as ``sqlite_layout`` does.
+    """
+    if not path.exists():
+        return None
+    _, row = _read(path, "installation", "SELECT id FROM installation")
+    return str(row[0]) if row else None
+
+
+def _read(path: Path, table: str, query: str) -> tuple[set[str], Any]:
+    """Return the names of the tables, and the row of ``table`` if it exists."""
     try:
         with closing(_read_only(path)) as db:
             tables = {name for (name,) in db.execute(SQLITE_TABLES)}
-            row = None
-            if "layout" in tables:
-                row = db.execute("SELECT version FROM layout").fetchone()
+            row = db.execute(query).fetchone() if table in tables else None
     except sqlite3.DatabaseError as error:
         raise LayoutRefused(
             f"{path} cannot be read as a database ({error}). Check who may read it, or restore it "
             "from a backup."
         ) from None
-    return recorded(tables, row)
+    return tables, row
 
 
 def _read_only(path: Path) -> sqlite3.Connection:

@@ -20,6 +20,7 @@ from deploy.local.compose import HOST, Composition, broker_folder
 from deploy.localkafka import Broker
 from deploy.lock import locked
 from deploy.sandbox.server.app import create_app as create_sandbox
+from deploy.stores import installation_id
 from services.auth.app import create_app as create_auth
 from services.fetcher.app import create_app as create_fetcher
 from services.gateway.app import create_app as create_gateway
@@ -112,8 +113,9 @@ async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
     Then that one's topics are checked, and created where they are missing.
     """
     folder, port = broker_folder(made.settings), made.settings.kafka_port
+    installation = await installation_id(made.settings)
     if folder is None:
-        await ensure_topics(made.kafka, local=False)
+        await ensure_topics(made.kafka, local=False, installation=installation)
         return
     ours = [INSTALLATION, *(topic.name for topic in TOPICS)]
     broker = Broker(folder, host=HOST, port=port, keeps=ours)
@@ -124,4 +126,4 @@ async def _start_broker(made: Composition, stack: AsyncExitStack) -> None:
             raise
         raise PortBusy((port, "Kafka", "TRIBUTARY_KAFKA_PORT")) from None
     stack.push_async_callback(broker.stop)
-    await ensure_topics(made.kafka, local=True)
+    await ensure_topics(made.kafka, local=True, installation=installation)

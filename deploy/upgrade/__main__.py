@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.lock import locked
-from deploy.stores import sandbox_state, stored_layouts
+from deploy.stores import installation_id, sandbox_state, stored_layouts
 from deploy.upgrade.alone import hold_alone
 from deploy.upgrade.installation import Installation, installations
 from deploy.upgrade.steps import begin, finish, remake_fetcher, remake_topics, upgrade_gateway
@@ -114,9 +114,10 @@ def _agree(plan: str, *, yes: bool) -> None:
 
 async def _upgrade_all(installation: Installation) -> int:
     settings = installation.settings
+    known = await installation_id(settings)
     await begin(settings)
     async with installation.kafka() as cluster:
-        await remake_topics(cluster, local=installation.local)
+        await remake_topics(cluster, local=installation.local, installation=known)
     await remake_fetcher(settings)
     await upgrade_gateway(settings)
     return await finish(settings)

@@ -50,11 +50,11 @@ async def begin(settings: Settings) -> None:
     failpoint("upgrade_begun")
 
 
-async def remake_topics(cluster: Cluster, *, local: bool) -> None:
+async def remake_topics(cluster: Cluster, *, local: bool, installation: str | None) -> None:
     """Create all topics anew; ``local`` means the local broker's small partition counts."""
     await drop_topics(cluster, *FORMER_TOPICS)
     failpoint("topics_dropped")
-    await ensure_topics(cluster, local=local)
+    await ensure_topics(cluster, local=local, installation=installation)
     failpoint("topics_made")
 
 

@@ -20,10 +20,11 @@ from services.auth.oauth_client import TokenEndpoint
 from services.auth.refresh import RefreshCoordinator
 from services.auth.settings import AuthSettings
 from services.auth.sweep import keep_sweeping
-from shared.db import Database, check_layout
+from shared.db import Database
 from shared.http import HttpClient
-from shared.kafka import Producer, check_topics, log_ids
+from shared.kafka import Producer, log_ids
 from shared.log_marks import Comparing, LogMarks
+from shared.service_database import open_database
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OpenResources, health, metrics, services_only
@@ -93,12 +94,14 @@ async def open_resources(
     """
     async with AsyncExitStack() as stack:
         init_series(settings.providers)
-        await check_layout(settings.database)
-        if make_producer is None:
-            await check_topics(settings.kafka)
-        database = Database(settings.database, durable=True, serial=True)
-        stack.push_async_callback(database.close)
-        await database.migrate("services.auth:migrations")
+        opening = open_database(
+            settings.database,
+            migrations="services.auth:migrations",
+            cluster=settings.kafka if make_producer is None else None,
+            durable=True,
+            serial=True,
+        )
+        database = await stack.enter_async_context(opening)
         async with database.write() as db:
             await store.prove_keys(db, settings.keyring)
         producer = (make_producer or partial(Producer, settings.kafka, client_id="auth"))()

@@ -22,15 +22,16 @@ from services.fetcher.settings import FetcherSettings
 from services.fetcher.store import relay as open_relay
 from services.fetcher.worker import Worker
 from shared.connector import Connector, LeavesOut, Provider
-from shared.db import Database, check_layout
+from shared.db import Database
 from shared.errors import TributaryError
 from shared.exit_codes import GIVEN_UP
 from shared.http import HttpClient
-from shared.kafka import Consumers, Producer, check_topics, log_ids
+from shared.kafka import Consumers, Producer, log_ids
 from shared.log_marks import Comparing
 from shared.outbox import Relay
 from shared.providers import load_connector
 from shared.quota import Quota
+from shared.service_database import open_database
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OpenResources, error_body, health, metrics, services_only
@@ -52,11 +53,10 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         init_series(settings.providers)
-        await check_layout(settings.database)
-        await check_topics(settings.kafka)
-        database = Database(settings.database)
-        stack.push_async_callback(database.close)
-        await database.migrate("services.fetcher:migrations")
+        opening = open_database(
+            settings.database, migrations="services.fetcher:migrations", cluster=settings.kafka
+        )
+        database = await stack.enter_async_context(opening)
         producer = Producer(settings.kafka, client_id="fetcher")
         await producer.start()
         stack.push_async_callback(producer.stop)

@@ -23,10 +23,11 @@ from services.gateway.security.guard import Guard, key_guard, provide_context
 from services.gateway.settings import GatewaySettings
 from shared.contracts.topics import TOPICS
 from shared.crypto import Signer
-from shared.db import Database, check_layout
+from shared.db import Database
 from shared.http import HttpClient, HttpError
-from shared.kafka import Consumers, Producer, check_topics, log_ids
+from shared.kafka import Consumers, Producer, log_ids
 from shared.log_marks import Comparing
+from shared.service_database import open_database
 from shared.telemetry import Collector, RequestContextMiddleware
 from shared.telemetry.middleware import App
 from shared.web import HostGuard, Methods, OneSegment, OpenResources, health, metrics
@@ -52,11 +53,10 @@ async def open_resources(
 ) -> AsyncIterator[Resources]:
     async with AsyncExitStack() as stack:
         init_series()
-        await check_layout(settings.database)
-        await check_topics(settings.kafka)
-        database = Database(settings.database)
-        stack.push_async_callback(database.close)
-        await database.migrate("services.gateway:migrations")
+        opening = open_database(
+            settings.database, migrations="services.gateway:migrations", cluster=settings.kafka
+        )
+        database = await stack.enter_async_context(opening)
         logs = await log_ids(settings.kafka, [topic.name for topic in TOPICS])
         await read_again(database, await lost_topics(database, logs, cluster=settings.kafka))
         http = await stack.enter_async_context(aclosing(HttpClient()))

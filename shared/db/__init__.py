@@ -5,6 +5,7 @@ from shared.db.database import (
     check_layout,
     notify_on_commit,
     other_sessions,
+    stored_installation,
     stored_layout,
 )
 from shared.db.engines import Location, Schema, store_name
@@ -13,8 +14,10 @@ from shared.db.migrations import (
     alembic_config,
     bring_to_head,
     drop_tables,
+    installation_of,
     layout_of,
     run_migrations,
+    set_installation,
     set_layout,
 )
 from shared.db.statements import (
@@ -44,6 +47,7 @@ __all__ = [
     "db_now",
     "drop_tables",
     "in_array",
+    "installation_of",
     "json_array",
     "layout_of",
     "leader_lock",
@@ -51,7 +55,9 @@ __all__ = [
     "notify_on_commit",
     "other_sessions",
     "run_migrations",
+    "set_installation",
     "set_layout",
     "store_name",
+    "stored_installation",
     "stored_layout",
 ]

@@ -22,8 +22,8 @@ from shared.db.engines import (
     store_name,
 )
 from shared.db.leader import LeaderLock, channel, leader_lock
-from shared.db.migrations import layout_of, migrate, prepare
-from shared.layout import StoreUnusable, require_layout, sqlite_layout
+from shared.db.migrations import installation_of, layout_of, migrate, prepare
+from shared.layout import StoreUnusable, require_layout, sqlite_installation, sqlite_layout
 from shared.obstacles import blames_file
 
 READERS: Final = 4
@@ -175,6 +175,21 @@ async def stored_layout(location: Location) -> int | None:
     try:
         async with database.read() as db:
             return await layout_of(db)
+    finally:
+        await database.close()
+
+
+async def stored_installation(location: Location) -> str | None:
+    """Return the installation that the tables at ``location`` belong to, None if not recorded.
+
+    Nothing is written, and no file is created.
+    """
+    if not isinstance(location, Schema):
+        return sqlite_installation(location)
+    database = Database(location)
+    try:
+        async with database.read() as db:
+            return await installation_of(db)
     finally:
         await database.close()
 

@@ -9,7 +9,18 @@ from alembic import command, context
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Column, Connection, Integer, MetaData, Table, delete, insert, select, text
+from sqlalchemy import (
+    Column,
+    Connection,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    text,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateSchema
 
@@ -17,7 +28,10 @@ from shared.layout import LAYOUT, SQLITE_TABLES, recorded, require_layout
 
 layout: Final = Table("layout", MetaData(), Column("version", Integer, nullable=False))
 """One row. It belongs to no service: it stands beside Alembic's own table."""
+installation: Final = Table("installation", MetaData(), Column("id", String, nullable=False))
+"""One row, beside it."""
 
+_OURS: Final = (layout.name, installation.name)
 _PATIENT: Final = text(
     "SELECT set_config('lock_timeout', '60s', true), set_config('statement_timeout', '0', true)"
 )
@@ -65,7 +79,7 @@ async def bring_to_head(db: AsyncConnection, script_location: str) -> None:
 
 async def layout_of(db: AsyncConnection) -> int | None:
     """Return the layout of the tables here, None if there are none."""
-    tables = set((await db.execute(_TABLES[db.dialect.name])).scalars())
+    tables = await _tables(db)
     row = (await db.execute(select(layout.c.version))).first() if layout.name in tables else None
     return recorded(tables, None if row is None else (row.version,))
 
@@ -75,6 +89,24 @@ async def set_layout(db: AsyncConnection, version: int) -> None:
     await db.run_sync(lambda inner: layout.create(inner, checkfirst=True))
     await db.execute(delete(layout))
     await db.execute(insert(layout).values(version=version))
+
+
+async def installation_of(db: AsyncConnection) -> str | None:
+    """Return the installation that the tables here belong to, None if that is not recorded."""
+    if installation.name not in await _tables(db):
+        return None
+    return (await db.execute(select(installation.c.id))).scalar()
+
+
+async def set_installation(db: AsyncConnection, id_: str) -> None:
+    """Record the installation that the tables belong to."""
+    await db.run_sync(lambda inner: installation.create(inner, checkfirst=True))
+    await db.execute(delete(installation))
+    await db.execute(insert(installation).values(id=id_))
+
+
+async def _tables(db: AsyncConnection) -> set[str]:
+    return set((await db.execute(_TABLES[db.dialect.name])).scalars())
 
 
 async def drop_tables(db: AsyncConnection) -> None:
@@ -102,7 +134,7 @@ def run_migrations(metadata: MetaData) -> None:
         target_metadata=metadata,
         render_as_batch=True,
         transactional_ddl=True,
-        include_name=lambda name, kind, _parents: kind != "table" or name != layout.name,
+        include_name=lambda name, kind, _parents: kind != "table" or name not in _OURS,
     )
     context.run_migrations()
 

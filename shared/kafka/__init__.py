@@ -17,6 +17,7 @@ from shared.kafka.client_safety import UnsafeClient
 from shared.kafka.consume import Consumers
 from shared.kafka.dead_letter_limit import DeadLetterLimit
 from shared.kafka.dead_letters import MAX_DEAD_LETTER_BYTES
+from shared.kafka.installation_record import read_installation
 from shared.kafka.log_ids import log_ids
 from shared.kafka.log_reader import LoggedRecord, LogReader
 from shared.kafka.produce import Producer
@@ -40,5 +41,6 @@ __all__ = [
     "drop_topics",
     "ensure_topics",
     "log_ids",
+    "read_installation",
     "topics_layout",
 ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -14,8 +15,8 @@ from aiokafka.errors import TopicAlreadyExistsError, UnknownTopicOrPartitionErro
 from shared.contracts.topics import INSTALLATION, INSTALLATION_TOPIC, TOPICS, Topic
 from shared.errors import TributaryError
 from shared.kafka.client_config import client_options
-from shared.kafka.installation_record import read_layout, write_layout
-from shared.layout import UNVERSIONED, require_layout
+from shared.kafka.installation_record import Installation, read_installation, write_installation
+from shared.layout import THE_DATABASES, UNVERSIONED, require_installation, require_layout
 from shared.settings import Cluster
 
 SETTLE_S: Final = 15.0
@@ -34,24 +35,35 @@ class ClusterUnsuitable(TributaryError):
 async def _nothing() -> None: ...
 
 
-async def ensure_topics(cluster: Cluster, *, local: bool) -> None:
+async def ensure_topics(cluster: Cluster, *, local: bool, installation: str | None = None) -> None:
     """Create missing topics; ``local`` means the small partition counts of the local broker.
 
-    The topic that records the layout of all others is created first, with its record. If the
-    process is killed in between, the next start finishes the job. Topics without that record are
-    older ones.
+    ``installation`` is the id in the databases, None if they have none yet. It is recorded with the
+    topics, or else a new one.
+
+    The topic with that record is created first. If the process is killed in between, the next start
+    finishes the job. Topics without the record are older ones; or it was lost, which databases that
+    have an id tell.
 
     Raises:
         ClusterUnsuitable: names the topic, the reason, and what to do.
         LayoutRefused: the topics have another layout; nothing was changed.
+        ForeignStore: they belong to another installation; nothing was changed.
     """
     async with _admin(cluster) as admin:
-        found = await _layout(cluster, admin, await _existing(admin))
+        existing = await _existing(admin)
+        found = await _recorded(cluster, admin, existing)
+        lost = found is None and INSTALLATION in existing and installation is not None
+        if found is None and not lost and _any_of_ours(existing):
+            require_layout(UNVERSIONED, THE_TOPICS)
         if found is None:
             await _make(admin, [INSTALLATION_TOPIC], local=local)
-            await write_layout(cluster)
         else:
-            require_layout(found, THE_TOPICS)
+            require_layout(found.layout, THE_TOPICS)
+        if found is None or found.id is None:
+            await write_installation(cluster, installation or uuid.uuid4().hex)
+        elif installation is not None:
+            require_installation(installation, found.id, THE_DATABASES)
         described = await _make(admin, TOPICS, local=local)
     wanted = {topic.name: _partitions(topic, local=local) for topic in TOPICS}
     for topic in described:
@@ -112,13 +124,23 @@ async def drop_topics(cluster: Cluster, *former: str) -> None:
 
 
 async def _layout(cluster: Cluster, admin: AIOKafkaAdminClient, existing: set[str]) -> int | None:
-    found = None
-    if INSTALLATION in existing:
-        await _described(admin, [INSTALLATION_TOPIC])
-        found = await read_layout(cluster)
-    if found is None and any(topic.name in existing for topic in TOPICS):
-        return UNVERSIONED
-    return found
+    found = await _recorded(cluster, admin, existing)
+    if found is not None:
+        return found.layout
+    return UNVERSIONED if _any_of_ours(existing) else None
+
+
+async def _recorded(
+    cluster: Cluster, admin: AIOKafkaAdminClient, existing: set[str]
+) -> Installation | None:
+    if INSTALLATION not in existing:
+        return None
+    await _described(admin, [INSTALLATION_TOPIC])
+    return await read_installation(cluster)
+
+
+def _any_of_ours(existing: set[str]) -> bool:
+    return any(topic.name in existing for topic in TOPICS)
 
 
 async def _existing(admin: AIOKafkaAdminClient) -> set[str]:

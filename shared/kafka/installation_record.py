@@ -1,4 +1,4 @@
-"""Store the layout of our topics, as a record on a topic of its own."""
+"""Store the layout and the installation of our topics, as a record on a topic of its own."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ class Installation(msgspec.Struct, frozen=True):
     """The content of the record. Fields may be added."""
 
     layout: int
+    id: str | None = None
+    """Shared with the databases of the installation. Older records have none."""
 
 
-async def read_layout(cluster: Cluster) -> int | None:
-    """Return the layout in the newest record, None if the topic is empty. The topic must exist.
+async def read_installation(cluster: Cluster) -> Installation | None:
+    """Return the newest record, None if the topic is empty. The topic must exist.
 
     Raises:
         LayoutRefused: the record is not ours.
@@ -35,7 +37,7 @@ async def read_layout(cluster: Cluster) -> int | None:
     if not values:
         return None
     try:
-        return msgspec.json.decode(values[-1] or b"", type=Installation).layout
+        return msgspec.json.decode(values[-1] or b"", type=Installation)
     except msgspec.DecodeError:
         raise LayoutRefused(
             f"The topic {INSTALLATION} holds a record that Tributary did not write. Use another "
@@ -43,13 +45,13 @@ async def read_layout(cluster: Cluster) -> int | None:
         ) from None
 
 
-async def write_layout(cluster: Cluster) -> None:
+async def write_installation(cluster: Cluster, id_: str) -> None:
     """Append a record with the current layout; return when it is acknowledged."""
     producer = AIOKafkaProducer(**client_options(cluster), acks="all", enable_idempotence=True)
     await producer.start()
     try:
         await producer.send_and_wait(
-            INSTALLATION, msgspec.json.encode(Installation(LAYOUT)), key=_KEY
+            INSTALLATION, msgspec.json.encode(Installation(LAYOUT, id_)), key=_KEY
         )
     finally:
         await producer.stop()

@@ -24,7 +24,7 @@ from shared.contracts.topics import (
     TOPICS,
     dead_letters,
 )
-from shared.kafka.installation_record import write_layout
+from shared.kafka.installation_record import write_installation
 from shared.settings import Cluster
 from tests.chaos import log
 from tests.chaos.limits import disk_full
@@ -156,7 +156,7 @@ def test_F08_a_topic_with_too_few_partitions_is_refused_in_words(bare: Stack) ->
 async def _set_up_by_somebody_else(bootstrap: str) -> None:
     """Create topics with our layout, except that the items topic has too few partitions."""
     await create_topic(bootstrap, INSTALLATION)
-    await write_layout(Cluster(bootstrap=bootstrap))
+    await write_installation(Cluster(bootstrap=bootstrap), "of somebody else")
     await create_topic(bootstrap, ITEMS, partitions=1)
 
 

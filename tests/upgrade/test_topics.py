@@ -14,8 +14,15 @@ from deploy.kafka import Kafka
 from deploy.localkafka import Broker
 from deploy.upgrade.steps import FORMER_TOPICS
 from shared.contracts.topics import CONNECTIONS, INSTALLATION, ITEMS, TOPICS
-from shared.kafka import ClusterUnsuitable, check_topics, drop_topics, ensure_topics, topics_layout
-from shared.layout import LAYOUT, LayoutRefused
+from shared.kafka import (
+    ClusterUnsuitable,
+    check_topics,
+    drop_topics,
+    ensure_topics,
+    read_installation,
+    topics_layout,
+)
+from shared.layout import LAYOUT, ForeignStore, LayoutRefused
 from shared.settings import Cluster
 from tests.support.waiting import until
 
@@ -105,6 +112,31 @@ async def test_new_topics_have_todays_layout(cluster: Cluster) -> None:
         assert await topics_layout(cluster) == LAYOUT
         await check_topics(cluster)
     assert await names(cluster) == {INSTALLATION, *(topic.name for topic in TOPICS)}
+
+
+async def test_topics_keep_the_installation_that_they_were_made_for(cluster: Cluster) -> None:
+    await ensure_topics(cluster, local=True, installation="one")
+    await ensure_topics(cluster, local=True)
+    recorded = await read_installation(cluster)
+    assert recorded is not None
+    assert recorded.id == "one"
+    with pytest.raises(ForeignStore, match="databases and Kafka's topics belong to different inst"):
+        await ensure_topics(cluster, local=True, installation="two")
+    await ensure_topics(cluster, local=True, installation="one")
+
+
+async def test_a_lost_record_is_made_again_if_the_databases_are_ours(cluster: Cluster) -> None:
+    await ensure_topics(cluster, local=True, installation="one")
+    await delete(cluster, INSTALLATION)
+    await make(cluster, INSTALLATION)
+    await known(cluster, INSTALLATION)
+    with pytest.raises(LayoutRefused, match="has layout 1"):
+        await ensure_topics(cluster, local=True)
+    await ensure_topics(cluster, local=True, installation="one")
+    await check_topics(cluster)
+    recorded = await read_installation(cluster)
+    assert recorded is not None
+    assert recorded.id == "one"
 
 
 async def test_topics_of_before_are_refused_and_left_alone(cluster: Cluster) -> None:
