@@ -17,7 +17,7 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
 from services.fetcher.settings import GIVE_UP_AFTER_S, Runtime
 from shared import clock
-from shared.connector import Completes, Connector, LeavesOut, ListsDeleted, PartSchema
+from shared.connector import LEFT_OUT, Completes, Connector, LeavesOut, ListsDeleted, PartSchema
 from shared.contracts.connections import Connection
 from shared.contracts.items import version
 from shared.db import Database
@@ -69,7 +69,8 @@ class Schemas:
 
     def keep(self, job_id: str, schemas: Mapping[str, PartSchema]) -> None:
         for key, schema in schemas.items():
-            digest = blake2b(_SORTED.encode(schema), digest_size=16).digest()
+            asked_for = {name: value for name, value in schema.items() if name != LEFT_OUT}
+            digest = blake2b(_SORTED.encode(asked_for), digest_size=16).digest()
             self._kept[job_id, key] = KeptSchema(schema, digest)
         while len(self._kept) > MOST_SCHEMAS:
             self._kept.popitem(last=False)

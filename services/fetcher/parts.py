@@ -177,8 +177,8 @@ async def name(
             one = _taken(before if goes_on else None, part, job, provider)
             one.position, one.found_in = version, where
             if before is not None:
-                done = before.outcome == "done"
-                one.stale_since = before.read_at if done else before.stale_since
+                one.page_size = min(before.page_size, provider.page_size)
+                one.stale_since = before.stale_since if before.outcome != "done" else before.read_at
             taken.append(one)
         children = await _children(db, resumed)
         if taken:
@@ -346,7 +346,7 @@ def _taken(before: WalkedPart | None, part: Part, job: Job, provider: Provider) 
     if before is not None:
         taken.cursor, taken.schema_digest = before.cursor, before.schema_digest
         taken.first_version, taken.read_at = before.first_version, before.read_at
-        taken.page_size, taken.begun_at = before.page_size, before.begun_at
+        taken.begun_at = before.begun_at
     return taken
 
 

@@ -46,6 +46,8 @@ since would be deleted on an older one."""
 CONTROLS: Final = 2
 """Items that a walk has found, to be asked for together with those that it has not. One of them
 may be deleted meanwhile."""
+OTHERS: Final = 20
+"""Parts in which controls are looked for where an item's own part has none."""
 HOLD_COUNT: Final = 100
 HOLD_SHARE: Final = 5
 """Deletions of items that are merely no longer visible are held when there are more than
@@ -187,7 +189,10 @@ async def postpone(db: AsyncConnection, job: Job, ids: Sequence[str]) -> None:
 
 
 async def controls(db: AsyncConnection, job: Job, part: str | None) -> list[str]:
-    """Return some items that the lane's last walk has found, in the same part if there are any."""
+    """Return some items that the lane's last walk has found, in the same part if there are any.
+
+    Otherwise they are of different parts that were read whole: one of those may be refused by now.
+    """
     seen = part_rows.c.first_version <= known_items.c.version
     mine = and_(
         part_rows.c.connection_id == known_items.c.connection_id,
@@ -200,11 +205,23 @@ async def controls(db: AsyncConnection, job: Job, part: str | None) -> list[str]
         unconfirmed.c.id == known_items.c.id,
     )
     any_seen = select(known_items.c.id).join(part_rows, mine).where(_known(job), seen, ~queued)
-    for query in (any_seen.where(known_items.c.part == part), any_seen):
-        found = list((await db.execute(query.limit(CONTROLS))).scalars())
-        if found:
-            return found
-    return []
+    beside = any_seen.where(known_items.c.part == part).limit(CONTROLS)
+    found = list((await db.execute(beside)).scalars())
+    others = [] if found else await _read_whole(db, job)
+    for other in others:
+        query = any_seen.where(known_items.c.part == other).limit(1)
+        found += (await db.execute(query)).scalars()
+        if len(found) == CONTROLS:
+            break
+    return found
+
+
+async def _read_whole(db: AsyncConnection, job: Job) -> Sequence[str]:
+    """Return parts of the lane that were read whole and held something, the newest first."""
+    done = (part_rows.c.outcome == "done") & ~part_rows.c.lists & (part_rows.c["items"] > 0)
+    query = select(part_rows.c.id).where(parts.of_lane(part_rows, job), done)
+    query = query.order_by(part_rows.c.read_at.desc(), part_rows.c.id)
+    return list((await db.execute(query.limit(OTHERS))).scalars())
 
 
 async def to_delete(db: AsyncConnection, job: Job) -> list[str]:

@@ -13,6 +13,7 @@ from shared.connector.interruptions import (
     retry_after,
 )
 from shared.connector.page import (
+    LEFT_OUT,
     LONGEST_CURSOR,
     Call,
     Completes,
@@ -38,6 +39,7 @@ from shared.connector.page import (
 from shared.connector.provider import Bucket, Identity, OAuth2, Original, Provider, Resource
 
 __all__ = [
+    "LEFT_OUT",
     "LONGEST_CURSOR",
     "MALFORMED_PAGE",
     "Bucket",

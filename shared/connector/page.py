@@ -24,6 +24,9 @@ LONGEST_CURSOR: Final = 3_000
 GoneReason = Literal["deleted", "archived", "merged", "trashed", "erased"]
 PartSchema = dict[str, Any]
 """JSON needed to interpret a part's pages, such as its field names."""
+LEFT_OUT: Final = "left_out"
+"""The key of a schema under which stands what pages are not asked for. A part goes on when that
+changes; a change of anything else starts it again."""
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):

@@ -306,23 +306,34 @@ async def test_a_record_that_cannot_be_read_does_not_keep_others_from_being_dele
     assert tombstones(fetcher) == {"apples-007": ("archived", None)}
 
 
-async def test_rows_of_a_table_that_is_no_longer_listed_go_though_another_base_is_refused(
-    tmp_path: Path,
-) -> None:
-    def refused(_: object) -> Page:
-        raise Reject("You may not read this.", code="forbidden")
+def refused(_: object) -> Page:
+    raise Reject("You may not read this.", code="forbidden")
 
-    def listing(*names: str) -> Page:
-        parts = tuple(Part(id=name, name=name, lists="/" not in name) for name in names)
-        return Page(records=[], cursor=None, parts=parts)
 
-    def row(id_: str) -> Page:
-        return Page(records=[Record(id=id_, name=id_, raw={"id": id_})], cursor=None)
+def listing(*names: str) -> Page:
+    parts = tuple(Part(id=name, name=name, lists="/" not in name) for name in names)
+    return Page(records=[], cursor=None, parts=parts)
 
+
+def row(*ids: str) -> Page:
+    records = [Record(id=id_, name=id_, raw={"id": id_}) for id_ in ids]
+    return Page(records=records, cursor=None)
+
+
+@pytest.fixture
+async def bases(tmp_path: Path) -> AsyncIterator[Fetcher]:
+    """Yield a fetcher of an account whose parts are bases and their tables."""
     fetcher = Fetcher(tmp_path, {"apples": 0, "pears": 0})
     await fetcher.boot()
-    orchard = fetcher.orchard
-    orchard.roots["apples"] = (Part(id="bases", name="the bases", lists=True),)
+    fetcher.orchard.roots["apples"] = (Part(id="bases", name="the bases", lists=True),)
+    yield fetcher
+    await fetcher.database.close()
+
+
+async def test_rows_of_a_table_that_is_no_longer_listed_go_though_another_base_is_refused(
+    bases: Fetcher,
+) -> None:
+    orchard = bases.orchard
     orchard.of_part = {
         "bases": lambda _: listing("one", "two"),
         "one": lambda _: listing("one/a", "one/b"),
@@ -331,9 +342,35 @@ async def test_rows_of_a_table_that_is_no_longer_listed_go_though_another_base_i
         "one/b": lambda _: row("b"),
         "two/c": lambda _: row("c"),
     }
-    await loaded(fetcher)
+    await loaded(bases)
     orchard.of_part |= {"one": lambda _: listing("one/a"), "two": refused}
-    told = (await loaded(fetcher, "again"))["apples"]
+    told = (await loaded(bases, "again"))["apples"]
     assert (told.state, code(told)) == ("incomplete", "forbidden")
-    assert tombstones(fetcher) == {"b": ("archived", None)}
-    await fetcher.database.close()
+    assert tombstones(bases) == {"b": ("archived", None)}
+
+
+@pytest.mark.parametrize("hidden", [("1", "2"), ("8", "9")], ids=["first", "last"])
+async def test_the_last_row_of_a_table_goes_though_another_base_is_refused_from_now_on(
+    bases: Fetcher, hidden: tuple[str, str]
+) -> None:
+    """No row beside it is left to be asked for as a control, and not every other row will do."""
+    orchard = bases.orchard
+    orchard.of_part = {
+        "bases": lambda _: listing("one", "two", "three"),
+        "one": lambda _: listing("one/a"),
+        "two": lambda _: listing("two/b"),
+        "three": lambda _: listing("three/c"),
+        "one/a": lambda _: row(*hidden),
+        "two/b": lambda _: row("3"),
+        "three/c": lambda _: row("4"),
+    }
+    await loaded(bases)
+    orchard.of_part |= {"two/b": lambda _: row(), "one": refused}
+
+    def read(ids: tuple[str, ...]) -> Lookup:
+        there = [id_ for id_ in ids if id_ == "4"]
+        return Lookup(records=row(*there).records, absent=[id_ for id_ in ids if id_ not in there])
+
+    orchard.of_ids["apples"] = read
+    await loaded(bases, "again")
+    assert tombstones(bases) == {"3": ("not_visible", None)}

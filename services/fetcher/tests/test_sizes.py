@@ -119,6 +119,15 @@ async def test_another_worker_goes_on_with_the_smaller_pages(fetcher: Fetcher) -
     assert fetcher.newest_progress()["sync-1", "apples"].items == 600
 
 
+async def test_the_next_sync_begins_with_the_smaller_pages(fetcher: Fetcher) -> None:
+    scales = Scales(20, TOO_LARGE)
+    fetcher.orchard.weighs = lambda place: scales(place) if place.part.id == "apples" else None
+    await loaded(fetcher)
+    before = len(scales.asked)
+    assert (await loaded(fetcher, "again"))["apples"].state == "done"
+    assert max(scales.asked[before:]) <= 24
+
+
 def too_slow(request: httpx.Request) -> httpx.Response:
     raise httpx.ReadTimeout("slow", request=request)
 

@@ -29,7 +29,7 @@ from shared.connector import (
     RetryLater,
     Uncounted,
 )
-from shared.providers.airtable import RECORDS, SCHEMA, mapping, problems
+from shared.providers.airtable import SCHEMA, mapping, problems
 from shared.providers.airtable.mapping import WalkedTable
 from shared.providers.airtable.walk import (
     BASES,
@@ -47,6 +47,10 @@ SHAPES: Final = {
     "records": re.compile(r"app[0-9A-Za-z]+/tbl[0-9A-Za-z]+/rec[0-9A-Za-z]+"),
 }
 """The shapes of the ids of each resource's items."""
+SHARE: Final = (
+    "Share it with the account, and let Tributary use its base: at Airtable under Integrations, or "
+    "when you connect the account again."
+)
 PER_CALL: Final = 100
 """Ids of one formula: 100 of them stay far below the 16,000 characters that a URL may have."""
 
@@ -180,11 +184,18 @@ async def _is_listed(call: Call, base: str) -> bool:
 async def _list_bases(call: Call, offset: str | None) -> Response:
     params = (("offset", offset),) if offset else ()
     request = Request(method="GET", path="/v0/meta/bases", params=params, buckets=("token",))
-    return await _allowed(call, request, "Listing the bases", SCHEMA)
+    try:
+        return await call(request)
+    except Reject as refused:
+        if refused.code != problems.FORBIDDEN:
+            raise
+        reason = f"{refused.reason} Listing the bases needs the scope {SCHEMA}."
+        remedy = f"Connect the account again, and allow {SCHEMA}."
+        raise Reject(reason, code=problems.FORBIDDEN, scope=SCHEMA, remedy=remedy) from None
 
 
 async def _list_tables(call: Call, base: str, what: str) -> list[Any]:
-    answer = await _allowed(call, _tables_request(base), f"Listing the tables of {what}", SCHEMA)
+    answer = await _shared(call, _tables_request(base), f"The tables of {what}")
     return mapping.entries(answer.body, "tables")
 
 
@@ -201,19 +212,21 @@ async def _list_records(
     request = Request(
         method="GET", path=f"/v0/{base}/{table}", params=tuple(params), buckets=buckets
     )
-    return await _allowed(call, request, f"Reading the records of {place.part.name}", RECORDS)
+    return await _shared(call, request, f"The records of {place.part.name}")
 
 
-async def _allowed(call: Call, request: Request, what: str, scope: str) -> Response:
-    """Call Airtable, and say of a refusal what was refused and which scope it takes."""
+async def _shared(call: Call, request: Request, what: str) -> Response:
+    """Call Airtable, and say of a refusal what has to be shared.
+
+    A grant always has all of our scopes, as Airtable knows no optional ones.
+    """
     try:
         return await call(request)
     except Reject as refused:
         if refused.code != problems.FORBIDDEN:
             raise
-        reason = f"{refused.reason} {what} needs the scope {scope} and access to it."
-        remedy = f"Share it with the account, or connect again and allow {scope}."
-        raise Reject(reason, code=problems.FORBIDDEN, scope=scope, remedy=remedy) from None
+        reason = f"{refused.reason} {what} cannot be read with this account."
+        raise Reject(reason, code=problems.FORBIDDEN, remedy=SHARE) from None
 
 
 async def _read_bases(call: Call, ids: tuple[str, ...]) -> Lookup:

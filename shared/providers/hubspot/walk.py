@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from shared.connector import PartSchema
+from shared.connector import LEFT_OUT, PartSchema
 
 URL_ROOM: Final = 15_000
 """Bytes of a URL that property names may take at first. How many HubSpot's edge lets through is not
@@ -53,7 +53,7 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
         return msgspec.convert(schema or {}, cls)
 
     def schema(self) -> PartSchema:
-        return {"names": list(self.names), "link": self.link, "left_out": list(self.left_out)}
+        return {"names": list(self.names), "link": self.link, LEFT_OUT: list(self.left_out)}
 
 
 def chosen(definitions: Iterable[Any], *, link: str | None, all_fields: bool) -> Columns:

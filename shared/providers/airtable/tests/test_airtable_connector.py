@@ -305,17 +305,16 @@ def test_a_providers_words_are_cut_and_escaped() -> None:
 
 async def test_a_missing_scope_is_named(standing: tuple[World, str]) -> None:
     url = standing[1]
-    token = access_token(url, scope="schema.bases:read")
+    token = access_token(url, scope="data.records:read")
     call = RealCall(url, token)
     with pytest.raises(Reject) as raised:
         await walk(call, "records")
     await call.aclose()
-    assert raised.value.scope == "data.records:read"
-    assert "data.records:read" in raised.value.reason
-    assert "Orchard operations" in raised.value.reason
+    assert raised.value.scope == SCHEMA
+    assert SCHEMA in raised.value.reason
 
 
-async def test_a_base_that_is_listed_but_closed_is_named_with_the_scope_it_takes() -> None:
+async def test_a_base_that_is_listed_but_locked_is_named_and_is_no_reason_to_reconnect() -> None:
     refused = problem(
         Response(
             status=403,
@@ -326,7 +325,8 @@ async def test_a_base_that_is_listed_but_closed_is_named_with_the_scope_it_takes
     assert refused is not None
     with pytest.raises(Reject, match="Orchard") as raised:
         await walk(scripted(**{META: [refused]}), "tables")
-    assert raised.value.scope == SCHEMA
+    assert raised.value.scope is None, "the console offers to reconnect for it"
+    assert (raised.value.remedy or "").startswith("Share it with the account")
 
 
 async def test_a_base_without_permission_is_set_aside_in_sight() -> None:
