@@ -60,7 +60,8 @@ TOO_MUCH: Final = frozenset({413, 504, 524})
 """The answer would be too large, or took too long to make: fewer records may get through. 524 is
 Cloudflare's time-out, https://developers.cloudflare.com/support/troubleshooting/http-status-codes/
 """
-
+PASSING: Final = frozenset({408, 423, 425, 477})
+"""A request that took too long or came too early, and accounts that are locked or being moved."""
 OF_ACCOUNT: Final = frozenset({423, 429, 477})
 """The account is locked, limited, or being moved: others may be answered."""
 
@@ -261,7 +262,7 @@ def _meaning(connector: Connector, name: str, response: Response) -> Interruptio
         return RetryLater(reason, code=NOT_THE_API, after_s=retry_after(response.headers))
     found = connector.problem(response)
     if response.body is not None:
-        return found
+        return _passing(found, response) or found
     if found is None:
         return RetryLater(f"{name} sent a page that is not JSON.", code=MALFORMED_PAGE)
     if not isinstance(found, Reject | Restart) or status in TOO_LARGE:
@@ -270,6 +271,18 @@ def _meaning(connector: Connector, name: str, response: Response) -> Interruptio
     reason = f"The network in front of {name} answered with {page} (status {status})"
     after_s = retry_after(response.headers)
     return RetryLater(f"{reason} instead of the API.", code=NOT_THE_API, after_s=after_s)
+
+
+def _passing(found: Interruption | None, response: Response) -> RetryLater | None:
+    """Return a refusal as a failure that passes, if its status or a ``Retry-After`` says so.
+
+    What a 429 means is the connector's to say: a month's allowance is no limit that passes soon.
+    """
+    after_s = retry_after(response.headers)
+    passes = response.status in PASSING or (after_s is not None and response.status != 429)
+    if not isinstance(found, Reject) or not passes:
+        return None
+    return RetryLater(found.reason, after_s=after_s)
 
 
 def _is_html(response: Response) -> bool:

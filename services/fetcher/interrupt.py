@@ -60,12 +60,11 @@ async def interrupted(run: JobRun, context: FetcherContext, error: Interruption)
     elif isinstance(error, RetryLater):
         await _retry(run, context, error)
     else:
-        await _end(run, context, JobError(code=error.code, detail=error.reason, scope=scope))
+        await end(job, context, JobError(code=error.code, detail=error.reason, scope=scope))
 
 
-async def _end(run: JobRun, context: FetcherContext, error: JobError) -> None:
+async def end(job: Job, context: FetcherContext, error: JobError) -> None:
     """End the job at once. It has failed if nothing was read; else it is incomplete."""
-    job = run.job
     async with context.database.write(lock=job.connection_id) as db:
         ended = await unreached.with_unreached(db, job, await parts.outcomes(db, job))
         job.receipt = msgspec.structs.replace(job.receipt, parts=ended)
@@ -168,10 +167,15 @@ def _part_error(
 ) -> PartError:
     return PartError(
         code=error.code,
-        detail=f"{before}{error.reason}"[: parts.LONGEST_DETAIL],
-        remedy=(remedy or error.remedy)[: parts.LONGEST_DETAIL],
+        detail=_cut(f"{before}{error.reason}"),
+        remedy=_cut(remedy or error.remedy),
         scope=scope,
     )
+
+
+def _cut(text: str) -> str:
+    """Return a text of at most ``LONGEST_DETAIL`` bytes: the rows of parts are small."""
+    return text.encode()[: parts.LONGEST_DETAIL].decode(errors="ignore")
 
 
 async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> None:
@@ -180,7 +184,7 @@ async def _retry(run: JobRun, context: FetcherContext, error: RetryLater) -> Non
     seconds = wait_s(job, error, give_up_after_s=context.give_up_after_s)
     if seconds is None:
         detail = f"{gave_up(job)}{error.reason}"
-        await fail(job, context, JobError(code=error.code, detail=detail))
+        await end(job, context, JobError(code=error.code, detail=detail))
         return
     if seconds <= DEFER_OVER_S and not run.over and await _slept(context, seconds):
         return
@@ -211,11 +215,6 @@ async def end_faulty(job: Job, context: FetcherContext, part_id: str, error: Job
         await parts.save(db, part)
         job.attempts = 0
         await transitions.defer(db, job, seconds=FIRST_WAIT_S, reason=error.detail, code=error.code)
-
-
-async def fail(job: Job, context: FetcherContext, error: JobError) -> None:
-    async with context.database.write(lock=job.connection_id) as db:
-        await transitions.finish(db, job, "failed", error)
 
 
 async def _slept(context: FetcherContext, seconds: float) -> bool:

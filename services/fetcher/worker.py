@@ -15,7 +15,7 @@ from services.fetcher import patience, store, walk
 from services.fetcher.confirm import confirm
 from services.fetcher.context import FetcherContext, JobRun, LaneRun, open_lane_run, open_run
 from services.fetcher.finish import STAGE, finish, is_finishing
-from services.fetcher.interrupt import end_faulty, fail, interrupted
+from services.fetcher.interrupt import end, end_faulty, interrupted
 from services.fetcher.jobs import queries, transitions
 from services.fetcher.jobs.queries import Job, LostClaimError
 from services.fetcher.metrics import ITEM_OUTCOMES, ITEMS, PAGES
@@ -207,7 +207,7 @@ class Worker:
             detail = f"Tributary itself failed ({type(error).__name__}). Its log says more."
             fault = JobError(code="internal", detail=detail)
             if part is None:
-                await fail(job, self._context, fault)
+                await end(job, self._context, fault)
             else:
                 await end_faulty(job, self._context, part, fault)
             return

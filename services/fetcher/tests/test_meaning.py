@@ -64,6 +64,23 @@ def test_what_is_no_web_page_is_not_called_one() -> None:
     assert "answered with something that is not JSON (status 404)" in found.reason
 
 
+@pytest.mark.parametrize("status", [408, 423, 425, 477])
+def test_what_passes_is_no_refusal_whichever_api_says_it(status: int) -> None:
+    found = said(status, {"error": "no"})
+    assert isinstance(found, RetryLater)
+    assert (found.reason, found.of_account) == ("A scope is missing.", status in {423, 477})
+
+
+def test_an_api_that_asks_for_a_wait_does_not_refuse() -> None:
+    answer = Response(status=409, headers={"retry-after": "7"}, body={"error": "no"})
+    # Of a connector, only its problems are asked for.
+    found = meaning(Strict(), "Orchard", answer)  # type: ignore[arg-type]
+    assert isinstance(found, RetryLater)
+    assert found.after_s == 7
+    spent = Response(status=429, headers={"retry-after": "7"}, body={"error": "no"})
+    assert isinstance(meaning(Strict(), "Orchard", spent), Reject)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("status", [413, 414, 431])
 def test_a_request_that_is_too_large_stays_so(status: int) -> None:
     assert isinstance(said(status, None), Reject)

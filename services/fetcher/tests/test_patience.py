@@ -185,3 +185,19 @@ async def test_a_failure_of_ours_ends_the_job_after_some_attempts(
     assert (told["apples"].state, code(told["apples"])) == ("failed", "internal")
     assert len(asked) == ATTEMPTS + 1
     assert told["pears"].state == "done"
+
+
+async def test_a_failure_of_ours_after_everything_was_read_leaves_the_job_incomplete(
+    fetcher: Fetcher, movable_clock: MovableClock
+) -> None:
+    def broken(ids: tuple[str, ...]) -> Lookup:
+        raise ValueError(ids)
+
+    await fetcher.connect(1)
+    await live_on(fetcher, movable_clock, most_s=4000)
+    fetcher.orchard.ids["pears"].pop()
+    fetcher.orchard.of_ids["pears"] = broken
+    await fetcher.ask("again")
+    await live_on(fetcher, movable_clock, most_s=4000)
+    told = fetcher.newest_progress()["again", "pears"]
+    assert (told.state, code(told)) == ("incomplete", "internal")

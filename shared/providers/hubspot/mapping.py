@@ -47,6 +47,9 @@ def _record(row: dict[str, Any], resource: str, link: str | None) -> Record:
     id_ = row["id"]
     times = {field: provider_time(row.get(field)) for field in ("createdAt", "updatedAt")}
     unread = [field for field, at in times.items() if at is None and row.get(field) is not None]
+    named = [row["properties"].get(name) for name in NAMED_BY[resource]]
+    if any(value is not None and not isinstance(value, str) for value in named):
+        unread.append("name")
     return Record(
         id=id_,
         name=NAMES[resource](row["properties"], id_),
@@ -106,6 +109,12 @@ def _deal(properties: Properties, id_: str) -> str:
     return _text(properties.get("dealname")) or f"Deal {id_}"
 
 
+NAMED_BY: Final = {
+    "companies": ("name", "domain"),
+    "contacts": ("firstname", "lastname", "email"),
+    "deals": ("dealname",),
+}
+"""The properties that a record's name is made of."""
 NAMES: Final[dict[str, Callable[[Properties, str], str]]] = {
     "companies": _company,
     "contacts": _contact,

@@ -218,6 +218,8 @@ def _record(found: dict[str, Any], name: str, *, odd: tuple[str, ...]) -> Record
     }
     missing = [field for field, value in beside.items() if value is None]
     unread = [field for field in missing if found.get(field) is not None]
+    if kind not in {None, "workspace"} and not isinstance(parent_id, str):
+        unread.append("parent")
     return Record(
         id=id_,
         name=name,

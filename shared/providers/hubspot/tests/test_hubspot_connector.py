@@ -47,7 +47,7 @@ class Scripted:
         return Response(status=200, headers={}, body=self.bodies.pop(0))
 
 
-def row(id_: str, **properties: str | None) -> dict[str, Any]:
+def row(id_: str, **properties: Any) -> dict[str, Any]:
     return {
         "id": id_,
         "properties": properties,
@@ -434,6 +434,12 @@ def test_an_odd_time_never_costs_the_record(odd: Any) -> None:
     (record,), rejected = read_rows([{**row("9"), "createdAt": odd}], "deals", None)
     assert (record.created_at, record.odd, rejected) == (None, ("createdAt",), [])
     assert record.raw["createdAt"] == odd
+
+
+@pytest.mark.parametrize("odd", [17, True, ["a"], {}])
+def test_an_odd_name_never_costs_the_record_and_is_counted(odd: Any) -> None:
+    (record,), rejected = read_rows([row("9", dealname=odd)], "deals", None)
+    assert (record.name, record.odd, rejected) == ("Deal 9", ("name",), [])
 
 
 def test_a_time_that_is_absent_is_not_odd() -> None:

@@ -364,6 +364,7 @@ def test_T21_a_record_that_is_odd_is_set_aside_and_the_others_pass() -> None:
         ({"last_edited_time": ""}, ("last_edited_time",), {"modified_at": None}),
         ({"parent": "x"}, ("parent",), {"parent_id": None}),
         ({"parent": {"page_id": "p0"}}, ("parent",), {"parent_id": None}),
+        ({"parent": {"type": "page_id", "page_id": 7}}, ("parent",), {"parent_id": None}),
         ({"parent": {"type": "workspace", "workspace": True}}, (), {"parent_id": None}),
         ({"url": 7}, ("url",), {"url": None}),
         ({"properties": {"N": {"type": "title", "title": None}}}, ("title",), {"name": "Untitled"}),
