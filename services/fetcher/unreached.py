@@ -28,7 +28,7 @@ async def with_unreached(db: AsyncConnection, job: Job, ended: Parts) -> Parts:
     """Return the outcomes with the parts named that this walk could not come to."""
     found = [row for row, named in await _met_earlier(db, job) if named and not row.lists]
     unreached = tuple(_not_reached(row) for row in found[:MOST_NAMED])
-    return msgspec.structs.replace(ended, unreached=unreached)
+    return msgspec.structs.replace(ended, unreached=unreached, unreached_total=len(found))
 
 
 def _not_reached(row: Row[Any]) -> PartOutcome:

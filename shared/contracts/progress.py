@@ -107,6 +107,16 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
             "names them could not be read; at most 100, not counted in `total`."
         ),
     ] = ()
+    unreached_total: Annotated[
+        int,
+        Meta(description="The number of those parts, also beyond the first 100.", examples=[0]),
+    ] = 0
+
+    @property
+    def names_all(self) -> bool:
+        """Return True if every part that was not read completely is named."""
+        flawed = self.total - self.by_outcome.get("done", 0)
+        return flawed <= len(self.named) and self.unreached_total <= len(self.unreached)
 
 
 class HeldDeletions(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,8 +43,8 @@ async def remove_part(
 ) -> PartOrder:
     """Delete all items of a part that cannot be read. The order is stored when this returns.
 
-    Raises ``NotFound`` for a part that the newest receipt does not name as not read, and
-    ``Conflict`` for a connection that was disconnected.
+    Raises ``NotFound`` for a part that the newest receipt does not name as not read, although it
+    names all, and ``Conflict`` for a connection that was disconnected.
     """
     order = RemovePart(connection_id=connection_id, resource=resource, part=part)
     return await _ordered(order, context=context)
@@ -61,7 +61,7 @@ async def _ordered(order: ConfirmDeletions | RemovePart, *, context: GatewayCont
                 "This account was disconnected: its items go anyway.", code="disconnected"
             )
         receipt = await syncs.newest_receipt(db, order.connection_id, order.resource)
-        if order.part not in _named(order, receipt):
+        if not _fits(order, receipt):
             raise NotFound(_unknown(order), code="unknown_part")
         sent = event(
             SYNCS,
@@ -75,14 +75,19 @@ async def _ordered(order: ConfirmDeletions | RemovePart, *, context: GatewayCont
     return PartOrder(connection_id=order.connection_id, resource=order.resource, part=order.part)
 
 
-def _named(order: ConfirmDeletions | RemovePart, receipt: Receipt | None) -> set[str]:
-    """Return the parts of which the receipt says what the order needs."""
+def _fits(order: ConfirmDeletions | RemovePart, receipt: Receipt | None) -> bool:
+    """Return whether the receipt says of the part what the order needs, or may lack its name.
+
+    The fetcher looks at the part itself before it deletes anything.
+    """
     if receipt is None:
-        return set()
+        return False
     if isinstance(order, ConfirmDeletions):
-        return {one.part for one in receipt.held or ()}
-    unread = (*receipt.parts.named, *receipt.parts.unreached) if receipt.parts else ()
-    return {one.part for one in unread}
+        return order.part in {one.part for one in receipt.held or ()}
+    if receipt.parts is None:
+        return False
+    unread = (*receipt.parts.named, *receipt.parts.unreached)
+    return order.part in {one.part for one in unread} or not receipt.parts.names_all
 
 
 def _unknown(order: ConfirmDeletions | RemovePart) -> str:

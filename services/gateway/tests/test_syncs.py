@@ -96,6 +96,20 @@ async def test_deletions_of_a_part_are_confirmed_and_parts_removed_by_their_name
     ]
 
 
+@pytest.mark.parametrize(
+    "more", [{"by_outcome": {"failed": 101}, "total": 102}, {"unreached_total": 900}], ids=str
+)
+async def test_a_part_may_be_removed_that_a_long_receipt_no_longer_names(
+    api: Gateway, more: dict[str, Any]
+) -> None:
+    """The fetcher knows it, and looks at it before it deletes anything."""
+    connection = await api.connect("airtable", user="has many tables")
+    receipt = RECEIPT | {"parts": RECEIPT["parts"] | more}
+    await synced(api, connection, **{**REFUSED, "receipt": receipt})
+    at = f"/v1/connections/{connection.id}/resources/records/parts"
+    assert (await api.http.delete(f"{at}/app1%2Ftbl101")).status_code == 202
+
+
 DONE: dict[str, Any] = {"state": "done", "ended_at": "2026-01-30T09:30:00.000Z"}
 REFUSED: dict[str, Any] = {
     "state": "incomplete",
