@@ -15,9 +15,11 @@ from tests.chaos.limits import forget_peak, peak_mib
 from tests.chaos.load import Load, begin, pace
 from tests.chaos.lying import Liars
 from tests.chaos.stack import Stack
+from tests.support.side_by_side import PAIRS, loaded_side_by_side
 from tests.support.waiting import eventually
 
 LYING_SEEDS = 200
+UNSHARED = "notion"
 LONG = {"companies": 2000, "contacts": 2000, "deals": 2000}
 
 
@@ -261,3 +263,23 @@ def r11(stack: Stack, *, seeds: int = LYING_SEEDS) -> Figure:
         "whole where there is a count, equal to the ledger after one honest sync"
     )
     return Figure("R11", aim, measured, not wrong, stack.kind)
+
+
+def q1(stack: Stack) -> Figure:
+    """Load two connections that share a limit at the same time, for each kind of limit."""
+    stack.heal()
+    told, reached = [], True
+    for name, make in PAIRS.items():
+        pair = make(stack.client)
+        stack.client.control("PUT", f"{pair.provider}/limits", json={"off": False})
+        outcome = loaded_side_by_side(stack.client, pair)
+        refused = len(outcome.refused)
+        told.append(
+            f"{name}: {outcome.part:.0%} and {1 - outcome.part:.0%}, {refused} of "
+            f"{len(outcome.asked)} calls refused"
+        )
+        # Nobody has published a limit of Notion's workspaces: nothing there is to be shared.
+        shared = 0.4 <= outcome.part <= 0.6 or pair.provider == UNSHARED
+        reached &= shared and not refused
+    aim = "two loads on one limit: each reads 40 to 60 %, no call refused"
+    return Figure("Q1", aim, "; ".join(told), reached, stack.kind)
