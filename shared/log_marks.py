@@ -30,7 +30,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from shared import clock
 from shared.contracts.envelope import REPLAYED_FROM, header
 from shared.db import Big, Database
-from shared.kafka import ConsumedRecord, LogReader, log_ids
+from shared.kafka import ConsumedRecord, LogReader, log_ids, lossy_policies
 from shared.settings import Cluster
 
 Finding = Literal["same_day", "no_marks", "log_lost", "database_old"]
@@ -216,7 +216,8 @@ async def compare_running(
     written = dict.fromkeys(topics)
     found = await compare(database, marks, cluster=cluster, written=written, knows=everything)
     findings = {**found.findings, **dict.fromkeys(marks.moved_back(found.marks), "database_old")}
-    return {topic: SAID[finding] for topic, finding in findings.items() if finding in SAID}
+    said = {topic: SAID[finding] for topic, finding in findings.items() if finding in SAID}
+    return {**await lossy_policies(cluster, topics), **said}
 
 
 class Comparing:

@@ -20,6 +20,7 @@ from shared.kafka.dead_letters import MAX_DEAD_LETTER_BYTES
 from shared.kafka.installation_record import read_installation
 from shared.kafka.log_ids import log_ids
 from shared.kafka.log_reader import LoggedRecord, LogReader
+from shared.kafka.policies import lossy_policies
 from shared.kafka.produce import Producer
 from shared.kafka.record import ConsumedRecord
 from shared.kafka.sasl import SignInRefused
@@ -41,6 +42,7 @@ __all__ = [
     "drop_topics",
     "ensure_topics",
     "log_ids",
+    "lossy_policies",
     "read_installation",
     "topics_layout",
 ]

@@ -50,7 +50,7 @@ async def ensure_topics(cluster: Cluster, *, local: bool, installation: str | No
         LayoutRefused: the topics have another layout; nothing was changed.
         ForeignStore: they belong to another installation; nothing was changed.
     """
-    async with _admin(cluster) as admin:
+    async with administered(cluster) as admin:
         existing = await _existing(admin)
         found = await _recorded(cluster, admin, existing)
         lost = found is None and INSTALLATION in existing and installation is not None
@@ -77,7 +77,7 @@ async def check_topics(cluster: Cluster) -> None:
         ClusterUnsuitable: names the topic, the reason, and what to do.
         LayoutRefused: the topics have another layout.
     """
-    async with _admin(cluster) as admin:
+    async with administered(cluster) as admin:
         existing = set(await admin.list_topics())
         found = await _layout(cluster, admin, existing)
         if found is not None:
@@ -104,7 +104,7 @@ async def check_topics_layout(cluster: Cluster) -> None:
 
 async def topics_layout(cluster: Cluster) -> int | None:
     """Return the layout of our topics on this cluster, None if it has none."""
-    async with _admin(cluster) as admin:
+    async with administered(cluster) as admin:
         return await _layout(cluster, admin, await _existing(admin))
 
 
@@ -117,7 +117,7 @@ async def drop_topics(cluster: Cluster, *former: str) -> None:
         ClusterUnsuitable: names the topic and the reason.
     """
     names = {topic.name for topic in TOPICS} | {*former}
-    async with _admin(cluster) as admin:
+    async with administered(cluster) as admin:
         await _delete(admin, {INSTALLATION})
         await _delete(admin, names)
         await _gone(admin, {INSTALLATION} | names)
@@ -240,7 +240,7 @@ def _new(topic: Topic, copies: int, *, local: bool) -> NewTopic:
 
 
 @asynccontextmanager
-async def _admin(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
+async def administered(cluster: Cluster) -> AsyncIterator[AIOKafkaAdminClient]:
     admin = AIOKafkaAdminClient(**client_options(cluster))
     await admin.start()
     try:
@@ -278,5 +278,5 @@ def _not_created(name: str, code: int, message: str | None = None) -> str:
 
 async def cluster_id(cluster: Cluster) -> str:
     """Return the id of the cluster."""
-    async with _admin(cluster) as admin:
+    async with administered(cluster) as admin:
         return str((await admin.describe_cluster())["cluster_id"])

@@ -13,12 +13,13 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from deploy.kafka import Kafka
 from deploy.localkafka import Broker
 from deploy.upgrade.steps import FORMER_TOPICS
-from shared.contracts.topics import CONNECTIONS, INSTALLATION, ITEMS, TOPICS
+from shared.contracts.topics import CONNECTIONS, INSTALLATION, ITEMS, JOBS, SYNCS, TOPICS
 from shared.kafka import (
     ClusterUnsuitable,
     check_topics,
     drop_topics,
     ensure_topics,
+    lossy_policies,
     read_installation,
     topics_layout,
 )
@@ -137,6 +138,27 @@ async def test_a_lost_record_is_made_again_if_the_databases_are_ours(cluster: Cl
     recorded = await read_installation(cluster)
     assert recorded is not None
     assert recorded.id == "one"
+
+
+async def test_a_topic_that_keeps_less_than_readers_rely_on_is_reported(cluster: Cluster) -> None:
+    """As after a ``kafka-configs.sh --alter``: here they are created so in the first place."""
+    week = str(7 * 86_400_000)
+    configs = {
+        CONNECTIONS: {"cleanup.policy": "compact"},
+        ITEMS: {"cleanup.policy": "compact,delete", "retention.ms": week},
+        SYNCS: {"cleanup.policy": "delete", "retention.ms": "-1"},
+        JOBS: {"cleanup.policy": "delete", "retention.ms": "1000"},
+    }
+    async with administered(cluster) as admin:
+        made = [NewTopic(name, 1, 1, topic_configs=given) for name, given in configs.items()]
+        answer = await admin.create_topics(made)
+        assert [error[1] for error in answer.topic_errors] == [0] * len(made)
+    await known(cluster, *configs)
+    said = await lossy_policies(cluster, ["somebody.elses", *configs])
+    assert said.keys() == {ITEMS, JOBS}
+    assert "its cleanup.policy is compact,delete, so Kafka deletes" in said[ITEMS]
+    assert f"--topic {ITEMS} --add-config cleanup.policy=compact" in said[ITEMS]
+    assert "its retention.ms is 1000" in said[JOBS]
 
 
 async def test_topics_of_before_are_refused_and_left_alone(cluster: Cluster) -> None:
