@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import errno
+import os
 import resource
 import sqlite3
+from pathlib import Path
 from typing import Final
 
 from sqlalchemy.exc import DBAPIError
@@ -66,3 +68,15 @@ def obstacle(error: BaseException) -> str | None:
         return None
     remedy = REMEDIES.get(error.errno or 0, "")
     return f"{error.filename} cannot be used: {error.strerror}. {remedy}".rstrip()
+
+
+def too_full(folder: Path, *, least: int) -> str:
+    """Return a sentence if fewer than ``least`` bytes are free at ``folder``, else nothing."""
+    there = os.statvfs(folder)
+    free = there.f_bavail * there.f_frsize
+    if free >= least:
+        return ""
+    return (
+        f"only {free >> 20} MiB are free at {folder}, and a minute of work may take "
+        f"{least >> 20} MiB. Make room on that disk."
+    )

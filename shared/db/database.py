@@ -24,8 +24,11 @@ from shared.db.engines import (
 from shared.db.leader import LeaderLock, channel, leader_lock
 from shared.db.migrations import installation_of, layout_of, migrate, prepare
 from shared.layout import StoreUnusable, require_layout, sqlite_installation, sqlite_layout
-from shared.obstacles import blames_file
+from shared.obstacles import blames_file, too_full
 
+LEAST_FREE: Final = 256 << 20
+"""Bytes that must be free beside an SQLite file: a minute of some six hundred records a second, of
+which each takes 7 kB in the databases and the built-in broker together."""
 READERS: Final = 4
 WRITERS: Final = 6
 
@@ -53,11 +56,19 @@ class Database:
 
     ``durable`` makes every commit on SQLite survive a power cut, not only a killed process; on
     PostgreSQL every commit does. ``serial`` runs writing transactions one after the other on
-    PostgreSQL too, across all processes.
+    PostgreSQL too, across all processes. ``least_free`` bytes must be free beside an SQLite file,
+    or ``trouble`` reports it.
     """
 
-    def __init__(self, location: Location, *, durable: bool = False, serial: bool = False) -> None:
-        self._location = location
+    def __init__(
+        self,
+        location: Location,
+        *,
+        durable: bool = False,
+        serial: bool = False,
+        least_free: int = LEAST_FREE,
+    ) -> None:
+        self._location, self._least_free = location, least_free
         self._lock = "write" if serial else None
         if isinstance(location, Schema):
             self._writers = ConnectionPool(
@@ -122,7 +133,12 @@ class Database:
                 )
         except (SQLAlchemyError, OSError) as error:
             return {"database": f"it cannot be written to ({type(error).__name__})"}
-        return {"database": "it can only be read"} if only_read else {}
+        if only_read:
+            return {"database": "it can only be read"}
+        full = not isinstance(self._location, Schema) and too_full(
+            self._location.parent, least=self._least_free
+        )
+        return {"disk": full} if full else {}
 
     async def migrate(self, script_location: str) -> None:
         """Bring the schema to its newest revision.

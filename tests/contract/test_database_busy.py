@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -26,4 +27,13 @@ async def test_a_file_that_another_process_holds_too_long_is_a_fault_that_passes
         assert is_transient(busy.value)
         assert "database" in await database.trouble()
     assert await database.trouble() == {}
+    await database.close()
+
+
+async def test_a_disk_without_room_for_a_minute_of_work_is_reported(tmp_path: Path) -> None:
+    free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
+    database = Database(tmp_path / "own.db", least_free=2 * free)
+    said = (await database.trouble())["disk"]
+    assert f"MiB are free at {tmp_path}, and a minute of work may take" in said
+    assert said.endswith("Make room on that disk.")
     await database.close()
