@@ -278,11 +278,11 @@ def _passing(found: Interruption | None, response: Response) -> RetryLater | Non
 
     What a 429 means is the connector's to say: a month's allowance is no limit that passes soon.
     """
+    if not isinstance(found, Reject):
+        return None
     after_s = retry_after(response.headers)
     passes = response.status in PASSING or (after_s is not None and response.status != 429)
-    if not isinstance(found, Reject) or not passes:
-        return None
-    return RetryLater(found.reason, after_s=after_s)
+    return RetryLater(found.reason, after_s=after_s) if passes else None
 
 
 def _is_html(response: Response) -> bool:

@@ -26,12 +26,11 @@ async def lossy_policies(cluster: Cluster, names: Collection[str]) -> Mapping[st
     asked = [ConfigResource(ConfigResourceType.TOPIC, topic.name, wanted) for topic in ours]
     async with administered(cluster) as admin:
         answers = await admin.describe_configs(asked) if asked else []
-    found = {
-        name: {entry[0]: entry[1] for entry in entries}
-        for answer in answers
-        for error, _, _, name, entries in answer.resources
-        if not error
-    }
+    found: dict[str, dict[str, str]] = {}
+    for answer in answers:
+        for error, _, _, name, entries in answer.resources:
+            if not error:
+                found[name] = {entry[0]: entry[1] for entry in entries}
     said = {topic.name: _said(topic, found.get(topic.name, topic.config)) for topic in ours}
     return {name: trouble for name, trouble in said.items() if trouble}
 

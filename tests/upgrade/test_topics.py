@@ -141,7 +141,7 @@ async def test_a_lost_record_is_made_again_if_the_databases_are_ours(cluster: Cl
 
 
 async def test_a_topic_that_keeps_less_than_readers_rely_on_is_reported(cluster: Cluster) -> None:
-    """As after a ``kafka-configs.sh --alter``: here they are created so in the first place."""
+    # As after an alteration: here they are created so in the first place.
     week = str(7 * 86_400_000)
     configs = {
         CONNECTIONS: {"cleanup.policy": "compact"},
