@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -13,12 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.topics import ITEMS, last_values
 from tests.support.processes import ROOT
 from tests.support.product import Product, product
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
 
 COUNTS = {"bases": 1, "tables": 2, "records": 30}
+LEFT = 32
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,15 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         left = one.connect("notion", account=one.account("notion", {"pages": 3, "users": 1}))
         assert one.synced(left["sync_id"])["state"] == "done"
         one.api("DELETE", f"/v1/connections/{left['id']}")
+        # What was deleted may follow in the background.
+        eventually(lambda: live_items(one) == LEFT, every=0.5)
         yield one
+
+
+def live_items(one: Product) -> int:
+    """Return how many items the topic has at its end."""
+    last = asyncio.run(last_values(one, ITEMS))
+    return len([value for value in last.values() if value is not None])
 
 
 def programs() -> list[str]:
