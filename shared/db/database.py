@@ -131,13 +131,13 @@ class Database:
                     isinstance(self._location, Schema)
                     and (await connection.execute(_READ_ONLY)).scalar_one()
                 )
+            full = not isinstance(self._location, Schema) and too_full(
+                self._location.parent, least=self._least_free
+            )
         except (SQLAlchemyError, OSError) as error:
             return {"database": f"it cannot be written to ({type(error).__name__})"}
         if only_read:
             return {"database": "it can only be read"}
-        full = not isinstance(self._location, Schema) and too_full(
-            self._location.parent, least=self._least_free
-        )
         return {"disk": full} if full else {}
 
     async def migrate(self, script_location: str) -> None:

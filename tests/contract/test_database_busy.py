@@ -37,3 +37,11 @@ async def test_a_disk_without_room_for_a_minute_of_work_is_reported(tmp_path: Pa
     assert f"MiB are free at {tmp_path}, and a minute of work may take" in said
     assert said.endswith("Make room on that disk.")
     await database.close()
+
+
+async def test_a_folder_that_is_gone_is_reported(tmp_path: Path) -> None:
+    database = Database(tmp_path / "data" / "own.db")
+    assert await database.trouble() == {}
+    (tmp_path / "data").rename(tmp_path / "moved")
+    assert "FileNotFoundError" in (await database.trouble())["database"]
+    await database.close()
