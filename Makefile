@@ -6,6 +6,9 @@
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
+# Compiled code is kept, also where the environment says otherwise: each process that a test starts
+# would compile all of it again.
+PYTEST = PYTHONDONTWRITEBYTECODE= $(DEV) -m pytest
 WORKERS = 4
 TESTS =
 T =
@@ -58,27 +61,27 @@ upgrade:
 test: lint
 	@sh deploy/chromium.sh
 	@sh tests/strangers/install.sh
-	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
 
 test-one: dev
 	@if [ -z '$(T)' ]; then echo 'Say which: make test-one T=path/of/test_file.py::test_name' >&2; exit 2; fi
-	@exec $(DEV) -m pytest -q $(T)
+	@$(PYTEST) -q $(T)
 
 conformance: dev
-	$(DEV) -m pytest -q tests/conformance/suite $${PROVIDER:+--provider=$$PROVIDER}
+	$(PYTEST) -q tests/conformance/suite $${PROVIDER:+--provider=$$PROVIDER}
 
 test-busy: lint
 	@sh deploy/chromium.sh
 	@sh tests/strangers/install.sh
-	@sh tests/busy.sh $(DEV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	@PYTHONDONTWRITEBYTECODE= sh tests/busy.sh $(DEV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 stack-test: dev
-	$(DEV) -m pytest -n $(WORKERS) --dist loadfile --durations=10 deploy/kafka deploy/servers deploy/native \
+	$(PYTEST) -n $(WORKERS) --dist loadfile --durations=10 deploy/kafka deploy/servers deploy/native \
 		tests/servers tests/contract tests/upgrade shared/tests
-	$(DEV) -m pytest --durations=10 -m real tests/chaos
+	$(PYTEST) --durations=10 -m real tests/chaos
 
 chaos: dev
-	$(DEV) -m pytest -n 2 --dist loadfile --durations=10 -m variation tests
+	$(PYTEST) -n 2 --dist loadfile --durations=10 -m variation tests
 	$(DEV) -m tests.chaos --stack local --seeds $(SEEDS)
 	$(DEV) -m tests.chaos --stack real --seeds $(REAL_SEEDS)
 
