@@ -17,7 +17,7 @@ from shared.contracts.topics import JOBS
 from tests.e2e.topics import ITEMS, records
 from tests.support.processes import clean
 from tests.support.product import Product, product
-from tests.support.waiting import eventually, until
+from tests.support.waiting import PATIENCE_S, eventually, until
 
 pytestmark = pytest.mark.e2e
 
@@ -168,7 +168,9 @@ def test_a_key_opens_nothing_after_its_last_day(tmp_path: Path) -> None:
 
         def answer() -> int:
             headers = {"authorization": f"Bearer {key}"}
-            return httpx.get(f"{one.url}/v1/connections", headers=headers).status_code
+            return httpx.get(
+                f"{one.url}/v1/connections", headers=headers, timeout=PATIENCE_S
+            ).status_code
 
         assert answer() == 200
         one.clock.move(days=29)

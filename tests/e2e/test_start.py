@@ -19,7 +19,7 @@ import pytest
 from tests.support import forks
 from tests.support.processes import ROOT, clean
 from tests.support.product import Product, product
-from tests.support.waiting import eventually
+from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 
@@ -67,7 +67,7 @@ def shown_by_the_readme(one: Product) -> list[str]:
 
 
 def test_on_loopback_anyone_on_this_machine_may_call(one: Product) -> None:
-    assert httpx.get(f"{one.url}/v1/connections").status_code == 200
+    assert httpx.get(f"{one.url}/v1/connections", timeout=PATIENCE_S).status_code == 200
 
 
 def test_behind_a_proxy_of_another_name_the_gateway_requires_keys(tmp_path: Path) -> None:
@@ -75,10 +75,12 @@ def test_behind_a_proxy_of_another_name_the_gateway_requires_keys(tmp_path: Path
         key = one.key("acme", "admin")
         for host in (f"localhost:{one.ports['GATEWAY']}", "tributary.example.com"):
             for path in ("/v1/connections", "/v1/items", "/metrics"):
-                without_key = httpx.get(one.url + path, headers={"host": host})
+                without_key = httpx.get(one.url + path, headers={"host": host}, timeout=PATIENCE_S)
                 assert without_key.status_code == 401, (host, path)
                 with_key = httpx.get(
-                    one.url + path, headers={"host": host, "authorization": f"Bearer {key}"}
+                    one.url + path,
+                    headers={"host": host, "authorization": f"Bearer {key}"},
+                    timeout=PATIENCE_S,
                 )
                 assert with_key.status_code == 200, (host, path)
 
@@ -117,13 +119,15 @@ def test_the_command_it_prints_makes_a_key_while_it_runs_and_while_it_does_not(
         while_stopped = key_from(printed_command(one), tmp_path)
         one.start()
         for key in (while_running, while_stopped):
-            answer = httpx.get(f"{one.url}/v1/keys", headers={"authorization": f"Bearer {key}"})
+            answer = httpx.get(
+                f"{one.url}/v1/keys", headers={"authorization": f"Bearer {key}"}, timeout=PATIENCE_S
+            )
             assert answer.status_code == 200
-        assert httpx.get(f"{one.url}/v1/keys").status_code == 401
+        assert httpx.get(f"{one.url}/v1/keys", timeout=PATIENCE_S).status_code == 401
 
 
 def test_on_loopback_it_says_nothing_of_keys_and_requests_go_to_the_log_file(one: Product) -> None:
-    httpx.get(f"{one.url}/v1/nothing-here")
+    httpx.get(f"{one.url}/v1/nothing-here", timeout=PATIENCE_S)
     log = Path(one.settings["TRIBUTARY_DATA_DIR"]) / "logs" / "tributary.log"
     # The line is written when the answer has gone out.
     eventually(lambda: "/v1/nothing-here" in log.read_text())
@@ -183,16 +187,25 @@ def test_keys_and_secrets_are_readable_by_their_owner_only(one: Product) -> None
 def test_auth_and_fetcher_answer_nobody_but_services(one: Product) -> None:
     for name, path in (("AUTH", "/connections"), ("AUTH", "/flows/x"), ("FETCHER", "/anything")):
         for headers in ({}, {"authorization": "Bearer guess"}):
-            answer = httpx.get(f"http://127.0.0.1:{one.ports[name]}{path}", headers=headers)
+            answer = httpx.get(
+                f"http://127.0.0.1:{one.ports[name]}{path}", headers=headers, timeout=PATIENCE_S
+            )
             assert answer.status_code in {401, 404}, path
             assert "connections" not in answer.json()
-        assert httpx.get(f"http://127.0.0.1:{one.ports[name]}/health/live").status_code == 200
+        assert (
+            httpx.get(
+                f"http://127.0.0.1:{one.ports[name]}/health/live", timeout=PATIENCE_S
+            ).status_code
+            == 200
+        )
 
 
 def test_no_port_answers_for_a_foreign_host(one: Product) -> None:
     for name in ("GATEWAY", "AUTH", "FETCHER", "SANDBOX"):
         answer = httpx.get(
-            f"http://127.0.0.1:{one.ports[name]}/health/live", headers={"host": "evil.example"}
+            f"http://127.0.0.1:{one.ports[name]}/health/live",
+            headers={"host": "evil.example"},
+            timeout=PATIENCE_S,
         )
         assert answer.status_code in {400, 421}, name
         if name == "GATEWAY":

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.e2e
 
 def answers(url: str) -> bool:
     with suppress(httpx.TransportError):
-        return httpx.get(url, trust_env=False).status_code == 200
+        return httpx.get(url, trust_env=False, timeout=PATIENCE_S).status_code == 200
     return False
 
 

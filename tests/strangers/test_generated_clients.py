@@ -23,6 +23,7 @@ from tests.strangers.tools import (
 from tests.support.client import RESOURCES
 from tests.support.processes import ROOT
 from tests.support.product import Product, product
+from tests.support.waiting import PATIENCE_S
 
 pytestmark = pytest.mark.e2e
 PROGRAMS = ROOT / "tests/strangers/programs"
@@ -131,7 +132,7 @@ def holds(told: dict[str, Any]) -> None:
 def test_the_python_client_has_every_operation_of_the_schema(
     python_client: Path, schema: str
 ) -> None:
-    document = httpx.get(schema).json()
+    document = httpx.get(schema, timeout=PATIENCE_S).json()
     wanted = {
         operation["operationId"]
         for methods in document["paths"].values()

@@ -29,6 +29,7 @@ LISTENERS: Final = {
 FIRST_PORT: Final = 1024
 """Lower numbers stand for a server that is away: nobody listens there."""
 LIMITED: Final = {"communicate", "run", "wait", "wait_for"}
+SENDS: Final = {"AsyncClient", "Client", "delete", "get", "patch", "post", "put", "stream"}
 PATIENT_S: Final = 30.0
 SLACK_S: Final = 600.0
 """A machine that is busy takes less than this between two statements."""
@@ -237,15 +238,25 @@ def is_super(node: ast.expr) -> bool:
 
 
 def haste(tree: ast.Module) -> Iterator[int]:
-    """Yield the waits for something to come that a busy machine might not keep."""
+    """Yield the waits for something to come that a busy machine might not keep.
+
+    An httpx client that says no timeout gives up after five seconds.
+    """
     for node in calls(tree):
         limits = [word.value for word in node.keywords if word.arg == "within"]
         if root(node.func) == {"asyncio"} and called(node) in {"timeout", "wait_for"}:
             limits += node.args[-1:]
+        if root(node.func) == {"httpx"} and called(node) in SENDS and not names_timeout(node):
+            yield node.lineno
         if called(node) in LIMITED:
             limits += [word.value for word in node.keywords if word.arg == "timeout"]
         if any(0 <= number(limit) < PATIENT_S for limit in limits):
             yield node.lineno
+
+
+def names_timeout(node: ast.Call) -> bool:
+    """Return True if a call names its timeout, or passes on what it was given."""
+    return bool({"timeout", None} & keywords(node))
 
 
 def calls(tree: ast.AST) -> Iterator[ast.Call]:

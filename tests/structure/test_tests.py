@@ -136,6 +136,11 @@ def test_a_reason_that_nobody_needs_is_taken_out(rule: Rule) -> None:
         (haste, "asyncio.wait_for(reader.read(), timeout=5)", True),
         (haste, "process.communicate(timeout=20)", True),
         (haste, "eventually(ready, within=60); asyncio.timeout(PATIENCE_S)", False),
+        (haste, "httpx.get(url, headers=headers)", True),
+        (haste, "async with httpx.AsyncClient(base_url=url) as client: pass", True),
+        (haste, "httpx.Client(timeout=PATIENCE_S)", False),
+        (haste, "httpx.Client(**options)", False),
+        (haste, "httpx.Limits(max_connections=1)", False),
         (haste, "clock.timeout(0.01)", False),
     ],
 )

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.support.client import RESOURCES
+from tests.support.waiting import PATIENCE_S
 from tests.upgrade.restore import Restored
 from tests.upgrade.running import Installation
 
@@ -116,6 +117,8 @@ def test_the_old_key_opens_and_the_console_is_signed_in(upgraded: Upgraded) -> N
     assert {account.id for account in restored.connections.values()} <= {
         connection["id"] for connection in found
     }
-    with httpx.Client(cookies={"tributary_session": restored.session}, trust_env=False) as browser:
+    with httpx.Client(
+        cookies={"tributary_session": restored.session}, trust_env=False, timeout=PATIENCE_S
+    ) as browser:
         assert browser.get(f"{one.url}/").status_code == 200
     one.settings = before

@@ -17,6 +17,7 @@ from deploy.sandbox.server.provider_sandbox import ProviderSandbox, controlled
 from deploy.sandbox.server.routing import by_slug
 from deploy.sandbox.world import Clock, SandboxClient, Store, Token, World
 from tests.support.serving import served
+from tests.support.waiting import PATIENCE_S
 
 TOKEN = "token-of-the-test"
 NOTION = {"Notion-Version": "2025-09-03"}
@@ -70,7 +71,9 @@ async def calling(sandbox: ProviderSandbox) -> AsyncIterator[httpx.AsyncClient]:
     whole = by_slug({sandbox.slug: controlled(sandbox, app)}, app)
     async with (
         served(lambda _: whole) as url,
-        httpx.AsyncClient(base_url=f"{url}/{sandbox.slug}", headers=headers) as client,
+        httpx.AsyncClient(
+            base_url=f"{url}/{sandbox.slug}", headers=headers, timeout=PATIENCE_S
+        ) as client,
     ):
         yield client
 

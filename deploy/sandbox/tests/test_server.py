@@ -12,6 +12,7 @@ from deploy.sandbox.server.control import HANDLERS
 from deploy.sandbox.server.guide import CALLS
 from deploy.sandbox.server.routing import claimed
 from tests.support.serving import served
+from tests.support.waiting import PATIENCE_S
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1:8003", "[::1]:8003"])
@@ -141,7 +142,7 @@ async def test_a_default_account_holds_what_its_counts_say(tmp_path: Path, slug:
     clients = sandbox_clients(tmp_path, "http://localhost:8000", [slug])
     async with (
         served(lambda _: create_app(tmp_path, clients)) as url,
-        httpx.AsyncClient(base_url=url) as sandbox,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as sandbox,
     ):
         default = (await sandbox.get(f"/_sandbox/{slug}/accounts")).json()["items"][0]
         ledger = (await sandbox.get(f"/_sandbox/{slug}/accounts/{default['id']}/ledger")).json()[

@@ -11,6 +11,7 @@ import pytest
 
 from deploy.sandbox import create_app, sandbox_clients
 from tests.support.serving import served
+from tests.support.waiting import PATIENCE_S
 
 PROVIDERS = ("airtable", "hubspot", "notion")
 
@@ -18,7 +19,10 @@ PROVIDERS = ("airtable", "hubspot", "notion")
 @pytest.fixture
 async def sandbox(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(tmp_path, sandbox_clients(tmp_path, "http://localhost:8000", PROVIDERS))
-    async with served(lambda _: app) as url, httpx.AsyncClient(base_url=url) as client:
+    async with (
+        served(lambda _: app) as url,
+        httpx.AsyncClient(base_url=url, timeout=PATIENCE_S) as client,
+    ):
         yield client
 
 

@@ -6,6 +6,7 @@ import httpx
 import pytest
 
 from services.auth.tests.serving import BEARER, open_door
+from tests.support.waiting import PATIENCE_S
 
 FLOW = {"provider": "acme", "org_id": "o1", "user_id": "u1"}
 
@@ -15,7 +16,7 @@ async def door(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     """A client that knows the service secret."""
     async with (
         open_door(tmp_path) as url,
-        httpx.AsyncClient(base_url=url, headers=BEARER) as client,
+        httpx.AsyncClient(base_url=url, headers=BEARER, timeout=PATIENCE_S) as client,
     ):
         yield client
 
@@ -28,7 +29,7 @@ async def test_only_services_come_in_and_everybody_may_ask_for_health(
         assert (refused.status_code, refused.json()["code"]) == (401, "unauthorized")
     wrong = await door.get("/connections", headers={"authorization": "Bearer service-secret"})
     assert wrong.status_code == 401
-    async with httpx.AsyncClient(base_url=door.base_url) as anyone:
+    async with httpx.AsyncClient(base_url=door.base_url, timeout=PATIENCE_S) as anyone:
         assert (await anyone.get("/health/live")).status_code == 200
         assert (await anyone.get("/health/ready")).json()["status"] == "ready"
         assert [

@@ -12,6 +12,7 @@ import pytest
 
 from services.auth.tests.serving import SERVICE_SECRET, Stack, open_stack
 from shared.tests.scraped import Metrics, rise
+from tests.support.waiting import PATIENCE_S
 
 PROVIDER = "notion"
 
@@ -24,7 +25,7 @@ async def stack(tmp_path: Path) -> AsyncIterator[Stack]:
 
 async def scrape(stack: Stack) -> Metrics:
     """Read the metrics as Prometheus does, without the service secret."""
-    async with httpx.AsyncClient() as prometheus:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as prometheus:
         answer = await prometheus.get(f"{stack.auth.base_url}/metrics")
     assert answer.status_code == 200, answer.text
     return Metrics(answer.text)
@@ -100,7 +101,7 @@ def rename(database: Path, table: str, name: str) -> None:
 async def test_figures_name_no_customer_and_no_secret(stack: Stack) -> None:
     connection = (await stack.consent(PROVIDER, org="acme-of-the-customer"))["connection"]
     token = (await stack.token(connection["id"])).json()["access_token"]
-    async with httpx.AsyncClient() as prometheus:
+    async with httpx.AsyncClient(timeout=PATIENCE_S) as prometheus:
         text = (await prometheus.get(f"{stack.auth.base_url}/metrics")).text
     assert 'route="/connections/{connection_id}/token"' in text
     for told in (

@@ -8,6 +8,7 @@ import msgspec
 from shared.connector import Connector, Interruption, Page, Request, Response
 from shared.providers.airtable.connector import CONNECTOR
 from tests.support import walks
+from tests.support.waiting import PATIENCE_S
 
 
 class RealCall:
@@ -15,7 +16,10 @@ class RealCall:
 
     def __init__(self, url: str, token: str, connector: Connector = CONNECTOR) -> None:
         self._http = httpx.AsyncClient(
-            verify=False, base_url=url, headers={"Authorization": f"Bearer {token}"}
+            verify=False,
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=PATIENCE_S,
         )
         self._connector = connector
         self.sent: list[Request] = []

@@ -11,6 +11,7 @@ import msgspec
 from shared.connector import Page, Request, Response
 from shared.providers.hubspot.connector import CONNECTOR
 from tests.support import walks
+from tests.support.waiting import PATIENCE_S
 
 
 class Caller:
@@ -24,7 +25,10 @@ class Caller:
         self, url: str, token: str, before: Callable[[Request], None] | None = None
     ) -> None:
         self._client = httpx.AsyncClient(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, verify=False
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            verify=False,
+            timeout=PATIENCE_S,
         )
         self._before = before
         self.seen: list[Request] = []

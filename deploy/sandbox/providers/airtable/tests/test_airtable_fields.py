@@ -6,6 +6,7 @@ from deploy.sandbox.providers.airtable.data import fields_of
 from deploy.sandbox.providers.airtable.tests.serving import access_token
 from deploy.sandbox.providers.airtable.tests.test_airtable_sandbox import bearer, kind
 from deploy.sandbox.world import World
+from tests.support.waiting import PATIENCE_S
 
 TYPES = {
     *("singleLineText", "multilineText", "richText", "email", "url", "phoneNumber"),
@@ -67,14 +68,16 @@ def test_computed_cells_are_written_by_nobody_and_survive_a_replacement(
     token = access_token(url, scope="data.records:read data.records:write")
     one = {"id": row.id.rpartition("/")[2], "fields": {changed: "2020-01-01T00:00:00.000Z"}}
     path = f"{url}/v0/{table.id}"
-    refused = httpx.patch(path, json={"records": [one]}, headers=bearer(token))
+    refused = httpx.patch(path, json={"records": [one]}, headers=bearer(token), timeout=PATIENCE_S)
     assert kind(refused) == (422, "INVALID_VALUE_FOR_COLUMN")
     world.clock.advance(100)
-    replaced = httpx.put(path, json={"records": [{**one, "fields": {}}]}, headers=bearer(token))
+    replaced = httpx.put(
+        path, json={"records": [{**one, "fields": {}}]}, headers=bearer(token), timeout=PATIENCE_S
+    )
     assert replaced.status_code == 200
     cells = world.rows(account, "records")[row.id].body["fields"]
     assert cells[made] == row.created < cells[changed]
-    new = httpx.post(path, json={"fields": {}}, headers=bearer(token)).json()
+    new = httpx.post(path, json={"fields": {}}, headers=bearer(token), timeout=PATIENCE_S).json()
     (record,) = [
         one for id_, one in world.rows(account, "records").items() if id_.endswith(new["id"])
     ]

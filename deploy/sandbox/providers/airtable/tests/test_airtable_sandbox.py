@@ -23,6 +23,7 @@ from deploy.sandbox.providers.airtable.tests.serving import (
     serving,
 )
 from deploy.sandbox.world import Limit, SandboxAccount, World
+from tests.support.waiting import PATIENCE_S
 
 AUTHORIZE, TOKEN = "/oauth2/v1/authorize", "/oauth2/v1/token"
 
@@ -359,7 +360,7 @@ def test_the_sixth_call_into_a_base_in_a_second_closes_it_for_thirty(
 ) -> None:
     token, table = access_token(url), first_table(world)
     world.limiter.off = False
-    with httpx.Client(verify=False, headers=bearer(token)) as client:
+    with httpx.Client(verify=False, headers=bearer(token), timeout=PATIENCE_S) as client:
         answers = [client.get(f"{url}/v0/{table}", params={"pageSize": "1"}) for _ in range(7)]
         assert [answer.status_code for answer in answers] == [200] * 5 + [429] * 2
         assert answers[-1].json()["errors"][0]["error"] == "RATE_LIMIT_REACHED"

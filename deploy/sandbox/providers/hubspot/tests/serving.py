@@ -18,6 +18,7 @@ from deploy.sandbox.providers.hubspot import SIMULATED, routes
 from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.hubspot import PROVIDER
 from tests.support.serving import served_in_thread
+from tests.support.waiting import PATIENCE_S
 
 CLIENT = SandboxClient(
     id="app-client", secret="app-secret", redirect_uris=("http://localhost:8000/callback",)
@@ -53,7 +54,7 @@ def serving(folder: Path) -> Iterator[Serving]:
         # A client that checks certificates takes 60 ms to create.
         with (
             served_in_thread(app) as url,
-            httpx.Client(base_url=f"{url}/hubspot", verify=False) as http,
+            httpx.Client(base_url=f"{url}/hubspot", verify=False, timeout=PATIENCE_S) as http,
         ):
             yield Serving(world, folder, f"{url}/hubspot", http)
 

@@ -15,6 +15,7 @@ from deploy.sandbox.providers.notion import SIMULATED, routes
 from deploy.sandbox.world import Clock, SandboxClient, Store, World
 from shared.providers.notion import VERSION
 from tests.support.serving import served
+from tests.support.waiting import PATIENCE_S
 
 CLIENT = SandboxClient(
     id="client-1", secret="not so secret", redirect_uris=("http://127.0.0.1:9/callback",)
@@ -105,7 +106,9 @@ async def connected(
     transport = Faulty(fault) if fault else None
     async with (
         serving(world) as base,
-        httpx.AsyncClient(base_url=base, transport=transport, trust_env=False) as http,
+        httpx.AsyncClient(
+            base_url=base, transport=transport, trust_env=False, timeout=PATIENCE_S
+        ) as http,
     ):
         given = await consent(http, **({"account": account} if account else {}))
         answer = await exchange(http, given["code"])

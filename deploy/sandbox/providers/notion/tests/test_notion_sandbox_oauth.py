@@ -20,6 +20,7 @@ from deploy.sandbox.providers.notion.tests.serving import (
     token,
 )
 from deploy.sandbox.world import World
+from tests.support.waiting import PATIENCE_S
 
 AUTHORIZE_PATH = "/v1/oauth/authorize"
 
@@ -35,7 +36,7 @@ async def refresh(http: httpx.AsyncClient, refresh_token: str) -> httpx.Response
 
 
 async def test_a_consent_page_asks_and_says_that_it_is_simulated(world: World) -> None:
-    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http:
         page = await http.get(AUTHORIZE_PATH, params=AUTHORIZE)
     assert page.status_code == 200
     assert "Simulated" in page.text
@@ -43,7 +44,7 @@ async def test_a_consent_page_asks_and_says_that_it_is_simulated(world: World) -
 
 
 async def test_a_consent_page_shows_the_id_that_the_token_reply_will_have(world: World) -> None:
-    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http:
         page = await http.get(AUTHORIZE_PATH, params=AUTHORIZE)
         reply = (await exchange(http, (await consent(http))["code"])).json()
     assert f"<code>{reply['bot_id']}</code>" in page.text
@@ -57,7 +58,7 @@ async def test_an_unknown_app_or_redirect_uri_gets_an_error_page_and_no_redirect
         {"redirect_uri": f"{REDIRECT}/"},
         {"redirect_uri": "https://evil.test/"},
     ]
-    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http:
         got = [await http.get(AUTHORIZE_PATH, params=AUTHORIZE | one) for one in wrong]
         sent = {"decision": "allow"}
         got += [await http.post(AUTHORIZE_PATH, params=AUTHORIZE | one, data=sent) for one in wrong]
@@ -78,19 +79,19 @@ async def test_an_unknown_app_or_redirect_uri_gets_an_error_page_and_no_redirect
 async def test_another_wrong_parameter_is_told_to_the_app(
     world: World, wrong: dict[str, str], error: str
 ) -> None:
-    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http:
         answer = await http.get(AUTHORIZE_PATH, params=AUTHORIZE | wrong)
     back = httpx.URL(answer.headers["location"])
     assert (answer.status_code, back.params["error"], back.params["state"]) == (302, error, "s&1")
 
 
 async def test_a_denied_consent_brings_the_state_back_and_no_code(world: World) -> None:
-    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http:
         assert await consent(http, decision="deny") == {"error": "access_denied", "state": "s&1"}
 
 
 async def test_a_code_is_exchanged_once(world: World) -> None:
-    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http:
         code = (await consent(http))["code"]
         first, second = await exchange(http, code), await exchange(http, code)
     reply = first.json()
@@ -109,7 +110,7 @@ async def test_a_code_is_exchanged_once(world: World) -> None:
 
 
 async def test_a_code_lives_ten_minutes(world: World) -> None:
-    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http:
         code = (await consent(http))["code"]
         world.clock.advance(601)
         late = await exchange(http, code)
@@ -117,7 +118,7 @@ async def test_a_code_lives_ten_minutes(world: World) -> None:
 
 
 async def test_a_code_is_burnt_by_a_wrong_redirect_uri_but_not_by_a_stranger(world: World) -> None:
-    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http:
         code = (await consent(http))["code"]
         body = {"grant_type": "authorization_code", "code": code, "redirect_uri": REDIRECT}
         stranger = await http.post(
@@ -142,7 +143,7 @@ async def test_a_token_request_that_is_not_the_json_notion_wants_is_refused(worl
         ({"content": b"{", "headers": as_json}, "invalid_json"),
         ({"content": b"[" * 100_000, "headers": as_json}, "invalid_json"),
     ]
-    async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+    async with serving(world) as base, httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http:
         for sent, code in table:
             headers = {**sent.get("headers", {}), **BASIC, **VERSIONED}
             answer = await http.post("/v1/oauth/token", **{**sent, "headers": headers})
@@ -201,10 +202,16 @@ async def test_revoking_the_access_token_ends_the_grant(world: World) -> None:
 
 async def test_tokens_and_used_codes_survive_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as world:
-        async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+        async with (
+            serving(world) as base,
+            httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http,
+        ):
             code = (await consent(http))["code"]
             pair = (await exchange(http, code)).json()
     with opened(tmp_path) as world:
-        async with serving(world) as base, httpx.AsyncClient(base_url=base) as http:
+        async with (
+            serving(world) as base,
+            httpx.AsyncClient(base_url=base, timeout=PATIENCE_S) as http,
+        ):
             known, used = await me(http, pair["access_token"]), await exchange(http, code)
     assert [known.status_code, used.status_code] == [200, 400]
