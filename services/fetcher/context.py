@@ -17,7 +17,15 @@ from services.fetcher.jobs.queries import Job
 from services.fetcher.parts import WalkedPart
 from services.fetcher.settings import GIVE_UP_AFTER_S, Runtime
 from shared import clock
-from shared.connector import LEFT_OUT, Completes, Connector, LeavesOut, ListsDeleted, PartSchema
+from shared.connector import (
+    LEFT_OUT,
+    Completes,
+    Connector,
+    LeavesOut,
+    ListsDeleted,
+    PartSchema,
+    RemembersSchemas,
+)
 from shared.contracts.connections import Connection
 from shared.contracts.items import version
 from shared.db import Database
@@ -52,6 +60,11 @@ class KeptSchema(NamedTuple):
     digest: bytes
 
 
+def asked_for(schema: PartSchema) -> PartSchema:
+    """Return what a schema says of the pages themselves, without what is left out."""
+    return {name: value for name, value in schema.items() if name != LEFT_OUT}
+
+
 class Schemas:
     """Keep the schemas last used, by job and key, so that a job reads each of them once.
 
@@ -69,8 +82,7 @@ class Schemas:
 
     def keep(self, job_id: str, schemas: Mapping[str, PartSchema]) -> None:
         for key, schema in schemas.items():
-            asked_for = {name: value for name, value in schema.items() if name != LEFT_OUT}
-            digest = blake2b(_SORTED.encode(asked_for), digest_size=16).digest()
+            digest = blake2b(_SORTED.encode(asked_for(schema)), digest_size=16).digest()
             self._kept[job_id, key] = KeptSchema(schema, digest)
         while len(self._kept) > MOST_SCHEMAS:
             self._kept.popitem(last=False)
@@ -153,7 +165,8 @@ class JobRun(LaneRun):
     """One claim's work on a job: the pages of the next ``RUN_S`` seconds.
 
     ``part`` is the part being read, ``failed`` the number of parts set aside since the last page.
-    ``named`` has the keys of the schemas whose left-out fields the receipt names.
+    ``named`` has the keys of the schemas whose left-out fields the receipt names. ``last`` has the
+    lane's last schemas, by their keys, if the connector remembers them.
     """
 
     connector: Connector
@@ -162,6 +175,16 @@ class JobRun(LaneRun):
     part: WalkedPart | None = None
     failed: int = 0
     named: set[str] = field(default_factory=set)
+    last: dict[str, PartSchema] = field(default_factory=dict)
+
+    def remember(self, key: str, schema: PartSchema) -> bool:
+        """Tell the connector of a schema that is now the last; return True if it differs."""
+        told = asked_for(schema)
+        if not isinstance(self.connector, RemembersSchemas) or self.last.get(key) == told:
+            return False
+        self.last = {**self.last, key: told}
+        self.connector = self.connector.with_last(self.last)
+        return True
 
     @property
     def completes(self) -> Completes | None:
@@ -189,8 +212,12 @@ def open_lane_run(job: Job, source: Connection, context: FetcherContext) -> Lane
     )
 
 
-def open_run(job: Job, source: Connection, context: FetcherContext) -> JobRun:
+def open_run(
+    job: Job, source: Connection, context: FetcherContext, *, last: dict[str, PartSchema]
+) -> JobRun:
     runtime, connector = context.runtimes[source.provider], context.connectors[source.provider]
+    if isinstance(connector, RemembersSchemas):
+        connector = connector.with_last(last)
     call = ProviderCall(
         source,
         runtime,
@@ -204,6 +231,7 @@ def open_run(job: Job, source: Connection, context: FetcherContext) -> JobRun:
         job=job,
         source=source,
         connector=connector,
+        last=last,
         runtime=runtime,
         call=call,
         stopping=context.stopping,

@@ -37,6 +37,7 @@ async def purge(run: LaneRun, context: FetcherContext) -> None:
         else:
             await store.lane_loaded(db, job.connection_id, job.resource, loaded=False)
             await parts.forget_lane(db, job.connection_id, job.resource)
+            await store.forget_schemas(db, job.connection_id, job.resource)
             await unconfirmed.forget_lane(db, job)
             await truncated.forget_lane(db, job)
             await store.confirm_at(db, job.connection_id, job.resource, None)

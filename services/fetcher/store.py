@@ -29,12 +29,14 @@ from services.fetcher.tables import (
     log_marks,
     outbox,
     parts,
+    schemas,
     seen_cursors,
     syncs,
     unclaimed,
     workers,
 )
 from shared import clock
+from shared.connector import PartSchema
 from shared.contracts.connections import Connection
 from shared.contracts.items import PAGES_PER_CLAIM
 from shared.contracts.syncs import SyncRequested
@@ -244,6 +246,30 @@ async def forget_places(db: AsyncConnection, connection_id: str, resource: str) 
     await db.execute(update(parts).where(lane).values(anew))
     seen = (seen_cursors.c.connection_id == connection_id) & (seen_cursors.c.resource == resource)
     await db.execute(delete(seen_cursors).where(seen))
+
+
+async def last_schemas(
+    db: AsyncConnection, connection_id: str, resource: str
+) -> dict[str, PartSchema]:
+    """Return what was last remembered of the lane's schemas, by their keys."""
+    its = (schemas.c.connection_id == connection_id) & (schemas.c.resource == resource)
+    found = await db.execute(select(schemas.c.key, schemas.c.schema).where(its))
+    return {row.key: msgspec.json.decode(row.schema) for row in found}
+
+
+async def remember_schema(
+    db: AsyncConnection, connection_id: str, resource: str, key: str, schema: PartSchema
+) -> None:
+    """Put a schema in the place of the one before it."""
+    row = {"connection_id": connection_id, "resource": resource, "key": key}
+    given = {"schema": msgspec.json.encode(schema).decode()}
+    statement = upsert(schemas).values({**row, **given})
+    await db.execute(statement.on_conflict_do_update(index_elements=list(row), set_=given))
+
+
+async def forget_schemas(db: AsyncConnection, connection_id: str, resource: str) -> None:
+    its = (schemas.c.connection_id == connection_id) & (schemas.c.resource == resource)
+    await db.execute(delete(schemas).where(its))
 
 
 async def first_time(db: AsyncConnection, sync_id: str, connection_id: str) -> bool:

@@ -249,6 +249,16 @@ truncated = Table(
     sqlite_with_rowid=False,
 )
 
+schemas = Table(
+    "schemas",
+    metadata,
+    Column("connection_id", String, nullable=False),
+    Column("resource", String, nullable=False),
+    Column("key", String, nullable=False),
+    Column("schema", Text, nullable=False),
+    PrimaryKeyConstraint("connection_id", "resource", "key"),
+)
+
 truncated_pieces = Table(
     "truncated_pieces",
     metadata,

@@ -15,7 +15,7 @@ import msgspec
 import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from services.fetcher import emit, known_items, parts, unconfirmed
+from services.fetcher import emit, known_items, parts, store, unconfirmed
 from services.fetcher.context import FetcherContext, JobRun
 from services.fetcher.emit import SORTED, Emission, send_dead_letters
 from services.fetcher.finish import FINISHING
@@ -174,10 +174,12 @@ async def _schema(run: JobRun, context: FetcherContext, part: WalkedPart) -> Par
         context.schemas.forget(job.id, key)
     kept = context.schemas.get(job.id, key)
     if kept is None:
-        context.schemas.keep(
-            job.id, {key: await run.connector.schema(run.call, job.resource, part.part)}
-        )
+        schema = await run.connector.schema(run.call, job.resource, part.part)
+        context.schemas.keep(job.id, {key: schema})
         kept = context.schemas.get(job.id, key)
+        if run.remember(key, schema):
+            async with context.database.write(lock=job.connection_id) as db:
+                await store.remember_schema(db, job.connection_id, job.resource, key, run.last[key])
     if kept is None:
         return None
     if left_alone and part.cursor is not None and part.schema_digest not in {None, kept.digest}:

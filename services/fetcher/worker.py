@@ -227,6 +227,7 @@ async def _run_claimed(job: Job, context: FetcherContext, *, hurried: bool) -> N
     """
     async with context.database.read() as db:
         source = await store.connection(db, job.connection_id)
+        last = await store.last_schemas(db, job.connection_id, job.resource)
     if source is None:
         raise LookupError(f"job {job.id} belongs to the unknown connection {job.connection_id}")
     if job.first_version is None:
@@ -234,7 +235,7 @@ async def _run_claimed(job: Job, context: FetcherContext, *, hurried: bool) -> N
     if job.kind in DELETES:
         await _delete(job, source, context)
     elif source.provider in context.runtimes:
-        run = open_run(job, source, context)
+        run = open_run(job, source, context, last=last)
         # What somebody asks for now is tried, although the provider has not answered others.
         if hurried or not await _held_back(run, context):
             await _read_pages(run, context)

@@ -304,6 +304,22 @@ class LeavesOut(Protocol):
         ...
 
 
+@runtime_checkable
+class RemembersSchemas(Protocol):
+    """Extend a connector that compares a schema with the one before it.
+
+    A provider may leave fields out of a list of them by mistake. Records would lose their values,
+    and get them back with the next list.
+    """
+
+    def with_last(self, schemas: Mapping[str, PartSchema]) -> Connector:
+        """Return a connector that knows the last schemas of a lane, by their keys.
+
+        They are without ``LEFT_OUT``.
+        """
+        ...
+
+
 class Uncounted:
     """Answer for a connector whose provider gives no counts."""
 

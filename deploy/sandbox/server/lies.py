@@ -40,12 +40,12 @@ async def answer_changed(
 def shortened(keep: float, seed: int, leave_out: Collection[str] = ()) -> Change:
     """Leave only the share ``keep`` of each list's entries; the same seed leaves the same ones.
 
-    Those with the ids ``leave_out`` are left out in any case. Cursors, totals and everything else
-    stay as they are.
+    An entry without an id is known by its name. Those in ``leave_out`` are left out in any case.
+    Cursors, totals and everything else stay as they are.
     """
 
     def stays(entry: Any) -> bool:
-        id_ = entry.get("id") if isinstance(entry, dict) else entry
+        id_ = entry.get("id", entry.get("name")) if isinstance(entry, dict) else entry
         if not isinstance(id_, str):
             return True
         return id_ not in leave_out and drawn(id_, seed=seed, share=keep)

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
+from typing_extensions import override
+
+from services.fetcher import store
 from services.fetcher.context import Schemas
-from shared.connector import PartSchema
+from services.fetcher.tests.crashing import Fetcher, Orchard
+from services.fetcher.tests.test_walks import apple, loaded
+from shared.connector import LEFT_OUT, Call, Connector, Page, Part, PartSchema
 from shared.providers.hubspot.walk import Columns
+from tests.support.clock import MovableClock
 
 
 def digest(schema: PartSchema) -> bytes:
@@ -21,3 +30,43 @@ def test_fields_that_are_left_out_change_no_page() -> None:
     with_sensitive = Columns(names=("email",), left_out=("hs_v2_x", "diagnosis"))
     assert digest(asked.schema()) == digest(with_sensitive.schema())
     assert digest(asked.schema()) != digest(Columns(names=("email", "phone")).schema())
+
+
+class Comparing(Orchard):
+    """An orchard that is told the last schema of each part, and notes what it was told."""
+
+    def __init__(self, fetcher: Fetcher, schema: PartSchema) -> None:
+        super().__init__(fetcher.crashes, {"apples": 1})
+        self.now = schema
+        self.told: list[Mapping[str, PartSchema]] = []
+        self.roots["apples"] = (Part(id="apples", name="apples", schema="apples"),)
+        self.of_part["apples"] = lambda _: Page(records=[apple(1)], cursor=None)
+
+    @override
+    async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:
+        return self.now
+
+    def with_last(self, schemas: Mapping[str, PartSchema]) -> Connector:
+        self.told.append(schemas)
+        return self
+
+
+async def test_a_connector_is_told_what_it_was_last_told_of_fields(
+    movable_clock: MovableClock, tmp_path: Path
+) -> None:
+    fetcher = Fetcher(tmp_path, {"apples": 1})
+    orchard = fetcher.orchard = Comparing(fetcher, {"names": ["size"], LEFT_OUT: ["age"]})
+    await fetcher.boot()
+    await loaded(fetcher)
+    assert orchard.told == [{}, {"apples": {"names": ["size"]}}]
+
+    orchard.told.clear()
+    orchard.now = {"names": ["size", "colour"]}
+    await loaded(fetcher, "sync-2")
+    assert orchard.told == [{"apples": {"names": ["size"]}}, {"apples": orchard.now}]
+
+    await fetcher.connect(2, status="disconnected")
+    await fetcher.run_until_over()
+    async with fetcher.database.read() as db:
+        assert await store.last_schemas(db, "conn", "apples") == {}
+    await fetcher.database.close()

@@ -6,7 +6,9 @@ Lists rather than search: search stops at 10,000 results with a 400, and its ind
 from __future__ import annotations
 
 import re
-from typing import Any, ClassVar, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 from urllib.parse import quote
 
 import msgspec
@@ -58,11 +60,21 @@ take scopes that we do not ask for."""
 UI_DOMAIN: Final = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
 
+@dataclass(frozen=True)
 class HubSpotConnector:
-    all_fields: ClassVar = False
+    """Read HubSpot, with all properties or without those that hardly anybody needs.
+
+    ``last`` has the schemas of the walk before, by resource.
+    """
+
+    all_fields: bool = False
+    last: Mapping[str, PartSchema] = field(default_factory=dict)
 
     def with_all_fields(self) -> Connector:
-        return WholeHubSpotConnector()
+        return replace(self, all_fields=True)
+
+    def with_last(self, schemas: Mapping[str, PartSchema]) -> Connector:
+        return replace(self, last=schemas)
 
     def left_out(self, schema: PartSchema) -> tuple[str, ...]:
         return Columns.from_schema(schema).left_out
@@ -72,6 +84,10 @@ class HubSpotConnector:
 
     async def schema(self, call: Call, resource: str, part: Part) -> PartSchema:  # noqa: ARG002
         columns = await self._columns(call, resource)
+        last = self._last(resource)
+        if last is not None:
+            there = await _still_there(call, resource, columns.lost(last))
+            columns = columns.completed(last, there)
         sensitive: list[str] = []
         for kind in SENSITIVE:
             sensitive += names_of(await _definitions(call, resource, ("dataSensitivity", kind)))
@@ -102,7 +118,9 @@ class HubSpotConnector:
         return tuple(row["id"] for row in _objects(response.body, "results") if _usable(row))
 
     async def read(self, call: Call, resource: str, ids: tuple[str, ...]) -> Lookup:
-        columns = await self._columns(call, resource)
+        # What the walk asked for is asked for here too: with other properties, an object would seem
+        # to have changed.
+        columns = self._last(resource) or await self._columns(call, resource)
         rows = await _batch(call, resource, columns, ids)
         left = tuple(id_ for id_ in ids if id_ not in _ids(rows))
         # Archived objects are found only where archived ones are asked for.
@@ -131,14 +149,15 @@ class HubSpotConnector:
         Properties that a request does not name are left out, all but a handful of defaults.
         """
         definitions = await _definitions(call, resource)
+        if not definitions:
+            reason = f"HubSpot sent a list of the properties of {resource} that has none."
+            raise RetryLater(reason, code=MALFORMED_PAGE)
         link = await _link(call, resource)
         return chosen(definitions, link=link, all_fields=self.all_fields)
 
-
-class WholeHubSpotConnector(HubSpotConnector):
-    """Read HubSpot without leaving out any property."""
-
-    all_fields: ClassVar = True
+    def _last(self, resource: str) -> Columns | None:
+        schema = self.last.get(resource)
+        return None if schema is None else Columns.from_schema(schema)
 
 
 CONNECTOR: Final[Connector] = HubSpotConnector()
@@ -157,6 +176,22 @@ async def _definitions(call: Call, resource: str, *params: tuple[str, str]) -> l
         if not params or (isinstance(error, RetryLater) and error.limit):
             raise
         return []
+
+
+async def _still_there(call: Call, resource: str, names: Sequence[str]) -> set[str]:
+    """Return which of the properties that a list of them lacks an object still has.
+
+    HubSpot ignores names that it does not know, and answers null for a property without a value.
+    Where there is no object, nothing shows that a property is gone.
+    """
+    there: set[str] = set()
+    for some in chunks(names, LEAST_ROOM) if names else ():
+        one = Place(part=Part(id=resource, name=resource), cursor=None, size=1, schema=None)
+        rows, _ = _listed(await call(_list_request(resource, some, one)))
+        usable = [row["properties"] for row in rows if _usable(row)]
+        asked = some.split(",")
+        there |= {name for name in asked if not usable or name in usable[0]}
+    return there
 
 
 async def _link(call: Call, resource: str) -> str | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -51,6 +51,21 @@ class Columns(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_schema(cls, schema: PartSchema | None) -> Columns:
         return msgspec.convert(schema or {}, cls)
+
+    def lost(self, last: Columns) -> tuple[str, ...]:
+        """Return the properties that were asked for last and that the account's list now lacks."""
+        listed = {*self.names, *self.left_out}
+        return tuple(name for name in last.names if name not in listed)
+
+    def completed(self, last: Columns, there: Container[str]) -> Columns:
+        """Return the columns with what is missing from them by mistake.
+
+        That is a link that could not be had, and the lost properties that are still ``there``.
+        """
+        found = tuple(name for name in self.lost(last) if name in there)
+        return Columns(
+            names=(*self.names, *found), link=self.link or last.link, left_out=self.left_out
+        )
 
     def schema(self) -> PartSchema:
         return {"names": list(self.names), "link": self.link, LEFT_OUT: list(self.left_out)}

@@ -19,10 +19,15 @@ class Caller:
 
     ``seen`` are the requests it made.
     ``before`` runs ahead of every request, for what happens at the provider in the meantime.
+    ``answered`` returns what becomes of the body of an answer.
     """
 
     def __init__(
-        self, url: str, token: str, before: Callable[[Request], None] | None = None
+        self,
+        url: str,
+        token: str,
+        before: Callable[[Request], None] | None = None,
+        answered: Callable[[Request, Any], Any] = lambda _, body: body,
     ) -> None:
         self._client = httpx.AsyncClient(
             base_url=url,
@@ -31,6 +36,7 @@ class Caller:
             timeout=PATIENCE_S,
         )
         self._before = before
+        self._answered = answered
         self.seen: list[Request] = []
 
     async def __call__(self, request: Request) -> Response:
@@ -49,7 +55,7 @@ class Caller:
         interruption = CONNECTOR.problem(response)
         if interruption is not None:
             raise interruption
-        return response
+        return msgspec.structs.replace(response, body=self._answered(request, response.body))
 
     async def aclose(self) -> None:
         await self._client.aclose()

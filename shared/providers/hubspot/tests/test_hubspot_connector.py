@@ -302,7 +302,7 @@ async def test_a_record_that_was_merged_away_names_the_one_it_went_into(
 
 
 async def test_what_a_batch_leaves_out_proves_nothing_and_is_asked_for_by_itself() -> None:
-    properties: dict[str, Any] = {"results": []}
+    properties = {"results": [{"name": "email"}]}
     alive, survivor = {"id": "1", "properties": {}}, {"id": "9", "properties": {}}
     call = Scripted(properties, {}, {"results": []}, {"results": []}, alive, survivor)
     lookup = await CONNECTOR.read(call, "contacts", ("1", "2"))

@@ -9,8 +9,18 @@ import pytest
 
 from deploy.sandbox.providers.hubspot.tests.serving import Serving
 from deploy.sandbox.world import SandboxAccount
-from shared.connector import Interruption, LeavesOut, Reject, Request, RetryLater
+from shared.connector import (
+    Connector,
+    Interruption,
+    LeavesOut,
+    PartSchema,
+    Reject,
+    RemembersSchemas,
+    Request,
+    RetryLater,
+)
 from shared.providers.hubspot.connector import CONNECTOR
+from shared.providers.hubspot.tests.caller import Caller
 from shared.providers.hubspot.tests.test_hubspot_connector import caller
 from shared.providers.hubspot.walk import Columns, chosen
 from tests.support import walks
@@ -127,3 +137,93 @@ async def test_reading_by_id_gives_the_same_object_as_the_list(
     assert "hs_date_entered_closedwon" not in listed[0].raw["properties"]
     assert "hs_merged_object_ids" in listed[0].raw["properties"]
     await call.aclose()
+
+
+async def schema_after(
+    call: Caller, last: PartSchema | None, *, resource: str = "deals"
+) -> PartSchema:
+    """Return the schema of a walk, given that of the walk before."""
+    connector: Connector = CONNECTOR
+    if last is not None:
+        assert isinstance(CONNECTOR, RemembersSchemas)
+        connector = CONNECTOR.with_last({resource: last})
+    return await connector.schema(call, resource, connector.parts(resource)[0])
+
+
+async def test_a_property_that_a_list_lacks_is_asked_for_as_long_as_objects_have_it(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
+    lacking: set[str] = set()
+    call = caller(sandbox, small, answered=lambda request, body: without(request, body, lacking))
+    whole = await schema_after(call, None)
+    lacking |= {"dealname", "amount", "hs_merged_object_ids"}
+    assert sorted((await schema_after(call, whole))["names"]) == sorted(whole["names"])
+    assert len((await schema_after(call, None))["names"]) == len(whole["names"]) - 3
+    await call.aclose()
+
+
+async def test_a_property_that_neither_list_nor_objects_have_is_gone(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
+    call = caller(sandbox, small)
+    whole = await schema_after(call, None)
+    with_one_more = {**whole, "names": [*whole["names"], "abolished"]}
+    assert (await schema_after(call, with_one_more))["names"] == whole["names"]
+    await call.aclose()
+
+
+async def test_where_no_object_shows_it_a_property_is_kept(sandbox: Serving) -> None:
+    call = caller(sandbox, sandbox.world.add_account("Empty", 3, {"deals": 0}))
+    whole = await schema_after(call, None)
+    with_one_more = {**whole, "names": [*whole["names"], "abolished"]}
+    assert (await schema_after(call, with_one_more))["names"] == with_one_more["names"]
+    await call.aclose()
+
+
+async def test_a_list_without_any_property_is_no_list(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
+    call = caller(sandbox, small, answered=lambda request, body: without(request, body, None))
+    with pytest.raises(RetryLater, match=r"properties of deals that has none\.$"):
+        await schema_after(call, None)
+    await call.aclose()
+
+
+async def test_links_outlast_account_details_that_are_refused(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
+    def refuse(request: Request) -> None:
+        if request.path.startswith("/account-info"):
+            raise Reject("not for this app")
+
+    call, refused = caller(sandbox, small), caller(sandbox, small, before=refuse)
+    whole = await schema_after(call, None)
+    assert whole["link"]
+    assert await schema_after(refused, whole) == whole
+    assert (await schema_after(refused, None))["link"] is None
+    await call.aclose()
+    await refused.aclose()
+
+
+async def test_what_is_read_by_id_has_the_properties_of_the_last_walk(
+    sandbox: Serving, small: SandboxAccount
+) -> None:
+    call = caller(sandbox, small)
+    whole = await schema_after(call, None)
+    (record, *_) = (await walks.first_page(CONNECTOR, call, "deals")).records
+    assert isinstance(CONNECTOR, RemembersSchemas)
+    connector = CONNECTOR.with_last({"deals": {**whole, "names": ["dealname"]}})
+    call.seen.clear()
+    (alone,) = (await connector.read(call, "deals", (record.id,))).records
+    assert alone.raw["properties"].keys() < record.raw["properties"].keys()
+    assert (alone.name, alone.url) == (record.name, record.url)
+    assert [one.path.rpartition("/")[2] for one in call.seen] == ["read"]
+    await call.aclose()
+
+
+def without(request: Request, body: Any, names: set[str] | None) -> Any:
+    """Return a list of properties without these, or without any; other answers as they are."""
+    if not request.path.startswith("/crm/properties/"):
+        return body
+    left = [one for one in body["results"] if names is not None and one["name"] not in names]
+    return {**body, "results": left}
