@@ -36,6 +36,7 @@ FIGURES: dict[str, Callable[[Stack], Figure]] = {
     "R8": figures.r8,
     "R9": figures.r9,
     "R11": figures.r11,
+    "R12": figures.r12,
     "Q1": figures.q1,
 }
 

@@ -21,6 +21,7 @@ from tests.support.waiting import eventually
 LYING_SEEDS = 200
 UNSHARED = "notion"
 LONG = {"companies": 2000, "contacts": 2000, "deals": 2000}
+LARGE = {"companies": 30_000, "contacts": 40_000, "deals": 30_000}
 
 
 @dataclass(frozen=True)
@@ -263,6 +264,48 @@ def r11(stack: Stack, *, seeds: int = LYING_SEEDS) -> Figure:
         "whole where there is a count, equal to the ledger after one honest sync"
     )
     return Figure("R11", aim, measured, not wrong, stack.kind)
+
+
+def r12(stack: Stack, *, away_s: float = 1_800.0, step_s: float = 60.0) -> Figure:
+    """Let the provider be away for half an hour of the moved clock in the middle of a load.
+
+    Nothing of it answers anything but 503: pages, counts, properties and tokens.
+    """
+    stack.heal()
+    pace(stack)
+    load = begin(stack, LARGE)
+    load.under_way(share=0.4)
+    stack.client.control("PUT", "hubspot/faults", json=[{"status": 503}])
+    eventually(lambda: load.state()["state"] == "waiting", every=0.05)
+    held, left = load.items(), stack.clock.now() + away_s
+    while stack.clock.now() < left:
+        stack.clock.move(seconds=step_s)
+    assert load.state()["state"] == "waiting", load.state()
+    asked = sum(row["status"] == 503 for row in load.requests())
+    stack.client.control("PUT", "hubspot/faults", json=[])
+    back = stack.clock.now()
+    while load.state()["state"] == "waiting":
+        stack.clock.move(seconds=step_s)
+        eventually(lambda: load.state()["state"] != "waiting" or not _is_due(load, stack))
+    resumed = stack.clock.now() - back
+    wrong, again = settled(stack, load), again_per_lane(load)
+    total = sum(LARGE.values())
+    measured = (
+        f"away for {away_s / 60:.0f} min after {held:,} of {total:,} records, refusing {asked} "
+        f"calls; reading again {resumed / 60:.0f} min after it was back, by itself; "
+        f"{again} page of a resource read again at most, {wrong or 'nothing lost'}"
+    )
+    aim = (
+        "the provider away for 30 min in the middle of 100,000 records: done without a person, "
+        "≤ 1 page again per resource"
+    )
+    return Figure("R12", aim, measured, again <= 1 and not wrong, stack.kind)
+
+
+def _is_due(load: Load, stack: Stack) -> bool:
+    """Return True if something that waits is about to be tried."""
+    until = [row["waiting_until"] for row in load.state()["resources"] if row["waiting_until"]]
+    return any(datetime.fromisoformat(one).timestamp() <= stack.clock.now() for one in until)
 
 
 def q1(stack: Stack) -> Figure:
