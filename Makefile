@@ -2,13 +2,13 @@
 # PYTHON names another interpreter, TESTS picks tests, WORKERS sets how many run at once.
 .POSIX:
 .SUFFIXES:
-.PHONY: help run stack upgrade test test-busy test-one conformance stack-test chaos lint fmt generate check bench screenshots lock clean dev
+.PHONY: help run stack upgrade test test-busy test-one conformance stack-test chaos lint fmt generate check bench screenshots lock clean dev outsiders
 
 RUN = .venv/bin/python
 DEV = .venv-dev/bin/python
 # Compiled code is kept, also where the environment says otherwise: each process that a test starts
-# would compile all of it again.
-PYTEST = PYTHONDONTWRITEBYTECODE= $(DEV) -m pytest
+# would compile all of it again. A test that runs make is not to share this one's -j.
+PYTEST = MAKEFLAGS= PYTHONDONTWRITEBYTECODE= $(DEV) -m pytest
 WORKERS = 4
 TESTS =
 T =
@@ -58,10 +58,13 @@ upgrade:
 	@sh deploy/bootstrap.sh .venv requirements-local.lock
 	@exec $(RUN) -m deploy.upgrade $(YES)
 
-test: lint
+test: lint outsiders
+	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
+
+# Other people's programs that tests run; -j 2 installs them while the code is checked.
+outsiders: dev
 	@sh deploy/chromium.sh
 	@sh tests/strangers/install.sh
-	$(PYTEST) -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(TESTS)
 
 test-one: dev
 	@if [ -z '$(T)' ]; then echo 'Say which: make test-one T=path/of/test_file.py::test_name' >&2; exit 2; fi
@@ -70,9 +73,7 @@ test-one: dev
 conformance: dev
 	$(PYTEST) -q tests/conformance/suite $${PROVIDER:+--provider=$$PROVIDER}
 
-test-busy: lint
-	@sh deploy/chromium.sh
-	@sh tests/strangers/install.sh
+test-busy: lint outsiders
 	@PYTHONDONTWRITEBYTECODE= sh tests/busy.sh $(DEV) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 stack-test: dev
