@@ -12,6 +12,7 @@ from sqlalchemy import update
 
 from services.fetcher.interrupt import GOES_ON
 from services.fetcher.jobs import queries
+from services.fetcher.parts import MOST_NAMED
 from services.fetcher.plan import plan_refetch
 from services.fetcher.settings import GIVE_UP_AFTER_S
 from services.fetcher.tables import jobs, parts
@@ -155,6 +156,17 @@ def since(told: JobProgress) -> dict[str, str | None]:
     """Return part → since when it is stale."""
     ended = parts_of(told)
     return {one.part: one.stale_since for one in (*ended.named, *ended.unreached)}
+
+
+async def test_the_first_hundred_parts_that_fail_are_named_and_all_are_counted(
+    fetcher: Fetcher,
+) -> None:
+    tables = [f"table-{n:03}" for n in range(MOST_NAMED + 20)]
+    fetcher.orchard.of_part["list"] = lambda _: Page(records=[], cursor=None, parts=named(*tables))
+    fetcher.orchard.of_part |= dict.fromkeys(tables, refusing(refused))
+    told = parts_of((await loaded(fetcher))["apples"])
+    assert told.by_outcome == {"done": 1, "failed": MOST_NAMED + 20}
+    assert [one.part for one in told.named] == tables[:MOST_NAMED]
 
 
 async def test_a_part_is_stale_since_it_was_last_read_completely(fetcher: Fetcher) -> None:
@@ -308,15 +320,21 @@ async def test_a_job_of_which_nothing_was_read_has_failed(fetcher: Fetcher) -> N
     assert (told.state, code(told)) == ("failed", "forbidden")
 
 
-async def test_a_dead_grant_ends_the_job_at_once_and_its_place_is_kept(fetcher: Fetcher) -> None:
-    def dead() -> Interruption:
-        return Reauthorize("Orchard no longer accepts the access token.")
-
-    fetcher.orchard.of_part["green"] = refusing(dead, since=1)
+@pytest.mark.parametrize(
+    "error",
+    [
+        Reauthorize("Orchard no longer accepts the access token."),
+        Reject("Orchard has blocked the connection.", code="blocked", everything=True),
+    ],
+)
+async def test_what_concerns_all_parts_ends_the_job_at_once_and_its_place_is_kept(
+    fetcher: Fetcher, error: Interruption
+) -> None:
+    fetcher.orchard.of_part["green"] = refusing(lambda: error, since=1)
     told = (await loaded(fetcher))["apples"]
-    assert (told.state, code(told)) == ("incomplete", "unauthorized")
+    assert (told.state, code(told)) == ("incomplete", error.code)
     assert live(fetcher) == ["blue-0", "blue-1", "green-0"], "parts of a page come by their ids"
-    fetcher.orchard.of_part["green"] = refusing(dead, since=9)
+    fetcher.orchard.of_part["green"] = refusing(lambda: error, since=9)
     assert (await loaded(fetcher, "again"))["apples"].state == "done"
     assert live(fetcher) == ALL
 

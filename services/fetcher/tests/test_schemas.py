@@ -5,13 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
 from typing_extensions import override
 
 from services.fetcher import store
 from services.fetcher.context import Schemas
 from services.fetcher.tests.crashing import Fetcher, Orchard
-from services.fetcher.tests.test_walks import apple, loaded
-from shared.connector import LEFT_OUT, Call, Connector, Page, Part, PartSchema
+from services.fetcher.tests.test_waiting_loads import at_work
+from services.fetcher.tests.test_walks import apple, loaded, number_of
+from shared.connector import (
+    LEFT_OUT,
+    Call,
+    Connector,
+    Cursor,
+    Page,
+    Part,
+    PartSchema,
+    RetryLater,
+)
 from shared.providers.hubspot.walk import Columns
 from tests.support.clock import MovableClock
 
@@ -69,4 +80,45 @@ async def test_a_connector_is_told_what_it_was_last_told_of_fields(
     await fetcher.run_until_over()
     async with fetcher.database.read() as db:
         assert await store.last_schemas(db, "conn", "apples") == {}
+    await fetcher.database.close()
+
+
+@pytest.mark.parametrize(
+    ("minutes", "schema", "first"),
+    [
+        (20, {"names": ["size", "colour"]}, 0),
+        (20, {"names": ["size"], LEFT_OUT: ["age"]}, 2),
+        (0, {"names": ["size", "colour"]}, 2),
+    ],
+)
+async def test_a_part_that_was_left_alone_begins_anew_if_its_schema_has_changed(
+    movable_clock: MovableClock, tmp_path: Path, minutes: int, schema: PartSchema, first: int
+) -> None:
+    """Otherwise its first pages would lack a field that the others have."""
+    fetcher = Fetcher(tmp_path, {"apples": 1})
+    orchard = fetcher.orchard = Comparing(fetcher, {"names": ["size"]})
+    asked: list[int] = []
+    down = True
+
+    def page(cursor: Cursor | None) -> Page:
+        n = number_of(cursor)
+        asked.append(n)
+        if down and n == 2:
+            # So that the run does not wait in its slot.
+            fetcher.context.stopping.set()
+            raise RetryLater("Orchard is not available.")
+        return Page(records=[apple(n)], cursor={"n": n + 1} if n < 3 else None)
+
+    orchard.of_part["apples"] = page
+    await fetcher.boot()
+    await fetcher.connect(1)
+    await at_work(fetcher)
+    assert asked == [0, 1, 2]
+    asked.clear()
+    fetcher.context.stopping.clear()
+    down = False
+    orchard.now = schema
+    movable_clock.move(seconds=60 * minutes)
+    await fetcher.run_until_over()
+    assert asked == list(range(first, 4))
     await fetcher.database.close()

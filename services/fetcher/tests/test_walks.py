@@ -11,7 +11,16 @@ import msgspec
 import pytest
 
 from services.fetcher.tests.crashing import Fetcher
-from shared.connector import Cursor, Page, Record, Reject, Rejected, Restart, RetryLater
+from shared.connector import (
+    LONGEST_CURSOR,
+    Cursor,
+    Page,
+    Record,
+    Reject,
+    Rejected,
+    Restart,
+    RetryLater,
+)
 from shared.contracts.progress import JobProgress
 from shared.contracts.topics import ITEMS, dead_letters
 from shared.db import Schema
@@ -86,6 +95,19 @@ async def test_T22_empty_pages_that_promise_more_for_ever_end_the_part_visibly(
         20,
     )
     await fetcher.database.close()
+
+
+async def test_a_cursor_that_is_too_large_to_keep_ends_the_part_visibly(fetcher: Fetcher) -> None:
+    def page(cursor: Cursor | None) -> Page:
+        n = number_of(cursor)
+        room = LONGEST_CURSOR - len('{"n":1,"pad":""}') + n
+        return Page(records=[apple(n)], cursor={"n": n + 1, "pad": "x" * room})
+
+    fetcher.orchard.script["apples"] = page
+    told = await loaded(fetcher)
+    assert (told["apples"].state, code(told["apples"])) == ("incomplete", "cursor_too_large")
+    assert (told["apples"].pages, told["apples"].items) == (2, 2), "the first cursor just fits"
+    assert told["pears"].state == "done"
 
 
 async def test_empty_pages_with_new_cursors_are_no_loop(fetcher: Fetcher) -> None:

@@ -117,6 +117,20 @@ async def test_what_a_sync_could_not_read_is_shown_as_stale(api: Gateway) -> Non
     assert await stale(api, f"/v1/items/{connection.id}/tables/t1") is None
 
 
+async def test_a_sync_is_as_old_as_its_oldest_page(api: Gateway) -> None:
+    connection = await api.connect("hubspot", user="as-of")
+    asked = await api.http.post(f"/v1/connections/{connection.id}/syncs")
+    path = f"/v1/syncs/{asked.json()['id']}"
+    assert asked.json()["as_of"] is None
+    for resource, began in (("deals", "09:30"), ("companies", "08:15"), ("contacts", "10:00")):
+        receipt = {"as_of": f"2026-01-30T{began}:00.000Z"}
+        await api.progress(
+            asked.json()["id"], connection, resource, step=9, **DONE, receipt=receipt
+        )
+    sync = await api.until(path, lambda sync: sync["state"] in FINAL)
+    assert sync["as_of"] == "2026-01-30T08:15:00.000Z"
+
+
 async def test_nothing_is_stale_once_a_later_sync_has_read_it(api: Gateway) -> None:
     connection = await api.connect("airtable", user="healed")
     refused = await synced(api, connection, **REFUSED)

@@ -7,7 +7,7 @@ part, every other object arrives, every other deletion arrives, and nothing else
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, NamedTuple, cast
 
@@ -18,7 +18,15 @@ from deploy.sandbox.providers import SandboxModule
 from deploy.sandbox.world import OddValues
 from services.fetcher.tables import known_items, parts
 from services.fetcher.tests.crashing import Fetcher
-from shared.connector import Connector, Page, Place, Request, Response
+from shared.connector import (
+    Connector,
+    Page,
+    PartSchema,
+    Place,
+    RemembersSchemas,
+    Request,
+    Response,
+)
 from shared.contracts.progress import JobProgress
 from shared.contracts.topics import ITEMS
 from tests.conformance.calls import SandboxCall, classified
@@ -69,9 +77,16 @@ class Obstructed:
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         method: Callable[..., Any] = getattr(self._inner, name)
+        if name == "with_last":
+            return self._with_last
         if not inspect.iscoroutinefunction(method):
             return method
         return lambda _, *given, **named: method(self._call, *given, **named)
+
+    def _with_last(self, schemas: Mapping[str, PartSchema]) -> Obstructed:
+        assert isinstance(self._inner, RemembersSchemas)
+        self._inner = self._inner.with_last(schemas)
+        return self
 
 
 class Load(NamedTuple):
