@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from typing import Final
 
 import structlog
@@ -40,6 +41,8 @@ less than several small ones."""
 FETCH_BYTES: Final = 2 * 1024 * 1024
 """The most bytes of one partition in a fetch. With aiokafka's default of 1 MiB, a pause after every
 300 usual items would limit the speed of a large account."""
+STUCK_S: Final = 60.0
+"""The time without an outcome after which readiness turns red. A batch takes about a second."""
 LEAVE_S: Final = 1.0
 """The time a handler has to finish when the consumers stop. Unfinished messages come again."""
 
@@ -59,12 +62,13 @@ class Consumers:
         service: str,
         producer: Producer,
         limit: DeadLetterLimit | None = None,
+        stuck_after_s: float = STUCK_S,
     ) -> None:
         self._cluster, self._service = cluster, service
         self._delivery = Delivery(
             DeadLetters(producer, service=service), limit or DeadLetterLimit()
         )
-        self._reading = Reading(self._state)
+        self._reading = Reading(self._state, stuck_after_s=stuck_after_s)
         self._unreadable: dict[str, str] = {}
         self._checked = asyncio.Event()
         self._stopping = False
@@ -82,7 +86,7 @@ class Consumers:
     @property
     def failing(self) -> Mapping[str, str]:
         """Return topic → what its consumer is waiting for. Empty when all is well."""
-        return {**self._unreadable, **self._delivery.failing}
+        return {**self._reading.stuck, **self._unreadable, **self._delivery.failing}
 
     def collectors(self) -> Mapping[str, Collector]:
         """Return the collectors of lag and states for ``/metrics``."""
@@ -103,6 +107,7 @@ class Consumers:
         except BaseException:
             await self.broker.stop()
             raise
+        self._reading.started()
         self._checked.set()
 
     async def stop(self) -> None:
@@ -191,7 +196,8 @@ class Consumers:
             parser=untouched,
             decoder=undecoded,
         )
-        poll = Poll(subscriber, topic, rewind, self._unreadable)
+        asked = partial(self._reading.moved, topic)
+        poll = Poll(subscriber, topic, rewind, self._unreadable, asked=asked)
         subscriber.get_msg = poll  # type: ignore[method-assign]
 
         def consumer() -> AIOKafkaConsumer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, Literal, final
 
@@ -47,8 +48,9 @@ class Reading:
     once it had its outcome.
     """
 
-    def __init__(self, state: Callable[[str], TopicState]) -> None:
-        self._state = state
+    def __init__(self, state: Callable[[str], TopicState], *, stuck_after_s: float) -> None:
+        self._state, self._stuck_after_s = state, stuck_after_s
+        self._moved_at: dict[str, float] = {}
         self._consumers: dict[str, Callable[[], AIOKafkaConsumer]] = {}
         self._next: dict[TopicPartition, int] = {}
 
@@ -58,12 +60,34 @@ class Reading:
         for counter in (COMMIT_FAILURES, READ):
             counter.add(topic, by=0)
 
+    def started(self) -> None:
+        for topic in self._consumers:
+            self.moved(topic)
+
+    def moved(self, topic: str) -> None:
+        """Note that a consumer asked for messages, or that some had their outcome."""
+        self._moved_at[topic] = time.monotonic()
+
+    @property
+    def stuck(self) -> Mapping[str, str]:
+        """Return topic → since when its consumer has done nothing, if that is too long.
+
+        A consumer without messages asks for some each second.
+        """
+        still = {topic: time.monotonic() - at for topic, at in self._moved_at.items()}
+        return {
+            topic: f"nothing was read for {seconds:.0f} s: the handler of a message does not end"
+            for topic, seconds in still.items()
+            if seconds > self._stuck_after_s
+        }
+
     def taken(self, batch: Sequence[ConsumedRecord]) -> None:
         self._stand(batch[0].topic, {one.partition: one.offset for one in reversed(batch)})
 
     def passed(self, batch: Sequence[ConsumedRecord]) -> None:
         """Count messages that had their outcome. Committing their offsets can still fail."""
         READ.add(batch[0].topic, by=len(batch))
+        self.moved(batch[0].topic)
         self._stand(batch[0].topic, {one.partition: one.offset + 1 for one in batch})
 
     def done(self, batch: Sequence[ConsumedRecord]) -> None:

@@ -39,7 +39,10 @@ log = structlog.get_logger()
 
 
 class Poll:
-    """Replace ``subscriber.get_msg``; ``failing`` is topic → the problem, as in ``Delivery``."""
+    """Replace ``subscriber.get_msg``; ``failing`` is topic → the problem, as in ``Delivery``.
+
+    ``asked`` is called whenever Kafka has been asked.
+    """
 
     def __init__(
         self,
@@ -48,9 +51,10 @@ class Poll:
         rewind: Rewind,
         failing: dict[str, str],
         *,
+        asked: Callable[[], None] = lambda: None,
         calm_s: float = CALM_S,
     ) -> None:
-        self._calm_s, self._failed_at = calm_s, 0.0
+        self._asked, self._calm_s, self._failed_at = asked, calm_s, 0.0
         self._subscriber, self._topic, self._rewind, self._failing = (
             subscriber,
             topic,
@@ -90,6 +94,7 @@ class Poll:
 
     async def _ask(self, consumer: AIOKafkaConsumer) -> tuple[Any, ...]:
         found = await consumer.getmany(timeout_ms=WAIT_MS, max_records=self._subscriber.max_records)
+        self._asked()
         return tuple(chain(*found.values()))
 
     async def _unreadable(self, error: Exception) -> None:

@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
@@ -16,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from shared.contracts.envelope import Message
 from shared.contracts.topics import dead_letters
-from shared.kafka import Consumers, DeadLetterLimit, Producer
+from shared.kafka import Consumers, Producer
 from shared.settings import Cluster
 from tests.support.kafka import local_kafka
 from tests.support.waiting import PATIENCE_S
@@ -130,10 +131,10 @@ async def consuming(
     declare: Callable[[Consumers], None],
     *,
     producer: Producer | None = None,
-    limit: DeadLetterLimit | None = None,
+    **options: Any,
 ) -> AsyncIterator[Consumers]:
     consumers = Consumers(
-        kafka.cluster, service="test", producer=producer or kafka.producer, limit=limit
+        kafka.cluster, service="test", producer=producer or kafka.producer, **options
     )
     declare(consumers)
     await consumers.start()

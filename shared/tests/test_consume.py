@@ -202,6 +202,25 @@ async def test_what_was_not_finished_when_the_consumers_stopped_comes_again(kafk
     assert reader.values == [b"1", b"2", b"3"]
 
 
+async def test_a_consumer_whose_handler_never_ends_is_no_longer_ready(kafka: Kafka) -> None:
+    await kafka.put(kafka.topic, b"1")
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def hangs(_: ConsumedRecord) -> None:
+        begun.set()
+        await goes_on.wait()
+
+    def declare(consumers: Consumers) -> None:
+        consumers.each(kafka.topic, hangs)
+
+    async with consuming(kafka, declare, stuck_after_s=3.0) as consumers:
+        await begun.wait()
+        await until(lambda: bool(consumers.failing))
+        assert consumers.failing[kafka.topic].endswith("the handler of a message does not end")
+        goes_on.set()
+        await until(lambda: not consumers.failing)
+
+
 async def test_consumers_stop_while_a_handler_waits_for_its_database(kafka: Kafka) -> None:
     await kafka.put(kafka.topic, b"1")
     reader = Reader(*[AWAY] * 1000)

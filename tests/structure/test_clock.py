@@ -15,6 +15,7 @@ REAL_TIME = {
     "shared/db/leader.py": "a lock's owner has to notice in real time that it may have lost it",
     "shared/kafka/admin.py": "a cluster settles in real time",
     "shared/kafka/log_ids.py": "a cluster settles in real time",
+    "shared/kafka/metrics.py": "a handler that does not end is noticed in real time",
     "shared/kafka/poll.py": "readiness tells what Kafka answers now",
     "shared/process.py": "what is away just now is waited for at a start",
     "services/gateway/legacy/load.py": "an HTTP request is held open that long; freshness is ours",
