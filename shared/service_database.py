@@ -61,7 +61,8 @@ async def _require_same_installation(
     recorded = await read_installation(cluster)
     if recorded is None or recorded.id is None:
         return  # made by an older version; the next ``deploy.setup`` adds it
-    async with database.write() as db:
+    # Two fetchers that start at once share their tables.
+    async with database.write(lock="installation") as db:
         known = await installation_of(db)
         if known is None:
             await set_installation(db, recorded.id)
