@@ -74,6 +74,7 @@ def _events(answer: httpx.Response) -> Iterator[tuple[int, str, Any]]:
             fields = {}
 
 
+@pytest.mark.variation
 def test_F35_a_stream_is_resumed_behind_the_last_event_also_over_a_restart_of_the_gateway(
     running: Stack,
 ) -> None:
@@ -110,7 +111,7 @@ def test_F35_a_reader_that_does_not_read_holds_up_nobody(running: Stack) -> None
         other.done()
 
 
-@pytest.mark.parametrize("name", ["fetcher1", "gateway", *variations("auth")])
+@pytest.mark.parametrize("name", ["fetcher1", *variations("gateway", "auth")])
 def test_F31_a_disk_that_is_full_leaves_nothing_half_written(
     running: Stack, topic: Topic, name: str
 ) -> None:
@@ -132,6 +133,7 @@ def test_F31_a_disk_that_is_full_leaves_nothing_half_written(
     load.done()
 
 
+@pytest.mark.variation
 def test_F36_a_backlog_is_worked_off_within_bounds_of_memory(running: Stack) -> None:
     """In short: 30,000 messages, of which the gateway holds one batch at a time."""
     load = begin(running)

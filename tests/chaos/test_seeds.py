@@ -11,7 +11,7 @@ from tests.chaos.conftest import PROXIED
 from tests.chaos.seeds import COUNTS, opened, run
 from tests.chaos.stack import Stack
 
-SEEDS = int(os.environ.get("CHAOS_SEEDS", "3"))
+SEEDS = int(os.environ.get("CHAOS_SEEDS", "1"))
 FIRST = int(os.environ.get("CHAOS_FIRST", "0"))
 """To repeat a seed that failed: ``CHAOS_FIRST=17 CHAOS_SEEDS=1``."""
 

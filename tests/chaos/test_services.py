@@ -22,11 +22,11 @@ pytestmark = pytest.mark.e2e
 
 TABLE = {"bases": 1, "tables": 2, "records": 250}
 REFRESHES = (
-    ("hubspot", "before_refresh_send"),
     ("hubspot", "after_refresh_answer"),
-    ("airtable", "after_refresh_answer"),
     *variations(
+        ("hubspot", "before_refresh_send"),
         ("hubspot", "after_refresh_store"),
+        ("airtable", "after_refresh_answer"),
         ("airtable", "before_refresh_send"),
         ("airtable", "after_refresh_store"),
     ),
@@ -109,6 +109,7 @@ def test_F03_a_request_that_was_sent_twice_is_carried_out_once(
     assert set(load.pages().values()) == {2}, "every page once for each of the two syncs"
 
 
+@pytest.mark.variation
 def test_F03_a_run_job_that_was_sent_twice_is_run_once(running: Stack, topic: Topic) -> None:
     """The fetcher's relay is killed at the same place: at most the page under way is read again."""
     running["fetcher2"].end()
@@ -167,7 +168,7 @@ def test_F05_kill_9_of_the_projector_in_the_middle_of_a_batch(running: Stack, to
     assert report.records == report.items
 
 
-@pytest.mark.parametrize("provider", ["hubspot", "airtable"])
+@pytest.mark.parametrize("provider", ["hubspot", *variations("airtable")])
 def test_F23_a_refresh_whose_answer_is_lost_is_sent_twice_at_most(
     running: Stack, topic: Topic, provider: str
 ) -> None:

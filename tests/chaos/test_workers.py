@@ -17,10 +17,11 @@ from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
 
-SENDING = ("after_items", *variations("after_page", "after_record_pending"))
+SENDING = variations("after_items", "after_page", "after_record_pending")
 STEPS = (
-    *("after_claim", "after_items", "before_commit"),
-    *variations("before_fetch", "after_page", "after_record_pending", "after_checkpoint"),
+    "after_items",
+    *variations("after_claim", "before_fetch", "after_page"),
+    *variations("after_record_pending", "after_checkpoint", "before_commit"),
 )
 LONG = {"companies": 1500, "contacts": 1500, "deals": 1500}
 
@@ -95,6 +96,7 @@ def test_F17_a_paused_worker_that_wakes_up_changes_nothing(
         assert now["modified_at"] == item["modified_at"]
 
 
+@pytest.mark.variation
 def test_F15_workers_that_join_and_leave_lose_nothing_and_read_little_twice(
     running: Stack, topic: Topic
 ) -> None:
@@ -136,6 +138,7 @@ def test_F33_a_stop_in_the_middle_of_a_page_is_quick_and_nothing_is_read_again(
     assert load.refetched() == 0
 
 
+@pytest.mark.variation
 def test_F33_a_stop_during_a_wait_does_not_wait(running: Stack, topic: Topic) -> None:
     running["fetcher2"].stop()
     away = {

@@ -9,8 +9,15 @@ import pytest
 
 from tests.support.days import STORES, Days, two_days
 from tests.support.product import product
+from tests.support.variations import variations
 
 pytestmark = pytest.mark.e2e
+
+CASES = (
+    *(("auth", False), ("auth", True), ("fetcher", True), ("gateway", False), ("topics", True)),
+    *variations(("fetcher", False), ("gateway", True), ("topics", False)),
+)
+"""Each store, of monday (False) or lost (True)."""
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +41,7 @@ def days(both: Days) -> Iterator[Days]:
     both.one.stop()
 
 
-@pytest.mark.parametrize("lost", [False, True], ids=["of monday", "lost"])
-@pytest.mark.parametrize("store", STORES)
+@pytest.mark.parametrize(("store", "lost"), CASES)
 def test_everything_is_whole_again_by_itself(days: Days, store: str, *, lost: bool) -> None:
     days.swap(store, by=None if lost else days.copy("monday"))
     days.one.start()

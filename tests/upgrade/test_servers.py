@@ -177,6 +177,7 @@ async def test_it_refuses_while_a_service_has_a_session(one: OnServers) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.variation
 async def test_the_servers_of_the_native_stack_are_started_for_it(tmp_path: Path) -> None:
     one = Installation(tmp_path)
     try:

@@ -23,6 +23,7 @@ from shared.contracts.syncs import RefetchItems, SyncRequested
 from shared.contracts.topics import BACKGROUND_JOBS, ITEMS, JOBS
 from shared.db import Schema
 from tests.support.clock import MovableClock
+from tests.support.variations import variations
 from tests.support.waiting import until
 
 TREES = {f"tree-{number:02}": 7 for number in range(50)}
@@ -59,7 +60,7 @@ def dispatched(states: dict[str, list[Job]]) -> int:
     return len(states["running"]) + len(states["ready"])
 
 
-@pytest.mark.parametrize("attempt", range(3))
+@pytest.mark.parametrize("attempt", [0, *variations(1, 2)])
 async def test_of_fifty_jobs_of_a_connection_only_so_many_are_out_whatever_happens(
     large: Fetcher, chance: random.Random, attempt: int
 ) -> None:

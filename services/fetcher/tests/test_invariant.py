@@ -76,7 +76,7 @@ async def followed(home: Path | Schema, steps: list[tuple[str, int | None]]) -> 
     return fetcher
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
 @given(schedule)
 def test_any_schedule_of_crashes_strands_no_job_and_loses_no_item(
     steps: list[tuple[str, int | None]],
