@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Final
+from copy import copy
+from types import MappingProxyType
+from typing import Any, ClassVar, Final
 from urllib.parse import quote
 
 import msgspec
@@ -60,21 +61,18 @@ take scopes that we do not ask for."""
 UI_DOMAIN: Final = re.compile(r"[a-z0-9-]+\.hubspot\.com")
 
 
-@dataclass(frozen=True)
 class HubSpotConnector:
-    """Read HubSpot, with all properties or without those that hardly anybody needs.
-
-    ``last`` has the schemas of the walk before, by resource.
-    """
-
-    all_fields: bool = False
-    last: Mapping[str, PartSchema] = field(default_factory=dict)
+    all_fields: ClassVar = False
+    last: Mapping[str, PartSchema] = MappingProxyType({})
+    """The schemas of the walk before, by resource."""
 
     def with_all_fields(self) -> Connector:
-        return replace(self, all_fields=True)
+        return WholeHubSpotConnector()
 
     def with_last(self, schemas: Mapping[str, PartSchema]) -> Connector:
-        return replace(self, last=schemas)
+        other = copy(self)
+        other.last = schemas
+        return other
 
     def left_out(self, schema: PartSchema) -> tuple[str, ...]:
         return Columns.from_schema(schema).left_out
@@ -158,6 +156,12 @@ class HubSpotConnector:
     def _last(self, resource: str) -> Columns | None:
         schema = self.last.get(resource)
         return None if schema is None else Columns.from_schema(schema)
+
+
+class WholeHubSpotConnector(HubSpotConnector):
+    """Read HubSpot without leaving out any property."""
+
+    all_fields: ClassVar = True
 
 
 CONNECTOR: Final[Connector] = HubSpotConnector()
