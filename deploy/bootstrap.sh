@@ -47,9 +47,11 @@ rm -rf "$venv"
 say "Installing the packages of $lock into $venv (only when that file changes; takes about a minute)."
 "$python" -m venv "$venv"
 if ! "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-input --no-deps \
-    --require-hashes --requirement "$lock" </dev/null; then
+    --no-compile --require-hashes --requirement "$lock" </dev/null; then
     say "The packages could not be installed for the reason above. Is the network reachable? Then run make again."
     exit 1
 fi
+# On all cores, which pip does not do. A package may bring a file that cannot be compiled.
+"$venv/bin/python" -m compileall -q -j 0 "$venv/lib" >/dev/null 2>&1 || true
 cp "$lock" "$done_mark.part"
 mv "$done_mark.part" "$done_mark"
