@@ -82,7 +82,7 @@ stack-test: dev
 	$(PYTEST) --durations=10 -m real tests/chaos
 
 chaos: dev
-	$(PYTEST) -n 2 --dist loadfile --durations=10 -m variation tests
+	$(PYTEST) -n 2 --dist loadfile --durations=10 -m variation
 	$(DEV) -m tests.chaos --stack local --seeds $(SEEDS)
 	$(DEV) -m tests.chaos --stack real --seeds $(REAL_SEEDS)
 

@@ -187,6 +187,7 @@ def of(load: Load, records: list[Raw]) -> list[Raw]:
     return [one for one in records if load.id.encode() in (one.key or b"") + (one.value or b"")]
 
 
+@pytest.mark.variation
 def test_F14_old_messages_after_new_ones_change_nothing_and_the_topic_is_put_right(
     running: Stack, topic: Topic, chance: random.Random
 ) -> None:

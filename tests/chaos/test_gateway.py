@@ -18,7 +18,6 @@ from tests.chaos.limits import disk_full, forget_peak, peak_mib
 from tests.chaos.load import Load, begin, held, pace, released
 from tests.chaos.stack import Stack
 from tests.chaos.topic import Topic
-from tests.support.variations import variations
 from tests.support.waiting import PATIENCE_S, eventually
 
 pytestmark = pytest.mark.e2e
@@ -100,6 +99,7 @@ def test_F35_a_stream_is_resumed_behind_the_last_event_also_over_a_restart_of_th
             steps[data["resource"]] = data["items"]
 
 
+@pytest.mark.variation
 def test_F35_a_reader_that_does_not_read_holds_up_nobody(running: Stack) -> None:
     pace(running, latency_ms=100)
     load = begin(running, LONG)
@@ -111,7 +111,8 @@ def test_F35_a_reader_that_does_not_read_holds_up_nobody(running: Stack) -> None
         other.done()
 
 
-@pytest.mark.parametrize("name", ["fetcher1", *variations("gateway", "auth")])
+@pytest.mark.parametrize("name", ["fetcher1", "gateway", "auth"])
+@pytest.mark.variation
 def test_F31_a_disk_that_is_full_leaves_nothing_half_written(
     running: Stack, topic: Topic, name: str
 ) -> None:

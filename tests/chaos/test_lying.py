@@ -11,6 +11,7 @@ from tests.chaos.topic import Topic
 pytestmark = pytest.mark.e2e
 
 
+@pytest.mark.variation
 def test_lists_that_lie_delete_nothing_that_exists_and_hide_nothing_that_is_counted(
     running: Stack, topic: Topic
 ) -> None:

@@ -74,6 +74,7 @@ def test_F18_R7_a_429_is_waited_out_as_told(
     assert min(after) >= max(earliest, refused + at_least) - 0.1
 
 
+@pytest.mark.variation
 def test_F18_a_huge_retry_after_is_shown_waited_out_and_holds_up_no_other_connection(
     running: Stack, topic: Topic
 ) -> None:
@@ -212,6 +213,7 @@ def test_F21_an_answer_that_is_cut_off_is_never_half_a_page(
     load.clean(topic)
 
 
+@pytest.mark.variation
 def test_F22_a_name_that_does_not_resolve_is_said_and_tried_again(running: Stack) -> None:
     for name in running.fetchers:
         running[name].end()
@@ -223,6 +225,7 @@ def test_F22_a_name_that_does_not_resolve_is_said_and_tried_again(running: Stack
     load.done()
 
 
+@pytest.mark.variation
 def test_F27_a_missing_scope_fails_its_own_resource_only(running: Stack) -> None:
     scope = "crm.objects.contacts.read"
     body = {
@@ -260,6 +263,7 @@ def test_F28_an_expired_cursor_starts_again_and_counts_nothing_twice(
     assert load.refetched() > 0, "the fault did not come in the middle of a table"
 
 
+@pytest.mark.variation
 def test_F29_what_exists_all_the_while_is_not_missed_when_other_objects_come_and_go(
     running: Stack, topic: Topic
 ) -> None:

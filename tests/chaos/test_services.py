@@ -69,6 +69,7 @@ def expire(running: Stack) -> None:
         running.client.control("DELETE", f"{provider}/requests")
 
 
+@pytest.mark.variation
 def test_F02_a_sync_that_was_written_down_runs_though_the_gateway_was_killed(
     running: Stack, topic: Topic
 ) -> None:
@@ -85,6 +86,7 @@ def test_F02_a_sync_that_was_written_down_runs_though_the_gateway_was_killed(
     load.clean(topic)
 
 
+@pytest.mark.variation
 def test_F03_a_request_that_was_sent_twice_is_carried_out_once(
     running: Stack, topic: Topic
 ) -> None:
@@ -152,6 +154,7 @@ def test_F04_kill_9_of_auth_at_each_step_of_a_refresh(
     load.clean(topic)
 
 
+@pytest.mark.variation
 def test_F05_kill_9_of_the_projector_in_the_middle_of_a_batch(running: Stack, topic: Topic) -> None:
     """Rows and positions are one transaction: nothing is there, and all of it comes again."""
     pace(running, latency_ms=100)

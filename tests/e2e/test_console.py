@@ -185,6 +185,7 @@ def test_the_link_of_a_simulated_record_opens_its_page_in_the_sandbox(
     assert person.complaints == []
 
 
+@pytest.mark.variation
 def test_connecting_reading_and_disconnecting_need_no_javascript(world: World) -> None:
     product = world.product
     account = product.account("airtable", {"bases": 1, "tables": 2, "records": 40}, name="Plain")
@@ -210,6 +211,7 @@ def test_connecting_reading_and_disconnecting_need_no_javascript(world: World) -
     assert product.api("GET", "/v1/connections")["connections"] == []
 
 
+@pytest.mark.variation
 def test_T13_names_that_are_markup_or_scripts_stay_text(world: World, person: Visit) -> None:
     product = world.product
     account = product.account("hubspot", ALL_NASTY, name=NASTY[0])

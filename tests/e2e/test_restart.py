@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.client import ENDED
 from tests.support.product import Product, product
+from tests.support.variations import variations
 from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.e2e
@@ -83,7 +84,7 @@ def test_what_was_answered_survives_kill_9_in_the_same_moment(tmp_path: Path) ->
         assert one.differences("notion", account, connection["id"]) == {}
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, *variations(signal.SIGINT)])
 def test_a_stop_does_not_wait_for_the_load_which_goes_on_later(
     tmp_path: Path, number: signal.Signals
 ) -> None:

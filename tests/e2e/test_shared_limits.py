@@ -36,12 +36,14 @@ def test_two_organisations_of_a_hubspot_portal_get_equal_parts_and_no_refusal(
         assert pair.orgs[other] not in str(outcome.syncs[own])
 
 
+@pytest.mark.variation
 def test_two_users_of_an_airtable_base_get_equal_parts_and_no_refusal(running: Product) -> None:
     _, outcome = loaded(running, "two users of an Airtable base")
     assert len(outcome.refused) <= LATE
     assert 0.4 <= outcome.part <= 0.6
 
 
+@pytest.mark.variation
 def test_two_people_of_a_notion_workspace_are_refused_nothing(running: Product) -> None:
     pair, outcome = loaded(running, "two people of a Notion workspace")
     assert len(outcome.refused) <= LATE

@@ -108,6 +108,7 @@ def run_tests(tmp_path: Path, *, waits: bool) -> subprocess.Popen[str]:
     )
 
 
+@pytest.mark.variation
 def test_two_workers_share_a_server_that_ends_with_the_run(tmp_path: Path) -> None:
     with run_tests(tmp_path, waits=False) as run:
         said, _ = run.communicate(timeout=100)
@@ -118,6 +119,7 @@ def test_two_workers_share_a_server_that_ends_with_the_run(tmp_path: Path) -> No
     assert not answers(urls[0])
 
 
+@pytest.mark.variation
 def test_ctrl_c_ends_the_servers_too(tmp_path: Path) -> None:
     """The terminal sends it to the run and to its workers alike."""
     with run_tests(tmp_path, waits=True) as run:
@@ -134,6 +136,7 @@ def test_each_module_has_an_empty_database_that_is_gone_afterwards(real_postgres
         assert url.rpartition("/")[0] == real_postgres.rpartition("/")[0]
 
 
+@pytest.mark.variation
 def test_a_test_is_skipped_with_the_reason_where_a_server_cannot_be_had(tmp_path: Path) -> None:
     """Nobody but root could start it, and nothing is on the path."""
     (tmp_path / "test_it.py").write_text("def test_it(real_redis): pass\n")

@@ -138,6 +138,7 @@ async def emptied(location: Location) -> None:
 
 
 @pytest.mark.real
+@pytest.mark.variation
 async def test_a_cluster_of_services_is_upgraded_and_everything_is_loaded_again(
     one: OnServers,
 ) -> None:

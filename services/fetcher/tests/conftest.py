@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 from uuid import uuid4
 
 import pytest
@@ -10,6 +11,22 @@ from structlog.testing import capture_logs
 from shared.db import Schema
 from shared.settings import SecretStr
 from tests.support.waiting import PATIENCE_S
+
+ON_EITHER: Final = {
+    *("test_deleted_lists", "test_fair_shares", "test_patience", "test_removal", "test_sizes"),
+    *("test_tries", "test_truncated", "test_waiting_loads", "test_walks"),
+}
+"""Tests of what a provider answers and of time: their statements are those of the other files. On
+PostgreSQL ``make chaos`` runs them."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        callspec = getattr(item, "callspec", None)
+        home = callspec.params.get("home") if callspec else None
+        if home == "postgresql" and item.path.stem in ON_EITHER:
+            item.add_marker(pytest.mark.variation)
 
 
 @pytest.fixture(autouse=True)
