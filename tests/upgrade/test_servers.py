@@ -154,6 +154,7 @@ async def test_a_cluster_of_services_is_upgraded_and_everything_is_loaded_again(
 
 
 @pytest.mark.real
+@pytest.mark.variation
 async def test_an_upgrade_that_was_killed_leaves_a_cluster_that_nothing_starts_with(
     one: OnServers,
 ) -> None:

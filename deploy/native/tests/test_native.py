@@ -154,6 +154,7 @@ def test_a_key_is_made_while_the_stack_runs(native: Native) -> None:
     assert len(keys_listed_after_making_one(native)) == 1
 
 
+@pytest.mark.variation
 def test_a_load_goes_on_to_its_end_while_each_process_is_killed(native: Native) -> None:
     account = native.client.account("airtable", {"bases": 2, "tables": 6, "records": 3000})
     connection = native.client.connect("airtable", account=account)
@@ -198,6 +199,7 @@ def test_ctrl_c_stops_all_of_it_in_order_and_in_time(native: Native) -> None:
     assert native.log.read_text().splitlines()[-1] == "Stopped."
 
 
+@pytest.mark.variation
 def test_a_key_is_made_while_the_stack_is_stopped(native: Native) -> None:
     assert native.process.poll() == 0
     assert len(keys_listed_after_making_one(native)) == 2
