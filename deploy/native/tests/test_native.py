@@ -68,12 +68,13 @@ class Native:
         self.log = folder / "log"
         self.logs = folder / "data" / "logs"
         self.process = launch(self.settings, self.log, "--fetchers", "2")
+        self.greeting: list[str] = []
 
-    def greeting(self) -> list[str]:
+    def greet(self) -> None:
+        """Wait until it answers, which it says in five lines."""
         assert self.process.stdout is not None
-        lines = [self.process.stdout.readline().rstrip("\n") for _ in range(5)]
-        assert all(lines), self.log.read_text()[-3000:]
-        return lines
+        self.greeting = [self.process.stdout.readline().rstrip("\n") for _ in range(5)]
+        assert all(self.greeting), self.log.read_text()[-3000:]
 
     def child(self, name: str) -> psutil.Process:
         found = [one for one in self.children() if MARKS[name] in " ".join(one.cmdline())]
@@ -105,13 +106,16 @@ def native(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Native]:
     except ProgramUnavailable as reason:
         pytest.skip(f"no full stack here: {reason}")
     one = Native(tmp_path_factory.mktemp("native"))
-    yield one
-    one.close()
+    try:
+        one.greet()
+        yield one
+    finally:
+        one.close()
 
 
 def test_it_greets_with_five_plain_lines_and_says_how_to_scale(native: Native) -> None:
     url = native.client.url
-    assert native.greeting() == [
+    assert native.greeting == [
         f"Console         {url}",
         f"API docs        {url}/docs",
         f"Events docs     {url}/events",
@@ -199,7 +203,6 @@ def test_ctrl_c_stops_all_of_it_in_order_and_in_time(native: Native) -> None:
     assert native.log.read_text().splitlines()[-1] == "Stopped."
 
 
-@pytest.mark.variation
 def test_a_key_is_made_while_the_stack_is_stopped(native: Native) -> None:
     assert native.process.poll() == 0
     assert len(keys_listed_after_making_one(native)) == 2
