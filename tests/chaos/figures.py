@@ -293,7 +293,7 @@ def r12(stack: Stack, *, away_s: float = 1_800.0, step_s: float = 60.0) -> Figur
     measured = (
         f"away for {away_s / 60:.0f} min after {held:,} of {total:,} records, refusing {asked} "
         f"calls; reading again {resumed / 60:.0f} min after it was back, by itself; "
-        f"{again} page of a resource read again at most, {wrong or 'nothing lost'}"
+        f"at most {again} pages of a resource read again, {wrong or 'nothing lost'}"
     )
     aim = (
         "the provider away for 30 min in the middle of 100,000 records: done without a person, "
