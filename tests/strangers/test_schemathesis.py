@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.e2e, needs_python_tools]
 FOLDER = ROOT / "tests/strangers/fuzz"
 ORG = "demo"
 SEED = 8
-CASES_PER_OPERATION = 30
+CASES_PER_OPERATION = 18
 LEAST_CASES = 1000
 COUNTS = {
     "hubspot": {"companies": 3, "contacts": 12, "deals": 3},
