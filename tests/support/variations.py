@@ -1,4 +1,4 @@
-"""Mark further cases of a test that the gate runs with some: each costs a quarter of a minute."""
+"""Mark the cases of a test, beyond those that the gate runs, that only make chaos runs."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from shared.db import Schema
 from shared.settings import SecretStr
 from tests.support.waiting import PATIENCE_S
 
-ON_EITHER: Final = {
+SQLITE_SUFFICES: Final = {
     *("test_deleted_lists", "test_fair_shares", "test_patience", "test_removal", "test_sizes"),
     *("test_tries", "test_truncated", "test_waiting_loads", "test_walks"),
 }
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         callspec = getattr(item, "callspec", None)
         home = callspec.params.get("home") if callspec else None
-        if home == "postgresql" and item.path.stem in ON_EITHER:
+        if home == "postgresql" and item.path.stem in SQLITE_SUFFICES:
             item.add_marker(pytest.mark.variation)
 
 
